@@ -1,0 +1,25 @@
+"""Run by alembic: from `intake migrate` with a connection at hand, or by a developer's `alembic` command."""
+
+import os
+
+from alembic import context
+from sqlalchemy import Connection
+
+from intake.database.engine import open_engine
+from intake.database.schema import metadata
+from intake.settings import Settings
+
+
+def run(connection: Connection) -> None:
+    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True, compare_type=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+connection = context.config.attributes.get("connection")
+if connection is not None:
+    run(connection)
+else:
+    engine = open_engine(Settings.from_environment(os.environ), connections=1, migrating=True)
+    with engine.begin() as own:
+        run(own)

@@ -1,0 +1,74 @@
+"""The composition root: every part of the service is built here, once, from one settings object."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from intake.database import Database
+from intake.internal_api.routes import OPERATIONS as INTERNAL
+from intake.leads.states import check_stored
+from intake.mail.messages import Composer
+from intake.mail.transports import Transport, maildir_transport, smtp_transport
+from intake.metrics import Metrics
+from intake.public_api.leads import OPERATIONS as PUBLIC
+from intake.settings import Settings
+from intake.users.tokens import TokenKeys
+from intake.web import openapi
+from intake.web.bodies import json_bytes
+from intake.web.observing import Observer
+from intake.web.operators import OPERATIONS as OPERATORS
+from intake.web.problems import HANDLERS
+from intake.web.routing import Door
+from intake.worker import Worker
+
+# Each door has threads of its own, and a thread uses one connection at the most: so connections are counted apart,
+# too, and none is ever waited for.
+DOORS = ((PUBLIC, 8), (INTERNAL, 8), (OPERATORS, 2))
+WORKER_CONNECTIONS = 2
+CONNECTIONS = sum(threads for _, threads in DOORS) + WORKER_CONNECTIONS
+
+
+def create_app(settings: Settings, *, with_worker: bool = True) -> ASGIApp:
+    """Return the service as an ASGI application, whose worker sends mail while it runs.
+
+    Raises SettingsInvalid, TemplateInvalid, DatabaseMissing, DatabaseUnavailable or StatesInUse.
+    """
+    metrics = Metrics()
+    keys = TokenKeys.from_settings(settings)
+    composer = Composer(sender=settings.mail_from, directory=settings.mail_templates)
+    database = Database(settings, connections=CONNECTIONS)
+    check_stored(database, known=settings.states)
+    worker = Worker(database, composer, _mail_transport(settings), metrics)
+    document = openapi.describe([operation for operations, _ in DOORS for operation in operations])
+    parts = {
+        "settings": settings,
+        "database": database,
+        "keys": keys,
+        "metrics": metrics,
+        "openapi": json_bytes(document),
+        "docs_page": openapi.docs_page(document),
+        "wake_worker": worker.wake,
+    }
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
+        if with_worker:
+            worker.start()
+        yield parts
+        if with_worker:
+            worker.stop()
+        database.close()
+
+    routes = [route for operations, threads in DOORS for route in Door(operations, threads=threads).routes()]
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=HANDLERS)
+    app.router.redirect_slashes = False  # curl without -L counts a redirect as success
+    return Observer(app, metrics)
+
+
+def _mail_transport(settings: Settings) -> Transport:
+    if settings.smtp_server is None:
+        return maildir_transport(settings.beside_database(".maildir"))
+    return smtp_transport(settings.smtp_server, sender=settings.mail_from.address)

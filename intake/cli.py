@@ -1,0 +1,145 @@
+"""The `intake` command: serve, migrate, and make users on the server itself."""
+
+import getpass
+import logging
+import os
+import sys
+from importlib.metadata import version
+from typing import Annotated, NoReturn
+
+import typer
+
+try:
+    import uvicorn
+
+    from intake.app import create_app
+    from intake.database import Database
+    from intake.database.migrations import is_migrated, migrate
+    from intake.errors import DatabaseNotMigrated, IntakeError, SettingsInvalid
+    from intake.settings import Settings, unknown_names
+    from intake.users import accounts
+except ModuleNotFoundError as missing:
+    if (missing.name or "").split(".")[0] in ("intake", "leadctl"):
+        raise
+    raise SystemExit(
+        f"intake: the service's packages are not installed ({missing.name} is missing);"
+        " install them with: pip install 'leadctl[server]'"
+    ) from None
+
+KEEP_ALIVE_S = 5
+GRACEFUL_STOP_S = 10
+
+log = logging.getLogger("intake")
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    """Run the lead-intake service. Settings are read from the environment and from .env in the working directory."""
+    if show_version:
+        typer.echo(f"intake {version('leadctl')}")
+        raise typer.Exit
+
+
+@app.command()
+def serve() -> None:
+    """Run the service: both doors, and the worker that sends mail.
+
+    An embedded SQLite database is made and migrated by itself; PostgreSQL is migrated with `intake migrate`.
+    """
+    settings = _settings()
+    if settings.sqlite_file is not None:
+        migrate(settings)
+    database = Database(settings, connections=1)
+    if not is_migrated(database):
+        raise DatabaseNotMigrated("the database is not migrated; run: intake migrate")
+    service = create_app(settings)
+    _log_what_to_know(settings, database)
+    database.close()
+    config = uvicorn.Config(
+        service,
+        host=settings.host,
+        port=settings.port,
+        proxy_headers=False,  # its default believes any local peer's X-Forwarded-For
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACEFUL_STOP_S,
+    )
+    uvicorn.Server(config).run()
+
+
+@app.command(name="migrate")
+def migrate_command() -> None:
+    """Bring the database's schema up to this version's; SQLite's file is made where there is none."""
+    migrate(_settings())
+    typer.echo("intake: the database is migrated", err=True)
+
+
+@app.command()
+def create_user(
+    username: Annotated[str, typer.Argument(help="1 to 64 of letters, digits, '.', '_', '-' and '@'.")],
+    password_stdin: PasswordStdin = False,
+    role: Annotated[
+        str | None, typer.Option(help="admin or attorney; by default admin while there is none, then attorney.")
+    ] = None,
+) -> None:
+    """Make a user."""
+    database = _database()
+    given = accounts.create(database, username=username, password=_new_password(password_stdin), role=role)
+    typer.echo(f"intake: made the user {username}, an {given}", err=True)
+
+
+@app.command()
+def set_password(username: str, password_stdin: PasswordStdin = False) -> None:
+    """Give a user a new password; every token of the old one ends."""
+    accounts.set_password(_database(), username=username, password=_new_password(password_stdin))
+    typer.echo(f"intake: {username} has a new password", err=True)
+
+
+def main() -> NoReturn:
+    """Run the command line; an error is told in one line, without a traceback."""
+    try:
+        app()
+    except SettingsInvalid as error:
+        sys.exit("\n".join(f"intake: {fault}" for fault in str(error).splitlines()))
+    except IntakeError as error:
+        sys.exit(f"intake: {error}")
+    sys.exit(0)
+
+
+def _settings() -> Settings:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for name in unknown_names(os.environ):
+        log.warning("%s is set, and is no setting of this service", name)
+    return Settings.from_environment(os.environ)
+
+
+def _database() -> Database:
+    database = Database(_settings(), connections=1)
+    if not is_migrated(database):
+        raise DatabaseNotMigrated("the database is not migrated; run: intake migrate")
+    return database
+
+
+def _log_what_to_know(settings: Settings, database: Database) -> None:
+    if settings.smtp_server is None:
+        log.info("INTAKE_SMTP_URL is not set: mails are written to %s", settings.beside_database(".maildir"))
+    if not accounts.any_user(database):
+        log.info("there is no user yet; make the first administrator with: intake create-user NAME")
+
+
+def _new_password(from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    if not sys.stdin.isatty():
+        raise typer.BadParameter("there is no terminal to ask at: use --password-stdin")
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("Again: ") != password:
+        raise typer.BadParameter("the two passwords differ")
+    return password

@@ -1,0 +1,48 @@
+"""A file while it arrives: in memory while small, on disk past that, hashed as it is written."""
+
+import hashlib
+import tempfile
+from typing import IO, Self, cast
+
+from intake.cvs.detection import HEAD_BYTES, detect_type
+
+MEMORY_BYTES = 2**20
+
+
+class Spool:
+    """A file's bytes, written once from front to back, gone when closed. `size` is in bytes."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - closed by __exit__
+        self._hash = hashlib.sha256()
+        self._head = b""
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        """Append `data`."""
+        self._file.write(data)
+        self._hash.update(data)
+        if len(self._head) < HEAD_BYTES:
+            self._head += data[: HEAD_BYTES - len(self._head)]
+        self.size += len(data)
+
+    @property
+    def sha256(self) -> str:
+        """The hash of what was written, in hexadecimal."""
+        return self._hash.hexdigest()
+
+    @property
+    def detected_type(self) -> str:
+        """The media type that the first bytes speak of."""
+        return detect_type(self._head)
+
+    @property
+    def file(self) -> IO[bytes]:
+        """The bytes, to read."""
+        return cast("IO[bytes]", self._file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._file.close()

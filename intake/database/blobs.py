@@ -1,0 +1,74 @@
+"""A CV's bytes in and out of the database, in pieces: nothing here holds a whole file."""
+
+import io
+import struct
+from typing import IO, Any
+
+from sqlalchemy import Connection, func, insert, select
+
+from intake.database.schema import cv
+
+PIECE_BYTES = 2**18
+
+# PostgreSQL's binary COPY format: signature, flags, length of the extension; then the number of columns, and
+# each column as a length and its bytes; last -1 in place of a number of columns.
+_COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
+_COPY_TRAILER = struct.pack("!h", -1)
+
+
+def write_cv(
+    connection: Connection, *, lead_id: int, file: IO[bytes], size: int, sha256: str, detected_type: str
+) -> None:
+    """Store the `size` bytes of `file`, read from its start, as the lead's CV."""
+    file.seek(0)
+    if connection.dialect.name == "postgresql":
+        _copy_in(connection, lead_id, file, size, sha256, detected_type)
+    else:
+        values = {"lead_id": lead_id, "size": size, "sha256": sha256, "detected_type": detected_type}
+        connection.execute(insert(cv).values(**values, content=func.zeroblob(size)))
+        _fill_blob(connection, lead_id, file)
+
+
+def read_cv_piece(connection: Connection, lead_id: int, *, offset: int) -> bytes:
+    """Return up to PIECE_BYTES of the lead's CV from `offset` (from 0) on; empty past its end or where it is gone."""
+    piece = func.substr(cv.c.content, offset + 1, PIECE_BYTES)
+    return bytes(connection.execute(select(piece).where(cv.c.lead_id == lead_id)).scalar() or b"")
+
+
+def _copy_in(connection: Connection, lead_id: int, file: IO[bytes], size: int, sha256: str, detected_type: str) -> None:
+    columns = (struct.pack("!q", lead_id), struct.pack("!q", size), sha256.encode(), detected_type.encode())
+    head = b"".join((_COPY_HEADER, struct.pack("!h", len(columns) + 1), *map(_sized, columns)))
+    rows = _Chain(io.BytesIO(head + struct.pack("!i", size)), file, io.BytesIO(_COPY_TRAILER))
+    cursor: Any = connection.connection.cursor()
+    with cursor:
+        cursor.copy_expert(
+            "COPY cv (lead_id, size, sha256, detected_type, content) FROM STDIN (FORMAT binary)",
+            rows,
+            size=PIECE_BYTES,
+        )
+
+
+def _sized(column: bytes) -> bytes:
+    return struct.pack("!i", len(column)) + column
+
+
+class _Chain:
+    """Files read one after another, as one."""
+
+    def __init__(self, *files: IO[bytes]) -> None:
+        self._files = list(files)
+
+    def read(self, size: int) -> bytes:
+        while self._files:
+            if data := self._files[0].read(size):
+                return data
+            del self._files[0]
+        return b""
+
+
+def _fill_blob(connection: Connection, lead_id: int, file: IO[bytes]) -> None:
+    driver_connection = connection.connection.driver_connection
+    assert driver_connection is not None
+    with driver_connection.blobopen("cv", "content", lead_id) as blob:
+        while piece := file.read(PIECE_BYTES):
+            blob.write(piece)

@@ -1,0 +1,61 @@
+"""The schema's steps: applying them, and telling whether they are all applied."""
+
+import os
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from intake.database.engine import open_engine
+from intake.database.transactions import Database, serialised, translated_errors
+from intake.settings import Settings
+
+MIGRATION_LOCK = 0x1EADC71
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the schema up to this version's, making the SQLite file where there is none.
+
+    One transaction: it is applied whole or not at all, and of several at once each waits for the one before.
+    Raises DatabaseUnavailable.
+    """
+    if (file := settings.sqlite_file) is not None:
+        os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))  # it holds people's papers
+    engine = open_engine(settings, connections=1, migrating=True).execution_options(writing=True)
+    try:
+        with translated_errors(), engine.begin() as connection:
+            serialised(connection, MIGRATION_LOCK)
+            command.upgrade(_config(connection), "head")
+            _check_foreign_keys(connection)
+    finally:
+        engine.dispose()
+
+
+def is_migrated(database: Database) -> bool:
+    """Return whether the schema is this version's. Raises DatabaseUnavailable."""
+    wanted = set(ScriptDirectory.from_config(_config()).get_heads())
+    return database.read(lambda c: set(MigrationContext.configure(c).get_current_heads())) == wanted
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _scripts() -> Path:
+    """Return the folder of the steps: in the package where it is installed, beside it in a checkout."""
+    package = Path(__file__).parent.parent
+    installed = package / "migrations"
+    return installed if installed.is_dir() else package.parent / "alembic"
+
+
+def _check_foreign_keys(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+        if broken:
+            raise AssertionError(f"a migration broke foreign keys: {broken[:5]}")

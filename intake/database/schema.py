@@ -1,0 +1,124 @@
+"""The tables. CV bytes stand apart from the lead's row, so that a list never touches them."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects import postgresql
+
+from intake.database.clock import Now, UtcDateTime
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_N_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Id = BigInteger().with_variant(Integer, "sqlite")  # AUTOINCREMENT is for INTEGER only, which is 64 bits wide there
+# Keys compare by code point on both databases: whole values, and prefixes as ranges, use their index.
+Key = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+
+lead = Table(
+    "lead",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("email", Text, nullable=False),
+    Column("f_name", Text, nullable=False),
+    Column("l_name", Text, nullable=False),
+    Column("CV_name", Text, nullable=False),
+    Column("state", String(32), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False, default=Now()),
+    Column("state_since", UtcDateTime, nullable=False, default=Now()),
+    Column("last_event_id", Id),  # no foreign key: an event refers to its lead, and each would need the other first
+    Column("email_key", Key, nullable=False),
+    Column("f_name_key", Key, nullable=False),
+    Column("l_name_key", Key, nullable=False),
+    Index("ix_lead_email_key", "email_key", "id"),
+    Index("ix_lead_f_name_key", "f_name_key", "id"),
+    Index("ix_lead_l_name_key", "l_name_key", "id"),
+    Index("ix_lead_state", "state", "id"),
+    Index("ix_lead_created_at", "created_at"),
+    sqlite_autoincrement=True,
+)
+
+cv = Table(
+    "cv",
+    metadata,
+    Column("lead_id", Id, ForeignKey("lead.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("detected_type", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)
+
+lead_event = Table(
+    "lead_event",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("lead_id", Id, ForeignKey("lead.id", ondelete="CASCADE"), nullable=False),
+    Column("user_id", Id, ForeignKey("user_account.id"), nullable=False),
+    Column("at", UtcDateTime, nullable=False, default=Now()),
+    Column("from_state", String(32), nullable=False),
+    Column("to_state", String(32), nullable=False),
+    Index("ix_lead_event_lead_id", "lead_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+user_account = Table(
+    "user_account",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("username", String(64), nullable=False),
+    Column("username_key", Key, nullable=False, unique=True),
+    Column("password_hash", String(60), nullable=False),
+    Column("role", String(16), CheckConstraint("role IN ('admin', 'attorney')", name="role"), nullable=False),
+    Column("disabled", Boolean, nullable=False, default=False),
+    Column("token_generation", Integer, nullable=False, default=0),
+    Column("created_at", UtcDateTime, nullable=False, default=Now()),
+    sqlite_autoincrement=True,
+)
+
+outbox_mail = Table(
+    "outbox_mail",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("lead_id", Id, ForeignKey("lead.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", String(16), CheckConstraint("kind IN ('confirmation', 'alert')", name="kind"), nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("message_id", Text, nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False, default=Now()),
+    Column(
+        "state",
+        String(16),
+        CheckConstraint("state IN ('owed', 'sent', 'dead')", name="state"),
+        nullable=False,
+        default="owed",
+    ),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_attempt_at", UtcDateTime, nullable=False, default=Now()),
+    Column("last_error", Text),
+    Column("sent_at", UtcDateTime),
+    Index("ix_outbox_mail_lead_id", "lead_id"),
+    Index(
+        "ix_outbox_mail_owed",
+        "next_attempt_at",
+        postgresql_where=text("state = 'owed'"),
+        sqlite_where=text("state = 'owed'"),
+    ),
+    sqlite_autoincrement=True,
+)

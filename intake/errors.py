@@ -1,0 +1,87 @@
+"""What can go wrong, as facts. `str(error)` may be told to whoever caused it; causes stay in `__cause__`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class IntakeError(Exception):
+    """The root of every error that this service raises on purpose."""
+
+
+class SettingsInvalid(IntakeError):
+    """One or more settings hold a value that can't be used; one line for each."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("\n".join(faults))
+
+
+class DatabaseMissing(IntakeError):
+    """The SQLite file does not exist."""
+
+
+class DatabaseNotMigrated(IntakeError):
+    """The schema in the database is not the one that this version needs."""
+
+
+class DatabaseUnavailable(IntakeError):
+    """The database can't be reached, or can't take the work now."""
+
+
+class StatesInUse(IntakeError):
+    """Stored leads are in states that the configured list lacks."""
+
+
+class TemplateInvalid(IntakeError):
+    """A mail template can't be rendered."""
+
+
+class MalformedBody(IntakeError):
+    """The body does not parse as what it says it is."""
+
+
+class BodyTooLarge(IntakeError):
+    """The body, or its file, is larger than the service takes."""
+
+
+class BodyTypeNotSupported(IntakeError):
+    """The body is of a media type that the route does not read."""
+
+
+@dataclass(frozen=True)
+class FieldFault:
+    """One field of a request, and what is wrong with it."""
+
+    field: str
+    detail: str
+
+
+class InvalidFields(IntakeError):
+    """Fields that parse, and hold what can't be accepted: every one of them at once."""
+
+    def __init__(self, *faults: FieldFault) -> None:
+        super().__init__("; ".join(f"{fault.field}: {fault.detail}" for fault in faults))
+        self.faults = faults
+
+
+class NotAuthenticated(IntakeError):
+    """No valid token, or no valid name and password."""
+
+
+class NotAllowed(IntakeError):
+    """A known user who may not do this."""
+
+
+class LeadNotFound(IntakeError):
+    """No lead has that id."""
+
+
+class StateConflict(IntakeError):
+    """The lead is not in the state that the change started from."""
+
+
+class UsernameTaken(IntakeError):
+    """Another user has that name, without regard to case."""
+
+
+class UserNotFound(IntakeError):
+    """No user has that name."""

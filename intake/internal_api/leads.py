@@ -1,0 +1,120 @@
+"""Leads, for attorneys: listed, shown, moved from state to state, and their CVs fetched."""
+
+import itertools
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from urllib.parse import urlencode
+
+from starlette.responses import Response, StreamingResponse
+
+from intake.errors import LeadNotFound
+from intake.internal_api.schemas import MAX_ID, LeadQuery, StateChange
+from intake.leads import search, states
+from intake.leads.records import CvFacts, Lead
+from intake.web.bodies import json_bytes, json_response, read_query
+from intake.web.disposition import attachment
+from intake.web.parts import AppRequest
+from intake.web.routing import signed_in, stream_in_threads
+
+
+def get_leads(request: AppRequest) -> Response:
+    """Stream every lead that matches, or give a page of them."""
+    query = read_query(request.query_params, LeadQuery)
+    parts = request.state
+    states.check_known(query.state, known=parts["settings"].states, field="state")
+    wanted = _filter(query)
+    if query.limit is not None:
+        return _page(request, wanted, query.limit)
+    chunks = _json_array(search.find(parts["database"], wanted))
+    begun = itertools.chain([next(chunks)], chunks)  # a database that is away is told before the 200
+    return StreamingResponse(stream_in_threads(request, begun), media_type="application/json")
+
+
+def get_lead(request: AppRequest) -> Response:
+    """Give one lead, with what is known of its CV."""
+    lead, cv = search.get(request.state["database"], _id(request))
+    facts = {"size": cv.size, "sha256": cv.sha256, "detected_type": cv.detected_type}
+    return json_response({**lead, "CV": facts})
+
+
+def patch_lead(request: AppRequest, body: StateChange) -> Response:
+    """Move a lead to another state."""
+    parts = request.state
+    lead_id = _id(request)
+    known = parts["settings"].states
+    states.check_known([body.status], known=known, field="status")
+    states.check_known([body.from_] if body.from_ is not None else [], known=known, field="from")
+    states.change_state(parts["database"], lead_id, to=body.status, expected=body.from_, user_id=signed_in(request).id)
+    return Response(status_code=204)
+
+
+def get_cv(request: AppRequest) -> Response:
+    """Give a CV's bytes, as a file to save and never to show."""
+    database, lead_id = request.state["database"], _id(request)
+    _, cv = search.get(database, lead_id)
+    headers = _cv_headers(cv)
+    if headers["ETag"] in _listed(request.headers.get("if-none-match", "")):
+        return Response(status_code=304, headers={"ETag": headers["ETag"]})
+    pieces = stream_in_threads(request, search.cv_pieces(database, lead_id, cv))
+    return StreamingResponse(pieces, headers=headers, media_type=cv.detected_type)
+
+
+def _id(request: AppRequest) -> int:
+    text = request.path_params["id"]
+    if text.isascii() and text.isdigit() and len(text) < 20 and 1 <= int(text) <= MAX_ID:
+        return int(text)
+    raise LeadNotFound(f"there is no lead {text!r}: ids are whole numbers from 1 to {MAX_ID}")
+
+
+def _filter(query: LeadQuery) -> search.Filter:
+    return search.Filter(
+        email=query.email,
+        f_name=query.f_name,
+        l_name=query.l_name,
+        states=query.state,
+        q=query.q,
+        since=query.since,
+        until=query.until,
+        after=query.after,
+        newest_first=query.order == "desc",
+    )
+
+
+def _page(request: AppRequest, wanted: search.Filter, limit: int) -> Response:
+    [rows] = search.find(request.state["database"], wanted, limit=limit)
+    response = json_response(rows)
+    if len(rows) == limit and _has_more(request, replace(wanted, after=rows[-1]["id"])):
+        query = [item for item in request.query_params.multi_items() if item[0] != "after"]
+        following = urlencode([*query, ("after", rows[-1]["id"])])
+        response.headers["Link"] = f'<?{following}>; rel="next"'  # relative: behind TLS our own scheme is unknown
+    return response
+
+
+def _has_more(request: AppRequest, wanted: search.Filter) -> bool:
+    return any(search.find(request.state["database"], wanted, limit=1))
+
+
+def _json_array(chunks: Iterator[Sequence[Lead]]) -> Iterator[bytes]:
+    """Yield a JSON array in pieces; its `]` comes only after every chunk has come."""
+    before = b"["
+    for rows in chunks:
+        yield before + json_bytes(rows)[1:-1]
+        before = b"," if rows else before
+    yield b"]"
+
+
+def _cv_headers(cv: CvFacts) -> dict[str, str]:
+    digest = b64encode(bytes.fromhex(cv.sha256)).decode("ascii")
+    return {
+        "Content-Length": str(cv.size),
+        "Content-Disposition": attachment(cv.name),
+        "Content-Security-Policy": "sandbox",
+        "ETag": f'"{cv.sha256}"',
+        "Repr-Digest": f"sha-256=:{digest}:",  # RFC 9530
+        "Cache-Control": "private, no-cache",
+    }
+
+
+def _listed(if_none_match: str) -> list[str]:
+    return [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]

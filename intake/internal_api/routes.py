@@ -1,0 +1,85 @@
+"""The internal door's table. What does not say so is closed to all but users."""
+
+from intake.errors import (
+    DatabaseUnavailable,
+    LeadNotFound,
+    NotAllowed,
+    NotAuthenticated,
+    StateConflict,
+    UsernameTaken,
+)
+from intake.internal_api import auth, leads
+from intake.internal_api.schemas import (
+    Credentials,
+    LeadModel,
+    LeadQuery,
+    LeadWithCv,
+    Registration,
+    StateChange,
+    Token,
+    UserModel,
+)
+from intake.web.routing import Access, Answer, Operation
+
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/internal/leads/",
+        endpoint=leads.get_leads,
+        summary="Every lead that matches all of the filters, or a page of them.",
+        query=LeadQuery,
+        answer=Answer(200, "The leads; for a page, Link names the next.", [LeadModel]),
+    ),
+    Operation(
+        method="GET",
+        path="/internal/leads/{id}",
+        endpoint=leads.get_lead,
+        summary="One lead.",
+        answer=Answer(200, "The lead", LeadWithCv),
+        problems=(LeadNotFound,),
+    ),
+    Operation(
+        method="PATCH",
+        path="/internal/leads/{id}",
+        endpoint=leads.patch_lead,
+        summary="Move a lead to another state.",
+        body=StateChange,
+        answer=Answer(204, "The lead is in that state."),
+        problems=(LeadNotFound, StateConflict),
+    ),
+    Operation(
+        method="GET",
+        path="/internal/leads/{id}/cv-download",
+        endpoint=leads.get_cv,
+        summary="A lead's CV, to save; ETag and Repr-Digest hold its SHA-256.",
+        answer=Answer(200, "The file", {"type": "string"}, media_type="application/octet-stream"),
+        problems=(LeadNotFound,),
+    ),
+    Operation(
+        method="POST",
+        path="/internal/auth/register",
+        endpoint=auth.post_register,
+        summary="Make a user: for administrators, or for anyone where registration is open.",
+        access=Access.ADAPTIVE,
+        body=Registration,
+        answer=Answer(204, "The user is made."),
+        problems=(NotAllowed, UsernameTaken),
+    ),
+    Operation(
+        method="POST",
+        path="/internal/auth/login",
+        endpoint=auth.post_login,
+        summary="Log in.",
+        access=Access.OPEN,
+        body=Credentials,
+        answer=Answer(200, "A token", Token),
+        problems=(NotAuthenticated, DatabaseUnavailable),
+    ),
+    Operation(
+        method="GET",
+        path="/internal/auth/me",
+        endpoint=auth.get_me,
+        summary="Who the token stands for.",
+        answer=Answer(200, "The user", UserModel),
+    ),
+)

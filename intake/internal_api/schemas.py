@@ -1,0 +1,97 @@
+"""What the internal door takes and gives, as models: the routes check by them, and the description shows them."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from intake.users.tokens import TOKEN_TTL_S
+
+MAX_ID = 2**63 - 1
+
+# NUL is in no stored text, and PostgreSQL takes none
+FilterText = Annotated[str, StringConstraints(max_length=320, pattern=r"^[^\x00]*$")]
+Moment = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9999, 1, 1, tzinfo=UTC))]
+
+
+class _Request(BaseModel):
+    # a name that is not known is a slip (`form` for `from`), and passing it over would do what was not meant
+    model_config = ConfigDict(extra="forbid")
+
+
+class LeadQuery(_Request):
+    """The list's filters."""
+
+    email: FilterText | None = Field(None, description="The whole address; * stands for anything, \\* for a star.")
+    f_name: FilterText | None = Field(None, description="The whole first name, likewise.")
+    l_name: FilterText | None = Field(None, description="The whole last name, likewise.")
+    state: list[str] = Field([], description="A state; may repeat.")
+    q: FilterText | None = Field(None, description="A part of the address or of either name.")
+    since: Moment | None = Field(None, description="Received at this moment (RFC 3339) or later.")
+    until: Moment | None = Field(None, description="Received before this moment.")
+    limit: Annotated[int, Field(ge=1, le=1000)] | None = Field(None, description="A page of so many.")
+    after: Annotated[int, Field(ge=0, le=MAX_ID)] | None = Field(None, description="Go on after this id.")
+    order: Literal["asc", "desc"] = Field("asc", description="By id: oldest or newest first.")
+
+
+class LeadModel(BaseModel):
+    """A lead."""
+
+    id: int
+    email: str
+    f_name: str
+    l_name: str
+    CV_name: str
+    state: str
+    created_at: datetime
+
+
+class CvModel(BaseModel):
+    """What is known of a CV."""
+
+    size: int = Field(description="Bytes.")
+    sha256: str = Field(description="In hexadecimal.")
+    detected_type: str = Field(description="The media type, by the file's content.")
+
+
+class LeadWithCv(LeadModel):
+    """A lead, with what is known of its CV."""
+
+    CV: CvModel
+
+
+class StateChange(_Request):
+    """A change of state."""
+
+    status: str = Field(description="The state to move to.")
+    from_: str | None = Field(None, alias="from", description="The state it must be in; any if absent.")
+
+
+class Credentials(_Request):
+    """A name and a password."""
+
+    username: str
+    password: str
+
+
+class Registration(Credentials):
+    """A user to make."""
+
+    role: str | None = Field(None, description="admin or attorney; only an administrator may give it.")
+
+
+class Token(BaseModel):
+    """A token, good for `expires_in` seconds."""
+
+    access_token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - a kind of token, no token
+    expires_in: int = TOKEN_TTL_S
+
+
+class UserModel(BaseModel):
+    """A user."""
+
+    id: int
+    username: str
+    role: Literal["admin", "attorney"]
+    created_at: datetime

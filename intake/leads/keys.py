@@ -1,0 +1,45 @@
+"""How values are compared: without regard to case and Unicode form, and with `*` as a wildcard."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+
+def fold(text: str) -> str:
+    """Return the key under which `text` is found: NFKC, casefolded (Unicode's toNFKC_Casefold in effect)."""
+    # folding can undo the form (U+0345, U+1E9E), and the form can undo the folding: once more reaches the fixed point
+    for _ in range(2):
+        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return text
+
+
+@dataclass(frozen=True)
+class Pattern:
+    r"""What a filter asks for: folded literals with a wildcard between each two.
+
+    One literal alone is a whole value. Read from the text before folding, since NFKC makes a full-width star a
+    star: `*` is a wildcard, `\*` a star, and `\` before anything else is itself.
+    """
+
+    literals: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "Pattern":
+        """Read a filter's text."""
+        literals = re.split(r"(?<!\\)\*", text)
+        return cls(tuple(fold(literal.replace(r"\*", "*")) for literal in literals))
+
+    @property
+    def prefix(self) -> str:
+        """What every match begins with."""
+        return self.literals[0]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether only one value matches."""
+        return len(self.literals) == 1
+
+    @property
+    def is_prefix(self) -> bool:
+        """Whether everything that begins with the prefix matches."""
+        return len(self.literals) > 1 and not any(self.literals[1:])

@@ -1,0 +1,145 @@
+"""Leads as they are found: filters, and pages by key, so that the last page costs what the first does."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+from sqlalchemy import Column, ColumnElement, RowMapping, Select, and_, or_, select
+
+from intake.database import Database
+from intake.database.blobs import read_cv_piece
+from intake.database.schema import cv, lead
+from intake.errors import LeadNotFound
+from intake.leads.keys import Pattern, fold
+from intake.leads.records import LEAD_COLUMNS, CvFacts, Lead
+
+CHUNK_ROWS = 5_000
+_LIKE_ESCAPE = "\\"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Which leads, and in which order; what is None or empty does not narrow.
+
+    `email`, `f_name` and `l_name` are read as Pattern reads them; `q` is a part of any of the three; `since` is
+    included and `until` is not; `after` is the id from which to go on, downward where `newest_first`.
+    """
+
+    email: str | None = None
+    f_name: str | None = None
+    l_name: str | None = None
+    states: Sequence[str] = ()
+    q: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    after: int | None = None
+    newest_first: bool = False
+
+
+def find(database: Database, wanted: Filter, *, limit: int | None = None) -> Iterator[Sequence[Lead]]:
+    """Yield the leads that match, by id, in chunks, at most `limit` in all; the last chunk may be empty.
+
+    Each chunk is read in a transaction of its own: a slow reader holds no connection. Raises DatabaseUnavailable.
+    """
+    left, after = limit, wanted.after
+    while True:
+        size = CHUNK_ROWS if left is None else min(left, CHUNK_ROWS)
+        rows = _chunk(database, wanted, after=after, size=size)
+        yield rows
+        left = None if left is None else left - len(rows)
+        if len(rows) < size or left == 0:
+            return
+        after = rows[-1]["id"]
+
+
+def get(database: Database, lead_id: int) -> tuple[Lead, CvFacts]:
+    """Return the lead and what is known of its CV. Raises LeadNotFound or DatabaseUnavailable."""
+    query = (
+        select(*LEAD_COLUMNS, cv.c.size, cv.c.sha256, cv.c.detected_type)
+        .join(cv, cv.c.lead_id == lead.c.id)
+        .where(lead.c.id == lead_id)
+    )
+    row = database.read(lambda connection: connection.execute(query).mappings().first())
+    if row is None:
+        raise LeadNotFound(f"there is no lead {lead_id}")
+    return _lead(row), CvFacts(row["CV_name"], row["size"], row["sha256"], row["detected_type"])
+
+
+def cv_pieces(database: Database, lead_id: int, facts: CvFacts) -> Iterator[bytes]:
+    """Yield the CV's bytes, each piece read in a transaction of its own. Raises LeadNotFound where it goes away."""
+    offset = 0
+    while offset < facts.size:
+        at = offset
+        piece = database.read(lambda connection: read_cv_piece(connection, lead_id, offset=at))  # noqa: B023
+        if not piece:
+            raise LeadNotFound(f"lead {lead_id} was deleted while its CV was read")
+        yield piece
+        offset += len(piece)
+
+
+def _chunk(database: Database, wanted: Filter, *, after: int | None, size: int) -> Sequence[Lead]:
+    query = list_query(wanted, after=after, size=size)
+    return database.read(lambda c: [_lead(row) for row in c.execute(query).mappings()])
+
+
+def list_query(wanted: Filter, *, after: int | None, size: int) -> Select[tuple[object, ...]]:
+    """Return the statement that reads one chunk."""
+    query = select(*LEAD_COLUMNS).where(*_conditions(wanted)).limit(size)
+    if wanted.newest_first:
+        query = query.order_by(lead.c.id.desc())
+        return query if after is None else query.where(lead.c.id < after)
+    query = query.order_by(lead.c.id)
+    return query if after is None else query.where(lead.c.id > after)
+
+
+def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
+    for column, text in (
+        (lead.c.email_key, wanted.email),
+        (lead.c.f_name_key, wanted.f_name),
+        (lead.c.l_name_key, wanted.l_name),
+    ):
+        if text is not None:
+            yield _matches(column, Pattern.parse(text))
+    if wanted.states:
+        yield lead.c.state.in_(wanted.states)
+    if wanted.q:
+        part = "%" + _like_literal(fold(wanted.q)) + "%"
+        columns = (lead.c.email_key, lead.c.f_name_key, lead.c.l_name_key)
+        yield or_(*(column.like(part, escape=_LIKE_ESCAPE) for column in columns))
+    if wanted.since is not None:
+        yield lead.c.created_at >= wanted.since
+    if wanted.until is not None:
+        yield lead.c.created_at < wanted.until
+
+
+def _matches(column: Column[str], pattern: Pattern) -> ColumnElement[bool]:
+    if pattern.is_whole:
+        return column == pattern.prefix
+    # a range uses the index on both databases, LIKE on neither
+    conditions = [column >= pattern.prefix] if pattern.prefix else []
+    if (end := _after_prefix(pattern.prefix)) is not None:
+        conditions.append(column < end)
+    if not pattern.is_prefix:
+        like = "%".join(map(_like_literal, pattern.literals))
+        conditions.append(column.like(like, escape=_LIKE_ESCAPE))
+    return and_(True, *conditions)
+
+
+def _after_prefix(prefix: str) -> str | None:
+    """Return the least text, by code point, that is past everything that begins with `prefix`; None: there is none."""
+    kept = prefix.rstrip("\U0010ffff")
+    if not kept:
+        return None
+    following = ord(kept[-1]) + 1
+    return kept[:-1] + chr(0xE000 if following == 0xD800 else following)  # surrogates are no characters
+
+
+def _like_literal(text: str) -> str:
+    for special in (_LIKE_ESCAPE, "%", "_"):
+        text = text.replace(special, _LIKE_ESCAPE + special)
+    return text
+
+
+def _lead(row: RowMapping) -> Lead:
+    return cast("Lead", {column.name: row[column.name] for column in LEAD_COLUMNS})

@@ -1,0 +1,104 @@
+"""What a mail says: a message made from templates, which a firm can replace with its own."""
+
+import dataclasses
+from datetime import UTC, datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP, SMTPUTF8
+from email.utils import format_datetime
+from pathlib import Path
+
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined, TemplateError
+
+from intake.errors import TemplateInvalid
+from intake.mail.outbox import OwedMail
+from intake.settings import Mailbox
+
+_SAMPLE = OwedMail(
+    id=1,
+    kind="alert",
+    recipient="attorney@example.com",
+    message_id="<sample@example.com>",
+    owed_at=datetime(2026, 1, 1, tzinfo=UTC),
+    age_s=0.0,
+    attempts=1,
+    lead_id=1,
+    lead_email="ada@example.com",
+    lead_f_name="Ada",
+    lead_l_name="Lovelace",
+    lead_cv_name="cv.pdf",
+    lead_created_at=datetime(2026, 1, 1, tzinfo=UTC),
+)
+
+
+class Composer:
+    """Makes messages from `<kind>.txt.jinja`, whose first line is `Subject: …`, and `<kind>.html.jinja`.
+
+    `directory` may hold a firm's own files of those names; the service's stand in for those it lacks.
+    Raises TemplateInvalid where one of them can't be rendered.
+    """
+
+    def __init__(self, *, sender: Mailbox, directory: Path | None) -> None:
+        self._sender = sender
+        own = [FileSystemLoader(directory)] if directory else []
+        self._templates = Environment(
+            loader=ChoiceLoader([*own, PackageLoader("intake.mail")]),
+            autoescape=lambda name: name is not None and name.endswith(".html.jinja"),  # noqa: S701 - the rest is plain text
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        for kind in ("confirmation", "alert"):
+            self.compose(dataclasses.replace(_SAMPLE, kind=kind))
+
+    def compose(self, mail: OwedMail) -> EmailMessage:
+        """Return the mail's message: plain text with an HTML alternative.
+
+        Message-ID and Date are the owed mail's own, the same in every attempt. Auto-Submitted is RFC 3834's, so
+        that no auto-responder answers. Raises TemplateInvalid.
+        """
+        subject, text, html = self._render(mail)
+        ascii_only = mail.recipient.isascii()
+        message = EmailMessage(policy=SMTP if ascii_only else SMTPUTF8)
+        message["From"] = Address(self._sender.display_name, addr_spec=self._sender.address)
+        username, _, domain = mail.recipient.rpartition("@")
+        message["To"] = Address(username=username, domain=domain)
+        message["Subject"] = subject
+        message["Date"] = format_datetime(mail.owed_at)
+        message["Message-ID"] = mail.message_id
+        message["Auto-Submitted"] = "auto-generated"
+        message.set_content(text)
+        message.add_alternative(html, subtype="html")
+        return message
+
+    def _render(self, mail: OwedMail) -> tuple[str, str, str]:
+        firm = self._sender.display_name or self._sender.domain
+        # the confirmation is given nothing that the sender typed, so no template can send it on
+        known = {"firm": firm} if mail.kind == "confirmation" else {"firm": firm, "lead": _lead_of(mail)}
+        try:
+            text, html = (
+                self._templates.get_template(f"{mail.kind}.{part}.jinja").render(known) for part in ("txt", "html")
+            )
+        except (TemplateError, TypeError, ValueError, UnicodeError) as error:
+            raise TemplateInvalid(f"the mail template {mail.kind!r} can't be rendered: {error}") from error
+        head, _, body = text.partition("\n")
+        label, _, subject = head.partition(": ")
+        if label != "Subject" or not subject.strip():
+            raise TemplateInvalid(f"{mail.kind}.txt.jinja: the first line must be 'Subject: …'")
+        return subject.strip(), body.lstrip("\n"), html
+
+
+def _lead_of(mail: OwedMail) -> dict[str, object]:
+    return {
+        "id": mail.lead_id,
+        "email": _visible(mail.lead_email),
+        "f_name": _visible(mail.lead_f_name),
+        "l_name": _visible(mail.lead_l_name),
+        "CV_name": _visible(mail.lead_cv_name),
+        "created_at": mail.lead_created_at,
+    }
+
+
+def _visible(text: str) -> str:
+    """Escape what a reader can't see and what turns the text's direction around."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

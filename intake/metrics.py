@@ -1,0 +1,29 @@
+"""What the service counts, for Prometheus."""
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """The counters of one service."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.requests = Histogram(
+            "intake_request_seconds",
+            "Time to the end of an answer, by route, method and status.",
+            ("route", "method", "status"),
+            registry=self._registry,
+        )
+        self.leads = Counter("intake_leads", "Leads kept.", registry=self._registry)
+        self.mails = Counter(
+            "intake_mail_attempts",
+            "Attempts to deliver a mail, by outcome.",
+            ("outcome",),
+            registry=self._registry,
+        )
+
+    def exposition(self) -> bytes:
+        """Return every counter in Prometheus's text format."""
+        return generate_latest(self._registry)

@@ -1,0 +1,55 @@
+"""The one route that anyone may use: sending in a lead."""
+
+from starlette.responses import Response
+
+from intake.errors import DatabaseUnavailable
+from intake.leads.submissions import check, submit
+from intake.web.forms import form_reader, read_form
+from intake.web.parts import AppRequest
+from intake.web.routing import Access, Answer, Operation, in_thread
+
+_TEXT_FIELDS = ("email", "f_name", "l_name")
+
+
+async def post_lead(request: AppRequest) -> Response:
+    """Read the form as it arrives, and keep what it says."""
+    parts = request.state
+    with form_reader(
+        request.headers.get("content-type", ""),
+        texts=_TEXT_FIELDS,
+        file="CV",
+        max_file_bytes=parts["settings"].max_cv_bytes,
+    ) as reader:
+        form = await read_form(request, reader)
+        submission = check(form.texts, cv_name=form.filename, cv=form.file, faults=form.faults)
+        await in_thread(
+            request,
+            lambda: submit(parts["database"], parts["settings"], submission, then=parts["wake_worker"]),
+        )
+    parts["metrics"].leads.inc()
+    return Response(status_code=204)
+
+
+_FORM = {
+    "type": "object",
+    "properties": {
+        "email": {"type": "string", "format": "email", "description": "Where to answer."},
+        "f_name": {"type": "string", "minLength": 1, "maxLength": 200, "description": "First name."},
+        "l_name": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Last name."},
+        "CV": {"type": "string", "contentMediaType": "application/octet-stream", "description": "The file."},
+    },
+    "required": ["email", "f_name", "l_name", "CV"],
+}
+
+OPERATIONS = (
+    Operation(
+        method="POST",
+        path="/leads/",
+        endpoint=post_lead,
+        summary="Send in a lead.",
+        access=Access.OPEN,
+        form=_FORM,
+        answer=Answer(204, "The lead is kept, with its CV and the mails it owes."),
+        problems=(DatabaseUnavailable,),
+    ),
+)

@@ -1,0 +1,137 @@
+"""Accounts: making them, proving to be one, and what each may do."""
+
+import re
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from intake.database import Database, serialised
+from intake.database.schema import user_account
+from intake.errors import FieldFault, InvalidFields, NotAllowed, NotAuthenticated, UsernameTaken, UserNotFound
+from intake.users.passwords import hash_password, matches, password_fault
+from intake.users.tokens import Claims, TokenKeys
+
+ROLES = ("admin", "attorney")
+ACCOUNTS_LOCK = 0x1EADC72
+
+
+@dataclass(frozen=True)
+class User:
+    """Who a request is from."""
+
+    id: int
+    username: str
+    role: str
+    created_at: datetime
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether this user may manage others."""
+        return self.role == "admin"
+
+
+def create(database: Database, *, username: str, password: str, role: str | None) -> str:
+    """Make an account and return its role: `role`, or without one admin while there is none, else attorney.
+
+    Raises InvalidFields, UsernameTaken or DatabaseUnavailable.
+    """
+    faults = [_username_fault(username), password_fault(password, field="password"), _role_fault(role)]
+    if found := [fault for fault in faults if fault]:
+        raise InvalidFields(*found)
+    password_hash = hash_password(password)
+
+    def work(connection: Connection) -> str:
+        serialised(connection, ACCOUNTS_LOCK)  # of two that are made at once, one is first
+        given = role or ("attorney" if _has_admin(connection) else "admin")
+        connection.execute(
+            insert(user_account).values(
+                username=username, username_key=username.casefold(), password_hash=password_hash, role=given
+            )
+        )
+        return given
+
+    try:
+        return database.write(work)
+    except IntegrityError as error:
+        raise UsernameTaken(f"the name {username!r} is taken") from error
+
+
+def register(
+    database: Database, *, by: User | None, open_to_all: bool, username: str, password: str, role: str | None
+) -> None:
+    """Make an account for somebody else, or for oneself where registration is open to all.
+
+    Raises NotAuthenticated, NotAllowed, InvalidFields, UsernameTaken or DatabaseUnavailable.
+    """
+    is_admin = by is not None and by.is_admin
+    if not is_admin and not open_to_all:
+        if by is None:
+            raise NotAuthenticated("registering a user needs an administrator's token")
+        raise NotAllowed("only an administrator may register users")
+    if not is_admin and role is not None:
+        raise NotAllowed("only an administrator may give a role")
+    create(database, username=username, password=password, role=role or "attorney")
+
+
+def log_in(database: Database, keys: TokenKeys, *, username: str, password: str) -> str:
+    """Return a token for the user who has that name and password.
+
+    Raises NotAuthenticated: the same, and after the same time, for a wrong name and a wrong password.
+    """
+    row = database.read(lambda connection: _row(connection, username_key=username.casefold()))
+    known = matches(password, row["password_hash"] if row else None)
+    if row is None or not known or row["disabled"]:
+        raise NotAuthenticated("wrong username or password")
+    return keys.issue(Claims(row["id"], int(time.time()), row["token_generation"]))
+
+
+def authenticate(database: Database, keys: TokenKeys, *, token: str) -> User:
+    """Return the user whom the token stands for. Raises NotAuthenticated."""
+    claims = keys.read(token)
+    row = database.read(lambda connection: _row(connection, id=claims.user_id))
+    if row is None or row["disabled"] or row["token_generation"] != claims.generation:
+        raise NotAuthenticated("the token is not valid any more; log in again")
+    return User(row["id"], row["username"], row["role"], row["created_at"])
+
+
+def set_password(database: Database, *, username: str, password: str) -> None:
+    """Give the user a new password, and end every token of the old one. Raises InvalidFields or UserNotFound."""
+    if fault := password_fault(password, field="password"):
+        raise InvalidFields(fault)
+    change = (
+        update(user_account)
+        .where(user_account.c.username_key == username.casefold())
+        .values(password_hash=hash_password(password), token_generation=user_account.c.token_generation + 1)
+    )
+    if database.write(lambda connection: connection.execute(change).rowcount) == 0:
+        raise UserNotFound(f"there is no user {username!r}")
+
+
+def any_user(database: Database) -> bool:
+    """Return whether there is a user at all."""
+    query = select(user_account.c.id).limit(1)
+    return database.read(lambda connection: connection.execute(query).first()) is not None
+
+
+def _has_admin(connection: Connection) -> bool:
+    query = select(user_account.c.id).where(user_account.c.role == "admin", ~user_account.c.disabled).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def _row(connection: Connection, **key: object) -> RowMapping | None:
+    return connection.execute(select(user_account).filter_by(**key)).mappings().first()
+
+
+def _username_fault(username: str) -> FieldFault | None:
+    if re.fullmatch(r"[A-Za-z0-9._@-]{1,64}", username):
+        return None
+    return FieldFault("username", "must be 1 to 64 of letters, digits, '.', '_', '-' and '@'")
+
+
+def _role_fault(role: str | None) -> FieldFault | None:
+    if role is None or role in ROLES:
+        return None
+    return FieldFault("role", f"must be one of {', '.join(ROLES)}")

@@ -1,0 +1,54 @@
+"""What is seen of every request: an id, a line in the log, a measurement."""
+
+import logging
+import secrets
+import time
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from intake.metrics import Metrics
+
+log = logging.getLogger("intake.access")
+
+
+class Observer:
+    """Gives each request an id of its own, and writes down how it was answered.
+
+    The log's line has the path without its query, since queries hold people's names.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = secrets.token_hex(8)
+        scope.setdefault("state", {})["request_id"] = request_id
+        began = time.perf_counter()
+        status = 500
+
+        async def send_observed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                headers["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_observed)
+        finally:
+            seconds = time.perf_counter() - began
+            route = scope.get("route_path", "none")
+            self._metrics.requests.labels(route, _known(scope["method"]), str(status)).observe(seconds)
+            path = scope["path"].encode("unicode_escape").decode("ascii")
+            log.info("%s %s %d %.0f ms %s", scope["method"], path, status, seconds * 1000, request_id)
+
+
+def _known(method: str) -> str:
+    return method if method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} else "other"

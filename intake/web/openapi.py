@@ -1,0 +1,158 @@
+"""The OpenAPI 3.1 description, made from the doors' tables: what is documented is what is routed."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import version
+from typing import Any, Literal
+
+from jinja2 import Environment, PackageLoader
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from intake import errors
+from intake.web.problems import KINDS, MEDIA_TYPE
+from intake.web.routing import Access, Operation
+
+_REF = "#/components/schemas/{model}"
+
+Json = dict[str, Any]
+
+
+class FaultSchema(BaseModel):
+    """One field and what is wrong with it."""
+
+    field: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FaultSchema] | None = None
+    request_id: str | None = None
+
+
+def describe(operations: Sequence[Operation]) -> Json:
+    """Return the OpenAPI document of these operations."""
+    paths: dict[str, Json] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    models: dict[str, type[BaseModel]] = {"Problem": Problem}
+    models |= {model.__name__: model for operation in operations for model in _models(operation)}
+    named: list[tuple[type[BaseModel], Literal["validation"]]] = [(m, "validation") for _, m in sorted(models.items())]
+    _, schemas = models_json_schema(named, ref_template=_REF)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "intake",
+            "version": version("leadctl"),
+            "description": "Lead intake: a public door for prospects and an internal one for attorneys.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas["$defs"],
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    }
+
+
+def docs_page(document: Json) -> str:
+    """Return the document as a page of HTML that needs no script and no other host."""
+    environment = Environment(
+        loader=PackageLoader("intake.web", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    kinds = sorted(KINDS.items(), key=lambda item: item[1].status)
+    described = [(kind, (cls.__doc__ or "").strip()) for cls, kind in kinds]
+    return environment.get_template("docs.html.jinja").render(document=document, problems=described)
+
+
+def schema_of(value: Any) -> Json:
+    """Return the JSON schema of a model, of `[model]`, or of what is one already."""
+    if isinstance(value, list):
+        return {"type": "array", "items": schema_of(value[0])}
+    if isinstance(value, type) and issubclass(value, BaseModel):
+        return {"$ref": _REF.format(model=value.__name__)}
+    return dict(value)
+
+
+def _models(operation: Operation) -> Iterator[type[BaseModel]]:
+    for candidate in (operation.body, *_flat(operation.answer.schema)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            yield candidate
+
+
+def _flat(schema: Any) -> list[Any]:
+    return schema if isinstance(schema, list) else [schema]
+
+
+def _operation(operation: Operation) -> Json:
+    described: Json = {
+        "summary": operation.summary,
+        "operationId": operation.endpoint.__name__,
+        "responses": {str(operation.answer.status): _answer(operation), **_problems(operation)},
+    }
+    if parameters := [*_path_parameters(operation), *_query_parameters(operation)]:
+        described["parameters"] = parameters
+    if operation.body is not None:
+        described["requestBody"] = _content("application/json", schema_of(operation.body), required=True)
+    if operation.form is not None:
+        described["requestBody"] = _content("multipart/form-data", dict(operation.form), required=True)
+    if operation.access is not Access.OPEN:
+        described["security"] = [{"bearer": []}, {}] if operation.access is Access.ADAPTIVE else [{"bearer": []}]
+    return described
+
+
+def _content(media_type: str, schema: Json, **more: Any) -> Json:
+    return {"content": {media_type: {"schema": schema}}, **more}
+
+
+def _answer(operation: Operation) -> Json:
+    answer = operation.answer
+    described: Json = {"description": answer.description}
+    if answer.schema is not None:
+        described |= _content(answer.media_type, schema_of(answer.schema))
+    return described
+
+
+def _problems(operation: Operation) -> Json:
+    by_status: dict[int, list[str]] = {}
+    for cls in dict.fromkeys((*operation.problems, *_implied_problems(operation))):
+        by_status.setdefault(KINDS[cls].status, []).append(KINDS[cls].title)
+    answers = {str(status): " or ".join(titles) for status, titles in sorted(by_status.items())}
+    return {
+        status: {"description": titles, **_content(MEDIA_TYPE, schema_of(Problem))}
+        for status, titles in {**answers, "default": "Any other problem"}.items()
+    }
+
+
+def _implied_problems(operation: Operation) -> Iterable[type[errors.IntakeError]]:
+    if operation.access is not Access.OPEN:
+        yield errors.NotAuthenticated
+        yield errors.DatabaseUnavailable
+    if operation.body is not None or operation.form is not None:
+        yield from (
+            errors.MalformedBody,
+            errors.BodyTooLarge,
+            errors.BodyTypeNotSupported,
+            errors.InvalidFields,
+        )
+    if operation.query is not None:
+        yield errors.InvalidFields
+
+
+def _path_parameters(operation: Operation) -> Iterator[Json]:
+    for name in re.findall(r"{(\w+)}", operation.path):
+        schema = {"type": "integer", "format": "int64", "minimum": 1}
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _query_parameters(operation: Operation) -> Iterator[Json]:
+    if operation.query is None:
+        return
+    for name, schema in operation.query.model_json_schema()["properties"].items():
+        described = schema.pop("description", "")
+        yield {"name": name, "in": "query", "required": False, "description": described, "schema": schema}

@@ -1,0 +1,89 @@
+"""The operators' routes: is it up, can it work, what does it count, and how is it used."""
+
+from starlette.responses import HTMLResponse, Response
+
+from intake import metrics
+from intake.database.migrations import is_migrated
+from intake.errors import DatabaseUnavailable
+from intake.web.bodies import json_response
+from intake.web.parts import AppRequest
+from intake.web.problems import problem
+from intake.web.routing import Access, Answer, Operation
+
+
+def get_healthz(_request: AppRequest) -> Response:
+    """Say that the process is up."""
+    return json_response({"status": "up"})
+
+
+def get_readyz(request: AppRequest) -> Response:
+    """Say whether the database can be reached and is migrated."""
+    if not is_migrated(request.state["database"]):
+        return problem(503, detail="the database is not migrated: run `intake migrate`", headers={"Retry-After": "30"})
+    return json_response({"status": "ready"})
+
+
+def get_metrics(request: AppRequest) -> Response:
+    """Give what is counted to Prometheus."""
+    return Response(request.state["metrics"].exposition(), media_type=metrics.MEDIA_TYPE)
+
+
+def get_openapi(request: AppRequest) -> Response:
+    """Give the description of every route."""
+    return Response(request.state["openapi"], media_type="application/json")
+
+
+def get_docs(request: AppRequest) -> Response:
+    """Give the same as a page; its policy lets it load nothing at all."""
+    policy = (
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return HTMLResponse(request.state["docs_page"], headers={"Content-Security-Policy": policy})
+
+
+_STATUS = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
+_TEXT = {"type": "string"}
+
+OPERATIONS = (
+    Operation(
+        method="GET",
+        path="/healthz",
+        endpoint=get_healthz,
+        summary="The process is up.",
+        access=Access.OPEN,
+        answer=Answer(200, "Up", _STATUS),
+    ),
+    Operation(
+        method="GET",
+        path="/readyz",
+        endpoint=get_readyz,
+        summary="The database can be reached and is migrated.",
+        access=Access.OPEN,
+        answer=Answer(200, "Ready", _STATUS),
+        problems=(DatabaseUnavailable,),
+    ),
+    Operation(
+        method="GET",
+        path="/metrics",
+        endpoint=get_metrics,
+        summary="Counters for Prometheus.",
+        access=Access.OPEN,
+        answer=Answer(200, "Counters", _TEXT, media_type="text/plain"),
+    ),
+    Operation(
+        method="GET",
+        path="/openapi.json",
+        endpoint=get_openapi,
+        summary="This description, as OpenAPI 3.1.",
+        access=Access.OPEN,
+        answer=Answer(200, "The description", {"type": "object"}),
+    ),
+    Operation(
+        method="GET",
+        path="/docs",
+        endpoint=get_docs,
+        summary="This description, as a page.",
+        access=Access.OPEN,
+        answer=Answer(200, "The page", _TEXT, media_type="text/html"),
+    ),
+)

@@ -1,0 +1,109 @@
+"""Errors as answers: RFC 9457 problems, from one table of exception class to status."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from intake import errors
+from intake.web.bodies import json_bytes
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 5
+log = logging.getLogger("intake.web")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of problem: its status, its title and the anchor of its description on /docs."""
+
+    status: int
+    title: str
+
+    @property
+    def anchor(self) -> str:
+        """The title as an anchor."""
+        return self.title.lower().replace(" ", "-")
+
+
+KINDS: Mapping[type[errors.IntakeError], Kind] = {
+    errors.MalformedBody: Kind(400, "Malformed body"),
+    errors.NotAuthenticated: Kind(401, "Not authenticated"),
+    errors.NotAllowed: Kind(403, "Not allowed"),
+    errors.LeadNotFound: Kind(404, "Lead not found"),
+    errors.StateConflict: Kind(409, "State conflict"),
+    errors.UsernameTaken: Kind(409, "Username taken"),
+    errors.BodyTooLarge: Kind(413, "Body too large"),
+    errors.BodyTypeNotSupported: Kind(415, "Body type not supported"),
+    errors.InvalidFields: Kind(422, "Invalid fields"),
+    errors.DatabaseUnavailable: Kind(503, "Database unavailable"),
+}
+
+
+def problem(
+    status: int,
+    *,
+    detail: str,
+    title: str | None = None,
+    type_: str = "about:blank",
+    headers: Mapping[str, str] | None = None,
+    **members: object,
+) -> Response:
+    """Return a problem document; `members` are added to its own."""
+    document = {"type": type_, "title": title or HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return Response(json_bytes({**document, **members}), status, headers, MEDIA_TYPE)
+
+
+async def on_intake_error(_request: Request, error: Exception) -> Response:
+    """Answer an error of the service's own with its kind."""
+    assert isinstance(error, errors.IntakeError)
+    kind = next(KINDS[cls] for cls in type(error).__mro__ if cls in KINDS)
+    headers = {}
+    members: dict[str, object] = {}
+    if isinstance(error, errors.NotAuthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, errors.DatabaseUnavailable):
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+        log.warning("database unavailable: %s", error.__cause__)
+    if isinstance(error, errors.InvalidFields):
+        members["errors"] = [asdict(fault) for fault in error.faults]
+    return problem(
+        kind.status,
+        title=kind.title,
+        detail=str(error),
+        type_=f"/docs#{kind.anchor}",
+        headers=headers,
+        **members,
+    )
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    """Answer what the framework itself refuses: an unknown path, a method that a path does not take."""
+    assert isinstance(error, HTTPException)
+    path, method = request.scope["path"], request.method
+    details = {404: f"there is nothing at {path!r}", 405: f"{path!r} does not take {method!r}"}
+    return problem(error.status_code, detail=details.get(error.status_code, error.detail), headers=error.headers)
+
+
+async def on_disconnect(_request: Request, _error: Exception) -> Response:
+    """Answer nobody: the client went away before its body was whole."""
+    return Response(status_code=400)
+
+
+async def on_unforeseen_error(request: Request, _error: Exception) -> Response:
+    """Answer a defect with nothing but the request's id, which stands in the log beside the traceback."""
+    request_id = request.scope["state"]["request_id"]
+    log.error("request %s failed; its traceback follows", request_id)
+    return problem(500, detail="something went wrong here; the log has more", request_id=request_id)
+
+
+HANDLERS = {
+    errors.IntakeError: on_intake_error,
+    HTTPException: on_http_exception,
+    ClientDisconnect: on_disconnect,
+    Exception: on_unforeseen_error,
+}

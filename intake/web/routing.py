@@ -1,0 +1,136 @@
+"""Doors: tables of operations, closed unless they say otherwise, each door with threads of its own."""
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any, TypeVar, cast
+
+from anyio import CapacityLimiter, to_thread
+from pydantic import BaseModel
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from intake.errors import IntakeError, NotAllowed, NotAuthenticated
+from intake.users.accounts import User, authenticate
+from intake.web.bodies import read_json
+from intake.web.parts import AppRequest
+
+T = TypeVar("T")
+
+
+class Access(Enum):
+    """Who may call an operation."""
+
+    OPEN = auto()  # anyone
+    ADAPTIVE = auto()  # anyone, but who brings a token must bring a good one
+    BEARER = auto()  # any user
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A successful answer, as it is documented: its schema, or the media type of what is no JSON."""
+
+    status: int
+    description: str
+    schema: Any = None
+    media_type: str = "application/json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """One method on one path: what runs it, who may call it, what it takes and what it may answer.
+
+    `endpoint` takes the request, and the body where there is a model of one. A plain function runs in one of its
+    door's threads.
+    """
+
+    method: str
+    path: str
+    endpoint: Callable[..., Any]
+    summary: str
+    answer: Answer
+    access: Access = Access.BEARER
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    form: Mapping[str, Any] | None = None
+    problems: Sequence[type[IntakeError]] = field(default=())
+
+
+class Door:
+    """A table of operations as routes, run in at most `threads` threads at once."""
+
+    def __init__(self, operations: Sequence[Operation], *, threads: int) -> None:
+        self._threads = CapacityLimiter(threads)
+        self._paths: dict[str, dict[str, Operation]] = {}
+        for operation in operations:
+            self._paths.setdefault(operation.path, {})[operation.method] = operation
+
+    def routes(self) -> list[Route]:
+        """Return a route for each path, and for the same path with and without its last slash."""
+        return [
+            Route(spelling, _Dispatcher(methods, self._threads), methods=list(methods))
+            for path, methods in self._paths.items()
+            for spelling in {path, path.rstrip("/"), path.rstrip("/") + "/"}
+        ]
+
+
+class _Dispatcher:
+    """One path: finds out who asks, reads the body, and runs the method's operation."""
+
+    def __init__(self, methods: Mapping[str, Operation], threads: CapacityLimiter) -> None:
+        self._methods = methods
+        self._threads = threads
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = AppRequest(scope, receive)
+        operation = self._methods["GET" if request.method == "HEAD" else request.method]
+        scope["route_path"] = operation.path
+        request.state["threads"] = self._threads
+        request.state["user"] = await self._user(request, operation.access)
+        response = await self._run(request, operation)
+        await response(scope, receive, send)
+
+    async def _user(self, request: AppRequest, access: Access) -> User | None:
+        token = _bearer_token(request)
+        if access is Access.OPEN or (access is Access.ADAPTIVE and token is None):
+            return None
+        if token is None:
+            raise NotAuthenticated("a bearer token is needed: log in first")
+        database, keys = request.state["database"], request.state["keys"]
+        return await in_thread(request, lambda: authenticate(database, keys, token=token))
+
+    async def _run(self, request: AppRequest, operation: Operation) -> Response:
+        arguments: list[object] = [request]
+        if operation.body is not None:
+            arguments.append(await read_json(request, operation.body))
+        if inspect.iscoroutinefunction(operation.endpoint):
+            response = await operation.endpoint(*arguments)
+        else:
+            response = await in_thread(request, lambda: operation.endpoint(*arguments))
+        return cast("Response", response)
+
+
+async def in_thread(request: AppRequest, work: Callable[[], T]) -> T:
+    """Return what `work` returns, run in one of the request's door's threads."""
+    return await to_thread.run_sync(work, limiter=request.state["threads"])
+
+
+async def stream_in_threads(request: AppRequest, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the chunks, each made in one of the request's door's threads."""
+    while (chunk := await in_thread(request, lambda: next(chunks, None))) is not None:
+        yield chunk
+
+
+def signed_in(request: AppRequest) -> User:
+    """Return the user that a closed operation is called by. Raises NotAllowed where the operation is an open one."""
+    user = request.state["user"]
+    if user is None:
+        raise NotAllowed("this is for users only")
+    return user
+
+
+def _bearer_token(request: AppRequest) -> str | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None

@@ -1,0 +1,1 @@
+"""leadctl: triage a law firm's leads from a terminal or a shell script."""

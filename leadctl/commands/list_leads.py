@@ -1,0 +1,76 @@
+"""`leadctl list`."""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import islice
+from typing import Annotated, Any
+
+import typer
+
+from leadctl.context import Context
+from leadctl.errors import Usage
+from leadctl.output import LEAD_COLUMNS, Face, Record, write_records
+
+ON_A_TERMINAL = 50
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+class Sort(StrEnum):
+    """The order of a list."""
+
+    OLDEST_FIRST = "id"
+    NEWEST_FIRST = "-id"
+
+
+def command(
+    ctx: typer.Context,
+    state: Annotated[list[str] | None, typer.Option("--state", help="In this state; may repeat.")] = None,
+    email: Annotated[str | None, typer.Option(help="The whole address, in any case; * stands for anything.")] = None,
+    f_name: Annotated[str | None, typer.Option(help="The whole first name, likewise.")] = None,
+    l_name: Annotated[str | None, typer.Option(help="The whole last name, likewise.")] = None,
+    text: Annotated[str | None, typer.Option("-q", help="A part of the address or of either name.")] = None,
+    since: Annotated[str | None, typer.Option(help="Received since: 30m, 12h, 2d, 1w, or 2026-11-01.")] = None,
+    until: Annotated[str | None, typer.Option(help="Received before, likewise.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")] = None,
+    sort: Annotated[Sort, typer.Option(help="Oldest or newest first.")] = Sort.NEWEST_FIRST,
+    face: Annotated[Face | None, typer.Option("--output", "-o", help="How to show them.")] = None,
+) -> None:
+    """List leads: a table of the newest on a terminal, all of them, a line each, in a pipe.
+
+    Examples: leadctl list --state PENDING --since 2d
+
+    leadctl list --email '*@example.com' -o ids
+    """
+    context: Context = ctx.obj
+    given = {"state": state, "email": email, "f_name": f_name, "l_name": l_name, "q": text}
+    moments = {"since": since and _moment(since, "--since"), "until": until and _moment(until, "--until")}
+    filters = {name: value for name, value in {**given, **moments}.items() if value is not None}
+    shown = limit or (ON_A_TERMINAL if context.is_terminal else None)
+    leads = _leads(context, filters, newest_first=sort is Sort.NEWEST_FIRST, limit=shown, is_own_limit=limit is None)
+    write_records(leads, LEAD_COLUMNS, face=face or context.default_face, out=context.out)
+
+
+def _leads(
+    context: Context, filters: dict[str, Any], *, newest_first: bool, limit: int | None, is_own_limit: bool
+) -> Iterator[Record]:
+    """Yield the leads; where a limit that nobody asked for cuts them, say so."""
+    if limit is None or not is_own_limit:
+        yield from context.api.leads(filters, newest_first=newest_first, limit=limit)
+        return
+    leads = context.api.leads(filters, newest_first=newest_first, limit=limit + 1)
+    yield from islice(leads, limit)
+    if next(leads, None) is not None:
+        context.say(f"The first {limit}; more with -n {limit * 10}, and all of them through a pipe.")
+
+
+def _moment(text: str, flag: str) -> str:
+    """Return what the text means as RFC 3339: so long ago, or a date or moment on this machine's clock."""
+    now = datetime.now().astimezone()
+    if ago := re.fullmatch(r"(\d{1,6})([mhdw])", text):
+        return (now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})).isoformat()
+    try:
+        return datetime.fromisoformat(text).astimezone().isoformat()
+    except (ValueError, OverflowError) as error:
+        raise Usage(f"{flag} is {text!r}; expected 30m, 12h, 2d, 1w, 2026-11-01 or 2026-11-01T09:00") from error

@@ -1,0 +1,52 @@
+"""`leadctl set-state`."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from leadctl.context import Context
+from leadctl.errors import Conflict, LeadctlError, NotFound, Partly
+from leadctl.selection import select
+
+
+def command(
+    ctx: typer.Context,
+    state: Annotated[str, typer.Argument(metavar="STATE", help="Where to, e.g. REACHED_OUT.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Lead ids; - reads them from standard input.")],
+    expected: Annotated[
+        str | None, typer.Option("--from", help="Only leads that are in this state; others are conflicts.")
+    ] = None,
+) -> None:
+    """Move leads to another state.
+
+    Examples: leadctl set-state REACHED_OUT 42
+
+    leadctl list --state PENDING -o ids | leadctl set-state REACHED_OUT --from PENDING -
+    """
+    context: Context = ctx.obj
+    selection = select(ids, sys.stdin)
+    if selection.is_single:
+        context.api.change_state(selection.ids[0], state, expected=expected)
+        context.say(f"lead {selection.ids[0]} is {state}")
+        return
+    done = 0
+    try:
+        for lead_id in context.progress(selection.ids, "Moving leads"):
+            done += _is_done(context, lead_id, state, expected)
+    except LeadctlError as error:
+        # one that ends the run, e.g. a lost login: what was done is done
+        raise type(error)(f"{error} ({done} of {len(selection.ids)} leads were moved before)") from error
+    summary = f"{done} of {len(selection.ids)} leads are {state}"
+    if done < len(selection.ids):
+        raise Partly(summary)
+    context.say(summary)
+
+
+def _is_done(context: Context, lead_id: int, state: str, expected: str | None) -> bool:
+    try:
+        context.api.change_state(lead_id, state, expected=expected)
+    except (NotFound, Conflict) as error:
+        context.say(f"{lead_id}: {error}")
+        return False
+    return True

@@ -1,0 +1,60 @@
+"""What can go wrong, and the exit code that tells a script of it."""
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """What the program's exit tells."""
+
+    DONE = 0  # all done; what was so already counts as done
+    FAILED = 1  # something else went wrong
+    USAGE = 2  # the command line, or a value on it, is wrong
+    PARTLY = 3  # of several ids, or of ids from standard input, some were not done
+    NOT_ALLOWED = 4  # not logged in, or not allowed
+    NOT_FOUND = 5  # there is no such lead
+    CONFLICT = 6  # it is not in the state that was expected, or the name is taken
+    TRY_AGAIN = 75  # the server is away or asks to wait (sysexits' EX_TEMPFAIL)
+    INTERRUPTED = 130  # Ctrl-C
+
+
+class LeadctlError(Exception):
+    """Something to tell the user in one line, with what to do next."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+
+
+class Usage(LeadctlError):
+    """A value on the command line can't be used."""
+
+    exit_code = ExitCode.USAGE
+
+
+class Partly(LeadctlError):
+    """Some of several were not done."""
+
+    exit_code = ExitCode.PARTLY
+
+
+class NotAllowed(LeadctlError):
+    """Not logged in, or not allowed."""
+
+    exit_code = ExitCode.NOT_ALLOWED
+
+
+class NotFound(LeadctlError):
+    """There is no such lead."""
+
+    exit_code = ExitCode.NOT_FOUND
+
+
+class Conflict(LeadctlError):
+    """The server holds something else than was expected."""
+
+    exit_code = ExitCode.CONFLICT
+
+
+class TryAgain(LeadctlError):
+    """The server is away, or asks to wait."""
+
+    exit_code = ExitCode.TRY_AGAIN

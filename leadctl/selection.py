@@ -1,0 +1,37 @@
+"""Ids, from arguments or from standard input."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+from leadctl.errors import Usage
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Leads that a command is for, each once, in the order given; `is_single` where one was named as an argument."""
+
+    ids: Sequence[int]
+    is_single: bool
+
+
+def select(arguments: Sequence[str], stdin: TextIO) -> Selection:
+    """Read ids; an argument `-` stands for those on standard input, parted by white space. Raises Usage."""
+    from_stdin = "-" in arguments
+    ids = list(dict.fromkeys(_ids(arguments, stdin)))
+    return Selection(ids, is_single=len(ids) == 1 and not from_stdin)
+
+
+def _ids(arguments: Sequence[str], stdin: TextIO) -> Iterable[int]:
+    for argument in arguments:
+        if argument == "-":
+            for line in stdin:
+                yield from map(_id, line.split())
+        else:
+            yield _id(argument)
+
+
+def _id(text: str) -> int:
+    if text.isascii() and text.isdigit() and 0 < int(text[:20]) < 2**63:
+        return int(text)
+    raise Usage(f"{text!r} is no lead's id: ids are whole numbers from 1 on")

@@ -1,0 +1,74 @@
+"""The real programs, run as their users run them."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+BIN = Path(sys.executable).parent
+INTAKE = str(BIN / "intake")
+LEADCTL = str(BIN / "leadctl")
+START_WITHIN_S = 30
+
+
+def clean_environment(home: Path, **settings: str) -> dict[str, str]:
+    """Return an environment with these settings and none that the caller's happens to hold."""
+    ours = re.compile(r"INTAKE_|LEADCTL_|NO_COLOR|COLUMNS|XDG_|FORCE_COLOR")
+    kept = {name: value for name, value in os.environ.items() if not ours.match(name)}
+    return {**kept, "HOME": str(home), "TERM": "xterm", **settings}
+
+
+class Service:
+    """`intake serve` as a process, on a free port, stopped at the end."""
+
+    def __init__(self, environment: Mapping[str, str], directory: Path) -> None:
+        self.log: list[str] = []
+        self._running = threading.Event()
+        self.process = subprocess.Popen(
+            [INTAKE, "serve"],
+            env={"INTAKE_PORT": "0", **environment},
+            cwd=directory,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        for line in self.log:
+            if found := re.search(r"running on (http://\S+)", line):
+                return found[1]
+        raise AssertionError("the service does not listen:\n" + "".join(self.log))
+
+    def stop(self) -> int:
+        """End it as an operator would, and return its exit code."""
+        self.process.terminate()
+        code = self.process.wait(30)
+        self._reader.join(5)
+        return code
+
+    def __enter__(self) -> Self:
+        if not self._running.wait(START_WITHIN_S):
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError("the service did not start:\n" + "".join(self.log))
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        if self.process.poll() is None:
+            self.stop()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        with self.process.stderr as lines:
+            for line in lines:
+                self.log.append(line)
+                if "running on" in line:
+                    self._running.set()
+        self._running.set()  # it ended: `url` then says how
