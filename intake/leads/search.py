@@ -16,6 +16,7 @@ from intake.leads.records import LEAD_COLUMNS, CvFacts, Lead
 
 CHUNK_ROWS = 5_000
 _LIKE_ESCAPE = "\\"
+_NAMES = tuple(str(column.name) for column in LEAD_COLUMNS)  # plain text, which SQLAlchemy's names are not quite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,4 +143,4 @@ def _like_literal(text: str) -> str:
 
 
 def _lead(row: RowMapping) -> Lead:
-    return cast("Lead", {column.name: row[column.name] for column in LEAD_COLUMNS})
+    return cast("Lead", {name: row[name] for name in _NAMES})

@@ -28,6 +28,7 @@ def main() -> None:
             INTAKE_DATABASE_URL=f"sqlite:///{directory / 'demo.db'}",
             INTAKE_MAIL_FROM="Marple & Wimsey <intake@marple-wimsey.example>",
             INTAKE_ATTORNEY_EMAILS="harriet@marple-wimsey.example",
+            COLUMNS="100",
         )
         with Service(environment, directory) as service:
             environment["LEADCTL_URL"] = service.url
@@ -47,11 +48,11 @@ class Demo:
         title(f"A service runs at {self.url}, on a new SQLite file")
         self.submit(cv)
         title("An administrator makes the first user on the server, and an attorney logs in")
-        self.command(INTAKE, "create-user", "ada-admin", "--password-stdin", typed=PASSWORD)
-        self.command(LEADCTL, "login", "--username", "ada-admin", "--password-stdin", typed=PASSWORD)
+        self.command(INTAKE, "create-user", "harriet", "--password-stdin", typed=PASSWORD)
+        self.command(LEADCTL, "login", "--username", "harriet", "--password-stdin", typed=PASSWORD)
         title("The attorney lists the leads, looks at one and takes it")
         [lead_id] = self.command(LEADCTL, "list", "--state", "PENDING", "-o", "ids").split()
-        self.command(LEADCTL, "list")
+        self.command(LEADCTL, "list", "-o", "table")
         self.command(LEADCTL, "set-state", "--from", "PENDING", "REACHED_OUT", lead_id)
         if "REACHED_OUT" not in self.command(LEADCTL, "show", lead_id):
             fail("the lead is not in its new state")
