@@ -112,7 +112,7 @@ class Intake:
         """Make a user whose password is PASSWORD, and return the number."""
         values = {"username": username, "username_key": username.casefold(), "password_hash": QUICK_HASH}
         statement = insert(user_account).values(**values, role=role, disabled=disabled).returning(user_account.c.id)
-        return self.write(lambda connection: connection.execute(statement).scalar_one())
+        return int(self.write(lambda connection: connection.execute(statement).scalar_one()))
 
     def bearer(self, user_id: int) -> dict[str, str]:
         """Return the header that shows the user's token."""
@@ -129,7 +129,7 @@ class Intake:
         """Send in a lead that is taken, and return its id."""
         response = self.submit(**fields)
         assert response.status_code == 204, response.text
-        return self.read(lambda connection: connection.execute(select(func.max(lead.c.id))).scalar_one())
+        return int(self.read(lambda connection: connection.execute(select(func.max(lead.c.id))).scalar_one()))
 
     def read(self, work: Callable[[Connection], Any]) -> Any:
         """Return what `work` reads from the database."""

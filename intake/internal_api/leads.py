@@ -54,7 +54,7 @@ def get_cv(request: AppRequest) -> Response:
     database, lead_id = request.state["database"], _id(request)
     _, cv = search.get(database, lead_id)
     headers = _cv_headers(cv)
-    if headers["ETag"] in _listed(request.headers.get("if-none-match", "")):
+    if _is_listed(headers["ETag"], request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers={"ETag": headers["ETag"]})
     pieces = stream_in_threads(request, search.cv_pieces(database, lead_id, cv))
     return StreamingResponse(pieces, headers=headers, media_type=cv.detected_type)
@@ -99,9 +99,10 @@ def _json_array(chunks: Iterator[Sequence[Lead]]) -> Iterator[bytes]:
     """Yield a JSON array in pieces; its `]` comes only after every chunk has come."""
     before = b"["
     for rows in chunks:
-        yield before + json_bytes(rows)[1:-1]
-        before = b"," if rows else before
-    yield b"]"
+        if rows:
+            yield before + json_bytes(rows)[1:-1]
+            before = b","
+    yield b"[]" if before == b"[" else b"]"
 
 
 def _cv_headers(cv: CvFacts) -> dict[str, str]:
@@ -116,5 +117,6 @@ def _cv_headers(cv: CvFacts) -> dict[str, str]:
     }
 
 
-def _listed(if_none_match: str) -> list[str]:
-    return [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+def _is_listed(tag: str, if_none_match: str) -> bool:
+    listed = [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
+    return tag in listed or "*" in listed

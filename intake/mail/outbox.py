@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import make_msgid
+from secrets import token_hex
 
 from sqlalchemy import Connection, insert, select, update
 
@@ -42,7 +42,7 @@ def owe(connection: Connection, *, lead_id: int, prospect: str, attorneys: Itera
     connection.execute(
         insert(outbox_mail),
         [
-            {"lead_id": lead_id, "kind": kind, "recipient": to, "message_id": make_msgid(domain=domain)}
+            {"lead_id": lead_id, "kind": kind, "recipient": to, "message_id": f"<{token_hex(16)}@{domain}>"}
             for kind, to in owed
         ],
     )

@@ -73,7 +73,7 @@ def register(
         raise NotAllowed("only an administrator may register users")
     if not is_admin and role is not None:
         raise NotAllowed("only an administrator may give a role")
-    create(database, username=username, password=password, role=role or "attorney")
+    create(database, username=username, password=password, role="attorney" if role is None else role)
 
 
 def log_in(database: Database, keys: TokenKeys, *, username: str, password: str) -> str:
@@ -81,7 +81,9 @@ def log_in(database: Database, keys: TokenKeys, *, username: str, password: str)
 
     Raises NotAuthenticated: the same, and after the same time, for a wrong name and a wrong password.
     """
-    row = database.read(lambda connection: _row(connection, username_key=username.casefold()))
+    row = None
+    if _username_fault(username) is None:  # no other is in the database, and PostgreSQL takes no NUL
+        row = database.read(lambda connection: _row(connection, username_key=username.casefold()))
     known = matches(password, row["password_hash"] if row else None)
     if row is None or not known or row["disabled"]:
         raise NotAuthenticated("wrong username or password")

@@ -74,7 +74,10 @@ class TokenKeys:
 def _claims(token: str, key: str) -> Claims:
     required = ["sub", "iat", "exp", "auth_time", "gen"]
     payload = jwt.decode(token, key, algorithms=[ALGORITHM], options={"require": required})
-    return Claims(user_id=int(payload["sub"]), auth_time=int(payload["auth_time"]), generation=int(payload["gen"]))
+    claims = Claims(int(payload["sub"]), int(payload["auth_time"]), int(payload["gen"]))
+    if not 0 < claims.user_id < 2**63:
+        raise ValueError("no user has such a number")
+    return claims
 
 
 def _kept_secret(file: Path) -> str:

@@ -1,7 +1,167 @@
-"""POST /leads/."""
+"""POST /leads/: what a prospect sends is kept whole, or refused with every reason."""
 
+import hashlib
+import json
+import threading
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from intake.database.schema import cv, lead, outbox_mail
 from tests.conftest import Intake
 
+KEPT = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=200).filter(
+    lambda text: text == text.strip()
+)
+ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
+SLOWLY = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
-def test_a_lead_is_kept(intake: Intake) -> None:
-    assert intake.submit().status_code == 204
+
+@pytest.mark.parametrize("path", ["/leads", "/leads/"])
+def test_a_lead_is_kept_with_its_cv_and_the_mails_it_owes(intake: Intake, path: str) -> None:
+    form = {"email": "Ada@EXAMPLE.com", "f_name": " Ada ", "l_name": "Lovelace"}
+    answer = intake.client.post(path, data=form, files={"CV": ("cv.pdf", b"%PDF-1.4 a CV")}, follow_redirects=False)
+    assert (answer.status_code, answer.content) == (204, b"")
+    [row] = intake.read(lambda c: c.execute(select(lead)).mappings().all())
+    assert (row["email"], row["f_name"], row["l_name"]) == ("Ada@example.com", "Ada", "Lovelace")
+    assert (row["CV_name"], row["state"]) == ("cv.pdf", "PENDING")
+    [kept] = intake.read(lambda c: c.execute(select(cv)).mappings().all())
+    assert bytes(kept["content"]) == b"%PDF-1.4 a CV"
+    assert kept["sha256"] == hashlib.sha256(b"%PDF-1.4 a CV").hexdigest()
+    assert (kept["size"], kept["detected_type"]) == (13, "application/pdf")
+    owed = intake.read(lambda c: c.execute(select(outbox_mail).order_by(outbox_mail.c.id)).mappings().all())
+    assert [(mail["kind"], mail["recipient"], mail["state"]) for mail in owed] == [
+        ("confirmation", "Ada@example.com", "owed"),
+        ("alert", "harriet@firm.example", "owed"),
+        ("alert", "peter@firm.example", "owed"),
+    ]
+    assert len({mail["message_id"] for mail in owed}) == 3
+
+
+def test_the_moment_is_the_databases_and_in_utc(intake: Intake) -> None:
+    lead_id = intake.submitted()
+    row = intake.read(lambda c: c.execute(select(lead).where(lead.c.id == lead_id)).one())
+    assert row.created_at.utcoffset().total_seconds() == 0
+    assert abs(row.state_since - row.created_at).total_seconds() < 5
+
+
+@pytest.mark.parametrize("size", [1, 2**18 - 1, 2**18, 2**20 + 1, 3_000_000])
+def test_a_cv_of_any_size_is_kept_whole(intake: Intake, size: int) -> None:
+    content = bytes(range(256)) * (size // 256 + 1)
+    lead_id = intake.submitted(CV=("x.bin", content[:size]))
+    kept = intake.read(lambda c: c.execute(select(cv.c.content).where(cv.c.lead_id == lead_id)).scalar_one())
+    assert bytes(kept) == content[:size]
+
+
+@SLOWLY
+@given(f_name=KEPT, l_name=KEPT)
+def test_whatever_text_goes_in_as_a_name_comes_back_equal(intake: Intake, f_name: str, l_name: str) -> None:
+    if not intake.client.headers.get("Authorization"):
+        intake.client.headers.update(intake.bearer(intake.user()))
+    lead_id = intake.submitted(f_name=f_name, l_name=l_name)
+    answer = intake.client.get(f"/internal/leads/{lead_id}").json()
+    assert (answer["f_name"], answer["l_name"]) == (f_name, l_name)
+
+
+@SLOWLY
+@given(email=ANY, f_name=ANY, l_name=ANY, content=st.binary(max_size=50))
+def test_nothing_that_is_typed_gives_a_500(
+    intake: Intake, email: str, f_name: str, l_name: str, content: bytes
+) -> None:
+    answer = intake.submit(email=email, f_name=f_name, l_name=l_name, CV=("cv", content))
+    assert answer.status_code in (204, 422), answer.text
+
+
+def test_every_bad_field_is_named_at_once(intake: Intake) -> None:
+    answer = intake.submit(email="ada", f_name="", l_name="a\0b", CV=("cv.pdf", b""))
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert (problem["title"], problem["status"]) == ("Invalid fields", 422)
+    assert [fault["field"] for fault in problem["errors"]] == ["email", "f_name", "l_name", "CV"]
+    assert intake.count(lead) == intake.count(cv) == intake.count(outbox_mail) == 0
+
+
+def test_an_empty_body_names_all_four(intake: Intake) -> None:
+    answer = intake.client.post(
+        "/leads/", content=b"--x--\r\n", headers={"Content-Type": "multipart/form-data; boundary=x"}
+    )
+    assert [fault["field"] for fault in answer.json()["errors"]] == ["email", "f_name", "l_name", "CV"]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "status"),
+    [
+        ("application/json", b"{}", 415),
+        ("application/x-www-form-urlencoded", b"email=a", 415),
+        ("", b"", 415),
+        ("multipart/form-data", b"", 400),
+        ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="email"\r\n\r\na', 400),
+        ("multipart/form-data; boundary=x", b"noise", 400),
+        ("multipart/form-data; boundary=x", b"", 400),
+    ],
+)
+def test_bodies_that_are_no_form(intake: Intake, content_type: str, body: bytes, status: int) -> None:
+    answer = intake.client.post("/leads/", content=body, headers={"Content-Type": content_type})
+    assert answer.status_code == status
+    assert answer.json()["detail"]
+    assert intake.count(lead) == 0
+
+
+def test_a_cv_over_the_limit_is_refused_declared_or_not(start: Callable[..., Intake]) -> None:
+    intake = start(max_cv_bytes=1000)
+    assert intake.submit(CV=("x", b"x" * 1000)).status_code == 204
+    assert intake.submit(CV=("x", b"x" * 1001)).status_code == 413
+    declared = intake.client.post(
+        "/leads/",
+        content=b"",
+        headers={"Content-Type": "multipart/form-data; boundary=x", "Content-Length": "1000000000"},
+    )
+    assert declared.status_code == 413
+    assert declared.headers["content-type"] == "application/problem+json"
+    assert "1000 bytes" in declared.json()["detail"]
+    assert intake.count(lead) == 1
+
+
+def test_a_method_that_is_not_taken(intake: Intake) -> None:
+    answer = intake.client.get("/leads/")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+    assert answer.json()["detail"] == "'/leads/' does not take 'GET'"
+
+
+def test_leads_begin_in_the_first_configured_state(start: Callable[..., Intake]) -> None:
+    intake = start(states=("NEW", "DONE"))
+    intake.submitted()
+    assert intake.read(lambda c: c.execute(select(lead.c.state)).scalar_one()) == "NEW"
+
+
+def test_many_at_once_are_all_kept(intake: Intake) -> None:
+    def submit_some(number: int) -> None:
+        statuses.extend(intake.submit(f_name=f"{number}-{n}").status_code for n in range(5))
+
+    statuses: list[int] = []
+    threads = [threading.Thread(target=submit_some, args=[n]) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [204] * 40
+    assert intake.count(lead) == intake.count(cv) == 40
+    assert intake.count(outbox_mail) == 120
+
+
+def test_an_id_is_never_given_out_again(intake: Intake) -> None:
+    first = intake.submitted()
+    intake.write(lambda c: c.execute(lead.delete().where(lead.c.id == first)))
+    assert intake.count(cv) == intake.count(outbox_mail) == 0
+    assert intake.submitted() > first
+
+
+def test_a_problem_is_json_in_utf8(intake: Intake) -> None:
+    answer = intake.submit(email="zoë@@example.com")
+    assert json.loads(answer.content.decode("utf-8"))["status"] == 422

@@ -11,7 +11,7 @@ from intake.leads.submissions import Submission, check
 GOOD = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
 
 
-def checked(cv_name: str | None = "cv.pdf", *, content: bytes = b"a CV", **changes: str) -> Submission:
+def checked(cv_name: str | None = "cv.pdf", content: bytes = b"a CV", /, **changes: str) -> Submission:
     with Spool() as cv:
         cv.write(content)
         return check({**GOOD, **changes}, cv_name=cv_name, cv=cv)
@@ -82,13 +82,13 @@ def test_addresses_are_kept_readable_and_mailed_in_ascii_where_that_can_be(
 )
 def test_faults_of_the_file(name: str | None, detail: str) -> None:
     with pytest.raises(InvalidFields) as raised:
-        checked(cv_name=name)
+        checked(name)
     assert raised.value.faults == (FieldFault("CV", detail),)
 
 
 def test_an_empty_file_is_refused() -> None:
     with pytest.raises(InvalidFields, match="CV: is empty"):
-        checked(content=b"")
+        checked("cv.pdf", b"")
 
 
 def test_every_fault_is_told_at_once_in_the_fields_order() -> None:

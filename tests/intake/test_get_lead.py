@@ -1,0 +1,34 @@
+"""GET /internal/leads/<id>: one lead, and odd ids on every route that takes one."""
+
+import hashlib
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.conftest import Intake
+
+ODD_IDS = ["abc", "-1", "0", "1.0", "9" * 40, str(2**63), "%00", "1%2F2", "%D9%A1", "1%20", "+1", "..", "%2e%2e"]
+
+
+def test_a_lead_with_what_is_known_of_its_cv(attorney: TestClient, intake: Intake) -> None:
+    lead_id = intake.submitted(CV=("résumé.pdf", b"%PDF-1.7 x"))
+    lead = attorney.get(f"/internal/leads/{lead_id}").json()
+    assert list(lead) == ["id", "email", "f_name", "l_name", "CV_name", "state", "created_at", "CV"]
+    assert lead["CV_name"] == "résumé.pdf"
+    assert lead["CV"] == {
+        "size": 10,
+        "sha256": hashlib.sha256(b"%PDF-1.7 x").hexdigest(),
+        "detected_type": "application/pdf",
+    }
+
+
+@pytest.mark.parametrize("odd", ["999", str(2**63 - 1), *ODD_IDS])
+@pytest.mark.parametrize(("method", "suffix"), [("GET", ""), ("GET", "/cv-download"), ("PATCH", "")])
+def test_odd_ids_are_a_problem_that_says_what_is_wrong(
+    attorney: TestClient, odd: str, method: str, suffix: str
+) -> None:
+    body = {"status": "ENGAGED"} if method == "PATCH" else None
+    answer = attorney.request(method, f"/internal/leads/{odd}{suffix}", json=body)
+    assert answer.status_code in (404, 405), answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"]

@@ -1,0 +1,250 @@
+"""GET /internal/leads/: the whole array, filters, pages."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection, insert, select, text
+from starlette.testclient import TestClient
+
+from intake.database.clock import Now
+from intake.database.schema import lead
+from intake.leads import search
+from intake.leads.keys import fold
+from intake.leads.search import Filter, list_query
+from tests.conftest import Intake
+
+PEOPLE = [
+    ("ada@example.com", "Ada", "Lovelace"),
+    ("grace@example.org", "Grace", "Hopper"),
+    ("zoe@straße.example.com", "Zoë", "Weiß"),
+    ("per_cent@example.com", "100%", "Under_Score"),
+    ("star@example.com", "St*r", r"Back\slash"),
+    ("taro@example.jp", "太郎", "山田"),
+]
+
+
+@pytest.fixture
+def client(attorney: TestClient, intake: Intake) -> TestClient:
+    """An attorney's client, on a service that holds PEOPLE, oldest first."""
+    for email, f_name, l_name in PEOPLE:
+        intake.submitted(email=email, f_name=f_name, l_name=l_name)
+    return attorney
+
+
+def names(client: TestClient, **query: object) -> list[str]:
+    answer = client.get("/internal/leads/", params=query)  # type: ignore[arg-type]
+    assert answer.status_code == 200, answer.text
+    return [one["f_name"] for one in answer.json()]
+
+
+@pytest.mark.parametrize("path", ["/internal/leads", "/internal/leads/"])
+def test_the_array_has_exactly_these_fields_in_this_order(client: TestClient, path: str) -> None:
+    answer = client.get(path, follow_redirects=False)
+    assert answer.headers["content-type"] == "application/json"
+    first = answer.json()[0]
+    assert list(first) == ["id", "email", "f_name", "l_name", "CV_name", "state", "created_at"]
+    assert [type(value) for value in first.values()] == [int, str, str, str, str, str, str]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", first["created_at"])
+
+
+def test_everything_is_there_oldest_first(client: TestClient) -> None:
+    assert names(client) == [f_name for _, f_name, _ in PEOPLE]
+    assert names(client, order="desc") == [f_name for _, f_name, _ in reversed(PEOPLE)]
+
+
+def test_nothing_is_an_empty_array(attorney: TestClient) -> None:
+    assert attorney.get("/internal/leads/").content == b"[]"
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"email": "ADA@EXAMPLE.COM"}, ["Ada"]),
+        ({"email": "ada"}, []),
+        ({"email": "*@example.com"}, ["Ada", "100%", "St*r"]),
+        ({"email": "*@*example.com"}, ["Ada", "Zoë", "100%", "St*r"]),
+        ({"email": "*STRASSE*"}, ["Zoë"]),
+        ({"f_name": "zoë"}, ["Zoë"]),
+        ({"f_name": "Zoe\u0308"}, ["Zoë"]),
+        ({"f_name": "zoe"}, []),
+        ({"l_name": "WEISS"}, ["Zoë"]),
+        ({"f_name": "100%"}, ["100%"]),
+        ({"f_name": "%"}, []),
+        ({"l_name": "Under_Score"}, ["100%"]),
+        ({"l_name": "Under?Score"}, []),
+        ({"l_name": "u*_*"}, ["100%"]),
+        ({"f_name": r"St\*r"}, ["St*r"]),
+        ({"f_name": "St＊r"}, ["St*r"]),
+        ({"f_name": "St*"}, ["St*r"]),
+        ({"l_name": r"back\*"}, []),
+        ({"l_name": r"back*\slash"}, ["St*r"]),
+        ({"f_name": "太*"}, ["太郎"]),
+        ({"f_name": "*"}, [f_name for _, f_name, _ in PEOPLE]),
+        ({"f_name": ""}, []),
+        ({"q": "OVE"}, ["Ada"]),
+        ({"q": "example.com"}, ["Ada", "Zoë", "100%", "St*r"]),
+        ({"q": "_"}, ["100%"]),
+        ({"q": "%"}, ["100%"]),
+        ({"q": "*"}, ["St*r"]),
+        ({"q": "山"}, ["太郎"]),
+        ({"email": "*@example.com", "l_name": "love*"}, ["Ada"]),
+        ({"state": "PENDING"}, [f_name for _, f_name, _ in PEOPLE]),
+        ({"state": "ENGAGED"}, []),
+        ({"state": ["ENGAGED", "PENDING"], "f_name": "Ada"}, ["Ada"]),
+        ({"since": "2020-01-01T00:00:00Z", "f_name": "Ada"}, ["Ada"]),
+        ({"since": "2999-01-01T00:00:00+01:00"}, []),
+        ({"until": "2999-01-01T00:00:00-12:00", "f_name": "Ada"}, ["Ada"]),
+        ({"until": "2020-01-01T00:00:00Z"}, []),
+    ],
+)
+def test_filters(client: TestClient, query: dict[str, object], found: list[str]) -> None:
+    assert names(client, **query) == found
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=st.text("aA*\\%_ßſıİ\u0301e\U0010ffff\ud7ff", min_size=1, max_size=6), data=st.data())
+def test_a_value_is_found_whole_by_its_beginning_and_by_its_end(
+    attorney: TestClient, intake: Intake, value: str, data: st.DataObject
+) -> None:
+    cut = data.draw(st.integers(0, len(value)))
+    row = {"email": "a@b", "f_name": value, "l_name": "x", "CV_name": "x", "state": "PENDING"}
+    keys = {"email_key": "a@b", "f_name_key": fold(value), "l_name_key": "x"}
+    lead_id = intake.write(lambda c: c.execute(insert(lead).returning(lead.c.id), {**row, **keys}).scalar_one())
+
+    def is_found(pattern: str) -> bool:
+        return lead_id in [one["id"] for one in attorney.get("/internal/leads", params={"f_name": pattern}).json()]
+
+    def escaped(part: str) -> str:
+        return part.replace("*", r"\*")
+
+    assert is_found(escaped(value))
+    assert is_found("*")
+    if fold(value) == fold(value[:cut]) + fold(value[cut:]) and not value[:cut].endswith("\\"):
+        assert is_found(escaped(value[:cut]) + "*")
+        assert is_found("*" + escaped(value[cut:]))
+        assert is_found(escaped(value[:cut]) + "*" + escaped(value[cut:]))
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("state=LOST", "state"),
+        ("state=PENDING&state=lost", "state"),
+        ("state=", "state"),
+        ("email=a%00b", "email"),
+        ("q=%00", "q"),
+        (f"f_name={'a' * 321}", "f_name"),
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("limit=x", "limit"),
+        ("after=-1", "after"),
+        (f"after={2**63}", "after"),
+        (f"after={'9' * 40}", "after"),
+        ("order=up", "order"),
+        ("since=yesterday", "since"),
+        ("since=2026-01-01T00:00:00", "since"),
+        ("since=0001-01-01T00:00:00%2B23:59", "since"),
+        ("until=9999-12-31T23:59:59-23:59", "until"),
+        ("email=a&email=b", "email"),
+        ("sate=PENDING", "sate"),
+    ],
+)
+def test_odd_queries_are_422_and_name_the_parameter(attorney: TestClient, query: str, field: str) -> None:
+    answer = attorney.get(f"/internal/leads/?{query}")
+    assert answer.status_code == 422
+    assert field in [fault["field"].split(".")[0] for fault in answer.json()["errors"]]
+
+
+def test_an_unknown_state_is_told_the_known_ones(attorney: TestClient) -> None:
+    answer = attorney.get("/internal/leads/?state=LOST")
+    assert "PENDING, REACHED_OUT, ENGAGED, DECLINED" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_pages_lead_to_the_next_until_the_last(client: TestClient, order: str) -> None:
+    seen: list[str] = []
+    url = f"/internal/leads/?email=*%40example.*&limit=2&order={order}"
+    while url:
+        answer = client.get(url)
+        seen += [one["f_name"] for one in answer.json()]
+        link = answer.links.get("next", {}).get("url", "")
+        assert not link or link.startswith("?"), "a relative reference: behind TLS the scheme is unknown"
+        url = link and f"/internal/leads/{link}"
+    expected = ["Ada", "Grace", "100%", "St*r", "太郎"]
+    assert seen == (expected if order == "asc" else expected[::-1])
+
+
+def test_after_goes_on_from_an_id(client: TestClient) -> None:
+    ids = [one["id"] for one in client.get("/internal/leads/").json()]
+    assert names(client, after=ids[3]) == ["St*r", "太郎"]
+    assert names(client, after=ids[2], order="desc") == ["Grace", "Ada"]
+    assert names(client, after=0, limit=1) == ["Ada"]
+
+
+def test_chunks_make_one_array(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = client.get("/internal/leads/").content
+    for size in (1, 2, 3, len(PEOPLE)):
+        monkeypatch.setattr(search, "CHUNK_ROWS", size)
+        assert client.get("/internal/leads/").content == whole
+
+
+def test_no_list_reads_a_cv_and_filters_use_their_index(intake: Intake) -> None:
+    plan_of = plans(intake)
+    assert plan_of(Filter()).uses("pk_lead", "INTEGER PRIMARY KEY")
+    assert plan_of(Filter(email="ada@example.com")).uses("ix_lead_email_key")
+    assert plan_of(Filter(email="ada*")).uses("ix_lead_email_key")
+    assert plan_of(Filter(f_name="ada*a")).uses("ix_lead_f_name_key")
+    assert plan_of(Filter(l_name="ada", newest_first=True)).uses("ix_lead_l_name_key")
+    assert plan_of(Filter(states=["ENGAGED"])).uses("ix_lead_state")
+
+
+class Plan(str):
+    """What a database says it will do."""
+
+    __slots__ = ()
+
+    def uses(self, *names: str) -> bool:
+        """Return whether one of these indexes is used, no table is read without one, and no CV at all."""
+        no_scan = "Seq Scan" not in self and not re.search(r"SCAN lead(?! USING)", self)
+        return no_scan and not re.search(r"\bcv\b", self) and any(name in self for name in names)
+
+
+def plans(intake: Intake) -> Callable[[Filter], Plan]:
+    """Fill the table, so that a plan is worth something, and return a function that explains a filter's query."""
+    rows = [
+        {
+            "email": f"{n}@example.com",
+            "f_name": f"f{n}",
+            "l_name": f"l{n}",
+            "CV_name": "cv.pdf",
+            "state": "PENDING" if n % 100 else "ENGAGED",
+            "email_key": f"{n}@example.com",
+            "f_name_key": f"f{n}",
+            "l_name_key": f"l{n}",
+        }
+        for n in range(5000)
+    ]
+    intake.write(lambda c: c.execute(insert(lead).values(created_at=Now()), rows))
+    intake.write(lambda c: c.execute(text("ANALYZE lead" if c.dialect.name == "postgresql" else "ANALYZE")))
+
+    def plan_of(wanted: Filter) -> Plan:
+        def explain(connection: Connection) -> str:
+            dialect = connection.dialect
+            query = list_query(wanted, after=10, size=50)
+            sql = str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+            how = "EXPLAIN" if dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
+            found = connection.exec_driver_sql(f"{how} {sql}")
+            return "\n".join(" ".join(map(str, row)) for row in found)
+
+        return Plan(intake.read(explain))
+
+    return plan_of
+
+
+def test_a_lead_that_is_deleted_is_gone_from_the_list(client: TestClient, intake: Intake) -> None:
+    first = intake.read(lambda c: c.execute(select(lead.c.id).order_by(lead.c.id).limit(1)).scalar_one())
+    intake.write(lambda c: c.execute(lead.delete().where(lead.c.id == first)))
+    assert names(client) == [f_name for _, f_name, _ in PEOPLE[1:]]

@@ -1,0 +1,126 @@
+"""PATCH /internal/leads/<id>: states, and their history."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from starlette.testclient import TestClient
+
+from intake.database.schema import lead, lead_event
+from tests.conftest import Intake
+
+
+def state_of(intake: Intake, lead_id: int) -> str:
+    return str(intake.read(lambda c: c.execute(select(lead.c.state).where(lead.c.id == lead_id)).scalar_one()))
+
+
+def test_a_change_is_made_and_remembered(attorney: TestClient, intake: Intake) -> None:
+    lead_id = intake.submitted()
+    before = intake.read(lambda c: c.execute(select(lead)).mappings().one())
+    answer = attorney.patch(f"/internal/leads/{lead_id}", json={"status": "REACHED_OUT"})
+    assert (answer.status_code, answer.content) == (204, b"")
+    after = intake.read(lambda c: c.execute(select(lead)).mappings().one())
+    [event] = intake.read(lambda c: c.execute(select(lead_event)).mappings().all())
+    assert (event["lead_id"], event["from_state"], event["to_state"]) == (lead_id, "PENDING", "REACHED_OUT")
+    assert event["user_id"] == 1
+    assert after["last_event_id"] == event["id"]
+    assert after["state"] == "REACHED_OUT"
+    assert after["state_since"] > before["state_since"]
+
+
+def test_any_state_may_follow_any_other(attorney: TestClient, intake: Intake) -> None:
+    lead_id = intake.submitted()
+    for state in ("DECLINED", "PENDING", "ENGAGED", "REACHED_OUT"):
+        assert attorney.patch(f"/internal/leads/{lead_id}", json={"status": state}).status_code == 204
+        assert state_of(intake, lead_id) == state
+    assert intake.count(lead_event) == 4
+
+
+def test_what_is_so_already_is_done_and_no_event(attorney: TestClient, intake: Intake) -> None:
+    lead_id = intake.submitted()
+    assert attorney.patch(f"/internal/leads/{lead_id}", json={"status": "PENDING"}).status_code == 204
+    assert intake.count(lead_event) == 0
+
+
+def test_from_another_state_is_a_conflict(attorney: TestClient, intake: Intake) -> None:
+    lead_id = intake.submitted()
+    change = {"status": "ENGAGED", "from": "REACHED_OUT"}
+    answer = attorney.patch(f"/internal/leads/{lead_id}", json=change)
+    assert answer.status_code == 409
+    assert answer.json()["detail"] == f"lead {lead_id} is in state PENDING, not REACHED_OUT"
+    assert (state_of(intake, lead_id), intake.count(lead_event)) == ("PENDING", 0)
+
+
+def test_the_same_user_can_say_it_again_and_another_can_not(attorney: TestClient, intake: Intake) -> None:
+    lead_id = intake.submitted()
+    change = {"status": "REACHED_OUT", "from": "PENDING"}
+    assert [attorney.patch(f"/internal/leads/{lead_id}", json=change).status_code for _ in range(2)] == [204, 204]
+    other = intake.bearer(intake.user("grace"))
+    assert attorney.patch(f"/internal/leads/{lead_id}", json=change, headers=other).status_code == 409
+    assert intake.count(lead_event) == 1
+
+
+def test_of_many_who_try_to_take_a_lead_one_does(attorney: TestClient, intake: Intake) -> None:
+    lead_id = intake.submitted()
+    takers = [intake.bearer(intake.user(f"taker{n}")) for n in range(12)]
+
+    def take(headers: dict[str, str]) -> int:
+        change = {"status": "REACHED_OUT", "from": "PENDING"}
+        return attorney.patch(f"/internal/leads/{lead_id}", json=change, headers=headers).status_code
+
+    with ThreadPoolExecutor(len(takers)) as pool:
+        statuses = sorted(pool.map(take, takers))
+    assert statuses == [204] + [409] * 11
+    assert intake.count(lead_event) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "status"),
+        ({"status": "LOST"}, "status"),
+        ({"status": "engaged"}, "status"),
+        ({"status": None}, "status"),
+        ({"status": 3}, "status"),
+        ({"status": "EN\0GAGED"}, "status"),
+        ({"status": "ENGAGED", "from": "LOST"}, "from"),
+        ({"status": "ENGAGED", "from": ""}, "from"),
+        ({"status": "ENGAGED", "form": "PENDING"}, "form"),
+        ([], "body"),
+        ("ENGAGED", "body"),
+    ],
+)
+def test_a_bad_body_names_its_field(attorney: TestClient, intake: Intake, body: Any, field: str) -> None:
+    lead_id = intake.submitted()
+    answer = attorney.patch(f"/internal/leads/{lead_id}", json=body)
+    assert answer.status_code == 422
+    assert [fault["field"] for fault in answer.json()["errors"]] == [field]
+    assert intake.count(lead_event) == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b'{"status": NaN}',
+        b'{"status": "\\ud800"}',
+        b"[" * 100_000,
+        b'{"a":' * 5000 + b"1" + b"}" * 5000,
+    ],
+)
+def test_broken_json_is_400_or_422(attorney: TestClient, intake: Intake, body: bytes) -> None:
+    lead_id = intake.submitted()
+    answer = attorney.patch(f"/internal/leads/{lead_id}", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code in (400, 422), answer.text
+    assert answer.json()["detail"]
+    assert intake.count(lead_event) == 0
+
+
+def test_another_content_type_and_a_large_body(attorney: TestClient, intake: Intake) -> None:
+    path = f"/internal/leads/{intake.submitted()}"
+    assert attorney.patch(path, content=b"status=ENGAGED").status_code == 415
+    large = attorney.patch(path, json={"status": "x" * 2**21})
+    assert large.status_code == 413
