@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 FROM python:3.13-slim AS build
 WORKDIR /src
-COPY requirements/uv.txt requirements/server.txt requirements/
+COPY requirements requirements
 RUN python -m venv /opt/intake
 RUN /opt/intake/bin/python -m pip install --no-cache-dir --require-hashes -r requirements/uv.txt
 RUN /opt/intake/bin/uv pip install --no-cache --python /opt/intake/bin/python --compile-bytecode --require-hashes -r requirements/server.txt
@@ -9,7 +9,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY alembic alembic
 COPY intake intake
 COPY leadctl leadctl
-RUN /opt/intake/bin/uv pip install --no-cache --python /opt/intake/bin/python --compile-bytecode --no-deps .
+RUN /opt/intake/bin/uv pip install --no-cache --python /opt/intake/bin/python --compile-bytecode --no-deps --build-constraints requirements/dev.txt .
 RUN /opt/intake/bin/python -m pip uninstall --yes uv
 
 FROM python:3.13-slim

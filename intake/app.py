@@ -21,14 +21,14 @@ from intake.web.bodies import json_bytes
 from intake.web.observing import Observer
 from intake.web.operators import OPERATIONS as OPERATORS
 from intake.web.problems import HANDLERS
-from intake.web.routing import Door
+from intake.web.routing import HASHING_THREADS, Door
 from intake.worker import Worker
 
 # Each door has threads of its own, and a thread uses one connection at the most: so connections are counted apart,
 # too, and none is ever waited for.
 DOORS = ((PUBLIC, 8), (INTERNAL, 8), (OPERATORS, 2))
-WORKER_CONNECTIONS = 2
-CONNECTIONS = sum(threads for _, threads in DOORS) + WORKER_CONNECTIONS
+WORKER_CONNECTIONS = 1
+CONNECTIONS = sum(threads + HASHING_THREADS for _, threads in DOORS) + WORKER_CONNECTIONS
 
 
 def create_app(settings: Settings, *, with_worker: bool = True) -> ASGIApp:

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -15,8 +16,8 @@ try:
     from intake.app import create_app
     from intake.database import Database
     from intake.database.migrations import is_migrated, migrate
-    from intake.errors import DatabaseNotMigrated, IntakeError, SettingsInvalid
-    from intake.settings import Settings, unknown_names
+    from intake.errors import DatabaseNotMigrated, DatabaseUnavailable, IntakeError, SettingsInvalid
+    from intake.settings import Settings, read_environment, unknown_names
     from intake.users import accounts
 except ModuleNotFoundError as missing:
     if (missing.name or "").split(".")[0] in ("intake", "leadctl"):
@@ -30,7 +31,7 @@ KEEP_ALIVE_S = 5
 GRACEFUL_STOP_S = 10
 
 log = logging.getLogger("intake")
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
 
 
@@ -50,12 +51,10 @@ def serve() -> None:
 
     An embedded SQLite database is made and migrated by itself; PostgreSQL is migrated with `intake migrate`.
     """
-    settings = _settings()
+    settings = _settings(serving=True)
     if settings.sqlite_file is not None:
         migrate(settings)
-    database = Database(settings, connections=1)
-    if not is_migrated(database):
-        raise DatabaseNotMigrated("the database is not migrated; run: intake migrate")
+    database = _database(settings)
     service = create_app(settings)
     _log_what_to_know(settings, database)
     database.close()
@@ -89,7 +88,7 @@ def create_user(
     ] = None,
 ) -> None:
     """Make a user."""
-    database = _database()
+    database = _database(_settings())
     given = accounts.create(database, username=username, password=_new_password(password_stdin), role=role)
     typer.echo(f"intake: made the user {username}, an {given}", err=True)
 
@@ -97,7 +96,7 @@ def create_user(
 @app.command()
 def set_password(username: str, password_stdin: PasswordStdin = False) -> None:
     """Give a user a new password; every token of the old one ends."""
-    accounts.set_password(_database(), username=username, password=_new_password(password_stdin))
+    accounts.set_password(_database(_settings()), username=username, password=_new_password(password_stdin))
     typer.echo(f"intake: {username} has a new password", err=True)
 
 
@@ -107,21 +106,26 @@ def main() -> NoReturn:
         app()
     except SettingsInvalid as error:
         sys.exit("\n".join(f"intake: {fault}" for fault in str(error).splitlines()))
+    except DatabaseUnavailable as error:
+        sys.exit(f"intake: the database can't be used: {error.reason}")
     except IntakeError as error:
         sys.exit(f"intake: {error}")
+    except UnicodeDecodeError:
+        sys.exit("intake: what was typed is not UTF-8")
     sys.exit(0)
 
 
-def _settings() -> Settings:
+def _settings(*, serving: bool = False) -> Settings:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    for name in unknown_names(os.environ):
+    environment = read_environment(os.environ, Path.cwd())
+    for name in unknown_names(environment):
         log.warning("%s is set, and is no setting of this service", name)
-    return Settings.from_environment(os.environ)
+    return Settings.from_environment(environment, serving=serving)
 
 
-def _database() -> Database:
-    database = Database(_settings(), connections=1)
+def _database(settings: Settings) -> Database:
+    database = Database(settings, connections=1)
     if not is_migrated(database):
         raise DatabaseNotMigrated("the database is not migrated; run: intake migrate")
     return database

@@ -24,7 +24,15 @@ class DatabaseNotMigrated(IntakeError):
 
 
 class DatabaseUnavailable(IntakeError):
-    """The database can't be reached, or can't take the work now."""
+    """The database can't be reached, or can't take the work now; `reason` is for the operator alone."""
+
+    def __init__(self, detail: str, *, reason: str = "") -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class StorageUnavailable(IntakeError):
+    """There is no room, or no leave, to hold an upload."""
 
 
 class StatesInUse(IntakeError):
@@ -55,12 +63,15 @@ class FieldFault:
     detail: str
 
 
+MAX_FAULTS = 20  # what is told of a request stays small, whatever was asked
+
+
 class InvalidFields(IntakeError):
-    """Fields that parse, and hold what can't be accepted: every one of them at once."""
+    """Fields that parse, and hold what can't be accepted: every one of them at once, up to MAX_FAULTS."""
 
     def __init__(self, *faults: FieldFault) -> None:
-        super().__init__("; ".join(f"{fault.field}: {fault.detail}" for fault in faults))
-        self.faults = faults
+        self.faults = faults[:MAX_FAULTS]
+        super().__init__("; ".join(f"{fault.field}: {fault.detail}" for fault in self.faults))
 
 
 class NotAuthenticated(IntakeError):

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from email.errors import MessageError
+from email.headerregistry import Address
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from dotenv import dotenv_values
 from intake.errors import SettingsInvalid
 
 MIN_SECRET_BYTES = 32  # HS256 takes a key at least as long as its hash (RFC 7518, section 3.2)
+MAX_CV_BYTES = 900 * 2**20  # SQLite's values end at 10**9 bytes, PostgreSQL's at 2**30
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -45,8 +48,9 @@ class Mailbox:
 
 def _database_url(text: str) -> str:
     scheme, _, rest = text.partition("://")
-    if scheme == "sqlite" and len(rest) > 1 and rest.startswith("/") and "?" not in rest:
+    if scheme == "sqlite" and rest.startswith("/") and rest != "/" and not re.search(r"[?#\0]|/:memory:$", rest):
         return text
+    _ = urlsplit(text).port  # raises where it is none
     if scheme in ("postgresql", "postgres", "postgresql+psycopg2") and rest:
         return f"postgresql+psycopg2://{rest}"
     raise ValueError
@@ -86,6 +90,7 @@ def _smtp_server(text: str) -> SmtpServer:
 def _mailbox(text: str) -> Mailbox:
     display_name, address = parseaddr(text) if text.isprintable() else ("", "")
     # a firm's own address may be in a domain that only its network knows
+    Address(display_name, addr_spec=address)  # what it takes can stand in a header
     if not re.fullmatch(r"[!-?A-~]+@[A-Za-z0-9.-]+", address):
         raise ValueError
     return Mailbox(address=address, display_name=display_name)
@@ -96,9 +101,11 @@ def _addresses(text: str) -> tuple[str, ...]:
 
 
 def _byte_count(text: str) -> int:
-    if (match := re.fullmatch(r"([1-9]\d{0,11})\s*(|KiB|MiB|GiB)", text, re.ASCII)) is None:
+    if (match := re.fullmatch(r"([1-9]\d{0,11})\s*(|KiB|MiB)", text, re.ASCII)) is None:
         raise ValueError
-    return int(match[1]) * {"": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}[match[2]]
+    if (count := int(match[1]) * {"": 1, "KiB": 2**10, "MiB": 2**20}[match[2]]) > MAX_CV_BYTES:
+        raise ValueError
+    return count
 
 
 def _states(text: str) -> tuple[str, ...]:
@@ -170,7 +177,7 @@ class Settings:
         "INTAKE_MAIL_TEMPLATES", None, _directory, "a directory that exists, with the templates to replace"
     )
     max_cv_bytes: int = _setting(
-        "INTAKE_MAX_CV_BYTES", 10 * 2**20, _byte_count, "a number of bytes, or one with KiB, MiB or GiB"
+        "INTAKE_MAX_CV_BYTES", 10 * 2**20, _byte_count, "a number of bytes, or one with KiB or MiB, up to 900 MiB"
     )
     states: tuple[str, ...] = _setting(
         "INTAKE_STATES",
@@ -181,22 +188,24 @@ class Settings:
     open_registration: bool = _setting("INTAKE_OPEN_REGISTRATION", False, _flag, "0 or 1")
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str], *, directory: Path | None = None) -> "Settings":
-        """Read the settings from `environ`, then from `.env` in `directory` (the working one by default).
+    def from_environment(cls, environ: Mapping[str, str], *, serving: bool = False) -> "Settings":
+        """Read the settings; an empty value counts as none. `serving` needs more of them than other work.
 
-        An empty value counts as none. Raises SettingsInvalid with a line for each value that can't be used.
+        Raises SettingsInvalid with a line for each value that can't be used.
         """
-        given = {**dotenv_values((directory or Path.cwd()) / ".env"), **environ}
         values, faults = {}, []
         for item in fields(cls):
-            if text := given.get(item.metadata["name"]):
+            if text := environ.get(item.metadata["name"]):
                 try:
                     values[item.name] = item.metadata["parse"](text)
-                except (ValueError, KeyError):
+                except (ValueError, KeyError, IndexError, MessageError):
                     faults.append(_fault(item.metadata, text))
+        settings = cls(**values)
+        if serving and settings.sqlite_file is None and not environ.get("INTAKE_JWT_SECRET"):
+            faults.append("INTAKE_JWT_SECRET is not set; with PostgreSQL it must be: try `openssl rand -hex 32`")
         if faults:
             raise SettingsInvalid(faults)
-        return cls(**values)
+        return settings
 
     @property
     def sqlite_file(self) -> Path | None:
@@ -208,6 +217,15 @@ class Settings:
         """Return the path of what is kept beside the database's file: its name with `suffix` behind it."""
         file = self.sqlite_file or Path("intake.db")
         return file.with_name(file.name + suffix)
+
+
+def read_environment(environ: Mapping[str, str], directory: Path) -> dict[str, str]:
+    """Return `environ`, and what `.env` in the directory adds to it. Raises SettingsInvalid."""
+    try:
+        kept = dotenv_values(directory / ".env", encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsInvalid([f".env can't be read: {error}"]) from error
+    return {**{name: value or "" for name, value in kept.items()}, **environ}
 
 
 def unknown_names(environ: Mapping[str, str]) -> list[str]:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import random
 import threading
-from collections.abc import Sequence
 from contextlib import suppress
 
 from intake.database import Database
@@ -13,10 +12,9 @@ from intake.mail import outbox
 from intake.mail.messages import Composer
 from intake.mail.outbox import OwedMail
 from intake.mail.retries import retry_delay_s
-from intake.mail.transports import Deliver, DeliveryFailed, Transport
+from intake.mail.transports import ConnectionLost, Deliver, DeliveryFailed, Transport
 from intake.metrics import Metrics
 
-BATCH = 10
 POLL_S = 1.0  # for mails that another process wrote down, or that are due again
 PAUSE_S = 5.0  # after the database was away
 STOP_WITHIN_S = 20.0
@@ -43,8 +41,9 @@ class Worker:
 
     def wake(self) -> None:
         """Look for owed mails now; from any thread."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._woken.set)
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop has ended: the mail waits in the database
+                self._loop.call_soon_threadsafe(self._woken.set)
 
     def stop(self) -> None:
         """Finish the mail that is under way and claim no more; wait for that STOP_WITHIN_S seconds at the most."""
@@ -61,39 +60,44 @@ class Worker:
     async def _round(self) -> float:
         """Send what is due, and return the seconds to wait before the next look."""
         try:
-            mails = await asyncio.to_thread(outbox.claim, self._database, limit=BATCH)
-            await self._send(mails)
+            await self._send_all()
         except DatabaseUnavailable as error:
-            log.warning("the database is away, no mail is sent: %s", error.__cause__)
-            return PAUSE_S
+            log.warning("the database is away, no mail is sent: %s", error.reason)
         except Exception:
             log.exception("mail is not being sent")  # and must be again, once the cause is gone
-            return PAUSE_S
-        return 0.0 if mails else POLL_S
+        else:
+            return POLL_S
+        return PAUSE_S
+
+    async def _send_all(self) -> None:
+        """Send mails over one connection until none is due."""
+        mail = await self._claim()
+        if mail is None:
+            return
+        try:
+            async with self._transport() as deliver:
+                while mail is not None:
+                    is_connected = await self._send_one(deliver, mail)
+                    mail = await self._claim() if is_connected else None
+        except DeliveryFailed as failure:  # no connection
+            if mail is not None:
+                await self._failed(mail, failure)
+
+    async def _claim(self) -> OwedMail | None:
+        return None if self._stopping else await asyncio.to_thread(outbox.claim, self._database)
 
     async def _wait(self, seconds: float) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), seconds)
 
-    async def _send(self, mails: Sequence[OwedMail]) -> None:
-        if not mails:
-            return
-        left = list(mails)
-        try:
-            async with self._transport() as deliver:
-                while left and not self._stopping:
-                    await self._send_one(deliver, left[0])
-                    del left[0]
-        except DeliveryFailed as failure:  # no connection: every mail that is left waits its turn again
-            for mail in left:
-                await self._failed(mail, failure)
-
-    async def _send_one(self, deliver: Deliver, mail: OwedMail) -> None:
+    async def _send_one(self, deliver: Deliver, mail: OwedMail) -> bool:
+        """Send the mail, write down what came of it, and return whether the connection can take another."""
         try:
             message = self._composer.compose(mail)
             await deliver(message, mail.recipient)
         except DeliveryFailed as failure:
             await self._failed(mail, failure)
+            return not isinstance(failure, ConnectionLost)
         except Exception as error:
             # one mail that can't be made must not keep the others from being sent
             log.exception("mail %d can't be made", mail.id)
@@ -102,6 +106,7 @@ class Worker:
             await asyncio.to_thread(outbox.record_sent, self._database, mail)
             self._metrics.mails.labels("sent").inc()
             log.info("mail %d (%s for lead %d) sent", mail.id, mail.kind, mail.lead_id)
+        return True
 
     async def _failed(self, mail: OwedMail, failure: DeliveryFailed) -> None:
         delay_s = retry_delay_s(

@@ -1,19 +1,20 @@
 """The `leadctl` command: its table of commands, and the one place where an error becomes an exit code."""
 
+import io
 import os
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib import import_module
-from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 
 from leadctl.context import Context
 from leadctl.errors import ExitCode, LeadctlError
-from leadctl.settings import Settings
+from leadctl.output import visible
 
 # each is loaded only when it is called, or when help for all of them is asked for
 COMMANDS: Mapping[str, str] = {
@@ -29,7 +30,7 @@ COMMANDS: Mapping[str, str] = {
 
 
 class Commands(TyperGroup):
-    """The table, as a group; what goes wrong in one of its commands ends here."""
+    """The table, as a group. A reader that has what it wanted and goes away ends the program in silence."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
@@ -41,20 +42,13 @@ class Commands(TyperGroup):
         single.command(cmd_name)(import_module(COMMANDS[cmd_name]).command)
         return typer.main.get_command(single)
 
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        with _readers_may_leave():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: Any) -> Any:
-        try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-            return result
-        except LeadctlError as error:
-            if ctx.params.get("debug"):
-                traceback.print_exc()
-            typer.echo(f"leadctl: {error}", err=True)
-            raise typer.Exit(error.exit_code) from error
-        except BrokenPipeError as error:
-            # the reader has what it wanted; Python would complain at its last flush
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(ExitCode.DONE) from error
+        with _readers_may_leave():
+            return super().invoke(ctx)
 
 
 app = typer.Typer(
@@ -70,16 +64,68 @@ app = typer.Typer(
 def root(
     ctx: typer.Context,
     url: Annotated[str | None, typer.Option(help="The server; else LEADCTL_URL, else the last login's.")] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,  # noqa: ARG001
     show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Triage leads from a terminal or a shell script."""
     if show_version:
+        from importlib.metadata import version  # noqa: PLC0415 - 25 ms that no other command needs
+
         typer.echo(f"leadctl {version('leadctl')}")
         raise typer.Exit
-    ctx.obj = Context(Settings.from_environment(os.environ, url=url, debug=debug))
+    ctx.obj = Context(url=url)
 
 
-def main() -> None:
-    """Run the command line."""
-    app()
+def main() -> NoReturn:
+    """Run the command line; whatever goes wrong is told in one line."""
+    _prepare_streams()
+    try:
+        app()
+    except LeadctlError as error:
+        _fail(str(error), error.exit_code)
+    except UnicodeEncodeError:
+        _fail("a value on the command line or in the environment is not UTF-8", ExitCode.USAGE)
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)
+    except OSError as error:
+        what = f"can't use {error.filename}" if error.filename else "can't write the output"
+        _fail(f"{what}: {error.strerror or error}", ExitCode.FAILED)
+    except Exception as error:  # noqa: BLE001 - a defect, told like anything else
+        _fail(f"something went wrong ({type(error).__name__}: {error}); --debug shows where", ExitCode.FAILED)
+    sys.exit(ExitCode.DONE)
+
+
+def _fail(text: str, code: ExitCode) -> NoReturn:
+    with suppress(OSError):
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        typer.echo(f"leadctl: {visible(text)}", err=True)
+    _discard_output()  # what could not be written now can't be at exit, when Python would complain
+    sys.exit(code)
+
+
+def _prepare_streams() -> None:
+    """Give each stream that is closed a place to go, and each pipe UTF-8, whatever the locale."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - open to the end
+        elif isinstance(stream, io.TextIOWrapper) and mode == "w":
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
+
+
+@contextmanager
+def _readers_may_leave() -> Iterator[None]:
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        _discard_output()
+        raise typer.Exit(ExitCode.DONE) from error
+
+
+def _discard_output() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

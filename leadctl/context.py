@@ -1,8 +1,10 @@
 """What every command is given: the streams, what is at their other end, and the server."""
 
 import getpass
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, TypeVar
@@ -10,11 +12,13 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 import typer
 
 from leadctl.credentials import Credentials
-from leadctl.errors import NotAllowed, Usage
-from leadctl.output import Face
-from leadctl.settings import DEFAULT_URL, Settings
+from leadctl.errors import LeadctlError, NotAllowed, TryAgain, Usage
+from leadctl.output import Face, visible
+from leadctl.settings import DEFAULT_URL, Settings, server_url
 
-if TYPE_CHECKING:  # importing it costs 95 ms, which `--version` and `--help` need not pay
+if TYPE_CHECKING:  # importing them costs 95 and 50 ms, which `--version` and `--help` need not pay
+    from rich.console import Console
+
     from leadctl.api import Api
 
 PROGRESS_FROM = 20
@@ -25,8 +29,9 @@ T = TypeVar("T")
 class Context:
     """One run of the program."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, *, url: str | None) -> None:
+        self._url_flag = url
+        self._console: Console | None = None  # where a progress bar is
         self.credentials = Credentials(Path(typer.get_app_dir("leadctl")))
 
     @property
@@ -46,8 +51,9 @@ class Context:
 
     @cached_property
     def url(self) -> str:
-        """The server's address."""
-        return self.settings.url or self.credentials.last_url or DEFAULT_URL
+        """The server's address. Raises Usage."""
+        last = self._settings.url or self.credentials.last_url
+        return server_url(last, "the last login's URL") if last else DEFAULT_URL
 
     @cached_property
     def stranger(self) -> "Api":
@@ -67,14 +73,29 @@ class Context:
         return self._api(self._token)
 
     def say(self, text: str) -> None:
-        """Tell the user something that is no data."""
-        typer.echo(text, err=True)
+        """Tell the user something that is no data; whether anyone hears it changes nothing."""
+        with suppress(OSError):
+            if self._console is None:
+                typer.echo(visible(text), err=True)
+            else:
+                self._console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
+
+    def print(self, line: str) -> None:
+        """Write a line of data about work that goes on, whether or not anyone still reads it."""
+        try:
+            self.out.write(f"{visible(line)}\n")
+            self.out.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.out.fileno())
 
     def ask(self, what: str, flag: str) -> str:
         """Ask for a value at the terminal. Raises Usage where there is none."""
         if not sys.stdin.isatty():
             raise Usage(f"there is no terminal to ask at: give {flag}")
-        return str(typer.prompt(what, err=True))
+        typer.echo(f"{what}: ", err=True, nl=False)
+        if not (line := sys.stdin.readline().strip()):
+            raise Usage(f"nothing was typed: give {flag}")
+        return line
 
     def password(self, *, from_stdin: bool, twice: bool = False) -> str:
         """Read a password, unseen, or from standard input's first line. Raises Usage."""
@@ -82,12 +103,32 @@ class Context:
             return sys.stdin.readline().rstrip("\r\n")
         if not sys.stdin.isatty():
             raise Usage("there is no terminal to ask at: give --password-stdin")
-        password = getpass.getpass("Password: ")
-        if twice and getpass.getpass("Again: ") != password:
+        try:
+            password = getpass.getpass("Password: ")
+            again = getpass.getpass("Again: ") if twice else password
+        except EOFError as error:
+            raise Usage("no password was typed") from error
+        if again != password:
             raise Usage("the two passwords differ")
         return password
 
-    def progress(self, items: Sequence[T], what: str) -> Iterator[T]:
+    def each(self, ids: Sequence[int], what: str, work: Callable[[int], object]) -> int:
+        """Do the work for each lead and return for how many it was done; each of the others gets a line.
+
+        What would fail for every one of them, e.g. a lost login, is raised, with what was done before.
+        """
+        done = 0
+        for lead_id in self._progress(ids, what):
+            try:
+                work(lead_id)
+                done += 1
+            except (NotAllowed, TryAgain, Usage) as error:
+                raise type(error)(f"{error} (done before: {done} of {len(ids)})") from error
+            except LeadctlError as error:
+                self.say(f"{lead_id}: {error}")
+        return done
+
+    def _progress(self, items: Sequence[T], what: str) -> Iterator[T]:
         """Yield the items; a bar on a terminal tells how many are done."""
         if len(items) < PROGRESS_FROM or not sys.stderr.isatty():
             yield from items
@@ -95,12 +136,19 @@ class Context:
         from rich.console import Console  # noqa: PLC0415 - 50 ms, for a person who waits longer than that
         from rich.progress import track  # noqa: PLC0415
 
-        yield from track(items, what, console=Console(stderr=True), transient=True)
+        self._console = Console(stderr=True)
+        try:
+            yield from track(items, what, console=self._console, transient=True)
+        finally:
+            self._console = None
+
+    @cached_property
+    def _settings(self) -> Settings:
+        return Settings.from_environment(os.environ, url=self._url_flag)
 
     @property
     def _token(self) -> str | None:
-        kept = self.credentials.get(self.url)
-        return self.settings.token or (kept.token if kept else None)
+        return self._settings.token or self.credentials.token(self.url)
 
     def _api(self, token: str | None) -> "Api":
         from leadctl.api import Api  # noqa: PLC0415

@@ -3,9 +3,13 @@
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from leadctl.errors import LeadctlError
 
 
 @dataclass(frozen=True)
@@ -18,7 +22,10 @@ class Credential:
 
 
 class Credentials:
-    """The kept tokens. A file that can't be read as such counts as empty: a login makes it anew."""
+    """The kept tokens. A file that holds anything else counts as empty: a login makes it anew.
+
+    Raises LeadctlError where the file can't be read or written.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._file = directory / "credentials.json"
@@ -26,18 +33,19 @@ class Credentials:
     @property
     def last_url(self) -> str | None:
         """The server that was logged in to last."""
-        return self._read().get("last")
+        last = self._read()["last"]
+        return last if isinstance(last, str) else None
 
-    def get(self, url: str) -> Credential | None:
-        """Return what is kept for the server."""
+    def token(self, url: str) -> str | None:
+        """Return the token that is kept for the server."""
         kept = self._read()["servers"].get(url)
-        return Credential(**kept) if kept else None
+        token = kept.get("token") if isinstance(kept, dict) else None
+        return token if isinstance(token, str) else None
 
     def keep(self, url: str, credential: Credential) -> None:
         """Keep the credential for the server, which is then the last one logged in to."""
-        kept = self._read()
-        kept["servers"][url] = asdict(credential)
-        self._write({**kept, "last": url})
+        servers = self._read()["servers"]
+        self._write({"last": url, "servers": {**servers, url: asdict(credential)}})
 
     def forget(self, url: str) -> None:
         """Keep nothing for the server."""
@@ -46,21 +54,31 @@ class Credentials:
             self._write(kept)
 
     def _read(self) -> dict[str, Any]:
-        try:
-            kept = json.loads(self._file.read_text("utf-8"))
-            return {"last": kept["last"], "servers": dict(kept["servers"])}
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return {"servers": {}}
+        empty: dict[str, Any] = {"last": None, "servers": {}}
+        with self._told("read"):
+            try:
+                kept = json.loads(self._file.read_text("utf-8"))
+            except (FileNotFoundError, ValueError):
+                return empty
+        is_ours = isinstance(kept, dict) and isinstance(kept.get("servers"), dict)
+        return {**empty, **kept} if is_ours else empty
 
     def _write(self, kept: dict[str, Any]) -> None:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        # mkstemp's file is its owner's alone from the start, where the system has modes
-        number, name = tempfile.mkstemp(dir=self._file.parent, prefix=".credentials-")
-        draft = Path(name)
+        with self._told("write"):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            # mkstemp's file is its owner's alone from the start, where the system has modes
+            number, name = tempfile.mkstemp(dir=self._file.parent, prefix=".credentials-")
+            draft = Path(name)
+            try:
+                with os.fdopen(number, "w", encoding="utf-8") as file:
+                    json.dump(kept, file, indent=1)
+                draft.replace(self._file)
+            finally:
+                draft.unlink(missing_ok=True)
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
         try:
-            with os.fdopen(number, "w", encoding="utf-8") as file:
-                json.dump(kept, file, indent=1)
-            draft.replace(self._file)
-        except BaseException:
-            draft.unlink(missing_ok=True)
-            raise
+            yield
+        except OSError as error:
+            raise LeadctlError(f"can't {what} {self._file}: {error.strerror}") from error

@@ -11,7 +11,7 @@ Record = Mapping[str, Any]
 LEAD_COLUMNS = ("id", "email", "f_name", "l_name", "CV_name", "state", "created_at")  # the API's order
 
 _JOINERS = "\u200c\u200d"  # Persian names and emoji need them
-_KEPT_WHOLE = ("id", "state")
+_KEPT_WHOLE = ("id", "state")  # a lead can't be worked on without them
 
 
 class Face(StrEnum):
@@ -37,7 +37,7 @@ def write_record(record: Record, *, face: Face, out: TextIO) -> None:
     else:
         separator = "\t" if face is Face.PLAIN else "  "
         width = 0 if face is Face.PLAIN else max(map(len, record))
-        out.writelines(f"{name:<{width}}{separator}{visible(value)}\n" for name, value in record.items())
+        out.writelines(f"{visible(name):<{width}}{separator}{visible(value)}\n" for name, value in record.items())
 
 
 def visible(value: object) -> str:
@@ -79,11 +79,11 @@ def _table(records: Iterable[Record], columns: Sequence[str]) -> Iterator[str]:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        whole = column in _KEPT_WHOLE
-        width = max(len(column), 4) if not whole else None
-        table.add_column(column, no_wrap=True, overflow="fold" if whole else "ellipsis", min_width=width)
+        # what may not wrap is shrunk last; the rest is, and its one line is then cut with an ellipsis
+        table.add_column(Text(column, no_wrap=True, overflow="ellipsis"), no_wrap=column in _KEPT_WHOLE)
     for record in records:
-        table.add_row(*(Text(visible(record[column])) for column in columns))
+        cells = (visible(record[column]) for column in columns)
+        table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in cells))
     console = Console()
     with console.capture() as capture:
         console.print(table)

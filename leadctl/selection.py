@@ -32,6 +32,6 @@ def _ids(arguments: Sequence[str], stdin: TextIO) -> Iterable[int]:
 
 
 def _id(text: str) -> int:
-    if text.isascii() and text.isdigit() and 0 < int(text[:20]) < 2**63:
+    if text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) < 2**63:
         return int(text)
     raise Usage(f"{text!r} is no lead's id: ids are whole numbers from 1 on")

@@ -5,6 +5,7 @@ import tempfile
 from typing import IO, Self, cast
 
 from intake.cvs.detection import HEAD_BYTES, detect_type
+from intake.errors import StorageUnavailable
 
 MEMORY_BYTES = 2**20
 
@@ -19,8 +20,11 @@ class Spool:
         self.size = 0
 
     def write(self, data: bytes) -> None:
-        """Append `data`."""
-        self._file.write(data)
+        """Append `data`. Raises StorageUnavailable."""
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise StorageUnavailable("there is no room to take the file; try again later") from error
         self._hash.update(data)
         if len(self._head) < HEAD_BYTES:
             self._head += data[: HEAD_BYTES - len(self._head)]

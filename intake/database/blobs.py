@@ -1,8 +1,9 @@
 """A CV's bytes in and out of the database, in pieces: nothing here holds a whole file."""
 
 import io
+import sqlite3
 import struct
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from sqlalchemy import Connection, func, insert, select
 
@@ -31,8 +32,14 @@ def write_cv(
 
 def read_cv_piece(connection: Connection, lead_id: int, *, offset: int) -> bytes:
     """Return up to PIECE_BYTES of the lead's CV from `offset` (from 0) on; empty past its end or where it is gone."""
-    piece = func.substr(cv.c.content, offset + 1, PIECE_BYTES)
-    return bytes(connection.execute(select(piece).where(cv.c.lead_id == lead_id)).scalar() or b"")
+    if connection.dialect.name == "postgresql":
+        piece = func.substr(cv.c.content, offset + 1, PIECE_BYTES)
+        return bytes(connection.execute(select(piece).where(cv.c.lead_id == lead_id)).scalar() or b"")
+    if connection.execute(select(cv.c.lead_id).where(cv.c.lead_id == lead_id)).first() is None:
+        return b""
+    with _open_blob(connection, lead_id) as blob:  # substr() would read the whole of it for each piece
+        blob.seek(offset)
+        return bytes(blob.read(PIECE_BYTES))
 
 
 def _copy_in(connection: Connection, lead_id: int, file: IO[bytes], size: int, sha256: str, detected_type: str) -> None:
@@ -67,8 +74,11 @@ class _Chain:
 
 
 def _fill_blob(connection: Connection, lead_id: int, file: IO[bytes]) -> None:
-    driver_connection = connection.connection.driver_connection
-    assert driver_connection is not None
-    with driver_connection.blobopen("cv", "content", lead_id) as blob:
+    with _open_blob(connection, lead_id) as blob:
         while piece := file.read(PIECE_BYTES):
             blob.write(piece)
+
+
+def _open_blob(connection: Connection, lead_id: int) -> sqlite3.Blob:
+    driver_connection: sqlite3.Connection = cast("Any", connection.connection.driver_connection)
+    return driver_connection.blobopen("cv", "content", lead_id)

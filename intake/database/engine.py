@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from intake.errors import DatabaseMissing
 from intake.settings import Settings
@@ -12,6 +12,10 @@ from intake.settings import Settings
 BUSY_TIMEOUT_MS = 5_000
 CONNECT_TIMEOUT_S = 5
 POOL_TIMEOUT_S = 5
+STATEMENT_TIMEOUT_S = 15
+LOCK_TIMEOUT_S = 5
+TCP_TIMEOUT_S = 15
+PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON")
 
 
 def open_engine(settings: Settings, *, connections: int, migrating: bool = False) -> Engine:
@@ -24,29 +28,45 @@ def open_engine(settings: Settings, *, connections: int, migrating: bool = False
         if not migrating and not file.is_file():
             raise DatabaseMissing(f"there is no database at {file}: `intake serve` or `intake migrate` makes one")
         return _open_sqlite(file, connections=connections, migrating=migrating)
-    return create_engine(
+    engine = create_engine(
         settings.database_url,
         pool_size=connections,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
         pool_pre_ping=True,  # a restarted server costs no request an error
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "intake"},
+        hide_parameters=True,  # they are people's names, and errors are logged
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "tcp_user_timeout": TCP_TIMEOUT_S * 1000,
+            "application_name": "intake",
+        },
     )
+    if not migrating:
+
+        @event.listens_for(engine, "begin")
+        def set_limits(connection: Connection) -> None:
+            # for this transaction alone, so that a pooler in transaction mode can stand between
+            connection.exec_driver_sql(
+                f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s'; SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'"
+            )
+
+    return engine
 
 
 def _open_sqlite(file: Path, *, connections: int, migrating: bool) -> Engine:
-    engine = create_engine(f"sqlite:///{file}", pool_size=connections, max_overflow=0, pool_timeout=POOL_TIMEOUT_S)
+    engine = create_engine(
+        URL.create("sqlite", database=str(file)),
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=POOL_TIMEOUT_S,
+        hide_parameters=True,
+    )
 
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None  # transactions begin below, and only there
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            f"foreign_keys={'OFF' if migrating else 'ON'}",
-            f"busy_timeout={BUSY_TIMEOUT_MS}",
-            "secure_delete=ON",
-        ):
+        foreign_keys = f"foreign_keys={'OFF' if migrating else 'ON'}"
+        for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", foreign_keys, *PRAGMAS):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -1,16 +1,19 @@
 """The schema's steps: applying them, and telling whether they are all applied."""
 
 import os
+from functools import cache
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 
 from intake.database.engine import open_engine
 from intake.database.transactions import Database, serialised, translated_errors
+from intake.errors import DatabaseMissing, DatabaseNotMigrated
 from intake.settings import Settings
 
 MIGRATION_LOCK = 0x1EADC71
@@ -23,21 +26,42 @@ def migrate(settings: Settings) -> None:
     Raises DatabaseUnavailable.
     """
     if (file := settings.sqlite_file) is not None:
-        os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))  # it holds people's papers
+        _make_file(file)
     engine = open_engine(settings, connections=1, migrating=True).execution_options(writing=True)
     try:
         with translated_errors(), engine.begin() as connection:
             serialised(connection, MIGRATION_LOCK)
+            _check_encoding(connection)
             command.upgrade(_config(connection), "head")
             _check_foreign_keys(connection)
+    except CommandError as error:
+        raise DatabaseNotMigrated(f"the database is of another version of this service: {error}") from error
     finally:
         engine.dispose()
 
 
 def is_migrated(database: Database) -> bool:
     """Return whether the schema is this version's. Raises DatabaseUnavailable."""
-    wanted = set(ScriptDirectory.from_config(_config()).get_heads())
-    return database.read(lambda c: set(MigrationContext.configure(c).get_current_heads())) == wanted
+    return database.read(lambda c: MigrationContext.configure(c).get_current_heads()) == _heads()
+
+
+@cache
+def _heads() -> tuple[str, ...]:
+    return tuple(ScriptDirectory.from_config(_config()).get_heads())
+
+
+def _make_file(file: Path) -> None:
+    try:
+        os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))  # it holds people's papers
+    except OSError as error:
+        raise DatabaseMissing(f"the database {file} can't be made or written: {error.strerror}") from error
+
+
+def _check_encoding(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+        if encoding != "UTF8":
+            raise DatabaseNotMigrated(f"the database is in {encoding}; make one with ENCODING 'UTF8'")
 
 
 def _config(connection: Connection | None = None) -> Config:

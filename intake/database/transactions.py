@@ -1,17 +1,31 @@
 """One transaction around a function, and one vocabulary for what a database can't do."""
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TypeVar
 
+import psycopg2
+from psycopg2.errors import ReadOnlySqlTransaction
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from intake.database.engine import open_engine
 from intake.errors import DatabaseUnavailable
 from intake.settings import Settings
+
+TURN_TIMEOUT_S = 5
+
+# no connection, no time, no room, no leave to write, no database in the file
+_AWAY = (
+    psycopg2.OperationalError,
+    psycopg2.InterfaceError,
+    ReadOnlySqlTransaction,
+    sqlite3.OperationalError,
+    sqlite3.InterfaceError,
+)
 
 T = TypeVar("T")
 
@@ -22,8 +36,7 @@ class Database:
     def __init__(self, settings: Settings, *, connections: int) -> None:
         self._engine = open_engine(settings, connections=connections)
         self._writing_engine = self._engine.execution_options(writing=True)
-        # SQLite takes one writer at a time: waiting here is in turn, waiting in its busy handler is not
-        self._writers = threading.Lock() if self._engine.dialect.name == "sqlite" else nullcontext()
+        self._writers = threading.Lock() if self._engine.dialect.name == "sqlite" else None
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Return what `work` returns, run in one transaction.
@@ -37,11 +50,24 @@ class Database:
 
         Raises DatabaseUnavailable where the database can't be reached or can't take the work now.
         """
-        with self._writers:
+        with self._turn():
             result = _in_transaction(self._writing_engine, work)
         if then is not None:
             then()
         return result
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for one's turn: SQLite takes one writer at a time, and its own waiting is not in turn."""
+        if self._writers is None:
+            yield
+        elif self._writers.acquire(timeout=TURN_TIMEOUT_S):
+            try:
+                yield
+            finally:
+                self._writers.release()
+        else:
+            raise DatabaseUnavailable("too many changes are waiting; try again in a moment")
 
     def close(self) -> None:
         """Close every connection that is not in use."""
@@ -56,15 +82,21 @@ def serialised(connection: Connection, lock: int) -> None:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn what drivers and the pool raise where there is no database to work with into DatabaseUnavailable."""
+    """Turn what drivers and the pool raise where there is no database to work with into DatabaseUnavailable.
+
+    Drivers raise by themselves while a CV's bytes go in or out; elsewhere SQLAlchemy wraps what they raise.
+    """
     try:
         yield
-    except (OperationalError, InterfaceError, PoolTimeout) as error:
-        raise DatabaseUnavailable("the database can't take this now; try again in a moment") from error
-    except DBAPIError as error:
-        if error.connection_invalidated:
-            raise DatabaseUnavailable("the database went away; try again in a moment") from error
-        raise
+    except (*_AWAY, PoolTimeout, DBAPIError) as error:
+        if isinstance(error, DBAPIError) and not _is_away(error):
+            raise
+        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
+        raise DatabaseUnavailable("the database can't take this now; try again in a moment", reason=reason) from error
+
+
+def _is_away(error: DBAPIError) -> bool:
+    return error.connection_invalidated or isinstance(error.orig, _AWAY)
 
 
 def _in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:

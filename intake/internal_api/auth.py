@@ -35,5 +35,5 @@ def post_login(request: AppRequest, body: Credentials) -> Response:
 def get_me(request: AppRequest) -> Response:
     """Say who the token stands for."""
     user = signed_in(request)
-    model = UserModel(id=user.id, username=user.username, role=user.role, created_at=user.created_at)  # type: ignore[arg-type]
+    model = UserModel(id=user.id, username=user.username, role=user.role, created_at=user.created_at)
     return json_response(model.model_dump())

@@ -28,7 +28,9 @@ OPERATIONS = (
         endpoint=leads.get_leads,
         summary="Every lead that matches all of the filters, or a page of them.",
         query=LeadQuery,
-        answer=Answer(200, "The leads; for a page, Link names the next.", [LeadModel]),
+        answer=Answer(
+            200, "The leads.", [LeadModel], headers={"Link": 'With `limit`: `<?…>; rel="next"`, where there are more.'}
+        ),
     ),
     Operation(
         method="GET",
@@ -51,8 +53,19 @@ OPERATIONS = (
         method="GET",
         path="/internal/leads/{id}/cv-download",
         endpoint=leads.get_cv,
-        summary="A lead's CV, to save; ETag and Repr-Digest hold its SHA-256.",
-        answer=Answer(200, "The file", {"type": "string"}, media_type="application/octet-stream"),
+        summary="A lead's CV, to save. With If-None-Match, 304 where it is the one that one has.",
+        answer=Answer(
+            200,
+            "The file, in the media type that its content speaks of.",
+            {"type": "string", "format": "binary"},
+            media_type="*/*",
+            headers={
+                "Content-Disposition": "RFC 6266: an attachment, with the name that its sender gave it.",
+                "ETag": "The file's SHA-256, in hexadecimal.",
+                "Repr-Digest": "RFC 9530: the same.",
+            },
+        ),
+        not_modified=True,
         problems=(LeadNotFound,),
     ),
     Operation(
@@ -61,6 +74,7 @@ OPERATIONS = (
         endpoint=auth.post_register,
         summary="Make a user: for administrators, or for anyone where registration is open.",
         access=Access.ADAPTIVE,
+        hashes=True,
         body=Registration,
         answer=Answer(204, "The user is made."),
         problems=(NotAllowed, UsernameTaken),
@@ -71,6 +85,7 @@ OPERATIONS = (
         endpoint=auth.post_login,
         summary="Log in.",
         access=Access.OPEN,
+        hashes=True,
         body=Credentials,
         answer=Answer(200, "A token", Token),
         problems=(NotAuthenticated, DatabaseUnavailable),

@@ -1,17 +1,30 @@
 """What the internal door takes and gives, as models: the routes check by them, and the description shows them."""
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from intake.users.accounts import ROLES, Role
 from intake.users.tokens import TOKEN_TTL_S
 
 MAX_ID = 2**63 - 1
 
+
+def _rfc_3339(text: object) -> object:
+    if isinstance(text, str) and not re.match(r"\d{4}-\d\d-\d\d[Tt ]", text, re.ASCII):
+        raise ValueError("expected RFC 3339, e.g. 2026-11-01T09:00:00+01:00")  # a bare number would be Unix seconds
+    return text
+
+
 # NUL is in no stored text, and PostgreSQL takes none
 FilterText = Annotated[str, StringConstraints(max_length=320, pattern=r"^[^\x00]*$")]
-Moment = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9999, 1, 1, tzinfo=UTC))]
+Moment = Annotated[
+    AwareDatetime,
+    BeforeValidator(_rfc_3339),
+    Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9999, 1, 1, tzinfo=UTC)),
+]
 
 
 class _Request(BaseModel):
@@ -70,14 +83,18 @@ class StateChange(_Request):
 class Credentials(_Request):
     """A name and a password."""
 
-    username: str
-    password: str
+    username: str = Field(json_schema_extra={"minLength": 1, "maxLength": 64, "pattern": "^[A-Za-z0-9._@-]+$"})
+    password: str = Field(description="8 characters to 72 bytes in UTF-8.")
 
 
 class Registration(Credentials):
     """A user to make."""
 
-    role: str | None = Field(None, description="admin or attorney; only an administrator may give it.")
+    role: str | None = Field(
+        None,
+        description="Only an administrator may give it; attorney if absent.",
+        json_schema_extra={"enum": [*ROLES, None]},
+    )
 
 
 class Token(BaseModel):
@@ -93,5 +110,5 @@ class UserModel(BaseModel):
 
     id: int
     username: str
-    role: Literal["admin", "attorney"]
+    role: Role
     created_at: datetime

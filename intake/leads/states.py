@@ -1,7 +1,6 @@
 """Leads as they change: from any state to any other, with a history of every change."""
 
 from collections.abc import Sequence
-from enum import Enum, auto
 
 from sqlalchemy import Connection, func, insert, select, update
 
@@ -11,39 +10,17 @@ from intake.database.schema import lead, lead_event
 from intake.errors import FieldFault, InvalidFields, LeadNotFound, StateConflict, StatesInUse
 
 
-class Outcome(Enum):
-    """What a wanted change comes to."""
-
-    CHANGED = auto()
-    UNCHANGED = auto()
-    CONFLICT = auto()
-
-
-def decide(*, state: str, to: str, expected: str | None, last_change_is_own: bool) -> Outcome:
-    """Return what comes of moving a lead that is in `state` to `to`, if it is in `expected` (None: in any).
-
-    A lead that is there already is left as it is. Where that differs from what was expected, it counts as done
-    only if the same user put it there, so that a run that was cut off can be run again, and of two who try to
-    take a lead one does.
-    """
-    if expected is not None and state != expected:
-        return Outcome.UNCHANGED if state == to and last_change_is_own else Outcome.CONFLICT
-    return Outcome.UNCHANGED if state == to else Outcome.CHANGED
-
-
 def change_state(database: Database, lead_id: int, *, to: str, expected: str | None, user_id: int) -> None:
     """Move the lead to state `to`, if it is in state `expected` (None: in any), and keep who did it.
 
-    Raises LeadNotFound, StateConflict or DatabaseUnavailable.
+    A lead that is there already is left as it is. Raises LeadNotFound, StateConflict or DatabaseUnavailable.
     """
 
     def work(connection: Connection) -> None:
-        state, last_event_id = _lock(connection, lead_id)
-        own = expected is not None and _is_by(connection, last_event_id, user_id)
-        outcome = decide(state=state, to=to, expected=expected, last_change_is_own=own)
-        if outcome is Outcome.CONFLICT:
+        state = _lock(connection, lead_id)
+        if expected is not None and state != expected:
             raise StateConflict(f"lead {lead_id} is in state {state}, not {expected}")
-        if outcome is Outcome.CHANGED:
+        if state != to:
             _move(connection, lead_id, state, to, user_id)
 
     database.write(work)
@@ -70,17 +47,12 @@ def check_stored(database: Database, *, known: Sequence[str]) -> None:
         raise StatesInUse(f"leads are in states that INTAKE_STATES lacks: {listed}; put those states back into it")
 
 
-def _lock(connection: Connection, lead_id: int) -> tuple[str, int | None]:
-    query = select(lead.c.state, lead.c.last_event_id).where(lead.c.id == lead_id).with_for_update()
+def _lock(connection: Connection, lead_id: int) -> str:
+    query = select(lead.c.state).where(lead.c.id == lead_id).with_for_update()
     row = connection.execute(query).first()
     if row is None:
         raise LeadNotFound(f"there is no lead {lead_id}")
-    return row.state, row.last_event_id
-
-
-def _is_by(connection: Connection, event_id: int | None, user_id: int) -> bool:
-    query = select(lead_event.c.user_id).where(lead_event.c.id == event_id)
-    return connection.execute(query).scalar() == user_id
+    return str(row.state)
 
 
 def _move(connection: Connection, lead_id: int, state: str, to: str, user_id: int) -> None:

@@ -79,7 +79,7 @@ class Composer:
             text, html = (
                 self._templates.get_template(f"{mail.kind}.{part}.jinja").render(known) for part in ("txt", "html")
             )
-        except (TemplateError, TypeError, ValueError, UnicodeError) as error:
+        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
             raise TemplateInvalid(f"the mail template {mail.kind!r} can't be rendered: {error}") from error
         head, _, body = text.partition("\n")
         label, _, subject = head.partition(": ")

@@ -48,22 +48,27 @@ def owe(connection: Connection, *, lead_id: int, prospect: str, attorneys: Itera
     )
 
 
-def claim(database: Database, *, limit: int) -> list[OwedMail]:
-    """Take up to `limit` mails that are due, the longest due first; nobody else gets them for LEASE_S seconds."""
+def claim(database: Database) -> OwedMail | None:
+    """Take the mail that is due the longest; nobody else gets it for LEASE_S seconds. None: no mail is due."""
     due = (
         select(outbox_mail.c.id)
         .where(outbox_mail.c.state == "owed", outbox_mail.c.next_attempt_at <= Now())
         .order_by(outbox_mail.c.next_attempt_at)
-        .limit(limit)
+        .limit(1)
         .with_for_update(skip_locked=True)
     )
     take = (
         update(outbox_mail)
-        .where(outbox_mail.c.id.in_(due.scalar_subquery()))
+        .where(outbox_mail.c.id == due.scalar_subquery())
         .values(next_attempt_at=Now(plus_s=LEASE_S), attempts=outbox_mail.c.attempts + 1)
         .returning(outbox_mail.c.id)
     )
-    return database.write(lambda connection: _read(connection, list(connection.scalars(take))))
+
+    def work(connection: Connection) -> OwedMail | None:
+        mail_id = connection.execute(take).scalar()
+        return None if mail_id is None else _read(connection, mail_id)
+
+    return database.write(work)
 
 
 def record_sent(database: Database, mail: OwedMail) -> None:
@@ -80,41 +85,31 @@ def record_failure(database: Database, mail: OwedMail, *, reason: str, delay_s: 
 
 
 def _record(database: Database, mail: OwedMail, **values: object) -> None:
-    result = update(outbox_mail).where(outbox_mail.c.id == mail.id).values(**values)
+    # counts only while the claim stands: whoever claimed it later counts the attempts further
+    is_ours = (outbox_mail.c.id == mail.id, outbox_mail.c.attempts == mail.attempts, outbox_mail.c.state == "owed")
+    result = update(outbox_mail).where(*is_ours).values(**values)
     database.write(lambda connection: connection.execute(result))
 
 
-def _read(connection: Connection, ids: list[int]) -> list[OwedMail]:
+def _read(connection: Connection, mail_id: int) -> OwedMail:
     query = (
-        select(
-            outbox_mail.c.id,
-            outbox_mail.c.kind,
-            outbox_mail.c.recipient,
-            outbox_mail.c.message_id,
-            outbox_mail.c.created_at,
-            outbox_mail.c.attempts,
-            Now().label("now"),
-            lead,
-        )
+        select(outbox_mail, lead, Now().label("now"))
         .join(lead, lead.c.id == outbox_mail.c.lead_id)
-        .where(outbox_mail.c.id.in_(ids))
-        .order_by(outbox_mail.c.id)
+        .where(outbox_mail.c.id == mail_id)
     )
-    return [
-        OwedMail(
-            id=row[outbox_mail.c.id],
-            kind=row[outbox_mail.c.kind],
-            recipient=row[outbox_mail.c.recipient],
-            message_id=row[outbox_mail.c.message_id],
-            owed_at=row[outbox_mail.c.created_at],
-            age_s=(row["now"] - row[outbox_mail.c.created_at]).total_seconds(),
-            attempts=row[outbox_mail.c.attempts],
-            lead_id=row[lead.c.id],
-            lead_email=row[lead.c.email],
-            lead_f_name=row[lead.c.f_name],
-            lead_l_name=row[lead.c.l_name],
-            lead_cv_name=row[lead.c["CV_name"]],
-            lead_created_at=row[lead.c.created_at],
-        )
-        for row in connection.execute(query).mappings()
-    ]
+    row = connection.execute(query).mappings().one()
+    return OwedMail(
+        id=mail_id,
+        kind=row[outbox_mail.c.kind],
+        recipient=row[outbox_mail.c.recipient],
+        message_id=row[outbox_mail.c.message_id],
+        owed_at=row[outbox_mail.c.created_at],
+        age_s=(row["now"] - row[outbox_mail.c.created_at]).total_seconds(),
+        attempts=row[outbox_mail.c.attempts],
+        lead_id=row[lead.c.id],
+        lead_email=row[lead.c.email],
+        lead_f_name=row[lead.c.f_name],
+        lead_l_name=row[lead.c.l_name],
+        lead_cv_name=row[lead.c["CV_name"]],
+        lead_created_at=row[lead.c.created_at],
+    )

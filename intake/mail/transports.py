@@ -14,11 +14,13 @@ from aiosmtplib import (
     SMTPNotSupported,
     SMTPRecipientsRefused,
     SMTPResponseException,
+    SMTPSenderRefused,
 )
 
 from intake.settings import SmtpServer
 
 STEP_TIMEOUT_S = 30.0  # for each reply of the relay
+MAX_REASON_CHARACTERS = 500
 
 Deliver = Callable[[EmailMessage, str], Awaitable[None]]
 Transport = Callable[[], AbstractAsyncContextManager[Deliver]]
@@ -28,8 +30,17 @@ class DeliveryFailed(Exception):
     """A message was not handed over; `permanent` where trying again can't help."""
 
     def __init__(self, reason: str, *, permanent: bool) -> None:
-        super().__init__(reason)
+        # a relay may say anything; what is kept of it is short, printable, and text to any database
+        printable = "".join(c if c.isprintable() else " " for c in reason[:MAX_REASON_CHARACTERS])
+        super().__init__(printable.encode("utf-8", "replace").decode("utf-8"))
         self.permanent = permanent
+
+
+class ConnectionLost(DeliveryFailed):
+    """The relay went away, or never came."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"no connection to the relay: {reason}", permanent=False)
 
 
 def maildir_transport(directory: Path) -> Transport:
@@ -41,7 +52,8 @@ def maildir_transport(directory: Path) -> Transport:
 
         async def deliver(message: EmailMessage, _recipient: str) -> None:
             try:
-                await asyncio.to_thread(box.add, message)
+                # lines end here as the host's do
+                await asyncio.to_thread(box.add, message.as_bytes(policy=message.policy.clone(linesep="\n")))
             except OSError as error:
                 raise DeliveryFailed(f"{directory}: {error.strerror}", permanent=False) from error
 
@@ -70,7 +82,7 @@ def smtp_transport(server: SmtpServer, *, sender: str) -> Transport:
         except SMTPAuthenticationError as error:
             raise DeliveryFailed(f"the relay refused our login: {error.code}", permanent=False) from error
         except (SMTPException, OSError) as error:
-            raise DeliveryFailed(f"no connection to the relay: {error}", permanent=False) from error
+            raise ConnectionLost(str(error)) from error
 
     return session
 
@@ -81,12 +93,14 @@ async def _send(client: aiosmtplib.SMTP, message: EmailMessage, sender: str, rec
     except SMTPRecipientsRefused as refusal:
         [reply] = refusal.recipients
         raise _refused(reply.code, reply.message) from refusal
+    except SMTPSenderRefused as refusal:  # our fault, not the recipient's, and one that we can mend
+        raise DeliveryFailed(f"{refusal.code} {refusal.message}", permanent=False) from refusal
     except SMTPResponseException as reply:
         raise _refused(reply.code, reply.message) from reply
     except SMTPNotSupported as error:
         raise DeliveryFailed(str(error), permanent=True) from error
     except (SMTPException, OSError) as error:
-        raise DeliveryFailed(str(error), permanent=False) from error
+        raise ConnectionLost(str(error)) from error
 
 
 def _refused(code: int, message: str) -> DeliveryFailed:

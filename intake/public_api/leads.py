@@ -2,7 +2,7 @@
 
 from starlette.responses import Response
 
-from intake.errors import DatabaseUnavailable
+from intake.errors import DatabaseUnavailable, StorageUnavailable
 from intake.leads.submissions import check, submit
 from intake.web.forms import form_reader, read_form
 from intake.web.parts import AppRequest
@@ -50,6 +50,6 @@ OPERATIONS = (
         access=Access.OPEN,
         form=_FORM,
         answer=Answer(204, "The lead is kept, with its CV and the mails it owes."),
-        problems=(DatabaseUnavailable,),
+        problems=(DatabaseUnavailable, StorageUnavailable),
     ),
 )

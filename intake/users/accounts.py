@@ -4,6 +4,7 @@ import re
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal, get_args
 
 from sqlalchemy import Connection, RowMapping, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -14,7 +15,8 @@ from intake.errors import FieldFault, InvalidFields, NotAllowed, NotAuthenticate
 from intake.users.passwords import hash_password, matches, password_fault
 from intake.users.tokens import Claims, TokenKeys
 
-ROLES = ("admin", "attorney")
+Role = Literal["admin", "attorney"]
+ROLES: tuple[Role, ...] = get_args(Role)
 ACCOUNTS_LOCK = 0x1EADC72
 
 
@@ -24,7 +26,7 @@ class User:
 
     id: int
     username: str
-    role: str
+    role: Role
     created_at: datetime
 
     @property

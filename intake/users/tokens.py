@@ -1,16 +1,18 @@
 """Tokens: what a login is remembered by (JSON Web Tokens, RFC 7519, held to RFC 8725)."""
 
 import os
+import re
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import jwt
 
 from intake.errors import NotAuthenticated, SettingsInvalid
-from intake.settings import Settings
+from intake.settings import MIN_SECRET_BYTES, Settings
 
 TOKEN_TTL_S = 30 * 60
 ALGORITHM = "HS256"
@@ -35,14 +37,11 @@ class TokenKeys:
     def from_settings(cls, settings: Settings) -> "TokenKeys":
         """Return the keys that the settings hold, or with SQLite the one that is kept beside the file.
 
-        Raises SettingsInvalid where PostgreSQL is used and no secret is set.
+        Raises SettingsInvalid where the kept one can't be used.
         """
         if settings.jwt_secrets:
             return cls(settings.jwt_secrets)
-        if settings.sqlite_file is None:
-            raise SettingsInvalid(
-                ["INTAKE_JWT_SECRET is not set; with PostgreSQL it must be, e.g. to what `openssl rand -hex 32` prints"]
-            )
+        assert settings.sqlite_file is not None
         return cls([_kept_secret(settings.beside_database(".secret"))])
 
     def issue(self, claims: Claims) -> str:
@@ -66,7 +65,7 @@ class TokenKeys:
                 continue
             except jwt.ExpiredSignatureError as error:
                 raise NotAuthenticated("the token has expired; log in again") from error
-            except (jwt.InvalidTokenError, ValueError, TypeError) as error:
+            except (jwt.InvalidTokenError, ValueError) as error:
                 raise NotAuthenticated("the token is not valid; log in again") from error
         raise NotAuthenticated("the token is not valid; log in again")
 
@@ -74,22 +73,38 @@ class TokenKeys:
 def _claims(token: str, key: str) -> Claims:
     required = ["sub", "iat", "exp", "auth_time", "gen"]
     payload = jwt.decode(token, key, algorithms=[ALGORITHM], options={"require": required})
-    claims = Claims(int(payload["sub"]), int(payload["auth_time"]), int(payload["gen"]))
-    if not 0 < claims.user_id < 2**63:
-        raise ValueError("no user has such a number")
-    return claims
+    auth_time, generation = payload["auth_time"], payload["gen"]
+    if (
+        type(auth_time) is not int
+        or type(generation) is not int
+        or not re.fullmatch(r"[1-9][0-9]{0,17}", payload["sub"])
+    ):
+        raise ValueError("no token of ours says that")
+    return Claims(int(payload["sub"]), auth_time, generation)
 
 
 def _kept_secret(file: Path) -> str:
     """Return the secret in `file`, made where there is none: whole, private from the start, and only once."""
-    if not file.exists():
-        draft = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
-        draft.touch(mode=0o600, exist_ok=False)
-        draft.write_text(secrets.token_hex(32))
-        try:
-            os.link(draft, file)  # fails where another process was first
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return file.read_text()
+    try:
+        if not file.exists():
+            _make_secret(file)
+        secret = file.read_text("ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsInvalid([f"the secret in {file} can't be used: {error}"]) from error
+    if len(secret) < MIN_SECRET_BYTES:
+        raise SettingsInvalid([f"the secret in {file} is too short; remove the file, and a new one is made"])
+    return secret
+
+
+def _make_secret(file: Path) -> None:
+    draft = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
+    number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(number, "w") as writing:
+            writing.write(secrets.token_hex(32))
+            writing.flush()
+            os.fsync(number)
+        with suppress(FileExistsError):  # another process was first: its secret counts
+            os.link(draft, file)
+    finally:
+        draft.unlink()

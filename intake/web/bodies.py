@@ -10,7 +10,7 @@ from starlette.responses import Response
 from intake.errors import BodyTooLarge, BodyTypeNotSupported, FieldFault, InvalidFields, MalformedBody
 from intake.web.parts import AppRequest
 
-MAX_BODY_BYTES = 2**20
+MAX_BODY_BYTES = 2**16
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -6,7 +6,7 @@ from urllib.parse import quote, unquote, unquote_to_bytes
 
 _PARAMETER = re.compile(
     r"""[ \t]*;[ \t]*(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*
-    (?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<token>[^;"\s][^;]*?))[ \t]*(?=;|$)""",
+    (?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<token>[^;"\s][^;]*))[ \t]*(?=;|$)""",
     re.VERBOSE | re.DOTALL,
 )
 
@@ -19,10 +19,11 @@ class Disposition:
     filename: str | None
 
 
-def read_disposition(header: bytes) -> Disposition:
+def read_disposition(header: bytes, *, is_percent_encoded: bool = False) -> Disposition:
     """Read a part's Content-Disposition (RFC 7578), whoever wrote it.
 
     Parameters come in any order, quoted or not, with raw UTF-8 or with `filename*` (RFC 5987), which counts more.
+    `is_percent_encoded` tells that its client encodes a whole name, where browsers encode quotes and line breaks.
     Raises ValueError where there is no field's name, or where the header can't be read.
     """
     text = header.decode("utf-8")
@@ -30,13 +31,13 @@ def read_disposition(header: bytes) -> Disposition:
     parameters: dict[str, str] = {}
     at = kind.end() if kind else len(text)
     while kind and (found := _PARAMETER.match(text, at)):
-        value = found["token"] if found["quoted"] is None else _unescaped(found["quoted"])
+        value = found["token"].rstrip(" \t") if found["quoted"] is None else _unescaped(found["quoted"])
         if parameters.setdefault(found["name"].lower(), value) is not value:
             raise ValueError("a parameter is there twice")
         at = found.end()
     if "name" not in parameters or text[at:].strip(" \t;"):
         raise ValueError("no form-data with a name")
-    return Disposition(parameters["name"], _filename(parameters))
+    return Disposition(parameters["name"], _filename(parameters, is_percent_encoded=is_percent_encoded))
 
 
 def attachment(filename: str) -> str:
@@ -45,12 +46,12 @@ def attachment(filename: str) -> str:
     return f"attachment; filename=\"{fallback}\"; filename*=UTF-8''{quote(filename, safe='')}"
 
 
-def _filename(parameters: dict[str, str]) -> str | None:
-    extended = _extended_value(parameters.get("filename*", ""))
-    plain = parameters.get("filename")
-    if extended is not None:
-        return _base_name(extended)
-    return None if plain is None else _base_name(_percent_decoded(plain))
+def _filename(parameters: dict[str, str], *, is_percent_encoded: bool) -> str | None:
+    if "filename*" in parameters and (name := _extended_value(parameters["filename*"])) is not None:
+        return _base_name(name)
+    if (plain := parameters.get("filename", parameters.get("filename*"))) is None:
+        return None
+    return _base_name(unquote(plain, errors="replace") if is_percent_encoded else _form_decoded(plain))
 
 
 def _unescaped(quoted: str) -> str:
@@ -69,17 +70,11 @@ def _extended_value(text: str) -> str | None:
         return None
 
 
-def _percent_decoded(text: str) -> str:
-    """Undo what a client did to fit the name into quotes.
-
-    Some (aiohttp) encode everything that is not unreserved; browsers only the quote and the line breaks (the
-    WHATWG's form encoding). The former is told by its round trip.
-    """
-    decoded = unquote(text, errors="replace")
-    if decoded != text and quote(decoded, safe="") == text:
-        return decoded
+def _form_decoded(text: str) -> str:
+    """Undo the WHATWG's form encoding of a name: the quote and the line breaks, and nothing else."""
     return re.sub("%(22|0[AD])", lambda escape: chr(int(escape[1], 16)), text, flags=re.IGNORECASE)
 
 
 def _base_name(path: str) -> str:
-    return re.split(r"[/\\]", path)[-1]
+    name = re.split(r"[/\\]", path)[-1].strip()
+    return "" if name in (".", "..") else name

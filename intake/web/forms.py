@@ -128,8 +128,11 @@ class FormReader:
         self._header_name = self._header_value = b""
 
     def _on_headers_finished(self) -> None:
+        # aiohttp alone writes the type first, and encodes a name whole
+        is_aiohttp = next(iter(self._headers), b"") == b"content-type"
         try:
-            disposition = read_disposition(self._headers.get(b"content-disposition", b""))
+            header = self._headers.get(b"content-disposition", b"")
+            disposition = read_disposition(header, is_percent_encoded=is_aiohttp)
         except ValueError as error:
             raise MalformedBody(f"a part's Content-Disposition can't be read: {error}") from error
         self._part = self._open(disposition)

@@ -13,6 +13,10 @@ from intake import errors
 from intake.web.problems import KINDS, MEDIA_TYPE
 from intake.web.routing import Access, Operation
 
+_PROBLEM_HEADERS = {
+    "401": {"WWW-Authenticate": "`Bearer`"},
+    "503": {"Retry-After": "Seconds to wait before the next try."},
+}
 _REF = "#/components/schemas/{model}"
 
 Json = dict[str, Any]
@@ -93,7 +97,7 @@ def _operation(operation: Operation) -> Json:
     described: Json = {
         "summary": operation.summary,
         "operationId": operation.endpoint.__name__,
-        "responses": {str(operation.answer.status): _answer(operation), **_problems(operation)},
+        "responses": _responses(operation),
     }
     if parameters := [*_path_parameters(operation), *_query_parameters(operation)]:
         described["parameters"] = parameters
@@ -106,6 +110,11 @@ def _operation(operation: Operation) -> Json:
     return described
 
 
+def _responses(operation: Operation) -> Json:
+    not_modified = {"304": {"description": "Not modified"}} if operation.not_modified else {}
+    return {str(operation.answer.status): _answer(operation), **not_modified, **_problems(operation)}
+
+
 def _content(media_type: str, schema: Json, **more: Any) -> Json:
     return {"content": {media_type: {"schema": schema}}, **more}
 
@@ -115,7 +124,13 @@ def _answer(operation: Operation) -> Json:
     described: Json = {"description": answer.description}
     if answer.schema is not None:
         described |= _content(answer.media_type, schema_of(answer.schema))
+    if answer.headers:
+        described["headers"] = {name: _header(text) for name, text in answer.headers.items()}
     return described
+
+
+def _header(description: str) -> Json:
+    return {"description": description, "schema": {"type": "string"}}
 
 
 def _problems(operation: Operation) -> Json:
@@ -124,7 +139,11 @@ def _problems(operation: Operation) -> Json:
         by_status.setdefault(KINDS[cls].status, []).append(KINDS[cls].title)
     answers = {str(status): " or ".join(titles) for status, titles in sorted(by_status.items())}
     return {
-        status: {"description": titles, **_content(MEDIA_TYPE, schema_of(Problem))}
+        status: {
+            "description": titles,
+            "headers": {name: _header(text) for name, text in _PROBLEM_HEADERS.get(status, {}).items()},
+            **_content(MEDIA_TYPE, schema_of(Problem)),
+        }
         for status, titles in {**answers, "default": "Any other problem"}.items()
     }
 
@@ -154,5 +173,8 @@ def _query_parameters(operation: Operation) -> Iterator[Json]:
     if operation.query is None:
         return
     for name, schema in operation.query.model_json_schema()["properties"].items():
-        described = schema.pop("description", "")
-        yield {"name": name, "in": "query", "required": False, "description": described, "schema": schema}
+        described = schema.pop("description")
+        kinds = [kind for kind in schema.pop("anyOf", []) if kind != {"type": "null"}]  # an absent one is none
+        shape = {**schema, **(kinds[0] if kinds else {})}
+        shape = {key: value for key, value in shape.items() if (key, value) != ("default", None)}
+        yield {"name": name, "in": "query", "required": False, "description": described, "schema": shape}

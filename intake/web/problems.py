@@ -41,6 +41,7 @@ KINDS: Mapping[type[errors.IntakeError], Kind] = {
     errors.BodyTypeNotSupported: Kind(415, "Body type not supported"),
     errors.InvalidFields: Kind(422, "Invalid fields"),
     errors.DatabaseUnavailable: Kind(503, "Database unavailable"),
+    errors.StorageUnavailable: Kind(503, "Storage unavailable"),
 }
 
 
@@ -66,9 +67,10 @@ async def on_intake_error(_request: Request, error: Exception) -> Response:
     members: dict[str, object] = {}
     if isinstance(error, errors.NotAuthenticated):
         headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, errors.DatabaseUnavailable):
+    if kind.status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_S)
-        log.warning("database unavailable: %s", error.__cause__)
+    if isinstance(error, errors.DatabaseUnavailable):
+        log.warning("the database is away: %s", error.reason)
     if isinstance(error, errors.InvalidFields):
         members["errors"] = [asdict(fault) for fault in error.faults]
     return problem(

@@ -17,6 +17,8 @@ from intake.users.accounts import User, authenticate
 from intake.web.bodies import read_json
 from intake.web.parts import AppRequest
 
+HASHING_THREADS = 2  # a flood of logins leaves the door's other threads to those who are in
+
 T = TypeVar("T")
 
 
@@ -36,6 +38,7 @@ class Answer:
     description: str
     schema: Any = None
     media_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +46,7 @@ class Operation:
     """One method on one path: what runs it, who may call it, what it takes and what it may answer.
 
     `endpoint` takes the request, and the body where there is a model of one. A plain function runs in one of its
-    door's threads.
+    door's threads, and one that hashes passwords, a quarter of a second's work, in one of the few for that.
     """
 
     method: str
@@ -55,14 +58,17 @@ class Operation:
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     form: Mapping[str, Any] | None = None
-    problems: Sequence[type[IntakeError]] = field(default=())
+    problems: Sequence[type[IntakeError]] = ()
+    not_modified: bool = False
+    hashes: bool = False
 
 
 class Door:
-    """A table of operations as routes, run in at most `threads` threads at once."""
+    """A table of operations as routes, run in at most `threads` threads at once, and HASHING_THREADS more."""
 
     def __init__(self, operations: Sequence[Operation], *, threads: int) -> None:
         self._threads = CapacityLimiter(threads)
+        self._hashing_threads = CapacityLimiter(HASHING_THREADS)
         self._paths: dict[str, dict[str, Operation]] = {}
         for operation in operations:
             self._paths.setdefault(operation.path, {})[operation.method] = operation
@@ -70,7 +76,7 @@ class Door:
     def routes(self) -> list[Route]:
         """Return a route for each path, and for the same path with and without its last slash."""
         return [
-            Route(spelling, _Dispatcher(methods, self._threads), methods=list(methods))
+            Route(spelling, _Dispatcher(methods, self._threads, self._hashing_threads), methods=list(methods))
             for path, methods in self._paths.items()
             for spelling in {path, path.rstrip("/"), path.rstrip("/") + "/"}
         ]
@@ -79,15 +85,18 @@ class Door:
 class _Dispatcher:
     """One path: finds out who asks, reads the body, and runs the method's operation."""
 
-    def __init__(self, methods: Mapping[str, Operation], threads: CapacityLimiter) -> None:
+    def __init__(
+        self, methods: Mapping[str, Operation], threads: CapacityLimiter, hashing_threads: CapacityLimiter
+    ) -> None:
         self._methods = methods
         self._threads = threads
+        self._hashing_threads = hashing_threads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = AppRequest(scope, receive)
         operation = self._methods["GET" if request.method == "HEAD" else request.method]
         scope["route_path"] = operation.path
-        request.state["threads"] = self._threads
+        request.state["threads"] = self._hashing_threads if operation.hashes else self._threads
         request.state["user"] = await self._user(request, operation.access)
         response = await self._run(request, operation)
         await response(scope, receive, send)

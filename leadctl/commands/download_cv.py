@@ -6,13 +6,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
 import typer
 
 from leadctl.context import Context
-from leadctl.errors import LeadctlError, NotFound, Partly, Usage
-from leadctl.output import visible
+from leadctl.errors import LeadctlError, Partly, Usage
 from leadctl.selection import select
 
 MAX_NAME_BYTES = 200  # most file systems take 255; a draft's name is a little longer
@@ -40,44 +39,20 @@ def command(
         raise Usage("-O is for a single CV; use -d for several")
     if target is None and not directory.is_dir():
         raise Usage(f"there is no directory {str(directory)!r}")
+
+    def fetch(lead_id: int) -> None:
+        with context.api.cv(lead_id) as download:
+            if target == "-":
+                sys.stdout.buffer.writelines(download.chunks)
+                return
+            path = Path(target) if target else directory / f"{lead_id}-{safe_name(download.name)}"
+            _save(path, download.chunks, force=force)
+        context.print(str(path))
+
     if selection.is_single:
-        _fetch(context, selection.ids[0], directory, target, force=force)
-        return
-    done = sum(
-        _is_fetched(context, lead_id, directory, target, force=force)
-        for lead_id in context.progress(selection.ids, "Fetching CVs")
-    )
-    if done < len(selection.ids):
+        fetch(selection.ids[0])
+    elif (done := context.each(selection.ids, "Fetching CVs", fetch)) < len(selection.ids):
         raise Partly(f"{done} of {len(selection.ids)} CVs were fetched")
-
-
-class FileExists(LeadctlError):
-    """The target is there already."""
-
-
-def _is_fetched(context: Context, lead_id: int, directory: Path, target: str | None, *, force: bool) -> bool:
-    try:
-        _fetch(context, lead_id, directory, target, force=force)
-    except (NotFound, FileExists) as error:
-        context.say(f"{lead_id}: {error}")
-        return False
-    return True
-
-
-def _fetch(context: Context, lead_id: int, directory: Path, target: str | None, *, force: bool) -> None:
-    with context.api.cv(lead_id) as download:
-        if target == "-":
-            sys.stdout.buffer.writelines(download.chunks)
-            sys.stdout.buffer.flush()
-            return
-        path = Path(target) if target else directory / f"{lead_id}-{safe_name(download.name)}"
-        if path.exists() and not force:
-            raise FileExists(f"{visible(path)} is there already; overwrite it with --force")
-        try:
-            _write(path, download.chunks, force=force)
-        except OSError as error:
-            raise LeadctlError(f"can't write {visible(path)}: {error.strerror}") from error
-    context.out.write(f"{visible(path)}\n")
 
 
 def safe_name(name: str) -> str:
@@ -91,21 +66,32 @@ def safe_name(name: str) -> str:
     return f"_{stem}" if not stem or _RESERVED.match(stem) else stem
 
 
+def _save(path: Path, chunks: Iterator[bytes], *, force: bool) -> None:
+    try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            with path.open("wb") as device:  # a terminal or a pipe: nothing is there that could be lost
+                device.writelines(chunks)
+        elif path.exists() and not force:
+            raise FileExistsError
+        else:
+            _write(path.resolve(), chunks, force=force)
+    except FileExistsError as error:
+        raise LeadctlError(f"{path} is there already; overwrite it with --force") from error
+    except OSError as error:
+        raise LeadctlError(f"can't write {path}: {error.strerror}") from error
+
+
 def _write(path: Path, chunks: Iterator[bytes], *, force: bool) -> None:
-    """Write beside the target, and put it in its place only when it is whole."""
+    """Write beside the target, for its owner's eyes alone, and put it in its place only when it is whole."""
     number, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:32]}-")
     try:
         with os.fdopen(number, "wb") as file:
-            _write_all(file, chunks)
+            file.writelines(chunks)
+            file.flush()
+            os.fsync(file.fileno())
         _put_in_place(Path(draft), path, force=force)
     finally:
         Path(draft).unlink(missing_ok=True)
-
-
-def _write_all(file: IO[bytes], chunks: Iterator[bytes]) -> None:
-    file.writelines(chunks)
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _put_in_place(draft: Path, path: Path, *, force: bool) -> None:
@@ -114,7 +100,7 @@ def _put_in_place(draft: Path, path: Path, *, force: bool) -> None:
             path.hardlink_to(draft)  # unlike a rename, it never overwrites what came in the meantime
             return
         except FileExistsError:
-            raise FileExists(f"{visible(path)} is there already; overwrite it with --force") from None
+            raise
         except OSError:  # a file system without links
             pass
     draft.replace(path)

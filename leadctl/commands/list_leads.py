@@ -68,9 +68,9 @@ def _leads(
 def _moment(text: str, flag: str) -> str:
     """Return what the text means as RFC 3339: so long ago, or a date or moment on this machine's clock."""
     now = datetime.now().astimezone()
-    if ago := re.fullmatch(r"(\d{1,6})([mhdw])", text):
-        return (now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})).isoformat()
     try:
+        if ago := re.fullmatch(r"(\d{1,6})([mhdw])", text, re.ASCII):
+            return (now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})).isoformat()
         return datetime.fromisoformat(text).astimezone().isoformat()
     except (ValueError, OverflowError) as error:
         raise Usage(f"{flag} is {text!r}; expected 30m, 12h, 2d, 1w, 2026-11-01 or 2026-11-01T09:00") from error

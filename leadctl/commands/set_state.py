@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from leadctl.context import Context
-from leadctl.errors import Conflict, LeadctlError, NotFound, Partly
+from leadctl.errors import Partly
 from leadctl.selection import select
 
 
@@ -30,23 +30,10 @@ def command(
         context.api.change_state(selection.ids[0], state, expected=expected)
         context.say(f"lead {selection.ids[0]} is {state}")
         return
-    done = 0
-    try:
-        for lead_id in context.progress(selection.ids, "Moving leads"):
-            done += _is_done(context, lead_id, state, expected)
-    except LeadctlError as error:
-        # one that ends the run, e.g. a lost login: what was done is done
-        raise type(error)(f"{error} ({done} of {len(selection.ids)} leads were moved before)") from error
+    done = context.each(
+        selection.ids, "Moving leads", lambda lead_id: context.api.change_state(lead_id, state, expected=expected)
+    )
     summary = f"{done} of {len(selection.ids)} leads are {state}"
     if done < len(selection.ids):
         raise Partly(summary)
     context.say(summary)
-
-
-def _is_done(context: Context, lead_id: int, state: str, expected: str | None) -> bool:
-    try:
-        context.api.change_state(lead_id, state, expected=expected)
-    except (NotFound, Conflict) as error:
-        context.say(f"{lead_id}: {error}")
-        return False
-    return True

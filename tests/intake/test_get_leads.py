@@ -145,6 +145,7 @@ def test_a_value_is_found_whole_by_its_beginning_and_by_its_end(
         (f"after={'9' * 40}", "after"),
         ("order=up", "order"),
         ("since=yesterday", "since"),
+        ("since=1", "since"),
         ("since=2026-01-01T00:00:00", "since"),
         ("since=0001-01-01T00:00:00%2B23:59", "since"),
         ("until=9999-12-31T23:59:59-23:59", "until"),

@@ -60,6 +60,13 @@ def test_they_take_the_same_time(intake: Intake) -> None:
     assert 0.5 < known / unknown < 2
 
 
+def test_many_unknown_fields_make_no_large_answer(intake: Intake) -> None:
+    answer = intake.client.post("/internal/auth/login", json={f"f{n}": 1 for n in range(5000)})
+    assert answer.status_code == 422
+    assert len(answer.content) < 5000
+    assert intake.client.post("/internal/auth/login", json={"username": "x" * 2**16}).status_code == 413
+
+
 @pytest.mark.parametrize("body", [{}, {"username": "ada"}, {"username": 1, "password": PASSWORD}, {"username": None}])
 def test_missing_fields_are_named(intake: Intake, body: dict[str, object]) -> None:
     answer = intake.client.post("/internal/auth/login", json=body)

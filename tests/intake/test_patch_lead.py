@@ -52,12 +52,10 @@ def test_from_another_state_is_a_conflict(attorney: TestClient, intake: Intake) 
     assert (state_of(intake, lead_id), intake.count(lead_event)) == ("PENDING", 0)
 
 
-def test_the_same_user_can_say_it_again_and_another_can_not(attorney: TestClient, intake: Intake) -> None:
+def test_taking_a_lead_twice_is_a_conflict(attorney: TestClient, intake: Intake) -> None:
     lead_id = intake.submitted()
     change = {"status": "REACHED_OUT", "from": "PENDING"}
-    assert [attorney.patch(f"/internal/leads/{lead_id}", json=change).status_code for _ in range(2)] == [204, 204]
-    other = intake.bearer(intake.user("grace"))
-    assert attorney.patch(f"/internal/leads/{lead_id}", json=change, headers=other).status_code == 409
+    assert [attorney.patch(f"/internal/leads/{lead_id}", json=change).status_code for _ in range(2)] == [204, 409]
     assert intake.count(lead_event) == 1
 
 
@@ -107,7 +105,7 @@ def test_a_bad_body_names_its_field(attorney: TestClient, intake: Intake, body: 
         b"\xff",
         b'{"status": NaN}',
         b'{"status": "\\ud800"}',
-        b"[" * 100_000,
+        b"[" * 50_000,
         b'{"a":' * 5000 + b"1" + b"}" * 5000,
     ],
 )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import resource
 import threading
 from collections.abc import Callable
 
@@ -160,6 +161,18 @@ def test_an_id_is_never_given_out_again(intake: Intake) -> None:
     intake.write(lambda c: c.execute(lead.delete().where(lead.c.id == first)))
     assert intake.count(cv) == intake.count(outbox_mail) == 0
     assert intake.submitted() > first
+
+
+def test_a_disk_without_room_for_the_upload_is_503(intake: Intake) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**21, hard))
+    try:
+        answer = intake.submit(CV=("x", b"x" * 2**22))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (answer.status_code, answer.json()["title"]) == (503, "Storage unavailable")
+    assert answer.headers["Retry-After"]
+    assert intake.submit().status_code == 204
 
 
 def test_a_problem_is_json_in_utf8(intake: Intake) -> None:

@@ -146,6 +146,13 @@ def test_other_content_types(content_type: str) -> None:
         read(b"", content_type=content_type)
 
 
+def test_a_client_that_encodes_names_whole_is_told_by_the_order_of_its_headers() -> None:
+    disposition = b'Content-Disposition: form-data; name="CV"; filename="my%20cv.pdf"\r\n'
+    kind = b"Content-Type: application/pdf\r\n"
+    for headers, name in ((kind + disposition, "my cv.pdf"), (disposition + kind, "my%20cv.pdf")):
+        assert read(f"--{BOUNDARY}\r\n".encode() + headers + b"\r\nx\r\n" + body()).filename == name
+
+
 def test_a_quoted_boundary() -> None:
     form = read(body(part('name="email"', b"a")), content_type=f'Multipart/Form-Data; charset=x; boundary="{BOUNDARY}"')
     assert form.texts == {"email": "a"}

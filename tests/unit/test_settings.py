@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from intake.errors import SettingsInvalid
-from intake.settings import Mailbox, Settings, SmtpServer, unknown_names
+from intake.settings import Mailbox, Settings, SmtpServer, read_environment, unknown_names
 
 GOOD_SECRET = "s" * 32
 
 
 def read(directory: Path, **environ: str) -> Settings:
-    return Settings.from_environment(environ, directory=directory)
+    return Settings.from_environment(read_environment(environ, directory))
 
 
 def test_the_defaults(tmp_path: Path) -> None:
@@ -36,6 +36,10 @@ def test_an_env_file_is_read_and_the_environment_counts_more(tmp_path: Path) -> 
         ("INTAKE_DATABASE_URL", "mysql://host/db"),
         ("INTAKE_DATABASE_URL", "sqlite://"),
         ("INTAKE_DATABASE_URL", "sqlite:///"),
+        ("INTAKE_DATABASE_URL", "sqlite:///:memory:"),
+        ("INTAKE_DATABASE_URL", "sqlite:///x.db?mode=ro"),
+        ("INTAKE_DATABASE_URL", "postgresql://u:p@host:port/db"),
+        ("INTAKE_DATABASE_URL", "postgresql://u:p@[bad/db"),
         ("INTAKE_HOST", "a host"),
         ("INTAKE_PORT", "eighty"),
         ("INTAKE_PORT", "65536"),
@@ -50,11 +54,14 @@ def test_an_env_file_is_read_and_the_environment_counts_more(tmp_path: Path) -> 
         ("INTAKE_SMTP_URL", "smtp://host?tls=off"),
         ("INTAKE_SMTP_URL", "smtp://host/path"),
         ("INTAKE_MAIL_FROM", "nobody"),
+        ("INTAKE_MAIL_FROM", "a..b@firm.example"),
+        ("INTAKE_ATTORNEY_EMAILS", "a..b@firm.example"),
         ("INTAKE_MAIL_FROM", "a@b\nBcc: c@d"),
         ("INTAKE_ATTORNEY_EMAILS", "ada@firm.example, peter"),
         ("INTAKE_MAIL_TEMPLATES", "/no/such/directory"),
         ("INTAKE_MAX_CV_BYTES", "0"),
         ("INTAKE_MAX_CV_BYTES", "10 MB"),
+        ("INTAKE_MAX_CV_BYTES", "901 MiB"),
         ("INTAKE_STATES", "NEW,NEW"),
         ("INTAKE_STATES", "new"),
         ("INTAKE_STATES", ","),
@@ -118,6 +125,21 @@ def test_postgresql_means_psycopg2(tmp_path: Path, scheme: str) -> None:
     settings = read(tmp_path, INTAKE_DATABASE_URL=f"{scheme}://u:p@host/db?sslmode=require")
     assert settings.database_url == "postgresql+psycopg2://u:p@host/db?sslmode=require"
     assert settings.sqlite_file is None
+
+
+def test_serving_on_postgresql_needs_a_secret_and_says_so_with_all_else() -> None:
+    environ = {"INTAKE_DATABASE_URL": "postgresql://host/db", "INTAKE_PORT": "x"}
+    with pytest.raises(SettingsInvalid) as raised:
+        Settings.from_environment(environ, serving=True)
+    assert [line.split()[0] for line in str(raised.value).splitlines()] == ["INTAKE_PORT", "INTAKE_JWT_SECRET"]
+    del environ["INTAKE_PORT"]
+    assert Settings.from_environment(environ).jwt_secrets == ()
+
+
+def test_an_env_file_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"INTAKE_HOST=\xff")
+    with pytest.raises(SettingsInvalid, match=r"\.env can't be read"):
+        read(tmp_path)
 
 
 def test_names_that_are_no_settings_are_found() -> None:

@@ -48,6 +48,12 @@ def test_during_a_rotation_the_old_secret_is_believed_and_the_new_one_signs() ->
         payload(gen="x"),
         payload(auth_time=None),
         payload(gen=None),
+        payload(gen=False),
+        payload(gen="0"),
+        payload(gen=0.9),
+        payload(auth_time=float("inf")),
+        payload(sub="1 "),
+        payload(sub=str(2**70)),
         {"sub": "7"},
         {name: value for name, value in payload().items() if name != "exp"},
         {name: value for name, value in payload().items() if name != "gen"},
@@ -88,6 +94,8 @@ def test_with_sqlite_one_secret_is_made_and_kept_private(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_with_postgresql_a_secret_must_be_set() -> None:
-    with pytest.raises(SettingsInvalid, match="INTAKE_JWT_SECRET"):
-        TokenKeys.from_settings(Settings(database_url="postgresql+psycopg2://host/db"))
+@pytest.mark.parametrize("kept", ["", "short", "é" * 40])
+def test_a_kept_secret_that_is_none_is_refused(tmp_path: Path, kept: str) -> None:
+    (tmp_path / "intake.db.secret").write_text(kept)
+    with pytest.raises(SettingsInvalid, match=r"intake\.db\.secret"):
+        TokenKeys.from_settings(Settings(database_url=f"sqlite:///{tmp_path / 'intake.db'}"))

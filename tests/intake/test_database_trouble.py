@@ -1,0 +1,73 @@
+"""A database that is locked, read-only or gone: 503 at once, nothing kept by halves, nothing told."""
+
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2
+import pytest
+from sqlalchemy import text
+
+from intake.database import engine, transactions
+from intake.database.schema import cv, lead
+from tests.conftest import Intake
+
+
+@contextmanager
+def locked(intake: Intake) -> Any:
+    """Hold the lead table, as another process would."""
+    file = intake.settings.sqlite_file
+    if file is not None:
+        connection: Any = sqlite3.connect(file, isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+    else:
+        connection = psycopg2.connect(intake.settings.database_url.replace("+psycopg2", ""))
+        connection.cursor().execute("LOCK TABLE lead")
+    try:
+        yield
+    finally:
+        connection.close()
+
+
+def test_a_lock_is_waited_for_within_bounds(start: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 300)
+    monkeypatch.setattr(engine, "LOCK_TIMEOUT_S", 1)
+    monkeypatch.setattr(transactions, "TURN_TIMEOUT_S", 1)
+    intake = start()
+    with locked(intake), ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: intake.submit(), range(8)))
+    assert {answer.status_code for answer in answers} == {503}
+    assert {answer.json()["title"] for answer in answers} == {"Database unavailable"}
+    assert answers[0].headers["Retry-After"] == "5"
+    assert max(answer.elapsed.total_seconds() for answer in answers) < 5
+    assert intake.count(lead) == intake.count(cv) == 0
+    assert intake.submit().status_code == 204
+
+
+def test_a_database_that_can_not_be_written_is_503(
+    start: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake = start()
+    if intake.settings.sqlite_file is not None:
+        # of pages it may have no more than it has: a full disk, as SQLite sees it
+        monkeypatch.setattr(engine, "PRAGMAS", (*engine.PRAGMAS, "max_page_count=1"))
+        intake = start()
+    else:
+        name = intake.read(lambda c: c.execute(text("SELECT current_database()")).scalar_one())
+        intake.write(lambda c: c.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only=on")))
+        others = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        intake.read(lambda c: c.execute(text(f"SELECT pg_terminate_backend(pid) {others}")).all())
+    answer = intake.submit(CV=("x", b"x" * 100_000))
+    assert (answer.status_code, answer.json()["title"]) == (503, "Database unavailable")
+    assert intake.count(lead) == intake.count(cv) == 0
+
+
+def test_what_is_logged_of_it_holds_no_names(intake: Intake, caplog: pytest.LogCaptureFixture) -> None:
+    intake.write(lambda c: c.execute(text("DROP TABLE outbox_mail")))
+    answer = intake.submit(f_name="Secretname")
+    assert answer.status_code in (500, 503)
+    assert "Secretname" not in answer.text
+    assert "Secretname" not in caplog.text
+    assert intake.count(lead) == 0

@@ -1,0 +1,125 @@
+"""Hostile data, and servers that answer anything but what they should."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from tests.leadctl.conftest import Office
+
+EVIL_NAMES = ["[bold red]x[/]", "\u202eevil", "a\u2028b", "\u200bhidden", "a\ufeffb"]
+
+
+@pytest.mark.parametrize("name", EVIL_NAMES)
+@pytest.mark.parametrize("face", ["table", "plain"])
+def test_what_a_terminal_would_obey_is_shown_and_never_sent(office: Office, name: str, face: str) -> None:
+    lead_id = office.submit(f_name=name, l_name="Hostile")
+    for shown in (office.run("list", "-n", "1", "-o", face, COLUMNS="200").stdout, office.data("show", str(lead_id))):
+        assert not set(shown) & set("\u202e\u2028\u200b\ufeff\x1b")
+        assert name.encode("unicode_escape").decode() in shown or name in shown
+
+
+class Hostile(BaseHTTPRequestHandler):
+    """Answers as the server's `answer` says: status, headers, body; None cuts the connection off."""
+
+    def do_GET(self) -> None:
+        answer = self.server.answer  # type: ignore[attr-defined]
+        if answer is None:
+            self.connection.close()
+            return
+        status, headers, body = answer
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_PATCH = do_GET  # noqa: N815 - http.server's names
+
+    def log_message(self, *_args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def hostile() -> Iterator[ThreadingHTTPServer]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hostile)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+JSON = {"Content-Type": "application/json"}
+PROBLEM = {"Content-Type": "application/problem+json"}
+HTML = (200, {"Content-Type": "text/html"}, b"<html>welcome to the wifi</html>")
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (None, 75),
+        (HTML, 1),
+        ((200, JSON, b"garbage"), 1),
+        ((200, JSON, b"{}"), 1),
+        ((200, JSON, b"[1, 2]"), 1),
+        ((200, JSON, b'[{"id": 1}]'), 1),
+        ((200, JSON, b"null"), 1),
+        ((200, JSON | {"Content-Length": "100"}, b"[{}"), 75),
+        ((200, JSON | {"Content-Encoding": "gzip"}, b"no gzip"), 1),
+        ((302, {"Location": "http://127.0.0.1:1/"}, b""), 1),
+        ((404, {"Content-Type": "text/html"}, b"nothing here"), 1),
+        ((401, PROBLEM, b'{"detail": "gone"}'), 4),
+        ((403, PROBLEM, b'{"detail": "no"}'), 4),
+        ((404, PROBLEM, b'{"detail": "no"}'), 5),
+        ((409, PROBLEM, b'{"detail": "no"}'), 6),
+        ((422, PROBLEM, b'{"detail": "no"}'), 2),
+        ((429, PROBLEM | {"Retry-After": "7"}, b'{"detail": "slower"}'), 75),
+        ((503, PROBLEM | {"Retry-After": "7"}, b'{"detail": "away"}'), 75),
+        ((503, {}, b"a proxy's page"), 75),
+        ((502, {}, b"a proxy's page"), 75),
+        ((500, PROBLEM, b'{"detail": "oops", "request_id": "abc"}'), 1),
+        ((500, PROBLEM, b"[]"), 1),
+        ((422, PROBLEM, b'{"detail": "\\u001b[31mred\\n\\u202e"}'), 2),
+    ],
+)
+@pytest.mark.parametrize(
+    "command", [["list"], ["show", "1"], ["whoami"], ["set-state", "X", "1"], ["download-cv", "1"]]
+)
+def test_any_answer_is_told_in_one_line(
+    office: Office, hostile: ThreadingHTTPServer, command: list[str], answer: object, code: int
+) -> None:
+    hostile.answer = answer  # type: ignore[attr-defined]
+    url = f"http://127.0.0.1:{hostile.server_port}"
+    done = office.run("--url", url, *command, LEADCTL_TOKEN="t")
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("\n") <= 1, done.stderr
+    assert "\x1b" not in done.stderr
+    if command == ["list"] or code not in (1, 0):
+        if done.returncode == 0:
+            assert command[0] == "set-state", "a 204 has no body to look at, so any 2xx is taken"
+        else:
+            assert done.returncode == code, done.stderr
+            assert done.stderr.startswith("leadctl: ")
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ({}, b"x"),
+        ({"Repr-Digest": "sha-256=:AAAA:"}, b"x"),
+        ({"Repr-Digest": "sha-256=:???:"}, b"x"),
+        ({"Repr-Digest": "sha-256=:LXEWQrcmsEQBYnyp++6wyYk7tTrfl8WBBpVJ5CJJe28=:", "Content-Length": "9"}, b"x"),
+    ],
+)
+def test_a_cv_that_can_not_be_checked_is_not_kept(
+    office: Office, hostile: ThreadingHTTPServer, headers: dict[str, str], body: bytes
+) -> None:
+    hostile.answer = (200, headers, body)  # type: ignore[attr-defined]
+    before = set(office.home.iterdir())
+    done = office.run("--url", f"http://127.0.0.1:{hostile.server_port}", "download-cv", "1", LEADCTL_TOKEN="t")
+    assert done.returncode in (1, 75)
+    assert done.stderr.count("\n") == 1
+    assert set(office.home.iterdir()) == before

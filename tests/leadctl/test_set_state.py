@@ -1,0 +1,67 @@
+"""leadctl set-state."""
+
+import pytest
+
+from tests.leadctl.conftest import Office
+
+
+def test_one_lead(office: Office) -> None:
+    lead_id = office.submit()
+    done = office.run("set-state", "REACHED_OUT", str(lead_id))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", f"lead {lead_id} is REACHED_OUT\n")
+    assert office.state(lead_id) == "REACHED_OUT"
+
+
+def test_ids_from_a_list_through_a_pipe(office: Office) -> None:
+    ids = [office.submit(f_name="Piped") for _ in range(3)]
+    listed = office.data("list", "--f-name", "piped", "-o", "ids")
+    done = office.run("set-state", "--from", "PENDING", "ENGAGED", "-", typed=listed)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "3 of 3 leads are ENGAGED\n")
+    assert {office.state(lead_id) for lead_id in ids} == {"ENGAGED"}
+    assert office.run("set-state", "ENGAGED", "-", typed=listed).returncode == 0, "already so counts as done"
+
+
+def test_no_ids_on_standard_input_is_nothing_to_do(office: Office) -> None:
+    done = office.run("set-state", "ENGAGED", "-", typed="")
+    assert (done.returncode, done.stderr) == (0, "0 of 0 leads are ENGAGED\n")
+
+
+def test_of_several_those_not_done_have_a_line_each(office: Office) -> None:
+    ids = [office.submit() for _ in range(2)]
+    office.data("set-state", "DECLINED", str(ids[1]))
+    done = office.run("set-state", "--from", "PENDING", "ENGAGED", str(ids[0]), str(ids[1]), "999999")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.splitlines() == [
+        f"{ids[1]}: lead {ids[1]} is in state DECLINED, not PENDING",
+        "999999: there is no lead 999999",
+        "leadctl: 1 of 3 leads are ENGAGED",
+    ]
+    assert office.state(ids[0]) == "ENGAGED"
+
+
+def test_a_single_one_has_an_exit_code_of_its_own(office: Office) -> None:
+    lead_id = office.submit()
+    assert office.run("set-state", "ENGAGED", "999999").returncode == 5
+    assert office.run("set-state", "--from", "DECLINED", "ENGAGED", str(lead_id)).returncode == 6
+    assert office.run("set-state", "--from", "DECLINED", "ENGAGED", "-", typed=str(lead_id)).returncode == 3
+
+
+@pytest.mark.parametrize("typed", ["1 x", "-", "1\n0\n", "1.5", "９"])
+def test_junk_among_ids_is_usage_and_nothing_is_done(office: Office, typed: str) -> None:
+    lead_id = office.submit()
+    done = office.run("set-state", "ENGAGED", str(lead_id), "-", typed=typed)
+    assert done.returncode == 2
+    assert "is no lead's id" in done.stderr
+    assert office.state(lead_id) == "PENDING"
+
+
+def test_an_unknown_state_names_the_known_ones(office: Office) -> None:
+    lead_id = office.submit()
+    for ids in ([str(lead_id)], [str(lead_id), "999999"]):
+        done = office.run("set-state", "LOST", *ids)
+        assert done.returncode == 2
+        assert "PENDING, REACHED_OUT" in done.stderr
+
+
+def test_a_login_is_needed(stranger: Office) -> None:
+    assert stranger.run("set-state", "ENGAGED", "1", "2").returncode == 4
