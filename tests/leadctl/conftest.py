@@ -1,5 +1,6 @@
 """An office: a running service with two users, and `leadctl` as each of them would run it."""
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,8 +79,16 @@ def stranger(service: Service, tmp_path: Path) -> Office:
     return Office(service.url, tmp_path)
 
 
+@pytest.fixture(scope="session")
+def logged_in(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home directory after peter's login: hashing a password for each test would take the most of its time."""
+    home = tmp_path_factory.mktemp("home")
+    Office(service.url, home).log_in()
+    return home
+
+
 @pytest.fixture
-def office(stranger: Office) -> Office:
+def office(stranger: Office, logged_in: Path) -> Office:
     """An attorney who is logged in."""
-    stranger.log_in()
+    shutil.copytree(logged_in, stranger.home, dirs_exist_ok=True)
     return stranger

@@ -67,13 +67,36 @@ def test_exit_codes(office: Office, arguments: list[str], code: int) -> None:
     assert done.stdout == ""
 
 
-@pytest.mark.skipif("os.getuid() == 0", reason="root writes anywhere")
-def test_a_directory_that_takes_nothing(office: Office) -> None:
-    lead_id = office.submit()
-    (office.home / "closed").mkdir(mode=0o500)
-    done = office.run("download-cv", str(lead_id), "-d", "closed")
-    assert done.returncode == 1
-    assert "can't write" in done.stderr
+def test_a_disk_without_room_is_told_and_leaves_nothing(office: Office) -> None:
+    lead_id = office.submit(cv=CONTENT, cv_name="x")
+    (office.home / "cvs").mkdir()
+    script = f"ulimit -f 100; {LEADCTL} download-cv {lead_id} -d cvs"
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, env=office.environment, cwd=office.home
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"leadctl: can't write cvs/{lead_id}-x: File too large\n"
+    assert list((office.home / "cvs").iterdir()) == []
+
+
+def test_a_pipe_is_written_into_and_not_replaced(office: Office) -> None:
+    lead_id = office.submit(cv=b"a CV")
+    script = f"mkfifo pipe; cat pipe & {LEADCTL} download-cv {lead_id} -O pipe; wait; test -p pipe"
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, env=office.environment, cwd=office.home
+    )
+    assert done.returncode == 0
+    assert "a CV" in done.stdout
+
+
+def test_a_reader_that_leaves_does_not_stop_the_work(office: Office) -> None:
+    ids = [str(office.submit(cv_name="x")) for _ in range(2)]
+    script = f"set -o pipefail; {LEADCTL} download-cv {' '.join(ids)} | true"
+    done = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, env=office.environment, cwd=office.home
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {path.name for path in office.home.glob("*-x")} == {f"{lead_id}-x" for lead_id in ids}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -85,24 +86,21 @@ HTML = (200, {"Content-Type": "text/html"}, b"<html>welcome to the wifi</html>")
         ((422, PROBLEM, b'{"detail": "\\u001b[31mred\\n\\u202e"}'), 2),
     ],
 )
-@pytest.mark.parametrize(
-    "command", [["list"], ["show", "1"], ["whoami"], ["set-state", "X", "1"], ["download-cv", "1"]]
-)
 def test_any_answer_is_told_in_one_line(
-    office: Office, hostile: ThreadingHTTPServer, command: list[str], answer: object, code: int
+    stranger: Office, hostile: ThreadingHTTPServer, answer: object, code: int
 ) -> None:
     hostile.answer = answer  # type: ignore[attr-defined]
     url = f"http://127.0.0.1:{hostile.server_port}"
-    done = office.run("--url", url, *command, LEADCTL_TOKEN="t")
-    assert "Traceback" not in done.stderr
-    assert done.stderr.count("\n") <= 1, done.stderr
-    assert "\x1b" not in done.stderr
-    if command == ["list"] or code not in (1, 0):
-        if done.returncode == 0:
-            assert command[0] == "set-state", "a 204 has no body to look at, so any 2xx is taken"
-        else:
-            assert done.returncode == code, done.stderr
-            assert done.stderr.startswith("leadctl: ")
+    commands = (["list"], ["show", "1"], ["whoami"], ["set-state", "X", "1"], ["download-cv", "1"])
+    with ThreadPoolExecutor() as pool:
+        runs = list(pool.map(lambda command: stranger.run("--url", url, *command, LEADCTL_TOKEN="t"), commands))
+    assert runs[0].returncode == code, runs[0].stderr
+    for done in runs:
+        assert done.returncode in (code, 1), done.stderr
+        assert done.stderr.startswith("leadctl: ")
+        assert done.stderr.count("\n") == 1
+        assert "\x1b" not in done.stderr
+        assert "something went wrong" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -115,11 +113,11 @@ def test_any_answer_is_told_in_one_line(
     ],
 )
 def test_a_cv_that_can_not_be_checked_is_not_kept(
-    office: Office, hostile: ThreadingHTTPServer, headers: dict[str, str], body: bytes
+    stranger: Office, hostile: ThreadingHTTPServer, headers: dict[str, str], body: bytes
 ) -> None:
     hostile.answer = (200, headers, body)  # type: ignore[attr-defined]
-    before = set(office.home.iterdir())
-    done = office.run("--url", f"http://127.0.0.1:{hostile.server_port}", "download-cv", "1", LEADCTL_TOKEN="t")
+    before = set(stranger.home.iterdir())
+    done = stranger.run("--url", f"http://127.0.0.1:{hostile.server_port}", "download-cv", "1", LEADCTL_TOKEN="t")
     assert done.returncode in (1, 75)
     assert done.stderr.count("\n") == 1
-    assert set(office.home.iterdir()) == before
+    assert set(stranger.home.iterdir()) == before

@@ -1,5 +1,6 @@
 """The program as a whole: help, version, usage, what it imports."""
 
+import json
 import subprocess
 import sys
 
@@ -57,17 +58,69 @@ def test_debug_shows_where_an_error_came_from(stranger: Office) -> None:
     assert "Traceback" in stranger.run("--debug", "list").stderr
 
 
-def test_a_full_disk_under_standard_output_is_told(office: Office) -> None:
+def in_bash(office: Office, script: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, env=office.environment, cwd=office.home
+    )
+
+
+@pytest.mark.parametrize("arguments", ["list", "--version", "--help"])
+def test_a_full_disk_under_the_output_is_told(office: Office, arguments: str) -> None:
     office.submit()
-    with open("/dev/full", "w") as full:  # noqa: PTH123
-        done = subprocess.run([LEADCTL, "list"], stdout=full, stderr=subprocess.PIPE, text=True, env=office.environment)
-    assert done.returncode == 1
-    assert done.stderr == "leadctl: can't write the output: No space left on device\n"
+    done = in_bash(office, f"ulimit -f 0; {LEADCTL} {arguments} > output")
+    assert (done.returncode, done.stderr) == (1, "leadctl: can't write the output: File too large\n")
 
 
-def test_closed_streams_are_no_traceback(office: Office) -> None:
-    for redirection in ("<&-", ">&-", "2>&-"):
-        done = subprocess.run(
-            ["bash", "-c", f"{LEADCTL} list -n 1 {redirection}"], capture_output=True, text=True, env=office.environment
-        )
-        assert "Traceback" not in done.stderr
+@pytest.mark.parametrize("redirection", ["<&-", ">&-", "2>&-"])
+def test_closed_streams_change_nothing(office: Office, redirection: str) -> None:
+    lead_id = office.submit()
+    done = in_bash(office, f"{LEADCTL} set-state ENGAGED {lead_id} {redirection}")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert office.state(lead_id) == "ENGAGED"
+    assert in_bash(office, f"{LEADCTL} login -u peter --password-stdin <&-").returncode == 4
+
+
+def test_an_output_that_is_not_utf_8_shows_escapes(office: Office) -> None:
+    office.submit(f_name="太郎")
+    shown = office.run("list", "-n", "1", PYTHONIOENCODING="ascii").stdout
+    assert "太郎" in shown, "a pipe is UTF-8 whatever the locale says"
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments", "code"),
+    [
+        ({"LEADCTL_TOKEN": "a b"}, ["list"], 2),
+        ({"LEADCTL_TOKEN": "\u00e9"}, ["list"], 2),
+        ({"ALL_PROXY": "socks9://x"}, ["list"], 1),
+        ({"SSL_CERT_FILE": "/nowhere"}, ["list"], 1),
+        ({}, ["--url", "http://x..y", "list"], 2),
+        ({}, ["--url", "http://bob:s3cret@127.0.0.1", "list"], 2),
+        ({}, ["list", "--since", "999999w"], 2),
+        ({}, ["list", "--email", "\udcff"], 2),
+        ({}, ["set-state", "X", "0" * 19 + "9" * 5000], 2),
+        ({}, ["set-state", "--from", "", "ENGAGED", "1"], 2),
+        ({}, ["download-cv", "1", "-O", "x" * 300], 1),
+        ({"XDG_CONFIG_HOME": "/dev/null"}, ["list"], 1),
+        ({"LEADCTL_URL": "foo"}, ["list", "--help"], 0),
+    ],
+)
+def test_odd_values_are_told_in_one_line(
+    office: Office, environment: dict[str, str], arguments: list[str], code: int
+) -> None:
+    office.submit()
+    done = office.run(*arguments, **environment)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "something went wrong" not in done.stderr
+    assert "s3cret" not in done.stderr
+    assert done.stderr.count("\n") == (code != 0)
+
+
+def test_a_token_that_is_given_needs_no_file(office: Office) -> None:
+    file = next(office.home.rglob("credentials.json"))
+    token = json.loads(file.read_text())["servers"][office.url]["token"]
+    file.unlink()
+    file.mkdir()
+    assert "peter" in office.run("whoami", LEADCTL_TOKEN=token).stdout
+    done = office.run("whoami")
+    assert (done.returncode, done.stderr) == (1, f"leadctl: can't read {file}: Is a directory\n")
