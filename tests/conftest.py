@@ -22,9 +22,9 @@ from intake.database.migrations import migrate
 from intake.database.schema import lead, user_account
 from intake.settings import Settings
 from intake.users.tokens import Claims, TokenKeys
-from tests.postgres import PostgresServer, maintenance
+from tests.postgres import PostgresServer, database_url, maintenance
 
-SECRET = "a secret for tests, of forty bytes or so"
+SECRET = "a secret for tests of forty bytes or so"
 PASSWORD = "correct horse"
 QUICK_HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 _numbers = itertools.count()
@@ -86,9 +86,7 @@ class Databases:
     def _url(self, name: str) -> str:
         if self._kind == "sqlite":
             return f"sqlite:///{self._directory / name}.db"
-        head, question_mark, query = self._postgres_url.partition("?")
-        server = head.rpartition("/")[0]
-        return f"{server}/{name}{question_mark}{query}".replace("postgresql://", "postgresql+psycopg2://")
+        return database_url(self._postgres_url, name)
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

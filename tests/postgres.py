@@ -85,6 +85,13 @@ class PostgresServer:
         return True
 
 
+def database_url(maintenance_url: str, name: str) -> str:
+    """Return the address of another database on the same server, as SQLAlchemy takes it."""
+    head, question_mark, query = maintenance_url.partition("?")
+    server = head.rpartition("/")[0].replace("postgresql://", "postgresql+psycopg2://")
+    return f"{server}/{name}{question_mark}{query}"
+
+
 @contextmanager
 def maintenance(url: str) -> Iterator[psycopg2.extensions.cursor]:
     """Give a cursor that runs each statement outside of any transaction."""

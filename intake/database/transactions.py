@@ -96,7 +96,9 @@ def translated_errors() -> Iterator[None]:
 
 
 def _is_away(error: DBAPIError) -> bool:
-    return error.connection_invalidated or isinstance(error.orig, _AWAY)
+    # sqlite3 raises the plain class, and no kind of it, for a file that is damaged or no database at all
+    is_damaged = type(error.orig) is sqlite3.DatabaseError
+    return error.connection_invalidated or is_damaged or isinstance(error.orig, _AWAY)
 
 
 def _in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:

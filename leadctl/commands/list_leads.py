@@ -1,17 +1,16 @@
 """`leadctl list`."""
 
 import re
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import islice
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from leadctl.context import Context
 from leadctl.errors import Usage
-from leadctl.output import LEAD_COLUMNS, Face, Record, write_records
+from leadctl.output import LEAD_COLUMNS, Face, write_records
 
 ON_A_TERMINAL = 50
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -47,22 +46,13 @@ def command(
     given = {"state": state, "email": email, "f_name": f_name, "l_name": l_name, "q": text}
     moments = {"since": since and _moment(since, "--since"), "until": until and _moment(until, "--until")}
     filters = {name: value for name, value in {**given, **moments}.items() if value is not None}
-    shown = limit or (ON_A_TERMINAL if context.is_terminal else None)
-    leads = _leads(context, filters, newest_first=sort is Sort.NEWEST_FIRST, limit=shown, is_own_limit=limit is None)
-    write_records(leads, LEAD_COLUMNS, face=face or context.default_face, out=context.out)
-
-
-def _leads(
-    context: Context, filters: dict[str, Any], *, newest_first: bool, limit: int | None, is_own_limit: bool
-) -> Iterator[Record]:
-    """Yield the leads; where a limit that nobody asked for cuts them, say so."""
-    if limit is None or not is_own_limit:
-        yield from context.api.leads(filters, newest_first=newest_first, limit=limit)
-        return
-    leads = context.api.leads(filters, newest_first=newest_first, limit=limit + 1)
-    yield from islice(leads, limit)
-    if next(leads, None) is not None:
-        context.say(f"The first {limit}; more with -n {limit * 10}, and all of them through a pipe.")
+    newest_first = sort is Sort.NEWEST_FIRST
+    # one more than a terminal shows by itself tells whether there is more
+    cut = ON_A_TERMINAL if limit is None and context.is_terminal else None
+    leads = context.api.leads(filters, newest_first=newest_first, limit=cut + 1 if cut else limit)
+    write_records(islice(leads, cut), LEAD_COLUMNS, face=face or context.default_face, out=context.out)
+    if cut and next(leads, None) is not None:
+        context.say(f"The first {cut}; more with -n {cut * 10}, and all of them through a pipe.")
 
 
 def _moment(text: str, flag: str) -> str:

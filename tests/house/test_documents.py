@@ -1,0 +1,96 @@
+"""The documents and the code say the same."""
+
+import dataclasses
+import re
+import tomllib
+from pathlib import Path
+
+import typer
+
+from intake.app import DOORS
+from intake.cli import app as intake_app
+from intake.settings import Settings
+from leadctl.cli import COMMANDS
+from leadctl.errors import ExitCode
+
+ROOT = Path(__file__).parents[2]
+
+
+def document(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+def first_column(text: str, pattern: str) -> list[str]:
+    """Return what the pattern finds at the beginning of a table's rows."""
+    return re.findall(rf"^\| {pattern} \|", text, re.MULTILINE)
+
+
+def test_every_setting_is_documented_and_none_else() -> None:
+    names = [item.metadata["name"] for item in dataclasses.fields(Settings)]
+    assert first_column(document("docs/operations.md"), r"`(INTAKE_\w+)`") == names
+    for text in map(document, ("README.md", "docs/operations.md", "docs/api.md", "docker-compose.yml", "Dockerfile")):
+        assert set(re.findall(r"INTAKE_[A-Z_]+[A-Z]", text)) <= set(names)
+
+
+def test_every_route_is_documented_and_none_else() -> None:
+    routes = [f"{operation.method} {operation.path}" for operations, _ in DOORS for operation in operations]
+    assert first_column(document("docs/api.md"), r"`((?:GET|POST|PUT|PATCH|DELETE) /\S*)`") == routes
+
+
+def test_every_command_is_documented_and_none_else() -> None:
+    readme = document("README.md")
+    assert first_column(readme, r"`leadctl ([a-z-]+)`") == list(COMMANDS)
+    group = typer.main.get_command(intake_app)
+    assert first_column(readme, r"`intake ([a-z-]+)`") == list(group.commands)  # type: ignore[attr-defined]
+    for text in map(document, ("README.md", "docs/operations.md", "docs/api.md")):
+        assert set(re.findall(r"^(?:.*\| )?leadctl (?:--url \S+ )?([a-z-]+)", text, re.MULTILINE)) <= set(COMMANDS)
+
+
+def test_every_exit_code_is_documented_and_none_else() -> None:
+    assert [int(code) for code in first_column(document("README.md"), r"(\d+)")] == list(ExitCode)
+
+
+def test_every_dependency_earns_its_line_and_is_pinned() -> None:
+    project = tomllib.loads(document("pyproject.toml"))
+    extra = project["project"]["optional-dependencies"]["server"]
+    wanted = {re.split(r"[<>=;]", line)[0] for line in (*project["project"]["dependencies"], *extra)}
+    architecture = document("docs/architecture.md")
+    rows = re.findall(
+        r"^\| ([a-z][\w, -]*?)(?: \([\d.]+\))? \|", architecture.partition("## Dependencies")[2], re.MULTILINE
+    )
+    assert {name for row in rows for name in row.split(", ")} == wanted | {"package"}
+    for name in (*wanted, *project["dependency-groups"]["dev"]):
+        assert re.search(rf"^{name}==", document("requirements/dev.txt"), re.MULTILINE)
+        assert name in architecture
+
+
+def test_every_module_has_its_sentence() -> None:
+    listed = document("docs/architecture.md").partition("## What each file is for")[2].partition("##")[0]
+    for path in sorted([*(ROOT / "intake").rglob("*.py"), *(ROOT / "leadctl").glob("*.py")]):
+        if path.name != "__init__.py":
+            assert str(path.relative_to(ROOT)) in listed or f"`{path.name}`" in listed, path
+
+
+def test_pins_hold_hashes_and_no_addresses() -> None:
+    for path in (ROOT / "requirements").iterdir():
+        text = path.read_text()
+        assert "--hash=sha256:" in text
+        assert not re.search(r"https?://|--(extra-)?index-url|--find-links|file://", text)
+
+
+def test_no_link_leads_nowhere() -> None:
+    for name in ("README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))):
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document(name)):
+            assert (ROOT / Path(name).parent / target).exists(), f"{name}: {target}"
+
+
+def test_each_route_and_command_has_its_test_file() -> None:
+    tests = {path.stem for folder in ("intake", "leadctl") for path in (ROOT / "tests" / folder).glob("test_*.py")}
+    for command in COMMANDS:
+        covered_by = {"logout": "login", "whoami": "login", "show": "list"}.get(command, command)
+        assert f"test_{covered_by.replace('-', '_')}" in tests
+    for operations, _ in DOORS:
+        for operation in operations:
+            name = operation.endpoint.__name__
+            named = {f"test_{name}", f"test_{name.partition('_')[2]}", "test_operators"}
+            assert named & tests, name

@@ -1,0 +1,119 @@
+"""The schema's steps: whole or not at all, no drift from the tables in code, on both databases."""
+
+import multiprocessing
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+from intake.database import Database, migrations
+from intake.database.migrations import is_migrated, migrate
+from intake.database.schema import metadata
+from intake.errors import DatabaseMissing, DatabaseNotMigrated, DatabaseUnavailable
+from intake.settings import Settings
+from tests.conftest import Databases
+from tests.postgres import database_url, maintenance
+
+
+@pytest.fixture
+def settings(databases: Databases) -> Settings:
+    """Settings on an empty database."""
+    return Settings(database_url=databases.empty_url())
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    """That database, migrated."""
+    migrate(settings)
+    opened = Database(settings, connections=1)
+    yield opened
+    opened.close()
+
+
+def test_the_steps_lead_to_the_tables_in_code(database: Database) -> None:
+    def drift(connection: Connection) -> object:
+        return compare_metadata(MigrationContext.configure(connection), metadata)
+
+    assert database.read(drift) == []
+    assert is_migrated(database)
+
+
+def test_checks_and_cascades_are_there_too(database: Database) -> None:
+    def ddl(connection: Connection) -> str:
+        if connection.dialect.name == "sqlite":
+            query = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"
+        else:
+            query = "SELECT pg_get_constraintdef(oid) FROM pg_constraint"
+        return "\n".join(connection.exec_driver_sql(query).scalars())
+
+    written = database.read(ddl)
+    assert written.count("ON DELETE CASCADE") == 3
+    for word in ("attorney", "confirmation", "dead"):
+        assert word in written
+    if "AUTOINCREMENT" in written:
+        assert written.count("AUTOINCREMENT") == 4
+
+
+def test_doing_it_again_changes_nothing(settings: Settings, database: Database) -> None:
+    migrate(settings)
+    assert is_migrated(database)
+
+
+def test_several_at_once_each_wait_for_the_one_before(settings: Settings) -> None:
+    context = multiprocessing.get_context("spawn")
+    started = [context.Process(target=migrate, args=[settings]) for _ in range(3)]
+    for process in started:
+        process.start()
+    for process in started:
+        process.join(60)
+    assert [process.exitcode for process in started] == [0, 0, 0]
+
+
+def test_a_step_that_fails_leaves_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrations, "_check_foreign_keys", lambda _connection: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        migrate(settings)
+    monkeypatch.undo()
+    database = Database(settings, connections=1)
+    assert not is_migrated(database)
+    database.close()
+    migrate(settings)
+
+
+def test_a_database_of_a_later_version_is_left_alone(settings: Settings, database: Database) -> None:
+    database.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+    assert not is_migrated(database)
+    with pytest.raises(DatabaseNotMigrated, match="another version"):
+        migrate(settings)
+
+
+def test_the_file_is_its_owners_alone_whatever_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "a%20 b#.db"
+    migrate(Settings(database_url=f"sqlite:///{file}"))
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_file_that_is_no_database_or_can_not_be_made(tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("this is a text, and longer than a header of SQLite's would be" * 10)
+    with pytest.raises(DatabaseUnavailable) as raised:
+        migrate(Settings(database_url=f"sqlite:///{tmp_path / 'text.db'}"))
+    assert raised.value.reason == "file is not a database"
+    for path in (tmp_path, tmp_path / "nowhere" / "x.db"):
+        with pytest.raises(DatabaseMissing, match="can't be made or written"):
+            migrate(Settings(database_url=f"sqlite:///{path}"))
+
+
+def test_a_postgresql_database_in_another_encoding_is_refused(postgres_url: str) -> None:
+    with maintenance(postgres_url) as cursor:
+        cursor.execute("DROP DATABASE IF EXISTS intake_test_latin1")
+        cursor.execute("CREATE DATABASE intake_test_latin1 ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+        try:
+            with pytest.raises(DatabaseNotMigrated, match="LATIN1"):
+                migrate(Settings(database_url=database_url(postgres_url, "intake_test_latin1")))
+        finally:
+            cursor.execute("DROP DATABASE intake_test_latin1")

@@ -1,0 +1,224 @@
+"""`intake` as a process: how it starts, what it refuses, how it ends."""
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from intake.database import Database
+from intake.errors import NotAuthenticated
+from intake.settings import Settings
+from intake.users import accounts
+from intake.users.tokens import TokenKeys
+from tests.conftest import SECRET, Databases
+from tests.postgres import PostgresServer
+from tests.system.programs import INTAKE, Service, clean_environment
+
+PASSWORD = "correct horse battery"
+
+
+def intake(directory: Path, *arguments: str, typed: str = "", **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [INTAKE, *arguments],
+        input=typed,
+        capture_output=True,
+        text=True,
+        env=clean_environment(directory, **settings),
+        cwd=directory,
+        timeout=60,
+    )
+
+
+def postgres(url: str) -> dict[str, str]:
+    return {"INTAKE_DATABASE_URL": url, "INTAKE_JWT_SECRET": SECRET}
+
+
+def test_sqlite_is_made_and_migrated_by_itself_for_its_owner_alone(tmp_path: Path) -> None:
+    with Service(clean_environment(tmp_path), tmp_path) as service:
+        assert httpx2.get(f"{service.url}/readyz").status_code == 200
+        log = "".join(service.log)
+    assert "mails are written to intake.db.maildir" in log
+    assert "make the first administrator with: intake create-user NAME" in log
+    assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {0}
+
+
+def test_postgresql_is_refused_until_it_is_migrated(databases: Databases, tmp_path: Path) -> None:
+    url = databases.empty_url()
+    if url.startswith("sqlite"):
+        done = intake(tmp_path, "create-user", "ada", "--password-stdin", typed=PASSWORD, INTAKE_DATABASE_URL=url)
+        assert done.returncode == 1
+        assert done.stderr.startswith("intake: there is no database at ")
+        return
+    done = intake(tmp_path, "serve", **postgres(url))
+    assert (done.returncode, done.stderr) == (1, "intake: the database is not migrated; run: intake migrate\n")
+    assert intake(tmp_path, "migrate", **postgres(url)).returncode == 0
+    with Service(clean_environment(tmp_path, **postgres(url)), tmp_path) as service:
+        assert httpx2.get(f"{service.url}/readyz").status_code == 200
+
+
+def test_users_are_made_on_the_server(databases: Databases, tmp_path: Path) -> None:
+    url = postgres(databases.migrated_url())
+    first = intake(tmp_path, "create-user", "Ada", "--password-stdin", typed=PASSWORD + "\n", **url)
+    assert (first.returncode, first.stderr) == (0, "intake: made the user Ada, an admin\n")
+    second = intake(tmp_path, "create-user", "grace", "--password-stdin", typed=PASSWORD, **url)
+    assert second.stderr == "intake: made the user grace, an attorney\n"
+    third = intake(tmp_path, "create-user", "peter", "--password-stdin", "--role", "admin", typed=PASSWORD, **url)
+    assert third.stderr == "intake: made the user peter, an admin\n"
+    taken = intake(tmp_path, "create-user", "aDA", "--password-stdin", typed=PASSWORD, **url)
+    assert (taken.returncode, taken.stderr) == (1, "intake: the name 'aDA' is taken\n")
+    bad = intake(tmp_path, "create-user", "a b", "--password-stdin", typed="short", **url)
+    assert bad.returncode == 1
+    assert "username: must be" in bad.stderr
+    assert "password: must have" in bad.stderr
+    assert intake(tmp_path, "create-user", "x", **url).returncode == 2
+
+
+def test_of_two_that_make_the_same_user_at_once_one_does(databases: Databases, tmp_path: Path) -> None:
+    environment = clean_environment(tmp_path, **postgres(databases.migrated_url()))
+    command = [INTAKE, "create-user", "ada", "--password-stdin"]
+    started = [
+        subprocess.Popen(command, env=environment, cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    for process in started:
+        process.communicate(PASSWORD.encode())
+    assert sorted(process.returncode for process in started) == [0, 1, 1]
+
+
+def test_a_new_password_ends_the_old_ones_tokens(databases: Databases, tmp_path: Path) -> None:
+    url = databases.migrated_url()
+    settings = Settings(database_url=url, jwt_secrets=(SECRET,))
+    database, keys = Database(settings, connections=1), TokenKeys.from_settings(settings)
+    accounts.create(database, username="ada", password=PASSWORD, role=None)
+    token = accounts.log_in(database, keys, username="ada", password=PASSWORD)
+    done = intake(tmp_path, "set-password", "ADA", "--password-stdin", typed="another password", **postgres(url))
+    assert done.returncode == 0
+    with pytest.raises(NotAuthenticated):
+        accounts.authenticate(database, keys, token=token)
+    assert accounts.log_in(database, keys, username="ada", password="another password")
+    database.close()
+    nobody = intake(tmp_path, "set-password", "nobody", "--password-stdin", typed=PASSWORD, **postgres(url))
+    assert (nobody.returncode, nobody.stderr) == (1, "intake: there is no user 'nobody'\n")
+
+
+@pytest.mark.parametrize(
+    ("settings", "lines"),
+    [
+        ({"INTAKE_PORT": "x"}, ["intake: INTAKE_PORT is 'x'; expected a TCP port from 0 (any free one) to 65535"]),
+        ({"INTAKE_DATABASE_URL": "postgresql://h/db"}, ["intake: INTAKE_JWT_SECRET is not set"]),
+        ({"INTAKE_PORT": "x", "INTAKE_STATES": "x"}, ["intake: INTAKE_PORT is", "intake: INTAKE_STATES is"]),
+        ({"INTAKE_DATABASE_URL": "sqlite:////nowhere/x.db"}, ["intake: the database /nowhere/x.db can't be made"]),
+        (postgres("postgresql://127.0.0.1:1/db"), ["intake: the database can't be used: connection to server at"]),
+        ({"INTAKE_MAIL_TEMPLATES": "."}, ["intake: the mail template 'alert' can't be rendered: division by zero"]),
+    ],
+)
+def test_what_can_not_work_stops_the_start_in_a_line_each(
+    tmp_path: Path, settings: dict[str, str], lines: list[str]
+) -> None:
+    (tmp_path / "alert.txt.jinja").write_text("Subject: x\n\n{{ 1 / 0 }}")
+    done = intake(tmp_path, "serve", **settings)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == len(lines), done.stderr
+    for line, expected in zip(done.stderr.splitlines(), lines, strict=True):
+        assert line.startswith(expected)
+
+
+def test_a_misspelt_setting_is_warned_of(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("INTAKE_PROT=1\n")
+    done = intake(tmp_path, "migrate")
+    assert "INTAKE_PROT is set, and is no setting of this service" in done.stderr
+
+
+def test_leads_in_states_that_the_list_lacks_stop_the_start(tmp_path: Path) -> None:
+    with Service(clean_environment(tmp_path), tmp_path) as service:
+        form = {"email": "a@example.com", "f_name": "A", "l_name": "B"}
+        httpx2.post(f"{service.url}/leads/", data=form, files={"CV": ("x", b"x")})
+    done = intake(tmp_path, "serve", INTAKE_STATES="NEW,DONE")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("intake: leads are in states that INTAKE_STATES lacks: 1 in PENDING")
+
+
+def test_a_port_in_use_is_told(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = intake(tmp_path, "serve", INTAKE_PORT=str(taken.getsockname()[1]))
+    assert done.returncode != 0
+    assert "address already in use" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_when_asked_and_keeps_what_it_took(tmp_path: Path, number: signal.Signals) -> None:
+    with Service(clean_environment(tmp_path), tmp_path) as service:
+        began = time.monotonic()
+        os.kill(service.process.pid, number)
+        service.process.wait(20)
+        assert time.monotonic() - began < 10
+        assert service.process.returncode in (-number, 128 + number), "as of any program that a signal ended"
+
+
+@pytest.fixture
+def full_postgres(own_postgres: PostgresServer, tmp_path: Path) -> Iterator[tuple[PostgresServer, Service, str]]:
+    """A service on a PostgreSQL of its own with 60,000 leads, and an attorney's token."""
+    url = own_postgres.url("postgres")
+    assert intake(tmp_path, "migrate", **postgres(url)).returncode == 0
+    settings = Settings(database_url=url.replace("sql:", "sql+psycopg2:"), jwt_secrets=(SECRET,))
+    database = Database(settings, connections=1)
+    accounts.create(database, username="ada", password=PASSWORD, role=None)
+    token = accounts.log_in(database, TokenKeys.from_settings(settings), username="ada", password=PASSWORD)
+    columns = '(email, f_name, l_name, "CV_name", state, created_at, state_since, email_key, f_name_key, l_name_key)'
+    rows = "SELECT 'a@b.c', n, n, 'cv', 'PENDING', now(), now(), 'a@b.c', n, n FROM generate_series(1, 60000) n"
+    database.write(lambda c: c.exec_driver_sql(f"INSERT INTO lead {columns} {rows}"))
+    database.close()
+    with Service(clean_environment(tmp_path, **postgres(url)), tmp_path) as service:
+        yield own_postgres, service, token
+
+
+def test_a_database_that_dies_under_a_list_never_gives_a_closed_array(
+    full_postgres: tuple[PostgresServer, Service, str],
+) -> None:
+    server, service, token = full_postgres
+    received = b""
+    headers = {"Authorization": f"Bearer {token}"}
+    with httpx2.stream("GET", f"{service.url}/internal/leads/", headers=headers) as answer:
+        assert answer.status_code == 200
+        pieces = answer.iter_raw(1024)
+        received += next(pieces)
+        server.kill()
+        with suppress(httpx2.RemoteProtocolError):
+            for piece in pieces:
+                received += piece
+            pytest.fail("the answer ended as if it were whole")
+    assert received.startswith(b"[")
+    assert not received.endswith(b"]")
+    away = httpx2.get(f"{service.url}/internal/leads/", headers=headers)
+    assert (away.status_code, away.headers["Retry-After"]) == (503, "5")
+    assert httpx2.get(f"{service.url}/readyz").status_code == 503
+    assert httpx2.get(f"{service.url}/healthz").status_code == 200
+    server.start()
+    assert len(httpx2.get(f"{service.url}/internal/leads/", headers=headers, timeout=60).json()) == 60_000
+
+
+def test_a_slow_reader_holds_no_connection(full_postgres: tuple[PostgresServer, Service, str]) -> None:
+    _, service, token = full_postgres
+    headers = {"Authorization": f"Bearer {token}"}
+    with httpx2.Client(base_url=service.url, headers=headers, timeout=30) as client:
+        slow = [client.stream("GET", "/internal/leads/") for _ in range(12)]
+        answers = [stream.__enter__() for stream in slow]
+        began = time.monotonic()
+        for _ in range(20):
+            assert client.get("/internal/leads/?limit=50").status_code == 200
+        assert time.monotonic() - began < 10
+        assert threading.active_count() < 50
+        for stream, answer in zip(slow, answers, strict=True):
+            answer.close()
+            stream.__exit__(None, None, None)
