@@ -3,6 +3,8 @@
 import json
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, TextIO
 
@@ -82,12 +84,19 @@ def _table(records: Iterable[Record], columns: Sequence[str]) -> Iterator[str]:
         # what may not wrap is shrunk last; the rest is, and its one line is then cut with an ellipsis
         table.add_column(Text(column, no_wrap=True, overflow="ellipsis"), no_wrap=column in _KEPT_WHOLE)
     for record in records:
-        cells = (visible(record[column]) for column in columns)
+        cells = (_cell(column, record[column]) for column in columns)
         table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in cells))
     console = Console()
     with console.capture() as capture:
         console.print(table)
     yield capture.get()
+
+
+def _cell(column: str, value: object) -> str:
+    if column == "created_at":
+        with suppress(ValueError):  # to the minute, on this machine's clock; programs get RFC 3339
+            return datetime.fromisoformat(str(value)).astimezone().strftime("%Y-%m-%d %H:%M")
+    return visible(value)
 
 
 _FACES: Mapping[Face, Callable[[Iterable[Record], Sequence[str]], Iterator[str]]] = {
