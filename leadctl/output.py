@@ -13,7 +13,9 @@ Record = Mapping[str, Any]
 LEAD_COLUMNS = ("id", "email", "f_name", "l_name", "CV_name", "state", "created_at")  # the API's order
 
 _JOINERS = "\u200c\u200d"  # Persian names and emoji need them
-_KEPT_WHOLE = ("id", "state")  # a lead can't be worked on without them
+# A lead can't be worked on without the first two; the third is as good as nothing when it is cut.
+_KEPT_WHOLE = ("id", "state", "created_at")
+_NARROW_COLUMNS = 72  # below it, the third gives way
 
 
 class Face(StrEnum):
@@ -79,14 +81,15 @@ def _table(records: Iterable[Record], columns: Sequence[str]) -> Iterator[str]:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
+    console = Console()
+    whole = _KEPT_WHOLE if console.width >= _NARROW_COLUMNS else _KEPT_WHOLE[:2]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         # what may not wrap is shrunk last; the rest is, and its one line is then cut with an ellipsis
-        table.add_column(Text(column, no_wrap=True, overflow="ellipsis"), no_wrap=column in _KEPT_WHOLE)
+        table.add_column(Text(column, no_wrap=True, overflow="ellipsis"), no_wrap=column in whole)
     for record in records:
         cells = (_cell(column, record[column]) for column in columns)
         table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in cells))
-    console = Console()
     with console.capture() as capture:
         console.print(table)
     yield capture.get()
