@@ -16,6 +16,7 @@ from intake.web.routing import in_thread
 
 MAX_BOUNDARY_CHARACTERS = 70  # RFC 2046, section 5.1.1
 MAX_PARTS = 20
+_PLAIN_ENCODINGS = (b"binary", b"8bit", b"7bit")  # RFC 7578, section 4.7: others are deprecated, and undone by nobody
 MAX_TEXT_BYTES = 8 * 2**10
 MAX_OVERHEAD_BYTES = 2**18  # of everything but the file
 
@@ -137,11 +138,7 @@ class FormReader:
             raise MalformedBody(f"a part's Content-Disposition can't be read: {error}") from error
         self._part = self._open(disposition)
         encoding = self._headers.get(b"content-transfer-encoding", b"binary").strip().lower()
-        if encoding not in (
-            b"binary",
-            b"8bit",
-            b"7bit",
-        ):  # RFC 7578, section 4.7: deprecated, and nobody undoes it
+        if encoding not in _PLAIN_ENCODINGS:
             raise MalformedBody(f"the part {disposition.name!r} has a Content-Transfer-Encoding: send it as it is")
 
     def _open(self, disposition: Disposition) -> "_Part":
