@@ -1,6 +1,7 @@
 """leadctl download-cv."""
 
 import os
+import shlex
 import stat
 import subprocess
 
@@ -70,7 +71,7 @@ def test_exit_codes(office: Office, arguments: list[str], code: int) -> None:
 def test_a_disk_without_room_is_told_and_leaves_nothing(office: Office) -> None:
     lead_id = office.submit(cv=CONTENT, cv_name="x")
     (office.home / "cvs").mkdir()
-    script = f"ulimit -f 100; {LEADCTL} download-cv {lead_id} -d cvs"
+    script = f"ulimit -f 100; {shlex.quote(LEADCTL)} download-cv {lead_id} -d cvs"
     done = subprocess.run(
         ["bash", "-c", script], capture_output=True, text=True, env=office.environment, cwd=office.home
     )
@@ -81,7 +82,7 @@ def test_a_disk_without_room_is_told_and_leaves_nothing(office: Office) -> None:
 
 def test_a_pipe_is_written_into_and_not_replaced(office: Office) -> None:
     lead_id = office.submit(cv=b"a CV")
-    script = f"mkfifo pipe; cat pipe & {LEADCTL} download-cv {lead_id} -O pipe; wait; test -p pipe"
+    script = f"mkfifo pipe; cat pipe & {shlex.quote(LEADCTL)} download-cv {lead_id} -O pipe; wait; test -p pipe"
     done = subprocess.run(
         ["bash", "-c", script], capture_output=True, text=True, env=office.environment, cwd=office.home
     )
@@ -91,7 +92,7 @@ def test_a_pipe_is_written_into_and_not_replaced(office: Office) -> None:
 
 def test_a_reader_that_leaves_does_not_stop_the_work(office: Office) -> None:
     ids = [str(office.submit(cv_name="x")) for _ in range(2)]
-    script = f"set -o pipefail; {LEADCTL} download-cv {' '.join(ids)} | true"
+    script = f"set -o pipefail; {shlex.quote(LEADCTL)} download-cv {' '.join(ids)} | true"
     done = subprocess.run(
         ["bash", "-c", script], capture_output=True, text=True, env=office.environment, cwd=office.home
     )

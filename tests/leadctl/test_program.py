@@ -1,6 +1,7 @@
 """The program as a whole: help, version, usage, what it imports."""
 
 import json
+import shlex
 import subprocess
 import sys
 
@@ -67,17 +68,17 @@ def in_bash(office: Office, script: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("arguments", ["list", "--version", "--help"])
 def test_a_full_disk_under_the_output_is_told(office: Office, arguments: str) -> None:
     office.submit()
-    done = in_bash(office, f"ulimit -f 0; {LEADCTL} {arguments} > output")
+    done = in_bash(office, f"ulimit -f 0; {shlex.quote(LEADCTL)} {arguments} > output")
     assert (done.returncode, done.stderr) == (1, "leadctl: can't write the output: File too large\n")
 
 
 @pytest.mark.parametrize("redirection", ["<&-", ">&-", "2>&-"])
 def test_closed_streams_change_nothing(office: Office, redirection: str) -> None:
     lead_id = office.submit()
-    done = in_bash(office, f"{LEADCTL} set-state ENGAGED {lead_id} {redirection}")
+    done = in_bash(office, f"{shlex.quote(LEADCTL)} set-state ENGAGED {lead_id} {redirection}")
     assert (done.returncode, done.stdout) == (0, "")
     assert office.state(lead_id) == "ENGAGED"
-    assert in_bash(office, f"{LEADCTL} login -u peter --password-stdin <&-").returncode == 4
+    assert in_bash(office, f"{shlex.quote(LEADCTL)} login -u peter --password-stdin <&-").returncode == 4
 
 
 def test_an_output_that_is_not_utf_8_shows_escapes(office: Office) -> None:
