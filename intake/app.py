@@ -11,7 +11,7 @@ from intake.database import Database
 from intake.internal_api.routes import OPERATIONS as INTERNAL
 from intake.leads.states import check_stored
 from intake.mail.messages import Composer
-from intake.mail.transports import Transport, maildir_transport, smtp_transport
+from intake.mail.transports import MaildirTransport, SmtpTransport, Transport
 from intake.metrics import Metrics
 from intake.public_api.leads import OPERATIONS as PUBLIC
 from intake.settings import Settings
@@ -27,8 +27,9 @@ from intake.worker import Worker
 # Each door has threads of its own, and a thread uses one connection at the most: so connections are counted apart,
 # too, and none is ever waited for.
 DOORS = ((PUBLIC, 8), (INTERNAL, 8), (OPERATORS, 2))
-WORKER_CONNECTIONS = 1
-CONNECTIONS = sum(threads + HASHING_THREADS for _, threads in DOORS) + WORKER_CONNECTIONS
+DOORS_CONNECTIONS = sum(threads + HASHING_THREADS for _, threads in DOORS)
+SMTP_CONNECTIONS = 4
+WORKER_CONNECTIONS = SMTP_CONNECTIONS + 1  # each one's results, and the claims
 
 
 def create_app(settings: Settings, *, with_worker: bool = True) -> ASGIApp:
@@ -38,10 +39,9 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> ASGIApp:
     """
     metrics = Metrics()
     keys = TokenKeys.from_settings(settings)
-    composer = Composer(sender=settings.mail_from, directory=settings.mail_templates)
-    database = Database(settings, connections=CONNECTIONS)
+    database = Database(settings, connections=DOORS_CONNECTIONS + WORKER_CONNECTIONS)
     check_stored(database, known=settings.states)
-    worker = Worker(database, composer, _mail_transport(settings), metrics)
+    worker = create_worker(settings, database, metrics)
     document = openapi.describe([operation for operations, _ in DOORS for operation in operations])
     parts = {
         "settings": settings,
@@ -50,7 +50,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> ASGIApp:
         "metrics": metrics,
         "openapi": json_bytes(document),
         "docs_page": openapi.docs_page(document),
-        "wake_worker": worker.wake,
+        "worker": worker if with_worker else None,
     }
 
     @asynccontextmanager
@@ -68,7 +68,10 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> ASGIApp:
     return Observer(app, metrics)
 
 
-def _mail_transport(settings: Settings) -> Transport:
-    if settings.smtp_server is None:
-        return maildir_transport(settings.beside_database(".maildir"))
-    return smtp_transport(settings.smtp_server, sender=settings.mail_from.address)
+def create_worker(settings: Settings, database: Database, metrics: Metrics) -> Worker:
+    """Return a worker that sends owed mail once it is started. Raises TemplateInvalid."""
+    composer = Composer(sender=settings.mail_from, directory=settings.mail_templates)
+    transports: list[Transport] = [MaildirTransport(settings.beside_database(".maildir"))]
+    if (server := settings.smtp_server) is not None:
+        transports = [SmtpTransport(server, sender=settings.mail_from.address) for _ in range(SMTP_CONNECTIONS)]
+    return Worker(database, composer, transports, metrics)

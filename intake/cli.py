@@ -3,6 +3,7 @@
 import getpass
 import logging
 import os
+import signal
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -13,10 +14,11 @@ import typer
 try:
     import uvicorn
 
-    from intake.app import create_app
+    from intake.app import WORKER_CONNECTIONS, create_app, create_worker
     from intake.database import Database
     from intake.database.migrations import is_migrated, migrate
     from intake.errors import DatabaseNotMigrated, DatabaseUnavailable, IntakeError, SettingsInvalid
+    from intake.metrics import Metrics
     from intake.settings import Settings, read_environment, unknown_names
     from intake.users import accounts
 except ModuleNotFoundError as missing:
@@ -46,7 +48,9 @@ def root(
 
 
 @app.command()
-def serve() -> None:
+def serve(
+    worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Send mail from this process, too.")] = True,
+) -> None:
     """Run the service: both doors, and the worker that sends mail.
 
     An embedded SQLite database is made and migrated by itself; PostgreSQL is migrated with `intake migrate`.
@@ -55,7 +59,7 @@ def serve() -> None:
     if settings.sqlite_file is not None:
         migrate(settings)
     database = _database(settings)
-    service = create_app(settings)
+    service = create_app(settings, with_worker=worker)
     _log_what_to_know(settings, database)
     database.close()
     config = uvicorn.Config(
@@ -70,6 +74,22 @@ def serve() -> None:
         timeout_graceful_shutdown=GRACEFUL_STOP_S,
     )
     uvicorn.Server(config).run()
+
+
+@app.command(name="worker")
+def worker_command() -> None:
+    """Send mail, and nothing else: any number of these may run beside any number of services."""
+    settings = _settings()
+    _database(settings).close()
+    database = Database(settings, connections=WORKER_CONNECTIONS)
+    worker = create_worker(settings, database, Metrics())
+    ending = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ending)  # in every thread, so that the one that waits gets it
+    worker.start()
+    log.info("sending mail")
+    signal.sigwait(ending)
+    worker.stop()
+    database.close()
 
 
 @app.command(name="migrate")

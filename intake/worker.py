@@ -1,9 +1,19 @@
-"""Time's door: sends the mail that is owed, in an event loop and a thread of its own."""
+"""Time's door: sends the mail that is owed, in an event loop and a thread of its own.
+
+Any number of workers in any number of processes share one outbox. A mail is claimed with a lease, which is renewed
+while its holder lives; its result is committed before its connection takes the next one; and no transaction is open
+while SMTP is spoken.
+"""
 
 import asyncio
 import logging
+import os
 import random
+import socket
 import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from intake.database import Database
@@ -12,28 +22,38 @@ from intake.mail import outbox
 from intake.mail.messages import Composer
 from intake.mail.outbox import OwedMail
 from intake.mail.retries import retry_delay_s
-from intake.mail.transports import ConnectionLost, Deliver, DeliveryFailed, Transport
+from intake.mail.transports import DeliveryFailed, LoginRefused, Transport
 from intake.metrics import Metrics
 
-POLL_S = 1.0  # for mails that another process wrote down, or that are due again
+HELD_PER_CONNECTION = 2  # one under way, and one at hand so that a connection need not wait for its next
+POLL_S = 0.5  # for mails that another process wrote down, or that are due again: seen within a second
 PAUSE_S = 5.0  # after the database was away
+LOGIN_PAUSE_S = 60.0  # after the relay refused our login; more attempts would not mend it
+IDLE_S = 5.0  # after which a connection that has nothing to do is closed
 STOP_WITHIN_S = 20.0
 
 log = logging.getLogger("intake.worker")
 
 
 class Worker:
-    """Sends owed mails until it is stopped."""
+    """Sends owed mails over some connections, one for each of the transports, until it is stopped."""
 
-    def __init__(self, database: Database, composer: Composer, transport: Transport, metrics: Metrics) -> None:
+    def __init__(
+        self, database: Database, composer: Composer, transports: Sequence[Transport], metrics: Metrics
+    ) -> None:
         self._database = database
         self._composer = composer
-        self._transport = transport
+        self._transports = transports
         self._metrics = metrics
+        self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="intake-worker", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
+        self._queue: asyncio.Queue[OwedMail | None] = asyncio.Queue()
+        self._held: dict[int, OwedMail] = {}
+        self._paused_until = 0.0
         self._stopping = False
+        self.trouble: str | None = None  # what keeps every mail from being sent, if anything does
 
     def start(self) -> None:
         """Begin sending."""
@@ -46,76 +66,136 @@ class Worker:
                 self._loop.call_soon_threadsafe(self._woken.set)
 
     def stop(self) -> None:
-        """Finish the mail that is under way and claim no more; wait for that STOP_WITHIN_S seconds at the most."""
+        """Claim no more, finish the mails that are under way within STOP_WITHIN_S seconds, and give back the rest."""
         self._stopping = True
         self.wake()
-        self._thread.join(STOP_WITHIN_S)
+        self._thread.join(STOP_WITHIN_S + PAUSE_S)
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
+        # a thread for each connection's results, and one to claim and to renew
+        self._loop.set_default_executor(ThreadPoolExecutor(len(self._transports) + 1))
+        senders = [asyncio.create_task(self._send_all(transport)) for transport in self._transports]
+        renewal = asyncio.create_task(self._renew())
         while not self._stopping:
             self._woken.clear()
-            await self._wait(await self._round())
+            await self._wait(await self._look())
+        await self._end(senders)
+        renewal.cancel()
 
-    async def _round(self) -> float:
-        """Send what is due, and return the seconds to wait before the next look."""
+    async def _end(self, senders: Sequence[asyncio.Task[None]]) -> None:
+        waiting = []
+        while not self._queue.empty():
+            waiting.append(self._queue.get_nowait())
+        for _ in senders:
+            self._queue.put_nowait(None)
+        await self._give_back([mail for mail in waiting if mail])
+        _, unfinished = await asyncio.wait(senders, timeout=STOP_WITHIN_S)
+        for task in unfinished:
+            task.cancel()
+        await self._give_back(list(self._held.values()))
+
+    async def _look(self) -> float:
+        """Claim what there is room for, and return the seconds to wait before the next look."""
+        if (pause := self._paused_until - time.monotonic()) > 0:
+            return pause
+        # one mail is enough to find out whether the relay lets us in again
+        most = 1 if self.trouble else HELD_PER_CONNECTION * len(self._transports)
+        if (room := most - len(self._held)) <= 0:
+            return POLL_S
         try:
-            await self._send_all()
+            mails = await asyncio.to_thread(lambda: outbox.claim(self._database, owner=self._owner, limit=room))
         except DatabaseUnavailable as error:
             log.warning("the database is away, no mail is sent: %s", error.reason)
-        except Exception:
-            log.exception("mail is not being sent")  # and must be again, once the cause is gone
-        else:
-            return POLL_S
-        return PAUSE_S
+            return PAUSE_S
+        for mail in mails:
+            self._held[mail.id] = mail
+            self._queue.put_nowait(mail)
+        return POLL_S
 
-    async def _send_all(self) -> None:
-        """Send mails over one connection until none is due."""
-        mail = await self._claim()
-        if mail is None:
+    async def _send_all(self, transport: Transport) -> None:
+        """Send mails over one connection, until None comes in place of one."""
+        while (mail := await self._next(transport)) is not None:
+            try:
+                await self._send(transport, mail)
+            except Exception:
+                log.exception("mail %d is left to its lease", mail.id)
+            self._held.pop(mail.id, None)
+            self._woken.set()
+        await transport.close()
+
+    async def _next(self, transport: Transport) -> OwedMail | None:
+        try:
+            return await asyncio.wait_for(self._queue.get(), IDLE_S)
+        except TimeoutError:
+            await transport.close()
+        return await self._queue.get()
+
+    async def _send(self, transport: Transport, mail: OwedMail) -> None:
+        if self._paused_until > time.monotonic():
+            await self._give_back([mail])
             return
         try:
-            async with self._transport() as deliver:
-                while mail is not None:
-                    is_connected = await self._send_one(deliver, mail)
-                    mail = await self._claim() if is_connected else None
-        except DeliveryFailed as failure:  # no connection
-            if mail is not None:
-                await self._failed(mail, failure)
-
-    async def _claim(self) -> OwedMail | None:
-        return None if self._stopping else await asyncio.to_thread(outbox.claim, self._database)
-
-    async def _wait(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), seconds)
-
-    async def _send_one(self, deliver: Deliver, mail: OwedMail) -> bool:
-        """Send the mail, write down what came of it, and return whether the connection can take another."""
-        try:
-            message = self._composer.compose(mail)
-            await deliver(message, mail.recipient)
+            await transport.deliver(self._composer.compose(mail), mail.recipient)
+        except LoginRefused as refusal:
+            log.error("%s; no mail is sent for %.0f s: look at INTAKE_SMTP_URL", refusal, LOGIN_PAUSE_S)
+            self.trouble, self._paused_until = str(refusal), time.monotonic() + LOGIN_PAUSE_S
+            await self._give_back([mail])
         except DeliveryFailed as failure:
-            await self._failed(mail, failure)
-            return not isinstance(failure, ConnectionLost)
+            await self._record_failure(mail, failure)
         except Exception as error:
             # one mail that can't be made must not keep the others from being sent
             log.exception("mail %d can't be made", mail.id)
-            await self._failed(mail, DeliveryFailed(str(error), permanent=False))
+            await self._record_failure(mail, DeliveryFailed(str(error), permanent=False))
         else:
-            await asyncio.to_thread(outbox.record_sent, self._database, mail)
-            self._metrics.mails.labels("sent").inc()
-            log.info("mail %d (%s for lead %d) sent", mail.id, mail.kind, mail.lead_id)
-        return True
+            self.trouble = None
+            await self._record("sent", mail, lambda: outbox.record_sent(self._database, mail))
 
-    async def _failed(self, mail: OwedMail, failure: DeliveryFailed) -> None:
+    async def _record_failure(self, mail: OwedMail, failure: DeliveryFailed) -> None:
         delay_s = retry_delay_s(
             attempts=mail.attempts,
             age_s=mail.age_s,
             permanent=failure.permanent,
             fraction=random.random(),  # noqa: S311 - it spreads retries, and guards nothing
         )
-        await asyncio.to_thread(outbox.record_failure, self._database, mail, reason=str(failure), delay_s=delay_s)
-        self._metrics.mails.labels("dead" if delay_s is None else "failed").inc()
         fate = "it is dead" if delay_s is None else f"next try in {delay_s:.0f} s"
         log.warning("mail %d (%s for lead %d) not sent: %s; %s", mail.id, mail.kind, mail.lead_id, failure, fate)
+        await self._record(
+            "dead" if delay_s is None else "failed",
+            mail,
+            lambda: outbox.record_failure(self._database, mail, reason=str(failure), delay_s=delay_s),
+        )
+
+    async def _record(self, outcome: str, mail: OwedMail, write: Callable[[], bool]) -> None:
+        """Commit a result before its connection takes the next mail, however long the database is away."""
+        while True:
+            try:
+                counted = await asyncio.to_thread(write)
+                break
+            except DatabaseUnavailable as error:
+                log.warning("mail %d is %s, which can't be written down yet: %s", mail.id, outcome, error.reason)
+                await asyncio.sleep(1)
+        self._metrics.mails.labels(outcome).inc()
+        if counted:
+            log.info("mail %d (%s for lead %d) %s", mail.id, mail.kind, mail.lead_id, outcome)
+        else:
+            log.warning("mail %d was claimed by another worker meanwhile; its result counts", mail.id)
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(outbox.LEASE_S / 4)
+            held = list(self._held.values())
+            with suppress(DatabaseUnavailable):
+                if held:
+                    await asyncio.to_thread(lambda: outbox.renew(self._database, held))  # noqa: B023 - awaited at once
+
+    async def _give_back(self, mails: Sequence[OwedMail]) -> None:
+        for mail in mails:
+            self._held.pop(mail.id, None)
+        with suppress(DatabaseUnavailable):  # their lease ends by itself
+            if mails:
+                await asyncio.to_thread(lambda: outbox.give_back(self._database, mails))
+
+    async def _wait(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), seconds)

@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -23,6 +24,9 @@ from intake.database.schema import lead, user_account
 from intake.settings import Settings
 from intake.users.tokens import Claims, TokenKeys
 from tests.postgres import PostgresServer, database_url, maintenance
+
+# a shell's background jobs ignore Ctrl-C, and what they start inherits that; the tests' programs are to heed it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SECRET = "a secret for tests of forty bytes or so"
 PASSWORD = "correct horse"

@@ -45,16 +45,13 @@ class Database:
         """
         return _in_transaction(self._engine, work)
 
-    def write(self, work: Callable[[Connection], T], *, then: Callable[[], object] | None = None) -> T:
-        """Return what `work` returns, once its transaction is committed; `then` is called after the commit.
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Return what `work` returns, once its transaction is committed.
 
         Raises DatabaseUnavailable where the database can't be reached or can't take the work now.
         """
         with self._turn():
-            result = _in_transaction(self._writing_engine, work)
-        if then is not None:
-            then()
-        return result
+            return _in_transaction(self._writing_engine, work)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

@@ -69,12 +69,10 @@ def check(
     raise InvalidFields(*(found.pop(field) for field in FIELDS if field in found), *found.values())
 
 
-def submit(
-    database: Database, settings: Settings, submission: Submission, *, then: Callable[[], object] | None = None
-) -> int:
+def submit(database: Database, settings: Settings, submission: Submission) -> int:
     """Keep the lead, its CV and the mails it owes, in one transaction, and return the lead's id.
 
-    `then` is called once they are committed. Raises DatabaseUnavailable; then nothing is kept.
+    Raises DatabaseUnavailable; then nothing is kept.
     """
 
     def work(connection: Connection) -> int:
@@ -97,7 +95,7 @@ def submit(
         )
         return lead_id
 
-    return database.write(work, then=then)
+    return database.write(work)
 
 
 def _insert_lead(connection: Connection, submission: Submission, *, state: str) -> int:

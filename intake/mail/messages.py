@@ -16,6 +16,7 @@ from intake.settings import Mailbox
 
 _SAMPLE = OwedMail(
     id=1,
+    claim="",
     kind="alert",
     recipient="attorney@example.com",
     message_id="<sample@example.com>",

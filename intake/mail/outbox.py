@@ -5,20 +5,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from secrets import token_hex
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
 
 from intake.database import Database
 from intake.database.clock import Now
 from intake.database.schema import lead, outbox_mail
 
-LEASE_S = 300.0  # longer than every time limit of one delivery together; after a crash the mail is tried again then
+LEASE_S = 60.0  # renewed while a worker holds the mail; after a crash, the mail is free again then
 
 
 @dataclass(frozen=True)
 class OwedMail:
-    """A claimed mail, with what its text may need of the lead; `age_s` is the time since it was owed."""
+    """A claimed mail, with what its text may need of the lead; `age_s` is the time since it was owed.
+
+    `claim` is the token of this claim: what its holder writes back counts only while it stands.
+    """
 
     id: int
+    claim: str
     kind: str
     recipient: str
     message_id: str
@@ -48,68 +52,93 @@ def owe(connection: Connection, *, lead_id: int, prospect: str, attorneys: Itera
     )
 
 
-def claim(database: Database) -> OwedMail | None:
-    """Take the mail that is due the longest; nobody else gets it for LEASE_S seconds. None: no mail is due."""
+def claim(database: Database, *, owner: str, limit: int) -> list[OwedMail]:
+    """Take up to `limit` mails that are due, the longest due first; nobody else gets them for LEASE_S seconds."""
+    token = token_hex(16)
+    is_free = or_(outbox_mail.c.claimed_until.is_(None), outbox_mail.c.claimed_until <= Now())
     due = (
         select(outbox_mail.c.id)
-        .where(outbox_mail.c.state == "owed", outbox_mail.c.next_attempt_at <= Now())
+        .where(outbox_mail.c.state == "owed", outbox_mail.c.next_attempt_at <= Now(), is_free)
         .order_by(outbox_mail.c.next_attempt_at)
-        .limit(1)
+        .limit(limit)
         .with_for_update(skip_locked=True)
     )
     take = (
         update(outbox_mail)
-        .where(outbox_mail.c.id == due.scalar_subquery())
-        .values(next_attempt_at=Now(plus_s=LEASE_S), attempts=outbox_mail.c.attempts + 1)
-        .returning(outbox_mail.c.id)
+        .where(outbox_mail.c.id.in_(due.scalar_subquery()))
+        .values(claim=token, claimed_by=owner, claimed_until=Now(plus_s=LEASE_S), attempts=outbox_mail.c.attempts + 1)
     )
 
-    def work(connection: Connection) -> OwedMail | None:
-        mail_id = connection.execute(take).scalar()
-        return None if mail_id is None else _read(connection, mail_id)
+    def work(connection: Connection) -> list[OwedMail]:
+        return _read(connection, token) if connection.execute(take).rowcount else []
 
     return database.write(work)
 
 
-def record_sent(database: Database, mail: OwedMail) -> None:
-    """Write down that the mail was handed over."""
-    _record(database, mail, state="sent", sent_at=Now(), last_error=None)
+def renew(database: Database, mails: Iterable[OwedMail]) -> None:
+    """Hold these mails for LEASE_S seconds from now on, those of them whose claim still stands."""
+    longer = update(outbox_mail).where(_claimed(mails)).values(claimed_until=Now(plus_s=LEASE_S))
+    database.write(lambda connection: connection.execute(longer))
 
 
-def record_failure(database: Database, mail: OwedMail, *, reason: str, delay_s: float | None) -> None:
-    """Write down why the mail was not handed over; it is due again in `delay_s` seconds, or dead if None."""
+def give_back(database: Database, mails: Iterable[OwedMail]) -> None:
+    """Let go of mails that were not tried: they are due as they were, and no attempt is counted."""
+    free = {"claim": None, "claimed_by": None, "claimed_until": None, "attempts": outbox_mail.c.attempts - 1}
+    database.write(lambda connection: connection.execute(update(outbox_mail).where(_claimed(mails)).values(free)))
+
+
+def record_sent(database: Database, mail: OwedMail) -> bool:
+    """Write down that the mail was handed over; False: the claim stands no more, and nothing was written."""
+    return _record(database, mail, state="sent", sent_at=Now(), last_error=None)
+
+
+def record_failure(database: Database, mail: OwedMail, *, reason: str, delay_s: float | None) -> bool:
+    """Write down why the mail was not handed over; it is due again in `delay_s` seconds, or dead if None.
+
+    False: the claim stands no more, and nothing was written.
+    """
     if delay_s is None:
-        _record(database, mail, state="dead", last_error=reason)
-    else:
-        _record(database, mail, next_attempt_at=Now(plus_s=delay_s), last_error=reason)
+        return _record(database, mail, state="dead", last_error=reason)
+    return _record(database, mail, next_attempt_at=Now(plus_s=delay_s), last_error=reason)
 
 
-def _record(database: Database, mail: OwedMail, **values: object) -> None:
-    # counts only while the claim stands: whoever claimed it later counts the attempts further
-    is_ours = (outbox_mail.c.id == mail.id, outbox_mail.c.attempts == mail.attempts, outbox_mail.c.state == "owed")
-    result = update(outbox_mail).where(*is_ours).values(**values)
-    database.write(lambda connection: connection.execute(result))
+def _record(database: Database, mail: OwedMail, **values: object) -> bool:
+    result = update(outbox_mail).where(_claimed([mail])).values(**values, claim=None, claimed_until=None)
+    return database.write(lambda connection: connection.execute(result).rowcount) == 1
 
 
-def _read(connection: Connection, mail_id: int) -> OwedMail:
+def _claimed(mails: Iterable[OwedMail]) -> ColumnElement[bool]:
+    held = list(mails)
+    return and_(
+        outbox_mail.c.id.in_([mail.id for mail in held]),
+        outbox_mail.c.claim.in_({mail.claim for mail in held}),
+        outbox_mail.c.state == "owed",
+    )
+
+
+def _read(connection: Connection, token: str) -> list[OwedMail]:
     query = (
         select(outbox_mail, lead, Now().label("now"))
         .join(lead, lead.c.id == outbox_mail.c.lead_id)
-        .where(outbox_mail.c.id == mail_id)
+        .where(outbox_mail.c.claim == token)
+        .order_by(outbox_mail.c.id)
     )
-    row = connection.execute(query).mappings().one()
-    return OwedMail(
-        id=mail_id,
-        kind=row[outbox_mail.c.kind],
-        recipient=row[outbox_mail.c.recipient],
-        message_id=row[outbox_mail.c.message_id],
-        owed_at=row[outbox_mail.c.created_at],
-        age_s=(row["now"] - row[outbox_mail.c.created_at]).total_seconds(),
-        attempts=row[outbox_mail.c.attempts],
-        lead_id=row[lead.c.id],
-        lead_email=row[lead.c.email],
-        lead_f_name=row[lead.c.f_name],
-        lead_l_name=row[lead.c.l_name],
-        lead_cv_name=row[lead.c["CV_name"]],
-        lead_created_at=row[lead.c.created_at],
-    )
+    return [
+        OwedMail(
+            id=row[outbox_mail.c.id],
+            claim=token,
+            kind=row[outbox_mail.c.kind],
+            recipient=row[outbox_mail.c.recipient],
+            message_id=row[outbox_mail.c.message_id],
+            owed_at=row[outbox_mail.c.created_at],
+            age_s=(row["now"] - row[outbox_mail.c.created_at]).total_seconds(),
+            attempts=row[outbox_mail.c.attempts],
+            lead_id=row[lead.c.id],
+            lead_email=row[lead.c.email],
+            lead_f_name=row[lead.c.f_name],
+            lead_l_name=row[lead.c.l_name],
+            lead_cv_name=row[lead.c["CV_name"]],
+            lead_created_at=row[lead.c.created_at],
+        )
+        for row in connection.execute(query).mappings()
+    ]

@@ -2,10 +2,9 @@
 
 import asyncio
 import mailbox
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Protocol
 
 import aiosmtplib
 from aiosmtplib import (
@@ -19,11 +18,10 @@ from aiosmtplib import (
 
 from intake.settings import SmtpServer
 
-STEP_TIMEOUT_S = 30.0  # for each reply of the relay
+STEP_TIMEOUT_S = 20.0  # for each reply of the relay
+DELIVERY_TIMEOUT_S = 60.0  # for all of one mail's, so that a relay which sends a byte a second holds up nobody
+MAILS_PER_CONNECTION = 100
 MAX_REASON_CHARACTERS = 500
-
-Deliver = Callable[[EmailMessage, str], Awaitable[None]]
-Transport = Callable[[], AbstractAsyncContextManager[Deliver]]
 
 
 class DeliveryFailed(Exception):
@@ -43,31 +41,84 @@ class ConnectionLost(DeliveryFailed):
         super().__init__(f"no connection to the relay: {reason}", permanent=False)
 
 
-def maildir_transport(directory: Path) -> Transport:
-    """Return a transport whose sessions file each message in a Maildir, made where there is none."""
+class LoginRefused(DeliveryFailed):
+    """The relay does not let us in: no mail can be handed over until somebody mends that."""
 
-    @asynccontextmanager
-    async def session() -> AsyncIterator[Deliver]:
-        box = mailbox.Maildir(directory)
-
-        async def deliver(message: EmailMessage, _recipient: str) -> None:
-            try:
-                # lines end here as the host's do
-                await asyncio.to_thread(box.add, message.as_bytes(policy=message.policy.clone(linesep="\n")))
-            except OSError as error:
-                raise DeliveryFailed(f"{directory}: {error.strerror}", permanent=False) from error
-
-        yield deliver
-
-    return session
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the relay refuses our login: {reason}", permanent=False)
 
 
-def smtp_transport(server: SmtpServer, *, sender: str) -> Transport:
-    """Return a transport whose sessions are each one connection to the relay. Certificates are checked."""
+class Transport(Protocol):
+    """A way out, kept open between messages and used for one at a time."""
 
-    @asynccontextmanager
-    async def session() -> AsyncIterator[Deliver]:
-        client = aiosmtplib.SMTP(
+    async def deliver(self, message: EmailMessage, recipient: str) -> None:
+        """Hand over one message. Raises DeliveryFailed, or a kind of it that concerns the way and not the message."""
+
+    async def close(self) -> None:
+        """Let go of what is kept open; the next message opens it again."""
+
+
+class MaildirTransport:
+    """Files each message in a Maildir, made where there is none."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    async def deliver(self, message: EmailMessage, recipient: str) -> None:  # noqa: ARG002
+        # lines end here as the host's do
+        content = message.as_bytes(policy=message.policy.clone(linesep="\n"))
+        try:
+            await asyncio.to_thread(lambda: mailbox.Maildir(self._directory).add(content))
+        except OSError as error:
+            raise DeliveryFailed(f"{self._directory}: {error.strerror}", permanent=False) from error
+
+    async def close(self) -> None:
+        """Do nothing: nothing is kept open."""
+
+
+class SmtpTransport:
+    """One connection to a relay, made anew after MAILS_PER_CONNECTION mails and where it was lost.
+
+    Certificates are checked.
+    """
+
+    def __init__(self, server: SmtpServer, *, sender: str) -> None:
+        self._server, self._sender = server, sender
+        self._client: aiosmtplib.SMTP | None = None
+        self._delivered = 0
+
+    async def deliver(self, message: EmailMessage, recipient: str) -> None:
+        try:
+            async with asyncio.timeout(DELIVERY_TIMEOUT_S):
+                client = await self._connected()
+                await _send(client, message, self._sender, recipient)
+        except TimeoutError as error:
+            await self.close(politely=False)
+            raise ConnectionLost(f"it took longer than {DELIVERY_TIMEOUT_S:.0f} s") from error
+        except (ConnectionLost, LoginRefused):
+            await self.close(politely=False)
+            raise
+        self._delivered += 1
+        if self._delivered >= MAILS_PER_CONNECTION:
+            await self.close()
+
+    async def close(self, *, politely: bool = True) -> None:
+        client, self._client, self._delivered = self._client, None, 0
+        if client is None:
+            return
+        try:
+            if politely:
+                await client.quit(timeout=STEP_TIMEOUT_S)
+        except (SMTPException, OSError):
+            pass  # what was handed over stays so
+        finally:
+            client.close()
+
+    async def _connected(self) -> aiosmtplib.SMTP:
+        if self._client is not None and self._client.is_connected:
+            return self._client
+        server = self._server
+        self._client = aiosmtplib.SMTP(
             hostname=server.host,
             port=server.port,
             username=server.username,
@@ -77,14 +128,12 @@ def smtp_transport(server: SmtpServer, *, sender: str) -> Transport:
             timeout=STEP_TIMEOUT_S,
         )
         try:
-            async with client:
-                yield lambda message, recipient: _send(client, message, sender, recipient)
+            await self._client.connect()
         except SMTPAuthenticationError as error:
-            raise DeliveryFailed(f"the relay refused our login: {error.code}", permanent=False) from error
+            raise LoginRefused(f"{error.code} {error.message}") from error
         except (SMTPException, OSError) as error:
             raise ConnectionLost(str(error)) from error
-
-    return session
+        return self._client
 
 
 async def _send(client: aiosmtplib.SMTP, message: EmailMessage, sender: str, recipient: str) -> None:
@@ -104,4 +153,6 @@ async def _send(client: aiosmtplib.SMTP, message: EmailMessage, sender: str, rec
 
 
 def _refused(code: int, message: str) -> DeliveryFailed:
+    if code == 421:  # RFC 5321, section 3.8: the relay is about to close the connection
+        return ConnectionLost(f"{code} {message}")
     return DeliveryFailed(f"{code} {message}", permanent=500 <= code < 600)

@@ -22,10 +22,9 @@ async def post_lead(request: AppRequest) -> Response:
     ) as reader:
         form = await read_form(request, reader)
         submission = check(form.texts, cv_name=form.filename, cv=form.file, faults=form.faults)
-        await in_thread(
-            request,
-            lambda: submit(parts["database"], parts["settings"], submission, then=parts["wake_worker"]),
-        )
+        await in_thread(request, lambda: submit(parts["database"], parts["settings"], submission))
+    if parts["worker"] is not None:
+        parts["worker"].wake()
     parts["metrics"].leads.inc()
     return Response(status_code=204)
 

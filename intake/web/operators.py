@@ -17,10 +17,12 @@ def get_healthz(_request: AppRequest) -> Response:
 
 
 def get_readyz(request: AppRequest) -> Response:
-    """Say whether the database can be reached and is migrated."""
+    """Say whether the database can be reached and is migrated, and what keeps mail from going out, if anything does."""
     if not is_migrated(request.state["database"]):
         return problem(503, detail="the database is not migrated: run `intake migrate`", headers={"Retry-After": "30"})
-    return json_response({"status": "ready"})
+    worker = request.state["worker"]
+    trouble = worker.trouble if worker is not None else None
+    return json_response({"status": "ready", **({"mail": trouble} if trouble else {})})
 
 
 def get_metrics(request: AppRequest) -> Response:
@@ -41,7 +43,14 @@ def get_docs(request: AppRequest) -> Response:
     return HTMLResponse(request.state["docs_page"], headers={"Content-Security-Policy": policy})
 
 
-_STATUS = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
+_STATUS = {
+    "type": "object",
+    "properties": {
+        "status": {"type": "string"},
+        "mail": {"type": "string", "description": "What keeps every mail from being sent, where something does."},
+    },
+    "required": ["status"],
+}
 _TEXT = {"type": "string"}
 
 OPERATIONS = (

@@ -1,7 +1,6 @@
 """What the application hands each request: its parts, built once."""
 
-from collections.abc import Callable
-from typing import TypedDict
+from typing import Protocol, TypedDict
 
 from anyio import CapacityLimiter
 from starlette.requests import Request
@@ -13,6 +12,17 @@ from intake.users.accounts import User
 from intake.users.tokens import TokenKeys
 
 
+class Mailer(Protocol):
+    """What the doors know of the worker."""
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps every mail from being sent, if anything does."""
+
+    def wake(self) -> None:
+        """Look for owed mails now."""
+
+
 class Parts(TypedDict):
     """A request's state: the application's parts, and what its door has found out."""
 
@@ -22,7 +32,7 @@ class Parts(TypedDict):
     metrics: Metrics
     openapi: bytes
     docs_page: str
-    wake_worker: Callable[[], None]
+    worker: Mailer | None  # the one in this process, where there is one
     request_id: str
     threads: CapacityLimiter  # the door's own
     user: User | None

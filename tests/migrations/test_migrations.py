@@ -6,14 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from intake.database import Database, migrations
+from intake.database.engine import open_engine
 from intake.database.migrations import is_migrated, migrate
 from intake.database.schema import metadata
 from intake.errors import DatabaseMissing, DatabaseNotMigrated, DatabaseUnavailable
+from intake.leads import search
+from intake.mail import outbox
 from intake.settings import Settings
 from tests.conftest import Databases
 from tests.postgres import database_url, maintenance
@@ -56,6 +60,36 @@ def test_checks_and_cascades_are_there_too(database: Database) -> None:
         assert word in written
     if "AUTOINCREMENT" in written:
         assert written.count("AUTOINCREMENT") == 4
+
+
+def test_every_step_leaves_what_is_there(settings: Settings) -> None:
+    """A lead with its CV, history and owed mail, kept under the first revision, is whole under the last."""
+    engine = open_engine(settings, connections=1, migrating=True).execution_options(writing=True)
+    with engine.begin() as connection:
+        command.upgrade(migrations._config(connection), "0001")
+        now = "2026-01-02 03:04:05.000006" + ("+00:00" if engine.dialect.name == "postgresql" else "")
+        for statement in (
+            f"INSERT INTO user_account VALUES (1, 'ada', 'ada', 'hash', 'admin', false, 0, '{now}')",
+            f"INSERT INTO lead VALUES (7, 'a@b', 'A', 'B', 'cv.pdf', 'ENGAGED', '{now}', '{now}', 3, 'a@b', 'a', 'b')",
+            "INSERT INTO cv VALUES (7, 2, 'hash', 'text/plain', 'hi')",
+            f"INSERT INTO lead_event VALUES (3, 7, 1, '{now}', 'PENDING', 'ENGAGED')",
+            f"INSERT INTO outbox_mail VALUES (9, 7, 'alert', 'x@y.z', '<m@d>', '{now}', 'owed', 2, '{now}', NULL, NULL)",
+        ):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+    migrate(settings)
+    database = Database(settings, connections=1)
+    lead, facts = search.get(database, 7)
+    assert (lead["email"], lead["state"], lead["created_at"].isoformat()) == (
+        "a@b",
+        "ENGAGED",
+        "2026-01-02T03:04:05.000006+00:00",
+    )
+    assert b"".join(search.cv_pieces(database, 7, facts)) == b"hi"
+    [mail] = outbox.claim(database, owner="test", limit=5)
+    assert (mail.id, mail.message_id, mail.attempts) == (9, "<m@d>", 3)
+    assert database.read(lambda c: c.execute(text("SELECT count(*) FROM lead_event")).scalar_one()) == 1
+    database.close()
 
 
 def test_doing_it_again_changes_nothing(settings: Settings, database: Database) -> None:

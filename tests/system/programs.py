@@ -23,13 +23,13 @@ def clean_environment(home: Path, **settings: str) -> dict[str, str]:
 
 
 class Service:
-    """`intake serve` as a process, on a free port, stopped at the end."""
+    """`intake serve` (or another command that runs on) as a process, on a free port, stopped at the end."""
 
-    def __init__(self, environment: Mapping[str, str], directory: Path) -> None:
+    def __init__(self, environment: Mapping[str, str], directory: Path, *arguments: str) -> None:
         self.log: list[str] = []
         self._running = threading.Event()
         self.process = subprocess.Popen(
-            [INTAKE, "serve"],
+            [INTAKE, *(arguments or ["serve"])],
             env={"INTAKE_PORT": "0", **environment},
             cwd=directory,
             stderr=subprocess.PIPE,
@@ -69,6 +69,6 @@ class Service:
         with self.process.stderr as lines:
             for line in lines:
                 self.log.append(line)
-                if "running on" in line:
+                if "running on" in line or "sending mail" in line:
                     self._running.set()
         self._running.set()  # it ended: `url` then says how

@@ -22,8 +22,8 @@ from tests.system.programs import Service, clean_environment
 class Firm:
     """A running service with a relay, and its database to look into."""
 
-    def __init__(self, service: Service, database: Database) -> None:
-        self.service, self.database = service, database
+    def __init__(self, service: Service, database: Database, environment: dict[str, str]) -> None:
+        self.service, self.database, self.environment = service, database, environment
 
     def submit(self, email: str = "ada@example.com") -> None:
         form = {"email": email, "f_name": "Ada\u202e", "l_name": "<b>Lovelace</b>"}
@@ -46,7 +46,7 @@ class Firm:
 def start(databases: Databases, relay: Relay, tmp_path: Path) -> Iterator[Callable[..., Firm]]:
     with contextlib.ExitStack() as stack:
 
-        def started(**changes: str) -> Firm:
+        def started(*flags: str, **changes: str) -> Firm:
             url = databases.migrated_url()
             settings = {
                 "INTAKE_DATABASE_URL": url,
@@ -56,10 +56,11 @@ def start(databases: Databases, relay: Relay, tmp_path: Path) -> Iterator[Callab
                 "INTAKE_ATTORNEY_EMAILS": "harriet@firm.example,peter@firm.example",
                 **changes,
             }
-            service = stack.enter_context(Service(clean_environment(tmp_path, **settings), tmp_path))
+            environment = clean_environment(tmp_path, **settings)
+            service = stack.enter_context(Service(environment, tmp_path, "serve", *flags))
             database = Database(Settings(database_url=url), connections=1)
             stack.callback(database.close)
-            return Firm(service, database)
+            return Firm(service, database, environment)
 
         yield started
 
@@ -120,6 +121,115 @@ def test_a_relay_that_must_encrypt_and_can_not_gets_no_mail(start: Callable[...,
     firm.submit()
     firm.wait_for(lambda found: all(mail["last_error"] for mail in found))
     assert relay.taken == []
+
+
+def test_one_that_hangs_does_not_hold_up_the_others(start: Callable[..., Firm], relay: Relay) -> None:
+    relay.hangs_for = {"hang@example.com"}
+    firm = start(INTAKE_ATTORNEY_EMAILS="")
+    began = time.monotonic()
+    firm.submit("hang@example.com")
+    for n in range(30):
+        firm.submit(f"a{n}@example.com")
+    relay.wait_for(30)
+    assert time.monotonic() - began < 15
+    assert relay.connections <= 5, "connections are kept"
+
+
+def test_a_login_that_is_refused_pauses_and_counts_as_no_attempt(start: Callable[..., Firm], relay: Relay) -> None:
+    relay.login = "535 5.7.8 bad credentials"
+    firm = start(INTAKE_SMTP_URL=f"smtp://me:secret@127.0.0.1:{relay.port}")
+    firm.submit()
+    until = time.monotonic() + 20
+    while (ready := httpx2.get(f"{firm.service.url}/readyz").json()) == {"status": "ready"}:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert ready["mail"].startswith("the relay refuses our login: 535")
+    firm.wait_for(lambda found: all(mail["claim"] is None for mail in found))
+    assert {(mail["state"], mail["attempts"]) for mail in firm.mails()} == {("owed", 0)}
+    assert relay.logins <= 4
+    assert "no mail is sent for 60 s" in "".join(firm.service.log)
+    assert "secret" not in "".join(firm.service.log)
+
+
+def test_a_relay_that_drops_after_the_last_dot_gets_the_same_mail_again(
+    start: Callable[..., Firm], relay: Relay
+) -> None:
+    relay.drops = 1
+    firm = start(INTAKE_ATTORNEY_EMAILS="")
+    firm.submit()
+    [mail] = firm.wait_for(lambda found: found[0]["last_error"] is not None)
+    due = update(outbox_mail).values(next_attempt_at=Now())
+    firm.database.write(lambda c: c.execute(due))
+    once, again = relay.wait_for(2)
+    assert [once[name] for name in ("Message-ID", "Date")] == [again[name] for name in ("Message-ID", "Date")]
+    assert firm.wait_for(lambda found: found[0]["state"] == "sent")[0]["attempts"] == mail["attempts"] + 1
+
+
+def test_a_service_without_a_worker_and_a_worker_apart(
+    start: Callable[..., Firm], relay: Relay, tmp_path: Path
+) -> None:
+    firm = start("--no-worker", INTAKE_ATTORNEY_EMAILS="")
+    firm.submit()
+    time.sleep(1.5)
+    assert firm.mails()[0]["state"] == "owed"
+    with Service(firm.environment, tmp_path, "worker") as worker:
+        relay.wait_for(1)
+        firm.submit()
+        began = time.monotonic()
+        relay.wait_for(2)
+        assert time.monotonic() - began < 2, "seen within a second, though another process wrote it down"
+        firm.wait_for(lambda found: all(mail["state"] == "sent" for mail in found))
+        assert worker.stop() == 0
+
+
+def test_several_workers_send_each_mail_once(start: Callable[..., Firm], relay: Relay, tmp_path: Path) -> None:
+    firm = start("--no-worker")
+    for n in range(30):
+        firm.submit(f"a{n}@example.com")
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(Service(firm.environment, tmp_path, "worker"))
+        relay.wait_for(90, within_s=60)
+        firm.wait_for(lambda found: all(mail["state"] == "sent" for mail in found))
+    ids = [message["Message-ID"] for message in relay.taken]
+    assert len(ids) == len(set(ids)) == 90
+
+
+def test_a_worker_that_is_stopped_finishes_or_gives_back(
+    start: Callable[..., Firm], relay: Relay, tmp_path: Path
+) -> None:
+    relay.delay_s = 0.5
+    firm = start("--no-worker")
+    for n in range(10):
+        firm.submit(f"a{n}@example.com")
+    with Service(firm.environment, tmp_path, "worker") as worker:
+        relay.wait_for(4)
+        assert worker.stop() == 0
+    mails = firm.mails()
+    assert not [mail for mail in mails if mail["claim"]]
+    sent = {mail["message_id"] for mail in mails if mail["state"] == "sent"}
+    assert sent == {message["Message-ID"] for message in relay.taken}
+    assert {mail["attempts"] for mail in mails if mail["state"] == "owed"} == {0}
+
+
+def test_a_worker_that_is_killed_repeats_at_most_one_mail_for_each_connection(
+    start: Callable[..., Firm], relay: Relay, tmp_path: Path
+) -> None:
+    relay.delay_s = 0.05
+    firm = start("--no-worker")
+    for n in range(20):
+        firm.submit(f"a{n}@example.com")
+    with Service(firm.environment, tmp_path, "worker") as worker:
+        relay.wait_for(10)
+        worker.process.kill()
+        worker.process.wait()
+    lapse = update(outbox_mail).where(outbox_mail.c.claimed_until.is_not(None)).values(claimed_until=Now(plus_s=-1.0))
+    firm.database.write(lambda c: c.execute(lapse))
+    with Service(firm.environment, tmp_path, "worker"):
+        firm.wait_for(lambda found: all(mail["state"] == "sent" for mail in found), within_s=60)
+    ids = [message["Message-ID"] for message in relay.taken]
+    assert set(ids) == {mail["message_id"] for mail in firm.mails()}
+    assert len(ids) - len(set(ids)) <= 4
 
 
 def test_a_template_that_breaks_on_one_mail_does_not_hold_up_the_others(

@@ -1,5 +1,6 @@
 """leadctl at a pseudo-terminal."""
 
+import codecs
 import fcntl
 import os
 import pty
@@ -39,6 +40,7 @@ class Terminal:
         )
         os.close(slave)
         self.screen = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
 
     def read_until(self, text: str | None, *, within_s: float = 20.0) -> str:
         """Return all that was shown, once `text` was (None: once the program has ended)."""
@@ -54,7 +56,7 @@ class Terminal:
             if not shown:
                 assert text is None, self.screen
                 break
-            self.screen += shown.decode()
+            self.screen += self._decoder.decode(shown)
         return self.screen
 
     def type(self, text: str) -> None:

@@ -1,0 +1,100 @@
+"""Claims on owed mail: by the database's clock, for one holder at a time."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from intake.database.clock import Now
+from intake.database.schema import outbox_mail
+from intake.mail import outbox
+from intake.mail.outbox import OwedMail
+from tests.conftest import Intake
+
+
+@pytest.fixture
+def owed(intake: Intake) -> Intake:
+    """A service that owes three mails for one lead."""
+    intake.submitted()
+    return intake
+
+
+def claim(intake: Intake, *, owner: str = "here", limit: int = 10) -> list[OwedMail]:
+    return outbox.claim(intake.database, owner=owner, limit=limit)
+
+
+def rows(intake: Intake) -> list[Any]:
+    return list(intake.read(lambda c: c.execute(select(outbox_mail).order_by(outbox_mail.c.id)).mappings().all()))
+
+
+def set_all(intake: Intake, **values: object) -> None:
+    intake.write(lambda c: c.execute(update(outbox_mail).values(**values)))
+
+
+def test_a_claim_is_the_holders_alone(owed: Intake) -> None:
+    first, second = claim(owed, owner="one", limit=2), claim(owed, owner="two")
+    assert [len(first), len(second), len(claim(owed))] == [2, 1, 0]
+    assert {mail.claim for mail in first}.isdisjoint({mail.claim for mail in second})
+    assert [row["claimed_by"] for row in rows(owed)] == ["one", "one", "two"]
+    assert {row["attempts"] for row in rows(owed)} == {1}
+
+
+def test_of_many_who_claim_at_once_each_mail_has_one_holder(intake: Intake) -> None:
+    for _ in range(20):
+        intake.submitted()
+    with ThreadPoolExecutor(8) as pool:
+        claims = list(pool.map(lambda _: claim(intake, limit=5), range(16)))
+    held = [mail.id for mails in claims for mail in mails]
+    assert sorted(held) == sorted(set(held)) == [row["id"] for row in rows(intake)]
+
+
+def test_what_is_not_due_is_not_claimed(owed: Intake) -> None:
+    set_all(owed, next_attempt_at=Now(plus_s=60.0))
+    assert claim(owed) == []
+    set_all(owed, next_attempt_at=Now(plus_s=-1.0), state="dead")
+    assert claim(owed) == []
+
+
+def test_a_lease_that_ran_out_frees_the_mail_and_ends_the_old_claim(owed: Intake) -> None:
+    slow = claim(owed)
+    set_all(owed, claimed_until=Now(plus_s=-1.0))
+    quick = claim(owed)
+    assert [mail.id for mail in quick] == [mail.id for mail in slow]
+    assert [mail.message_id for mail in quick] == [mail.message_id for mail in slow]
+    assert not outbox.record_failure(owed.database, slow[0], reason="x", delay_s=None)
+    assert not outbox.record_sent(owed.database, slow[1])
+    assert outbox.record_sent(owed.database, quick[0])
+    assert not outbox.record_sent(owed.database, quick[0]), "a result is written once"
+    assert [row["state"] for row in rows(owed)] == ["sent", "owed", "owed"]
+
+
+def test_a_lease_is_renewed_while_its_claim_stands(owed: Intake) -> None:
+    mails = claim(owed)
+    outbox.record_sent(owed.database, mails[0])
+    set_all(owed, claimed_until=Now(plus_s=-1.0))
+    outbox.renew(owed.database, mails)
+    assert claim(owed) == []
+
+
+def test_what_is_given_back_is_due_as_it_was(owed: Intake) -> None:
+    mails = claim(owed)
+    outbox.record_sent(owed.database, mails[0])
+    outbox.give_back(owed.database, mails)
+    assert [row["attempts"] for row in rows(owed)] == [1, 0, 0]
+    assert [mail.id for mail in claim(owed)] == [mail.id for mail in mails[1:]]
+
+
+def test_a_failure_is_due_again_later_or_dead(owed: Intake) -> None:
+    mails = claim(owed)
+    assert outbox.record_failure(owed.database, mails[0], reason="451 later", delay_s=100.0)
+    assert outbox.record_failure(owed.database, mails[1], reason="550 no", delay_s=None)
+    first, second, _ = rows(owed)
+    assert (first["state"], first["last_error"], second["state"], second["last_error"]) == (
+        "owed",
+        "451 later",
+        "dead",
+        "550 no",
+    )
+    assert 90 < (first["next_attempt_at"] - first["created_at"]).total_seconds() < 120
+    assert claim(owed) == []
