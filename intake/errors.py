@@ -31,6 +31,10 @@ class DatabaseUnavailable(IntakeError):
         self.reason = reason
 
 
+class LockTimeout(DatabaseUnavailable):
+    """Another transaction holds what this one needs, and did not end in time."""
+
+
 class StorageUnavailable(IntakeError):
     """There is no room, or no leave, to hold an upload."""
 
@@ -84,6 +88,10 @@ class NotAllowed(IntakeError):
 
 class LeadNotFound(IntakeError):
     """No lead has that id."""
+
+
+class SubmissionUnderWay(IntakeError):
+    """The first submission under this key has not ended yet."""
 
 
 class StateConflict(IntakeError):

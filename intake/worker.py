@@ -1,4 +1,4 @@
-"""Time's door: sends the mail that is owed, in an event loop and a thread of its own.
+"""Time's door: sends the mail that is owed and forgets what has lapsed, in an event loop and a thread of its own.
 
 Any number of workers in any number of processes share one outbox. A mail is claimed with a lease, which is renewed
 while its holder lives; its result is committed before its connection takes the next one; and no transaction is open
@@ -18,6 +18,7 @@ from contextlib import suppress
 
 from intake.database import Database
 from intake.errors import DatabaseUnavailable
+from intake.leads.submissions import prune_keys
 from intake.mail import outbox
 from intake.mail.messages import Composer
 from intake.mail.outbox import OwedMail
@@ -30,6 +31,7 @@ POLL_S = 0.5  # for mails that another process wrote down, or that are due again
 PAUSE_S = 5.0  # after the database was away
 LOGIN_PAUSE_S = 60.0  # after the relay refused our login; more attempts would not mend it
 IDLE_S = 5.0  # after which a connection that has nothing to do is closed
+PRUNE_EVERY_S = 600.0
 STOP_WITHIN_S = 20.0
 
 log = logging.getLogger("intake.worker")
@@ -76,12 +78,13 @@ class Worker:
         # a thread for each connection's results, and one to claim and to renew
         self._loop.set_default_executor(ThreadPoolExecutor(len(self._transports) + 1))
         senders = [asyncio.create_task(self._send_all(transport)) for transport in self._transports]
-        renewal = asyncio.create_task(self._renew())
+        upkeep = [asyncio.create_task(work) for work in (self._renew(), self._prune())]
         while not self._stopping:
             self._woken.clear()
             await self._wait(await self._look())
         await self._end(senders)
-        renewal.cancel()
+        for task in upkeep:
+            task.cancel()
 
     async def _end(self, senders: Sequence[asyncio.Task[None]]) -> None:
         waiting = []
@@ -180,6 +183,12 @@ class Worker:
             log.info("mail %d (%s for lead %d) %s", mail.id, mail.kind, mail.lead_id, outcome)
         else:
             log.warning("mail %d was claimed by another worker meanwhile; its result counts", mail.id)
+
+    async def _prune(self) -> None:
+        while True:
+            with suppress(DatabaseUnavailable):
+                await asyncio.to_thread(prune_keys, self._database)
+            await asyncio.sleep(PRUNE_EVERY_S)
 
     async def _renew(self) -> None:
         while True:

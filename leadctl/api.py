@@ -19,6 +19,7 @@ ANSWER_TIMEOUT_S = 60.0
 PAGE = 1000  # the most that the server gives at once
 
 _LEAD = {"id": int, **dict.fromkeys(("email", "f_name", "l_name", "CV_name", "state", "created_at"), str)}
+_MAIL = {"id": int, "lead_id": int, "attempts": int, **dict.fromkeys(("kind", "recipient", "state"), str)}
 _CV = {"size": int, "sha256": str, "detected_type": str}
 _USER = {"id": int, "username": str, "role": str, "created_at": str}
 _TOKEN = {"access_token": str, "expires_in": int}
@@ -91,14 +92,40 @@ class Api:
 
     def leads(self, filters: Mapping[str, Any], *, newest_first: bool, limit: int | None) -> Iterator[dict[str, Any]]:
         """Yield the leads that match, at most `limit`, reading them page by page."""
+        return self._pages("/internal/leads/", _LEAD, filters, newest_first=newest_first, limit=limit)
+
+    def mails(self, filters: Mapping[str, Any], *, newest_first: bool, limit: int | None) -> Iterator[dict[str, Any]]:
+        """Yield the mails that match, likewise."""
+        return self._pages("/internal/mail", _MAIL, filters, newest_first=newest_first, limit=limit)
+
+    def retry_mail(self, mail_id: int) -> None:
+        """Make a dead mail owed again."""
+        answer = self._json("POST", "/internal/mail/retry", json={"ids": [mail_id]})
+        results = answer.get("results") if isinstance(answer, dict) else None
+        if not isinstance(results, list) or len(results) != 1 or not _has(results[0], {"result": str}):
+            raise self._not_intake()
+        if results[0]["result"] == "missing":
+            raise NotFound(f"there is no mail {mail_id}")
+        if results[0]["result"] != "revived":
+            raise Conflict(f"mail {mail_id} is not dead")
+
+    def _pages(
+        self,
+        path: str,
+        shape: Mapping[str, type],
+        filters: Mapping[str, Any],
+        *,
+        newest_first: bool,
+        limit: int | None,
+    ) -> Iterator[dict[str, Any]]:
         left, after = limit, 0
         while left is None or left > 0:
             size = PAGE if left is None else min(left, PAGE)
             query = {**filters, "limit": size, "order": "desc" if newest_first else "asc"}
             if after:
                 query["after"] = after
-            response = self._request("GET", "/internal/leads/", expected=200, params=query)
-            page = self._page(response, after)
+            response = self._request("GET", path, expected=200, params=query)
+            page = self._page(response, shape, after)
             yield from page
             if not page or "next" not in response.links:
                 return
@@ -134,9 +161,9 @@ class Api:
     def _json(self, method: str, path: str, **content: Any) -> Any:
         return self._parsed(self._request(method, path, expected=200, **content))
 
-    def _page(self, response: httpx2.Response, after: int) -> list[dict[str, Any]]:
+    def _page(self, response: httpx2.Response, shape: Mapping[str, type], after: int) -> list[dict[str, Any]]:
         page = self._parsed(response)
-        if not isinstance(page, list) or not all(_has(lead, _LEAD) for lead in page):
+        if not isinstance(page, list) or not all(_has(record, shape) for record in page):
             raise self._not_intake()
         if page and page[-1]["id"] == after:
             raise self._not_intake(": its pages do not go on")

@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "set-state": "leadctl.commands.set_state",
     "download-cv": "leadctl.commands.download_cv",
     "register-user": "leadctl.commands.register_user",
+    "mail": "leadctl.commands.mail",
 }
 
 
@@ -38,8 +39,11 @@ class Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
+        module = import_module(COMMANDS[cmd_name])
+        if hasattr(module, "app"):  # a family, with a table of its own
+            return typer.main.get_command(module.app)
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
-        single.command(cmd_name)(import_module(COMMANDS[cmd_name]).command)
+        single.command(cmd_name)(module.command)
         return typer.main.get_command(single)
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:

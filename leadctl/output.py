@@ -45,8 +45,8 @@ def write_record(record: Record, *, face: Face, out: TextIO) -> None:
 
 
 def visible(value: object) -> str:
-    """Return the value's text on one line, with what a terminal would obey written as an escape."""
-    return "".join(map(_visible, str(value)))
+    """Return the value's text on one line (None: nothing), with what a terminal would obey written as an escape."""
+    return "" if value is None else "".join(map(_visible, str(value)))
 
 
 def _visible(character: str) -> str:

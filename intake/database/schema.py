@@ -66,6 +66,18 @@ cv = Table(
     Column("content", LargeBinary, nullable=False),
 )
 
+submission_key = Table(
+    "submission_key",
+    metadata,
+    Column("email_key", Key, primary_key=True),
+    Column("key", Key, primary_key=True),
+    Column("content_sha256", String(64), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False, default=Now()),
+    Column("lead_id", Id, ForeignKey("lead.id", ondelete="CASCADE")),  # written in the same transaction, a moment later
+    Index("ix_submission_key_lead_id", "lead_id"),
+    Index("ix_submission_key_created_at", "created_at"),
+)
+
 lead_event = Table(
     "lead_event",
     metadata,
@@ -114,6 +126,7 @@ outbox_mail = Table(
     Column("claim", String(32)),
     Column("claimed_by", Text),
     Column("claimed_until", UtcDateTime),
+    Column("owed_since", UtcDateTime, default=Now()),
     Column("last_error", Text),
     Column("sent_at", UtcDateTime),
     Index("ix_outbox_mail_lead_id", "lead_id"),

@@ -7,16 +7,18 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import psycopg2
-from psycopg2.errors import ReadOnlySqlTransaction
-from sqlalchemy import Connection, Engine, text
+from psycopg2.errors import LockNotAvailable, ReadOnlySqlTransaction
+from sqlalchemy import Connection, Engine, Table, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from intake.database.engine import open_engine
-from intake.errors import DatabaseUnavailable
+from intake.database.engine import LOCK_TIMEOUT_S, open_engine
+from intake.errors import DatabaseUnavailable, LockTimeout
 from intake.settings import Settings
 
 TURN_TIMEOUT_S = 5
+ONCE_TIMEOUT_S = 2
 
 # no connection, no time, no room, no leave to write, no database in the file
 _AWAY = (
@@ -77,6 +79,22 @@ def serialised(connection: Connection, lock: int) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
 
 
+def insert_once(connection: Connection, table: Table, **values: object) -> bool:
+    """Insert a row unless one with its key is there, and return whether it was inserted.
+
+    A transaction that inserts the same key at the same time is waited for; SQLite has none. Raises LockTimeout where
+    that takes longer than ONCE_TIMEOUT_S seconds.
+    """
+    if connection.dialect.name == "sqlite":
+        return connection.execute(sqlite.insert(table).values(values).on_conflict_do_nothing()).rowcount == 1
+    statement = postgresql.insert(table).values(values).on_conflict_do_nothing()
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{ONCE_TIMEOUT_S}s'")
+    with translated_errors():
+        is_new = connection.execute(statement).rowcount == 1
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'")
+    return is_new
+
+
 @contextmanager
 def translated_errors() -> Iterator[None]:
     """Turn what drivers and the pool raise where there is no database to work with into DatabaseUnavailable.
@@ -89,7 +107,8 @@ def translated_errors() -> Iterator[None]:
         if isinstance(error, DBAPIError) and not _is_away(error):
             raise
         reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
-        raise DatabaseUnavailable("the database can't take this now; try again in a moment", reason=reason) from error
+        kind = LockTimeout if isinstance(getattr(error, "orig", None), LockNotAvailable) else DatabaseUnavailable
+        raise kind("the database can't take this now; try again in a moment", reason=reason) from error
 
 
 def _is_away(error: DBAPIError) -> bool:

@@ -4,7 +4,6 @@ import itertools
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from urllib.parse import urlencode
 
 from starlette.responses import Response, StreamingResponse
 
@@ -14,6 +13,7 @@ from intake.leads import search, states
 from intake.leads.records import CvFacts, Lead
 from intake.web.bodies import json_bytes, json_response, read_query
 from intake.web.disposition import attachment
+from intake.web.paging import link_to_next
 from intake.web.parts import AppRequest
 from intake.web.routing import signed_in, stream_in_threads
 
@@ -85,9 +85,7 @@ def _page(request: AppRequest, wanted: search.Filter, limit: int) -> Response:
     [rows] = search.find(request.state["database"], wanted, limit=limit)
     response = json_response(rows)
     if len(rows) == limit and _has_more(request, replace(wanted, after=rows[-1]["id"])):
-        query = [item for item in request.query_params.multi_items() if item[0] != "after"]
-        following = urlencode([*query, ("after", rows[-1]["id"])])
-        response.headers["Link"] = f'<?{following}>; rel="next"'  # relative: behind TLS our own scheme is unknown
+        return link_to_next(request, response, after=rows[-1]["id"])
     return response
 
 

@@ -8,12 +8,16 @@ from intake.errors import (
     StateConflict,
     UsernameTaken,
 )
-from intake.internal_api import auth, leads
+from intake.internal_api import auth, leads, mail
 from intake.internal_api.schemas import (
     Credentials,
     LeadModel,
     LeadQuery,
     LeadWithCv,
+    MailModel,
+    MailQuery,
+    MailRetry,
+    MailRetryResults,
     Registration,
     StateChange,
     Token,
@@ -67,6 +71,23 @@ OPERATIONS = (
         ),
         not_modified=True,
         problems=(LeadNotFound,),
+    ),
+    Operation(
+        method="GET",
+        path="/internal/mail",
+        endpoint=mail.get_mail,
+        summary="A page of the mails that are owed, were sent, or were given up.",
+        query=MailQuery,
+        answer=Answer(200, "The mails.", [MailModel], headers={"Link": '`<?…>; rel="next"`, where there are more.'}),
+    ),
+    Operation(
+        method="POST",
+        path="/internal/mail/retry",
+        endpoint=mail.post_mail_retry,
+        summary="Make dead mails owed again.",
+        access=Access.ADMIN,
+        body=MailRetry,
+        answer=Answer(200, "What came of each.", MailRetryResults),
     ),
     Operation(
         method="POST",

@@ -80,6 +80,52 @@ class StateChange(_Request):
     from_: str | None = Field(None, alias="from", description="The state it must be in; any if absent.")
 
 
+class MailQuery(_Request):
+    """The mail list's filters."""
+
+    state: list[Literal["owed", "sent", "dead"]] = Field([], description="A state; may repeat.")
+    kind: list[Literal["confirmation", "alert"]] = Field([], description="A kind; may repeat.")
+    lead: Annotated[int, Field(ge=1, le=MAX_ID)] | None = Field(None, description="Owed for this lead.")
+    limit: Annotated[int, Field(ge=1, le=1000)] = Field(100, description="A page of so many.")
+    after: Annotated[int, Field(ge=0, le=MAX_ID)] | None = Field(None, description="Go on after this id.")
+    order: Literal["asc", "desc"] = Field("asc", description="By id: oldest or newest first.")
+
+
+class MailModel(BaseModel):
+    """A mail, whatever became of it."""
+
+    id: int
+    lead_id: int
+    kind: str
+    recipient: str
+    state: str
+    attempts: int
+    last_error: str | None
+    next_attempt_at: datetime = Field(description="When it is tried next, while it is owed.")
+    created_at: datetime
+    sent_at: datetime | None
+    message_id: str
+
+
+class MailRetry(_Request):
+    """Dead mails to make owed again."""
+
+    ids: Annotated[list[Annotated[int, Field(ge=1, le=MAX_ID)]], Field(max_length=1000)]
+
+
+class MailRetryResult(BaseModel):
+    """What came of one of them."""
+
+    id: int
+    result: Literal["revived", "not_dead", "missing"]
+
+
+class MailRetryResults(BaseModel):
+    """What came of each, in the order asked."""
+
+    results: list[MailRetryResult]
+
+
 class Credentials(_Request):
     """A name and a password."""
 

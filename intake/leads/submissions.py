@@ -1,23 +1,29 @@
 """Leads as they come in: checked whole, then kept with their CV and the mails they owe."""
 
+import hashlib
+import json
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import Connection, insert
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from intake.cvs.spool import Spool
-from intake.database import Database
+from intake.database import Database, insert_once
 from intake.database.blobs import write_cv
-from intake.database.schema import lead
-from intake.errors import FieldFault, InvalidFields
+from intake.database.clock import Now
+from intake.database.schema import lead, submission_key
+from intake.errors import FieldFault, InvalidFields, LockTimeout, SubmissionUnderWay
 from intake.leads.keys import fold
 from intake.mail import outbox
 from intake.settings import Settings
 
 FIELDS = ("email", "f_name", "l_name", "CV")
+KEY_FIELD = "Idempotency-Key"
+KEY_TTL_S = 24 * 3600.0
+MAX_KEY_CHARACTERS = 255
 MAX_NAME_CHARACTERS = 200
 MAX_CV_NAME_CHARACTERS = 255
 
@@ -41,6 +47,19 @@ class Submission:
     l_name: str
     cv_name: str
     cv: Spool
+
+    @property
+    def content_sha256(self) -> str:
+        """The hash of all that was sent, in hexadecimal: never of the body, whose boundary differs in each retry."""
+        content = [self.email.text, self.f_name, self.l_name, self.cv_name, self.cv.sha256]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def check_key(key: str | None) -> str | None:
+    """Return the key of a submission as it was sent. Raises InvalidFields."""
+    if key is not None and not (0 < len(key) <= MAX_KEY_CHARACTERS and key.isprintable()):
+        raise InvalidFields(FieldFault(KEY_FIELD, f"must have 1 to {MAX_KEY_CHARACTERS} printable characters"))
+    return key
 
 
 def check(
@@ -69,13 +88,18 @@ def check(
     raise InvalidFields(*(found.pop(field) for field in FIELDS if field in found), *found.values())
 
 
-def submit(database: Database, settings: Settings, submission: Submission) -> int:
-    """Keep the lead, its CV and the mails it owes, in one transaction, and return the lead's id.
+def submit(database: Database, settings: Settings, submission: Submission, *, key: str | None = None) -> bool:
+    """Keep the lead, its CV and the mails it owes, in one transaction, and return whether it is a new one.
 
-    Raises DatabaseUnavailable; then nothing is kept.
+    Under a `key`, the same submission is kept once: the second one is done already. Keys count together with their
+    address, so that strangers don't meet, for KEY_TTL_S seconds. Raises InvalidFields where the key was used for
+    another submission, SubmissionUnderWay where that has not ended yet, or DatabaseUnavailable; then nothing is kept.
     """
 
-    def work(connection: Connection) -> int:
+    def work(connection: Connection) -> bool:
+        # the first statement, so that the key's own lock is what a second submission waits for
+        if key is not None and not _is_first(connection, submission, key):
+            return False
         lead_id = _insert_lead(connection, submission, state=settings.states[0])
         cv = submission.cv
         write_cv(
@@ -93,9 +117,39 @@ def submit(database: Database, settings: Settings, submission: Submission) -> in
             attorneys=settings.attorney_emails,
             domain=settings.mail_from.domain,
         )
-        return lead_id
+        if key is not None:
+            link = update(submission_key).where(*_is_key(submission, key)).values(lead_id=lead_id)
+            connection.execute(link)
+        return True
 
     return database.write(work)
+
+
+def prune_keys(database: Database) -> None:
+    """Forget the keys that count no more. Raises DatabaseUnavailable."""
+    old = delete(submission_key).where(submission_key.c.created_at <= Now(plus_s=-KEY_TTL_S))
+    database.write(lambda connection: connection.execute(old))
+
+
+def _is_first(connection: Connection, submission: Submission, key: str) -> bool:
+    content = submission.content_sha256
+    connection.execute(
+        delete(submission_key).where(*_is_key(submission, key), submission_key.c.created_at <= Now(plus_s=-KEY_TTL_S))
+    )
+    email_key = fold(submission.email.text)
+    try:
+        if insert_once(connection, submission_key, email_key=email_key, key=key, content_sha256=content):
+            return True
+    except LockTimeout as error:
+        raise SubmissionUnderWay("the first submission under this key has not ended yet; try again") from error
+    kept = select(submission_key.c.content_sha256).where(*_is_key(submission, key))
+    if connection.execute(kept).scalar() != content:
+        raise InvalidFields(FieldFault(KEY_FIELD, "was used for another submission; make a new one"))
+    return False
+
+
+def _is_key(submission: Submission, key: str) -> tuple[ColumnElement[bool], ...]:
+    return submission_key.c.email_key == fold(submission.email.text), submission_key.c.key == key
 
 
 def _insert_lead(connection: Connection, submission: Submission, *, state: str) -> int:

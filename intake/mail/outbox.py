@@ -16,7 +16,7 @@ LEASE_S = 60.0  # renewed while a worker holds the mail; after a crash, the mail
 
 @dataclass(frozen=True)
 class OwedMail:
-    """A claimed mail, with what its text may need of the lead; `age_s` is the time since it was owed.
+    """A claimed mail, with what its text may need of the lead; `age_s` is the time it has been owed.
 
     `claim` is the token of this claim: what its holder writes back counts only while it stands.
     """
@@ -131,7 +131,7 @@ def _read(connection: Connection, token: str) -> list[OwedMail]:
             recipient=row[outbox_mail.c.recipient],
             message_id=row[outbox_mail.c.message_id],
             owed_at=row[outbox_mail.c.created_at],
-            age_s=(row["now"] - row[outbox_mail.c.created_at]).total_seconds(),
+            age_s=(row["now"] - row[outbox_mail.c.owed_since]).total_seconds(),
             attempts=row[outbox_mail.c.attempts],
             lead_id=row[lead.c.id],
             lead_email=row[lead.c.email],

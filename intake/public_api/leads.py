@@ -2,8 +2,8 @@
 
 from starlette.responses import Response
 
-from intake.errors import DatabaseUnavailable, StorageUnavailable
-from intake.leads.submissions import check, submit
+from intake.errors import DatabaseUnavailable, StorageUnavailable, SubmissionUnderWay
+from intake.leads.submissions import KEY_FIELD, check, check_key, submit
 from intake.web.forms import form_reader, read_form
 from intake.web.parts import AppRequest
 from intake.web.routing import Access, Answer, Operation, in_thread
@@ -14,6 +14,7 @@ _TEXT_FIELDS = ("email", "f_name", "l_name")
 async def post_lead(request: AppRequest) -> Response:
     """Read the form as it arrives, and keep what it says."""
     parts = request.state
+    key = check_key(request.headers.get(KEY_FIELD))
     with form_reader(
         request.headers.get("content-type", ""),
         texts=_TEXT_FIELDS,
@@ -22,10 +23,11 @@ async def post_lead(request: AppRequest) -> Response:
     ) as reader:
         form = await read_form(request, reader)
         submission = check(form.texts, cv_name=form.filename, cv=form.file, faults=form.faults)
-        await in_thread(request, lambda: submit(parts["database"], parts["settings"], submission))
-    if parts["worker"] is not None:
-        parts["worker"].wake()
-    parts["metrics"].leads.inc()
+        is_new = await in_thread(request, lambda: submit(parts["database"], parts["settings"], submission, key=key))
+    if is_new:
+        parts["metrics"].leads.inc()
+        if parts["worker"] is not None:
+            parts["worker"].wake()
     return Response(status_code=204)
 
 
@@ -49,6 +51,7 @@ OPERATIONS = (
         access=Access.OPEN,
         form=_FORM,
         answer=Answer(204, "The lead is kept, with its CV and the mails it owes."),
-        problems=(DatabaseUnavailable, StorageUnavailable),
+        headers={KEY_FIELD: "1 to 255 characters: within 24 hours, the same submission under it is kept once."},
+        problems=(DatabaseUnavailable, StorageUnavailable, SubmissionUnderWay),
     ),
 )

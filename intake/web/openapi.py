@@ -99,7 +99,7 @@ def _operation(operation: Operation) -> Json:
         "operationId": operation.endpoint.__name__,
         "responses": _responses(operation),
     }
-    if parameters := [*_path_parameters(operation), *_query_parameters(operation)]:
+    if parameters := [*_path_parameters(operation), *_query_parameters(operation), *_header_parameters(operation)]:
         described["parameters"] = parameters
     if operation.body is not None:
         described["requestBody"] = _content("application/json", schema_of(operation.body), required=True)
@@ -151,6 +151,8 @@ def _problems(operation: Operation) -> Json:
 def _implied_problems(operation: Operation) -> Iterable[type[errors.IntakeError]]:
     if operation.access is not Access.OPEN:
         yield errors.NotAuthenticated
+        if operation.access is Access.ADMIN:
+            yield errors.NotAllowed
         yield errors.DatabaseUnavailable
     if operation.body is not None or operation.form is not None:
         yield from (
@@ -167,6 +169,17 @@ def _path_parameters(operation: Operation) -> Iterator[Json]:
     for name in re.findall(r"{(\w+)}", operation.path):
         schema = {"type": "integer", "format": "int64", "minimum": 1}
         yield {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _header_parameters(operation: Operation) -> Iterator[Json]:
+    for name, description in operation.headers.items():
+        yield {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "description": description,
+            "schema": {"type": "string"},
+        }
 
 
 def _query_parameters(operation: Operation) -> Iterator[Json]:

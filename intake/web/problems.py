@@ -36,6 +36,7 @@ KINDS: Mapping[type[errors.IntakeError], Kind] = {
     errors.NotAllowed: Kind(403, "Not allowed"),
     errors.LeadNotFound: Kind(404, "Lead not found"),
     errors.StateConflict: Kind(409, "State conflict"),
+    errors.SubmissionUnderWay: Kind(409, "Submission under way"),
     errors.UsernameTaken: Kind(409, "Username taken"),
     errors.BodyTooLarge: Kind(413, "Body too large"),
     errors.BodyTypeNotSupported: Kind(415, "Body type not supported"),

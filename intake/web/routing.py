@@ -28,6 +28,7 @@ class Access(Enum):
     OPEN = auto()  # anyone
     ADAPTIVE = auto()  # anyone, but who brings a token must bring a good one
     BEARER = auto()  # any user
+    ADMIN = auto()  # an administrator
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Operation:
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     form: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
     problems: Sequence[type[IntakeError]] = ()
     not_modified: bool = False
     hashes: bool = False
@@ -108,7 +110,10 @@ class _Dispatcher:
         if token is None:
             raise NotAuthenticated("a bearer token is needed: log in first")
         database, keys = request.state["database"], request.state["keys"]
-        return await in_thread(request, lambda: authenticate(database, keys, token=token))
+        user = await in_thread(request, lambda: authenticate(database, keys, token=token))
+        if access is Access.ADMIN and not user.is_admin:
+            raise NotAllowed("this is for administrators only")
+        return user
 
     async def _run(self, request: AppRequest, operation: Operation) -> Response:
         arguments: list[object] = [request]

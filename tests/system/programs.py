@@ -26,6 +26,7 @@ class Service:
     """`intake serve` (or another command that runs on) as a process, on a free port, stopped at the end."""
 
     def __init__(self, environment: Mapping[str, str], directory: Path, *arguments: str) -> None:
+        self.directory = directory
         self.log: list[str] = []
         self._running = threading.Event()
         self.process = subprocess.Popen(

@@ -1,0 +1,33 @@
+"""Mail, for attorneys to look at and for administrators to revive."""
+
+from starlette.responses import Response
+
+from intake.internal_api.schemas import MailQuery, MailRetry
+from intake.mail import review
+from intake.web.bodies import json_response, read_query
+from intake.web.paging import link_to_next
+from intake.web.parts import AppRequest
+
+
+def get_mail(request: AppRequest) -> Response:
+    """Give a page of mails."""
+    query = read_query(request.query_params, MailQuery)
+    wanted = review.MailFilter(
+        states=query.state,
+        kinds=query.kind,
+        lead_id=query.lead,
+        after=query.after,
+        newest_first=query.order == "desc",
+    )
+    found = review.find(request.state["database"], wanted, limit=query.limit + 1)
+    page = found[: query.limit]
+    response = json_response(page)
+    return link_to_next(request, response, after=page[-1]["id"]) if len(found) > len(page) else response
+
+
+def post_mail_retry(request: AppRequest, body: MailRetry) -> Response:
+    """Make dead mails owed again."""
+    results = review.retry(request.state["database"], body.ids)
+    if (worker := request.state["worker"]) is not None:
+        worker.wake()
+    return json_response({"results": [{"id": i, "result": r} for i, r in zip(body.ids, results, strict=True)]})

@@ -1,0 +1,93 @@
+"""Owed mail as it is looked at, and how what was given up is revived."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypedDict, cast
+
+from sqlalchemy import Connection, select, update
+
+from intake.database import Database
+from intake.database.clock import Now
+from intake.database.schema import outbox_mail
+
+KINDS = ("confirmation", "alert")
+STATES = ("owed", "sent", "dead")
+
+_COLUMNS = (
+    outbox_mail.c.id,
+    outbox_mail.c.lead_id,
+    outbox_mail.c.kind,
+    outbox_mail.c.recipient,
+    outbox_mail.c.state,
+    outbox_mail.c.attempts,
+    outbox_mail.c.last_error,
+    outbox_mail.c.next_attempt_at,
+    outbox_mail.c.created_at,
+    outbox_mail.c.sent_at,
+    outbox_mail.c.message_id,
+)
+
+
+class Mail(TypedDict):
+    """A mail, whatever became of it; `next_attempt_at` says something only while it is owed."""
+
+    id: int
+    lead_id: int
+    kind: str
+    recipient: str
+    state: str
+    attempts: int
+    last_error: str | None
+    next_attempt_at: datetime
+    created_at: datetime
+    sent_at: datetime | None
+    message_id: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MailFilter:
+    """Which mails, by id; what is None or empty does not narrow. `after` is the id from which to go on."""
+
+    states: Sequence[str] = ()
+    kinds: Sequence[str] = ()
+    lead_id: int | None = None
+    after: int | None = None
+    newest_first: bool = False
+
+
+def find(database: Database, wanted: MailFilter, *, limit: int) -> list[Mail]:
+    """Return up to `limit` mails that match. Raises DatabaseUnavailable."""
+    number = outbox_mail.c.id
+    query = select(*_COLUMNS).limit(limit).order_by(number.desc() if wanted.newest_first else number)
+    if wanted.states:
+        query = query.where(outbox_mail.c.state.in_(wanted.states))
+    if wanted.kinds:
+        query = query.where(outbox_mail.c.kind.in_(wanted.kinds))
+    if wanted.lead_id is not None:
+        query = query.where(outbox_mail.c.lead_id == wanted.lead_id)
+    if wanted.after is not None:
+        query = query.where(number < wanted.after if wanted.newest_first else number > wanted.after)
+    rows = database.read(lambda connection: connection.execute(query).mappings().all())
+    return [cast("Mail", {str(name): value for name, value in row.items()}) for row in rows]
+
+
+def retry(database: Database, ids: Sequence[int]) -> list[str]:
+    """Make dead mails owed again, due at once, and return for each id what came of it.
+
+    `revived`; `not_dead` where it is owed or was sent; `missing`. Attempts are counted on from none, and the two days
+    after which a mail is given up begin anew. Raises DatabaseUnavailable.
+    """
+    revive = (
+        update(outbox_mail)
+        .where(outbox_mail.c.id.in_(ids), outbox_mail.c.state == "dead")
+        .values(state="owed", attempts=0, next_attempt_at=Now(), owed_since=Now())
+        .returning(outbox_mail.c.id)
+    )
+    known = select(outbox_mail.c.id).where(outbox_mail.c.id.in_(ids))
+
+    def work(connection: Connection) -> tuple[set[int], set[int]]:
+        return set(connection.scalars(revive)), set(connection.scalars(known))
+
+    revived, found = database.write(work)
+    return ["revived" if one in revived else "not_dead" if one in found else "missing" for one in ids]

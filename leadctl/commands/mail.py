@@ -1,0 +1,87 @@
+"""`leadctl mail list | show | retry`."""
+
+import sys
+from enum import StrEnum
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from leadctl.context import Context
+from leadctl.errors import NotFound, Partly
+from leadctl.output import Face, write_record, write_records
+from leadctl.selection import select
+
+COLUMNS = ("id", "lead_id", "kind", "recipient", "state", "attempts", "last_error")
+ON_A_TERMINAL = 50
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="See the mails that are owed, were sent, or were given up, and revive those.",
+)
+
+
+class State(StrEnum):
+    """What became of a mail."""
+
+    OWED = "owed"
+    SENT = "sent"
+    DEAD = "dead"
+
+
+@app.command(name="list")
+def list_mails(
+    ctx: typer.Context,
+    state: Annotated[list[State] | None, typer.Option("--state", help="In this state; may repeat.")] = None,
+    lead: Annotated[int | None, typer.Option(help="Owed for this lead.", min=1)] = None,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")] = None,
+    face: Annotated[Face | None, typer.Option("--output", "-o", help="How to show them.")] = None,
+) -> None:
+    """List mails, newest first.
+
+    Examples: leadctl mail list --state dead
+
+    leadctl mail list --state dead -o ids | leadctl mail retry -
+    """
+    context: Context = ctx.obj
+    given = {"state": state, "lead": lead}
+    filters = {name: value for name, value in given.items() if value is not None}
+    most = limit or (ON_A_TERMINAL if context.is_terminal else None)
+    mails = context.api.mails(filters, newest_first=True, limit=most)
+    write_records(mails, COLUMNS, face=face or context.default_face, out=context.out)
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    mail_id: Annotated[int, typer.Argument(metavar="ID", min=1, max=2**63 - 1)],
+    face: Annotated[Face | None, typer.Option("--output", "-o", help="How to show it.")] = None,
+) -> None:
+    """Show all that is known of one mail."""
+    context: Context = ctx.obj
+    found = context.api.mails({"after": mail_id - 1}, newest_first=False, limit=1)
+    mail = next(islice(found, 1), None)
+    if mail is None or mail["id"] != mail_id:
+        raise NotFound(f"there is no mail {mail_id}")
+    write_record(mail, face=face or context.default_face, out=context.out)
+
+
+@app.command()
+def retry(
+    ctx: typer.Context,
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Mail ids; - reads them from standard input.")],
+) -> None:
+    """Make dead mails owed again, due at once; for administrators."""
+    context: Context = ctx.obj
+    selection = select(ids, sys.stdin)
+    if selection.is_single:
+        context.api.retry_mail(selection.ids[0])
+        context.say(f"mail {selection.ids[0]} is owed again")
+        return
+    done = context.each(selection.ids, "Reviving mails", context.api.retry_mail)
+    summary = f"{done} of {len(selection.ids)} mails are owed again"
+    if done < len(selection.ids):
+        raise Partly(summary)
+    context.say(summary)
