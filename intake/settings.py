@@ -108,6 +108,12 @@ def _byte_count(text: str) -> int:
     return count
 
 
+def _interval_s(text: str) -> float:
+    if (match := re.fullmatch(r"(\d{1,6})([smhd])|0", text, re.ASCII)) is None:
+        raise ValueError
+    return int(match[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}[match[2]] if match[1] else 0.0
+
+
 def _states(text: str) -> tuple[str, ...]:
     states = tuple(part.strip() for part in text.split(","))
     if len(set(states)) != len(states) or not all(re.fullmatch(r"[A-Z][A-Z0-9_]{0,31}", s) for s in states):
@@ -172,6 +178,9 @@ class Settings:
     )
     attorney_emails: tuple[str, ...] = _setting(
         "INTAKE_ATTORNEY_EMAILS", (), _addresses, "email addresses, separated by commas"
+    )
+    confirmation_interval_s: float = _setting(
+        "INTAKE_CONFIRMATION_INTERVAL", 24 * 3600.0, _interval_s, "a time such as 30s, 10m, 24h or 7d, or 0"
     )
     mail_templates: Path | None = _setting(
         "INTAKE_MAIL_TEMPLATES", None, _directory, "a directory that exists, with the templates to replace"

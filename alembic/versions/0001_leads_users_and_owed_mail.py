@@ -75,6 +75,27 @@ def upgrade() -> None:
     )
     op.create_index("ix_lead_event_lead_id", "lead_event", ["lead_id", "id"])
     op.create_table(
+        "submission_key",
+        sa.Column("email_key", KEY, nullable=False),
+        sa.Column("key", KEY, nullable=False),
+        sa.Column("content_sha256", sa.String(64), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("lead_id", ID, nullable=True),
+        sa.PrimaryKeyConstraint("email_key", "key", name="pk_submission_key"),
+        sa.ForeignKeyConstraint(["lead_id"], ["lead.id"], name="fk_submission_key_lead_id", ondelete="CASCADE"),
+    )
+    op.create_index("ix_submission_key_lead_id", "submission_key", ["lead_id"])
+    op.create_index("ix_submission_key_created_at", "submission_key", ["created_at"])
+    op.create_table(
+        "confirmed_address",
+        sa.Column("email_key", KEY, nullable=False),
+        sa.Column("lead_id", ID, nullable=False),
+        sa.Column("confirmed_at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("email_key", name="pk_confirmed_address"),
+        sa.ForeignKeyConstraint(["lead_id"], ["lead.id"], name="fk_confirmed_address_lead_id", ondelete="CASCADE"),
+    )
+    op.create_index("ix_confirmed_address_lead_id", "confirmed_address", ["lead_id"])
+    op.create_table(
         "outbox_mail",
         sa.Column("id", ID, nullable=False),
         sa.Column("lead_id", ID, nullable=False),
@@ -85,13 +106,16 @@ def upgrade() -> None:
         sa.Column("state", sa.String(16), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("next_attempt_at", MOMENT, nullable=False),
+        sa.Column("owed_since", MOMENT, nullable=False),
+        sa.Column("claim", sa.String(32), nullable=True),
+        sa.Column("claimed_by", sa.Text(), nullable=True),
+        sa.Column("claimed_until", MOMENT, nullable=True),
         sa.Column("last_error", sa.Text(), nullable=True),
         sa.Column("sent_at", MOMENT, nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_outbox_mail"),
         sa.UniqueConstraint("message_id", name="uq_outbox_mail_message_id"),
         sa.ForeignKeyConstraint(["lead_id"], ["lead.id"], name="fk_outbox_mail_lead_id", ondelete="CASCADE"),
-        sa.CheckConstraint("kind IN ('confirmation', 'alert')", name="ck_outbox_mail_kind"),
-        sa.CheckConstraint("state IN ('owed', 'sent', 'dead')", name="ck_outbox_mail_state"),
+        sa.CheckConstraint("state IN ('owed', 'sent', 'dead', 'suppressed')", name="ck_outbox_mail_state"),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_outbox_mail_lead_id", "outbox_mail", ["lead_id"])

@@ -78,6 +78,16 @@ submission_key = Table(
     Index("ix_submission_key_created_at", "created_at"),
 )
 
+# which addresses had a confirmation, and for which lead the last one was
+confirmed_address = Table(
+    "confirmed_address",
+    metadata,
+    Column("email_key", Key, primary_key=True),
+    Column("lead_id", Id, ForeignKey("lead.id", ondelete="CASCADE"), nullable=False),
+    Column("confirmed_at", UtcDateTime, nullable=False, default=Now()),
+    Index("ix_confirmed_address_lead_id", "lead_id"),
+)
+
 lead_event = Table(
     "lead_event",
     metadata,
@@ -110,23 +120,23 @@ outbox_mail = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("lead_id", Id, ForeignKey("lead.id", ondelete="CASCADE"), nullable=False),
-    Column("kind", String(16), CheckConstraint("kind IN ('confirmation', 'alert')", name="kind"), nullable=False),
+    Column("kind", String(16), nullable=False),  # confirmation or alert
     Column("recipient", Text, nullable=False),
     Column("message_id", Text, nullable=False, unique=True),
     Column("created_at", UtcDateTime, nullable=False, default=Now()),
     Column(
         "state",
         String(16),
-        CheckConstraint("state IN ('owed', 'sent', 'dead')", name="state"),
+        CheckConstraint("state IN ('owed', 'sent', 'dead', 'suppressed')", name="state"),
         nullable=False,
         default="owed",
     ),
     Column("attempts", Integer, nullable=False, default=0),
     Column("next_attempt_at", UtcDateTime, nullable=False, default=Now()),
+    Column("owed_since", UtcDateTime, nullable=False, default=Now()),
     Column("claim", String(32)),
     Column("claimed_by", Text),
     Column("claimed_until", UtcDateTime),
-    Column("owed_since", UtcDateTime, default=Now()),
     Column("last_error", Text),
     Column("sent_at", UtcDateTime),
     Index("ix_outbox_mail_lead_id", "lead_id"),

@@ -4,11 +4,11 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg2
 from psycopg2.errors import LockNotAvailable, ReadOnlySqlTransaction
-from sqlalchemy import Connection, Engine, Table, text
+from sqlalchemy import ColumnElement, Connection, Engine, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -79,20 +79,31 @@ def serialised(connection: Connection, lock: int) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
 
 
-def insert_once(connection: Connection, table: Table, **values: object) -> bool:
-    """Insert a row unless one with its key is there, and return whether it was inserted.
+def insert_once(
+    connection: Connection, table: Table, *, replacing: ColumnElement[bool] | None = None, **values: object
+) -> bool:
+    """Insert a row unless one with its primary key is there, and return whether it was inserted.
 
-    A transaction that inserts the same key at the same time is waited for; SQLite has none. Raises LockTimeout where
-    that takes longer than ONCE_TIMEOUT_S seconds.
+    A row for which `replacing` holds is replaced. A transaction that inserts the same key at the same time is waited
+    for; SQLite has none. Raises LockTimeout where that takes longer than ONCE_TIMEOUT_S seconds.
     """
-    if connection.dialect.name == "sqlite":
-        return connection.execute(sqlite.insert(table).values(values).on_conflict_do_nothing()).rowcount == 1
-    statement = postgresql.insert(table).values(values).on_conflict_do_nothing()
-    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{ONCE_TIMEOUT_S}s'")
-    with translated_errors():
-        is_new = connection.execute(statement).rowcount == 1
-    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'")
-    return is_new
+    is_postgresql = connection.dialect.name == "postgresql"
+    statement: Any = (postgresql if is_postgresql else sqlite).insert(table).values(values)
+    if replacing is None:
+        statement = statement.on_conflict_do_nothing()
+    else:
+        statement = statement.on_conflict_do_update(index_elements=table.primary_key, set_=values, where=replacing)
+    with _lock_timeout(connection, ONCE_TIMEOUT_S), translated_errors():
+        return bool(connection.execute(statement).rowcount)
+
+
+@contextmanager
+def _lock_timeout(connection: Connection, seconds: int) -> Iterator[None]:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{seconds}s'")
+    yield  # after an error the transaction is over, and its settings with it
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'")
 
 
 @contextmanager

@@ -83,7 +83,7 @@ class StateChange(_Request):
 class MailQuery(_Request):
     """The mail list's filters."""
 
-    state: list[Literal["owed", "sent", "dead"]] = Field([], description="A state; may repeat.")
+    state: list[Literal["owed", "sent", "dead", "suppressed"]] = Field([], description="A state; may repeat.")
     kind: list[Literal["confirmation", "alert"]] = Field([], description="A kind; may repeat.")
     lead: Annotated[int, Field(ge=1, le=MAX_ID)] | None = Field(None, description="Owed for this lead.")
     limit: Annotated[int, Field(ge=1, le=1000)] = Field(100, description="A page of so many.")

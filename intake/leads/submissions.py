@@ -113,7 +113,9 @@ def submit(database: Database, settings: Settings, submission: Submission, *, ke
         outbox.owe(
             connection,
             lead_id=lead_id,
-            prospect=submission.email.recipient,
+            prospect=outbox.Prospect(
+                submission.email.recipient, fold(submission.email.text), settings.confirmation_interval_s
+            ),
             attorneys=settings.attorney_emails,
             domain=settings.mail_from.domain,
         )

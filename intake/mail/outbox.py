@@ -5,13 +5,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from secrets import token_hex
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
 
-from intake.database import Database
+from intake.database import Database, insert_once
 from intake.database.clock import Now
-from intake.database.schema import lead, outbox_mail
+from intake.database.schema import confirmed_address, lead, outbox_mail
 
 LEASE_S = 60.0  # renewed while a worker holds the mail; after a crash, the mail is free again then
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """Whom a confirmation is for: an address, its key, and the seconds within which it gets no second one."""
+
+    address: str
+    address_key: str
+    interval_s: float
 
 
 @dataclass(frozen=True)
@@ -37,19 +46,36 @@ class OwedMail:
     lead_created_at: datetime
 
 
-def owe(connection: Connection, *, lead_id: int, prospect: str, attorneys: Iterable[str], domain: str) -> None:
+def owe(connection: Connection, *, lead_id: int, prospect: Prospect, attorneys: Iterable[str], domain: str) -> None:
     """Write down the confirmation that is owed to the prospect and the alert owed to each attorney.
 
-    A Message-ID (in `domain`) is given out here, so that every attempt carries the same one.
+    A confirmation is suppressed where its address had one within the prospect's interval: decided here and not when it
+    is sent, since a mail's own retry would suppress it. A Message-ID (in `domain`) is given out here, so that every
+    attempt carries the same one.
     """
-    owed = [("confirmation", prospect), *(("alert", address) for address in attorneys)]
+    is_due = confirmed_address.c.confirmed_at <= Now(plus_s=-prospect.interval_s)
+    is_owed = insert_once(
+        connection,
+        confirmed_address,
+        replacing=is_due,
+        email_key=prospect.address_key,
+        lead_id=lead_id,
+        confirmed_at=Now(),
+    )
+    mails = [("confirmation", prospect.address, "owed" if is_owed else "suppressed")]
+    mails += [("alert", address, "owed") for address in attorneys]
     connection.execute(
         insert(outbox_mail),
         [
-            {"lead_id": lead_id, "kind": kind, "recipient": to, "message_id": f"<{token_hex(16)}@{domain}>"}
-            for kind, to in owed
+            {"lead_id": lead_id, "kind": kind, "recipient": to, "state": state, "message_id": _message_id(domain)}
+            for kind, to, state in mails
         ],
     )
+
+
+def _message_id(domain: str) -> str:
+    # the standard library's comes from a generator that can be seeded, and then repeats
+    return f"<{token_hex(16)}@{domain}>"
 
 
 def claim(database: Database, *, owner: str, limit: int) -> list[OwedMail]:
@@ -104,7 +130,15 @@ def record_failure(database: Database, mail: OwedMail, *, reason: str, delay_s: 
 
 def _record(database: Database, mail: OwedMail, **values: object) -> bool:
     result = update(outbox_mail).where(_claimed([mail])).values(**values, claim=None, claimed_until=None)
-    return database.write(lambda connection: connection.execute(result).rowcount) == 1
+
+    def work(connection: Connection) -> bool:
+        if connection.execute(result).rowcount == 0:
+            return False
+        if values.get("state") == "dead" and mail.kind == "confirmation":  # its address had none after all
+            connection.execute(delete(confirmed_address).where(confirmed_address.c.lead_id == mail.lead_id))
+        return True
+
+    return database.write(work)
 
 
 def _claimed(mails: Iterable[OwedMail]) -> ColumnElement[bool]:

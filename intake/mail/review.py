@@ -11,9 +11,6 @@ from intake.database import Database
 from intake.database.clock import Now
 from intake.database.schema import outbox_mail
 
-KINDS = ("confirmation", "alert")
-STATES = ("owed", "sent", "dead")
-
 _COLUMNS = (
     outbox_mail.c.id,
     outbox_mail.c.lead_id,

@@ -29,6 +29,7 @@ class State(StrEnum):
     OWED = "owed"
     SENT = "sent"
     DEAD = "dead"
+    SUPPRESSED = "suppressed"
 
 
 @app.command(name="list")

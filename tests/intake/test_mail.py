@@ -14,8 +14,8 @@ from tests.conftest import Intake
 @pytest.fixture
 def client(intake: Intake, attorney: TestClient) -> TestClient:
     """An attorney's client, on a service that owes six mails for two leads, the first of them dead."""
-    for _ in range(2):
-        intake.submitted()
+    for name in ("ada", "grace"):
+        intake.submitted(email=f"{name}@example.com")
     [first] = outbox.claim(intake.database, owner="test", limit=1)
     outbox.record_failure(intake.database, first, reason="550 no such user", delay_s=None)
     return attorney

@@ -1,5 +1,6 @@
 """Claims on owed mail: by the database's clock, for one holder at a time."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from intake.database.clock import Now
-from intake.database.schema import outbox_mail
+from intake.database.schema import confirmed_address, outbox_mail
 from intake.mail import outbox
 from intake.mail.outbox import OwedMail
 from tests.conftest import Intake
@@ -41,8 +42,8 @@ def test_a_claim_is_the_holders_alone(owed: Intake) -> None:
 
 
 def test_of_many_who_claim_at_once_each_mail_has_one_holder(intake: Intake) -> None:
-    for _ in range(20):
-        intake.submitted()
+    for n in range(20):
+        intake.submitted(email=f"a{n}@example.com")
     with ThreadPoolExecutor(8) as pool:
         claims = list(pool.map(lambda _: claim(intake, limit=5), range(16)))
     held = [mail.id for mails in claims for mail in mails]
@@ -98,3 +99,49 @@ def test_a_failure_is_due_again_later_or_dead(owed: Intake) -> None:
     )
     assert 90 < (first["next_attempt_at"] - first["created_at"]).total_seconds() < 120
     assert claim(owed) == []
+
+
+def states(intake: Intake, kind: str = "confirmation") -> list[str]:
+    return [row["state"] for row in rows(intake) if row["kind"] == kind]
+
+
+def test_an_address_gets_one_confirmation_a_day(intake: Intake) -> None:
+    for email in ("ada@example.com", "ADA@Example.com", "grace@example.com", "ada@example.com"):
+        intake.submitted(email=email)
+    assert states(intake) == ["owed", "suppressed", "owed", "suppressed"]
+    assert states(intake, "alert") == ["owed"] * 8
+    assert len([mail for mail in claim(intake, limit=99) if mail.kind == "confirmation"]) == 2
+
+
+def test_after_a_day_it_gets_another(intake: Intake) -> None:
+    intake.submitted()
+    intake.write(lambda c: c.execute(update(confirmed_address).values(confirmed_at=Now(plus_s=-24 * 3600.0))))
+    intake.submitted()
+    intake.submitted()
+    assert states(intake) == ["owed", "owed", "suppressed"]
+
+
+def test_a_confirmation_that_dies_gives_its_address_free(intake: Intake) -> None:
+    intake.submitted()
+    [mail] = [mail for mail in claim(intake) if mail.kind == "confirmation"]
+    outbox.record_failure(intake.database, mail, reason="451 later", delay_s=60.0)
+    intake.submitted()
+    set_all(intake, next_attempt_at=Now())
+    [mail] = [mail for mail in claim(intake) if mail.kind == "confirmation"]
+    outbox.record_failure(intake.database, mail, reason="550 no", delay_s=None)
+    intake.submitted()
+    assert states(intake) == ["dead", "suppressed", "owed"]
+
+
+def test_the_interval_is_a_setting(start: Callable[..., Intake]) -> None:
+    intake = start(confirmation_interval_s=0.0)
+    intake.submitted()
+    intake.submitted()
+    assert states(intake) == ["owed", "owed"]
+
+
+def test_of_many_at_once_from_one_address_one_is_confirmed(intake: Intake) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        statuses = [answer.status_code for answer in pool.map(lambda _: intake.submit(), range(8))]
+    assert statuses == [204] * 8
+    assert sorted(states(intake)) == ["owed"] + ["suppressed"] * 7

@@ -55,8 +55,8 @@ def test_checks_and_cascades_are_there_too(database: Database) -> None:
         return "\n".join(connection.exec_driver_sql(query).scalars())
 
     written = database.read(ddl)
-    assert written.count("ON DELETE CASCADE") == 4
-    for word in ("attorney", "confirmation", "dead"):
+    assert written.count("ON DELETE CASCADE") == 5
+    for word in ("attorney", "suppressed"):
         assert word in written
     if "AUTOINCREMENT" in written:
         assert written.count("AUTOINCREMENT") == 4
@@ -67,13 +67,15 @@ def test_every_step_leaves_what_is_there(settings: Settings) -> None:
     engine = open_engine(settings, connections=1, migrating=True).execution_options(writing=True)
     with engine.begin() as connection:
         command.upgrade(migrations._config(connection), "0001")
+        columns = "id, lead_id, kind, recipient, message_id, created_at, state, attempts, next_attempt_at, owed_since"
         now = "2026-01-02 03:04:05.000006" + ("+00:00" if engine.dialect.name == "postgresql" else "")
+        twice = f"'{now}', '{now}'"
         for statement in (
             f"INSERT INTO user_account VALUES (1, 'ada', 'ada', 'hash', 'admin', false, 0, '{now}')",
             f"INSERT INTO lead VALUES (7, 'a@b', 'A', 'B', 'cv.pdf', 'ENGAGED', '{now}', '{now}', 3, 'a@b', 'a', 'b')",
             "INSERT INTO cv VALUES (7, 2, 'hash', 'text/plain', 'hi')",
             f"INSERT INTO lead_event VALUES (3, 7, 1, '{now}', 'PENDING', 'ENGAGED')",
-            f"INSERT INTO outbox_mail VALUES (9, 7, 'alert', 'x@y', '<m@d>', '{now}', 'owed', 2, '{now}', NULL, NULL)",
+            f"INSERT INTO outbox_mail ({columns}) VALUES (9, 7, 'alert', 'x@y', '<m@d>', '{now}', 'owed', 2, {twice})",
         ):
             connection.exec_driver_sql(statement)
     engine.dispose()

@@ -174,7 +174,7 @@ def test_a_service_without_a_worker_and_a_worker_apart(
     assert firm.mails()[0]["state"] == "owed"
     with Service(firm.environment, tmp_path, "worker") as worker:
         relay.wait_for(1)
-        firm.submit()
+        firm.submit("grace@example.com")
         began = time.monotonic()
         relay.wait_for(2)
         assert time.monotonic() - began < 2, "seen within a second, though another process wrote it down"
