@@ -130,7 +130,7 @@ def main() -> NoReturn:
         sys.exit(f"intake: the database can't be used: {error.reason}")
     except IntakeError as error:
         sys.exit(f"intake: {error}")
-    except UnicodeDecodeError:
+    except UnicodeError:
         sys.exit("intake: what was typed is not UTF-8")
     sys.exit(0)
 
@@ -159,9 +159,9 @@ def _log_what_to_know(settings: Settings, database: Database) -> None:
 
 
 def _new_password(from_stdin: bool) -> str:
-    if from_stdin:
+    if from_stdin and sys.stdin is not None:
         return sys.stdin.readline().rstrip("\r\n")
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise typer.BadParameter("there is no terminal to ask at: use --password-stdin")
     password = getpass.getpass("Password: ")
     if getpass.getpass("Again: ") != password:

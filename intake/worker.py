@@ -162,7 +162,7 @@ class Worker:
             fraction=random.random(),  # noqa: S311 - it spreads retries, and guards nothing
         )
         fate = "it is dead" if delay_s is None else f"next try in {delay_s:.0f} s"
-        log.warning("mail %d (%s for lead %d) not sent: %s; %s", mail.id, mail.kind, mail.lead_id, failure, fate)
+        log.warning("mail %d (%s for lead %d) not sent: %s; %s", mail.id, mail.kind, mail.lead_id, failure.logged, fate)
         await self._record(
             "dead" if delay_s is None else "failed",
             mail,

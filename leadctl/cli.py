@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -83,12 +84,13 @@ def root(
 def main() -> NoReturn:
     """Run the command line; whatever goes wrong is told in one line."""
     _prepare_streams()
+    _heed_signals()
     try:
         app()
     except LeadctlError as error:
         _fail(str(error), error.exit_code)
-    except UnicodeEncodeError:
-        _fail("a value on the command line or in the environment is not UTF-8", ExitCode.USAGE)
+    except UnicodeError:
+        _fail("what was typed, or a value in the environment, is not UTF-8", ExitCode.USAGE)
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
     except OSError as error:
@@ -106,6 +108,17 @@ def _fail(text: str, code: ExitCode) -> NoReturn:
         typer.echo(f"leadctl: {visible(text)}", err=True)
     _discard_output()  # what could not be written now can't be at exit, when Python would complain
     sys.exit(code)
+
+
+def _end(number: int, _frame: object) -> NoReturn:
+    sys.exit(128 + number)
+
+
+def _heed_signals() -> None:
+    """End as after an error, drafts removed, when a terminal closes or a system shuts down."""
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has the first alone
+        if (number := getattr(signal, name, None)) is not None:
+            signal.signal(number, _end)
 
 
 def _prepare_streams() -> None:

@@ -32,6 +32,8 @@ class Context:
     def __init__(self, *, url: str | None) -> None:
         self._url_flag = url
         self._console: Console | None = None  # where a progress bar is
+        if not os.environ.get("XDG_CONFIG_HOME"):  # empty means unset, which is not how it would be read below
+            os.environ.pop("XDG_CONFIG_HOME", None)
         self.credentials = Credentials(Path(typer.get_app_dir("leadctl")))
 
     @property

@@ -26,12 +26,13 @@ def _ids(arguments: Sequence[str], stdin: TextIO) -> Iterable[int]:
     for argument in arguments:
         if argument == "-":
             for line in stdin:
-                yield from map(_id, line.split())
+                yield from map(read_id, line.split())
         else:
-            yield _id(argument)
+            yield read_id(argument)
 
 
-def _id(text: str) -> int:
+def read_id(text: str) -> int:
+    """Read one id. Raises Usage."""
     if text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) < 2**63:
         return int(text)
-    raise Usage(f"{text!r} is no lead's id: ids are whole numbers from 1 on")
+    raise Usage(f"{text!r} is no id: ids are whole numbers from 1 on")

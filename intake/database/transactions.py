@@ -125,7 +125,8 @@ def translated_errors() -> Iterator[None]:
 def _is_away(error: DBAPIError) -> bool:
     # sqlite3 raises the plain class, and no kind of it, for a file that is damaged or no database at all
     is_damaged = type(error.orig) is sqlite3.DatabaseError
-    return error.connection_invalidated or is_damaged or isinstance(error.orig, _AWAY)
+    is_connecting = error.statement is None  # so, too, where the address holds what the driver does not know
+    return error.connection_invalidated or is_damaged or is_connecting or isinstance(error.orig, _AWAY)
 
 
 def _in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:

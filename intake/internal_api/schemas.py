@@ -4,12 +4,18 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from intake.users.accounts import ROLES, Role
 from intake.users.tokens import TOKEN_TTL_S
 
 MAX_ID = 2**63 - 1
+
+
+def _between_1970_and_9999(moment: datetime) -> datetime:
+    if not datetime(1970, 1, 1, tzinfo=UTC) <= moment < datetime(9999, 1, 1, tzinfo=UTC):
+        raise ValueError("expected a moment from 1970 to 9998")  # further out, another time zone has no name for it
+    return moment
 
 
 def _rfc_3339(text: object) -> object:
@@ -23,7 +29,7 @@ FilterText = Annotated[str, StringConstraints(max_length=320, pattern=r"^[^\x00]
 Moment = Annotated[
     AwareDatetime,
     BeforeValidator(_rfc_3339),
-    Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9999, 1, 1, tzinfo=UTC)),
+    AfterValidator(_between_1970_and_9999),
 ]
 
 

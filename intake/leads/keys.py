@@ -7,10 +7,8 @@ from dataclasses import dataclass
 
 def fold(text: str) -> str:
     """Return the key under which `text` is found: NFKC, casefolded (Unicode's toNFKC_Casefold in effect)."""
-    # folding can undo the form (U+0345, U+1E9E), and the form can undo the folding: once more reaches the fixed point
-    for _ in range(2):
-        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return text
+    # the form before folding, since some of what it yields has a case; and after, since folding can undo it
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 @dataclass(frozen=True)

@@ -15,5 +15,5 @@ def retry_delay_s(*, attempts: int, age_s: float, permanent: bool, fraction: flo
     if permanent or age_s >= GIVE_UP_AFTER_S:
         return None
     # 2**12 is past the longest delay
-    longest = min(FIRST_DELAY_S * 2.0 ** min(attempts, 12), LONGEST_DELAY_S)
+    longest = min(FIRST_DELAY_S * 2.0 ** min(attempts - 1, 12), LONGEST_DELAY_S)
     return max(longest * fraction, 1.0)

@@ -25,13 +25,17 @@ MAX_REASON_CHARACTERS = 500
 
 
 class DeliveryFailed(Exception):
-    """A message was not handed over; `permanent` where trying again can't help."""
+    """A message was not handed over; `permanent` where trying again can't help.
 
-    def __init__(self, reason: str, *, permanent: bool) -> None:
+    `logged` is what the log may hold of the reason: a relay's reply often repeats the address.
+    """
+
+    def __init__(self, reason: str, *, permanent: bool, logged: str | None = None) -> None:
         # a relay may say anything; what is kept of it is short, printable, and text to any database
         printable = "".join(c if c.isprintable() else " " for c in reason[:MAX_REASON_CHARACTERS])
         super().__init__(printable.encode("utf-8", "replace").decode("utf-8"))
         self.permanent = permanent
+        self.logged = logged or str(self)
 
 
 class ConnectionLost(DeliveryFailed):
@@ -141,18 +145,18 @@ async def _send(client: aiosmtplib.SMTP, message: EmailMessage, sender: str, rec
         await client.send_message(message, sender=sender, recipients=[recipient])
     except SMTPRecipientsRefused as refusal:
         [reply] = refusal.recipients
-        raise _refused(reply.code, reply.message) from refusal
+        raise _refused(reply.code, reply.message, permanent=reply.code >= 500) from refusal
     except SMTPSenderRefused as refusal:  # our fault, not the recipient's, and one that we can mend
-        raise DeliveryFailed(f"{refusal.code} {refusal.message}", permanent=False) from refusal
+        raise _refused(refusal.code, refusal.message, permanent=False) from refusal
     except SMTPResponseException as reply:
-        raise _refused(reply.code, reply.message) from reply
+        raise _refused(reply.code, reply.message, permanent=reply.code >= 500) from reply
     except SMTPNotSupported as error:
         raise DeliveryFailed(str(error), permanent=True) from error
     except (SMTPException, OSError) as error:
         raise ConnectionLost(str(error)) from error
 
 
-def _refused(code: int, message: str) -> DeliveryFailed:
+def _refused(code: int, message: str, *, permanent: bool) -> DeliveryFailed:
     if code == 421:  # RFC 5321, section 3.8: the relay is about to close the connection
         return ConnectionLost(f"{code} {message}")
-    return DeliveryFailed(f"{code} {message}", permanent=500 <= code < 600)
+    return DeliveryFailed(f"{code} {message}", permanent=permanent, logged=f"the relay replied {code}")

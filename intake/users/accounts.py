@@ -103,7 +103,7 @@ def authenticate(database: Database, keys: TokenKeys, *, token: str) -> User:
 
 def set_password(database: Database, *, username: str, password: str) -> None:
     """Give the user a new password, and end every token of the old one. Raises InvalidFields or UserNotFound."""
-    if fault := password_fault(password, field="password"):
+    if fault := _username_fault(username) or password_fault(password, field="password"):
         raise InvalidFields(fault)
     change = (
         update(user_account)

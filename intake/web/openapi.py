@@ -47,7 +47,10 @@ def describe(operations: Sequence[Operation]) -> Json:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
     models: dict[str, type[BaseModel]] = {"Problem": Problem}
     models |= {model.__name__: model for operation in operations for model in _models(operation)}
-    named: list[tuple[type[BaseModel], Literal["validation"]]] = [(m, "validation") for _, m in sorted(models.items())]
+    bodies = {operation.body for operation in operations}
+    named: list[tuple[type[BaseModel], Literal["validation", "serialization"]]] = [
+        (model, "validation" if model in bodies else "serialization") for _, model in sorted(models.items())
+    ]
     _, schemas = models_json_schema(named, ref_template=_REF)
     return {
         "openapi": "3.1.0",

@@ -8,11 +8,12 @@ from typing import Any, TypeVar, cast
 
 from anyio import CapacityLimiter, to_thread
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from intake.errors import IntakeError, NotAllowed, NotAuthenticated
+from intake.errors import FieldFault, IntakeError, InvalidFields, NotAllowed, NotAuthenticated
 from intake.users.accounts import User, authenticate
 from intake.web.bodies import read_json
 from intake.web.parts import AppRequest
@@ -98,6 +99,7 @@ class _Dispatcher:
         request = AppRequest(scope, receive)
         operation = self._methods["GET" if request.method == "HEAD" else request.method]
         scope["route_path"] = operation.path
+        _check_target(request, operation)
         request.state["threads"] = self._hashing_threads if operation.hashes else self._threads
         request.state["user"] = await self._user(request, operation.access)
         response = await self._run(request, operation)
@@ -143,6 +145,14 @@ def signed_in(request: AppRequest) -> User:
     if user is None:
         raise NotAllowed("this is for users only")
     return user
+
+
+def _check_target(request: AppRequest, operation: Operation) -> None:
+    """Refuse what would be passed over: a slash that is part of a name, a parameter that a closed operation lacks."""
+    if b"%2f" in request.scope.get("raw_path", b"").partition(b"?")[0].lower():
+        raise HTTPException(404)
+    if operation.query is None and operation.access is not Access.OPEN and request.query_params:
+        raise InvalidFields(*(FieldFault(name, "is no parameter of this route") for name in request.query_params))
 
 
 def _bearer_token(request: AppRequest) -> str | None:

@@ -2,7 +2,6 @@
 
 import sys
 from enum import StrEnum
-from itertools import islice
 from typing import Annotated
 
 import typer
@@ -10,7 +9,7 @@ import typer
 from leadctl.context import Context
 from leadctl.errors import NotFound, Partly
 from leadctl.output import Face, write_record, write_records
-from leadctl.selection import select
+from leadctl.selection import read_id, select
 
 COLUMNS = ("id", "lead_id", "kind", "recipient", "state", "attempts", "last_error")
 ON_A_TERMINAL = 50
@@ -57,14 +56,14 @@ def list_mails(
 @app.command()
 def show(
     ctx: typer.Context,
-    mail_id: Annotated[int, typer.Argument(metavar="ID", min=1, max=2**63 - 1)],
+    mail_id: Annotated[str, typer.Argument(metavar="ID")],
     face: Annotated[Face | None, typer.Option("--output", "-o", help="How to show it.")] = None,
 ) -> None:
     """Show all that is known of one mail."""
     context: Context = ctx.obj
-    found = context.api.mails({"after": mail_id - 1}, newest_first=False, limit=1)
-    mail = next(islice(found, 1), None)
-    if mail is None or mail["id"] != mail_id:
+    number = read_id(mail_id)
+    mail = next(context.api.mails({"after": number - 1}, newest_first=False, limit=1), None)
+    if mail is None or mail["id"] != number:
         raise NotFound(f"there is no mail {mail_id}")
     write_record(mail, face=face or context.default_face, out=context.out)
 

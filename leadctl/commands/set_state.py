@@ -33,7 +33,7 @@ def command(
     done = context.each(
         selection.ids, "Moving leads", lambda lead_id: context.api.change_state(lead_id, state, expected=expected)
     )
-    summary = f"{done} of {len(selection.ids)} leads are {state}"
+    summary = f"{done} of {len(selection.ids)} leads moved to {state}"
     if done < len(selection.ids):
         raise Partly(summary)
     context.say(summary)

@@ -7,7 +7,22 @@ from starlette.testclient import TestClient
 
 from tests.conftest import Intake
 
-ODD_IDS = ["abc", "-1", "0", "1.0", "9" * 40, str(2**63), "%00", "1%2F2", "%D9%A1", "1%20", "+1", "..", "%2e%2e"]
+ODD_IDS = [
+    *("abc", "-1", "0", "1.0", "9" * 40, str(2**63), "%00", "%D9%A1", "1%20", "+1", "..", "%2e%2e"),
+    *("1%2F2", "1%2F", "1%2fcv-download"),
+]
+
+
+def test_a_parameter_that_a_route_lacks_is_refused(attorney: TestClient, intake: Intake) -> None:
+    path = f"/internal/leads/{intake.submitted()}"
+    for answer in (
+        attorney.get(f"{path}?x=1"),
+        attorney.patch(f"{path}?from=ENGAGED", json={"status": "DECLINED"}),
+        attorney.get(f"{path}/cv-download?x=1"),
+    ):
+        assert answer.status_code == 422
+    assert attorney.get(path).json()["state"] == "PENDING"
+    assert attorney.get(f"{path}/").status_code == 200
 
 
 def test_a_lead_with_what_is_known_of_its_cv(attorney: TestClient, intake: Intake) -> None:

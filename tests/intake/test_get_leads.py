@@ -178,6 +178,18 @@ def test_pages_lead_to_the_next_until_the_last(client: TestClient, order: str) -
     assert seen == (expected if order == "asc" else expected[::-1])
 
 
+def test_a_last_page_that_is_full_names_no_next(client: TestClient) -> None:
+    answer = client.get("/internal/leads/", params={"limit": len(PEOPLE)})
+    assert len(answer.json()) == len(PEOPLE)
+    assert "Link" not in answer.headers
+
+
+def test_since_is_included_and_until_is_not(client: TestClient) -> None:
+    moment = client.get("/internal/leads/").json()[0]["created_at"]
+    assert "Ada" in names(client, since=moment)
+    assert "Ada" not in names(client, until=moment)
+
+
 def test_after_goes_on_from_an_id(client: TestClient) -> None:
     ids = [one["id"] for one in client.get("/internal/leads/").json()]
     assert names(client, after=ids[3]) == ["St*r", "太郎"]

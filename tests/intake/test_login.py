@@ -72,3 +72,9 @@ def test_missing_fields_are_named(intake: Intake, body: dict[str, object]) -> No
     answer = intake.client.post("/internal/auth/login", json=body)
     assert answer.status_code == 422
     assert {fault["field"] for fault in answer.json()["errors"]} <= {"username", "password"}
+
+
+def test_a_token_is_kept_by_nobody_on_its_way(intake: Intake) -> None:
+    intake.user()
+    answer = intake.client.post("/internal/auth/login", json={"username": "ada", "password": PASSWORD})
+    assert answer.headers["Cache-Control"] == "no-store"

@@ -1,13 +1,19 @@
 """PATCH /internal/leads/<id>: states, and their history."""
 
+import sqlite3
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
+import psycopg2
 import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from intake.database.schema import lead, lead_event
+from intake.settings import Settings
 from tests.conftest import Intake
 
 
@@ -71,6 +77,33 @@ def test_of_many_who_try_to_take_a_lead_one_does(attorney: TestClient, intake: I
         statuses = sorted(pool.map(take, takers))
     assert statuses == [204] + [409] * 11
     assert intake.count(lead_event) == 1
+
+
+def test_what_a_change_waited_for_is_seen(attorney: TestClient, intake: Intake) -> None:
+    lead_id = intake.submitted()
+    with other_connection(intake.settings) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("BEGIN" if intake.settings.sqlite_file is None else "BEGIN IMMEDIATE")
+        other.execute("UPDATE lead SET state = 'ENGAGED'")
+        change = {"status": "REACHED_OUT", "from": "PENDING"}
+        answer = pool.submit(attorney.patch, f"/internal/leads/{lead_id}", json=change)
+        time.sleep(0.5)
+        other.execute("COMMIT")
+        assert answer.result().status_code == 409
+    assert state_of(intake, lead_id) == "ENGAGED"
+
+
+@contextmanager
+def other_connection(settings: Settings) -> Iterator[Any]:
+    """Give a cursor of a connection that is none of the service's."""
+    if settings.sqlite_file is not None:
+        connection: Any = sqlite3.connect(settings.sqlite_file, isolation_level=None)
+    else:
+        connection = psycopg2.connect(settings.database_url.replace("+psycopg2", ""))
+        connection.autocommit = True
+    try:
+        yield connection.cursor()
+    finally:
+        connection.close()
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,18 @@
 """Hostile data, and servers that answer anything but what they should."""
 
+import signal
+import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
 from tests.leadctl.conftest import Office
+from tests.system.programs import LEADCTL
 
 EVIL_NAMES = ["[bold red]x[/]", "\u202eevil", "a\u2028b", "\u200bhidden", "a\ufeffb"]
 
@@ -35,6 +40,7 @@ class Hostile(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+        self.server.released.wait(20)  # type: ignore[attr-defined]
 
     do_POST = do_PATCH = do_GET  # noqa: N815 - http.server's names
 
@@ -44,10 +50,13 @@ class Hostile(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hostile() -> Iterator[ThreadingHTTPServer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hostile)
+    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Hostile)
+    server.released = threading.Event()  # until then, a connection stays open after its answer
+    server.released.set()
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server
+    server.released.set()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -120,4 +129,26 @@ def test_a_cv_that_can_not_be_checked_is_not_kept(
     done = stranger.run("--url", f"http://127.0.0.1:{hostile.server_port}", "download-cv", "1", LEADCTL_TOKEN="t")
     assert done.returncode in (1, 75)
     assert done.stderr.count("\n") == 1
+    assert set(stranger.home.iterdir()) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_in_the_middle_of_a_download_leaves_no_draft(
+    stranger: Office, hostile: ThreadingHTTPServer, number: signal.Signals
+) -> None:
+    headers = {"Repr-Digest": "sha-256=:LXEWQrcmsEQBYnyp++6wyYk7tTrfl8WBBpVJ5CJJe28=:", "Content-Length": "9"}
+    hostile.answer = (200, headers, b"x")  # type: ignore[attr-defined]
+    hostile.released.clear()  # type: ignore[attr-defined]
+    before = set(stranger.home.iterdir())
+    process = subprocess.Popen(
+        [LEADCTL, "--url", f"http://127.0.0.1:{hostile.server_port}", "download-cv", "1"],
+        env=stranger.environment | {"LEADCTL_TOKEN": "t"},
+        cwd=stranger.home,
+    )
+    until = time.monotonic() + 20
+    while set(stranger.home.iterdir()) == before:
+        assert time.monotonic() < until, "no draft was begun"
+        time.sleep(0.02)
+    process.send_signal(number)
+    assert process.wait(20) == 128 + number
     assert set(stranger.home.iterdir()) == before

@@ -16,14 +16,14 @@ def test_ids_from_a_list_through_a_pipe(office: Office) -> None:
     ids = [office.submit(f_name="Piped") for _ in range(3)]
     listed = office.data("list", "--f-name", "piped", "-o", "ids")
     done = office.run("set-state", "--from", "PENDING", "ENGAGED", "-", typed=listed)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "3 of 3 leads are ENGAGED\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "3 of 3 leads moved to ENGAGED\n")
     assert {office.state(lead_id) for lead_id in ids} == {"ENGAGED"}
     assert office.run("set-state", "ENGAGED", "-", typed=listed).returncode == 0, "already so counts as done"
 
 
 def test_no_ids_on_standard_input_is_nothing_to_do(office: Office) -> None:
     done = office.run("set-state", "ENGAGED", "-", typed="")
-    assert (done.returncode, done.stderr) == (0, "0 of 0 leads are ENGAGED\n")
+    assert (done.returncode, done.stderr) == (0, "0 of 0 leads moved to ENGAGED\n")
 
 
 def test_of_several_those_not_done_have_a_line_each(office: Office) -> None:
@@ -34,7 +34,7 @@ def test_of_several_those_not_done_have_a_line_each(office: Office) -> None:
     assert done.stderr.splitlines() == [
         f"{ids[1]}: lead {ids[1]} is in state DECLINED, not PENDING",
         "999999: there is no lead 999999",
-        "leadctl: 1 of 3 leads are ENGAGED",
+        "leadctl: 1 of 3 leads moved to ENGAGED",
     ]
     assert office.state(ids[0]) == "ENGAGED"
 
@@ -51,7 +51,7 @@ def test_junk_among_ids_is_usage_and_nothing_is_done(office: Office, typed: str)
     lead_id = office.submit()
     done = office.run("set-state", "ENGAGED", str(lead_id), "-", typed=typed)
     assert done.returncode == 2
-    assert "is no lead's id" in done.stderr
+    assert "is no id" in done.stderr
     assert office.state(lead_id) == "PENDING"
 
 

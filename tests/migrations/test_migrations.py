@@ -62,6 +62,19 @@ def test_checks_and_cascades_are_there_too(database: Database) -> None:
         assert written.count("AUTOINCREMENT") == 4
 
 
+def test_keys_compare_by_code_point_and_cvs_are_stored_plainly_on_postgresql(database: Database) -> None:
+    def facts(connection: Connection) -> tuple[object, ...]:
+        if connection.dialect.name == "sqlite":
+            return 7, "e", 1  # its text compares by code point, and its blobs are stored plainly, always
+        keys = "SELECT count(*) FROM information_schema.columns WHERE collation_name = 'C' AND data_type = 'text'"
+        keys += " AND table_schema = 'public'"
+        storage = "SELECT attstorage FROM pg_attribute WHERE attrelid = 'cv'::regclass AND attname = 'content'"
+        partial = "SELECT count(*) FROM pg_indexes WHERE indexname = 'ix_outbox_mail_owed' AND indexdef ~ 'WHERE'"
+        return tuple(connection.exec_driver_sql(query).scalar_one() for query in (keys, storage, partial))
+
+    assert database.read(facts) == (7, "e", 1)
+
+
 def test_every_step_leaves_what_is_there(settings: Settings) -> None:
     """A lead with its CV, history and owed mail, kept under the first revision, is whole under the last."""
     engine = open_engine(settings, connections=1, migrating=True).execution_options(writing=True)

@@ -93,13 +93,16 @@ def test_an_address_outside_ascii_is_mailed_with_smtputf8(start: Callable[..., F
 
 
 def test_a_refusal_is_final_or_not_as_its_code_says(start: Callable[..., Firm], relay: Relay) -> None:
-    relay.refuses = {"ada@example.com": "550 no such user", "harriet@firm.example": "451 later"}
+    relay.refuses = {"ada@example.com": "550 <ada@example.com>: no such user", "harriet@firm.example": "451 later"}
     firm = start()
     firm.submit()
     mails = firm.wait_for(lambda found: found[2]["state"] == "sent" and found[1]["last_error"] is not None)
     assert [mail["state"] for mail in mails] == ["dead", "owed", "sent"]
-    assert (mails[0]["last_error"], mails[1]["last_error"]) == ("550 no such user", "451 later")
+    assert (mails[0]["last_error"], mails[1]["last_error"]) == ("550 <ada@example.com>: no such user", "451 later")
     assert (mails[0]["attempts"], mails[1]["attempts"]) == (1, 1)
+    log = "".join(firm.service.log)
+    assert "the relay replied 550; it is dead" in log
+    assert "example.com" not in log, "the log holds no addresses"
     del relay.refuses["harriet@firm.example"]
     due = update(outbox_mail).where(outbox_mail.c.state == "owed").values(next_attempt_at=Now())
     firm.database.write(lambda c: c.execute(due))

@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -91,6 +92,16 @@ def test_of_two_that_make_the_same_user_at_once_one_does(databases: Databases, t
     for process in started:
         process.communicate(PASSWORD.encode())
     assert sorted(process.returncode for process in started) == [0, 1, 1]
+
+
+def test_of_several_who_are_made_first_at_once_one_is_the_administrator(databases: Databases) -> None:
+    settings = Settings(database_url=databases.migrated_url(), jwt_secrets=(SECRET,))
+    database = Database(settings, connections=6)
+    with ThreadPoolExecutor(6) as pool:
+        names = [f"user{n}" for n in range(6)]
+        roles = list(pool.map(lambda n: accounts.create(database, username=n, password=PASSWORD, role=None), names))
+    assert sorted(roles) == ["admin"] + ["attorney"] * 5
+    database.close()
 
 
 def test_a_new_password_ends_the_old_ones_tokens(databases: Databases, tmp_path: Path) -> None:
