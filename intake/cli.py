@@ -80,8 +80,7 @@ def serve(
 def worker_command() -> None:
     """Send mail, and nothing else: any number of these may run beside any number of services."""
     settings = _settings()
-    _database(settings).close()
-    database = Database(settings, connections=WORKER_CONNECTIONS)
+    database = _database(settings, connections=WORKER_CONNECTIONS)
     worker = create_worker(settings, database, Metrics())
     ending = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, ending)  # in every thread, so that the one that waits gets it
@@ -144,8 +143,8 @@ def _settings(*, serving: bool = False) -> Settings:
     return Settings.from_environment(environment, serving=serving)
 
 
-def _database(settings: Settings) -> Database:
-    database = Database(settings, connections=1)
+def _database(settings: Settings, *, connections: int = 1) -> Database:
+    database = Database(settings, connections=connections)
     if not is_migrated(database):
         raise DatabaseNotMigrated("the database is not migrated; run: intake migrate")
     return database

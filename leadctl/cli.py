@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from leadctl.context import Context
+from leadctl.context import Context, discard_output
 from leadctl.errors import ExitCode, LeadctlError
 from leadctl.output import visible
 
@@ -106,7 +106,7 @@ def _fail(text: str, code: ExitCode) -> NoReturn:
         if "--debug" in sys.argv:
             traceback.print_exc()
         typer.echo(f"leadctl: {visible(text)}", err=True)
-    _discard_output()  # what could not be written now can't be at exit, when Python would complain
+    discard_output()
     sys.exit(code)
 
 
@@ -137,12 +137,5 @@ def _readers_may_leave() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError as error:
-        _discard_output()
+        discard_output()
         raise typer.Exit(ExitCode.DONE) from error
-
-
-def _discard_output() -> None:
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -26,6 +26,14 @@ PROGRESS_FROM = 20
 T = TypeVar("T")
 
 
+def discard_output() -> None:
+    """Send data that can't be written nowhere: at exit, Python would complain of it."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class Context:
     """One run of the program."""
 
@@ -88,7 +96,7 @@ class Context:
             self.out.write(f"{visible(line)}\n")
             self.out.flush()
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self.out.fileno())
+            discard_output()
 
     def ask(self, what: str, flag: str) -> str:
         """Ask for a value at the terminal. Raises Usage where there is none."""

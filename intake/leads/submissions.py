@@ -37,6 +37,11 @@ class Address:
     text: str
     recipient: str
 
+    @property
+    def key(self) -> str:
+        """What the address is compared by."""
+        return fold(self.text)
+
 
 @dataclass(frozen=True)
 class Submission:
@@ -114,7 +119,7 @@ def submit(database: Database, settings: Settings, submission: Submission, *, ke
             connection,
             lead_id=lead_id,
             prospect=outbox.Prospect(
-                submission.email.recipient, fold(submission.email.text), settings.confirmation_interval_s
+                submission.email.recipient, submission.email.key, settings.confirmation_interval_s
             ),
             attorneys=settings.attorney_emails,
             domain=settings.mail_from.domain,
@@ -138,9 +143,8 @@ def _is_first(connection: Connection, submission: Submission, key: str) -> bool:
     connection.execute(
         delete(submission_key).where(*_is_key(submission, key), submission_key.c.created_at <= Now(plus_s=-KEY_TTL_S))
     )
-    email_key = fold(submission.email.text)
     try:
-        if insert_once(connection, submission_key, email_key=email_key, key=key, content_sha256=content):
+        if insert_once(connection, submission_key, email_key=submission.email.key, key=key, content_sha256=content):
             return True
     except LockTimeout as error:
         raise SubmissionUnderWay("the first submission under this key has not ended yet; try again") from error
@@ -151,7 +155,7 @@ def _is_first(connection: Connection, submission: Submission, key: str) -> bool:
 
 
 def _is_key(submission: Submission, key: str) -> tuple[ColumnElement[bool], ...]:
-    return submission_key.c.email_key == fold(submission.email.text), submission_key.c.key == key
+    return submission_key.c.email_key == submission.email.key, submission_key.c.key == key
 
 
 def _insert_lead(connection: Connection, submission: Submission, *, state: str) -> int:
@@ -162,7 +166,7 @@ def _insert_lead(connection: Connection, submission: Submission, *, state: str) 
         "l_name": submission.l_name,
         "CV_name": submission.cv_name,
         "state": state,
-        "email_key": fold(submission.email.text),
+        "email_key": submission.email.key,
         "f_name_key": fold(submission.f_name),
         "l_name_key": fold(submission.l_name),
     }
