@@ -7,6 +7,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
+from intake.cvs import store
 from intake.database import Database
 from intake.internal_api.routes import OPERATIONS as INTERNAL
 from intake.leads.states import check_stored
@@ -22,21 +23,23 @@ from intake.web.observing import Observer
 from intake.web.operators import OPERATIONS as OPERATORS
 from intake.web.problems import HANDLERS
 from intake.web.routing import HASHING_THREADS, Door
-from intake.worker import Worker
+from intake.worker import OTHER_THREADS, Worker
 
 # Each door has threads of its own, and a thread uses one connection at the most: so connections are counted apart,
 # too, and none is ever waited for.
 DOORS = ((PUBLIC, 8), (INTERNAL, 8), (OPERATORS, 2))
 DOORS_CONNECTIONS = sum(threads + HASHING_THREADS for _, threads in DOORS)
 SMTP_CONNECTIONS = 4
-WORKER_CONNECTIONS = SMTP_CONNECTIONS + 1  # each one's results, and the claims
+WORKER_CONNECTIONS = SMTP_CONNECTIONS + OTHER_THREADS
 
 
 def create_app(settings: Settings, *, with_worker: bool = True) -> ASGIApp:
     """Return the service as an ASGI application, whose worker sends mail while it runs.
 
-    Raises SettingsInvalid, TemplateInvalid, DatabaseMissing, DatabaseUnavailable or StatesInUse.
+    Raises SettingsInvalid, TemplateInvalid, DatabaseMissing, DatabaseUnavailable, StorageUnavailable or StatesInUse.
     """
+    if settings.cv_store:
+        store.prepare(settings.cv_store)
     metrics = Metrics()
     keys = TokenKeys.from_settings(settings)
     database = Database(settings, connections=DOORS_CONNECTIONS + WORKER_CONNECTIONS)
@@ -74,4 +77,4 @@ def create_worker(settings: Settings, database: Database, metrics: Metrics) -> W
     transports: list[Transport] = [MaildirTransport(settings.beside_database(".maildir"))]
     if (server := settings.smtp_server) is not None:
         transports = [SmtpTransport(server, sender=settings.mail_from.address) for _ in range(SMTP_CONNECTIONS)]
-    return Worker(database, composer, transports, metrics)
+    return Worker(settings, database, composer, transports, metrics)

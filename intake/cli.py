@@ -15,6 +15,7 @@ try:
     import uvicorn
 
     from intake.app import WORKER_CONNECTIONS, create_app, create_worker
+    from intake.cvs import orphans
     from intake.database import Database
     from intake.database.migrations import is_migrated, migrate
     from intake.errors import DatabaseNotMigrated, DatabaseUnavailable, IntakeError, SettingsInvalid
@@ -96,6 +97,16 @@ def migrate_command() -> None:
     """Bring the database's schema up to this version's; SQLite's file is made where there is none."""
     migrate(_settings())
     typer.echo("intake: the database is migrated", err=True)
+
+
+@app.command()
+def collect_orphans() -> None:
+    """Delete what is in INTAKE_CV_STORE for over a day and belongs to no lead; the worker does so daily."""
+    settings = _settings()
+    if not settings.cv_store:
+        raise SettingsInvalid(["INTAKE_CV_STORE is not set: CVs are in the database, where there are no orphans"])
+    count = sum(orphans.collect(_database(settings), settings.cv_store))
+    typer.echo(f"intake: orphans deleted: {count}", err=True)
 
 
 @app.command()

@@ -39,6 +39,10 @@ class StorageUnavailable(IntakeError):
     """There is no room, or no leave, to hold an upload."""
 
 
+class CvDamaged(IntakeError):
+    """What is stored of a CV is not what came in."""
+
+
 class StatesInUse(IntakeError):
     """Stored leads are in states that the configured list lacks."""
 

@@ -121,6 +121,13 @@ def _states(text: str) -> tuple[str, ...]:
     return states
 
 
+def _cv_store(text: str) -> str:
+    url = text.rstrip("/")
+    if re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*|file:///[^?#%\0]*[^/?#%\0]", url):
+        return url
+    raise ValueError
+
+
 def _flag(text: str) -> bool:
     return {"0": False, "1": True}[text]
 
@@ -182,12 +189,19 @@ class Settings:
     confirmation_interval_s: float = _setting(
         "INTAKE_CONFIRMATION_INTERVAL", 24 * 3600.0, _interval_s, "a time such as 30s, 10m, 24h or 7d, or 0"
     )
+    alert_interval_s: float = _setting(
+        "INTAKE_ALERT_INTERVAL", 60.0, _interval_s, "a time such as 30s, 10m, 24h or 7d, or 0"
+    )
+    mail_retention_s: float = _setting(
+        "INTAKE_MAIL_RETENTION", 90 * 86400.0, _interval_s, "a time such as 30s, 10m, 24h or 7d, or 0"
+    )
     mail_templates: Path | None = _setting(
         "INTAKE_MAIL_TEMPLATES", None, _directory, "a directory that exists, with the templates to replace"
     )
     max_cv_bytes: int = _setting(
         "INTAKE_MAX_CV_BYTES", 10 * 2**20, _byte_count, "a number of bytes, or one with KiB or MiB, up to 900 MiB"
     )
+    cv_store: str | None = _setting("INTAKE_CV_STORE", None, _cv_store, "file:///DIRECTORY or s3://BUCKET[/PREFIX]")
     states: tuple[str, ...] = _setting(
         "INTAKE_STATES",
         ("PENDING", "REACHED_OUT", "ENGAGED", "DECLINED"),

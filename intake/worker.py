@@ -12,12 +12,13 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+from intake.cvs import orphans
 from intake.database import Database
-from intake.errors import DatabaseUnavailable
+from intake.errors import DatabaseUnavailable, StorageUnavailable
 from intake.leads.submissions import prune_keys
 from intake.mail import outbox
 from intake.mail.messages import Composer
@@ -25,6 +26,7 @@ from intake.mail.outbox import OwedMail
 from intake.mail.retries import retry_delay_s
 from intake.mail.transports import DeliveryFailed, LoginRefused, Transport
 from intake.metrics import Metrics
+from intake.settings import Settings
 
 HELD_PER_CONNECTION = 2  # one under way, and one at hand so that a connection need not wait for its next
 POLL_S = 0.5  # for mails that another process wrote down, or that are due again: seen within a second
@@ -32,6 +34,8 @@ PAUSE_S = 5.0  # after the database was away
 LOGIN_PAUSE_S = 60.0  # after the relay refused our login; more attempts would not mend it
 IDLE_S = 5.0  # after which a connection that has nothing to do is closed
 PRUNE_EVERY_S = 600.0
+COLLECT_EVERY_S = 24 * 3600.0
+OTHER_THREADS = 2
 STOP_WITHIN_S = 20.0
 
 log = logging.getLogger("intake.worker")
@@ -41,8 +45,14 @@ class Worker:
     """Sends owed mails over some connections, one for each of the transports, until it is stopped."""
 
     def __init__(
-        self, database: Database, composer: Composer, transports: Sequence[Transport], metrics: Metrics
+        self,
+        settings: Settings,
+        database: Database,
+        composer: Composer,
+        transports: Sequence[Transport],
+        metrics: Metrics,
     ) -> None:
+        self._settings = settings
         self._database = database
         self._composer = composer
         self._transports = transports
@@ -75,10 +85,11 @@ class Worker:
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
-        # a thread for each connection's results, and one to claim and to renew
-        self._loop.set_default_executor(ThreadPoolExecutor(len(self._transports) + 1))
+        # a thread for each connection's results, one to claim and to renew, and one to clean up
+        self._loop.set_default_executor(ThreadPoolExecutor(len(self._transports) + OTHER_THREADS))
         senders = [asyncio.create_task(self._send_all(transport)) for transport in self._transports]
-        upkeep = [asyncio.create_task(work) for work in (self._renew(), self._prune())]
+        repeated = (self._repeat(PRUNE_EVERY_S, self._prune), self._repeat(COLLECT_EVERY_S, self._collect_orphans))
+        upkeep = [asyncio.create_task(work) for work in (self._renew(), *repeated)]
         while not self._stopping:
             self._woken.clear()
             await self._wait(await self._look())
@@ -107,7 +118,7 @@ class Worker:
         if (room := most - len(self._held)) <= 0:
             return POLL_S
         try:
-            mails = await asyncio.to_thread(lambda: outbox.claim(self._database, owner=self._owner, limit=room))
+            mails = await asyncio.to_thread(lambda: self._claim(room))
         except DatabaseUnavailable as error:
             log.warning("the database is away, no mail is sent: %s", error.reason)
             return PAUSE_S
@@ -115,6 +126,10 @@ class Worker:
             self._held[mail.id] = mail
             self._queue.put_nowait(mail)
         return POLL_S
+
+    def _claim(self, limit: int) -> Sequence[OwedMail]:
+        interval_s = self._settings.alert_interval_s
+        return outbox.claim(self._database, owner=self._owner, limit=limit, alert_interval_s=interval_s)
 
     async def _send_all(self, transport: Transport) -> None:
         """Send mails over one connection, until None comes in place of one."""
@@ -184,11 +199,25 @@ class Worker:
         else:
             log.warning("mail %d was claimed by another worker meanwhile; its result counts", mail.id)
 
-    async def _prune(self) -> None:
+    async def _repeat(self, every_s: float, work: Callable[[], Iterator[int]]) -> None:
+        """Do the work batch by batch, so that a stop waits for no more than one of them, and again later."""
         while True:
-            with suppress(DatabaseUnavailable):
-                await asyncio.to_thread(prune_keys, self._database)
-            await asyncio.sleep(PRUNE_EVERY_S)
+            try:
+                batches = work()
+                while await asyncio.to_thread(lambda: next(batches, None)) is not None:  # noqa: B023 - awaited at once
+                    pass
+            except (DatabaseUnavailable, StorageUnavailable) as error:
+                log.warning("cleaning up is put off: %s", error)
+            await asyncio.sleep(every_s)
+
+    def _prune(self) -> Iterator[int]:
+        prune_keys(self._database)
+        if self._settings.mail_retention_s:
+            yield from outbox.prune(self._database, age_s=self._settings.mail_retention_s)
+
+    def _collect_orphans(self) -> Iterator[int]:
+        if self._settings.cv_store:
+            yield from orphans.collect(self._database, self._settings.cv_store)
 
     async def _renew(self) -> None:
         while True:

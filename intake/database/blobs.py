@@ -7,7 +7,7 @@ from typing import IO, Any, cast
 
 from sqlalchemy import Connection, func, insert, select
 
-from intake.database.schema import cv
+from intake.database.schema import cv_content
 
 PIECE_BYTES = 2**18
 
@@ -17,46 +17,38 @@ _COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
 _COPY_TRAILER = struct.pack("!h", -1)
 
 
-def write_cv(
-    connection: Connection, *, lead_id: int, file: IO[bytes], size: int, sha256: str, detected_type: str
-) -> None:
-    """Store the `size` bytes of `file`, read from its start, as the lead's CV."""
+def write_content(connection: Connection, *, lead_id: int, file: IO[bytes], size: int) -> None:
+    """Store the `size` bytes of `file`, read from its start, as those of the lead's CV."""
     file.seek(0)
     if connection.dialect.name == "postgresql":
-        _copy_in(connection, lead_id, file, size, sha256, detected_type)
+        _copy_in(connection, lead_id, file, size)
     else:
-        values = {"lead_id": lead_id, "size": size, "sha256": sha256, "detected_type": detected_type}
-        connection.execute(insert(cv).values(**values, content=func.zeroblob(size)))
+        connection.execute(insert(cv_content).values(lead_id=lead_id, content=func.zeroblob(size)))
         _fill_blob(connection, lead_id, file)
 
 
-def read_cv_piece(connection: Connection, lead_id: int, *, offset: int) -> bytes:
+def read_content(connection: Connection, lead_id: int, *, offset: int) -> bytes:
     """Return up to PIECE_BYTES of the lead's CV from `offset` (from 0) on; empty past its end or where it is gone."""
     if connection.dialect.name == "postgresql":
-        piece = func.substr(cv.c.content, offset + 1, PIECE_BYTES)
-        return bytes(connection.execute(select(piece).where(cv.c.lead_id == lead_id)).scalar() or b"")
-    if connection.execute(select(cv.c.lead_id).where(cv.c.lead_id == lead_id)).first() is None:
+        piece = func.substr(cv_content.c.content, offset + 1, PIECE_BYTES)
+        return bytes(connection.execute(select(piece).where(cv_content.c.lead_id == lead_id)).scalar() or b"")
+    if connection.execute(select(cv_content.c.lead_id).where(cv_content.c.lead_id == lead_id)).first() is None:
         return b""
     with _open_blob(connection, lead_id) as blob:  # substr() would read the whole of it for each piece
         blob.seek(offset)
         return bytes(blob.read(PIECE_BYTES))
 
 
-def _copy_in(connection: Connection, lead_id: int, file: IO[bytes], size: int, sha256: str, detected_type: str) -> None:
-    columns = (struct.pack("!q", lead_id), struct.pack("!q", size), sha256.encode(), detected_type.encode())
-    head = b"".join((_COPY_HEADER, struct.pack("!h", len(columns) + 1), *map(_sized, columns)))
-    rows = _Chain(io.BytesIO(head + struct.pack("!i", size)), file, io.BytesIO(_COPY_TRAILER))
+def _copy_in(connection: Connection, lead_id: int, file: IO[bytes], size: int) -> None:
+    head = _COPY_HEADER + struct.pack("!hiqi", 2, 8, lead_id, size)
+    rows = _Chain(io.BytesIO(head), file, io.BytesIO(_COPY_TRAILER))
     cursor: Any = connection.connection.cursor()
     with cursor:
         cursor.copy_expert(
-            "COPY cv (lead_id, size, sha256, detected_type, content) FROM STDIN (FORMAT binary)",
+            "COPY cv_content (lead_id, content) FROM STDIN (FORMAT binary)",
             rows,
             size=PIECE_BYTES,
         )
-
-
-def _sized(column: bytes) -> bytes:
-    return struct.pack("!i", len(column)) + column
 
 
 class _Chain:
@@ -81,4 +73,4 @@ def _fill_blob(connection: Connection, lead_id: int, file: IO[bytes]) -> None:
 
 def _open_blob(connection: Connection, lead_id: int) -> sqlite3.Blob:
     driver_connection: sqlite3.Connection = cast("Any", connection.connection.driver_connection)
-    return driver_connection.blobopen("cv", "content", lead_id)
+    return driver_connection.blobopen("cv_content", "content", lead_id)

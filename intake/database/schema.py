@@ -56,6 +56,7 @@ lead = Table(
     sqlite_autoincrement=True,
 )
 
+# what is known of a CV; its bytes are in `cv_content`, or where `location` says
 cv = Table(
     "cv",
     metadata,
@@ -63,6 +64,14 @@ cv = Table(
     Column("size", BigInteger, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("detected_type", Text, nullable=False),
+    Column("location", Text),
+    Index("ix_cv_location", "location", unique=True),
+)
+
+cv_content = Table(
+    "cv_content",
+    metadata,
+    Column("lead_id", Id, ForeignKey("lead.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
     Column("content", LargeBinary, nullable=False),
 )
 
@@ -86,6 +95,14 @@ confirmed_address = Table(
     Column("lead_id", Id, ForeignKey("lead.id", ondelete="CASCADE"), nullable=False),
     Column("confirmed_at", UtcDateTime, nullable=False, default=Now()),
     Index("ix_confirmed_address_lead_id", "lead_id"),
+)
+
+# when each attorney was last sent an alert
+alerted_address = Table(
+    "alerted_address",
+    metadata,
+    Column("address", Key, primary_key=True),
+    Column("alerted_at", UtcDateTime, nullable=False, default=Now()),
 )
 
 lead_event = Table(
@@ -115,6 +132,12 @@ user_account = Table(
     sqlite_autoincrement=True,
 )
 
+# Conditions that queries share with partial indexes, word for word, since SQLite uses an index for no other.
+# An alert is sent once it is gathered, alone or at the head of a digest.
+DUE = text("state = 'owed' AND (kind <> 'alert' OR digest_id = id)")
+UNGATHERED = text("state = 'owed' AND kind = 'alert' AND digest_id IS NULL")
+SETTLED = text("state IN ('sent', 'suppressed')")
+
 outbox_mail = Table(
     "outbox_mail",
     metadata,
@@ -139,12 +162,11 @@ outbox_mail = Table(
     Column("claimed_until", UtcDateTime),
     Column("last_error", Text),
     Column("sent_at", UtcDateTime),
+    Column("digest_id", Id, ForeignKey("outbox_mail.id", ondelete="SET NULL")),  # an alert's: the mail that tells of it
     Index("ix_outbox_mail_lead_id", "lead_id"),
-    Index(
-        "ix_outbox_mail_owed",
-        "next_attempt_at",
-        postgresql_where=text("state = 'owed'"),
-        sqlite_where=text("state = 'owed'"),
-    ),
+    Index("ix_outbox_mail_digest_id", "digest_id"),
+    Index("ix_outbox_mail_due", "next_attempt_at", postgresql_where=DUE, sqlite_where=DUE),
+    Index("ix_outbox_mail_ungathered", "recipient", postgresql_where=UNGATHERED, sqlite_where=UNGATHERED),
+    Index("ix_outbox_mail_settled", "created_at", postgresql_where=SETTLED, sqlite_where=SETTLED),
     sqlite_autoincrement=True,
 )

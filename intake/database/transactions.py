@@ -1,7 +1,6 @@
 """One transaction around a function, and one vocabulary for what a database can't do."""
 
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -14,10 +13,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from intake.database.engine import LOCK_TIMEOUT_S, open_engine
+from intake.database.joining import JoinedWrites
 from intake.errors import DatabaseUnavailable, LockTimeout
 from intake.settings import Settings
 
-TURN_TIMEOUT_S = 5
 ONCE_TIMEOUT_S = 2
 
 # no connection, no time, no room, no leave to write, no database in the file
@@ -38,7 +37,7 @@ class Database:
     def __init__(self, settings: Settings, *, connections: int) -> None:
         self._engine = open_engine(settings, connections=connections)
         self._writing_engine = self._engine.execution_options(writing=True)
-        self._writers = threading.Lock() if self._engine.dialect.name == "sqlite" else None
+        self._joined = JoinedWrites(self._write_alone) if self._engine.dialect.name == "sqlite" else None
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Return what `work` returns, run in one transaction.
@@ -50,23 +49,13 @@ class Database:
     def write(self, work: Callable[[Connection], T]) -> T:
         """Return what `work` returns, once its transaction is committed.
 
-        Raises DatabaseUnavailable where the database can't be reached or can't take the work now.
+        On SQLite works that wait are joined in one transaction; any one may be run again, alone, if that fails. Raises
+        DatabaseUnavailable where the database can't be reached or can't take the work now.
         """
-        with self._turn():
-            return _in_transaction(self._writing_engine, work)
+        return self._joined.write(work) if self._joined else self._write_alone(work)
 
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Wait for one's turn: SQLite takes one writer at a time, and its own waiting is not in turn."""
-        if self._writers is None:
-            yield
-        elif self._writers.acquire(timeout=TURN_TIMEOUT_S):
-            try:
-                yield
-            finally:
-                self._writers.release()
-        else:
-            raise DatabaseUnavailable("too many changes are waiting; try again in a moment")
+    def _write_alone(self, work: Callable[[Connection], T]) -> T:
+        return _in_transaction(self._writing_engine, work)
 
     def close(self) -> None:
         """Close every connection that is not in use."""

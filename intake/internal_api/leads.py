@@ -56,8 +56,9 @@ def get_cv(request: AppRequest) -> Response:
     headers = _cv_headers(cv)
     if _is_listed(headers["ETag"], request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers={"ETag": headers["ETag"]})
-    pieces = stream_in_threads(request, search.cv_pieces(database, lead_id, cv))
-    return StreamingResponse(pieces, headers=headers, media_type=cv.detected_type)
+    pieces = search.cv_pieces(database, lead_id, cv)
+    begun = itertools.chain([next(pieces)], pieces)  # a store that is away is told before the 200
+    return StreamingResponse(stream_in_threads(request, begun), headers=headers, media_type=cv.detected_type)
 
 
 def _id(request: AppRequest) -> int:

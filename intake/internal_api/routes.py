@@ -1,11 +1,13 @@
 """The internal door's table. What does not say so is closed to all but users."""
 
 from intake.errors import (
+    CvDamaged,
     DatabaseUnavailable,
     LeadNotFound,
     NotAllowed,
     NotAuthenticated,
     StateConflict,
+    StorageUnavailable,
     UsernameTaken,
 )
 from intake.internal_api import auth, leads, mail
@@ -70,7 +72,7 @@ OPERATIONS = (
             },
         ),
         not_modified=True,
-        problems=(LeadNotFound,),
+        problems=(LeadNotFound, CvDamaged, StorageUnavailable),
     ),
     Operation(
         method="GET",

@@ -111,6 +111,7 @@ class MailModel(BaseModel):
     created_at: datetime
     sent_at: datetime | None
     message_id: str
+    digest_id: int | None = Field(description="An alert's: the mail that tells of it, itself or a digest.")
 
 
 class MailRetry(_Request):

@@ -32,9 +32,10 @@ class Lead(TypedDict):
 
 @dataclass(frozen=True)
 class CvFacts:
-    """What is known of a lead's CV: `size` in bytes, `sha256` in hexadecimal."""
+    """What is known of a lead's CV: `size` in bytes, `sha256` in hexadecimal, `location` None: in the database."""
 
     name: str
     size: int
     sha256: str
     detected_type: str
+    location: str | None

@@ -1,5 +1,7 @@
 """Leads as they are found: filters, and pages by key, so that the last page costs what the first does."""
 
+import hashlib
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,14 +9,16 @@ from typing import cast
 
 from sqlalchemy import Column, ColumnElement, RowMapping, Select, and_, or_, select
 
+from intake.cvs import store
 from intake.database import Database
-from intake.database.blobs import read_cv_piece
+from intake.database.blobs import read_content
 from intake.database.schema import cv, lead
-from intake.errors import LeadNotFound
+from intake.errors import CvDamaged, LeadNotFound
 from intake.leads.keys import Pattern, fold
 from intake.leads.records import LEAD_COLUMNS, CvFacts, Lead
 
 CHUNK_ROWS = 5_000
+log = logging.getLogger("intake.leads")
 _LIKE_ESCAPE = "\\"
 _NAMES = tuple(str(column.name) for column in LEAD_COLUMNS)  # plain text, which SQLAlchemy's names are not quite
 
@@ -57,26 +61,40 @@ def find(database: Database, wanted: Filter, *, limit: int | None = None) -> Ite
 def get(database: Database, lead_id: int) -> tuple[Lead, CvFacts]:
     """Return the lead and what is known of its CV. Raises LeadNotFound or DatabaseUnavailable."""
     query = (
-        select(*LEAD_COLUMNS, cv.c.size, cv.c.sha256, cv.c.detected_type)
+        select(*LEAD_COLUMNS, cv.c.size, cv.c.sha256, cv.c.detected_type, cv.c.location)
         .join(cv, cv.c.lead_id == lead.c.id)
         .where(lead.c.id == lead_id)
     )
     row = database.read(lambda connection: connection.execute(query).mappings().first())
     if row is None:
         raise LeadNotFound(f"there is no lead {lead_id}")
-    return _lead(row), CvFacts(row["CV_name"], row["size"], row["sha256"], row["detected_type"])
+    return _lead(row), CvFacts(row["CV_name"], row["size"], row["sha256"], row["detected_type"], row["location"])
 
 
 def cv_pieces(database: Database, lead_id: int, facts: CvFacts) -> Iterator[bytes]:
-    """Yield the CV's bytes, each piece read in a transaction of its own. Raises LeadNotFound where it goes away."""
-    offset = 0
+    """Yield the CV's bytes; a slow reader holds nothing between two pieces.
+
+    The last piece comes only where all of them have the SHA-256 that was written down when they came in. Raises
+    LeadNotFound where the lead goes away, CvDamaged, StorageUnavailable or DatabaseUnavailable.
+    """
+    digest, offset = hashlib.sha256(), 0
     while offset < facts.size:
-        at = offset
-        piece = database.read(lambda connection: read_cv_piece(connection, lead_id, offset=at))  # noqa: B023
-        if not piece:
-            raise LeadNotFound(f"lead {lead_id} was deleted while its CV was read")
-        yield piece
+        piece = _piece(database, lead_id, facts, offset)
+        digest.update(piece)
         offset += len(piece)
+        if offset >= facts.size and digest.hexdigest() != facts.sha256:
+            log.error("the CV of lead %d is not what came in: its SHA-256 is another", lead_id)
+            raise CvDamaged(f"the CV of lead {lead_id} is damaged: its SHA-256 is not the one it came in with")
+        yield piece
+
+
+def _piece(database: Database, lead_id: int, facts: CvFacts, offset: int) -> bytes:
+    if facts.location is not None:
+        return store.read(facts.location, offset=offset, size=facts.size)
+    piece = database.read(lambda connection: read_content(connection, lead_id, offset=offset))
+    if not piece:
+        raise LeadNotFound(f"lead {lead_id} was deleted while its CV was read")
+    return piece
 
 
 def _chunk(database: Database, wanted: Filter, *, after: int | None, size: int) -> Sequence[Lead]:

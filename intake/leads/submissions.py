@@ -10,10 +10,12 @@ from typing import TypeVar
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
+from intake.cvs import store
 from intake.cvs.spool import Spool
 from intake.database import Database, insert_once
-from intake.database.blobs import write_cv
+from intake.database.blobs import write_content
 from intake.database.clock import Now
+from intake.database.schema import cv as cv_table
 from intake.database.schema import lead, submission_key
 from intake.errors import FieldFault, InvalidFields, LockTimeout, SubmissionUnderWay
 from intake.leads.keys import fold
@@ -98,23 +100,22 @@ def submit(database: Database, settings: Settings, submission: Submission, *, ke
 
     Under a `key`, the same submission is kept once: the second one is done already. Keys count together with their
     address, so that strangers don't meet, for KEY_TTL_S seconds. Raises InvalidFields where the key was used for
-    another submission, SubmissionUnderWay where that has not ended yet, or DatabaseUnavailable; then nothing is kept.
+    another submission, SubmissionUnderWay where that has not ended yet, StorageUnavailable or DatabaseUnavailable; then
+    nothing is kept, but that bytes put into a store are left there: whether a commit that broke off came through is not
+    known, and what no row names is collected later.
     """
+    cv = submission.cv
+    location = store.put(settings.cv_store, cv.file) if settings.cv_store else None
 
     def work(connection: Connection) -> bool:
         # the first statement, so that the key's own lock is what a second submission waits for
         if key is not None and not _is_first(connection, submission, key):
             return False
         lead_id = _insert_lead(connection, submission, state=settings.states[0])
-        cv = submission.cv
-        write_cv(
-            connection,
-            lead_id=lead_id,
-            file=cv.file,
-            size=cv.size,
-            sha256=cv.sha256,
-            detected_type=cv.detected_type,
-        )
+        facts = {"size": cv.size, "sha256": cv.sha256, "detected_type": cv.detected_type}
+        connection.execute(insert(cv_table).values(lead_id=lead_id, location=location, **facts))
+        if location is None:
+            write_content(connection, lead_id=lead_id, file=cv.file, size=cv.size)
         outbox.owe(
             connection,
             lead_id=lead_id,

@@ -11,6 +11,7 @@ from pathlib import Path
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined, TemplateError
 
 from intake.errors import TemplateInvalid
+from intake.mail.digests import ToldLead
 from intake.mail.outbox import OwedMail
 from intake.settings import Mailbox
 
@@ -23,12 +24,8 @@ _SAMPLE = OwedMail(
     owed_at=datetime(2026, 1, 1, tzinfo=UTC),
     age_s=0.0,
     attempts=1,
-    lead_id=1,
-    lead_email="ada@example.com",
-    lead_f_name="Ada",
-    lead_l_name="Lovelace",
-    lead_cv_name="cv.pdf",
-    lead_created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    leads=(ToldLead(1, "ada@example.com", "Ada", "Lovelace", "cv.pdf", datetime(2026, 1, 1, tzinfo=UTC)),),
+    lead_count=1,
 )
 
 
@@ -49,8 +46,8 @@ class Composer:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        for kind in ("confirmation", "alert"):
-            self.compose(dataclasses.replace(_SAMPLE, kind=kind))
+        for kind, count in (("confirmation", 1), ("alert", 1), ("alert", 2)):
+            self.compose(dataclasses.replace(_SAMPLE, kind=kind, lead_count=count))
 
     def compose(self, mail: OwedMail) -> EmailMessage:
         """Return the mail's message: plain text with an HTML alternative.
@@ -74,29 +71,33 @@ class Composer:
 
     def _render(self, mail: OwedMail) -> tuple[str, str, str]:
         firm = self._sender.display_name or self._sender.domain
+        name = "digest" if mail.lead_count > 1 else mail.kind
         # the confirmation is given nothing that the sender typed, so no template can send it on
-        known = {"firm": firm} if mail.kind == "confirmation" else {"firm": firm, "lead": _lead_of(mail)}
+        known: dict[str, object] = {"firm": firm}
+        if name == "alert":
+            known["lead"] = _shown(mail.leads[0])
+        if name == "digest":
+            known.update(leads=[_shown(lead) for lead in mail.leads], count=mail.lead_count)
         try:
-            text, html = (
-                self._templates.get_template(f"{mail.kind}.{part}.jinja").render(known) for part in ("txt", "html")
-            )
+            texts = [self._templates.get_template(f"{name}.{part}.jinja") for part in ("txt", "html")]
+            text, html = (template.render(known) for template in texts)
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-            raise TemplateInvalid(f"the mail template {mail.kind!r} can't be rendered: {error}") from error
+            raise TemplateInvalid(f"the mail template {name!r} can't be rendered: {error}") from error
         head, _, body = text.partition("\n")
         label, _, subject = head.partition(": ")
         if label != "Subject" or not subject.strip():
-            raise TemplateInvalid(f"{mail.kind}.txt.jinja: the first line must be 'Subject: …'")
+            raise TemplateInvalid(f"{name}.txt.jinja: the first line must be 'Subject: …'")
         return subject.strip(), body.lstrip("\n"), html
 
 
-def _lead_of(mail: OwedMail) -> dict[str, object]:
+def _shown(lead: ToldLead) -> dict[str, object]:
     return {
-        "id": mail.lead_id,
-        "email": _visible(mail.lead_email),
-        "f_name": _visible(mail.lead_f_name),
-        "l_name": _visible(mail.lead_l_name),
-        "CV_name": _visible(mail.lead_cv_name),
-        "created_at": mail.lead_created_at,
+        "id": lead.id,
+        "email": _visible(lead.email),
+        "f_name": _visible(lead.f_name),
+        "l_name": _visible(lead.l_name),
+        "CV_name": _visible(lead.cv_name),
+        "created_at": lead.created_at,
     }
 
 

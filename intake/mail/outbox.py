@@ -1,6 +1,6 @@
 """What mail is owed: written with the lead, claimed for sending, and what came of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from secrets import token_hex
@@ -9,8 +9,10 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, sel
 
 from intake.database import Database, insert_once
 from intake.database.clock import Now
-from intake.database.schema import confirmed_address, lead, outbox_mail
+from intake.database.schema import DUE, SETTLED, confirmed_address, outbox_mail
+from intake.mail import digests
 
+PRUNED_AT_ONCE = 1_000
 LEASE_S = 60.0  # renewed while a worker holds the mail; after a crash, the mail is free again then
 
 
@@ -25,9 +27,10 @@ class Prospect:
 
 @dataclass(frozen=True)
 class OwedMail:
-    """A claimed mail, with what its text may need of the lead; `age_s` is the time it has been owed.
+    """A claimed mail; `age_s` is the time it has been owed.
 
-    `claim` is the token of this claim: what its holder writes back counts only while it stands.
+    `claim` is the token of this claim: what its holder writes back counts only while it stands. An alert may be a
+    digest: it tells of `lead_count` leads, of which `leads` are the first MAX_TOLD, its own at the head.
     """
 
     id: int
@@ -38,12 +41,13 @@ class OwedMail:
     owed_at: datetime
     age_s: float
     attempts: int
-    lead_id: int
-    lead_email: str
-    lead_f_name: str
-    lead_l_name: str
-    lead_cv_name: str
-    lead_created_at: datetime
+    leads: tuple[digests.ToldLead, ...]
+    lead_count: int
+
+    @property
+    def lead_id(self) -> int:
+        """The lead that the mail is owed for, a digest's first."""
+        return self.leads[0].id
 
 
 def owe(connection: Connection, *, lead_id: int, prospect: Prospect, attorneys: Iterable[str], domain: str) -> None:
@@ -78,13 +82,17 @@ def _message_id(domain: str) -> str:
     return f"<{token_hex(16)}@{domain}>"
 
 
-def claim(database: Database, *, owner: str, limit: int) -> list[OwedMail]:
-    """Take up to `limit` mails that are due, the longest due first; nobody else gets them for LEASE_S seconds."""
+def claim(database: Database, *, owner: str, limit: int, alert_interval_s: float) -> list[OwedMail]:
+    """Take up to `limit` mails that are due, the longest due first; nobody else gets them for LEASE_S seconds.
+
+    Of alerts, an attorney gets one in `alert_interval_s` seconds: those that came in meanwhile are gathered into the
+    next.
+    """
     token = token_hex(16)
     is_free = or_(outbox_mail.c.claimed_until.is_(None), outbox_mail.c.claimed_until <= Now())
     due = (
         select(outbox_mail.c.id)
-        .where(outbox_mail.c.state == "owed", outbox_mail.c.next_attempt_at <= Now(), is_free)
+        .where(DUE, outbox_mail.c.next_attempt_at <= Now(), is_free)
         .order_by(outbox_mail.c.next_attempt_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -96,6 +104,7 @@ def claim(database: Database, *, owner: str, limit: int) -> list[OwedMail]:
     )
 
     def work(connection: Connection) -> list[OwedMail]:
+        digests.gather_alerts(connection, interval_s=alert_interval_s)
         return _read(connection, token) if connection.execute(take).rowcount else []
 
     return database.write(work)
@@ -134,6 +143,8 @@ def _record(database: Database, mail: OwedMail, **values: object) -> bool:
     def work(connection: Connection) -> bool:
         if connection.execute(result).rowcount == 0:
             return False
+        if mail.lead_count > 1 and "state" in values:
+            connection.execute(digests.settle(mail.id, values))
         if values.get("state") == "dead" and mail.kind == "confirmation":  # its address had none after all
             connection.execute(delete(confirmed_address).where(confirmed_address.c.lead_id == mail.lead_id))
         return True
@@ -150,29 +161,30 @@ def _claimed(mails: Iterable[OwedMail]) -> ColumnElement[bool]:
     )
 
 
+def prune(database: Database, *, age_s: float) -> Iterator[int]:
+    """Forget mails older than `age_s` seconds that were sent or suppressed, and yield the number of each batch's."""
+    old = select(outbox_mail.c.id).where(SETTLED, outbox_mail.c.created_at <= Now(plus_s=-age_s)).limit(PRUNED_AT_ONCE)
+    forget = delete(outbox_mail).where(outbox_mail.c.id.in_(old.scalar_subquery()))
+    while count := database.write(lambda connection: connection.execute(forget).rowcount):
+        yield count
+
+
 def _read(connection: Connection, token: str) -> list[OwedMail]:
-    query = (
-        select(outbox_mail, lead, Now().label("now"))
-        .join(lead, lead.c.id == outbox_mail.c.lead_id)
-        .where(outbox_mail.c.claim == token)
-        .order_by(outbox_mail.c.id)
-    )
+    query = select(outbox_mail, Now().label("now")).where(outbox_mail.c.claim == token).order_by(outbox_mail.c.id)
+    rows = connection.execute(query).mappings().all()
+    told = digests.told_leads(connection, [row["id"] for row in rows])
     return [
         OwedMail(
-            id=row[outbox_mail.c.id],
+            id=row["id"],
             claim=token,
-            kind=row[outbox_mail.c.kind],
-            recipient=row[outbox_mail.c.recipient],
-            message_id=row[outbox_mail.c.message_id],
-            owed_at=row[outbox_mail.c.created_at],
-            age_s=(row["now"] - row[outbox_mail.c.owed_since]).total_seconds(),
-            attempts=row[outbox_mail.c.attempts],
-            lead_id=row[lead.c.id],
-            lead_email=row[lead.c.email],
-            lead_f_name=row[lead.c.f_name],
-            lead_l_name=row[lead.c.l_name],
-            lead_cv_name=row[lead.c["CV_name"]],
-            lead_created_at=row[lead.c.created_at],
+            kind=row["kind"],
+            recipient=row["recipient"],
+            message_id=row["message_id"],
+            owed_at=row["created_at"],
+            age_s=(row["now"] - row["owed_since"]).total_seconds(),
+            attempts=row["attempts"],
+            leads=told[row["id"]][0],
+            lead_count=told[row["id"]][1],
         )
-        for row in connection.execute(query).mappings()
+        for row in rows
     ]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict, cast
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, or_, select, update
 
 from intake.database import Database
 from intake.database.clock import Now
@@ -23,11 +23,15 @@ _COLUMNS = (
     outbox_mail.c.created_at,
     outbox_mail.c.sent_at,
     outbox_mail.c.message_id,
+    outbox_mail.c.digest_id,
 )
 
 
 class Mail(TypedDict):
-    """A mail, whatever became of it; `next_attempt_at` says something only while it is owed."""
+    """A mail, whatever became of it; `next_attempt_at` says something only while it is owed.
+
+    An alert's `digest_id` names the mail that tells of it, where one does already.
+    """
 
     id: int
     lead_id: int
@@ -40,6 +44,7 @@ class Mail(TypedDict):
     created_at: datetime
     sent_at: datetime | None
     message_id: str
+    digest_id: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +78,14 @@ def retry(database: Database, ids: Sequence[int]) -> list[str]:
     """Make dead mails owed again, due at once, and return for each id what came of it.
 
     `revived`; `not_dead` where it is owed or was sent; `missing`. Attempts are counted on from none, and the two days
-    after which a mail is given up begin anew. Raises DatabaseUnavailable.
+    after which a mail is given up begin anew. With a digest, all that it tells of is revived. Raises
+    DatabaseUnavailable.
     """
+    chosen = or_(outbox_mail.c.id.in_(ids), outbox_mail.c.digest_id.in_(ids))
     revive = (
         update(outbox_mail)
-        .where(outbox_mail.c.id.in_(ids), outbox_mail.c.state == "dead")
-        .values(state="owed", attempts=0, next_attempt_at=Now(), owed_since=Now())
+        .where(chosen, outbox_mail.c.state == "dead")
+        .values(state="owed", attempts=0, next_attempt_at=Now(), owed_since=Now(), digest_id=None)
         .returning(outbox_mail.c.id)
     )
     known = select(outbox_mail.c.id).where(outbox_mail.c.id.in_(ids))

@@ -41,6 +41,7 @@ KINDS: Mapping[type[errors.IntakeError], Kind] = {
     errors.BodyTooLarge: Kind(413, "Body too large"),
     errors.BodyTypeNotSupported: Kind(415, "Body type not supported"),
     errors.InvalidFields: Kind(422, "Invalid fields"),
+    errors.CvDamaged: Kind(500, "CV damaged"),
     errors.DatabaseUnavailable: Kind(503, "Database unavailable"),
     errors.StorageUnavailable: Kind(503, "Storage unavailable"),
 }

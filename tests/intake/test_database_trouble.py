@@ -10,7 +10,7 @@ import psycopg2
 import pytest
 from sqlalchemy import text
 
-from intake.database import engine, transactions
+from intake.database import engine, joining
 from intake.database.schema import cv, lead
 from tests.conftest import Intake
 
@@ -34,7 +34,7 @@ def locked(intake: Intake) -> Any:
 def test_a_lock_is_waited_for_within_bounds(start: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 300)
     monkeypatch.setattr(engine, "LOCK_TIMEOUT_S", 1)
-    monkeypatch.setattr(transactions, "TURN_TIMEOUT_S", 1)
+    monkeypatch.setattr(joining, "TURN_TIMEOUT_S", 1)
     intake = start()
     with locked(intake), ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: intake.submit(), range(8)))

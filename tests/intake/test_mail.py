@@ -8,7 +8,12 @@ from starlette.testclient import TestClient
 
 from intake.database.schema import outbox_mail
 from intake.mail import outbox
+from intake.mail.outbox import OwedMail
 from tests.conftest import Intake
+
+
+def claim(intake: Intake, *, limit: int) -> list[OwedMail]:
+    return outbox.claim(intake.database, owner="test", limit=limit, alert_interval_s=0.0)
 
 
 @pytest.fixture
@@ -16,7 +21,7 @@ def client(intake: Intake, attorney: TestClient) -> TestClient:
     """An attorney's client, on a service that owes six mails for two leads, the first of them dead."""
     for name in ("ada", "grace"):
         intake.submitted(email=f"{name}@example.com")
-    [first] = outbox.claim(intake.database, owner="test", limit=1)
+    [first] = claim(intake, limit=1)
     outbox.record_failure(intake.database, first, reason="550 no such user", delay_s=None)
     return attorney
 
@@ -25,7 +30,7 @@ def test_what_is_told_of_a_mail(client: TestClient) -> None:
     first, second = client.get("/internal/mail?limit=2").json()
     assert list(first) == [
         *("id", "lead_id", "kind", "recipient", "state", "attempts", "last_error"),
-        *("next_attempt_at", "created_at", "sent_at", "message_id"),
+        *("next_attempt_at", "created_at", "sent_at", "message_id", "digest_id"),
     ]
     assert (first["kind"], first["recipient"], first["state"]) == ("confirmation", "ada@example.com", "dead")
     assert (first["attempts"], first["last_error"], first["sent_at"]) == (1, "550 no such user", None)
@@ -90,10 +95,10 @@ def test_a_mail_that_is_revived_has_two_days_again(client: TestClient, intake: I
     past = datetime(2020, 1, 1, tzinfo=UTC)
     long_ago = update(outbox_mail).values(created_at=past, owed_since=past, next_attempt_at=past)
     intake.write(lambda c: c.execute(long_ago))
-    assert outbox.claim(intake.database, owner="test", limit=1)[0].age_s > 3e7
+    assert claim(intake, limit=1)[0].age_s > 3e7
     admin = intake.bearer(intake.user("harriet", role="admin"))
     client.post("/internal/mail/retry", json={"ids": [1]}, headers=admin)
-    revived = [mail for mail in outbox.claim(intake.database, owner="test", limit=9) if mail.id == 1]
+    revived = [mail for mail in claim(intake, limit=9) if mail.id == 1]
     assert revived[0].age_s < 60
     assert revived[0].owed_at == past, "the message keeps its Date"
 

@@ -21,8 +21,8 @@ def owed(intake: Intake) -> Intake:
     return intake
 
 
-def claim(intake: Intake, *, owner: str = "here", limit: int = 10) -> list[OwedMail]:
-    return outbox.claim(intake.database, owner=owner, limit=limit)
+def claim(intake: Intake, *, owner: str = "here", limit: int = 10, alert_interval_s: float = 0.0) -> list[OwedMail]:
+    return outbox.claim(intake.database, owner=owner, limit=limit, alert_interval_s=alert_interval_s)
 
 
 def rows(intake: Intake) -> list[Any]:
@@ -145,3 +145,18 @@ def test_of_many_at_once_from_one_address_one_is_confirmed(intake: Intake) -> No
         statuses = [answer.status_code for answer in pool.map(lambda _: intake.submit(), range(8))]
     assert statuses == [204] * 8
     assert sorted(states(intake)) == ["owed"] + ["suppressed"] * 7
+
+
+def test_old_mails_that_were_sent_or_suppressed_are_forgotten(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "PRUNED_AT_ONCE", 2)
+    for n in range(5):
+        intake.submitted(email=f"{n % 2}@example.com")
+    for mail in claim(intake, limit=99):
+        if mail.kind == "alert" and mail.id % 3:
+            outbox.record_sent(intake.database, mail)
+    kept = {row["id"] for row in rows(intake) if row["state"] == "owed"}
+    gone = {row["id"] for row in rows(intake)} - kept
+    assert sum(outbox.prune(intake.database, age_s=60.0)) == 0
+    intake.write(lambda c: c.execute(update(outbox_mail).values(created_at=Now(plus_s=-61.0))))
+    assert list(outbox.prune(intake.database, age_s=60.0)) == [2] * (len(gone) // 2) + [1] * (len(gone) % 2)
+    assert {row["id"] for row in rows(intake)} == kept

@@ -1,9 +1,12 @@
 """The schema's steps: whole or not at all, no drift from the tables in code, on both databases."""
 
+import hashlib
 import multiprocessing
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
@@ -17,7 +20,7 @@ from intake.database.migrations import is_migrated, migrate
 from intake.database.schema import metadata
 from intake.errors import DatabaseMissing, DatabaseNotMigrated, DatabaseUnavailable
 from intake.leads import search
-from intake.mail import outbox
+from intake.mail import outbox, review
 from intake.settings import Settings
 from tests.conftest import Databases
 from tests.postgres import database_url, maintenance
@@ -40,9 +43,23 @@ def database(settings: Settings) -> Iterator[Database]:
 
 def test_the_steps_lead_to_the_tables_in_code(database: Database) -> None:
     def drift(connection: Connection) -> object:
-        return compare_metadata(MigrationContext.configure(connection), metadata)
+        return [
+            found for found in compare_metadata(MigrationContext.configure(connection), metadata) if not known(found)
+        ]
+
+    def known(found: tuple[Any, ...]) -> bool:
+        # on SQLite, SQLAlchemy reads no name and no rule of a foreign key that was added with its column
+        return found[0] in ("add_fk", "remove_fk") and found[1].column_keys == ["digest_id"]
+
+    def rule(connection: Connection) -> object:
+        if connection.dialect.name == "postgresql":
+            query = "SELECT confdeltype FROM pg_constraint WHERE conname = 'fk_outbox_mail_digest_id'"
+            return {"n": "SET NULL"}[connection.exec_driver_sql(query).scalar_one()]
+        keys = connection.exec_driver_sql("PRAGMA foreign_key_list(outbox_mail)").mappings()
+        return next(key["on_delete"] for key in keys if (key["from"], key["table"]) == ("digest_id", "outbox_mail"))
 
     assert database.read(drift) == []
+    assert database.read(rule) == "SET NULL"
     assert is_migrated(database)
 
 
@@ -55,7 +72,7 @@ def test_checks_and_cascades_are_there_too(database: Database) -> None:
         return "\n".join(connection.exec_driver_sql(query).scalars())
 
     written = database.read(ddl)
-    assert written.count("ON DELETE CASCADE") == 5
+    assert written.count("ON DELETE CASCADE") == 6
     for word in ("attorney", "suppressed"):
         assert word in written
     if "AUTOINCREMENT" in written:
@@ -65,45 +82,69 @@ def test_checks_and_cascades_are_there_too(database: Database) -> None:
 def test_keys_compare_by_code_point_and_cvs_are_stored_plainly_on_postgresql(database: Database) -> None:
     def facts(connection: Connection) -> tuple[object, ...]:
         if connection.dialect.name == "sqlite":
-            return 7, "e", 1  # its text compares by code point, and its blobs are stored plainly, always
+            return 8, "e", 1  # its text compares by code point, and its blobs are stored plainly, always
         keys = "SELECT count(*) FROM information_schema.columns WHERE collation_name = 'C' AND data_type = 'text'"
         keys += " AND table_schema = 'public'"
-        storage = "SELECT attstorage FROM pg_attribute WHERE attrelid = 'cv'::regclass AND attname = 'content'"
-        partial = "SELECT count(*) FROM pg_indexes WHERE indexname = 'ix_outbox_mail_owed' AND indexdef ~ 'WHERE'"
+        storage = "SELECT attstorage FROM pg_attribute WHERE attrelid = 'cv_content'::regclass AND attname = 'content'"
+        partial = "SELECT count(*) FROM pg_indexes WHERE indexname = 'ix_outbox_mail_due' AND indexdef ~ 'WHERE'"
         return tuple(connection.exec_driver_sql(query).scalar_one() for query in (keys, storage, partial))
 
-    assert database.read(facts) == (7, "e", 1)
+    assert database.read(facts) == (8, "e", 1)
+
+
+LEADS = range(7, 27)
+
+
+def content(lead_id: int) -> bytes:
+    return bytes([lead_id]) * (lead_id - 6) ** 4  # from one byte to several pages
+
+
+def fill_first_revision(connection: Connection) -> None:
+    """Keep users, leads, CVs, history and mails of every state as the first revision had them."""
+    moment = "2026-01-02 03:04:05.000006" + ("+00:00" if connection.dialect.name == "postgresql" else "")
+
+    def insert(table: str, **values: object) -> None:
+        names = ", ".join(f'"{name}"' for name in values)
+        marks = ", ".join(f":{name}" for name in values)
+        connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({marks})"), values)
+
+    user = {"username": "ada", "username_key": "ada", "password_hash": "hash", "role": "admin"}
+    insert("user_account", id=1, **user, disabled=False, token_generation=0, created_at=moment)
+    for n in LEADS:
+        keys = {"email_key": f"{n}@b", "f_name_key": "a", "l_name_key": "b"}
+        names = {"email": f"{n}@b", "f_name": "A", "l_name": "B", "CV_name": "cv.pdf"}
+        moments = {"created_at": moment, "state_since": moment}
+        insert("lead", id=n, **names, **keys, **moments, state="ENGAGED", last_event_id=n)
+        facts = {"size": len(content(n)), "sha256": hashlib.sha256(content(n)).hexdigest()}
+        insert("cv", lead_id=n, **facts, detected_type="text/plain", content=content(n))
+        insert("lead_event", id=n, lead_id=n, user_id=1, at=moment, from_state="PENDING", to_state="ENGAGED")
+        moments = {"created_at": moment, "next_attempt_at": moment, "owed_since": moment}
+        for kind, state in (("confirmation", ("sent", "dead", "suppressed", "owed")[n % 4]), ("alert", "owed")):
+            mail = {"recipient": "x@y", "message_id": f"<{kind}{n}@d>", "attempts": 2}
+            insert("outbox_mail", lead_id=n, kind=kind, state=state, **mail, **moments)
 
 
 def test_every_step_leaves_what_is_there(settings: Settings) -> None:
-    """A lead with its CV, history and owed mail, kept under the first revision, is whole under the last."""
+    """What was kept under the first revision is whole under the last."""
     engine = open_engine(settings, connections=1, migrating=True).execution_options(writing=True)
     with engine.begin() as connection:
         command.upgrade(migrations._config(connection), "0001")
-        columns = "id, lead_id, kind, recipient, message_id, created_at, state, attempts, next_attempt_at, owed_since"
-        now = "2026-01-02 03:04:05.000006" + ("+00:00" if engine.dialect.name == "postgresql" else "")
-        twice = f"'{now}', '{now}'"
-        for statement in (
-            f"INSERT INTO user_account VALUES (1, 'ada', 'ada', 'hash', 'admin', false, 0, '{now}')",
-            f"INSERT INTO lead VALUES (7, 'a@b', 'A', 'B', 'cv.pdf', 'ENGAGED', '{now}', '{now}', 3, 'a@b', 'a', 'b')",
-            "INSERT INTO cv VALUES (7, 2, 'hash', 'text/plain', 'hi')",
-            f"INSERT INTO lead_event VALUES (3, 7, 1, '{now}', 'PENDING', 'ENGAGED')",
-            f"INSERT INTO outbox_mail ({columns}) VALUES (9, 7, 'alert', 'x@y', '<m@d>', '{now}', 'owed', 2, {twice})",
-        ):
-            connection.exec_driver_sql(statement)
+        fill_first_revision(connection)
     engine.dispose()
     migrate(settings)
     database = Database(settings, connections=1)
-    lead, facts = search.get(database, 7)
-    assert (lead["email"], lead["state"], lead["created_at"].isoformat()) == (
-        "a@b",
-        "ENGAGED",
-        "2026-01-02T03:04:05.000006+00:00",
-    )
-    assert b"".join(search.cv_pieces(database, 7, facts)) == b"hi"
-    [mail] = outbox.claim(database, owner="test", limit=5)
-    assert (mail.id, mail.message_id, mail.attempts) == (9, "<m@d>", 3)
-    assert database.read(lambda c: c.execute(text("SELECT count(*) FROM lead_event")).scalar_one()) == 1
+    for n in LEADS:
+        lead, facts = search.get(database, n)
+        assert (lead["email"], lead["state"], facts.location) == (f"{n}@b", "ENGAGED", None)
+        assert lead["created_at"].isoformat() == "2026-01-02T03:04:05.000006+00:00"
+        assert b"".join(search.cv_pieces(database, n, facts)) == content(n)
+    mails = review.find(database, review.MailFilter(), limit=100)
+    assert Counter(mail["state"] for mail in mails) == {"owed": 25, "sent": 5, "dead": 5, "suppressed": 5}
+    assert database.read(lambda c: c.execute(text("SELECT count(*) FROM lead_event")).scalar_one()) == len(LEADS)
+    claimed = outbox.claim(database, owner="test", limit=50, alert_interval_s=60.0)
+    assert [mail.lead_count for mail in claimed if mail.kind == "alert"] == [len(LEADS)]
+    assert {mail.attempts for mail in claimed} == {3}
+    assert len(claimed) == 6
     database.close()
 
 

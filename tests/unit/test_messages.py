@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intake.errors import TemplateInvalid
+from intake.mail.digests import ToldLead
 from intake.mail.messages import _SAMPLE, Composer
 from intake.mail.outbox import OwedMail
 from intake.settings import Mailbox
@@ -22,6 +23,10 @@ TYPED = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8
 
 def mail(**changes: object) -> OwedMail:
     return dataclasses.replace(_SAMPLE, **changes)  # type: ignore[arg-type]
+
+
+def lead(**changes: object) -> ToldLead:
+    return dataclasses.replace(_SAMPLE.leads[0], **changes)  # type: ignore[arg-type]
 
 
 def sent(composer: Composer, owed: OwedMail) -> EmailMessage:
@@ -57,14 +62,14 @@ def test_every_attempt_is_the_same_but_for_its_boundary() -> None:
 
 @given(TYPED, TYPED, TYPED)
 def test_a_confirmation_holds_nothing_that_was_typed(f_name: str, l_name: str, cv_name: str) -> None:
-    typed = mail(kind="confirmation", lead_f_name=f_name, lead_l_name=l_name, lead_cv_name=cv_name)
+    typed = mail(kind="confirmation", leads=(lead(f_name=f_name, l_name=l_name, cv_name=cv_name),))
     for kind in ("plain", "html"):
         assert text_of(sent(COMPOSER, typed), kind) == text_of(sent(COMPOSER, mail(kind="confirmation")), kind)
 
 
 @given(TYPED)
 def test_an_alert_shows_what_was_typed_and_obeys_none_of_it(typed: str) -> None:
-    message = sent(COMPOSER, mail(lead_f_name=typed, lead_l_name="</td><script>", lead_cv_name="a\r\nBcc: x@y"))
+    message = sent(COMPOSER, mail(leads=(lead(f_name=typed, l_name="</td><script>", cv_name="a\r\nBcc: x@y"),)))
     assert message["Subject"] == "New lead 1"
     assert message["Bcc"] is None
     assert "<script>" not in text_of(message, "html")

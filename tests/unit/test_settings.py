@@ -24,6 +24,11 @@ def test_the_defaults(tmp_path: Path) -> None:
     assert not settings.open_registration
 
 
+@pytest.mark.parametrize("url", ["file:///srv/CVs of ours", "s3://bucket.of-ours", "s3://bucket/a/b_c"])
+def test_a_stores_address_has_no_slash_at_its_end(tmp_path: Path, url: str) -> None:
+    assert read(tmp_path, INTAKE_CV_STORE=url).cv_store == read(tmp_path, INTAKE_CV_STORE=f"{url}/").cv_store == url
+
+
 def test_an_env_file_is_read_and_the_environment_counts_more(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("INTAKE_PORT=9000\nINTAKE_HOST=0.0.0.0\n")
     settings = read(tmp_path, INTAKE_PORT="9001")
@@ -41,6 +46,16 @@ def test_an_env_file_is_read_and_the_environment_counts_more(tmp_path: Path) -> 
         ("INTAKE_DATABASE_URL", "postgresql://u:p@host:port/db"),
         ("INTAKE_DATABASE_URL", "postgresql://u:p@[bad/db"),
         ("INTAKE_HOST", "a host"),
+        ("INTAKE_CV_STORE", "/var/cvs"),
+        ("INTAKE_CV_STORE", "file://cvs"),
+        ("INTAKE_CV_STORE", "file:///"),
+        ("INTAKE_CV_STORE", "file:///a%2fb"),
+        ("INTAKE_CV_STORE", "s3://"),
+        ("INTAKE_CV_STORE", "s3://UPPER"),
+        ("INTAKE_CV_STORE", "s3://key:secret@bucket"),
+        ("INTAKE_CV_STORE", "https://host/bucket"),
+        ("INTAKE_ALERT_INTERVAL", "1 minute"),
+        ("INTAKE_MAIL_RETENTION", "90"),
         ("INTAKE_PORT", "eighty"),
         ("INTAKE_PORT", "65536"),
         ("INTAKE_PORT", "٣"),

@@ -1,0 +1,51 @@
+"""CVs apart from what is known of them, or in a store outside; alerts gathered into digests."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0002"
+down_revision = "0001"
+
+ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+KEY = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
+MOMENT = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    is_postgresql = op.get_bind().dialect.name == "postgresql"
+    op.create_table(
+        "cv_content",
+        sa.Column("lead_id", ID, autoincrement=False, nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("lead_id", name="pk_cv_content"),
+        sa.ForeignKeyConstraint(["lead_id"], ["lead.id"], name="fk_cv_content_lead_id", ondelete="CASCADE"),
+    )
+    if is_postgresql:
+        # a CV is compressed already; stored plainly, a piece of it can be read without the rest
+        op.execute("ALTER TABLE cv_content ALTER COLUMN content SET STORAGE EXTERNAL")
+    op.execute("INSERT INTO cv_content (lead_id, content) SELECT lead_id, content FROM cv")
+    op.drop_column("cv", "content")
+    op.add_column("cv", sa.Column("location", sa.Text(), nullable=True))
+    op.create_index("ix_cv_location", "cv", ["location"], unique=True)
+
+    # in the words that both databases share: SQLite adds no constraint to a table that is there
+    op.execute(
+        f"ALTER TABLE outbox_mail ADD COLUMN digest_id {'BIGINT' if is_postgresql else 'INTEGER'}"
+        " CONSTRAINT fk_outbox_mail_digest_id REFERENCES outbox_mail (id) ON DELETE SET NULL"
+    )
+    op.create_index("ix_outbox_mail_digest_id", "outbox_mail", ["digest_id"])
+    op.drop_index("ix_outbox_mail_owed", "outbox_mail")
+    for name, column, condition in (
+        ("due", "next_attempt_at", "state = 'owed' AND (kind <> 'alert' OR digest_id = id)"),
+        ("ungathered", "recipient", "state = 'owed' AND kind = 'alert' AND digest_id IS NULL"),
+        ("settled", "created_at", "state IN ('sent', 'suppressed')"),
+    ):
+        where = sa.text(condition)
+        op.create_index(f"ix_outbox_mail_{name}", "outbox_mail", [column], postgresql_where=where, sqlite_where=where)
+    op.create_table(
+        "alerted_address",
+        sa.Column("address", KEY, nullable=False),
+        sa.Column("alerted_at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("address", name="pk_alerted_address"),
+    )

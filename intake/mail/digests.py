@@ -1,0 +1,85 @@
+"""Alerts gathered into digests: what comes in within an interval is told to an attorney in one mail.
+
+An alert's `digest_id` names the mail that tells of it: itself, or the first of those it was gathered with. Whoever
+gathers an attorney's alerts first moves the moment of the last one on; another that tries at the same time waits for
+that, and finds that it is not due.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from sqlalchemy import Connection, RowMapping, Update, func, or_, select, update
+
+from intake.database import insert_once
+from intake.database.clock import Now
+from intake.database.schema import UNGATHERED, alerted_address, lead, outbox_mail
+
+MAX_TOLD = 100
+
+
+@dataclass(frozen=True)
+class ToldLead:
+    """What a mail's text may need of a lead."""
+
+    id: int
+    email: str
+    f_name: str
+    l_name: str
+    cv_name: str
+    created_at: datetime
+
+
+def gather_alerts(connection: Connection, *, interval_s: float) -> None:
+    """Make mails of the alerts that no mail tells of yet, one for each attorney who had none in `interval_s` seconds.
+
+    Without an interval, each alert is a mail of its own.
+    """
+    if not interval_s:
+        connection.execute(update(outbox_mail).where(UNGATHERED).values(digest_id=outbox_mail.c.id))
+        return
+    waiting = select(outbox_mail.c.recipient).where(UNGATHERED).distinct().order_by(outbox_mail.c.recipient)
+    for address in connection.scalars(waiting).all():
+        is_due = alerted_address.c.alerted_at <= Now(plus_s=-interval_s)
+        if insert_once(connection, alerted_address, replacing=is_due, address=address, alerted_at=Now()):
+            theirs = UNGATHERED, outbox_mail.c.recipient == address
+            first = select(func.min(outbox_mail.c.id)).where(*theirs)
+            connection.execute(update(outbox_mail).where(*theirs).values(digest_id=first.scalar_subquery()))
+
+
+def told_leads(connection: Connection, mails: Sequence[int]) -> dict[int, tuple[tuple[ToldLead, ...], int]]:
+    """Return for each mail the first MAX_TOLD leads that it tells of, and how many there are."""
+    mail = func.coalesce(outbox_mail.c.digest_id, outbox_mail.c.id).label("mail")
+    numbered = (
+        select(
+            mail,
+            outbox_mail.c.lead_id,
+            func.row_number().over(partition_by=mail, order_by=outbox_mail.c.id).label("number"),
+            func.count().over(partition_by=mail).label("count"),
+        )
+        .where(or_(outbox_mail.c.id.in_(mails), outbox_mail.c.digest_id.in_(mails)))
+        .subquery()
+    )
+    query = (
+        select(numbered.c.mail, numbered.c.count, lead)
+        .join(lead, lead.c.id == numbered.c.lead_id)
+        .where(numbered.c.number <= MAX_TOLD)
+        .order_by(numbered.c.mail, numbered.c.number)
+    )
+    rows = connection.execute(query).mappings()
+    return {
+        number: (tuple(_told(row) for row in own), own[0]["count"])
+        for number, group in groupby(rows, key=lambda row: int(row["mail"]))
+        for own in [list(group)]
+    }
+
+
+def settle(mail_id: int, values: Mapping[str, object]) -> Update:
+    """Return the statement that writes down, for what a digest tells of, what became of the digest."""
+    others = outbox_mail.c.digest_id == mail_id, outbox_mail.c.id != mail_id, outbox_mail.c.state == "owed"
+    return update(outbox_mail).where(*others).values(dict(values))
+
+
+def _told(row: RowMapping) -> ToldLead:
+    return ToldLead(*(row[name] for name in ("id", "email", "f_name", "l_name", "CV_name", "created_at")))
