@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint format serve requirements clean
+.PHONY: setup demo test test-s3 lint format serve requirements clean
 
 setup: .venv/ready
 
@@ -20,6 +20,14 @@ demo: setup
 
 test: lint
 	$(BIN)/python -m pytest
+
+# CVs in an S3-compatible store; its server is some thirty packages, so it is set up here and not before.
+test-s3: setup .venv/ready-s3
+	$(BIN)/python -m pytest tests/s3
+
+.venv/ready-s3: requirements/s3.txt .venv/ready
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/s3.txt
+	@touch $@
 
 lint: setup
 	$(BIN)/ruff format --check --quiet .
@@ -40,6 +48,7 @@ requirements:
 	printf 'uv\n' | $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes --no-header --no-annotate - -o requirements/uv.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra server -o requirements/server.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra server --group dev -c requirements/server.txt -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group s3 -c requirements/dev.txt -o requirements/s3.txt
 
 clean:
 	rm -rf .venv dist .mypy_cache .ruff_cache .hypothesis

@@ -54,6 +54,7 @@ def start(databases: Databases, relay: Relay, tmp_path: Path) -> Iterator[Callab
                 "INTAKE_SMTP_URL": f"smtp://127.0.0.1:{relay.port}",
                 "INTAKE_MAIL_FROM": "Marple & Wimsey <intake@firm.example>",
                 "INTAKE_ATTORNEY_EMAILS": "harriet@firm.example,peter@firm.example",
+                "INTAKE_ALERT_INTERVAL": "0",
                 **changes,
             }
             environment = clean_environment(tmp_path, **settings)
@@ -84,6 +85,20 @@ def test_the_prospect_and_each_attorney_get_theirs(start: Callable[..., Firm], r
     mails = firm.wait_for(lambda found: all(mail["state"] == "sent" for mail in found))
     assert [mail["message_id"] for mail in mails] == [messages[mail["recipient"]]["Message-ID"] for mail in mails]
     assert [mail["attempts"] for mail in mails] == [1, 1, 1]
+
+
+def test_what_comes_in_within_an_interval_is_told_in_one_digest(start: Callable[..., Firm], relay: Relay) -> None:
+    firm = start(INTAKE_ALERT_INTERVAL="4s", INTAKE_ATTORNEY_EMAILS="harriet@firm.example")
+    firm.submit("0@example.com")
+    relay.wait_for(2)
+    for n in range(1, 6):
+        firm.submit(f"{n}@example.com")
+    to_harriet = [message for message in relay.wait_for(8) if str(message["To"]) == "harriet@firm.example"]
+    assert [message["Subject"] for message in to_harriet] == ["New lead 1", "5 new leads"]
+    digest = str(to_harriet[1].get_body(("plain",)))
+    assert all(f"<{n}@example.com>" in digest for n in range(1, 6))
+    mails = firm.wait_for(lambda found: all(mail["state"] == "sent" for mail in found))
+    assert to_harriet[1]["Message-ID"] in {mail["message_id"] for mail in mails}
 
 
 def test_an_address_outside_ascii_is_mailed_with_smtputf8(start: Callable[..., Firm], relay: Relay) -> None:

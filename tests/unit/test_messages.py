@@ -79,6 +79,25 @@ def test_an_alert_shows_what_was_typed_and_obeys_none_of_it(typed: str) -> None:
         assert typed in text_of(message, "plain")
 
 
+@given(TYPED)
+def test_a_digest_shows_what_was_typed_and_obeys_none_of_it(typed: str) -> None:
+    leads = (lead(id=7, f_name=typed), lead(id=8, l_name="</td><script>", cv_name="a\r\nBcc: x@y"))
+    message = sent(COMPOSER, mail(leads=leads, lead_count=5))
+    assert message["Subject"] == "5 new leads"
+    assert message["Bcc"] is None
+    plain, html = text_of(message, "plain"), text_of(message, "html")
+    assert "<script>" not in html
+    assert r"a\r\nBcc: x@y" in plain
+    assert "and 3 more" in plain
+    assert "And 3 more" in html
+    if typed.isprintable():
+        assert typed in plain
+
+
+def test_a_digest_that_names_all_counts_no_more(tmp_path: Path) -> None:
+    assert "more" not in text_of(sent(COMPOSER, mail(leads=(lead(), lead(id=2)), lead_count=2)), "plain")
+
+
 def test_an_address_outside_ascii_is_written_as_smtputf8_has_it() -> None:
     raw = COMPOSER.compose(mail(recipient="zoë@example.com")).as_bytes()
     assert "To: zoë@example.com".encode() in raw

@@ -70,7 +70,7 @@ def test_claims_that_are_not_ours_are_refused(claims: dict[str, Any]) -> None:
         "",
         "x",
         "a.b.c",
-        jwt.encode(payload(), None, algorithm="none"),
+        jwt.encode(payload(), "", algorithm="none"),
         jwt.encode(payload(), "another secret of thirty-two bytes", algorithm="HS256"),
         jwt.encode(payload(), "s" * 64, algorithm="HS512"),
         jwt.encode(payload(), SECRET, algorithm="HS256")[:-2],
