@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 
 import httpx2
 import pytest
@@ -142,6 +143,38 @@ def test_what_can_not_work_stops_the_start_in_a_line_each(
         assert line.startswith(expected)
 
 
+def make_orphan(store: Path) -> Path:
+    orphan = store / token_hex(16)
+    orphan.write_text("left by a commit that broke off")
+    two_days_ago = time.time() - 2 * 86400
+    os.utime(orphan, (two_days_ago, two_days_ago))
+    return orphan
+
+
+def test_orphans_are_collected_by_the_service_and_by_hand(databases: Databases, tmp_path: Path) -> None:
+    store = tmp_path / "CVs"
+    store.mkdir()
+    settings = {**postgres(databases.migrated_url()), "INTAKE_CV_STORE": store.as_uri()}
+    first = make_orphan(store)
+    with Service(clean_environment(tmp_path, **settings), tmp_path) as service:
+        form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
+        assert httpx2.post(f"{service.url}/leads/", data=form, files={"CV": ("cv", b"x")}).status_code == 204
+        until = time.monotonic() + 10
+        while first.exists():
+            assert time.monotonic() < until
+            time.sleep(0.1)
+    make_orphan(store)
+    done = intake(tmp_path, "collect-orphans", **settings)
+    assert (done.returncode, done.stderr) == (0, "intake: orphans deleted: 1\n")
+    assert [file.read_bytes() for file in store.iterdir()] == [b"x"]
+
+
+def test_without_a_store_there_are_no_orphans(tmp_path: Path) -> None:
+    done = intake(tmp_path, "collect-orphans")
+    assert done.returncode == 1
+    assert done.stderr.startswith("intake: INTAKE_CV_STORE is not set")
+
+
 def test_a_misspelt_setting_is_warned_of(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("INTAKE_PROT=1\n")
     done = intake(tmp_path, "migrate")
@@ -233,3 +266,27 @@ def test_a_slow_reader_holds_no_connection(full_postgres: tuple[PostgresServer, 
         for stream, answer in zip(slow, answers, strict=True):
             answer.close()
             stream.__exit__(None, None, None)
+
+
+def test_a_client_that_disappears_half_way_leaves_nothing(databases: Databases, tmp_path: Path) -> None:
+    spools = tmp_path / "spools"
+    spools.mkdir()
+    settings = {**postgres(databases.migrated_url()), "TMPDIR": str(spools)}
+    head = (
+        b"POST /leads/ HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        b"Content-Length: 6000000\r\n\r\n"
+        b'--b\r\nContent-Disposition: form-data; name="email"\r\n\r\nada@example.com\r\n'
+        b'--b\r\nContent-Disposition: form-data; name="CV"; filename="cv"\r\n\r\n'
+    )
+    with Service(clean_environment(tmp_path, **settings), tmp_path) as service:
+        port = int(service.url.rpartition(":")[2])
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", port)) as client:
+                client.sendall(head + b"x" * 3_000_000)
+        form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
+        assert httpx2.post(f"{service.url}/leads/", data=form, files={"CV": ("cv", b"x")}).status_code == 204
+    database = Database(Settings(database_url=settings["INTAKE_DATABASE_URL"]), connections=1)
+    assert database.read(lambda c: c.exec_driver_sql("SELECT count(*) FROM lead").scalar_one()) == 1
+    database.close()
+    assert list(spools.iterdir()) == []
+    assert "Traceback" not in "".join(service.log)

@@ -1,0 +1,94 @@
+"""Does a prospect wait for mail? A submission's latency with a relay that hangs, beside one with a healthy relay.
+
+Two services on databases of their own, alike but for their relay; their submissions alternate, so that whatever else
+the machine does falls on both. Prints each round's medians, and the median of the rounds' ratios.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx2
+
+from benchmarks.smtp_sink import SmtpSink
+from intake.database.migrations import migrate
+from intake.settings import Settings
+from tests.conftest import SECRET
+from tests.postgres import PostgresServer, database_url, maintenance
+from tests.system.programs import Service, clean_environment
+
+ROUNDS = 7
+SUBMISSIONS = 80
+CV = bytes(100_000)
+
+
+def main() -> None:
+    for kind in ("sqlite", "postgresql"):
+        with ExitStack() as stack:
+            healthy, hanging = (stack.enter_context(firm(kind, SmtpSink(hangs=hangs))) for hangs in (False, True))
+            report(kind, [measured(healthy, hanging, number) for number in range(ROUNDS)])
+
+
+@contextmanager
+def firm(kind: str, relay: SmtpSink) -> Iterator[Service]:
+    with tempfile.TemporaryDirectory() as directory, database(kind, Path(directory)) as url:
+        migrate(Settings(database_url=url))
+        settings = {
+            "INTAKE_DATABASE_URL": url,
+            "INTAKE_JWT_SECRET": SECRET,
+            "INTAKE_SMTP_URL": f"smtp://127.0.0.1:{relay.port}?starttls=off",
+            "INTAKE_ATTORNEY_EMAILS": "attorney@firm.example",
+            "INTAKE_ALERT_INTERVAL": "0",
+        }
+        with Service(clean_environment(Path(directory), **settings), Path(directory)) as service:
+            yield service
+
+
+@contextmanager
+def database(kind: str, directory: Path) -> Iterator[str]:
+    if kind == "sqlite":
+        yield f"sqlite:///{directory}/intake.db"
+        return
+    server = PostgresServer()
+    try:
+        server.start(fsync="on")
+        with maintenance(server.url("postgres")) as cursor:
+            cursor.execute("CREATE DATABASE intake TEMPLATE template0")
+        yield database_url(server.url("postgres"), "intake")
+    finally:
+        server.close()
+
+
+def measured(healthy: Service, hanging: Service, number: int) -> tuple[float, float]:
+    """Return the medians of a round, in milliseconds."""
+    times: tuple[list[float], list[float]] = ([], [])
+    with httpx2.Client() as client:
+        for n in range(SUBMISSIONS):
+            for service, taken in zip((healthy, hanging), times, strict=True):
+                began = time.perf_counter()
+                submit(client, service.url, f"{number}.{n}@example.com")
+                taken.append((time.perf_counter() - began) * 1000)
+    return statistics.median(times[0]), statistics.median(times[1])
+
+
+def submit(client: httpx2.Client, url: str, email: str) -> None:
+    form = {"email": email, "f_name": "Ada", "l_name": "Lovelace"}
+    answer = client.post(f"{url}/leads/", data=form, files={"CV": ("cv.pdf", CV)})
+    assert answer.status_code == 204, answer.text
+
+
+def report(kind: str, rounds: list[tuple[float, float]]) -> None:
+    ratios = [hanging / healthy for healthy, hanging in rounds]
+    medians = " ".join(f"{healthy:.1f}/{hanging:.1f}" for healthy, hanging in rounds)
+    ratio = statistics.median(ratios)
+    print(f"{kind}: healthy/hanging, ms, by round: {medians}")
+    print(f"{kind}: ratio {ratio:.2f} (from {min(ratios):.2f} to {max(ratios):.2f}); the promise is at most 1.10")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""A relay as fast as one can be made here: it takes every mail and keeps none, or hangs once it has one."""
+
+import asyncio
+import threading
+
+
+class SmtpSink:
+    """A relay on a port of 127.0.0.1, in a thread of its own. `hangs`: no mail is ever answered for."""
+
+    def __init__(self, *, hangs: bool = False) -> None:
+        self._hangs = hangs
+        self._ready = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self.taken = 0
+        self.port = 0
+        threading.Thread(target=self._run, daemon=True).start()
+        self._ready.wait()
+
+    def _run(self) -> None:
+        self._loop.run_until_complete(self._listen())
+        self._loop.run_forever()
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        self._ready.set()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 sink\r\n")
+        while line := await reader.readline():
+            command = line[:4].upper()
+            if command == b"DATA":
+                writer.write(b"354 go on\r\n")
+                await reader.readuntil(b"\r\n.\r\n")
+                if self._hangs:
+                    await asyncio.sleep(3600)
+                self.taken += 1
+            writer.write(
+                {b"EHLO": b"250-sink\r\n250 8BITMIME\r\n", b"QUIT": b"221 bye\r\n"}.get(command, b"250 OK\r\n")
+            )
+            if command == b"QUIT":
+                break
+        writer.close()
