@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-s3 lint format serve requirements clean
+.PHONY: setup demo test test-s3 bench lint format serve requirements clean
 
 setup: .venv/ready
 
@@ -35,6 +35,10 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+# What is promised of speed, as ratios.
+bench: setup
+	$(BIN)/python -m benchmarks.hanging_relay
 
 format: setup
 	$(BIN)/ruff check --quiet --fix .
