@@ -14,6 +14,7 @@ CONNECT_TIMEOUT_S = 5
 POOL_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_S = 15
 LOCK_TIMEOUT_S = 5
+IDLE_TIMEOUT_S = 15
 TCP_TIMEOUT_S = 15
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON")
 
@@ -47,7 +48,9 @@ def open_engine(settings: Settings, *, connections: int, migrating: bool = False
         def set_limits(connection: Connection) -> None:
             # for this transaction alone, so that a pooler in transaction mode can stand between
             connection.exec_driver_sql(
-                f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s'; SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'"
+                f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s';"
+                f" SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s';"
+                f" SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s'"
             )
 
     return engine

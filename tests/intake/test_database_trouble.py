@@ -71,3 +71,23 @@ def test_what_is_logged_of_it_holds_no_names(intake: Intake, caplog: pytest.LogC
     assert "Secretname" not in answer.text
     assert "Secretname" not in caplog.text
     assert intake.count(lead) == 0
+
+
+def test_limits_hold_for_a_transaction_and_end_with_it(
+    start: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 4_321)  # not the driver's own
+    intake = start()
+    if intake.settings.sqlite_file is not None:
+        assert intake.read(lambda c: c.exec_driver_sql("PRAGMA busy_timeout").scalar_one()) == 4_321
+        return
+    limits = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+    query = "SELECT pg_backend_pid()" + "".join(f", current_setting('{limit}')" for limit in limits)
+    session, *values = intake.read(lambda c: c.exec_driver_sql(query).one())
+    assert values == ["15s", "5s", "15s"]
+    # the same session, without the service's own beginning of a transaction
+    connection = intake.database._engine.raw_connection()
+    cursor = connection.cursor()
+    cursor.execute(query)
+    assert cursor.fetchone() == (session, "0", "0", "0")
+    connection.close()
