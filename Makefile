@@ -1,8 +1,9 @@
 # Everything runs from .venv, which `make setup` fills from the pinned requirements.
 PYTHON ?= python3
 BIN := .venv/bin
+TESTS ?= tests/intake tests/migrations tests/system
 
-.PHONY: setup demo test test-s3 bench lint format serve requirements clean
+.PHONY: setup demo test test-pgbouncer test-s3 bench lint format serve requirements clean
 
 setup: .venv/ready
 
@@ -28,6 +29,9 @@ test-s3: setup .venv/ready-s3
 .venv/ready-s3: requirements/s3.txt .venv/ready
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/s3.txt
 	@touch $@
+# What of TESTS uses PostgreSQL, through a PgBouncer in transaction mode (Debian: apt-get install pgbouncer).
+test-pgbouncer: setup
+	INTAKE_TEST_PGBOUNCER=1 $(BIN)/python -m pytest $(TESTS)
 
 lint: setup
 	$(BIN)/ruff format --check --quiet .

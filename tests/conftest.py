@@ -23,6 +23,7 @@ from intake.database.migrations import migrate
 from intake.database.schema import lead, user_account
 from intake.settings import Settings
 from intake.users.tokens import Claims, TokenKeys
+from tests.pgbouncer import PgBouncer
 from tests.postgres import PostgresServer, database_url, maintenance
 
 # a shell's background jobs ignore Ctrl-C, and what they start inherits that; the tests' programs are to heed it
@@ -31,7 +32,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 SECRET = "a secret for tests of forty bytes or so"
 PASSWORD = "correct horse"
 QUICK_HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+POOLED = os.environ.get("INTAKE_TEST_PGBOUNCER") == "1"
 _numbers = itertools.count()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
+    """With a pooler, run what uses a database that can stand behind it; without one, all but the pooler's own tests."""
+    kept = [i for i in items if ("databases" in i.fixturenames if POOLED else i.path.name != "test_pgbouncer.py")]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
 
 
 @pytest.fixture(scope="session")
@@ -48,26 +57,45 @@ def postgres_url() -> Iterator[str]:
         server.close()
 
 
-class Databases:
-    """Makes migrated databases by copying one that was migrated once."""
+@pytest.fixture(scope="session")
+def service_url(postgres_url: str) -> Iterator[str]:
+    """The address at which the service reaches that database: the server's, or that of a pooler before it."""
+    if not POOLED:
+        yield postgres_url
+        return
+    pooler = PgBouncer(postgres_url)
+    try:
+        pooler.start()
+        yield pooler.url("postgres")
+    finally:
+        pooler.close()
 
-    def __init__(self, kind: str, directory: Path, postgres_url: str) -> None:
-        self._kind, self._directory, self._postgres_url = kind, directory, postgres_url
+
+class Databases:
+    """Makes migrated databases by copying one that was migrated once.
+
+    They are made and copied at `postgres_url`, and used at `service_url`.
+    """
+
+    def __init__(self, kind: str, directory: Path, postgres_url: str, service_url: str) -> None:
+        self._kind, self._directory = kind, directory
+        self._postgres_url, self._service_url = postgres_url, service_url
         self._template = self._new_name()
         self._create(self._template, None)
-        migrate(Settings(database_url=self._url(self._template)))
+        # never through a pooler: it would keep a connection, and a database that somebody uses can't be copied
+        migrate(Settings(database_url=self._url(self._template, postgres_url)))
 
     def empty_url(self) -> str:
         """Return the address of a new database with nothing in it (SQLite: where there is no file yet)."""
         name = self._new_name()
         self._create(name, None)
-        return self._url(name)
+        return self._url(name, self._service_url)
 
     def migrated_url(self) -> str:
         """Return the address of a new database that is migrated."""
         name = self._new_name()
         self._create(name, self._template)
-        return self._url(name)
+        return self._url(name, self._service_url)
 
     def drop_all(self) -> None:
         """Leave a server that is not ours as it was."""
@@ -87,17 +115,17 @@ class Databases:
         with maintenance(self._postgres_url) as cursor:
             cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE {template or "template0"}')
 
-    def _url(self, name: str) -> str:
+    def _url(self, name: str, server_url: str) -> str:
         if self._kind == "sqlite":
             return f"sqlite:///{self._directory / name}.db"
-        return database_url(self._postgres_url, name)
+        return database_url(server_url, name)
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session", params=["postgresql"] if POOLED else ["sqlite", "postgresql"])
 def databases(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, postgres_url: str
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, postgres_url: str, service_url: str
 ) -> Iterator[Databases]:
-    made = Databases(request.param, tmp_path_factory.mktemp("databases"), postgres_url)
+    made = Databases(request.param, tmp_path_factory.mktemp("databases"), postgres_url, service_url)
     yield made
     if request.param == "postgresql" and "INTAKE_TEST_DATABASE_URL" in os.environ:
         made.drop_all()

@@ -23,7 +23,7 @@ class PostgresServer:
 
     def __init__(self) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="intake-pg-", dir="/tmp"))
-        self._user = _unprivileged_user()
+        self._user = unprivileged_user()
         self._binaries = _binaries(self._directory)
         self._process: subprocess.Popen[bytes] | None = None
         self._log = self._directory / "log"
@@ -45,11 +45,7 @@ class PostgresServer:
                 stderr=log,
                 user=self._user,
             )
-        until = time.monotonic() + START_WITHIN_S
-        while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > until:
-                raise AssertionError(f"PostgreSQL did not start:\n{self._log.read_text()}")
-            time.sleep(0.05)
+        wait_until_it_answers(self.url("postgres"), self._process, self._log)
 
     def kill(self) -> None:
         """End it at once, as a crash would."""
@@ -78,12 +74,22 @@ class PostgresServer:
         if done.returncode:
             raise AssertionError(f"{program}: {done.stderr}")
 
-    def _answers(self) -> bool:
-        try:
-            psycopg2.connect(self.url("postgres")).close()
-        except psycopg2.OperationalError:
-            return False
-        return True
+
+def wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return once the server answers there; fail with its log where it ended, or takes too long."""
+    until = time.monotonic() + START_WITHIN_S
+    while not _answers(url):
+        if process.poll() is not None or time.monotonic() > until:
+            raise AssertionError(f"the server did not start:\n{log.read_text()}")
+        time.sleep(0.05)
+
+
+def _answers(url: str) -> bool:
+    try:
+        psycopg2.connect(url).close()
+    except psycopg2.OperationalError:
+        return False
+    return True
 
 
 def database_url(maintenance_url: str, name: str) -> str:
@@ -105,8 +111,8 @@ def maintenance(url: str) -> Iterator[psycopg2.extensions.cursor]:
         connection.close()
 
 
-def _unprivileged_user() -> str | None:
-    """Return the user to run as where we are root, whom PostgreSQL refuses to serve."""
+def unprivileged_user() -> str | None:
+    """Return the user to run as where we are root, whom PostgreSQL and PgBouncer refuse to serve."""
     if os.getuid() != 0:
         return None
     known = {entry.pw_name for entry in pwd.getpwall()}

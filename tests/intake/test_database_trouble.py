@@ -13,6 +13,7 @@ from sqlalchemy import text
 from intake.database import engine, joining
 from intake.database.schema import cv, lead
 from tests.conftest import Intake
+from tests.postgres import maintenance
 
 
 @contextmanager
@@ -47,7 +48,7 @@ def test_a_lock_is_waited_for_within_bounds(start: Callable[..., Intake], monkey
 
 
 def test_a_database_that_can_not_be_written_is_503(
-    start: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., Intake], postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     intake = start()
     if intake.settings.sqlite_file is not None:
@@ -56,9 +57,9 @@ def test_a_database_that_can_not_be_written_is_503(
         intake = start()
     else:
         name = intake.read(lambda c: c.execute(text("SELECT current_database()")).scalar_one())
-        intake.write(lambda c: c.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only=on")))
-        others = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname = current_database()"
-        intake.read(lambda c: c.execute(text(f"SELECT pg_terminate_backend(pid) {others}")).all())
+        with maintenance(postgres_url) as cursor:  # by a session apart, so that a pooler can't give us one it spared
+            cursor.execute(f"ALTER DATABASE {name} SET default_transaction_read_only=on")
+            cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
     answer = intake.submit(CV=("x", b"x" * 100_000))
     assert (answer.status_code, answer.json()["title"]) == (503, "Database unavailable")
     assert intake.count(lead) == intake.count(cv) == 0

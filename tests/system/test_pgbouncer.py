@@ -1,0 +1,22 @@
+"""That the tests which run through PgBouncer do share its sessions; run by `make test-pgbouncer` alone."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from sqlalchemy import Connection, text
+
+from intake.database.schema import lead
+from tests.conftest import Intake
+from tests.pgbouncer import SERVER_CONNECTIONS
+
+
+def sessions(connection: Connection) -> int:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    return int(connection.execute(text(f"{query} AND backend_type = 'client backend'")).scalar_one())
+
+
+def test_many_at_once_share_few_sessions(intake: Intake) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda n: intake.submit(email=f"a{n}@example.com").status_code, range(48)))
+    assert set(answers) == {204}
+    assert intake.count(lead) == 48
+    assert intake.read(sessions) <= SERVER_CONNECTIONS
