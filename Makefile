@@ -29,6 +29,7 @@ test-s3: setup .venv/ready-s3
 .venv/ready-s3: requirements/s3.txt .venv/ready
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/s3.txt
 	@touch $@
+
 # What of TESTS uses PostgreSQL, through a PgBouncer in transaction mode (Debian: apt-get install pgbouncer).
 test-pgbouncer: setup
 	INTAKE_TEST_PGBOUNCER=1 $(BIN)/python -m pytest $(TESTS)

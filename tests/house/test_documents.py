@@ -7,8 +7,9 @@ from pathlib import Path
 
 import typer
 
-from intake.app import DOORS
+from intake.app import DOORS, DOORS_CONNECTIONS, WORKER_CONNECTIONS
 from intake.cli import app as intake_app
+from intake.database.engine import IDLE_TIMEOUT_S, LOCK_TIMEOUT_S, STATEMENT_TIMEOUT_S
 from intake.settings import Settings
 from leadctl.cli import COMMANDS
 from leadctl.errors import ExitCode
@@ -48,6 +49,17 @@ def test_every_command_is_documented_and_none_else() -> None:
 
 def test_every_exit_code_is_documented_and_none_else() -> None:
     assert [int(code) for code in first_column(document("README.md"), r"(\d+)")] == list(ExitCode)
+
+
+def test_the_numbers_that_a_pooler_is_set_up_by_are_those_in_code() -> None:
+    operations = " ".join(document("docs/operations.md").split())
+    both = DOORS_CONNECTIONS + WORKER_CONNECTIONS
+    connections = f"{both} connections ({DOORS_CONNECTIONS} with `--no-worker`), `intake worker` {WORKER_CONNECTIONS},"
+    assert connections in operations
+    limits = (
+        f"{STATEMENT_TIMEOUT_S} seconds, waiting for a lock to {LOCK_TIMEOUT_S}, and doing nothing to {IDLE_TIMEOUT_S}."
+    )
+    assert limits in operations
 
 
 def test_every_dependency_earns_its_line_and_is_pinned() -> None:
