@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    Uuid,
     text,
 )
 from sqlalchemy.dialects import postgresql
@@ -48,6 +49,8 @@ lead = Table(
     Column("email_key", Key, nullable=False),
     Column("f_name_key", Key, nullable=False),
     Column("l_name_key", Key, nullable=False),
+    Column("external_id", Key),  # another system's
+    Index("ix_lead_external_id", "external_id", unique=True),
     Index("ix_lead_email_key", "email_key", "id"),
     Index("ix_lead_f_name_key", "f_name_key", "id"),
     Index("ix_lead_l_name_key", "l_name_key", "id"),
@@ -105,6 +108,22 @@ alerted_address = Table(
     Column("alerted_at", UtcDateTime, nullable=False, default=Now()),
 )
 
+# a command's change of many leads, or the undoing of one; its leads may be erased, and it keeps their number
+change = Table(
+    "change",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Id, ForeignKey("user_account.id"), nullable=False),
+    Column("at", UtcDateTime, nullable=False, default=Now()),
+    Column("from_state", String(32)),
+    Column("to_state", String(32)),
+    Column("undoes", Uuid, ForeignKey("change.id")),
+    Column("count", Integer, nullable=False, default=0),
+    CheckConstraint("(to_state IS NULL) <> (undoes IS NULL)", name="kind"),
+    Index("ix_change_at", "at", "id"),
+    Index("ix_change_undoes", "undoes"),
+)
+
 lead_event = Table(
     "lead_event",
     metadata,
@@ -114,7 +133,9 @@ lead_event = Table(
     Column("at", UtcDateTime, nullable=False, default=Now()),
     Column("from_state", String(32), nullable=False),
     Column("to_state", String(32), nullable=False),
+    Column("change_id", Uuid, ForeignKey("change.id")),
     Index("ix_lead_event_lead_id", "lead_id", "id"),
+    Index("ix_lead_event_change_id", "change_id", "lead_id", unique=True),
     sqlite_autoincrement=True,
 )
 
