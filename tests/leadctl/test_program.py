@@ -22,7 +22,7 @@ def imported(*arguments: str) -> set[str]:
 def test_the_version_imports_no_http_client_and_no_tables() -> None:
     modules = imported("--version")
     assert "leadctl.cli" in modules
-    assert not {"httpx2", "rich", "ssl", "leadctl.api", "leadctl.commands.list_leads"} & modules
+    assert not {"httpx2", "rich", "ssl", "leadctl.api", "leadctl.http", "leadctl.commands.list_leads"} & modules
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list", "--help"], ["list"]])

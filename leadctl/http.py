@@ -1,0 +1,137 @@
+"""Requests to a server, and what its answers amount to: a value of the shape that was asked for, or an error."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeGuard
+
+import httpx2
+
+from leadctl.errors import Conflict, LeadctlError, NotAllowed, NotFound, TryAgain, Usage
+
+CONNECT_TIMEOUT_S = 5.0
+ANSWER_TIMEOUT_S = 60.0
+PAGE = 1000  # the most that the server gives at once
+
+Shape = Mapping[str, type]
+
+_ERRORS: Mapping[int, type[LeadctlError]] = {
+    401: NotAllowed,
+    403: NotAllowed,
+    404: NotFound,
+    409: Conflict,
+    422: Usage,
+    429: TryAgain,
+    502: TryAgain,
+    503: TryAgain,
+    504: TryAgain,
+}
+
+
+class Http:
+    """A server, and the token to show it. Every method raises the LeadctlError that its answer amounts to."""
+
+    def __init__(self, url: str, *, token: str | None) -> None:
+        self._url = url
+        try:
+            self._client = httpx2.Client(
+                base_url=url,
+                headers={"Authorization": f"Bearer {token}"} if token else {},
+                timeout=httpx2.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            )
+        except (OSError, ValueError, ImportError, httpx2.InvalidURL) as error:
+            # the environment's proxies and certificates are read here
+            raise LeadctlError(f"can't set up connections, look at *_PROXY and SSL_CERT_*: {error}") from error
+
+    @contextmanager
+    def stream(self, path: str) -> Iterator[httpx2.Response]:
+        """Give an answer whose body is still to come."""
+        with self._told(), self._client.stream("GET", path) as response:
+            if response.status_code != 200:
+                response.read()
+            yield self._check(response, expected=200)
+
+    def pages(
+        self,
+        path: str,
+        shape: Shape,
+        filters: Mapping[str, Any],
+        *,
+        newest_first: bool,
+        limit: int | None,
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the records of a list, at most `limit`, reading them page by page."""
+        left, after = limit, 0
+        while left is None or left > 0:
+            size = PAGE if left is None else min(left, PAGE)
+            query = {**filters, "limit": size, "order": "desc" if newest_first else "asc"}
+            if after:
+                query["after"] = after
+            response = self.request("GET", path, expected=200, params=query)
+            page = self._page(response, shape, after)
+            yield from page
+            if not page or "next" not in response.links:
+                return
+            left = None if left is None else left - len(page)
+            after = page[-1]["id"]
+
+    def request(self, method: str, path: str, *, expected: int, **content: Any) -> httpx2.Response:
+        """Return an answer of the expected status."""
+        with self._told():
+            return self._check(self._client.request(method, path, **content), expected=expected)
+
+    def json(self, method: str, path: str, **content: Any) -> Any:
+        """Return what a 200 answer's JSON says."""
+        return self._parsed(self.request(method, path, expected=200, **content))
+
+    def _page(self, response: httpx2.Response, shape: Shape, after: int) -> list[dict[str, Any]]:
+        page = self._parsed(response)
+        if not isinstance(page, list) or not all(has(record, shape) for record in page):
+            raise self.not_intake()
+        if page and page[-1]["id"] == after:
+            raise self.not_intake(": its pages do not go on")
+        return page
+
+    def _parsed(self, response: httpx2.Response) -> Any:
+        try:
+            return response.json()
+        except (ValueError, RecursionError) as error:
+            raise self.not_intake() from error
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except httpx2.TransportError as error:
+            reason = str(error) or type(error).__name__
+            raise TryAgain(f"no answer from {self._url}: {reason}. Is the server up, and the URL right?") from error
+        except (httpx2.RequestError, httpx2.InvalidURL) as error:
+            raise self.not_intake(f" ({error})") from error
+
+    def _check(self, response: httpx2.Response, *, expected: int) -> httpx2.Response:
+        status = response.status_code
+        if status == expected:
+            return response
+        kind = _ERRORS.get(status, LeadctlError)
+        if response.headers.get("content-type", "").startswith("application/problem+json"):
+            problem = self._parsed(response)
+            if isinstance(problem, dict) and isinstance(problem.get("detail"), str):
+                raise kind(_told_by(problem, response.headers.get("retry-after", "")))
+        if kind is TryAgain:  # a proxy's answer, in place of the service's
+            raise TryAgain(f"{self._url} answers {status}: try again in a moment")
+        raise self.not_intake(f" ({status})")
+
+    def not_intake(self, how: str = "") -> LeadctlError:
+        """Return the error of an answer that no intake service gives."""
+        return LeadctlError(f"{self._url} does not answer as an intake service{how}: is the URL right?")
+
+
+def has(value: Any, shape: Shape) -> TypeGuard[dict[str, Any]]:
+    """Return whether the value is an object with these members, each of its type."""
+    return isinstance(value, dict) and all(isinstance(value.get(name), kind) for name, kind in shape.items())
+
+
+def _told_by(problem: Mapping[str, Any], retry_after: str) -> str:
+    detail = str(problem["detail"])
+    if request_id := problem.get("request_id"):
+        detail += f" (request {request_id})"
+    return f"{detail} (in {retry_after} s)" if retry_after.isdigit() else detail
