@@ -94,6 +94,10 @@ class LeadNotFound(IntakeError):
     """No lead has that id."""
 
 
+class ChangeNotFound(IntakeError):
+    """No change has that id."""
+
+
 class SubmissionUnderWay(IntakeError):
     """The first submission under this key has not ended yet."""
 

@@ -1,7 +1,7 @@
 """One transaction around a function, and one vocabulary for what a database can't do."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -69,7 +69,7 @@ def serialised(connection: Connection, lock: int) -> None:
 
 
 def insert_once(
-    connection: Connection, table: Table, *, replacing: ColumnElement[bool] | None = None, **values: object
+    connection: Connection, table: Table, values: Mapping[str, object], *, replacing: ColumnElement[bool] | None = None
 ) -> bool:
     """Insert a row unless one with its primary key is there, and return whether it was inserted.
 
@@ -77,7 +77,7 @@ def insert_once(
     for; SQLite has none. Raises LockTimeout where that takes longer than ONCE_TIMEOUT_S seconds.
     """
     is_postgresql = connection.dialect.name == "postgresql"
-    statement: Any = (postgresql if is_postgresql else sqlite).insert(table).values(values)
+    statement: Any = (postgresql if is_postgresql else sqlite).insert(table).values(dict(values))
     if replacing is None:
         statement = statement.on_conflict_do_nothing()
     else:

@@ -33,7 +33,7 @@ def get_leads(request: AppRequest) -> Response:
 
 def get_lead(request: AppRequest) -> Response:
     """Give one lead, with what is known of its CV."""
-    lead, cv = search.get(request.state["database"], _id(request))
+    lead, cv = search.get(request.state["database"], lead_id(request))
     facts = {"size": cv.size, "sha256": cv.sha256, "detected_type": cv.detected_type}
     return json_response({**lead, "CV": facts})
 
@@ -41,27 +41,28 @@ def get_lead(request: AppRequest) -> Response:
 def patch_lead(request: AppRequest, body: StateChange) -> Response:
     """Move a lead to another state."""
     parts = request.state
-    lead_id = _id(request)
+    number = lead_id(request)
     known = parts["settings"].states
     states.check_known([body.status], known=known, field="status")
     states.check_known([body.from_] if body.from_ is not None else [], known=known, field="from")
-    states.change_state(parts["database"], lead_id, to=body.status, expected=body.from_, user_id=signed_in(request).id)
+    states.change_state(parts["database"], number, to=body.status, expected=body.from_, user_id=signed_in(request).id)
     return Response(status_code=204)
 
 
 def get_cv(request: AppRequest) -> Response:
     """Give a CV's bytes, as a file to save and never to show."""
-    database, lead_id = request.state["database"], _id(request)
-    _, cv = search.get(database, lead_id)
+    database, number = request.state["database"], lead_id(request)
+    _, cv = search.get(database, number)
     headers = _cv_headers(cv)
     if _is_listed(headers["ETag"], request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers={"ETag": headers["ETag"]})
-    pieces = search.cv_pieces(database, lead_id, cv)
+    pieces = search.cv_pieces(database, number, cv)
     begun = itertools.chain([next(pieces)], pieces)  # a store that is away is told before the 200
     return StreamingResponse(stream_in_threads(request, begun), headers=headers, media_type=cv.detected_type)
 
 
-def _id(request: AppRequest) -> int:
+def lead_id(request: AppRequest) -> int:
+    """Return the id in the path. Raises LeadNotFound."""
     text = request.path_params["id"]
     if text.isascii() and text.isdigit() and len(text) < 20 and 1 <= int(text) <= MAX_ID:
         return int(text)

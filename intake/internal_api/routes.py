@@ -1,6 +1,7 @@
 """The internal door's table. What does not say so is closed to all but users."""
 
 from intake.errors import (
+    ChangeNotFound,
     CvDamaged,
     DatabaseUnavailable,
     LeadNotFound,
@@ -10,9 +11,13 @@ from intake.errors import (
     StorageUnavailable,
     UsernameTaken,
 )
-from intake.internal_api import auth, leads, mail
+from intake.internal_api import auth, changes, leads, mail
 from intake.internal_api.schemas import (
+    BulkChange,
+    ChangeModel,
+    ChangeQuery,
     Credentials,
+    EventModel,
     LeadModel,
     LeadQuery,
     LeadWithCv,
@@ -20,12 +25,17 @@ from intake.internal_api.schemas import (
     MailQuery,
     MailRetry,
     MailRetryResults,
+    Outcomes,
     Registration,
     StateChange,
     Token,
+    Undo,
+    UndoOutcomes,
     UserModel,
 )
 from intake.web.routing import Access, Answer, Operation
+
+_LINK = {"Link": '`<?…>; rel="next"`, where there are more.'}
 
 OPERATIONS = (
     Operation(
@@ -76,11 +86,45 @@ OPERATIONS = (
     ),
     Operation(
         method="GET",
+        path="/internal/leads/{id}/history",
+        endpoint=changes.get_history,
+        summary="Who changed a lead, and when.",
+        answer=Answer(200, "Its changes, oldest first.", [EventModel]),
+        problems=(LeadNotFound,),
+    ),
+    Operation(
+        method="POST",
+        path="/internal/leads/state",
+        endpoint=changes.post_leads_state,
+        summary="Move many leads to another state, in one transaction.",
+        body=BulkChange,
+        answer=Answer(200, "What came of each.", Outcomes),
+    ),
+    Operation(
+        method="GET",
+        path="/internal/changes",
+        endpoint=changes.get_changes,
+        summary="A page of the changes of many leads, newest first.",
+        query=ChangeQuery,
+        answer=Answer(200, "The changes.", [ChangeModel], headers=_LINK),
+        problems=(ChangeNotFound,),
+    ),
+    Operation(
+        method="POST",
+        path="/internal/changes/{id}/undo",
+        endpoint=changes.post_undo,
+        summary="Put back what a change did, wherever nobody moved the lead since.",
+        body=Undo,
+        answer=Answer(200, "What came of each lead of a page.", UndoOutcomes),
+        problems=(ChangeNotFound,),
+    ),
+    Operation(
+        method="GET",
         path="/internal/mail",
         endpoint=mail.get_mail,
         summary="A page of the mails that are owed, were sent, or were given up.",
         query=MailQuery,
-        answer=Answer(200, "The mails.", [MailModel], headers={"Link": '`<?…>; rel="next"`, where there are more.'}),
+        answer=Answer(200, "The mails.", [MailModel], headers=_LINK),
     ),
     Operation(
         method="POST",

@@ -145,7 +145,8 @@ def _is_first(connection: Connection, submission: Submission, key: str) -> bool:
         delete(submission_key).where(*_is_key(submission, key), submission_key.c.created_at <= Now(plus_s=-KEY_TTL_S))
     )
     try:
-        if insert_once(connection, submission_key, email_key=submission.email.key, key=key, content_sha256=content):
+        row = {"email_key": submission.email.key, "key": key, "content_sha256": content}
+        if insert_once(connection, submission_key, row):
             return True
     except LockTimeout as error:
         raise SubmissionUnderWay("the first submission under this key has not ended yet; try again") from error

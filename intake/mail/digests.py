@@ -42,7 +42,7 @@ def gather_alerts(connection: Connection, *, interval_s: float) -> None:
     waiting = select(outbox_mail.c.recipient).where(UNGATHERED).distinct().order_by(outbox_mail.c.recipient)
     for address in connection.scalars(waiting).all():
         is_due = alerted_address.c.alerted_at <= Now(plus_s=-interval_s)
-        if insert_once(connection, alerted_address, replacing=is_due, address=address, alerted_at=Now()):
+        if insert_once(connection, alerted_address, {"address": address, "alerted_at": Now()}, replacing=is_due):
             theirs = UNGATHERED, outbox_mail.c.recipient == address
             first = select(func.min(outbox_mail.c.id)).where(*theirs)
             connection.execute(update(outbox_mail).where(*theirs).values(digest_id=first.scalar_subquery()))

@@ -58,14 +58,8 @@ def owe(connection: Connection, *, lead_id: int, prospect: Prospect, attorneys: 
     attempt carries the same one.
     """
     is_due = confirmed_address.c.confirmed_at <= Now(plus_s=-prospect.interval_s)
-    is_owed = insert_once(
-        connection,
-        confirmed_address,
-        replacing=is_due,
-        email_key=prospect.address_key,
-        lead_id=lead_id,
-        confirmed_at=Now(),
-    )
+    confirmed = {"email_key": prospect.address_key, "lead_id": lead_id, "confirmed_at": Now()}
+    is_owed = insert_once(connection, confirmed_address, confirmed, replacing=is_due)
     mails = [("confirmation", prospect.address, "owed" if is_owed else "suppressed")]
     mails += [("alert", address, "owed") for address in attorneys]
     connection.execute(

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from intake.errors import BodyTooLarge, BodyTypeNotSupported, FieldFault, InvalidFields, MalformedBody
 from intake.web.parts import AppRequest
 
-MAX_BODY_BYTES = 2**16
+MAX_BODY_BYTES = 2**18  # 10,000 ids of 19 digits
 
 Model = TypeVar("Model", bound=BaseModel)
 

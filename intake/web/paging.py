@@ -7,11 +7,11 @@ from starlette.responses import Response
 from intake.web.parts import AppRequest
 
 
-def link_to_next(request: AppRequest, response: Response, *, after: int) -> Response:
-    """Return the response with a Link (RFC 8288) to the page after the id: the same query, going on from there.
+def link_to_next(request: AppRequest, response: Response, **place: object) -> Response:
+    """Return the response with a Link (RFC 8288) to the next page: the same query, going on from the place.
 
     It is a relative reference: behind TLS the service does not know its own scheme.
     """
-    query = [item for item in request.query_params.multi_items() if item[0] != "after"]
-    response.headers["Link"] = f'<?{urlencode([*query, ("after", after)])}>; rel="next"'
+    query = [item for item in request.query_params.multi_items() if item[0] not in place]
+    response.headers["Link"] = f'<?{urlencode([*query, *place.items()])}>; rel="next"'
     return response

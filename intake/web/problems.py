@@ -35,6 +35,7 @@ KINDS: Mapping[type[errors.IntakeError], Kind] = {
     errors.NotAuthenticated: Kind(401, "Not authenticated"),
     errors.NotAllowed: Kind(403, "Not allowed"),
     errors.LeadNotFound: Kind(404, "Lead not found"),
+    errors.ChangeNotFound: Kind(404, "Change not found"),
     errors.StateConflict: Kind(409, "State conflict"),
     errors.SubmissionUnderWay: Kind(409, "Submission under way"),
     errors.UsernameTaken: Kind(409, "Username taken"),

@@ -1,0 +1,35 @@
+"""Thousands of ids in one statement, as one parameter."""
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Text, literal
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import BigInteger
+
+
+def is_among(column: Column[int], ids: Collection[int]) -> ColumnElement[bool]:
+    """Return the condition that the column's value is one of the ids."""
+    return column.op("IN", is_comparison=True)(_Listed(literal(json.dumps(list(ids)), Text)))
+
+
+class _Listed(FunctionElement[int]):
+    """The numbers of a JSON array, as a subquery."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(_Listed, "postgresql")
+def _listed_on_postgresql(element: _Listed, compiler: SQLCompiler, **kw: Any) -> str:
+    array = compiler.process(element.clauses, **kw)
+    return f"(SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST({array} AS JSON)))"  # noqa: S608 - a placeholder
+
+
+@compiles(_Listed, "sqlite")
+def _listed_on_sqlite(element: _Listed, compiler: SQLCompiler, **kw: Any) -> str:
+    array = compiler.process(element.clauses, **kw)
+    return f"(SELECT value FROM json_each({array}))"  # noqa: S608 - a placeholder

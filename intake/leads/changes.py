@@ -1,0 +1,176 @@
+"""Changes of many leads at once: each kept under an id of its own, and undone as one."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypedDict, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Connection, Select, Uuid, insert, literal, select, update
+
+from intake.database import Database, insert_once
+from intake.database.clock import Now
+from intake.database.ids import is_among
+from intake.database.schema import change, lead, lead_event
+from intake.errors import ChangeNotFound, FieldFault, InvalidFields
+from intake.leads.states import check_known
+
+MAX_LEADS = 10_000  # in one request, which is one transaction
+
+T = TypeVar("T")
+
+
+class Outcome(TypedDict):
+    """What came of one lead, and the state it is in now (None: there is no such lead)."""
+
+    id: int
+    result: Literal["changed", "unchanged", "missing", "conflict", "undone", "moved"]
+    state: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Author:
+    """Whose a change is, the id it is kept under, and whether it is only tried."""
+
+    id: UUID
+    user_id: int
+    dry_run: bool = False
+
+
+class _Standing(NamedTuple):
+    """Where a lead stands; `is_done`: it was moved under this change before."""
+
+    state: str
+    last_event_id: int | None
+    is_done: bool
+
+
+def change_states(
+    database: Database, ids: Sequence[int], *, to: str, expected: str | None, author: Author
+) -> list[Outcome]:
+    """Move the leads to state `to`, those of them that are in state `expected` (None: in any), in one transaction.
+
+    A lead that was moved under this change already is `changed`, so that the same ids can be sent again; the others are
+    looked at afresh. With `expected`, one that is in `to` already is `unchanged` where the same user moved it last, and
+    else a `conflict`: of two who claim a lead, one gets it. Raises InvalidFields where the change's id is that of
+    another, or DatabaseUnavailable.
+    """
+
+    def work(connection: Connection) -> list[Outcome]:
+        _begin(connection, author, to_state=to, from_state=expected, undoes=None)
+        found = _standing(connection, ids, author)
+        own = _last_moved_by(connection, author.user_id, found.values()) if expected is not None else set()
+        results = [_judged(number, found.get(number), to=to, expected=expected, own=own) for number in ids]
+        moving = {one["id"] for one in results if one["result"] == "changed" and not found[one["id"]].is_done}
+        _move(connection, select(lead.c.id, lead.c.state, literal(to)), moving, author)
+        return results
+
+    return _run(database, author, work)
+
+
+def undo(
+    database: Database, undone: UUID, *, after: int, known: Sequence[str], author: Author
+) -> tuple[list[Outcome], int | None]:
+    """Put back what a change did to up to MAX_LEADS leads, wherever its event is still the lead's last.
+
+    They go by id, from the one after `after` on; the second value is the id to go on from, or None at the end. `moved`
+    are those that were moved since. Raises ChangeNotFound, InvalidFields where a state to go back to is known no more
+    or the change's id is that of another, or DatabaseUnavailable.
+    """
+
+    def work(connection: Connection) -> tuple[list[Outcome], int | None]:
+        _begin(connection, author, to_state=None, from_state=None, undoes=undone)
+        events = _events(connection, undone, after)
+        found = _standing(connection, list(events), author)
+        back = {n: events[n].from_state for n, at in found.items() if at.last_event_id == events[n].id}
+        check_known(sorted(set(back.values())), known=known, field="change")
+        results = [_judged_undone(number, at, back.get(number)) for number, at in found.items()]
+        last = lead_event.c.id == lead.c.last_event_id
+        source = select(lead.c.id, lead.c.state, lead_event.c.from_state).join(lead_event, last)
+        _move(connection, source, back, author)
+        return results, max(events) if len(events) == MAX_LEADS else None
+
+    return _run(database, author, work)
+
+
+def _run(database: Database, author: Author, work: Callable[[Connection], T]) -> T:
+    return database.read(work) if author.dry_run else database.write(work)
+
+
+def _begin(
+    connection: Connection, author: Author, *, to_state: str | None, from_state: str | None, undoes: UUID | None
+) -> None:
+    """Keep the change, or see that it is the same one that is kept under the id."""
+    if undoes is not None and connection.execute(select(change.c.id).where(change.c.id == undoes)).first() is None:
+        raise ChangeNotFound(f"there is no change {undoes}")
+    row = {"id": author.id, "user_id": author.user_id, "to_state": to_state, "undoes": undoes, "from_state": from_state}
+    if not author.dry_run and insert_once(connection, change, row):
+        return
+    columns = change.c.user_id, change.c.to_state, change.c.undoes
+    kept = connection.execute(select(*columns).where(change.c.id == author.id)).first()
+    if kept is not None and tuple(kept) != (author.user_id, to_state, undoes):
+        raise InvalidFields(FieldFault("change", "is the id of another change; make a new one"))
+
+
+def _standing(connection: Connection, ids: Collection[int], author: Author) -> Mapping[int, _Standing]:
+    """Return where the leads that exist stand, by id; locked in that order, since opposite orders deadlock."""
+    query = select(lead.c.id, lead.c.state, lead.c.last_event_id).where(is_among(lead.c.id, set(ids)))
+    query = query.order_by(lead.c.id)
+    rows = connection.execute(query if author.dry_run else query.with_for_update()).all()
+    under = select(lead_event.c.lead_id).where(lead_event.c.change_id == author.id)
+    done = set(connection.scalars(under.where(is_among(lead_event.c.lead_id, set(ids)))))
+    return {row.id: _Standing(row.state, row.last_event_id, row.id in done) for row in rows}
+
+
+def _last_moved_by(connection: Connection, user_id: int, standings: Collection[_Standing]) -> set[int]:
+    """Return those of the leads' last events that are the user's."""
+    last = {at.last_event_id for at in standings if at.last_event_id is not None}
+    query = select(lead_event.c.id).where(is_among(lead_event.c.id, last), lead_event.c.user_id == user_id)
+    return set(connection.scalars(query))
+
+
+def _judged(number: int, at: _Standing | None, *, to: str, expected: str | None, own: set[int]) -> Outcome:
+    if at is None:
+        return Outcome(id=number, result="missing", state=None)
+    if at.is_done:
+        return Outcome(id=number, result="changed", state=at.state)
+    if at.state == to and (expected in (None, to) or at.last_event_id in own):
+        return Outcome(id=number, result="unchanged", state=to)
+    if expected is not None and at.state != expected:
+        return Outcome(id=number, result="conflict", state=at.state)
+    return Outcome(id=number, result="changed", state=to)
+
+
+def _judged_undone(number: int, at: _Standing, back: str | None) -> Outcome:
+    if back is not None:
+        return Outcome(id=number, result="undone", state=back)
+    return Outcome(id=number, result="undone" if at.is_done else "moved", state=at.state)
+
+
+class _Event(NamedTuple):
+    id: int
+    from_state: str
+
+
+def _events(connection: Connection, change_id: UUID, after: int) -> dict[int, _Event]:
+    """Return the change's events of the next MAX_LEADS leads, by the leads' ids."""
+    query = (
+        select(lead_event.c.lead_id, lead_event.c.id, lead_event.c.from_state)
+        .where(lead_event.c.change_id == change_id, lead_event.c.lead_id > after)
+        .order_by(lead_event.c.lead_id)
+        .limit(MAX_LEADS)
+    )
+    return {lead_id: _Event(number, state) for lead_id, number, state in connection.execute(query)}
+
+
+def _move(connection: Connection, source: Select[Any], ids: Collection[int], author: Author) -> None:
+    """Write an event for each of the leads, from the source's rows (id, state, next state), and move them."""
+    if author.dry_run or not ids:
+        return
+    rows = source.add_columns(literal(author.user_id), literal(author.id, Uuid), Now())
+    rows = rows.where(is_among(lead.c.id, ids)).order_by(lead.c.id)
+    columns = ["lead_id", "from_state", "to_state", "user_id", "change_id", "at"]
+    connection.execute(insert(lead_event).from_select(columns, rows))
+    theirs = lead_event.c.change_id == author.id, lead_event.c.lead_id == lead.c.id, is_among(lead.c.id, ids)
+    moved = {"state": lead_event.c.to_state, "state_since": Now(), "last_event_id": lead_event.c.id}
+    connection.execute(update(lead).where(*theirs).values(moved))
+    connection.execute(update(change).where(change.c.id == author.id).values(count=change.c.count + len(ids)))

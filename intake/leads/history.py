@@ -1,0 +1,105 @@
+"""What was changed: one lead's history, and the changes of many."""
+
+from datetime import datetime
+from typing import TypedDict, cast
+from uuid import UUID
+
+from sqlalchemy import Connection, select, tuple_
+
+from intake.database import Database
+from intake.database.schema import change, lead, lead_event, user_account
+from intake.errors import ChangeNotFound, LeadNotFound
+
+Event = TypedDict("Event", {"at": datetime, "user": str, "from": str, "to": str, "change": UUID | None})
+
+
+class Undoing(TypedDict):
+    """A change that undid another: its id, and how many leads it put back."""
+
+    id: UUID
+    count: int
+
+
+Change = TypedDict(
+    "Change",
+    {
+        "id": UUID,
+        "at": datetime,
+        "user": str,
+        "from": str | None,
+        "to": str | None,
+        "undoes": UUID | None,
+        "count": int,
+        "undone_by": list[Undoing],
+    },
+)
+
+
+def history(database: Database, lead_id: int) -> list[Event]:
+    """Return what was changed of the lead, oldest first. Raises LeadNotFound or DatabaseUnavailable."""
+    columns = lead_event.c.at, user_account.c.username, lead_event.c.from_state, lead_event.c.to_state
+    query = (
+        select(*columns, lead_event.c.change_id)
+        .join(user_account, user_account.c.id == lead_event.c.user_id)
+        .where(lead_event.c.lead_id == lead_id)
+        .order_by(lead_event.c.id)
+    )
+
+    def work(connection: Connection) -> list[Event]:
+        if connection.execute(select(lead.c.id).where(lead.c.id == lead_id)).first() is None:
+            raise LeadNotFound(f"there is no lead {lead_id}")
+        names = Event.__annotations__
+        return [cast("Event", dict(zip(names, row, strict=True))) for row in connection.execute(query)]
+
+    return database.read(work)
+
+
+def recent_changes(database: Database, *, before: UUID | None, limit: int) -> list[Change]:
+    """Return up to `limit` changes, newest first, from the one before `before` on.
+
+    Raises ChangeNotFound or DatabaseUnavailable.
+    """
+
+    def work(connection: Connection) -> list[Change]:
+        query = (
+            select(change, user_account.c.username)
+            .join(user_account, user_account.c.id == change.c.user_id)
+            .order_by(change.c.at.desc(), change.c.id.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            query = query.where(tuple_(change.c.at, change.c.id) < tuple_(*_place(connection, before)))
+        rows = connection.execute(query).mappings().all()
+        undoings = _undoings(connection, [row["id"] for row in rows])
+        return [
+            {
+                "id": row["id"],
+                "at": row["at"],
+                "user": row["username"],
+                "from": row["from_state"],
+                "to": row["to_state"],
+                "undoes": row["undoes"],
+                "count": row["count"],
+                "undone_by": undoings.get(row["id"], []),
+            }
+            for row in rows
+        ]
+
+    return database.read(work)
+
+
+def _place(connection: Connection, change_id: UUID) -> tuple[datetime, UUID]:
+    row = connection.execute(select(change.c.at, change.c.id).where(change.c.id == change_id)).first()
+    if row is None:
+        raise ChangeNotFound(f"there is no change {change_id}")
+    return row.at, row.id
+
+
+def _undoings(connection: Connection, undone: list[UUID]) -> dict[UUID, list[Undoing]]:
+    query = (
+        select(change.c.undoes, change.c.id, change.c.count).where(change.c.undoes.in_(undone)).order_by(change.c.at)
+    )
+    found: dict[UUID, list[Undoing]] = {}
+    for original, number, count in connection.execute(query):
+        found.setdefault(original, []).append({"id": number, "count": count})
+    return found
