@@ -3,18 +3,22 @@
 import binascii
 import hashlib
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any
+from uuid import UUID
 
 from leadctl.errors import Conflict, LeadctlError, NotFound
-from leadctl.http import Http, has
+from leadctl.http import PAGE, Http, has
 from leadctl.settings import is_token
 
 _LEAD = {"id": int, **dict.fromkeys(("email", "f_name", "l_name", "CV_name", "state", "created_at"), str)}
 _MAIL = {"id": int, "lead_id": int, "attempts": int, **dict.fromkeys(("kind", "recipient", "state"), str)}
+_OUTCOME = {"id": int, "result": str}
+_CHANGE = {"id": str, "at": str, "user": str, "count": int, "undone_by": list}
+_EVENT = dict.fromkeys(("at", "user", "from", "to"), str)
 _CV = {"size": int, "sha256": str, "detected_type": str}
 _USER = {"id": int, "username": str, "role": str, "created_at": str}
 _TOKEN = {"access_token": str, "expires_in": int}
@@ -42,8 +46,8 @@ class Download:
 class Api:
     """A server's routes. Every method raises the LeadctlError that its answer amounts to."""
 
-    def __init__(self, url: str, *, token: str | None) -> None:
-        self._http = Http(url, token=token)
+    def __init__(self, url: str, *, token: str | None, listener: Callable[[str], None] | None = None) -> None:
+        self._http = Http(url, token=token, listener=listener)
 
     def login(self, username: str, password: str) -> Login:
         """Return a token for the user."""
@@ -90,10 +94,54 @@ class Api:
             raise self._http.not_intake()
         return {**lead, **{f"CV_{name}": value for name, value in cv.items()}}
 
-    def change_state(self, lead_id: int, state: str, *, expected: str | None) -> None:
-        """Move one lead to a state, if it is in the expected one (None: in any)."""
-        body = {"status": state, **({} if expected is None else {"from": expected})}
-        self._http.request("PATCH", f"/internal/leads/{lead_id}", expected=204, json=body)
+    def change_states(
+        self, ids: Sequence[int], state: str, *, expected: str | None, change: UUID, dry_run: bool
+    ) -> list[dict[str, Any]]:
+        """Move up to 10,000 leads to a state, in one transaction, if they are in the expected one (None: in any).
+
+        Returns for each id its `result` (changed, unchanged, missing or conflict) and the `state` that it is in now.
+        """
+        body: dict[str, Any] = {"ids": list(ids), "status": state, "change": str(change), "dry_run": dry_run}
+        if expected is not None:
+            body["from"] = expected
+        return self._outcomes(self._http.json("POST", "/internal/leads/state", json=body, repeatable=True))
+
+    def undo(self, change: UUID, *, undoing: UUID, dry_run: bool) -> Iterator[list[dict[str, Any]]]:
+        """Put back what a change did, page by page; yield each page's outcomes (undone or moved)."""
+        after = 0
+        while after is not None:
+            body = {"change": str(undoing), "after": after, "dry_run": dry_run}
+            answer = self._http.json("POST", f"/internal/changes/{change}/undo", json=body, repeatable=True)
+            yield self._outcomes(answer)
+            before, after = after, answer.get("next")
+            if after is not None and (not isinstance(after, int) or after <= before):
+                raise self._http.not_intake(": its pages do not go on")
+
+    def changes(self, limit: int) -> Iterator[dict[str, Any]]:
+        """Yield the newest changes, at most `limit`."""
+        query: dict[str, Any] = {}
+        while limit > 0:
+            response = self._http.request(
+                "GET", "/internal/changes", expected=200, params={**query, "limit": min(limit, PAGE)}
+            )
+            page = self._http.records(response, _CHANGE)
+            yield from page
+            if not page or "next" not in response.links:
+                return
+            limit -= len(page)
+            query = {"before": page[-1]["id"]}
+
+    def history(self, lead_id: int) -> list[dict[str, Any]]:
+        """Return what was changed of a lead, oldest first."""
+        response = self._http.request("GET", f"/internal/leads/{lead_id}/history", expected=200)
+        return self._http.records(response, _EVENT)
+
+    def _outcomes(self, answer: Any) -> list[dict[str, Any]]:
+        if not has(answer, {"change": str, "results": list}) or not all(
+            has(one, _OUTCOME) for one in answer["results"]
+        ):
+            raise self._http.not_intake()
+        return list(answer["results"])
 
     @contextmanager
     def cv(self, lead_id: int) -> Iterator[Download]:

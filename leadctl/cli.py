@@ -25,6 +25,9 @@ COMMANDS: Mapping[str, str] = {
     "list": "leadctl.commands.list_leads",
     "show": "leadctl.commands.show",
     "set-state": "leadctl.commands.set_state",
+    "undo": "leadctl.commands.undo",
+    "changes": "leadctl.commands.changes",
+    "history": "leadctl.commands.history",
     "download-cv": "leadctl.commands.download_cv",
     "register-user": "leadctl.commands.register_user",
     "mail": "leadctl.commands.mail",
@@ -69,7 +72,9 @@ app = typer.Typer(
 def root(
     ctx: typer.Context,
     url: Annotated[str | None, typer.Option(help="The server; else LEADCTL_URL, else the last login's.")] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,  # noqa: ARG001
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but what was not done.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Say what is done, in scripts, too.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show requests, and where an error came from.")] = False,
     show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Triage leads from a terminal or a shell script."""
@@ -78,7 +83,7 @@ def root(
 
         typer.echo(f"leadctl {version('leadctl')}")
         raise typer.Exit
-    ctx.obj = Context(url=url)
+    ctx.obj = Context(url=url, is_quiet=quiet, is_verbose=verbose, is_debug=debug)
 
 
 def main() -> NoReturn:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # importing them costs 95 and 50 ms, which `--version` and `-
     from leadctl.api import Api
 
 PROGRESS_FROM = 20
+BATCH = 10_000  # the most that the server moves at once
+BATCH_AT_A_TERMINAL = 1_000  # so that a bar moves
 
 T = TypeVar("T")
 
@@ -37,8 +39,9 @@ def discard_output() -> None:
 class Context:
     """One run of the program."""
 
-    def __init__(self, *, url: str | None) -> None:
+    def __init__(self, *, url: str | None, is_quiet: bool, is_verbose: bool, is_debug: bool) -> None:
         self._url_flag = url
+        self.is_quiet, self.is_verbose, self._is_debug = is_quiet, is_verbose, is_debug
         self._console: Console | None = None  # where a progress bar is
         if not os.environ.get("XDG_CONFIG_HOME"):  # empty means unset, which is not how it would be read below
             os.environ.pop("XDG_CONFIG_HOME", None)
@@ -84,11 +87,29 @@ class Context:
 
     def say(self, text: str) -> None:
         """Tell the user something that is no data; whether anyone hears it changes nothing."""
+        if not self.is_quiet:
+            self.complain(text)
+
+    def mention(self, text: str) -> None:
+        """Tell what only a person wants to know, or a script that asks for it."""
+        if sys.stderr.isatty() or self.is_verbose:
+            self.say(text)
+
+    def complain(self, text: str) -> None:
+        """Tell of something that was not done, quiet or not."""
         with suppress(OSError):
             if self._console is None:
                 typer.echo(visible(text), err=True)
             else:
                 self._console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
+
+    def confirm(self, question: str) -> None:
+        """Ask, where there is a terminal to ask at, and go on only after a yes. Raises LeadctlError."""
+        if not sys.stdin.isatty():
+            return
+        typer.echo(f"{visible(question)} [y/N] ", err=True, nl=False)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise LeadctlError("nothing was changed")
 
     def print(self, line: str) -> None:
         """Write a line of data about work that goes on, whether or not anyone still reads it."""
@@ -135,12 +156,30 @@ class Context:
             except (NotAllowed, TryAgain, Usage) as error:
                 raise type(error)(f"{error} (done before: {done} of {len(ids)})") from error
             except LeadctlError as error:
-                self.say(f"{lead_id}: {error}")
+                self.complain(f"{lead_id}: {error}")
         return done
 
-    def _progress(self, items: Sequence[T], what: str) -> Iterator[T]:
+    def in_batches(self, ids: Sequence[int], what: str, work: Callable[[Sequence[int]], list[T]]) -> list[T]:
+        """Do the work for thousands of ids at a time, and return what came of each.
+
+        Where it breaks off, the user is told how far it came.
+        """
+        size = BATCH_AT_A_TERMINAL if sys.stderr.isatty() else BATCH
+        batches = [ids[start : start + size] for start in range(0, len(ids), size)]
+        results: list[T] = []
+        try:
+            for batch in self._progress(batches, what, shown_from=2):
+                results += work(batch)
+        except BaseException:
+            if len(ids) > len(results) > 0:
+                last = f"the first {len(results)} of {len(ids)} are done, up to id {ids[len(results) - 1]}"
+                self.complain(f"{last}; the same command again does the rest, and leaves what is done as it is")
+            raise
+        return results
+
+    def _progress(self, items: Sequence[T], what: str, *, shown_from: int = PROGRESS_FROM) -> Iterator[T]:
         """Yield the items; a bar on a terminal tells how many are done."""
-        if len(items) < PROGRESS_FROM or not sys.stderr.isatty():
+        if len(items) < shown_from or self.is_quiet or not sys.stderr.isatty():
             yield from items
             return
         from rich.console import Console  # noqa: PLC0415 - 50 ms, for a person who waits longer than that
@@ -163,4 +202,7 @@ class Context:
     def _api(self, token: str | None) -> "Api":
         from leadctl.api import Api  # noqa: PLC0415
 
-        return Api(self.url, token=token)
+        return Api(self.url, token=token, listener=self._tell_of_request if self._is_debug else None)
+
+    def _tell_of_request(self, line: str) -> None:
+        self.complain(f"leadctl: {line}")

@@ -1,6 +1,7 @@
 """Requests to a server, and what its answers amount to: a value of the shape that was asked for, or an error."""
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeGuard
 
@@ -10,6 +11,8 @@ from leadctl.errors import Conflict, LeadctlError, NotAllowed, NotFound, TryAgai
 
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 60.0
+LONGEST_WAIT_S = 30.0  # in all, for a server that asks to wait
+SHORTEST_WAIT_S = 0.5
 PAGE = 1000  # the most that the server gives at once
 
 Shape = Mapping[str, type]
@@ -28,19 +31,30 @@ _ERRORS: Mapping[int, type[LeadctlError]] = {
 
 
 class Http:
-    """A server, and the token to show it. Every method raises the LeadctlError that its answer amounts to."""
+    """A server, and the token to show it. Every method raises the LeadctlError that its answer amounts to.
 
-    def __init__(self, url: str, *, token: str | None) -> None:
+    A `listener` is told of every answer, in a line without secrets.
+    """
+
+    def __init__(self, url: str, *, token: str | None, listener: Callable[[str], None] | None = None) -> None:
         self._url = url
+        self._listener = listener
         try:
             self._client = httpx2.Client(
                 base_url=url,
                 headers={"Authorization": f"Bearer {token}"} if token else {},
                 timeout=httpx2.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+                event_hooks={"response": [self._heard]} if listener else {},
             )
         except (OSError, ValueError, ImportError, httpx2.InvalidURL) as error:
             # the environment's proxies and certificates are read here
             raise LeadctlError(f"can't set up connections, look at *_PROXY and SSL_CERT_*: {error}") from error
+
+    def _heard(self, response: httpx2.Response) -> None:
+        assert self._listener is not None
+        request = response.request
+        status = f"{response.status_code} {response.headers.get('x-request-id', '')}".rstrip()
+        self._listener(f"{request.method} {request.url} -> {status}")
 
     @contextmanager
     def stream(self, path: str) -> Iterator[httpx2.Response]:
@@ -74,19 +88,36 @@ class Http:
             left = None if left is None else left - len(page)
             after = page[-1]["id"]
 
-    def request(self, method: str, path: str, *, expected: int, **content: Any) -> httpx2.Response:
-        """Return an answer of the expected status."""
-        with self._told():
-            return self._check(self._client.request(method, path, **content), expected=expected)
+    def request(
+        self, method: str, path: str, *, expected: int, repeatable: bool = False, **content: Any
+    ) -> httpx2.Response:
+        """Return an answer of the expected status.
+
+        A GET, and what is `repeatable` since twice comes to the same, is sent again where the server asks to wait.
+        """
+        waited = 0.0
+        while True:
+            with self._told():
+                response = self._client.request(method, path, **content)
+            pause = _pause_s(response)
+            if not (repeatable or method == "GET") or pause is None or waited + pause > LONGEST_WAIT_S:
+                return self._check(response, expected=expected)
+            time.sleep(pause)
+            waited += pause
 
     def json(self, method: str, path: str, **content: Any) -> Any:
         """Return what a 200 answer's JSON says."""
         return self._parsed(self.request(method, path, expected=200, **content))
 
-    def _page(self, response: httpx2.Response, shape: Shape, after: int) -> list[dict[str, Any]]:
+    def records(self, response: httpx2.Response, shape: Shape) -> list[dict[str, Any]]:
+        """Return the array of records that an answer holds."""
         page = self._parsed(response)
         if not isinstance(page, list) or not all(has(record, shape) for record in page):
             raise self.not_intake()
+        return page
+
+    def _page(self, response: httpx2.Response, shape: Shape, after: int) -> list[dict[str, Any]]:
+        page = self.records(response, shape)
         if page and page[-1]["id"] == after:
             raise self.not_intake(": its pages do not go on")
         return page
@@ -128,6 +159,12 @@ class Http:
 def has(value: Any, shape: Shape) -> TypeGuard[dict[str, Any]]:
     """Return whether the value is an object with these members, each of its type."""
     return isinstance(value, dict) and all(isinstance(value.get(name), kind) for name, kind in shape.items())
+
+
+def _pause_s(response: httpx2.Response) -> float | None:
+    """Return the seconds that the server asks to wait; None: it does not, or not in seconds."""
+    asked = response.headers.get("retry-after", "")
+    return max(float(asked), SHORTEST_WAIT_S) if response.status_code in (429, 503) and asked.isdigit() else None
 
 
 def _told_by(problem: Mapping[str, Any], retry_after: str) -> str:

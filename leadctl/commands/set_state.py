@@ -1,13 +1,19 @@
 """`leadctl set-state`."""
 
 import sys
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
+from uuid import uuid4
 
 import typer
 
 from leadctl.context import Context
-from leadctl.errors import Partly
-from leadctl.selection import select
+from leadctl.errors import Conflict, LeadctlError, NotFound, Partly
+from leadctl.output import Face, Record, write_records
+from leadctl.selection import Selection, select
+
+ASK_FROM = 101
+OUTCOME_COLUMNS = ("id", "result", "state")
 
 
 def command(
@@ -17,8 +23,11 @@ def command(
     expected: Annotated[
         str | None, typer.Option("--from", help="Only leads that are in this state; others are conflicts.")
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would happen, and change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before many leads are moved.")] = False,
+    face: Annotated[Face | None, typer.Option("--output", "-o", help="How a dry run is shown.")] = None,
 ) -> None:
-    """Move leads to another state.
+    """Move leads to another state: all of them under one change, which `leadctl undo` takes back.
 
     Examples: leadctl set-state REACHED_OUT 42
 
@@ -26,14 +35,48 @@ def command(
     """
     context: Context = ctx.obj
     selection = select(ids, sys.stdin)
+    if len(selection.ids) >= ASK_FROM and not (yes or dry_run):
+        context.confirm(f"Move {len(selection.ids)} leads to {state}?")
+    change = uuid4()
+    if not dry_run:
+        context.mention(f"This is change {change}; to take it back: leadctl undo {change}")
+
+    def move(batch: Sequence[int]) -> list[dict[str, Any]]:
+        return context.api.change_states(batch, state, expected=expected, change=change, dry_run=dry_run)
+
+    outcomes = context.in_batches(selection.ids, "Moving leads", move)
+    if dry_run:
+        write_records(outcomes, OUTCOME_COLUMNS, face=face or context.default_face, out=context.out)
+    _tell(context, selection, outcomes, [_failure(one, expected) for one in outcomes], "would be " * dry_run, state)
+
+
+def _failure(outcome: Record, expected: str | None) -> LeadctlError | None:
+    number = outcome["id"]
+    if outcome["result"] == "missing":
+        return NotFound(f"there is no lead {number}")
+    if outcome["result"] == "conflict":
+        return Conflict(f"lead {number} is in state {outcome['state']}, not {expected}")
+    return None
+
+
+def _tell(
+    context: Context,
+    selection: Selection,
+    outcomes: Sequence[Record],
+    failures: Sequence[LeadctlError | None],
+    would: str,
+    state: str,
+) -> None:
     if selection.is_single:
-        context.api.change_state(selection.ids[0], state, expected=expected)
-        context.say(f"lead {selection.ids[0]} is {state}")
+        if (failure := failures[0]) is not None:
+            raise failure
+        context.say(f"lead {selection.ids[0]} {would or 'is '}{state}")
         return
-    done = context.each(
-        selection.ids, "Moving leads", lambda lead_id: context.api.change_state(lead_id, state, expected=expected)
-    )
-    summary = f"{done} of {len(selection.ids)} leads moved to {state}"
-    if done < len(selection.ids):
+    for outcome, failure in zip(outcomes, failures, strict=True):
+        if failure is not None:
+            context.complain(f"{outcome['id']}: {failure}")
+    done = failures.count(None)
+    summary = f"{done} of {len(outcomes)} leads {would}moved to {state}"
+    if done < len(outcomes):
         raise Partly(summary)
     context.say(summary)

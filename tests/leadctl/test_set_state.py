@@ -1,5 +1,8 @@
 """leadctl set-state."""
 
+import re
+from subprocess import CompletedProcess
+
 import pytest
 
 from tests.leadctl.conftest import Office
@@ -61,6 +64,49 @@ def test_an_unknown_state_names_the_known_ones(office: Office) -> None:
         done = office.run("set-state", "LOST", *ids)
         assert done.returncode == 2
         assert "PENDING, REACHED_OUT" in done.stderr
+
+
+def change_of(done: CompletedProcess[str]) -> str:
+    found = re.search(r"leadctl undo ([0-9a-f-]{36})", done.stderr)
+    assert found, done.stderr
+    return found[1]
+
+
+def test_a_command_is_one_change_that_is_told_of_where_it_is_asked_for(office: Office) -> None:
+    ids = [str(office.submit()) for _ in range(2)]
+    done = office.run("--verbose", "set-state", "ENGAGED", *ids)
+    change = change_of(done)
+    assert done.stderr.splitlines()[0] == f"This is change {change}; to take it back: leadctl undo {change}"
+    assert office.data("changes", "-n", "1", "-o", "ids") == f"{change}\n"
+
+
+def test_a_dry_run_shows_what_would_happen(office: Office) -> None:
+    first, second = office.submit(), office.submit()
+    office.data("set-state", "DECLINED", str(second))
+    arguments = ("set-state", "--from", "PENDING", "ENGAGED", str(first), str(second), "999999")
+    done = office.run(*arguments, "--dry-run")
+    assert done.returncode == 3
+    assert done.stdout == f"{first}\tchanged\tENGAGED\n{second}\tconflict\tDECLINED\n999999\tmissing\t\n"
+    assert done.stderr.splitlines()[-1] == "leadctl: 1 of 3 leads would be moved to ENGAGED"
+    assert (office.state(first), office.state(second)) == ("PENDING", "DECLINED")
+
+
+def test_quiet_says_nothing_of_what_was_done(office: Office) -> None:
+    done = office.run("--quiet", "set-state", "ENGAGED", str(office.submit()))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_same_command_again_is_done_already(office: Office) -> None:
+    arguments = ("set-state", "--from", "PENDING", "REACHED_OUT", str(office.submit()), str(office.submit()))
+    assert [office.run(*arguments).returncode for _ in range(2)] == [0, 0]
+
+
+def test_debug_shows_requests_and_no_secrets(office: Office) -> None:
+    done = office.run("--debug", "set-state", "ENGAGED", str(office.submit()))
+    assert "POST " in done.stderr
+    assert "/internal/leads/state -> 200" in done.stderr
+    kept = (office.home / ".config/leadctl/credentials.json").read_text()
+    assert not any(secret in done.stderr for secret in re.findall(r"eyJ[\w.-]+", kept))
 
 
 def test_a_login_is_needed(stranger: Office) -> None:

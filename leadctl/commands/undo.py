@@ -1,0 +1,42 @@
+"""`leadctl undo`."""
+
+from itertools import chain
+from typing import Annotated
+from uuid import UUID, uuid4
+
+import typer
+
+from leadctl.context import Context
+from leadctl.errors import Partly
+from leadctl.output import Face, write_records
+
+OUTCOME_COLUMNS = ("id", "result", "state")
+
+
+def command(
+    ctx: typer.Context,
+    change: Annotated[UUID, typer.Argument(metavar="CHANGE", help="As `leadctl changes` lists it.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would happen, and change nothing.")] = False,
+    face: Annotated[Face | None, typer.Option("--output", "-o", help="How a dry run is shown.")] = None,
+) -> None:
+    """Put back what a change did, wherever nobody moved the lead since.
+
+    Examples: leadctl undo 6f1a0c1e-58a0-4d0e-9a52-1f6f3c1d2b7a
+
+    leadctl undo --dry-run "$(leadctl changes -n 1 -o ids)"
+    """
+    context: Context = ctx.obj
+    undoing = uuid4()
+    if not dry_run:
+        context.mention(f"This is change {undoing}; to take it back: leadctl undo {undoing}")
+    outcomes = list(chain.from_iterable(context.api.undo(change, undoing=undoing, dry_run=dry_run)))
+    if dry_run:
+        write_records(outcomes, OUTCOME_COLUMNS, face=face or context.default_face, out=context.out)
+    moved = [outcome for outcome in outcomes if outcome["result"] != "undone"]
+    for outcome in moved:
+        context.complain(f"{outcome['id']}: lead {outcome['id']} was moved since, and is {outcome['state']}")
+    back = len(outcomes) - len(moved)
+    summary = f"{back} of {len(outcomes)} leads {'would be' if dry_run else 'are'} back where they were"
+    if moved:
+        raise Partly(summary)
+    context.say(summary)

@@ -1,0 +1,23 @@
+"""leadctl history."""
+
+from tests.leadctl.conftest import Office
+from tests.leadctl.test_undo import changed
+
+
+def test_who_moved_a_lead_and_from_where(office: Office) -> None:
+    lead_id = office.submit()
+    change = changed(office, lead_id)
+    office.data("set-state", "DECLINED", str(lead_id))
+    lines = [line.split("\t") for line in office.data("history", str(lead_id)).splitlines()]
+    assert [line[1:4] for line in lines] == [["peter", "PENDING", "ENGAGED"], ["peter", "ENGAGED", "DECLINED"]]
+    assert lines[0][4] == change
+
+
+def test_a_lead_that_nobody_moved_has_none(office: Office) -> None:
+    assert office.data("history", str(office.submit())) == ""
+
+
+def test_what_is_no_lead(office: Office) -> None:
+    assert office.run("history", "999999").returncode == 5
+    assert office.run("history", "x").returncode == 2
+    assert office.run("history", "1", "-o", "ids").returncode == 2
