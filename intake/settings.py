@@ -97,7 +97,7 @@ def _mailbox(text: str) -> Mailbox:
 
 
 def _addresses(text: str) -> tuple[str, ...]:
-    return tuple(_mailbox(part.strip()).address for part in text.split(",") if part.strip())
+    return tuple(dict.fromkeys(_mailbox(part.strip()).address for part in text.split(",") if part.strip()))
 
 
 def _byte_count(text: str) -> int:
@@ -123,9 +123,10 @@ def _states(text: str) -> tuple[str, ...]:
 
 def _cv_store(text: str) -> str:
     url = text.rstrip("/")
-    if re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*|file:///[^?#%\0]*[^/?#%\0]", url):
-        return url
-    raise ValueError
+    shape = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*|file://(/[^/?#%\\]+)+"
+    if not re.fullmatch(shape, url) or not url.isprintable() or url != url.strip():
+        raise ValueError
+    return url
 
 
 def _flag(text: str) -> bool:

@@ -35,7 +35,7 @@ LOGIN_PAUSE_S = 60.0  # after the relay refused our login; more attempts would n
 IDLE_S = 5.0  # after which a connection that has nothing to do is closed
 PRUNE_EVERY_S = 600.0
 COLLECT_EVERY_S = 24 * 3600.0
-OTHER_THREADS = 2
+OTHER_THREADS = 2  # one that claims and renews, and one that cleans up
 STOP_WITHIN_S = 20.0
 
 log = logging.getLogger("intake.worker")
@@ -65,11 +65,19 @@ class Worker:
         self._held: dict[int, OwedMail] = {}
         self._paused_until = 0.0
         self._stopping = False
-        self.trouble: str | None = None  # what keeps every mail from being sent, if anything does
+        self._ending = threading.Event()
+        self._trouble: str | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps every mail from being sent, if anything does."""
+        has_ended = not self._thread.is_alive() and not self._stopping
+        return "the worker has ended: start the service anew" if has_ended else self._trouble
 
     def start(self) -> None:
         """Begin sending."""
         self._thread.start()
+        threading.Thread(target=self._keep_up, name="intake-upkeep", daemon=True).start()
 
     def wake(self) -> None:
         """Look for owed mails now; from any thread."""
@@ -80,22 +88,21 @@ class Worker:
     def stop(self) -> None:
         """Claim no more, finish the mails that are under way within STOP_WITHIN_S seconds, and give back the rest."""
         self._stopping = True
+        self._ending.set()
         self.wake()
         self._thread.join(STOP_WITHIN_S + PAUSE_S)
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
-        # a thread for each connection's results, one to claim and to renew, and one to clean up
-        self._loop.set_default_executor(ThreadPoolExecutor(len(self._transports) + OTHER_THREADS))
+        # a thread for each connection's results, and one to claim and to renew
+        self._loop.set_default_executor(ThreadPoolExecutor(len(self._transports) + 1))
         senders = [asyncio.create_task(self._send_all(transport)) for transport in self._transports]
-        repeated = (self._repeat(PRUNE_EVERY_S, self._prune), self._repeat(COLLECT_EVERY_S, self._collect_orphans))
-        upkeep = [asyncio.create_task(work) for work in (self._renew(), *repeated)]
+        renewal = asyncio.create_task(self._renew())
         while not self._stopping:
             self._woken.clear()
             await self._wait(await self._look())
         await self._end(senders)
-        for task in upkeep:
-            task.cancel()
+        renewal.cancel()
 
     async def _end(self, senders: Sequence[asyncio.Task[None]]) -> None:
         waiting = []
@@ -114,13 +121,16 @@ class Worker:
         if (pause := self._paused_until - time.monotonic()) > 0:
             return pause
         # one mail is enough to find out whether the relay lets us in again
-        most = 1 if self.trouble else HELD_PER_CONNECTION * len(self._transports)
+        most = 1 if self._trouble else HELD_PER_CONNECTION * len(self._transports)
         if (room := most - len(self._held)) <= 0:
             return POLL_S
         try:
             mails = await asyncio.to_thread(lambda: self._claim(room))
         except DatabaseUnavailable as error:
             log.warning("the database is away, no mail is sent: %s", error.reason)
+            return PAUSE_S
+        except Exception:
+            log.exception("no mail is sent")
             return PAUSE_S
         for mail in mails:
             self._held[mail.id] = mail
@@ -157,7 +167,7 @@ class Worker:
             await transport.deliver(self._composer.compose(mail), mail.recipient)
         except LoginRefused as refusal:
             log.error("%s; no mail is sent for %.0f s: look at INTAKE_SMTP_URL", refusal, LOGIN_PAUSE_S)
-            self.trouble, self._paused_until = str(refusal), time.monotonic() + LOGIN_PAUSE_S
+            self._trouble, self._paused_until = str(refusal), time.monotonic() + LOGIN_PAUSE_S
             await self._give_back([mail])
         except DeliveryFailed as failure:
             await self._record_failure(mail, failure)
@@ -166,7 +176,7 @@ class Worker:
             log.exception("mail %d can't be made", mail.id)
             await self._record_failure(mail, DeliveryFailed(str(error), permanent=False))
         else:
-            self.trouble = None
+            self._trouble = None
             await self._record("sent", mail, lambda: outbox.record_sent(self._database, mail))
 
     async def _record_failure(self, mail: OwedMail, failure: DeliveryFailed) -> None:
@@ -197,18 +207,20 @@ class Worker:
         if counted:
             log.info("mail %d (%s for lead %d) %s", mail.id, mail.kind, mail.lead_id, outcome)
         else:
-            log.warning("mail %d was claimed by another worker meanwhile; its result counts", mail.id)
+            log.warning("mail %d was claimed by another worker meanwhile, whose result counts, or erased", mail.id)
 
-    async def _repeat(self, every_s: float, work: Callable[[], Iterator[int]]) -> None:
-        """Do the work batch by batch, so that a stop waits for no more than one of them, and again later."""
-        while True:
-            try:
-                batches = work()
-                while await asyncio.to_thread(lambda: next(batches, None)) is not None:  # noqa: B023 - awaited at once
-                    pass
-            except (DatabaseUnavailable, StorageUnavailable) as error:
-                log.warning("cleaning up is put off: %s", error)
-            await asyncio.sleep(every_s)
+    def _keep_up(self) -> None:
+        """Clean up, step by step and again and again, in a thread that nothing waits for."""
+        due = dict.fromkeys((self._prune, self._collect_orphans), 0.0)
+        while not self._ending.wait(POLL_S):
+            for work in [one for one, at in due.items() if at <= time.monotonic()]:
+                due[work] = time.monotonic() + (PRUNE_EVERY_S if work == self._prune else COLLECT_EVERY_S)
+                try:
+                    any(self._ending.is_set() for _ in work())
+                except (DatabaseUnavailable, StorageUnavailable) as error:
+                    log.warning("cleaning up is put off: %s", error)
+                except Exception:
+                    log.exception("cleaning up is put off")
 
     def _prune(self) -> Iterator[int]:
         prune_keys(self._database)
@@ -223,9 +235,13 @@ class Worker:
         while True:
             await asyncio.sleep(outbox.LEASE_S / 4)
             held = list(self._held.values())
-            with suppress(DatabaseUnavailable):
+            try:
                 if held:
                     await asyncio.to_thread(lambda: outbox.renew(self._database, held))  # noqa: B023 - awaited at once
+            except DatabaseUnavailable as error:
+                log.warning("leases are not renewed: %s", error.reason)
+            except Exception:
+                log.exception("leases are not renewed")
 
     async def _give_back(self, mails: Sequence[OwedMail]) -> None:
         for mail in mails:

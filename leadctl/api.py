@@ -10,7 +10,7 @@ from email.message import Message
 from typing import Any
 from uuid import UUID
 
-from leadctl.errors import Conflict, LeadctlError, NotFound
+from leadctl.errors import LeadctlError
 from leadctl.http import PAGE, Http, has
 from leadctl.settings import is_token
 
@@ -76,16 +76,13 @@ class Api:
         """Yield the mails that match, likewise."""
         return self._http.pages("/internal/mail", _MAIL, filters, newest_first=newest_first, limit=limit)
 
-    def retry_mail(self, mail_id: int) -> None:
-        """Make a dead mail owed again."""
-        answer = self._http.json("POST", "/internal/mail/retry", json={"ids": [mail_id]})
+    def retry_mails(self, ids: Sequence[int]) -> list[dict[str, Any]]:
+        """Make up to 1,000 dead mails owed again; returns for each id its `result` (revived, not_dead or missing)."""
+        answer = self._http.json("POST", "/internal/mail/retry", json={"ids": list(ids)})
         results = answer.get("results") if isinstance(answer, dict) else None
-        if not isinstance(results, list) or len(results) != 1 or not has(results[0], {"result": str}):
+        if not isinstance(results, list) or len(results) != len(ids) or not all(has(one, _OUTCOME) for one in results):
             raise self._http.not_intake()
-        if results[0]["result"] == "missing":
-            raise NotFound(f"there is no mail {mail_id}")
-        if results[0]["result"] != "revived":
-            raise Conflict(f"mail {mail_id} is not dead")
+        return results
 
     def lead(self, lead_id: int) -> dict[str, Any]:
         """Return one lead, its CV's facts under names of their own."""

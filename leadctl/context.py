@@ -159,12 +159,14 @@ class Context:
                 self.complain(f"{lead_id}: {error}")
         return done
 
-    def in_batches(self, ids: Sequence[int], what: str, work: Callable[[Sequence[int]], list[T]]) -> list[T]:
+    def in_batches(
+        self, ids: Sequence[int], what: str, work: Callable[[Sequence[int]], list[T]], *, most: int = BATCH
+    ) -> list[T]:
         """Do the work for thousands of ids at a time, and return what came of each.
 
         Where it breaks off, the user is told how far it came.
         """
-        size = BATCH_AT_A_TERMINAL if sys.stderr.isatty() else BATCH
+        size = min(most, BATCH_AT_A_TERMINAL) if sys.stderr.isatty() else most
         batches = [ids[start : start + size] for start in range(0, len(ids), size)]
         results: list[T] = []
         try:

@@ -12,8 +12,28 @@ KEY = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 MOMENT = sa.DateTime(timezone=True)
 
 
-def upgrade() -> None:
-    is_postgresql = op.get_bind().dialect.name == "postgresql"
+def _split_in_place() -> None:
+    """Make the table of CVs that of their bytes, which stay where they are, and take what is known of them out."""
+    op.rename_table("cv", "cv_content")
+    for kind in ("pk_cv", "fk_cv"):
+        rest = "_lead_id" if kind == "fk_cv" else ""
+        op.execute(f"ALTER TABLE cv_content RENAME CONSTRAINT {kind}{rest} TO {kind}_content{rest}")
+    op.create_table(
+        "cv",
+        sa.Column("lead_id", ID, autoincrement=False, nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", sa.String(64), nullable=False),
+        sa.Column("detected_type", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("lead_id", name="pk_cv"),
+        sa.ForeignKeyConstraint(["lead_id"], ["lead.id"], name="fk_cv_lead_id", ondelete="CASCADE"),
+    )
+    op.execute("INSERT INTO cv SELECT lead_id, size, sha256, detected_type FROM cv_content")
+    for column in ("size", "sha256", "detected_type"):
+        op.drop_column("cv_content", column)
+
+
+def _split_by_copying() -> None:
+    """Copy the bytes: SQLite rewrites the whole of a table whose column is dropped."""
     op.create_table(
         "cv_content",
         sa.Column("lead_id", ID, autoincrement=False, nullable=False),
@@ -21,13 +41,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("lead_id", name="pk_cv_content"),
         sa.ForeignKeyConstraint(["lead_id"], ["lead.id"], name="fk_cv_content_lead_id", ondelete="CASCADE"),
     )
-    if is_postgresql:
-        # a CV is compressed already; stored plainly, a piece of it can be read without the rest
-        op.execute("ALTER TABLE cv_content ALTER COLUMN content SET STORAGE EXTERNAL")
     op.execute("INSERT INTO cv_content (lead_id, content) SELECT lead_id, content FROM cv")
     op.drop_column("cv", "content")
-    op.add_column("cv", sa.Column("location", sa.Text(), nullable=True))
-    op.create_index("ix_cv_location", "cv", ["location"], unique=True)
+
+
+def upgrade() -> None:
+    is_postgresql = op.get_bind().dialect.name == "postgresql"
+    if is_postgresql:
+        _split_in_place()
+    else:
+        _split_by_copying()
+    op.add_column("cv", sa.Column("store_url", sa.Text(), nullable=True))
+    op.add_column("cv", sa.Column("store_key", KEY, nullable=True))
+    op.create_index("ix_cv_store_key", "cv", ["store_key"], unique=True)
 
     # in the words that both databases share: SQLite adds no constraint to a table that is there
     op.execute(

@@ -2,8 +2,10 @@
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -21,6 +23,8 @@ PIECE_BYTES = 2**20
 PART_BYTES = 5 * 2**20  # S3 takes no smaller part but the last
 PARTS_AT_ONCE = 2  # an upload holds so many in memory
 KEY_BYTES = 16
+KEY = re.compile("[0-9a-f]{32}")
+DRAFT = re.compile("[0-9a-f]{32}#[0-9]+")
 BATCH = 500
 MAX_RETRIES = 2  # each request has obstore's own limits: 5 s to connect, 30 s in all
 RETRY_TIMEOUT = timedelta(seconds=30)
@@ -35,45 +39,53 @@ def prepare(store_url: str) -> None:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def put(store_url: str, file: IO[bytes]) -> str:
-    """Keep the bytes of `file`, read from its start, for good, and return their location. Raises StorageUnavailable."""
-    key = token_hex(KEY_BYTES)
+@dataclass(frozen=True)
+class Place:
+    """Where an object is: a store's address, and a key that no object in any store shares."""
+
+    store_url: str
+    key: str
+
+
+def put(store_url: str, file: IO[bytes]) -> Place:
+    """Keep the bytes of `file`, read from its start, for good, and return where. Raises StorageUnavailable."""
+    place = Place(store_url, token_hex(KEY_BYTES))
     file.seek(0)
     with _translated_errors(store_url):
-        obstore.put(_store(store_url), key, file, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
+        obstore.put(_store(store_url), place.key, file, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
         if (directory := _directory(store_url)) is not None:
-            _make_durable(directory, directory / key)
-    return f"{store_url}/{key}"
+            _make_durable(directory, directory / place.key)
+    return place
 
 
-def read(location: str, *, offset: int, size: int) -> bytes:
+def read(place: Place, *, offset: int, size: int) -> bytes:
     """Return up to PIECE_BYTES of an object of `size` bytes, from `offset` (from 0) on. Raises StorageUnavailable."""
-    store_url, key = _split(location)
-    with _translated_errors(store_url):
-        return bytes(obstore.get_range(_store(store_url), key, start=offset, end=min(offset + PIECE_BYTES, size)))
+    end = min(offset + PIECE_BYTES, size)
+    with _translated_errors(place.store_url):
+        return bytes(obstore.get_range(_store(place.store_url), place.key, start=offset, end=end))
 
 
-def old_locations(store_url: str, *, age: timedelta) -> Iterator[list[str]]:
-    """Yield the locations of what was put there longer ago than `age`, in batches. Raises StorageUnavailable."""
+def delete(place: Place) -> None:
+    """Delete an object; one that is gone already counts as deleted. Raises StorageUnavailable."""
+    with _translated_errors(place.store_url), suppress(FileNotFoundError):
+        obstore.delete(_store(place.store_url), place.key)
+
+
+def old_keys(store_url: str, *, age: timedelta) -> Iterator[list[str]]:
+    """Yield the keys of what was put there longer ago than `age`, in batches. Raises StorageUnavailable."""
     before = datetime.now(UTC) - age
     with _translated_errors(store_url):
         for batch in obstore.list(_store(store_url), chunk_size=BATCH):
-            yield [
-                f"{store_url}/{found['path']}"
-                for found in batch
-                if found["last_modified"] < before and _is_key(found["path"])
-            ]
+            yield [one["path"] for one in batch if one["last_modified"] < before and KEY.fullmatch(one["path"])]
 
 
-def delete(locations: Iterable[str]) -> None:
-    """Delete objects; one that is gone already counts as deleted. Raises StorageUnavailable."""
-    for location in locations:
-        store_url, key = _split(location)
-        with _translated_errors(store_url):
-            try:
-                obstore.delete(_store(store_url), key)
-            except FileNotFoundError:
-                continue
+def delete_drafts(store_url: str, *, age: timedelta) -> None:
+    """Delete what uploads that a crash cut off more than `age` ago left in a directory; obstore lists it not."""
+    before = (datetime.now(UTC) - age).timestamp()
+    with _translated_errors(store_url):
+        for file in directory.iterdir() if (directory := _directory(store_url)) is not None else ():
+            if DRAFT.fullmatch(file.name) and file.stat().st_mtime < before:
+                file.unlink(missing_ok=True)
 
 
 @cache
@@ -86,15 +98,6 @@ def _store(store_url: str) -> ObjectStore:
 def _directory(store_url: str) -> Path | None:
     url = urlsplit(store_url)
     return Path(unquote(url.path)) if url.scheme == "file" else None
-
-
-def _split(location: str) -> tuple[str, str]:
-    store_url, _, key = location.rpartition("/")
-    return store_url, key
-
-
-def _is_key(path: str) -> bool:
-    return len(path) == 2 * KEY_BYTES and set(path) <= set("0123456789abcdef")
 
 
 def _make_durable(directory: Path, file: Path) -> None:

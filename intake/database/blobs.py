@@ -10,6 +10,9 @@ from sqlalchemy import Connection, func, insert, select
 from intake.database.schema import cv_content
 
 PIECE_BYTES = 2**18
+QUICK_BYTES = 2**24  # what is larger may take longer than other statements
+# With them it stays under a minute: who follows new leads looks back two (docs/api.md, Listing).
+COPY_TIMEOUT_S = 40
 
 # PostgreSQL's binary COPY format: signature, flags, length of the extension; then the number of columns, and
 # each column as a length and its bytes; last -1 in place of a number of columns.
@@ -34,7 +37,8 @@ def read_content(connection: Connection, lead_id: int, *, offset: int) -> bytes:
         return bytes(connection.execute(select(piece).where(cv_content.c.lead_id == lead_id)).scalar() or b"")
     if connection.execute(select(cv_content.c.lead_id).where(cv_content.c.lead_id == lead_id)).first() is None:
         return b""
-    with _open_blob(connection, lead_id) as blob:  # substr() would read the whole of it for each piece
+    # substr() would read the whole of it for each piece
+    with _open_blob(connection, lead_id, readonly=True) as blob:
         blob.seek(offset)
         return bytes(blob.read(PIECE_BYTES))
 
@@ -44,6 +48,8 @@ def _copy_in(connection: Connection, lead_id: int, file: IO[bytes], size: int) -
     rows = _Chain(io.BytesIO(head), file, io.BytesIO(_COPY_TRAILER))
     cursor: Any = connection.connection.cursor()
     with cursor:
+        if size > QUICK_BYTES:
+            cursor.execute(f"SET LOCAL statement_timeout = '{COPY_TIMEOUT_S}s'")
         cursor.copy_expert(
             "COPY cv_content (lead_id, content) FROM STDIN (FORMAT binary)",
             rows,
@@ -66,11 +72,11 @@ class _Chain:
 
 
 def _fill_blob(connection: Connection, lead_id: int, file: IO[bytes]) -> None:
-    with _open_blob(connection, lead_id) as blob:
+    with _open_blob(connection, lead_id, readonly=False) as blob:
         while piece := file.read(PIECE_BYTES):
             blob.write(piece)
 
 
-def _open_blob(connection: Connection, lead_id: int) -> sqlite3.Blob:
+def _open_blob(connection: Connection, lead_id: int, *, readonly: bool) -> sqlite3.Blob:
     driver_connection: sqlite3.Connection = cast("Any", connection.connection.driver_connection)
-    return driver_connection.blobopen("cv_content", "content", lead_id)
+    return driver_connection.blobopen("cv_content", "content", lead_id, readonly=readonly)

@@ -65,7 +65,7 @@ class JoinedWrites:
         for work, result in batch:
             try:
                 result.set_result(self._transaction(work))
-            except Exception as error:  # noqa: BLE001 - it is raised where the work came from
+            except BaseException as error:  # noqa: BLE001 - it is raised where the work came from
                 result.set_exception(error)
 
     def _commit_joined(self, batch: Sequence[tuple[Work, Future[Any]]]) -> bool:
@@ -79,7 +79,7 @@ class JoinedWrites:
 
         try:
             results = self._transaction(run_all)
-        except Exception as error:  # noqa: BLE001 - each work finds its own again
+        except BaseException as error:  # noqa: BLE001 - each work finds its own again
             if not begun:  # another process holds the file: none of them would fare better alone
                 for _, result in batch:
                     result.set_exception(error)

@@ -59,7 +59,7 @@ lead = Table(
     sqlite_autoincrement=True,
 )
 
-# what is known of a CV; its bytes are in `cv_content`, or where `location` says
+# what is known of a CV; its bytes are in `cv_content`, or in a store under a key that no other has
 cv = Table(
     "cv",
     metadata,
@@ -67,8 +67,9 @@ cv = Table(
     Column("size", BigInteger, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("detected_type", Text, nullable=False),
-    Column("location", Text),
-    Index("ix_cv_location", "location", unique=True),
+    Column("store_url", Text),
+    Column("store_key", Key),
+    Index("ix_cv_store_key", "store_key", unique=True),
 )
 
 cv_content = Table(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
 
+from intake.cvs.store import Place
 from intake.database.schema import lead
 
 # the row's thin columns, which a list reads; the CV's stand in a table of their own
@@ -32,10 +33,10 @@ class Lead(TypedDict):
 
 @dataclass(frozen=True)
 class CvFacts:
-    """What is known of a lead's CV: `size` in bytes, `sha256` in hexadecimal, `location` None: in the database."""
+    """What is known of a lead's CV: `size` in bytes, `sha256` in hexadecimal, `place` None: in the database."""
 
     name: str
     size: int
     sha256: str
     detected_type: str
-    location: str | None
+    place: Place | None

@@ -10,6 +10,7 @@ from typing import cast
 from sqlalchemy import Column, ColumnElement, RowMapping, Select, and_, or_, select
 
 from intake.cvs import store
+from intake.cvs.store import Place
 from intake.database import Database
 from intake.database.blobs import read_content
 from intake.database.schema import cv, lead
@@ -61,14 +62,15 @@ def find(database: Database, wanted: Filter, *, limit: int | None = None) -> Ite
 def get(database: Database, lead_id: int) -> tuple[Lead, CvFacts]:
     """Return the lead and what is known of its CV. Raises LeadNotFound or DatabaseUnavailable."""
     query = (
-        select(*LEAD_COLUMNS, cv.c.size, cv.c.sha256, cv.c.detected_type, cv.c.location)
+        select(*LEAD_COLUMNS, cv.c.size, cv.c.sha256, cv.c.detected_type, cv.c.store_url, cv.c.store_key)
         .join(cv, cv.c.lead_id == lead.c.id)
         .where(lead.c.id == lead_id)
     )
     row = database.read(lambda connection: connection.execute(query).mappings().first())
     if row is None:
         raise LeadNotFound(f"there is no lead {lead_id}")
-    return _lead(row), CvFacts(row["CV_name"], row["size"], row["sha256"], row["detected_type"], row["location"])
+    place = Place(row["store_url"], row["store_key"]) if row["store_key"] is not None else None
+    return _lead(row), CvFacts(row["CV_name"], row["size"], row["sha256"], row["detected_type"], place)
 
 
 def cv_pieces(database: Database, lead_id: int, facts: CvFacts) -> Iterator[bytes]:
@@ -89,8 +91,8 @@ def cv_pieces(database: Database, lead_id: int, facts: CvFacts) -> Iterator[byte
 
 
 def _piece(database: Database, lead_id: int, facts: CvFacts, offset: int) -> bytes:
-    if facts.location is not None:
-        return store.read(facts.location, offset=offset, size=facts.size)
+    if facts.place is not None:
+        return store.read(facts.place, offset=offset, size=facts.size)
     piece = database.read(lambda connection: read_content(connection, lead_id, offset=offset))
     if not piece:
         raise LeadNotFound(f"lead {lead_id} was deleted while its CV was read")

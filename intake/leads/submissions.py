@@ -4,6 +4,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,7 +18,7 @@ from intake.database.blobs import write_content
 from intake.database.clock import Now
 from intake.database.schema import cv as cv_table
 from intake.database.schema import lead, submission_key
-from intake.errors import FieldFault, InvalidFields, LockTimeout, SubmissionUnderWay
+from intake.errors import FieldFault, InvalidFields, LockTimeout, StorageUnavailable, SubmissionUnderWay
 from intake.leads.keys import fold
 from intake.mail import outbox
 from intake.settings import Settings
@@ -105,7 +106,7 @@ def submit(database: Database, settings: Settings, submission: Submission, *, ke
     known, and what no row names is collected later.
     """
     cv = submission.cv
-    location = store.put(settings.cv_store, cv.file) if settings.cv_store else None
+    place = store.put(settings.cv_store, cv.file) if settings.cv_store else None
 
     def work(connection: Connection) -> bool:
         # the first statement, so that the key's own lock is what a second submission waits for
@@ -113,8 +114,9 @@ def submit(database: Database, settings: Settings, submission: Submission, *, ke
             return False
         lead_id = _insert_lead(connection, submission, state=settings.states[0])
         facts = {"size": cv.size, "sha256": cv.sha256, "detected_type": cv.detected_type}
-        connection.execute(insert(cv_table).values(lead_id=lead_id, location=location, **facts))
-        if location is None:
+        where = {"store_url": place.store_url, "store_key": place.key} if place else {}
+        connection.execute(insert(cv_table).values(lead_id=lead_id, **facts, **where))
+        if place is None:
             write_content(connection, lead_id=lead_id, file=cv.file, size=cv.size)
         outbox.owe(
             connection,
@@ -130,7 +132,11 @@ def submit(database: Database, settings: Settings, submission: Submission, *, ke
             connection.execute(link)
         return True
 
-    return database.write(work)
+    is_new = database.write(work)
+    if place is not None and not is_new:
+        with suppress(StorageUnavailable):
+            store.delete(place)
+    return is_new
 
 
 def prune_keys(database: Database) -> None:

@@ -9,14 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Update, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Update, exists, func, or_, select, update
 
 from intake.database import insert_once
 from intake.database.clock import Now
 from intake.database.schema import UNGATHERED, alerted_address, lead, outbox_mail
 
 MAX_TOLD = 100
+MAX_GATHERED = 10_000
+HELD_UP_S = 3600.0
+WRONG_BY_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -34,18 +38,51 @@ class ToldLead:
 def gather_alerts(connection: Connection, *, interval_s: float) -> None:
     """Make mails of the alerts that no mail tells of yet, one for each attorney who had none in `interval_s` seconds.
 
-    Without an interval, each alert is a mail of its own.
+    While a mail to an attorney is still owed, the next is made an hour after it, so that a relay which comes back is
+    not met by one for each interval that it was away. Without an interval, each alert is a mail of its own.
     """
     if not interval_s:
         connection.execute(update(outbox_mail).where(UNGATHERED).values(digest_id=outbox_mail.c.id))
         return
-    waiting = select(outbox_mail.c.recipient).where(UNGATHERED).distinct().order_by(outbox_mail.c.recipient)
-    for address in connection.scalars(waiting).all():
-        is_due = alerted_address.c.alerted_at <= Now(plus_s=-interval_s)
+    for address, is_held_up in connection.execute(_waiting(interval_s)).all():
+        is_due = _is_over(max(interval_s, HELD_UP_S) if is_held_up else interval_s)
         if insert_once(connection, alerted_address, {"address": address, "alerted_at": Now()}, replacing=is_due):
-            theirs = UNGATHERED, outbox_mail.c.recipient == address
-            first = select(func.min(outbox_mail.c.id)).where(*theirs)
-            connection.execute(update(outbox_mail).where(*theirs).values(digest_id=first.scalar_subquery()))
+            _gather(connection, address)
+
+
+def _waiting(interval_s: float) -> Select[Any]:
+    """Return the statement that finds who waits for an alert, and whether a mail to them is still owed."""
+    theirs = outbox_mail.alias()
+    owed = select(theirs.c.id).where(theirs.c.recipient == outbox_mail.c.recipient, theirs.c.state == "owed")
+    return (
+        select(outbox_mail.c.recipient, exists(owed.where(theirs.c.digest_id == theirs.c.id)))
+        .outerjoin(alerted_address, alerted_address.c.address == outbox_mail.c.recipient)
+        .where(UNGATHERED, or_(alerted_address.c.address.is_(None), _is_over(interval_s)))
+        .distinct()
+        .order_by(outbox_mail.c.recipient)
+    )
+
+
+def _is_over(interval_s: float) -> ColumnElement[bool]:
+    # a moment that is long to come was written by a clock that was wrong
+    was_wrong = alerted_address.c.alerted_at > Now(plus_s=WRONG_BY_S)
+    return or_(alerted_address.c.alerted_at <= Now(plus_s=-interval_s), was_wrong)
+
+
+def _gather(connection: Connection, address: str) -> None:
+    """Gather an attorney's alerts, passing over what another transaction holds, e.g. since it erases the lead."""
+    free = (
+        select(outbox_mail.c.id)
+        .where(UNGATHERED, outbox_mail.c.recipient == address)
+        .order_by(outbox_mail.c.id)
+        .limit(MAX_GATHERED)
+        .with_for_update(skip_locked=True)
+        .cte("free")
+    )
+    first = select(func.min(free.c.id)).scalar_subquery()
+    # what the mail is given up by runs from now on
+    gathered = {"digest_id": first, "owed_since": Now(), "next_attempt_at": Now()}
+    connection.execute(update(outbox_mail).where(outbox_mail.c.id.in_(select(free.c.id))).values(gathered))
 
 
 def told_leads(connection: Connection, mails: Sequence[int]) -> dict[int, tuple[tuple[ToldLead, ...], int]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict, cast
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, case, or_, select, update
 
 from intake.database import Database
 from intake.database.clock import Now
@@ -78,14 +78,15 @@ def retry(database: Database, ids: Sequence[int]) -> list[str]:
     """Make dead mails owed again, due at once, and return for each id what came of it.
 
     `revived`; `not_dead` where it is owed or was sent; `missing`. Attempts are counted on from none, and the two days
-    after which a mail is given up begin anew. With a digest, all that it tells of is revived. Raises
-    DatabaseUnavailable.
+    after which a mail is given up begin anew. With a digest, all that it tells of is revived, and told of in it again;
+    what is revived without its digest is told of in another. Raises DatabaseUnavailable.
     """
+    digest = case((outbox_mail.c.digest_id.in_(ids), outbox_mail.c.digest_id), else_=None)
     chosen = or_(outbox_mail.c.id.in_(ids), outbox_mail.c.digest_id.in_(ids))
     revive = (
         update(outbox_mail)
         .where(chosen, outbox_mail.c.state == "dead")
-        .values(state="owed", attempts=0, next_attempt_at=Now(), owed_since=Now(), digest_id=None)
+        .values(state="owed", attempts=0, next_attempt_at=Now(), owed_since=Now(), digest_id=digest)
         .returning(outbox_mail.c.id)
     )
     known = select(outbox_mail.c.id).where(outbox_mail.c.id.in_(ids))

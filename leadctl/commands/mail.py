@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from leadctl.context import Context
-from leadctl.errors import NotFound, Partly
-from leadctl.output import Face, write_record, write_records
+from leadctl.errors import Conflict, LeadctlError, NotFound, Partly
+from leadctl.output import Face, Record, write_record, write_records
 from leadctl.selection import read_id, select
 
 COLUMNS = ("id", "lead_id", "kind", "recipient", "state", "attempts", "last_error")
 ON_A_TERMINAL = 50
+MOST_AT_ONCE = 1_000
 
 app = typer.Typer(
     add_completion=False,
@@ -76,12 +77,23 @@ def retry(
     """Make dead mails owed again, due at once; for administrators."""
     context: Context = ctx.obj
     selection = select(ids, sys.stdin)
+    # in one request, so that what was told of in one digest is so again
+    outcomes = context.in_batches(selection.ids, "Reviving mails", context.api.retry_mails, most=MOST_AT_ONCE)
+    failures = {outcome["id"]: _failure(outcome) for outcome in outcomes if outcome["result"] != "revived"}
     if selection.is_single:
-        context.api.retry_mail(selection.ids[0])
+        for failure in failures.values():
+            raise failure
         context.say(f"mail {selection.ids[0]} is owed again")
         return
-    done = context.each(selection.ids, "Reviving mails", context.api.retry_mail)
-    summary = f"{done} of {len(selection.ids)} mails are owed again"
-    if done < len(selection.ids):
+    for mail_id, failure in failures.items():
+        context.complain(f"{mail_id}: {failure}")
+    summary = f"{len(outcomes) - len(failures)} of {len(outcomes)} mails are owed again"
+    if failures:
         raise Partly(summary)
     context.say(summary)
+
+
+def _failure(outcome: Record) -> LeadctlError:
+    if outcome["result"] == "missing":
+        return NotFound(f"there is no mail {outcome['id']}")
+    return Conflict(f"mail {outcome['id']} is not dead")

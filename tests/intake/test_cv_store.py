@@ -36,9 +36,10 @@ def signed_in(intake: Intake) -> Intake:
     return intake
 
 
-def location(intake: Intake, lead_id: int) -> str | None:
-    query = select(cv.c.location).where(cv.c.lead_id == lead_id)
-    return intake.read(lambda c: c.execute(query).scalar_one())  # type: ignore[no-any-return]
+def place(intake: Intake, lead_id: int) -> tuple[str | None, str | None]:
+    query = select(cv.c.store_url, cv.c.store_key).where(cv.c.lead_id == lead_id)
+    row = intake.read(lambda c: c.execute(query).one())
+    return row.store_url, row.store_key
 
 
 def download(intake: Intake, lead_id: int) -> Any:
@@ -54,7 +55,7 @@ def collect(intake: Intake) -> int:
 def test_the_row_says_where_it_is(firm: Intake, folder: Path, content: bytes) -> None:
     lead_id = firm.submitted(CV=("cv.bin", content))
     [file] = folder.iterdir()
-    assert location(firm, lead_id) == f"{folder.as_uri()}/{file.name}"
+    assert place(firm, lead_id) == (folder.as_uri(), file.name)
     assert file.read_bytes() == content
     assert firm.count(cv_content) == 0
     assert download(firm, lead_id).content == content
@@ -169,17 +170,47 @@ def test_orphans_are_found_in_many_batches(firm: Intake, folder: Path, monkeypat
     assert len(list(folder.iterdir())) == 10
 
 
+def with_key(firm: Intake, content: bytes) -> int:
+    answer = firm.client.post(
+        "/leads/",
+        data={"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"},
+        files={"CV": ("cv", content)},
+        headers={"Idempotency-Key": "k"},
+    )
+    return int(answer.status_code)
+
+
 def test_what_a_refused_submission_left_is_an_orphan(firm: Intake, folder: Path) -> None:
-    for content in (b"one", b"another"):
-        firm.client.post(
-            "/leads/",
-            data={"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"},
-            files={"CV": ("cv", content)},
-            headers={"Idempotency-Key": "k"},
-        )
-    assert firm.count(lead) == 1
+    assert [with_key(firm, content) for content in (b"one", b"another")] == [204, 422]
     assert len(list(folder.iterdir())) == 2
     for file in folder.iterdir():
         os.utime(file, (A_DAY_AGO, A_DAY_AGO))
     assert collect(firm) == 1
     assert [file.read_bytes() for file in folder.iterdir()] == [b"one"]
+
+
+def test_a_repeated_submission_leaves_none(firm: Intake, folder: Path) -> None:
+    assert [with_key(firm, b"one") for _ in range(3)] == [204] * 3
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_what_a_killed_upload_left_is_deleted_after_a_day(firm: Intake, folder: Path) -> None:
+    old, young = (folder / f"{token_hex(16)}#1" for _ in range(2))
+    for file in (old, young):
+        file.write_text("x")
+    os.utime(old, (A_DAY_AGO, A_DAY_AGO))
+    collect(firm)
+    assert list(folder.iterdir()) == [young]
+
+
+@pytest.mark.parametrize("spelling", ["link", "CVs/../CVs", "./CVs"])
+def test_an_address_that_is_spelled_otherwise_makes_no_orphans(
+    firm: Intake, start: Callable[..., Intake], folder: Path, spelling: str
+) -> None:
+    lead_id = firm.submitted()
+    (folder.parent / "link").symlink_to(folder)
+    for file in folder.iterdir():
+        os.utime(file, (A_DAY_AGO, A_DAY_AGO))
+    address = f"{folder.parent.as_uri()}/{spelling}"
+    assert collect(start(database_url=firm.settings.database_url, cv_store=address)) == 0
+    assert download(firm, lead_id).status_code == 200

@@ -49,6 +49,7 @@ def test_the_first_goes_out_at_once_and_those_of_the_next_minute_together(firm: 
     first = submit(firm, 1)
     [mail] = alerts(firm)
     assert (ids(mail), mail.lead_count) == (first, 1)
+    outbox.record_sent(firm.database, mail)
     others = submit(firm, 3)
     assert alerts(firm) == []
     next_minute(firm)
@@ -116,10 +117,10 @@ def test_one_that_was_given_up_is_revived_whole(firm: Intake) -> None:
     leads = submit(firm, 3)
     [digest] = alerts(firm)
     outbox.record_failure(firm.database, digest, reason="550 no", delay_s=None)
+    submit(firm, 1)
     assert review.retry(firm.database, [digest.id]) == ["revived"]
-    next_minute(firm)
     [again] = alerts(firm)
-    assert (ids(again), again.message_id) == (leads, digest.message_id)
+    assert (ids(again), again.message_id) == (leads, digest.message_id), "what it tells of stays"
 
 
 def test_one_lead_of_it_can_be_told_of_again_alone(firm: Intake) -> None:
@@ -140,6 +141,44 @@ def test_a_lead_that_is_erased_takes_none_of_the_others_along(firm: Intake) -> N
     next_minute(firm)
     [again] = alerts(firm)
     assert ids(again) == leads[1:]
+
+
+def test_an_erasure_that_is_under_way_is_passed_over(firm: Intake) -> None:
+    leads = submit(firm, 3)
+    if firm.settings.sqlite_file is not None:  # its writers are one at a time
+        return
+    with firm.database._engine.begin() as other:
+        other.execute(delete(lead).where(lead.c.id == leads[0]))
+        [mail] = alerts(firm)
+        assert ids(mail) == leads[1:]
+
+
+def test_while_one_is_still_owed_the_next_waits_an_hour(firm: Intake) -> None:
+    """So that a relay which comes back is not met by one for each minute that it was away."""
+    submit(firm, 1)
+    [mail] = alerts(firm)
+    outbox.record_failure(firm.database, mail, reason="451 later", delay_s=3600.0)
+    leads = submit(firm, 3)
+    next_minute(firm)
+    assert alerts(firm) == []
+    firm.write(lambda c: c.execute(update(alerted_address).values(alerted_at=Now(plus_s=-3600.0))))
+    assert [ids(digest) for digest in alerts(firm)] == [leads]
+
+
+def test_the_two_days_of_a_digest_begin_when_it_is_made(firm: Intake) -> None:
+    submit(firm, 2)
+    firm.write(lambda c: c.execute(update(outbox_mail).values(owed_since=Now(plus_s=-7 * 86400.0))))
+    [digest] = alerts(firm)
+    assert digest.age_s < 60
+
+
+def test_a_clock_that_was_wrong_silences_nobody(firm: Intake) -> None:
+    submit(firm, 1)
+    [mail] = alerts(firm)
+    outbox.record_sent(firm.database, mail)
+    submit(firm, 1)
+    firm.write(lambda c: c.execute(update(alerted_address).values(alerted_at=Now(plus_s=86400.0 * 365))))
+    assert len(alerts(firm)) == 1
 
 
 def test_without_an_interval_each_is_a_mail_of_its_own(firm: Intake) -> None:

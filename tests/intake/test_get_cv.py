@@ -1,7 +1,10 @@
 """GET /internal/leads/<id>/cv-download."""
 
 import hashlib
+import threading
 from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
+from secrets import token_hex
 
 import pytest
 from starlette.testclient import TestClient
@@ -49,3 +52,22 @@ def test_head_sends_no_body(attorney: TestClient, intake: Intake) -> None:
     answer = attorney.head(f"/internal/leads/{intake.submitted(CV=('x', CONTENT))}/cv-download")
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["Content-Length"] == str(len(CONTENT))
+
+
+def test_it_is_read_while_others_write(attorney: TestClient, intake: Intake) -> None:
+    """On SQLite a reader that asked for a writer's lock would be refused at once, whatever it is ready to wait."""
+    lead_id = intake.submitted(CV=("cv.bin", CONTENT))
+    done = threading.Event()
+
+    def write() -> None:
+        while not done.is_set():
+            intake.submit(email=f"{token_hex(4)}@example.com")
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        try:
+            for _ in range(20):
+                assert attorney.get(f"/internal/leads/{lead_id}/cv-download").content == CONTENT
+        finally:
+            done.set()
+        writing.result()

@@ -82,14 +82,14 @@ def test_checks_and_cascades_are_there_too(database: Database) -> None:
 def test_keys_compare_by_code_point_and_cvs_are_stored_plainly_on_postgresql(database: Database) -> None:
     def facts(connection: Connection) -> tuple[object, ...]:
         if connection.dialect.name == "sqlite":
-            return 9, "e", 1  # its text compares by code point, and its blobs are stored plainly, always
+            return 10, "e", 1  # its text compares by code point, and its blobs are stored plainly, always
         keys = "SELECT count(*) FROM information_schema.columns WHERE collation_name = 'C' AND data_type = 'text'"
         keys += " AND table_schema = 'public'"
         storage = "SELECT attstorage FROM pg_attribute WHERE attrelid = 'cv_content'::regclass AND attname = 'content'"
         partial = "SELECT count(*) FROM pg_indexes WHERE indexname = 'ix_outbox_mail_due' AND indexdef ~ 'WHERE'"
         return tuple(connection.exec_driver_sql(query).scalar_one() for query in (keys, storage, partial))
 
-    assert database.read(facts) == (9, "e", 1)
+    assert database.read(facts) == (10, "e", 1)
 
 
 LEADS = range(7, 27)
@@ -135,7 +135,7 @@ def test_every_step_leaves_what_is_there(settings: Settings) -> None:
     database = Database(settings, connections=1)
     for n in LEADS:
         lead, facts = search.get(database, n)
-        assert (lead["email"], lead["state"], facts.location) == (f"{n}@b", "ENGAGED", None)
+        assert (lead["email"], lead["state"], facts.place) == (f"{n}@b", "ENGAGED", None)
         assert lead["created_at"].isoformat() == "2026-01-02T03:04:05.000006+00:00"
         assert b"".join(search.cv_pieces(database, n, facts)) == content(n)
     mails = review.find(database, review.MailFilter(), limit=100)

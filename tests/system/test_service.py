@@ -169,6 +169,21 @@ def test_orphans_are_collected_by_the_service_and_by_hand(databases: Databases, 
     assert [file.read_bytes() for file in store.iterdir()] == [b"x"]
 
 
+def test_a_store_that_never_answers_does_not_hold_up_a_stop(tmp_path: Path) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_ALLOW_HTTP": "true"}
+        settings = {"INTAKE_CV_STORE": "s3://cvs", "AWS_ENDPOINT_URL": endpoint, **keys}
+        with Service(clean_environment(tmp_path, **settings), tmp_path) as service:
+            connection, _ = silent.accept()  # it collects orphans
+            began = time.monotonic()
+            service.stop()
+            assert time.monotonic() - began < 10
+        connection.close()
+
+
 def test_without_a_store_there_are_no_orphans(tmp_path: Path) -> None:
     done = intake(tmp_path, "collect-orphans")
     assert done.returncode == 1
