@@ -31,11 +31,17 @@ COMMANDS: Mapping[str, str] = {
     "download-cv": "leadctl.commands.download_cv",
     "register-user": "leadctl.commands.register_user",
     "mail": "leadctl.commands.mail",
+    "completion": "leadctl.commands.completion",
+    "help": "leadctl.commands.help",
 }
 
 
 class Commands(TyperGroup):
     """The table, as a group. A reader that has what it wanted and goes away ends the program in silence."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.commands = dict.fromkeys(COMMANDS, self)  # among these names it looks for what was meant
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
@@ -90,6 +96,10 @@ def main() -> NoReturn:
     """Run the command line; whatever goes wrong is told in one line."""
     _prepare_streams()
     _heed_signals()
+    if "_LEADCTL_COMPLETE" in os.environ:
+        from typer._completion_classes import completion_init  # noqa: PLC0415 - typer's own options would do it
+
+        completion_init()
     try:
         app()
     except LeadctlError as error:

@@ -1,21 +1,30 @@
 """What can go wrong, and the exit code that tells a script of it."""
 
 from enum import IntEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class ExitCode(IntEnum):
-    """What the program's exit tells."""
+    """What the program's exit tells, in words as `meaning`."""
 
-    DONE = 0  # all done; what was so already counts as done
-    FAILED = 1  # something else went wrong
-    USAGE = 2  # the command line, or a value on it, is wrong
-    PARTLY = 3  # of several ids, or of ids from standard input, some were not done
-    NOT_ALLOWED = 4  # not logged in, or not allowed
-    NOT_FOUND = 5  # there is no such lead
-    CONFLICT = 6  # it is not in the state that was expected, or the name is taken
-    TRY_AGAIN = 75  # the server is away or asks to wait (sysexits' EX_TEMPFAIL)
-    INTERRUPTED = 130  # Ctrl-C
+    meaning: str
+
+    DONE = 0, "done; what was so already counts as done"
+    FAILED = 1, "failed"
+    USAGE = 2, "usage: the command line, or a value on it, is wrong"
+    PARTLY = 3, "of several ids, or of ids from standard input, some were not done; each has a line on standard error"
+    NOT_ALLOWED = 4, "not logged in, or not allowed"
+    NOT_FOUND = 5, "there is no such lead"
+    CONFLICT = 6, "conflict: the lead is in another state, or the name is taken"
+    TRY_AGAIN = 75, "try again later: the server is away, or asks to wait"  # sysexits' EX_TEMPFAIL
+    INTERRUPTED = 130, "interrupted"
+
+    def __new__(cls, value: int, meaning: str) -> Self:
+        """Return the code with its meaning."""
+        code = int.__new__(cls, value)
+        code._value_ = value
+        code.meaning = meaning
+        return code
 
 
 class LeadctlError(Exception):

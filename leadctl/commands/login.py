@@ -19,6 +19,10 @@ def command(
     """Log in, and keep the token for the commands that follow.
 
     The server is then the one that later commands speak to, unless --url or LEADCTL_URL names another.
+
+    Examples: leadctl --url https://intake.example.com login
+
+    leadctl login --username cron --password-stdin < password-file
     """
     context: Context = ctx.obj
     name = username or context.ask("Username", "--username")

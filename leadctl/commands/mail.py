@@ -19,7 +19,9 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="See the mails that are owed, were sent, or were given up, and revive those.",
+    help="See the mails that are owed, were sent, or were given up, and revive those.\n\n"
+    "Examples: leadctl mail list --state dead\n\n"
+    "leadctl mail list --state dead -o ids | leadctl mail retry -",
 )
 
 

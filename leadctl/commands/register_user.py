@@ -15,7 +15,12 @@ def command(
     ] = False,
     role: Annotated[str | None, typer.Option(help="admin or attorney; an attorney if absent.")] = None,
 ) -> None:
-    """Make a user: for administrators, or for anyone where the server has open registration."""
+    """Make a user: for administrators, or for anyone where the server has open registration.
+
+    Examples: leadctl register-user peter
+
+    leadctl register-user peter --role admin --password-stdin < password-file
+    """
     context: Context = ctx.obj
     password = context.password(from_stdin=password_stdin, twice=True)
     context.api_for_anyone.register(username, password, role=role)

@@ -48,7 +48,8 @@ def test_every_command_is_documented_and_none_else() -> None:
 
 
 def test_every_exit_code_is_documented_and_none_else() -> None:
-    assert [int(code) for code in first_column(document("README.md"), r"(\d+)")] == list(ExitCode)
+    rows = re.findall(r"^\| (\d+) \| (.*) \|$", document("README.md"), re.MULTILINE)
+    assert rows == [(str(int(code)), code.meaning) for code in ExitCode]
 
 
 def test_the_numbers_that_a_pooler_is_set_up_by_are_those_in_code() -> None:

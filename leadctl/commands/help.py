@@ -1,0 +1,32 @@
+"""`leadctl help`."""
+
+from typing import Annotated, Any
+
+import typer
+
+from leadctl.context import Context
+from leadctl.errors import ExitCode, Usage
+
+
+def command(
+    ctx: typer.Context,
+    topic: Annotated[str | None, typer.Argument(metavar="[COMMAND|exit-codes]")] = None,
+) -> None:
+    """Show what a command is for, or what the exit codes mean.
+
+    Examples: leadctl help set-state
+
+    leadctl help exit-codes
+    """
+    context: Context = ctx.obj
+    if topic == "exit-codes":
+        context.out.writelines(f"{code:>3}  {code.meaning}\n" for code in ExitCode)
+        return
+    root = ctx.find_root()
+    group: Any = root.command
+    if topic is None:
+        context.out.write(group.get_help(root) + "\n")
+    elif (described := group.get_command(root, topic)) is None:
+        raise Usage(f"there is no command {topic!r}; see: leadctl help")
+    else:
+        context.out.write(described.get_help(described.make_context(topic, [], root, resilient_parsing=True)) + "\n")
