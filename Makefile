@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests/intake tests/migrations tests/system
 
-.PHONY: setup demo test test-pgbouncer test-s3 bench lint format serve requirements clean
+.PHONY: setup demo test test-pgbouncer test-s3 torture bench lint format serve requirements clean
 
 setup: .venv/ready
 
@@ -33,6 +33,10 @@ test-s3: setup .venv/ready-s3
 # What of TESTS uses PostgreSQL, through a PgBouncer in transaction mode (Debian: apt-get install pgbouncer).
 test-pgbouncer: setup
 	INTAKE_TEST_PGBOUNCER=1 $(BIN)/python -m pytest $(TESTS)
+
+# About 15 minutes; the proof that fills a disk needs root, and the others can be named: make torture PROOFS="relay"
+torture: setup
+	@$(BIN)/python -m tests.system.torture $(PROOFS)
 
 lint: setup
 	$(BIN)/ruff format --check --quiet .

@@ -23,13 +23,13 @@ class PostgresServer:
 
     def __init__(self) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="intake-pg-", dir="/tmp"))
-        self._user = unprivileged_user()
+        self.user = unprivileged_user()
         self._binaries = _binaries(self._directory)
         self._process: subprocess.Popen[bytes] | None = None
         self._log = self._directory / "log"
-        if self._user:
+        if self.user:
             self._directory.chmod(0o755)
-            shutil.chown(self._directory, self._user)
+            shutil.chown(self._directory, self.user)
         self._run("initdb", "--pgdata", self._data, "--username=postgres", "--auth=trust", "--no-sync", "-E", "UTF8")
 
     def start(self, **settings: str) -> None:
@@ -43,7 +43,7 @@ class PostgresServer:
                 ],
                 stdout=log,
                 stderr=log,
-                user=self._user,
+                user=self.user,
             )
         wait_until_it_answers(self.url("postgres"), self._process, self._log)
 
@@ -70,7 +70,7 @@ class PostgresServer:
 
     def _run(self, program: str, *arguments: object) -> None:
         command = [str(self._binaries / program), *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, user=self._user, cwd="/")
+        done = subprocess.run(command, capture_output=True, text=True, user=self.user, cwd="/")
         if done.returncode:
             raise AssertionError(f"{program}: {done.stderr}")
 

@@ -1,7 +1,9 @@
 """The real programs, run as their users run them."""
 
 import os
+import random
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +15,22 @@ BIN = Path(sys.executable).parent
 INTAKE = str(BIN / "intake")
 LEADCTL = str(BIN / "leadctl")
 START_WITHIN_S = 30
+# below those that connections are given: one that asks for a port where nobody listens could be given that very port,
+# and reach itself
+FIXED_PORTS = range(20_000, 32_000)
+
+
+def free_port() -> int:
+    """Return a port that nobody uses now, for a program that ends and comes back there."""
+    while True:
+        port = random.choice(FIXED_PORTS)
+        with socket.socket() as found:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                found.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def clean_environment(home: Path, **settings: str) -> dict[str, str]:

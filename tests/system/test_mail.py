@@ -15,8 +15,8 @@ from intake.database.clock import Now
 from intake.database.schema import outbox_mail
 from intake.settings import Settings
 from tests.conftest import SECRET, Databases
-from tests.system.conftest import Relay
 from tests.system.programs import Service, clean_environment
+from tests.system.relay import Relay
 
 
 class Firm:

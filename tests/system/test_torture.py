@@ -1,0 +1,23 @@
+"""The proofs of `make torture` at a small size; those that need root are left to it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.system.torture.firm import Site
+from tests.system.torture.proofs import PROOFS
+from tests.system.torture.tally import SMALL
+
+CASES = [(name, kind) for name, proof in PROOFS.items() if not proof.needs_root for kind in proof.kinds]
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    with Site(SMALL) as made:
+        yield made
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_the_claims_hold(site: Site, name: str, kind: str) -> None:
+    for tally in PROOFS[name].run(site, kind):
+        assert not tally.broken, str(tally)

@@ -1,0 +1,89 @@
+"""What the proofs count, what they claim, and how large they are."""
+
+from dataclasses import dataclass, field
+
+ALERTS = ("attorney@firm.example",)
+MAILS_FOR_EACH_LEAD = 1 + len(ALERTS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How large the proofs are: their claims are the same at every size."""
+
+    submissions: int
+    submitters: int
+    kills: int
+    postgres_submissions: int
+    postgres_kills: int
+    trouble_leads: int
+    down_s: float
+    later_s: float
+    shows_slow_relays: bool  # they take longer than a minute each
+    shared_leads: int
+    services: int
+    workers: int
+    waits_for_leases: bool  # else those of the dead are ended in the database
+    settles_within_s: float
+
+
+FULL = Size(
+    submissions=1000,
+    submitters=32,
+    kills=10,
+    postgres_submissions=1000,
+    postgres_kills=5,
+    trouble_leads=50,
+    down_s=60,
+    later_s=20,
+    shows_slow_relays=True,
+    shared_leads=1000,
+    services=2,
+    workers=3,
+    waits_for_leases=True,
+    settles_within_s=240,
+)
+SMALL = Size(
+    submissions=120,
+    submitters=32,
+    kills=2,
+    postgres_submissions=100,
+    postgres_kills=1,
+    trouble_leads=6,
+    down_s=3,
+    later_s=1,
+    shows_slow_relays=False,
+    shared_leads=30,
+    services=1,
+    workers=2,
+    waits_for_leases=False,
+    settles_within_s=60,
+)
+
+
+@dataclass
+class Tally:
+    """One proof on one database: what was counted, and the claims that did not hold."""
+
+    proof: str
+    database: str
+    counts: dict[str, int | float] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
+
+    def count(self, **counts: int | float) -> None:
+        """Add to what was counted; a name's underscores are shown as spaces."""
+        self.counts |= {name.replace("_", " "): value for name, value in counts.items()}
+
+    def claim(self, claim: str, holds: bool) -> None:
+        """Keep a claim that does not hold."""
+        if not holds:
+            self.broken.append(claim)
+
+    def __str__(self) -> str:
+        shown = ", ".join(f"{name} {_shown(value)}" for name, value in self.counts.items())
+        verdict = "BROKEN" if self.broken else "holds"
+        lines = [f"{self.proof:<16} {self.database:<10} {verdict:<6}  {shown}"]
+        return "\n".join([*lines, *(f"    broken: {claim}" for claim in self.broken)])
+
+
+def _shown(value: int | float) -> str:
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
