@@ -1,6 +1,5 @@
 """A firm: a database, the programs on it, and the relay that they send to."""
 
-import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,16 +12,18 @@ import httpx2
 from sqlalchemy import RowMapping
 
 from intake.database import Database
+from intake.database.migrations import migrate
 from intake.settings import Settings
+from intake.users import accounts
 from tests.conftest import SECRET
 from tests.postgres import PostgresServer, database_url, maintenance
-from tests.system.programs import INTAKE, Service, clean_environment, free_port
+from tests.system.programs import Service, clean_environment, free_port
 from tests.system.relay import Relay
 from tests.system.torture import outbox
 from tests.system.torture.load import client
 from tests.system.torture.tally import ALERTS, Size
 
-PASSWORD = "correct horse battery"
+USERNAME, PASSWORD = "ada", "correct horse battery"
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
 
@@ -78,8 +79,7 @@ class Firm:
             INTAKE_ATTORNEY_EMAILS=",".join(ALERTS),
             INTAKE_ALERT_INTERVAL="0",
         )
-        self._run("migrate")
-        self._run("create-user", "ada", "--password-stdin", typed=PASSWORD)
+        _prepare(url)
 
     def serve(self, *flags: str, port: int | None = None) -> Service:
         """Start a service, on a port that it can come back to."""
@@ -113,11 +113,14 @@ class Firm:
         self._stack.callback(kill, service)
         return service
 
-    def _run(self, *arguments: str, typed: str = "") -> None:
-        command = [INTAKE, *arguments]
-        environment, directory = self._environment, self.site.directory
-        done = subprocess.run(command, input=typed, env=environment, cwd=directory, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+
+def _prepare(url: str) -> None:
+    """Migrate a database, and make a user there."""
+    settings = Settings(database_url=url)
+    migrate(settings)
+    database = Database(settings, connections=1)
+    accounts.create(database, username=USERNAME, password=PASSWORD, role=None)
+    database.close()
 
 
 def kill(service: Service) -> None:
@@ -140,7 +143,7 @@ def opened(site: Site, kind: str, relay: Relay) -> Iterator[Firm]:
 @contextmanager
 def attorney(url: str) -> Iterator[httpx2.Client]:
     """Give a client that has logged in."""
-    credentials = {"username": "ada", "password": PASSWORD}
+    credentials = {"username": USERNAME, "password": PASSWORD}
     with client(base_url=url) as logged_in:
         token = logged_in.post("/internal/auth/login", json=credentials).json()["access_token"]
         logged_in.headers["Authorization"] = f"Bearer {token}"

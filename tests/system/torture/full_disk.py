@@ -46,17 +46,18 @@ def full_disk(site: Site, kind: str) -> Iterator[Tally]:
 def _fill(tally: Tally, firm: Firm, ballast: Path, sender: httpx2.Client) -> None:
     url = firm.serve().url
     outcomes = _until_refused(sender, url)
+    taken = [outcome for outcome in outcomes if outcome.is_taken]
     refused = [outcome for outcome in outcomes if not outcome.is_taken]
-    tally.count(taken_before=len(outcomes) - len(refused), refused=len(refused))
+    tally.count(taken_until_full=len(taken), refused=len(refused))
     tally.claim(f"the disk fills up: {len(refused)} are refused", len(refused) >= REFUSED_AT_LEAST)
     _check_refusals(tally, refused)
     ballast.unlink()
     afterwards = [Prospect(number, "after-", CV_BYTES) for number in range(LEADS_AFTERWARDS)]
-    # those that were refused come again under their keys, and others come for the first time
-    again = [Outcome(prospect, [ask(sender, url, prospect)]) for prospect in (refused[0].prospect, *afterwards)]
+    # one that was refused comes again under its key, the others for the first time
+    again = [_sent(sender, url, prospect) for prospect in (refused[0].prospect, *afterwards)]
     mails = firm.settle()
-    check_answers(tally, again, foreseen=())
-    check_leads(tally, url, [*outcomes, *again])
+    check_answers(tally, [*taken, *again], foreseen=())
+    check_leads(tally, url, [*taken, *again])
     check_mails(tally, mails, firm.relay.taken, allowed_duplicates=0)
 
 
@@ -65,9 +66,13 @@ def _until_refused(sender: httpx2.Client, url: str) -> list[Outcome]:
     refused = 0
     while refused < REFUSED_AT_LEAST and len(outcomes) < MOST_LEADS:
         prospect = Prospect(len(outcomes), cv_bytes=CV_BYTES)
-        outcomes.append(Outcome(prospect, [ask(sender, url, prospect)]))
+        outcomes.append(_sent(sender, url, prospect))
         refused += not outcomes[-1].is_taken
     return outcomes
+
+
+def _sent(sender: httpx2.Client, url: str, prospect: Prospect) -> Outcome:
+    return Outcome(prospect, [ask(sender, url, prospect, prospect.cv)])
 
 
 def _check_refusals(tally: Tally, refused: list[Outcome]) -> None:

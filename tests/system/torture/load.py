@@ -15,6 +15,7 @@ NO_ANSWER = "no answer"
 TAKEN = "204"
 BUSY = ("409", "503")
 ASK_WITHIN_S = 60
+AGAIN_AFTER_S = 0.5
 KIB = 2**10
 
 
@@ -108,12 +109,13 @@ class Load:
 
     def _submit(self, prospect: Prospect) -> Outcome:
         answers: list[Answer] = []
+        cv = prospect.cv
         url = self._urls[prospect.number % len(self._urls)]
         while time.monotonic() < self._until:
-            answers.append(ask(self._client(), url, prospect))
+            answers.append(ask(self._client(), url, prospect, cv))
             if answers[-1].kind not in self._repeated:
                 break
-            time.sleep(0.05 + 0.2 * Random().random())
+            time.sleep(AGAIN_AFTER_S * (0.5 + Random().random()))
         with self._progress:
             self._taken += bool(answers) and answers[-1].kind == TAKEN
             self._progress.notify_all()
@@ -132,10 +134,10 @@ def client(base_url: str = "") -> httpx2.Client:
     return httpx2.Client(timeout=ASK_WITHIN_S, limits=limits, trust_env=False, verify=False, base_url=base_url)
 
 
-def ask(at: httpx2.Client, url: str, prospect: Prospect) -> Answer:
+def ask(at: httpx2.Client, url: str, prospect: Prospect, cv: bytes) -> Answer:
     """Submit once."""
     form = {"email": prospect.email, "f_name": "Ada", "l_name": f"Lovelace {prospect.number}"}
-    files = {"CV": (f"{prospect.number}.pdf", prospect.cv)}
+    files = {"CV": (f"{prospect.number}.pdf", cv)}
     began = time.monotonic()
     try:
         answer = at.post(f"{url}/leads/", data=form, files=files, headers={"Idempotency-Key": prospect.email})

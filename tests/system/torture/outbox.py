@@ -11,7 +11,7 @@ from intake.database.schema import lead, outbox_mail
 from intake.mail.outbox import LEASE_S
 
 LOOK_EVERY_S = 0.3
-HELD_WITHOUT_CAUSE_S = 3.0  # a relay that is well takes a mail in less
+HELD_WITHOUT_CAUSE_S = 3.0  # a relay that is well takes a mail in less, and a database that is there its result
 
 
 def mails(database: Database) -> Sequence[RowMapping]:
@@ -31,14 +31,15 @@ def settle(
 
     The leases of killed workers run on where one waits for them, and are ended where one does not.
     """
-    until = time.monotonic() + within_s
+    began = time.monotonic()
     while True:
         found = mails(database)
         is_settled = not any(mail["state"] == "owed" and which(mail) for mail in found)
-        if is_settled or time.monotonic() > until:
+        waited_s = time.monotonic() - began
+        if is_settled or waited_s > within_s:
             return found
         _make_due(database)
-        if not waits_for_leases:
+        if not waits_for_leases and waited_s > HELD_WITHOUT_CAUSE_S:
             _end_leases(database)
         time.sleep(LOOK_EVERY_S)
 
