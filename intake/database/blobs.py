@@ -78,5 +78,6 @@ def _fill_blob(connection: Connection, lead_id: int, file: IO[bytes]) -> None:
 
 
 def _open_blob(connection: Connection, lead_id: int, *, readonly: bool) -> sqlite3.Blob:
+    # one that can be written takes SQLite's only write lock, and fails at once where another transaction holds it
     driver_connection: sqlite3.Connection = cast("Any", connection.connection.driver_connection)
     return driver_connection.blobopen("cv_content", "content", lead_id, readonly=readonly)
