@@ -19,7 +19,10 @@ START_WITHIN_S = 60
 
 
 class PostgresServer:
-    """A server of our own, in a temporary directory, reached through a socket there. Nothing of it is kept."""
+    """A server of our own, in a temporary directory, reached through a socket there. Nothing of it is kept.
+
+    `user` is whom it runs as, where that is somebody else than we are.
+    """
 
     def __init__(self) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="intake-pg-", dir="/tmp"))

@@ -69,9 +69,9 @@ def _check(
     tally: Tally, firm: Firm, url: str, outcomes: list[Outcome], *, foreseen: tuple[str, ...], kills: int
 ) -> None:
     firm.relay.heal()
-    mails = firm.settle()
     check_answers(tally, outcomes, foreseen=foreseen)
-    check_leads(tally, url, outcomes)
+    check_leads(tally, url, outcomes)  # while mail is sent
+    mails = firm.settle()
     tally.count(taken_without_an_answer=firm.relay.unanswered)
     allowed = kills * SMTP_CONNECTIONS + firm.relay.unanswered
     check_mails(tally, mails, firm.relay.taken, allowed_duplicates=allowed)
