@@ -39,6 +39,14 @@ class StorageUnavailable(IntakeError):
     """There is no room, or no leave, to hold an upload."""
 
 
+class RangeNotSatisfiable(IntakeError):
+    """The file, of `size` bytes, has none in the range that was asked for."""
+
+    def __init__(self, detail: str, *, size: int) -> None:
+        super().__init__(detail)
+        self.size = size
+
+
 class CvDamaged(IntakeError):
     """What is stored of a CV is not what came in."""
 

@@ -59,7 +59,7 @@ def put(store_url: str, file: IO[bytes]) -> Place:
 
 
 def read(place: Place, *, offset: int, size: int) -> bytes:
-    """Return up to PIECE_BYTES of an object of `size` bytes, from `offset` (from 0) on. Raises StorageUnavailable."""
+    """Return up to PIECE_BYTES of an object's first `size` bytes, from `offset` on. Raises StorageUnavailable."""
     end = min(offset + PIECE_BYTES, size)
     with _translated_errors(place.store_url):
         return bytes(obstore.get_range(_store(place.store_url), place.key, start=offset, end=end))

@@ -2,20 +2,24 @@
 
 import itertools
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from starlette.responses import Response, StreamingResponse
 
 from intake.errors import LeadNotFound
 from intake.internal_api.schemas import MAX_ID, LeadQuery, StateChange
-from intake.leads import search, states
+from intake.leads import entries, search, states
 from intake.leads.records import CvFacts, Lead
 from intake.web.bodies import json_bytes, json_response, read_query
 from intake.web.disposition import attachment
+from intake.web.forms import form_reader, read_form
 from intake.web.paging import link_to_next
 from intake.web.parts import AppRequest
-from intake.web.routing import signed_in, stream_in_threads
+from intake.web.ranges import content_range, wanted_range
+from intake.web.routing import in_thread, signed_in, stream_in_threads
+
+_TEXT_FIELDS = ("email", "f_name", "l_name", "external_id", "state", "notify")
 
 
 def get_leads(request: AppRequest) -> Response:
@@ -33,9 +37,31 @@ def get_leads(request: AppRequest) -> Response:
 
 def get_lead(request: AppRequest) -> Response:
     """Give one lead, with what is known of its CV."""
-    lead, cv = search.get(request.state["database"], lead_id(request))
-    facts = {"size": cv.size, "sha256": cv.sha256, "detected_type": cv.detected_type}
-    return json_response({**lead, "CV": facts})
+    return json_response(_with_cv(*search.get(request.state["database"], lead_id(request))))
+
+
+async def post_internal_lead(request: AppRequest) -> Response:
+    """Read the form as it arrives, and keep what it says; or find the lead that is kept under its external id."""
+    parts = request.state
+    settings, database = parts["settings"], parts["database"]
+    with form_reader(
+        request.headers.get("content-type", ""),
+        texts=_TEXT_FIELDS,
+        file="CV",
+        max_file_bytes=settings.max_cv_bytes,
+        is_closed=True,
+    ) as reader:
+        form = await read_form(request, reader)
+        entry = entries.check_entry(
+            form.texts, states=settings.states, cv_name=form.filename, cv=form.file, faults=form.faults
+        )
+        number, is_new = await in_thread(request, lambda: entries.enter(database, settings, entry))
+    if is_new:
+        parts["metrics"].leads.inc()
+        if entry.notify and parts["worker"] is not None:
+            parts["worker"].wake()
+    found = await in_thread(request, lambda: search.get(database, number))
+    return _entered(request, _with_cv(*found), is_new=is_new)
 
 
 def patch_lead(request: AppRequest, body: StateChange) -> Response:
@@ -50,15 +76,29 @@ def patch_lead(request: AppRequest, body: StateChange) -> Response:
 
 
 def get_cv(request: AppRequest) -> Response:
-    """Give a CV's bytes, as a file to save and never to show."""
+    """Give a CV's bytes, or a range of them, as a file to save and never to show."""
     database, number = request.state["database"], lead_id(request)
     _, cv = search.get(database, number)
     headers = _cv_headers(cv)
     if _is_listed(headers["ETag"], request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers={"ETag": headers["ETag"]})
-    pieces = search.cv_pieces(database, number, cv)
-    begun = itertools.chain([next(pieces)], pieces)  # a store that is away is told before the 200
-    return StreamingResponse(stream_in_threads(request, begun), headers=headers, media_type=cv.detected_type)
+    span = wanted_range(request, tag=headers["ETag"], size=cv.size)
+    if span is not None:
+        headers |= {"Content-Range": content_range(span, size=cv.size), "Content-Length": str(len(span))}
+    pieces = search.cv_pieces(database, number, cv, span)
+    begun = stream_in_threads(request, itertools.chain([next(pieces)], pieces))  # a store that is away is told first
+    return StreamingResponse(begun, 200 if span is None else 206, headers, cv.detected_type)
+
+
+def _with_cv(lead: Lead, cv: CvFacts) -> dict[str, object]:
+    return {**lead, "CV": {"size": cv.size, "sha256": cv.sha256, "detected_type": cv.detected_type}}
+
+
+def _entered(request: AppRequest, lead: Mapping[str, object], *, is_new: bool) -> Response:
+    response = json_response(lead, 201 if is_new else 200)
+    # relative to the path that was asked for: behind a proxy the service does not know its own address
+    response.headers["Location"] = f"{'' if request.url.path.endswith('/') else 'leads/'}{lead['id']}"
+    return response
 
 
 def lead_id(request: AppRequest) -> int:
@@ -112,6 +152,7 @@ def _cv_headers(cv: CvFacts) -> dict[str, str]:
         "Content-Disposition": attachment(cv.name),
         "Content-Security-Policy": "sandbox",
         "ETag": f'"{cv.sha256}"',
+        "Accept-Ranges": "bytes",
         "Repr-Digest": f"sha-256=:{digest}:",  # RFC 9530
         "Cache-Control": "private, no-cache",
     }

@@ -7,12 +7,14 @@ from intake.errors import (
     LeadNotFound,
     NotAllowed,
     NotAuthenticated,
+    RangeNotSatisfiable,
     StateConflict,
     StorageUnavailable,
     UsernameTaken,
 )
 from intake.internal_api import auth, changes, leads, mail
 from intake.internal_api.schemas import (
+    ENTRY_FORM,
     BulkChange,
     ChangeModel,
     ChangeQuery,
@@ -36,6 +38,7 @@ from intake.internal_api.schemas import (
 from intake.web.routing import Access, Answer, Operation
 
 _LINK = {"Link": '`<?…>; rel="next"`, where there are more.'}
+_FILE = {"type": "string", "format": "binary"}
 
 OPERATIONS = (
     Operation(
@@ -57,6 +60,16 @@ OPERATIONS = (
         problems=(LeadNotFound,),
     ),
     Operation(
+        method="POST",
+        path="/internal/leads/",
+        endpoint=leads.post_internal_lead,
+        summary="Enter a lead: a walk-in, or one that another system kept before.",
+        form=ENTRY_FORM,
+        answer=Answer(201, "The lead is kept.", LeadWithCv, headers={"Location": "Where it is."}),
+        also=(Answer(200, "The lead that is kept under the external id already, as it is.", LeadWithCv),),
+        problems=(StorageUnavailable,),
+    ),
+    Operation(
         method="PATCH",
         path="/internal/leads/{id}",
         endpoint=leads.patch_lead,
@@ -69,20 +82,29 @@ OPERATIONS = (
         method="GET",
         path="/internal/leads/{id}/cv-download",
         endpoint=leads.get_cv,
-        summary="A lead's CV, to save. With If-None-Match, 304 where it is the one that one has.",
+        summary="A lead's CV, to save: whole, or one range of it.",
         answer=Answer(
             200,
             "The file, in the media type that its content speaks of.",
-            {"type": "string", "format": "binary"},
+            _FILE,
             media_type="*/*",
             headers={
                 "Content-Disposition": "RFC 6266: an attachment, with the name that its sender gave it.",
                 "ETag": "The file's SHA-256, in hexadecimal.",
+                "Accept-Ranges": "`bytes`",
                 "Repr-Digest": "RFC 9530: the same.",
             },
         ),
-        not_modified=True,
-        problems=(LeadNotFound, CvDamaged, StorageUnavailable),
+        also=(
+            Answer(206, "The range.", _FILE, media_type="*/*", headers={"Content-Range": "`bytes FIRST-LAST/SIZE`"}),
+            Answer(304, "With If-None-Match: it is the one that one has."),
+        ),
+        headers={
+            "Range": "RFC 9110: `bytes=N-M`, `bytes=N-` or `bytes=-N`; of several, the whole is sent.",
+            "If-Range": "An ETag: the whole is sent where the file is another.",
+            "If-None-Match": "ETags: 304 where the file is one of theirs.",
+        },
+        problems=(LeadNotFound, RangeNotSatisfiable, CvDamaged, StorageUnavailable),
     ),
     Operation(
         method="GET",

@@ -81,6 +81,33 @@ class LeadWithCv(LeadModel):
     CV: CvModel
 
 
+# multipart, read by web.forms and checked by leads.entries
+ENTRY_FORM = {
+    "type": "object",
+    "properties": {
+        "email": {"type": "string", "format": "email", "description": "The person's address."},
+        "f_name": {"type": "string", "minLength": 1, "maxLength": 200, "description": "First name."},
+        "l_name": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Last name."},
+        "CV": {"type": "string", "contentMediaType": "application/octet-stream", "description": "The file."},
+        "external_id": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 255,
+            "description": "Another system's id of the lead, which is then kept once.",
+        },
+        "state": {"type": "string", "description": "The state that it begins in; the first one if absent."},
+        "notify": {
+            "type": "string",
+            "enum": ["true", "false"],
+            "default": "false",
+            "description": "Whether the person is sent a confirmation, and attorneys an alert.",
+        },
+    },
+    "required": ["email", "f_name", "l_name", "CV"],
+    "additionalProperties": False,
+}
+
+
 class StateChange(_Request):
     """A change of state."""
 

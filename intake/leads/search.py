@@ -73,30 +73,33 @@ def get(database: Database, lead_id: int) -> tuple[Lead, CvFacts]:
     return _lead(row), CvFacts(row["CV_name"], row["size"], row["sha256"], row["detected_type"], place)
 
 
-def cv_pieces(database: Database, lead_id: int, facts: CvFacts) -> Iterator[bytes]:
-    """Yield the CV's bytes; a slow reader holds nothing between two pieces.
+def cv_pieces(database: Database, lead_id: int, facts: CvFacts, span: range | None = None) -> Iterator[bytes]:
+    """Yield the CV's bytes, or those at the offsets in `span`; a slow reader holds nothing between two pieces.
 
-    The last piece comes only where all of them have the SHA-256 that was written down when they came in. Raises
-    LeadNotFound where the lead goes away, CvDamaged, StorageUnavailable or DatabaseUnavailable.
+    The last piece of the whole comes only where all of them have the SHA-256 that was written down when they came in;
+    a part can't be checked. Raises LeadNotFound where the lead goes away, CvDamaged, StorageUnavailable or
+    DatabaseUnavailable.
     """
-    digest, offset = hashlib.sha256(), 0
-    while offset < facts.size:
-        piece = _piece(database, lead_id, facts, offset)
+    whole = range(facts.size)
+    span = whole if span is None else span
+    digest, offset = hashlib.sha256(), span.start
+    while offset < span.stop:
+        piece = _piece(database, lead_id, facts, offset, span.stop)
         digest.update(piece)
         offset += len(piece)
-        if offset >= facts.size and digest.hexdigest() != facts.sha256:
+        if span == whole and offset >= facts.size and digest.hexdigest() != facts.sha256:
             log.error("the CV of lead %d is not what came in: its SHA-256 is another", lead_id)
             raise CvDamaged(f"the CV of lead {lead_id} is damaged: its SHA-256 is not the one it came in with")
         yield piece
 
 
-def _piece(database: Database, lead_id: int, facts: CvFacts, offset: int) -> bytes:
+def _piece(database: Database, lead_id: int, facts: CvFacts, offset: int, stop: int) -> bytes:
     if facts.place is not None:
-        return store.read(facts.place, offset=offset, size=facts.size)
+        return store.read(facts.place, offset=offset, size=stop)
     piece = database.read(lambda connection: read_content(connection, lead_id, offset=offset))
     if not piece:
         raise LeadNotFound(f"lead {lead_id} was deleted while its CV was read")
-    return piece
+    return piece[: stop - offset]
 
 
 def _chunk(database: Database, wanted: Filter, *, after: int | None, size: int) -> Sequence[Lead]:

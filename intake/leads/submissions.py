@@ -6,13 +6,14 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from intake.cvs import store
 from intake.cvs.spool import Spool
+from intake.cvs.store import Place
 from intake.database import Database, insert_once
 from intake.database.blobs import write_content
 from intake.database.clock import Now
@@ -105,28 +106,16 @@ def submit(database: Database, settings: Settings, submission: Submission, *, ke
     nothing is kept, but that bytes put into a store are left there: whether a commit that broke off came through is not
     known, and what no row names is collected later.
     """
-    cv = submission.cv
-    place = store.put(settings.cv_store, cv.file) if settings.cv_store else None
+    place = put_away(settings, submission.cv)
 
     def work(connection: Connection) -> bool:
         # the first statement, so that the key's own lock is what a second submission waits for
         if key is not None and not _is_first(connection, submission, key):
             return False
-        lead_id = _insert_lead(connection, submission, state=settings.states[0])
-        facts = {"size": cv.size, "sha256": cv.sha256, "detected_type": cv.detected_type}
-        where = {"store_url": place.store_url, "store_key": place.key} if place else {}
-        connection.execute(insert(cv_table).values(lead_id=lead_id, **facts, **where))
-        if place is None:
-            write_content(connection, lead_id=lead_id, file=cv.file, size=cv.size)
-        outbox.owe(
-            connection,
-            lead_id=lead_id,
-            prospect=outbox.Prospect(
-                submission.email.recipient, submission.email.key, settings.confirmation_interval_s
-            ),
-            attorneys=settings.attorney_emails,
-            domain=settings.mail_from.domain,
-        )
+        statement = insert(lead).returning(lead.c.id)
+        lead_id = int(connection.execute(statement, lead_row(submission, state=settings.states[0])).scalar_one())
+        keep_cv(connection, lead_id, submission.cv, place)
+        owe_mails(connection, settings, submission, lead_id)
         if key is not None:
             link = update(submission_key).where(*_is_key(submission, key)).values(lead_id=lead_id)
             connection.execute(link)
@@ -137,6 +126,46 @@ def submit(database: Database, settings: Settings, submission: Submission, *, ke
         with suppress(StorageUnavailable):
             store.delete(place)
     return is_new
+
+
+def put_away(settings: Settings, cv: Spool) -> Place | None:
+    """Put a CV into the store and return where; None: there is no store. Raises StorageUnavailable."""
+    return store.put(settings.cv_store, cv.file) if settings.cv_store else None
+
+
+def lead_row(submission: Submission, *, state: str) -> dict[str, Any]:
+    """Return a submission as a row of the table of leads."""
+    return {
+        "email": submission.email.text,
+        "f_name": submission.f_name,
+        "l_name": submission.l_name,
+        "CV_name": submission.cv_name,
+        "state": state,
+        "email_key": submission.email.key,
+        "f_name_key": fold(submission.f_name),
+        "l_name_key": fold(submission.l_name),
+    }
+
+
+def keep_cv(connection: Connection, lead_id: int, cv: Spool, place: Place | None) -> None:
+    """Write down a lead's CV: where it is, or its bytes."""
+    facts = {"size": cv.size, "sha256": cv.sha256, "detected_type": cv.detected_type}
+    where = {"store_url": place.store_url, "store_key": place.key} if place else {}
+    connection.execute(insert(cv_table).values(lead_id=lead_id, **facts, **where))
+    if place is None:
+        write_content(connection, lead_id=lead_id, file=cv.file, size=cv.size)
+
+
+def owe_mails(connection: Connection, settings: Settings, submission: Submission, lead_id: int) -> None:
+    """Write down the mails that a submission is answered and told of with."""
+    email = submission.email
+    outbox.owe(
+        connection,
+        lead_id=lead_id,
+        prospect=outbox.Prospect(email.recipient, email.key, settings.confirmation_interval_s),
+        attorneys=settings.attorney_emails,
+        domain=settings.mail_from.domain,
+    )
 
 
 def prune_keys(database: Database) -> None:
@@ -164,21 +193,6 @@ def _is_first(connection: Connection, submission: Submission, key: str) -> bool:
 
 def _is_key(submission: Submission, key: str) -> tuple[ColumnElement[bool], ...]:
     return submission_key.c.email_key == submission.email.key, submission_key.c.key == key
-
-
-def _insert_lead(connection: Connection, submission: Submission, *, state: str) -> int:
-    statement = insert(lead).returning(lead.c.id)
-    values = {
-        "email": submission.email.text,
-        "f_name": submission.f_name,
-        "l_name": submission.l_name,
-        "CV_name": submission.cv_name,
-        "state": state,
-        "email_key": submission.email.key,
-        "f_name_key": fold(submission.f_name),
-        "l_name_key": fold(submission.l_name),
-    }
-    return int(connection.execute(statement, values).scalar_one())
 
 
 def _address(text: str) -> Address:

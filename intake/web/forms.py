@@ -37,13 +37,24 @@ class Form:
 
 
 @contextmanager
-def form_reader(content_type: str, *, texts: Collection[str], file: str, max_file_bytes: int) -> Iterator["FormReader"]:
+def form_reader(
+    content_type: str, *, texts: Collection[str], file: str, max_file_bytes: int, is_closed: bool = False
+) -> Iterator["FormReader"]:
     """Give a reader of a form with the fields `texts` and the file `file`, whose spool is gone at the end.
+
+    Where the form `is_closed`, text fields that it does not know are faults, as such files always are.
 
     Raises BodyTypeNotSupported or MalformedBody for a content type that is none of a form.
     """
     with Spool() as spool:
-        yield FormReader(_boundary(content_type), spool, texts=texts, file=file, max_file_bytes=max_file_bytes)
+        yield FormReader(
+            _boundary(content_type),
+            spool,
+            texts=texts,
+            file=file,
+            max_file_bytes=max_file_bytes,
+            is_closed=is_closed,
+        )
 
 
 async def read_form(request: AppRequest, reader: "FormReader") -> Form:
@@ -60,14 +71,22 @@ async def read_form(request: AppRequest, reader: "FormReader") -> Form:
 
 
 class FormReader:
-    """Reads a form in pieces; text fields that it does not know are passed over, such files are faults."""
+    """Reads a form in pieces; files that it does not know are faults, and so are such texts where it `is_closed`."""
 
     def __init__(
-        self, boundary: bytes, spool: Spool, *, texts: Collection[str], file: str, max_file_bytes: int
+        self,
+        boundary: bytes,
+        spool: Spool,
+        *,
+        texts: Collection[str],
+        file: str,
+        max_file_bytes: int,
+        is_closed: bool = False,
     ) -> None:
         self.received = 0
         self._form = Form(spool)
         self._texts, self._file, self._max_file_bytes = texts, file, max_file_bytes
+        self._is_closed = is_closed
         self._parts = 0
         self._ended = False
         self._seen: set[str] = set()
@@ -155,6 +174,8 @@ class FormReader:
             return _Part(name, takes_file=is_file)
         if is_file:
             return _Part(name, refuses=True)
+        if self._is_closed and name not in self._texts:
+            self._fault(name, "is no field of this form")
         return _Part(name, takes_text=name in self._texts, charset=_charset(self._headers))
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:

@@ -11,10 +11,11 @@ from pydantic.json_schema import models_json_schema
 
 from intake import errors
 from intake.web.problems import KINDS, MEDIA_TYPE
-from intake.web.routing import Access, Operation
+from intake.web.routing import Access, Answer, Operation
 
 _PROBLEM_HEADERS = {
     "401": {"WWW-Authenticate": "`Bearer`"},
+    "416": {"Content-Range": "`bytes */SIZE`"},
     "503": {"Retry-After": "Seconds to wait before the next try."},
 }
 _REF = "#/components/schemas/{model}"
@@ -114,16 +115,15 @@ def _operation(operation: Operation) -> Json:
 
 
 def _responses(operation: Operation) -> Json:
-    not_modified = {"304": {"description": "Not modified"}} if operation.not_modified else {}
-    return {str(operation.answer.status): _answer(operation), **not_modified, **_problems(operation)}
+    answers = {str(answer.status): _answer(answer) for answer in (operation.answer, *operation.also)}
+    return {**answers, **_problems(operation)}
 
 
 def _content(media_type: str, schema: Json, **more: Any) -> Json:
     return {"content": {media_type: {"schema": schema}}, **more}
 
 
-def _answer(operation: Operation) -> Json:
-    answer = operation.answer
+def _answer(answer: Answer) -> Json:
     described: Json = {"description": answer.description}
     if answer.schema is not None:
         described |= _content(answer.media_type, schema_of(answer.schema))

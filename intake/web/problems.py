@@ -41,6 +41,7 @@ KINDS: Mapping[type[errors.IntakeError], Kind] = {
     errors.UsernameTaken: Kind(409, "Username taken"),
     errors.BodyTooLarge: Kind(413, "Body too large"),
     errors.BodyTypeNotSupported: Kind(415, "Body type not supported"),
+    errors.RangeNotSatisfiable: Kind(416, "Range not satisfiable"),
     errors.InvalidFields: Kind(422, "Invalid fields"),
     errors.CvDamaged: Kind(500, "CV damaged"),
     errors.DatabaseUnavailable: Kind(503, "Database unavailable"),
@@ -70,6 +71,8 @@ async def on_intake_error(_request: Request, error: Exception) -> Response:
     members: dict[str, object] = {}
     if isinstance(error, errors.NotAuthenticated):
         headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, errors.RangeNotSatisfiable):
+        headers["Content-Range"] = f"bytes */{error.size}"
     if kind.status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_S)
     if isinstance(error, errors.DatabaseUnavailable):

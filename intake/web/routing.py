@@ -62,7 +62,7 @@ class Operation:
     form: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     problems: Sequence[type[IntakeError]] = ()
-    not_modified: bool = False
+    also: Sequence[Answer] = ()  # other successful answers
     hashes: bool = False
 
 

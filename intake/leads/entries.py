@@ -1,0 +1,117 @@
+"""Leads as attorneys enter them: walk-ins, and those that another system kept before."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlalchemy import Connection, insert, select
+
+from intake.cvs.spool import Spool
+from intake.database import Database, insert_once
+from intake.database.schema import lead
+from intake.errors import DatabaseUnavailable, FieldFault, InvalidFields
+from intake.leads.states import check_known
+from intake.leads.submissions import Submission, check, keep_cv, lead_row, owe_mails, put_away
+from intake.settings import Settings
+
+MAX_EXTERNAL_ID_CHARACTERS = 255
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A submission, its id in another system, the state it begins in, and whether the usual mails are owed for it."""
+
+    submission: Submission
+    external_id: str | None
+    state: str
+    notify: bool
+
+
+def check_entry(
+    texts: Mapping[str, str],
+    *,
+    states: Sequence[str],
+    cv_name: str | None,
+    cv: Spool | None,
+    faults: Iterable[FieldFault] = (),
+) -> Entry:
+    """Return the entry that a form's fields make; `faults` are those found while the form was read.
+
+    Raises InvalidFields with every fault, those of the submission first.
+    """
+    found = list(faults)
+
+    def checked(rule: Callable[[Mapping[str, str]], T], instead: T) -> T:
+        try:
+            return rule(texts)
+        except InvalidFields as error:
+            found.extend(error.faults)
+            return instead
+
+    external_id = checked(_external_id, None)
+    state = checked(lambda fields: _state(fields, states), "")
+    notify = checked(_notify, False)
+    return Entry(check(texts, cv_name=cv_name, cv=cv, faults=found), external_id, state, notify)
+
+
+def enter(database: Database, settings: Settings, entry: Entry) -> tuple[int, bool]:
+    """Keep the lead, its CV and the mails it owes, in one transaction; return its id, and whether it is a new one.
+
+    Where a lead with the external id is kept already, it is that one, and nothing is changed. Raises StorageUnavailable
+    or DatabaseUnavailable; then nothing is kept, but that bytes put into a store wait there to be collected.
+    """
+    kept = database.read(lambda connection: _kept(connection, entry.external_id))
+    if kept is not None:  # what is put into the store would be left there
+        return kept, False
+    place = put_away(settings, entry.submission.cv)
+
+    def work(connection: Connection) -> tuple[int, bool]:
+        lead_id, is_new = _insert_lead(connection, entry)
+        if is_new:
+            keep_cv(connection, lead_id, entry.submission.cv, place)
+            if entry.notify:
+                owe_mails(connection, settings, entry.submission, lead_id)
+        return lead_id, is_new
+
+    return database.write(work)
+
+
+def _insert_lead(connection: Connection, entry: Entry) -> tuple[int, bool]:
+    row = lead_row(entry.submission, state=entry.state)
+    if entry.external_id is None:
+        return int(connection.execute(insert(lead).returning(lead.c.id), row).scalar_one()), True
+    is_new = insert_once(connection, lead, {**row, "external_id": entry.external_id})
+    lead_id = _kept(connection, entry.external_id)
+    if lead_id is None:
+        raise DatabaseUnavailable("the lead with this external id was erased a moment ago; try again")
+    return lead_id, is_new
+
+
+def _kept(connection: Connection, external_id: str | None) -> int | None:
+    if external_id is None:
+        return None
+    found = connection.execute(select(lead.c.id).where(lead.c.external_id == external_id)).scalar()
+    return None if found is None else int(found)
+
+
+def _external_id(texts: Mapping[str, str]) -> str | None:
+    text = texts.get("external_id")
+    if text is not None and not (0 < len(text) <= MAX_EXTERNAL_ID_CHARACTERS and text.isprintable()):
+        detail = f"must have 1 to {MAX_EXTERNAL_ID_CHARACTERS} printable characters"
+        raise InvalidFields(FieldFault("external_id", detail))
+    return text
+
+
+def _state(texts: Mapping[str, str], states: Sequence[str]) -> str:
+    state = texts.get("state", states[0])
+    check_known([state], known=states, field="state")
+    return state
+
+
+def _notify(texts: Mapping[str, str]) -> bool:
+    text = texts.get("notify", "false")
+    if text not in ("true", "false"):
+        raise InvalidFields(FieldFault("notify", "must be true or false"))
+    return text == "true"

@@ -1,0 +1,148 @@
+"""POST /internal/leads/: walk-ins, and leads that another system kept before."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from httpx2 import Response
+from sqlalchemy import select
+from starlette.testclient import TestClient
+
+from intake.database import transactions
+from intake.database.schema import cv, cv_content, lead, lead_event, outbox_mail
+from tests.conftest import Intake
+
+
+def enter(client: TestClient, path: str = "/internal/leads/", **fields: Any) -> Response:
+    form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace", **fields}
+    file = form.pop("CV", ("cv.pdf", b"%PDF-1.4 a CV"))
+    return client.post(path, data=form, files={"CV": file})
+
+
+@pytest.mark.parametrize("path", ["/internal/leads", "/internal/leads/"])
+def test_a_walk_in_is_kept_and_nobody_is_sent_a_mail(attorney: TestClient, intake: Intake, path: str) -> None:
+    answer = enter(attorney, path)
+    assert answer.status_code == 201
+    where = answer.request.url.join(answer.headers["Location"])
+    assert answer.json() == attorney.get(where).json()
+    assert answer.json()["state"] == "PENDING"
+    assert answer.json()["CV"]["size"] == 13
+    assert attorney.get(f"/internal/leads/{answer.json()['id']}/cv-download").content == b"%PDF-1.4 a CV"
+    assert intake.count(outbox_mail) == intake.count(lead_event) == 0
+
+
+def test_with_notify_the_mails_of_the_public_door_are_owed(attorney: TestClient, intake: Intake) -> None:
+    assert enter(attorney, notify="true").status_code == 201
+    kinds = intake.read(lambda c: list(c.scalars(select(outbox_mail.c.kind).order_by(outbox_mail.c.id))))
+    assert kinds == ["confirmation", "alert", "alert"]
+
+
+def test_it_begins_in_the_state_that_is_given(attorney: TestClient) -> None:
+    assert enter(attorney, state="ENGAGED").json()["state"] == "ENGAGED"
+
+
+def test_under_an_external_id_a_lead_is_kept_once_and_left_as_it_is(attorney: TestClient, intake: Intake) -> None:
+    first = enter(attorney, external_id="crm 7")
+    again = enter(attorney, external_id="crm 7", f_name="Grace", state="ENGAGED", notify="true", CV=("x", b"x"))
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.json() == first.json()
+    assert again.headers["Location"] == first.headers["Location"]
+    assert intake.count(lead) == intake.count(cv) == 1
+    assert intake.count(outbox_mail) == 0
+    assert enter(attorney, external_id="CRM 7").status_code == 201, "it is compared exactly"
+
+
+def test_of_many_at_once_one_is_kept_and_all_are_told_of_it(attorney: TestClient, intake: Intake) -> None:
+    content = bytes(300_000)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(
+            pool.map(lambda n: enter(attorney, external_id=str(n % 4), notify="true", CV=("c", content)), range(32))
+        )
+    assert sorted(answer.status_code for answer in answers) == [200] * 28 + [201] * 4
+    for number in range(4):
+        assert len({answer.json()["id"] for answer in answers[number::4]}) == 1
+    assert intake.count(lead) == intake.count(cv) == intake.count(cv_content) == 4
+    assert intake.count(outbox_mail) == 12
+
+
+def test_one_that_waits_too_long_for_another_is_503_and_kept_later(
+    start: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transactions, "ONCE_TIMEOUT_S", 1)
+    intake = start()
+    intake.client.headers.update(intake.bearer(intake.user()))
+    if intake.settings.sqlite_file is not None:
+        return  # its writers are one at a time: the second begins when the first has ended
+    connection = psycopg2.connect(intake.settings.database_url.replace("+psycopg2", ""))
+    connection.cursor().execute(
+        'INSERT INTO lead (email, f_name, l_name, "CV_name", state, created_at, state_since, email_key, f_name_key,'
+        " l_name_key, external_id) VALUES ('a', 'a', 'a', 'a', 'PENDING', now(), now(), 'a', 'a', 'a', 'x')"
+    )
+    answer = enter(intake.client, external_id="x")
+    assert (answer.status_code, bool(answer.headers["Retry-After"])) == (503, True)
+    connection.rollback()
+    connection.close()
+    assert enter(intake.client, external_id="x").status_code == 201
+
+
+def test_an_erased_leads_external_id_is_free_again(attorney: TestClient, intake: Intake) -> None:
+    first = enter(attorney, external_id="x").json()["id"]
+    intake.write(lambda c: c.execute(lead.delete()))
+    again = enter(attorney, external_id="x")
+    assert again.status_code == 201
+    assert again.json()["id"] > first
+
+
+def test_what_is_entered_twice_puts_nothing_into_the_store(start: Callable[..., Intake], tmp_path: Path) -> None:
+    intake = start(cv_store=(tmp_path / "CVs").as_uri())
+    intake.client.headers.update(intake.bearer(intake.user()))
+    assert [enter(intake.client, external_id="x").status_code for _ in range(3)] == [201, 200, 200]
+    assert len(list((tmp_path / "CVs").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "detail"),
+    [
+        ("external_id", "", "must have 1 to 255 printable characters"),
+        ("external_id", "x" * 256, "must have 1 to 255 printable characters"),
+        ("external_id", "a\tb", "must have 1 to 255 printable characters"),
+        ("external_id", "a\0", "must have 1 to 255 printable characters"),
+        ("state", "LOST", "'LOST' is not a state; the states are PENDING, REACHED_OUT, ENGAGED, DECLINED"),
+        ("state", "", "'' is not a state; the states are PENDING, REACHED_OUT, ENGAGED, DECLINED"),
+        ("notify", "yes", "must be true or false"),
+        ("note", "x", "is no field of this form"),
+        ("email", "ada", "An email address must have an @-sign."),
+    ],
+)
+def test_a_bad_field_is_named(attorney: TestClient, intake: Intake, field: str, value: str, detail: str) -> None:
+    answer = enter(attorney, **{field: value})
+    assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"field": field, "detail": detail}]
+    assert intake.count(lead) == 0
+
+
+def test_all_bad_fields_are_named_at_once(attorney: TestClient) -> None:
+    answer = enter(attorney, email="", external_id="", state="LOST", notify="1", CV=("cv.pdf", b""))
+    named = [fault["field"] for fault in answer.json()["errors"]]
+    assert named == ["email", "CV", "external_id", "state", "notify"]
+
+
+def test_it_is_for_users(intake: Intake) -> None:
+    assert enter(intake.client).status_code == 401
+    assert intake.count(lead) == 0
+
+
+def test_a_cv_over_the_limit_is_refused(start: Callable[..., Intake]) -> None:
+    intake = start(max_cv_bytes=1000)
+    intake.client.headers.update(intake.bearer(intake.user()))
+    assert enter(intake.client, CV=("x", bytes(1001))).status_code == 413
+    assert intake.count(lead) == 0
+
+
+def test_it_is_counted(attorney: TestClient, intake: Intake) -> None:
+    enter(attorney, external_id="x")
+    enter(attorney, external_id="x")
+    assert "intake_leads_total 1.0" in intake.client.get("/metrics").text
