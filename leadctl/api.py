@@ -1,13 +1,13 @@
 """The internal door, one method for each route. The names on the wire are known here alone."""
 
 import binascii
-import hashlib
+import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
-from typing import Any
+from typing import IO, Any
 from uuid import UUID
 
 from leadctl.errors import LeadctlError
@@ -34,12 +34,16 @@ class Login:
 
 @dataclass(frozen=True)
 class Download:
-    """A CV on its way: its name as its sender wrote it, and its bytes.
+    """A CV on its way: its name as its sender wrote it, the whole's SHA-256 and size, and its bytes from `offset` on.
 
-    The chunks raise LeadctlError where it does not arrive as it was sent.
+    The size is None where the server does not tell it. The chunks raise TryAgain where they break off; whether the
+    whole is what was sent, their reader finds out.
     """
 
     name: str
+    sha256: str
+    size: int | None
+    offset: int
     chunks: Iterator[bytes]
 
 
@@ -86,10 +90,13 @@ class Api:
 
     def lead(self, lead_id: int) -> dict[str, Any]:
         """Return one lead, its CV's facts under names of their own."""
-        lead = self._http.json("GET", f"/internal/leads/{lead_id}")
-        if not has(lead, _LEAD) or not has(cv := lead.pop("CV", None), _CV):
-            raise self._http.not_intake()
-        return {**lead, **{f"CV_{name}": value for name, value in cv.items()}}
+        return self._with_cv(self._http.json("GET", f"/internal/leads/{lead_id}"))
+
+    def enter(self, fields: Mapping[str, str], *, name: str, cv: IO[bytes]) -> tuple[dict[str, Any], bool]:
+        """Enter a lead, its CV read from `cv` as it is sent; return it, and whether it is a new one."""
+        files = {"CV": (name, cv)}
+        answer = self._http.request("POST", "/internal/leads/", expected=(200, 201), data=dict(fields), files=files)
+        return self._with_cv(self._http.parsed(answer)), answer.status_code == 201
 
     def change_states(
         self, ids: Sequence[int], state: str, *, expected: str | None, change: UUID, dry_run: bool
@@ -141,11 +148,38 @@ class Api:
         return list(answer["results"])
 
     @contextmanager
-    def cv(self, lead_id: int) -> Iterator[Download]:
-        """Give the lead's CV as it comes."""
-        with self._http.stream(f"/internal/leads/{lead_id}/cv-download") as response:
-            chunks = _verified(response.iter_bytes(), _sha256(response.headers.get("repr-digest", "")))
-            yield Download(_filename(response.headers.get("content-disposition", "")), chunks)
+    def cv(self, lead_id: int, *, offset: int = 0, sha256: str = "") -> Iterator[Download]:
+        """Give the lead's CV as it comes: from `offset` on, if it is the one of this SHA-256 and the server can."""
+        going_on = {"Range": f"bytes={offset}-", "If-Range": f'"{sha256}"'} if offset else {}
+        headers = {"Accept-Encoding": "identity", **going_on}  # an encoded body has other offsets
+        path = f"/internal/leads/{lead_id}/cv-download"
+        with self._http.stream(path, expected=(200, 206, 416) if offset else (200,), headers=headers) as response:
+            if response.status_code == 416:
+                with self.cv(lead_id) as whole:
+                    yield whole
+                return
+            begins, size = self._extent(response.headers, is_part=response.status_code == 206)
+            yield Download(
+                _filename(response.headers.get("content-disposition", "")),
+                _sha256(response.headers.get("repr-digest", "")),
+                size,
+                begins,
+                self._http.pieces(response),
+            )
+
+    def _extent(self, headers: Mapping[str, str], *, is_part: bool) -> tuple[int, int | None]:
+        if not is_part:
+            length = headers.get("content-length", "")
+            return 0, int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
+        found = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})", headers.get("content-range", ""))
+        if found is None:
+            raise self._http.not_intake(": it sends a part of a file and does not say which")
+        return int(found[1]), int(found[2])
+
+    def _with_cv(self, lead: Any) -> dict[str, Any]:
+        if not has(lead, _LEAD) or not has(cv := lead.pop("CV", None), _CV):
+            raise self._http.not_intake()
+        return {**lead, **{f"CV_{name}": value for name, value in cv.items()}}
 
 
 def _filename(header: str) -> str:
@@ -169,12 +203,3 @@ def _sha256(header: str) -> str:
             except (binascii.Error, ValueError):
                 break
     raise LeadctlError("the server sent no SHA-256 with the CV, so it can't be checked")
-
-
-def _verified(chunks: Iterator[bytes], sha256: str) -> Iterator[bytes]:
-    seen = hashlib.sha256()
-    for chunk in chunks:
-        seen.update(chunk)
-        yield chunk
-    if seen.hexdigest() != sha256:
-        raise LeadctlError("the CV did not arrive as it was sent (its SHA-256 differs); try again")

@@ -3,8 +3,8 @@
 import getpass
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, TypeVar
@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # importing them costs 95 and 50 ms, which `--version` and `-
 PROGRESS_FROM = 20
 BATCH = 10_000  # the most that the server moves at once
 BATCH_AT_A_TERMINAL = 1_000  # so that a bar moves
+PROGRESS_FROM_BYTES = 4 * 2**20
 
 T = TypeVar("T")
 
@@ -101,7 +102,7 @@ class Context:
             if self._console is None:
                 typer.echo(visible(text), err=True)
             else:
-                self._console.print(visible(text), markup=False, highlight=False, soft_wrap=True)
+                self._print_past_the_bar(text)
 
     def confirm(self, question: str) -> None:
         """Ask, where there is a terminal to ask at, and go on only after a yes. Raises LeadctlError."""
@@ -114,10 +115,17 @@ class Context:
     def print(self, line: str) -> None:
         """Write a line of data about work that goes on, whether or not anyone still reads it."""
         try:
+            if self._console is not None and self.is_terminal:
+                self._print_past_the_bar(line)
+                return
             self.out.write(f"{visible(line)}\n")
             self.out.flush()
         except BrokenPipeError:
             discard_output()
+
+    def _print_past_the_bar(self, text: str) -> None:
+        assert self._console is not None
+        self._console.print(visible(text), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def ask(self, what: str, flag: str) -> str:
         """Ask for a value at the terminal. Raises Usage where there is none."""
@@ -149,7 +157,7 @@ class Context:
         What would fail for every one of them, e.g. a lost login, is raised, with what was done before.
         """
         done = 0
-        for lead_id in self._progress(ids, what):
+        for lead_id in self.progress(ids, len(ids), what):
             try:
                 work(lead_id)
                 done += 1
@@ -170,8 +178,10 @@ class Context:
         batches = [ids[start : start + size] for start in range(0, len(ids), size)]
         results: list[T] = []
         try:
-            for batch in self._progress(batches, what, shown_from=2):
-                results += work(batch)
+            with self._bar(what, len(ids), is_shown=len(batches) > 1, counts_bytes=False) as advance:
+                for batch in batches:
+                    results += work(batch)
+                    advance(len(batch))
         except BaseException:
             if len(ids) > len(results) > 0:
                 last = f"the first {len(results)} of {len(ids)} are done, up to id {ids[len(results) - 1]}"
@@ -179,19 +189,45 @@ class Context:
             raise
         return results
 
-    def _progress(self, items: Sequence[T], what: str, *, shown_from: int = PROGRESS_FROM) -> Iterator[T]:
-        """Yield the items; a bar on a terminal tells how many are done."""
-        if len(items) < shown_from or self.is_quiet or not sys.stderr.isatty():
-            yield from items
+    def progress(self, items: Iterable[T], total: int, what: str) -> Iterator[T]:
+        """Yield the items; a bar on a terminal tells how many of many are done."""
+        with self._bar(what, total, is_shown=total >= PROGRESS_FROM, counts_bytes=False) as advance:
+            for item in items:
+                yield item
+                advance(1)
+
+    def transfer(self, what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """Give a function that is told of each number of bytes that came through; a bar on a terminal tells of many.
+
+        A negative number takes back what must come through again.
+        """
+        return self._bar(what, total, is_shown=total >= PROGRESS_FROM_BYTES, counts_bytes=True)
+
+    @contextmanager
+    def _bar(self, what: str, total: int, *, is_shown: bool, counts_bytes: bool) -> Iterator[Callable[[int], None]]:
+        if not is_shown or self.is_quiet or self._console is not None or not sys.stderr.isatty():  # one bar at a time
+            yield lambda _amount: None
             return
         from rich.console import Console  # noqa: PLC0415 - 50 ms, for a person who waits longer than that
-        from rich.progress import track  # noqa: PLC0415
+        from rich.progress import DownloadColumn, MofNCompleteColumn, Progress  # noqa: PLC0415
 
-        self._console = Console(stderr=True)
-        try:
-            yield from track(items, what, console=self._console, transient=True)
-        finally:
-            self._console = None
+        count = DownloadColumn() if counts_bytes else MofNCompleteColumn()
+        console = Console(stderr=True)
+        # what is printed meanwhile goes through print() and say(): rich would send data to standard error
+        bar = Progress(
+            *Progress.get_default_columns(),
+            count,
+            console=console,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        with bar:
+            task, self._console = bar.add_task(what, total=total), console
+            try:
+                yield lambda amount: bar.advance(task, amount)
+            finally:
+                self._console = None
 
     @cached_property
     def _settings(self) -> Settings:

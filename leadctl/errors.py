@@ -67,3 +67,15 @@ class TryAgain(LeadctlError):
     """The server is away, or asks to wait."""
 
     exit_code = ExitCode.TRY_AGAIN
+
+    def __init__(self, text: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s  # where the server said so
+
+
+class NotIntake(LeadctlError):
+    """What answers is no intake service."""
+
+
+class Damaged(LeadctlError):
+    """What arrived is not what was sent."""

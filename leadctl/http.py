@@ -1,13 +1,13 @@
 """Requests to a server, and what its answers amount to: a value of the shape that was asked for, or an error."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeGuard
 
 import httpx2
 
-from leadctl.errors import Conflict, LeadctlError, NotAllowed, NotFound, TryAgain, Usage
+from leadctl.errors import Conflict, LeadctlError, NotAllowed, NotFound, NotIntake, TryAgain, Usage
 
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 60.0
@@ -57,12 +57,19 @@ class Http:
         self._listener(f"{request.method} {request.url} -> {status}")
 
     @contextmanager
-    def stream(self, path: str) -> Iterator[httpx2.Response]:
+    def stream(
+        self, path: str, *, expected: Collection[int] = (200,), headers: Mapping[str, str] | None = None
+    ) -> Iterator[httpx2.Response]:
         """Give an answer whose body is still to come."""
-        with self._told(), self._client.stream("GET", path) as response:
-            if response.status_code != 200:
+        with self._told(), self._client.stream("GET", path, headers=headers) as response:
+            if response.status_code not in expected:
                 response.read()
-            yield self._check(response, expected=200)
+            yield self._check(response, expected=expected)
+
+    def pieces(self, response: httpx2.Response) -> Iterator[bytes]:
+        """Yield the body of such an answer as it comes."""
+        with self._told():
+            yield from response.iter_bytes()
 
     def pages(
         self,
@@ -89,29 +96,37 @@ class Http:
             after = page[-1]["id"]
 
     def request(
-        self, method: str, path: str, *, expected: int, repeatable: bool = False, **content: Any
+        self, method: str, path: str, *, expected: int | Collection[int], repeatable: bool = False, **content: Any
     ) -> httpx2.Response:
-        """Return an answer of the expected status.
+        """Return an answer of the expected status, or of one of them.
 
         A GET, and what is `repeatable` since twice comes to the same, is sent again where the server asks to wait.
         """
+        statuses = (expected,) if isinstance(expected, int) else expected
         waited = 0.0
         while True:
             with self._told():
                 response = self._client.request(method, path, **content)
             pause = _pause_s(response)
             if not (repeatable or method == "GET") or pause is None or waited + pause > LONGEST_WAIT_S:
-                return self._check(response, expected=expected)
+                return self._check(response, expected=statuses)
             time.sleep(pause)
             waited += pause
 
     def json(self, method: str, path: str, **content: Any) -> Any:
         """Return what a 200 answer's JSON says."""
-        return self._parsed(self.request(method, path, expected=200, **content))
+        return self.parsed(self.request(method, path, expected=200, **content))
+
+    def parsed(self, response: httpx2.Response) -> Any:
+        """Return what an answer's JSON says."""
+        try:
+            return response.json()
+        except (ValueError, RecursionError) as error:
+            raise self.not_intake() from error
 
     def records(self, response: httpx2.Response, shape: Shape) -> list[dict[str, Any]]:
         """Return the array of records that an answer holds."""
-        page = self._parsed(response)
+        page = self.parsed(response)
         if not isinstance(page, list) or not all(has(record, shape) for record in page):
             raise self.not_intake()
         return page
@@ -121,12 +136,6 @@ class Http:
         if page and page[-1]["id"] == after:
             raise self.not_intake(": its pages do not go on")
         return page
-
-    def _parsed(self, response: httpx2.Response) -> Any:
-        try:
-            return response.json()
-        except (ValueError, RecursionError) as error:
-            raise self.not_intake() from error
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -138,22 +147,24 @@ class Http:
         except (httpx2.RequestError, httpx2.InvalidURL) as error:
             raise self.not_intake(f" ({error})") from error
 
-    def _check(self, response: httpx2.Response, *, expected: int) -> httpx2.Response:
+    def _check(self, response: httpx2.Response, *, expected: Collection[int]) -> httpx2.Response:
         status = response.status_code
-        if status == expected:
+        if status in expected:
             return response
         kind = _ERRORS.get(status, LeadctlError)
         if response.headers.get("content-type", "").startswith("application/problem+json"):
-            problem = self._parsed(response)
+            problem = self.parsed(response)
             if isinstance(problem, dict) and isinstance(problem.get("detail"), str):
-                raise kind(_told_by(problem, response.headers.get("retry-after", "")))
+                text = _told_by(problem, response.headers.get("retry-after", ""))
+                raise TryAgain(text, retry_after_s=_retry_after_s(response)) if kind is TryAgain else kind(text)
         if kind is TryAgain:  # a proxy's answer, in place of the service's
-            raise TryAgain(f"{self._url} answers {status}: try again in a moment")
+            text = f"{self._url} answers {status}: try again in a moment"
+            raise TryAgain(text, retry_after_s=_retry_after_s(response))
         raise self.not_intake(f" ({status})")
 
     def not_intake(self, how: str = "") -> LeadctlError:
         """Return the error of an answer that no intake service gives."""
-        return LeadctlError(f"{self._url} does not answer as an intake service{how}: is the URL right?")
+        return NotIntake(f"{self._url} does not answer as an intake service{how}: is the URL right?")
 
 
 def has(value: Any, shape: Shape) -> TypeGuard[dict[str, Any]]:
@@ -163,8 +174,13 @@ def has(value: Any, shape: Shape) -> TypeGuard[dict[str, Any]]:
 
 def _pause_s(response: httpx2.Response) -> float | None:
     """Return the seconds that the server asks to wait; None: it does not, or not in seconds."""
-    asked = response.headers.get("retry-after", "")
-    return max(float(asked), SHORTEST_WAIT_S) if response.status_code in (429, 503) and asked.isdigit() else None
+    asked = _retry_after_s(response) if response.status_code in (429, 503) else None
+    return None if asked is None else max(asked, SHORTEST_WAIT_S)
+
+
+def _retry_after_s(response: httpx2.Response) -> float | None:
+    text = response.headers.get("retry-after", "")
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 9 else None
 
 
 def _told_by(problem: Mapping[str, Any], retry_after: str) -> str:

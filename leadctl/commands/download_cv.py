@@ -1,21 +1,19 @@
 """`leadctl download-cv`."""
 
-import os
-import re
 import sys
-import tempfile
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from leadctl.context import Context
+from leadctl.downloads import to_file, to_stream
 from leadctl.errors import LeadctlError, Partly, Usage
+from leadctl.names import Template, safe_name
 from leadctl.selection import select
-
-MAX_NAME_BYTES = 200  # most file systems take 255; a draft's name is a little longer
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # Windows' device names
 
 
 def command(
@@ -25,29 +23,38 @@ def command(
     target: Annotated[
         str | None, typer.Option("--output-file", "-O", help="The file for a single CV; - is standard output.")
     ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="How to name them, of {id} {email} {f_name} {l_name} {name} {stem} {ext} {state}."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
 ) -> None:
     """Fetch CVs, checked against their SHA-256, each as ID-NAME; the paths are printed.
 
+    What breaks off is gone on with by the next run. Two leads of a run never share a name, whatever --force says.
+
     Examples: leadctl download-cv 42 -d cvs
+
+    leadctl list --state ENGAGED -o ids | leadctl download-cv -d cvs --name '{id}-{l_name}{ext}' -
 
     leadctl download-cv 42 -O - | pdftotext - -
     """
     context: Context = ctx.obj
+    template = None if name is None else Template(name)
     selection = select(ids, sys.stdin)
-    if target is not None and len(selection.ids) != 1:
-        raise Usage("-O is for a single CV; use -d for several")
+    if target is not None and (len(selection.ids) != 1 or template):
+        raise Usage("-O is for a single CV, and is its whole name; use -d for several, and with --name")
     if target is None and not directory.is_dir():
         raise Usage(f"there is no directory {str(directory)!r}")
+    files = _Files(context, directory, template, force=force)
 
     def fetch(lead_id: int) -> None:
-        with context.api.cv(lead_id) as download:
-            if target == "-":
-                sys.stdout.buffer.writelines(download.chunks)
-                return
-            path = Path(target) if target else directory / f"{lead_id}-{safe_name(download.name)}"
-            _save(path, download.chunks, force=force)
-        context.print(str(path))
+        if target == "-":
+            to_stream(context.api, lead_id, sys.stdout.buffer)
+        elif target is not None:
+            files.fetch_to(lead_id, Path(target))
+        else:
+            files.fetch(lead_id)
 
     if selection.is_single:
         fetch(selection.ids[0])
@@ -55,52 +62,70 @@ def command(
         raise Partly(f"{done} of {len(selection.ids)} CVs were fetched")
 
 
-def safe_name(name: str) -> str:
-    """Return a file name that is near to `name`, and on any system stays in its directory and is obeyed by nothing."""
-    base = re.split(r"[/\\]", name)[-1]
-    plain = "".join(c if c.isprintable() and c not in '<>:"|?*' else "_" for c in base)
-    stem = plain.encode("utf-8")[:MAX_NAME_BYTES].decode("utf-8", "ignore").strip(". ")
-    if len(stem) < len(plain.strip(". ")):  # cut: the ending says more than the end of the rest
-        ending = Path(plain).suffix[:16]
-        stem = stem.encode("utf-8")[: MAX_NAME_BYTES - len(ending.encode())].decode("utf-8", "ignore") + ending
-    return f"_{stem}" if not stem or _RESERVED.match(stem) else stem
+class _Files:
+    """The files of one run, each with a name of its own."""
 
+    def __init__(self, context: Context, directory: Path, template: Template | None, *, force: bool) -> None:
+        self._context, self._directory, self._template, self._force = context, directory, template, force
+        self._taken: dict[str, int] = {}
 
-def _save(path: Path, chunks: Iterator[bytes], *, force: bool) -> None:
-    try:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            with path.open("wb") as device:  # a terminal or a pipe: nothing is there that could be lost
-                device.writelines(chunks)
-        elif path.exists() and not force:
+    def fetch(self, lead_id: int) -> None:
+        """Fetch a CV into the directory."""
+        path = None if self._template is None else self._directory / self._name(lead_id, self._template)
+
+        def place(cv_name: str) -> Path:
+            nonlocal path
+            path = path or self._directory / f"{lead_id}-{safe_name(cv_name)}"
+            self._check_free(path)
+            return path
+
+        with _told(lambda: path or self._directory):
+            if path is not None:
+                self._check_free(path)  # before anything is sent for
+            self._save(lead_id, place, self._directory)
+        self._context.print(str(path))
+
+    def fetch_to(self, lead_id: int, path: Path) -> None:
+        """Fetch a CV into one file, wherever its links lead, or into a device."""
+        with _told(lambda: path):
+            if path.exists() and not path.is_file() and not path.is_dir():
+                with path.open("wb") as device:  # a terminal or a pipe: nothing is there that could be lost
+                    to_stream(self._context.api, lead_id, device)
+            else:
+                self._check_free(path)
+                real = path.resolve()
+                self._save(lead_id, lambda _cv_name: real, real.parent)
+        self._context.print(str(path))
+
+    def _name(self, lead_id: int, template: Template) -> str:
+        name = template.name(self._context.api.lead(lead_id))
+        key = unicodedata.normalize("NFC", name).casefold()  # as file systems may compare names
+        if (other := self._taken.setdefault(key, lead_id)) != lead_id:
+            raise LeadctlError(f"{name} is the name of lead {other}'s CV already; put {{id}} into --name")
+        return name
+
+    def _check_free(self, path: Path) -> None:
+        if path.exists() and not self._force:
             raise FileExistsError
-        else:
-            _write(path.resolve(), chunks, force=force)
-    except FileExistsError as error:
-        raise LeadctlError(f"{path} is there already; overwrite it with --force") from error
-    except OSError as error:
-        raise LeadctlError(f"can't write {path}: {error.strerror}") from error
+
+    def _save(self, lead_id: int, place: Callable[[str], Path], directory: Path) -> None:
+        to_file(
+            self._context.api,
+            lead_id,
+            place,
+            directory,
+            force=self._force,
+            transfer=lambda size: self._context.transfer(f"Fetching the CV of lead {lead_id}", size),
+        )
 
 
-def _write(path: Path, chunks: Iterator[bytes], *, force: bool) -> None:
-    """Write beside the target, for its owner's eyes alone, and put it in its place only when it is whole."""
-    number, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:32]}-")
+@contextmanager
+def _told(path: Callable[[], Path]) -> Iterator[None]:
     try:
-        with os.fdopen(number, "wb") as file:
-            file.writelines(chunks)
-            file.flush()
-            os.fsync(file.fileno())
-        _put_in_place(Path(draft), path, force=force)
-    finally:
-        Path(draft).unlink(missing_ok=True)
-
-
-def _put_in_place(draft: Path, path: Path, *, force: bool) -> None:
-    if not force:
-        try:
-            path.hardlink_to(draft)  # unlike a rename, it never overwrites what came in the meantime
-            return
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without links
-            pass
-    draft.replace(path)
+        yield
+    except FileExistsError as error:
+        raise LeadctlError(f"{path()} is there already; overwrite it with --force") from error
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise LeadctlError(f"can't write {path()}: {error.strerror}") from error

@@ -1,5 +1,6 @@
 """An office: a running service with two users, and `leadctl` as each of them would run it."""
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -32,15 +33,20 @@ class Office:
             timeout=60,
         )
 
-    def data(self, *arguments: str, typed: str = "") -> str:
+    def data(self, *arguments: str, typed: str = "", **environment: str) -> str:
         """Return what leadctl prints where all goes well."""
-        done = self.run(*arguments, typed=typed)
+        done = self.run(*arguments, typed=typed, **environment)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def log_in(self, username: str = "peter") -> None:
         """Log in with PASSWORD."""
         self.data("login", "-u", username, "--password-stdin", typed=PASSWORD)
+
+    def token(self) -> str:
+        """Return the token that is kept, for another address of the same service."""
+        file = next(self.home.rglob("credentials.json"))
+        return str(json.loads(file.read_text())["servers"][self.url]["token"])
 
     def submit(self, *, cv: bytes = b"%PDF-1.4 a CV", cv_name: str = "cv.pdf", **fields: str) -> int:
         """Send in a lead, and return its id."""

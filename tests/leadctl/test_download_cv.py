@@ -1,15 +1,23 @@
 """leadctl download-cv."""
 
+import fcntl
+import hashlib
 import os
+import pty
+import re
 import shlex
 import stat
 import subprocess
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
-from leadctl.commands.download_cv import safe_name
+from leadctl.names import safe_name
 from tests.leadctl.conftest import Office
+from tests.leadctl.proxy import Proxy
 from tests.system.programs import LEADCTL
+from tests.system.test_terminal import Terminal
 
 CONTENT = bytes(range(256)) * 5000
 
@@ -123,3 +131,189 @@ def test_a_reader_that_leaves_does_not_stop_the_work(office: Office) -> None:
 def test_a_name_is_only_a_hint(name: str, safe: str) -> None:
     assert safe_name(name) == safe
     assert os.path.basename(safe) == safe  # noqa: PTH119 - it is text, no path
+
+
+def part_of(office: Office, lead_id: int, content: bytes) -> Path:
+    return office.home / f".leadctl-{lead_id}-{hashlib.sha256(content).hexdigest()}.part"
+
+
+def test_what_breaks_off_is_gone_on_with_at_once(office: Office) -> None:
+    lead_id = office.submit(cv=CONTENT, cv_name="x")
+    with Proxy(office.url, cuts=[400_000, 400_000, 200_000]) as proxy:
+        done = office.run("--url", proxy.url, "download-cv", str(lead_id), LEADCTL_TOKEN=office.token())
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{lead_id}-x\n", "")
+    assert (office.home / f"{lead_id}-x").read_bytes() == CONTENT
+    assert proxy.connections == 4
+    asked = [int(first) for first in re.findall(rb"\r\nRange: bytes=(\d+)-\r\n", proxy.asked)]
+    assert len(asked) == 3
+    assert asked == sorted(asked)
+    assert 390_000 < asked[0] < 400_000
+    assert list(office.home.glob(".leadctl-*")) == []
+
+
+def test_after_too_many_times_the_next_run_goes_on(office: Office) -> None:
+    lead_id = office.submit(cv=CONTENT, cv_name="x")
+    part = part_of(office, lead_id, CONTENT)
+    with Proxy(office.url, cuts=[100_000] * 4) as proxy:
+        run = ("--url", proxy.url, "download-cv", str(lead_id))
+        first = office.run(*run, LEADCTL_TOKEN=office.token())
+        assert (first.returncode, first.stdout, first.stderr.count("\n")) == (75, "", 1)
+        assert not (office.home / f"{lead_id}-x").exists()
+        kept = part.read_bytes()
+        assert 390_000 < len(kept) < 400_000
+        assert CONTENT.startswith(kept)
+        assert stat.S_IMODE(part.stat().st_mode) == 0o600
+        proxy.asked = b""
+        assert office.run(*run, LEADCTL_TOKEN=office.token()).returncode == 0
+    assert f"\r\nRange: bytes={len(kept) - 1}-\r\n".encode() in proxy.asked
+    assert (office.home / f"{lead_id}-x").read_bytes() == CONTENT
+    assert not part.exists()
+
+
+@pytest.mark.parametrize("there", [len(CONTENT), len(CONTENT) - 1, 1])
+def test_whatever_is_there_is_gone_on_with(office: Office, there: int) -> None:
+    lead_id = office.submit(cv=CONTENT, cv_name="x")
+    part_of(office, lead_id, CONTENT).write_bytes(CONTENT[:there])
+    office.data("download-cv", str(lead_id))
+    assert (office.home / f"{lead_id}-x").read_bytes() == CONTENT
+    assert list(office.home.glob(".leadctl-*")) == []
+
+
+@pytest.mark.parametrize("there", [b"?" * 1000, CONTENT + b"more"])
+def test_what_is_there_and_spoilt_is_found_out_and_begun_anew(office: Office, there: bytes) -> None:
+    lead_id = office.submit(cv=CONTENT, cv_name="x")
+    part_of(office, lead_id, CONTENT).write_bytes(there)
+    done = office.run("download-cv", str(lead_id))
+    assert done.returncode == 1
+    assert "its SHA-256 differs" in done.stderr
+    assert list(office.home.glob("*-x")) == []
+    office.data("download-cv", str(lead_id))
+    assert (office.home / f"{lead_id}-x").read_bytes() == CONTENT
+
+
+def test_another_files_part_is_not_gone_on_with(office: Office) -> None:
+    lead_id = office.submit(cv=CONTENT, cv_name="x")
+    other = part_of(office, lead_id, b"another CV of that number")
+    other.write_bytes(b"another")
+    office.data("download-cv", str(lead_id))
+    assert (office.home / f"{lead_id}-x").read_bytes() == CONTENT
+    assert other.read_bytes() == b"another"
+
+
+def test_a_server_without_ranges_is_read_past_what_is_there(office: Office) -> None:
+    lead_id = office.submit(cv=CONTENT, cv_name="x")
+    with Proxy(office.url, cuts=[400_000]) as proxy:
+        proxy.renames = (b"Range: ", b"Other: ")
+        office.data("--url", proxy.url, "download-cv", str(lead_id), LEADCTL_TOKEN=office.token())
+    assert (office.home / f"{lead_id}-x").read_bytes() == CONTENT
+
+
+def test_standard_output_is_gone_on_with_too(office: Office) -> None:
+    lead_id = office.submit(cv=CONTENT)
+    with Proxy(office.url, cuts=[400_000, 500_000]) as proxy:
+        done = subprocess.run(
+            [LEADCTL, "--url", proxy.url, "download-cv", str(lead_id), "-O", "-"],
+            capture_output=True,
+            env=office.environment | {"LEADCTL_TOKEN": office.token()},
+        )
+    assert (done.returncode, done.stdout, done.stderr) == (0, CONTENT, b"")
+
+
+@pytest.mark.parametrize("kind", ["symlink", "hardlink"])
+def test_a_link_in_the_parts_place_is_not_followed(office: Office, kind: str) -> None:
+    lead_id = office.submit(cv=CONTENT, cv_name="x")
+    victim = office.home / "victim"
+    victim.write_text("mine")
+    part = part_of(office, lead_id, CONTENT)
+    part.symlink_to(victim) if kind == "symlink" else part.hardlink_to(victim)
+    office.data("download-cv", str(lead_id))
+    assert victim.read_text() == "mine"
+    assert (office.home / f"{lead_id}-x").read_bytes() == CONTENT
+
+
+def test_two_at_once_do_not_write_into_one_file(office: Office) -> None:
+    lead_id = office.submit(cv=CONTENT, cv_name="x")
+    part = part_of(office, lead_id, CONTENT)
+    part.write_bytes(b"what the other has got")
+    with part.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        done = office.run("download-cv", str(lead_id))
+    assert (done.returncode, done.stderr) == (
+        1,
+        "leadctl: another leadctl is fetching this CV to the same place\n",
+    )
+    assert part.read_bytes() == b"what the other has got"
+
+
+def test_a_link_in_the_targets_place_is_replaced_and_not_followed(office: Office) -> None:
+    lead_id = office.submit(cv=CONTENT, cv_name="x")
+    (office.home / "cvs").mkdir()
+    victim = office.home / "victim"
+    victim.write_text("mine")
+    target = office.home / "cvs" / f"{lead_id}-x"
+    target.symlink_to(victim)
+    assert office.run("download-cv", str(lead_id), "-d", "cvs").returncode == 1
+    assert office.run("download-cv", str(lead_id), "-d", "cvs", "--force").returncode == 0
+    assert victim.read_text() == "mine"
+    assert target.read_bytes() == CONTENT
+    assert not target.is_symlink()
+
+
+def test_names_by_a_template(office: Office) -> None:
+    lead_id = office.submit(cv_name="my cv.PDF", l_name="../O'Hara\\x")
+    template = "{l_name}, {f_name} {{{id}}} {stem}.{state}{ext}"
+    name = f".._O'Hara_x, Ada {{{lead_id}}} my cv.PENDING.PDF".lstrip(". ")
+    assert office.data("download-cv", str(lead_id), "--name", template) == f"{name}\n"
+    assert (office.home / name).is_file()
+    assert [path.name for path in office.home.iterdir() if not path.name.startswith(".")] == [name]
+
+
+@pytest.mark.parametrize(
+    "template", ["", "{lost}", "{}", "{0}", "{id", "id}", "{id.__class__}", "{id!r}", "{id:9}", "a/{id}", "{id}\\a"]
+)
+def test_a_template_that_can_not_be_used_is_usage(stranger: Office, template: str) -> None:
+    done = stranger.run("download-cv", "1", "--name", template)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "the fields are {id} {email} {f_name} {l_name} {name} {stem} {ext} {state}" in done.stderr
+
+
+def test_a_template_that_gives_no_name_is_usage(office: Office) -> None:
+    lead_id = office.submit(cv_name="x")
+    done = office.run("download-cv", str(lead_id), "--name", "{ext}")
+    assert done.returncode == 2
+    assert f"gives lead {lead_id} no name" in done.stderr
+
+
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_two_of_a_run_never_share_a_name(office: Office, force: tuple[str, ...]) -> None:
+    ids = [office.submit(cv=f"{n}".encode(), f_name="Twin" if n else "TWIN") for n in range(2)]
+    done = office.run("download-cv", *map(str, ids), "--name", "{f_name}", *force)
+    assert (done.returncode, done.stdout) == (3, "TWIN\n")
+    assert f"{ids[1]}: Twin is the name of lead {ids[0]}'s CV already; put {{id}} into --name\n" in done.stderr
+    assert (office.home / "TWIN").read_bytes() == b"0"
+
+
+def test_a_bar_of_bytes_for_a_large_file(office: Office) -> None:
+    lead_id = office.submit(cv=bytes(6_000_000), cv_name="x")
+    code, screen = Terminal(office, "download-cv", str(lead_id), columns=120).end()
+    assert code == 0
+    assert f"Fetching the CV of lead {lead_id}" in screen
+    assert "/6.0 MB" in screen
+    assert f"{lead_id}-x\n" in screen
+
+
+def test_data_stays_on_standard_output_while_a_bar_runs(office: Office) -> None:
+    ids = [str(office.submit(cv_name="x", email=f"bar{n}@example.com")) for n in range(20)]
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [LEADCTL, "download-cv", *ids], stdout=subprocess.PIPE, stderr=slave, env=office.environment, cwd=office.home
+    )
+    os.close(slave)
+    screen = b""
+    with suppress(OSError):  # Linux says so at the end
+        while shown := os.read(master, 65536):
+            screen += shown
+    os.close(master)
+    assert process.communicate()[0].decode() == "".join(f"{lead_id}-x\n" for lead_id in ids)
+    assert b"Fetching CVs" in screen
+    assert b"-x" not in screen

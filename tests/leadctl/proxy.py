@@ -1,0 +1,86 @@
+"""A proxy that breaks off."""
+
+import socket
+import socketserver
+import threading
+from contextlib import suppress
+from typing import Self, cast
+from urllib.parse import urlsplit
+
+PIECE_BYTES = 2**16
+
+
+class Proxy:
+    """Stands before a service and passes on what is said, but for what it is told to spoil.
+
+    `cuts` are for the connections to come, in their order: the bytes of answers after which each is cut off; `answers`
+    likewise, and before them: what each is answered in the service's stead. `renames` is done to what is asked.
+    """
+
+    def __init__(self, url: str, *, cuts: list[int] | None = None, answers: list[bytes] | None = None) -> None:
+        parts = urlsplit(url)
+        self.upstream = (str(parts.hostname), int(parts.port or 80))
+        self.cuts, self.answers = cuts or [], answers or []
+        self.renames: tuple[bytes, bytes] = (b"", b"")
+        self.asked = b""
+        self.connections = 0
+        self._server = _Server(("127.0.0.1", 0), _Connection)
+        self._server.proxy = self
+        self._thread = threading.Thread(target=self._server.serve_forever, args=[0.05])
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    proxy: Proxy
+
+
+class _Connection(socketserver.BaseRequestHandler):
+    request: socket.socket
+
+    def handle(self) -> None:
+        proxy = cast("_Server", self.server).proxy
+        proxy.connections += 1
+        if proxy.answers:
+            proxy.asked += self.request.recv(PIECE_BYTES)
+            self.request.sendall(proxy.answers.pop(0))
+            return
+        left = proxy.cuts.pop(0) if proxy.cuts else None
+        with socket.create_connection(proxy.upstream) as service:
+            asking = threading.Thread(target=self._ask, args=[proxy, service])
+            asking.start()
+            self._answer(service, left)
+            for end in (service, self.request):
+                _shut(end)
+            asking.join()
+
+    def _ask(self, proxy: Proxy, service: socket.socket) -> None:
+        with suppress(OSError):
+            while data := self.request.recv(PIECE_BYTES):
+                proxy.asked += data[:2000]
+                service.sendall(data.replace(*proxy.renames) if proxy.renames[0] else data)
+        _shut(service)
+
+    def _answer(self, service: socket.socket, left: int | None) -> None:
+        with suppress(OSError):
+            if left == 0:
+                service.recv(1)  # the answer is there, and is not passed on
+            while (left is None or left > 0) and (data := service.recv(PIECE_BYTES)):
+                self.request.sendall(data[:left])
+                left = None if left is None else left - len(data)
+
+
+def _shut(end: socket.socket) -> None:
+    with suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
