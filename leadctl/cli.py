@@ -29,6 +29,8 @@ COMMANDS: Mapping[str, str] = {
     "changes": "leadctl.commands.changes",
     "history": "leadctl.commands.history",
     "download-cv": "leadctl.commands.download_cv",
+    "submit": "leadctl.commands.submit",
+    "import": "leadctl.commands.import_leads",
     "register-user": "leadctl.commands.register_user",
     "mail": "leadctl.commands.mail",
     "completion": "leadctl.commands.completion",

@@ -1,0 +1,200 @@
+"""leadctl submit."""
+
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.leadctl.conftest import Office
+from tests.leadctl.proxy import Proxy
+from tests.system.programs import LEADCTL
+from tests.system.test_terminal import Terminal
+
+ADA = ("--email", "ada@example.com", "--f-name", "Ada", "--l-name", "Lovelace")
+
+
+@pytest.fixture
+def cv(office: Office) -> Path:
+    path = office.home / "my résumé.pdf"
+    path.write_bytes(b"%PDF-1.4 a CV")
+    return path
+
+
+def test_the_new_id_is_printed_and_the_lead_is_kept(office: Office, cv: Path) -> None:
+    done = office.run("submit", *ADA, cv.name)
+    lead_id = done.stdout.strip()
+    assert (done.returncode, done.stderr) == (0, f"lead {lead_id} is kept\n")
+    lead = json.loads(office.data("show", lead_id, "-o", "json"))
+    assert (lead["email"], lead["f_name"], lead["l_name"]) == ("ada@example.com", "Ada", "Lovelace")
+    assert (lead["CV_name"], lead["state"], lead["CV_size"]) == ("my résumé.pdf", "PENDING", 13)
+    assert office.data("mail", "list", "--lead", lead_id) == ""
+
+
+def test_as_json_it_is_the_lead(office: Office, cv: Path) -> None:
+    lead = json.loads(office.data("submit", *ADA, "--state", "ENGAGED", "-o", "json", cv.name))
+    assert lead == json.loads(office.data("show", str(lead["id"]), "-o", "json"))
+    assert lead["state"] == "ENGAGED"
+
+
+def test_with_notify_mails_are_owed(office: Office, cv: Path) -> None:
+    lead_id = office.data("submit", *ADA, "--notify", cv.name).strip()
+    mails = office.data("mail", "list", "--lead", lead_id)
+    assert {line.split("\t")[2] for line in mails.splitlines()} == {"confirmation", "alert"}
+
+
+def test_an_external_id_is_kept_once(office: Office, cv: Path) -> None:
+    first = office.data("submit", *ADA, "--external-id", "crm 1", cv.name)
+    again = office.run("submit", *ADA, "--external-id", "crm 1", "--state", "ENGAGED", cv.name)
+    assert (again.returncode, again.stdout) == (0, first)
+    assert again.stderr == f"lead {first.strip()} was there already, and is as it was\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("nowhere.pdf", "can't read nowhere.pdf: No such file or directory"),
+        ("folder", "can't read folder: it is a directory"),
+        ("empty.pdf", "empty.pdf is empty"),
+        ("pipe", "can't read pipe: it is no file"),
+        ("x" * 300, f"can't read {'x' * 300}: File name too long"),
+    ],
+)
+def test_what_can_not_be_sent_is_usage(office: Office, name: str, why: str) -> None:
+    (office.home / "folder").mkdir()
+    (office.home / "empty.pdf").touch()
+    os.mkfifo(office.home / "pipe")
+    done = office.run("submit", *ADA, name)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"leadctl: {why}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--email", "ada"], "email: "),
+        (["--f-name", " "], "f_name: is required"),
+        (["--state", "LOST"], "state: 'LOST' is not a state; the states are PENDING"),
+        (["--external-id", "x" * 256], "external_id: must have 1 to 255"),
+    ],
+)
+def test_a_bad_field_is_usage(office: Office, cv: Path, arguments: list[str], named: str) -> None:
+    done = office.run("submit", *ADA, *arguments, cv.name)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert named in done.stderr
+
+
+def test_who_is_not_logged_in_may_not(stranger: Office) -> None:
+    (stranger.home / "cv").write_text("a CV")
+    assert stranger.run("submit", *ADA, "cv").returncode == 4
+
+
+def test_one_that_is_too_large_is_told_in_one_line(office: Office) -> None:
+    with (office.home / "large").open("wb") as large:
+        large.truncate(50 * 2**20)
+    done = office.run("submit", *ADA, "large")
+    assert done.returncode == 1
+    assert done.stderr.startswith("leadctl: the body is too large: the file CV may have 10485760 bytes")
+    assert done.stderr.count("\n") == 1
+
+
+def test_whether_it_is_kept_is_not_known_where_the_answer_is_lost(office: Office, cv: Path) -> None:
+    with Proxy(office.url, cuts=[0, 0]) as proxy:
+        lost = office.run("--url", proxy.url, "submit", *ADA, cv.name, LEADCTL_TOKEN=office.token())
+        known = office.run(
+            "--url", proxy.url, "submit", *ADA, "--external-id", "lost", cv.name, LEADCTL_TOKEN=office.token()
+        )
+    assert (lost.returncode, known.returncode) == (75, 75)
+    assert "Look with `leadctl list` before you run it again" in lost.stderr
+    assert "It can be run again" in known.stderr
+    assert "was there already" in office.run("submit", *ADA, "--external-id", "lost", cv.name).stderr
+
+
+def test_a_reader_that_leaves_changes_nothing(office: Office, cv: Path) -> None:
+    script = f"set -o pipefail; {shlex.join([LEADCTL, 'submit', *ADA, '--external-id', 'left', cv.name])} | true"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, env=office.environment, cwd=office.home)
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
+    assert "was there already" in office.run("submit", *ADA, "--external-id", "left", cv.name).stderr
+
+
+def test_a_bar_of_bytes_for_a_large_file(office: Office) -> None:
+    (office.home / "large").write_bytes(bytes(6_000_000))
+    code, screen = Terminal(office, "submit", *ADA, "large", columns=120).end()
+    assert code == 0
+    assert "Sending the CV" in screen
+    assert "/6.0 MB" in screen
+    assert "is kept\n" in screen
+
+
+@pytest.fixture
+def drain() -> Iterator[tuple[str, list[int]]]:
+    """The address of a server that reads what it is sent, answers that all is well, and how much it has read."""
+    read = [0]
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with server.accept()[0] as connection:
+            length = None
+            head = b""
+            while length is None or read[0] < length:
+                data = connection.recv(2**20)
+                if not data:
+                    return
+                read[0] += len(data)
+                if length is None and b"\r\n\r\n" in (head := head + data):
+                    header, _, body = head.partition(b"\r\n\r\n")
+                    length = int(header.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+                    read[0] = len(body)
+            lead = dict.fromkeys(("email", "f_name", "l_name", "CV_name", "state", "created_at"), "x")
+            answer = json.dumps({"id": 7, **lead, "CV": {"size": 1, "sha256": "x", "detected_type": "x"}})
+            head = f"HTTP/1.1 201 Created\r\nContent-Length: {len(answer)}\r\nConnection: close\r\n\r\n".encode()
+            connection.sendall(head + answer.encode())
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield f"http://127.0.0.1:{server.getsockname()[1]}", read
+    thread.join(20)
+    server.close()
+
+
+def test_a_large_file_is_never_in_memory(stranger: Office, drain: tuple[str, list[int]]) -> None:
+    url, read = drain
+    with (stranger.home / "huge").open("wb") as huge:
+        huge.truncate(900 * 2**20)
+    process = subprocess.Popen(
+        [LEADCTL, "--url", url, "submit", *ADA, "huge"],
+        env=stranger.environment | {"LEADCTL_TOKEN": "t"},
+        cwd=stranger.home,
+        stdout=subprocess.PIPE,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.communicate()[0] == b"7\n"
+    assert process.returncode == 0
+    assert read[0] > 900 * 2**20
+    assert usage.ru_maxrss < 100 * 1024
+
+
+def test_ctrl_c_in_the_middle_is_130(stranger: Office, drain: tuple[str, list[int]]) -> None:
+    url, read = drain
+    with (stranger.home / "huge").open("wb") as huge:
+        huge.truncate(2**33)
+    process = subprocess.Popen(
+        [LEADCTL, "--url", url, "submit", *ADA, "huge"],
+        env=stranger.environment | {"LEADCTL_TOKEN": "t"},
+        cwd=stranger.home,
+        stderr=subprocess.PIPE,
+    )
+    until = time.monotonic() + 20
+    while read[0] < 2**20:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 130
+    assert b"Traceback" not in process.communicate()[1]
