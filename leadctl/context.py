@@ -25,6 +25,7 @@ PROGRESS_FROM = 20
 BATCH = 10_000  # the most that the server moves at once
 BATCH_AT_A_TERMINAL = 1_000  # so that a bar moves
 PROGRESS_FROM_BYTES = 4 * 2**20
+BAR_FROM_COLUMNS = 80  # on a narrower terminal, what is done is told as a share alone
 
 T = TypeVar("T")
 
@@ -209,14 +210,18 @@ class Context:
             yield lambda _amount: None
             return
         from rich.console import Console  # noqa: PLC0415 - 50 ms, for a person who waits longer than that
-        from rich.progress import DownloadColumn, MofNCompleteColumn, Progress  # noqa: PLC0415
+        from rich.progress import DownloadColumn, MofNCompleteColumn, Progress, TaskProgressColumn  # noqa: PLC0415
 
-        count = DownloadColumn() if counts_bytes else MofNCompleteColumn()
         console = Console(stderr=True)
+        count = DownloadColumn() if counts_bytes else MofNCompleteColumn()
+        told = (
+            (*Progress.get_default_columns(), count)
+            if console.width >= BAR_FROM_COLUMNS
+            else ("{task.description}", TaskProgressColumn())
+        )
         # what is printed meanwhile goes through print() and say(): rich would send data to standard error
         bar = Progress(
-            *Progress.get_default_columns(),
-            count,
+            *told,
             console=console,
             transient=True,
             redirect_stdout=False,

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
-from leadctl.errors import Damaged, LeadctlError, TryAgain
+from leadctl.errors import Damaged, LeadctlError, NotFound, TryAgain
 from leadctl.retries import pause
 
 if TYPE_CHECKING:  # importing it costs 95 ms
@@ -73,7 +73,7 @@ class Part:
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         with suppress(OSError):  # a full disk was told of already
             self._file.close()
-        broke_off = error is not None and not isinstance(error, (Damaged, OSError))
+        broke_off = error is not None and not isinstance(error, (Damaged, NotFound, OSError))
         if not (broke_off and self.size):
             self.path.unlink(missing_ok=True)
 
@@ -82,13 +82,14 @@ class Part:
         self.size += len(piece)
 
 
-def to_stream(api: "Api", lead_id: int, out: IO[bytes]) -> None:
+def to_stream(api: "Api", lead_id: int, out: IO[bytes], *, transfer: Transfer) -> None:
     """Write a lead's CV as it arrives. Raises Damaged, after the last of it, where it is not what was sent."""
     seen = hashlib.sha256()
-    with api.cv(lead_id) as first:
+    with api.cv(lead_id) as first, transfer(first.size or 0) as advance:
         for chunk in _arriving(api, lead_id, first, 0):
             seen.update(chunk)
             out.write(chunk)
+            advance(len(chunk))
     if seen.hexdigest() != first.sha256:
         raise damaged()
 

@@ -12,7 +12,7 @@ class ExitCode(IntEnum):
     DONE = 0, "done; what was so already counts as done"
     FAILED = 1, "failed"
     USAGE = 2, "usage: the command line, or a value on it, is wrong"
-    PARTLY = 3, "of several ids, or of ids from standard input, some were not done; each has a line on standard error"
+    PARTLY = 3, "of several ids, ids from standard input, or rows of a file, some were not done; each has a line"
     NOT_ALLOWED = 4, "not logged in, or not allowed"
     NOT_FOUND = 5, "there is no such lead"
     CONFLICT = 6, "conflict: the lead is in another state, or the name is taken"

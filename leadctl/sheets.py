@@ -32,8 +32,6 @@ class Sheet:
     """A CSV file, in UTF-8, with the columns of REQUIRED and any of OPTIONAL, in any order. Raises Usage."""
 
     def __init__(self, path: Path, delimiter: str | None) -> None:
-        if not path.is_file():
-            raise Usage(f"{path} is no file")
         self.path = path
         with self._reading() as file:
             header = file.readline()
@@ -86,6 +84,8 @@ class Sheet:
     @contextmanager
     def _reading(self) -> Iterator[IO[str]]:
         try:
+            if not self.path.is_file():  # a pipe can't be read twice
+                raise Usage(f"{self.path} is no file")
             with self.path.open(encoding="utf-8", newline="") as file:
                 yield file
         except UnicodeDecodeError as error:

@@ -3,7 +3,7 @@
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -50,7 +50,7 @@ def command(
 
     def fetch(lead_id: int) -> None:
         if target == "-":
-            to_stream(context.api, lead_id, sys.stdout.buffer)
+            files.write_out(lead_id)
         elif target is not None:
             files.fetch_to(lead_id, Path(target))
         else:
@@ -90,12 +90,17 @@ class _Files:
         with _told(lambda: path):
             if path.exists() and not path.is_file() and not path.is_dir():
                 with path.open("wb") as device:  # a terminal or a pipe: nothing is there that could be lost
-                    to_stream(self._context.api, lead_id, device)
+                    to_stream(self._context.api, lead_id, device, transfer=self._transfer)
             else:
                 self._check_free(path)
                 real = path.resolve()
                 self._save(lead_id, lambda _cv_name: real, real.parent)
         self._context.print(str(path))
+
+    def write_out(self, lead_id: int) -> None:
+        """Write a CV to standard output; a bar would be in its way on a terminal."""
+        transfer = (lambda _size: nullcontext(lambda _amount: None)) if self._context.is_terminal else self._transfer
+        to_stream(self._context.api, lead_id, sys.stdout.buffer, transfer=transfer)
 
     def _name(self, lead_id: int, template: Template) -> str:
         name = template.name(self._context.api.lead(lead_id))
@@ -109,14 +114,10 @@ class _Files:
             raise FileExistsError
 
     def _save(self, lead_id: int, place: Callable[[str], Path], directory: Path) -> None:
-        to_file(
-            self._context.api,
-            lead_id,
-            place,
-            directory,
-            force=self._force,
-            transfer=lambda size: self._context.transfer(f"Fetching the CV of lead {lead_id}", size),
-        )
+        to_file(self._context.api, lead_id, place, directory, force=self._force, transfer=self._transfer)
+
+    def _transfer(self, size: int) -> AbstractContextManager[Callable[[int], None]]:
+        return self._context.transfer("Fetching a CV", size)
 
 
 @contextmanager

@@ -102,7 +102,9 @@ class _Import:
         fields |= {"notify": "true"} if self._notify else {}
         fields.setdefault("external_id", made_external_id(row, cv))
         lead, is_new = retried(
-            lambda: send(self._context.api, fields, cv, transfer=lambda size: self._context.transfer(cv.name, size)),
+            lambda: send(
+                self._context.api, fields, cv, transfer=lambda size: self._context.transfer("Sending a CV", size)
+            ),
             tries=TRIES,
             tell=lambda error: self._context.say(f"line {row.line}: {error} (trying again)"),
         )

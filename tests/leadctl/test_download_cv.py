@@ -297,7 +297,7 @@ def test_a_bar_of_bytes_for_a_large_file(office: Office) -> None:
     lead_id = office.submit(cv=bytes(6_000_000), cv_name="x")
     code, screen = Terminal(office, "download-cv", str(lead_id), columns=120).end()
     assert code == 0
-    assert f"Fetching the CV of lead {lead_id}" in screen
+    assert "Fetching a CV" in screen
     assert "/6.0 MB" in screen
     assert f"{lead_id}-x\n" in screen
 

@@ -132,6 +132,15 @@ def test_a_bar_of_bytes_for_a_large_file(office: Office) -> None:
     assert "is kept\n" in screen
 
 
+def test_a_narrow_terminal_is_told_the_share_alone(office: Office) -> None:
+    (office.home / "large").write_bytes(bytes(6_000_000))
+    code, screen = Terminal(office, "submit", *ADA, "large", columns=40).end()
+    assert code == 0
+    assert "Sending the CV" in screen
+    assert "100%" in screen
+    assert "MB" not in screen
+
+
 @pytest.fixture
 def drain() -> Iterator[tuple[str, list[int]]]:
     """The address of a server that reads what it is sent, answers that all is well, and how much it has read."""
