@@ -1,9 +1,9 @@
 """Time by the database's clock, in UTC, alike on both databases."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, literal
+from sqlalchemy import ColumnElement, Date, DateTime, Dialect, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -40,6 +40,16 @@ class Now(FunctionElement[datetime]):
         super().__init__(literal(plus_s, Float))
 
 
+class UtcDay(FunctionElement[date]):
+    """The day on which a moment is, in UTC."""
+
+    type = Date()
+    inherit_cache = True
+
+    def __init__(self, moment: ColumnElement[datetime]) -> None:
+        super().__init__(moment)
+
+
 @compiles(Now, "postgresql")
 def _now_on_postgresql(element: Now, compiler: SQLCompiler, **kw: Any) -> str:
     # statement_timestamp() is stable, so an index on a moment can be used; after a lock's wait it is later than now()
@@ -50,3 +60,13 @@ def _now_on_postgresql(element: Now, compiler: SQLCompiler, **kw: Any) -> str:
 def _now_on_sqlite(element: Now, compiler: SQLCompiler, **kw: Any) -> str:
     # six digits, as SQLAlchemy writes them: moments compare as text
     return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', {compiler.process(element.clauses, **kw)} || ' seconds')"
+
+
+@compiles(UtcDay, "postgresql")
+def _day_on_postgresql(element: UtcDay, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"CAST({compiler.process(element.clauses, **kw)} AT TIME ZONE 'UTC' AS date)"
+
+
+@compiles(UtcDay, "sqlite")
+def _day_on_sqlite(element: UtcDay, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"date({compiler.process(element.clauses, **kw)})"

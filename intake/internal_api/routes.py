@@ -12,7 +12,7 @@ from intake.errors import (
     StorageUnavailable,
     UsernameTaken,
 )
-from intake.internal_api import auth, changes, leads, mail
+from intake.internal_api import auth, changes, leads, mail, stats
 from intake.internal_api.schemas import (
     ENTRY_FORM,
     BulkChange,
@@ -30,6 +30,7 @@ from intake.internal_api.schemas import (
     Outcomes,
     Registration,
     StateChange,
+    Statistics,
     Token,
     Undo,
     UndoOutcomes,
@@ -156,6 +157,13 @@ OPERATIONS = (
         access=Access.ADMIN,
         body=MailRetry,
         answer=Answer(200, "What came of each.", MailRetryResults),
+    ),
+    Operation(
+        method="GET",
+        path="/internal/stats",
+        endpoint=stats.get_stats,
+        summary="How many leads are in each state and came on each day, and what mail is not sent.",
+        answer=Answer(200, "The numbers.", Statistics),
     ),
     Operation(
         method="POST",

@@ -1,7 +1,7 @@
 """What the internal door takes and gives, as models: the routes check by them, and the description shows them."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -234,6 +234,30 @@ class MailRetryResults(BaseModel):
     """What came of each, in the order asked."""
 
     results: list[MailRetryResult]
+
+
+class WaitingLead(BaseModel):
+    """A lead that nobody has taken up."""
+
+    id: int
+    created_at: datetime
+
+
+class UnsentMails(BaseModel):
+    """Mails that are to be sent, and those that were given up."""
+
+    owed: int
+    dead: int
+
+
+class Statistics(BaseModel):
+    """Where things stand."""
+
+    total: int = Field(description="All leads.")
+    states: dict[str, int] = Field(description="Leads in each state, in the states' order.")
+    days: dict[date, int] = Field(description="Leads that came on each of the last 30 days in UTC, today the last.")
+    oldest_waiting: WaitingLead | None = Field(description="The oldest lead in the first state.")
+    mails: UnsentMails
 
 
 class Credentials(_Request):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict, cast
 
-from sqlalchemy import Connection, case, or_, select, update
+from sqlalchemy import Connection, case, func, or_, select, update
 
 from intake.database import Database
 from intake.database.clock import Now
@@ -72,6 +72,14 @@ def find(database: Database, wanted: MailFilter, *, limit: int) -> list[Mail]:
         query = query.where(number < wanted.after if wanted.newest_first else number > wanted.after)
     rows = database.read(lambda connection: connection.execute(query).mappings().all())
     return [cast("Mail", {str(name): value for name, value in row.items()}) for row in rows]
+
+
+def count_unsent(database: Database) -> dict[str, int]:
+    """Return how many mails are `owed` and how many `dead`. Raises DatabaseUnavailable."""
+    state = outbox_mail.c.state
+    query = select(state, func.count()).where(state.in_(("owed", "dead"))).group_by(state)
+    found = database.read(lambda connection: {str(name): number for name, number in connection.execute(query)})
+    return {"owed": found.get("owed", 0), "dead": found.get("dead", 0)}
 
 
 def retry(database: Database, ids: Sequence[int]) -> list[str]:
