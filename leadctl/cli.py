@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from leadctl.context import Context, discard_output
 from leadctl.errors import ExitCode, LeadctlError
-from leadctl.output import visible
+from leadctl.escapes import visible
 
 # each is loaded only when it is called, or when help for all of them is asked for
 COMMANDS: Mapping[str, str] = {

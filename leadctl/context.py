@@ -13,7 +13,8 @@ import typer
 
 from leadctl.credentials import Credentials
 from leadctl.errors import LeadctlError, NotAllowed, TryAgain, Usage
-from leadctl.output import Face, visible
+from leadctl.escapes import visible
+from leadctl.output import Face, Look, Record, chosen, lines, write_lines
 from leadctl.settings import DEFAULT_URL, Settings, server_url
 
 if TYPE_CHECKING:  # importing them costs 95 and 50 ms, which `--version` and `--help` need not pay
@@ -63,6 +64,33 @@ class Context:
     def default_face(self) -> Face:
         """A table for a person, lines for a program."""
         return Face.TABLE if self.is_terminal else Face.PLAIN
+
+    def look(
+        self,
+        columns: Sequence[str],
+        *,
+        known: Sequence[str] = (),
+        face: Face | None,
+        only: str | None,
+        header: bool,
+        raw: bool,
+    ) -> Look:
+        """Return how a list is to be shown: with its usual columns, or `only` those that are named. Raises Usage."""
+        shown = face or self.default_face
+        if raw and (shown is not Face.CSV or self.is_terminal):
+            raise Usage("--raw is for -o csv into a file or a pipe")
+        names = columns if only is None else chosen(only, known or columns)
+        return Look(face=shown, columns=names, only=only is not None, header=header, raw=raw)
+
+    def show(self, records: Iterable[Record], look: Look, *, paged: bool = False) -> None:
+        """Write a list as it comes; `paged`: on a terminal through a pager, where it is longer than the screen."""
+        if paged and self.is_terminal:
+            from leadctl.pager import pager, write_paged  # noqa: PLC0415 - for a long list at a terminal alone
+
+            if command := pager(os.environ):
+                write_paged(lines(records, look), out=self.out, command=command)
+                return
+        write_lines(lines(records, look), out=self.out)
 
     @cached_property
     def url(self) -> str:

@@ -1,21 +1,20 @@
-"""One stream of records, many faces: a table for people, lines and JSON for programs."""
+"""One stream of records, many faces: a table for people, lines, CSV and JSON for programs."""
 
-import json
-import unicodedata
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from datetime import datetime
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TextIO
+
+from leadctl.errors import Usage
+from leadctl.escapes import json_text, visible
 
 Record = Mapping[str, Any]
 
 LEAD_COLUMNS = ("id", "email", "f_name", "l_name", "CV_name", "state", "created_at")  # the API's order
 
-_JOINERS = "\u200c\u200d"  # Persian names and emoji need them
-# A lead can't be worked on without the first two; the third is as good as nothing when it is cut.
-_KEPT_WHOLE = ("id", "state", "created_at")
-_NARROW_COLUMNS = 72  # below it, the third gives way
+FLUSH_EVERY = 1000  # as long as a page: what has come is not held back while the next one is waited for
+_FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")  # noqa: RUF001 - spreadsheets read full-width ones alike
 
 
 class Face(StrEnum):
@@ -24,87 +23,134 @@ class Face(StrEnum):
     TABLE = "table"  # for people
     PLAIN = "plain"  # fields between tabs, a line for each record
     JSON = "json"  # the API's own array
+    NDJSON = "ndjson"  # an object on each line
+    CSV = "csv"  # RFC 4180, with a header
     IDS = "ids"  # an id on each line
 
 
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """How a list is shown: its face, and what of each record.
+
+    `only` takes the other members away from JSON objects, too; `header` is for plain lines; `raw` leaves CSV as it is.
+    """
+
+    face: Face
+    columns: Sequence[str]
+    only: bool = False
+    header: bool = False
+    raw: bool = False
+
+
+def chosen(text: str, known: Sequence[str]) -> Sequence[str]:
+    """Return the columns that a text like `id,email` names. Raises Usage where there is no such one."""
+    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
+    if unknown := [name for name in names if name not in known]:
+        raise Usage(f"there is no column {unknown[0]!r}; the columns are {', '.join(known)}")
+    return names
+
+
 def write_records(records: Iterable[Record], columns: Sequence[str], *, face: Face, out: TextIO) -> None:
-    """Write the records as they come (a table: once all have come)."""
-    out.writelines(_FACES[face](records, columns))
+    """Write the records as they come."""
+    write_lines(lines(records, Look(face=face, columns=columns)), out=out)
+
+
+def write_lines(made: Iterable[str], *, out: TextIO, flush_every: int = FLUSH_EVERY) -> None:
+    """Write lines as they are made: the first is seen at once, and the rest while they come."""
+    for number, line in enumerate(made, 1):
+        out.write(line)
+        if number == 1 or number % flush_every == 0:
+            out.flush()
+
+
+def lines(records: Iterable[Record], look: Look) -> Iterator[str]:
+    """Yield the lines that show the records."""
+    return _FACES[look.face](records, look)
 
 
 def write_record(record: Record, *, face: Face, out: TextIO) -> None:
-    """Write one record: a name and a value on each line, or its JSON object."""
-    if face is Face.JSON:
-        out.write(_json(record) + "\n")
-    elif face is Face.IDS:
-        out.write(f"{record['id']}\n")
-    else:
-        separator = "\t" if face is Face.PLAIN else "  "
-        width = 0 if face is Face.PLAIN else max(map(len, record))
-        out.writelines(f"{visible(name):<{width}}{separator}{visible(value)}\n" for name, value in record.items())
+    """Write one record: a name and a value on each line, its JSON object, or what a list of it alone would be."""
+    out.writelines(_record_lines(record, face))
 
 
-def visible(value: object) -> str:
-    """Return the value's text on one line (None: nothing), with what a terminal would obey written as an escape."""
-    return "" if value is None else "".join(map(_visible, str(value)))
+def _record_lines(record: Record, face: Face) -> Iterable[str]:
+    if face is Face.TABLE:
+        from leadctl.tables import record_lines  # noqa: PLC0415 - it imports rich
+
+        return record_lines(record)
+    if face is Face.PLAIN:
+        return (f"{visible(name)}\t{visible(value)}\n" for name, value in record.items())
+    return lines([record], Look(face=Face.NDJSON if face is Face.JSON else face, columns=list(record)))
 
 
-def _visible(character: str) -> str:
-    hidden = unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in _JOINERS
-    return character.encode("unicode_escape").decode("ascii") if hidden else character
+def _table(records: Iterable[Record], look: Look) -> Iterator[str]:
+    from leadctl.tables import table_lines  # noqa: PLC0415 - it imports rich: 50 ms, which a pipe need not wait for
+
+    return table_lines(records, look.columns, keep_all=look.only)
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def _plain(records: Iterable[Record], look: Look) -> Iterator[str]:
+    if look.header:
+        yield "\t".join(look.columns) + "\n"
+    for record in records:
+        yield "\t".join([visible(record.get(column)) for column in look.columns]) + "\n"
 
 
-def _json_lines(records: Iterable[Record], _columns: Sequence[str]) -> Iterator[str]:
+def _json(records: Iterable[Record], look: Look) -> Iterator[str]:
     before = "["
     for record in records:
-        yield before + _json(record)
+        yield before + json_text(_shown(record, look))
         before = ",\n"
     yield "]\n" if before != "[" else "[]\n"
 
 
-def _plain_lines(records: Iterable[Record], columns: Sequence[str]) -> Iterator[str]:
+def _ndjson(records: Iterable[Record], look: Look) -> Iterator[str]:
+    return (json_text(_shown(record, look)) + "\n" for record in records)
+
+
+def _shown(record: Record, look: Look) -> Record:
+    return {column: record.get(column) for column in look.columns} if look.only else record
+
+
+def _csv(records: Iterable[Record], look: Look) -> Iterator[str]:
+    import csv  # noqa: PLC0415 - for this face alone
+    import io  # noqa: PLC0415
+
+    made = io.StringIO(newline="")
+    # where the system's streams make CR LF of LF, they are left to it
+    writer = csv.writer(made, lineterminator="\r\n" if os.linesep == "\n" else "\n")
+
+    def line(cells: Iterable[object]) -> str:
+        made.seek(0)
+        made.truncate()
+        writer.writerow(cells)
+        return made.getvalue()
+
+    yield line(look.columns)
+    cell = _raw_cell if look.raw else _safe_cell
     for record in records:
-        yield "\t".join(visible(record[column]) for column in columns) + "\n"
+        yield line([cell(record.get(column)) for column in look.columns])
 
 
-def _id_lines(records: Iterable[Record], _columns: Sequence[str]) -> Iterator[str]:
+def _raw_cell(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _safe_cell(value: object) -> str:
+    """Return the value as a cell that no spreadsheet takes for a formula; an apostrophe makes it a text."""
+    is_formula = isinstance(value, str) and value.startswith(_FORMULA_STARTS)
+    return "'" + visible(value) if is_formula else visible(value)
+
+
+def _ids(records: Iterable[Record], _look: Look) -> Iterator[str]:
     return (f"{record['id']}\n" for record in records)
 
 
-def _table(records: Iterable[Record], columns: Sequence[str]) -> Iterator[str]:
-    # rich takes 50 ms to import, which a pipe need not wait for
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    console = Console()
-    whole = _KEPT_WHOLE if console.width >= _NARROW_COLUMNS else _KEPT_WHOLE[:2]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        # what may not wrap is shrunk last; the rest is, and its one line is then cut with an ellipsis
-        table.add_column(Text(column, no_wrap=True, overflow="ellipsis"), no_wrap=column in whole)
-    for record in records:
-        cells = (_cell(column, record[column]) for column in columns)
-        table.add_row(*(Text(cell, no_wrap=True, overflow="ellipsis") for cell in cells))
-    with console.capture() as capture:
-        console.print(table)
-    yield capture.get()
-
-
-def _cell(column: str, value: object) -> str:
-    if column == "created_at":
-        with suppress(ValueError):  # to the minute, on this machine's clock; programs get RFC 3339
-            return datetime.fromisoformat(str(value)).astimezone().strftime("%Y-%m-%d %H:%M")
-    return visible(value)
-
-
-_FACES: Mapping[Face, Callable[[Iterable[Record], Sequence[str]], Iterator[str]]] = {
+_FACES: Mapping[Face, Callable[[Iterable[Record], Look], Iterator[str]]] = {
     Face.TABLE: _table,
-    Face.PLAIN: _plain_lines,
-    Face.JSON: _json_lines,
-    Face.IDS: _id_lines,
+    Face.PLAIN: _plain,
+    Face.JSON: _json,
+    Face.NDJSON: _ndjson,
+    Face.CSV: _csv,
+    Face.IDS: _ids,
 }

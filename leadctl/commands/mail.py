@@ -8,10 +8,12 @@ import typer
 
 from leadctl.context import Context
 from leadctl.errors import Conflict, LeadctlError, NotFound, Partly
-from leadctl.output import Face, Record, write_record, write_records
+from leadctl.options import ColumnsOption, FaceOption, HeaderOption, NoPagerOption, RawOption
+from leadctl.output import Face, Record, write_record
 from leadctl.selection import read_id, select
 
 COLUMNS = ("id", "lead_id", "kind", "recipient", "state", "attempts", "last_error")
+ALL_COLUMNS = (*COLUMNS, "next_attempt_at", "created_at", "sent_at", "message_id", "digest_id")
 ON_A_TERMINAL = 50
 MOST_AT_ONCE = 1_000
 
@@ -40,7 +42,11 @@ def list_mails(
     state: Annotated[list[State] | None, typer.Option("--state", help="In this state; may repeat.")] = None,
     lead: Annotated[int | None, typer.Option(help="Owed for this lead.", min=1)] = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")] = None,
-    face: Annotated[Face | None, typer.Option("--output", "-o", help="How to show them.")] = None,
+    face: FaceOption = None,
+    columns: ColumnsOption = None,
+    header: HeaderOption = False,
+    raw: RawOption = False,
+    no_pager: NoPagerOption = False,
 ) -> None:
     """List mails, newest first.
 
@@ -49,11 +55,12 @@ def list_mails(
     leadctl mail list --state dead -o ids | leadctl mail retry -
     """
     context: Context = ctx.obj
+    look = context.look(COLUMNS, known=ALL_COLUMNS, face=face, only=columns, header=header, raw=raw)
     given = {"state": state, "lead": lead}
     filters = {name: value for name, value in given.items() if value is not None}
     most = limit or (ON_A_TERMINAL if context.is_terminal else None)
     mails = context.api.mails(filters, newest_first=True, limit=most)
-    write_records(mails, COLUMNS, face=face or context.default_face, out=context.out)
+    context.show(mails, look, paged=limit is not None and not no_pager)
 
 
 @app.command()
