@@ -88,6 +88,13 @@ class Api:
             raise self._http.not_intake()
         return results
 
+    def stats(self) -> dict[str, Any]:
+        """Return the numbers that tell where things stand."""
+        stats = self._http.json("GET", "/internal/stats")
+        if not has(stats, {"total": int}) or not _are_numbers(stats):
+            raise self._http.not_intake()
+        return stats
+
     def lead(self, lead_id: int) -> dict[str, Any]:
         """Return one lead, its CV's facts under names of their own."""
         return self._with_cv(self._http.json("GET", f"/internal/leads/{lead_id}"))
@@ -180,6 +187,19 @@ class Api:
         if not has(lead, _LEAD) or not has(cv := lead.pop("CV", None), _CV):
             raise self._http.not_intake()
         return {**lead, **{f"CV_{name}": value for name, value in cv.items()}}
+
+
+def _are_numbers(stats: Mapping[str, Any]) -> bool:
+    counts = [stats.get(name) for name in ("states", "days", "mails")]
+    numbers = [number for members in counts if isinstance(members, dict) for number in members.values()]
+    oldest = stats.get("oldest_waiting")
+    return (
+        all(isinstance(members, dict) and members for members in counts)
+        and all(isinstance(number, int) for number in numbers)
+        and all(re.fullmatch(r"\d{4}-\d\d-\d\d", day, re.ASCII) for day in stats["days"])
+        and has(stats["mails"], {"owed": int, "dead": int})
+        and (oldest is None or has(oldest, {"id": int, "created_at": str}))
+    )
 
 
 def _filename(header: str) -> str:

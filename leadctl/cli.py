@@ -24,6 +24,8 @@ COMMANDS: Mapping[str, str] = {
     "whoami": "leadctl.commands.whoami",
     "list": "leadctl.commands.list_leads",
     "show": "leadctl.commands.show",
+    "stats": "leadctl.commands.stats",
+    "watch": "leadctl.commands.watch",
     "set-state": "leadctl.commands.set_state",
     "undo": "leadctl.commands.undo",
     "changes": "leadctl.commands.changes",

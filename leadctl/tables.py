@@ -22,7 +22,8 @@ Piece = tuple[str, str]  # a text, and rich's name of a style
 ROWS = 1000  # laid out together: memory does not grow with the list
 _GAP = "  "
 _LEAST = 8  # cells: below it a column says too little to be worth its room
-_GIVE_WAY_FIRST = ("CV_name", "created_at")
+_GIVE_WAY_FIRST = ("CV_name", "created_at", "f_name")
+_SHARES = {"email": 1.6, "recipient": 1.6, "last_error": 1.6, "CV_name": 0.8}  # of what there is; others have 1
 _STATES = ("state", "from_state", "to_state", "from", "to", "result", "status")
 _WHOLE = ("id", *_STATES)  # a record can't be worked on without them
 _COLOURS = {
@@ -36,6 +37,7 @@ _COLOURS = {
     "suppressed": "bright_black",
 }
 _OTHER_COLOURS = ("magenta", "blue", "bright_cyan", "bright_magenta", "bright_yellow", "bright_green", "bright_blue")
+_USUAL = {"id": 6, "state": 11, "created_at": 8, "email": 32, "f_name": 14, "l_name": 18, "CV_name": 24}  # cells
 _LEFT_TO_RIGHT = "\u200e"  # a mark: what stands beside it is not drawn into a right-to-left text
 
 
@@ -45,25 +47,34 @@ def table_lines(records: Iterable[Record], columns: Sequence[str], *, keep_all: 
     Unless `keep_all`, columns that would be too narrow are left out, and a last line tells a person which.
     """
     room, texts = width(), _Texts()
-    needs = {column: cell_len(column) for column in columns}
+    needs = {column: cells(column) for column in columns}
     head_is_due = True
-    for rows in _chunks(texts.cells(record, columns) for record in records):
-        needs = {c: max(need, *(cell_len(row[c]) for row in rows), 0) for c, need in needs.items()}
+    for rows in _chunks(texts.of(record, columns) for record in records):
+        needs = {c: max(need, *(cells(row[c]) for row in rows), 0) for c, need in needs.items()}
         shown = _widths(needs, room, keep_all=keep_all)
         head = [_line({c: c for c in shown}, shown, dict.fromkeys(shown, "bold"))] if head_is_due else []
         head_is_due = False
         yield from painted([*head, *(_line(row, shown, _styles(row)) for row in rows)])
     left_out = ", ".join(column for column in columns if column not in shown)
     if left_out and sys.stdout.isatty():
-        yield from painted([[(f"({left_out}: in a wider terminal, or by --columns)", "bright_black")]])
+        yield from painted([[(f"(not shown: {left_out})", "bright_black")]])
 
 
 def record_lines(record: Record) -> Iterator[str]:
     """Yield a line for each member of a record."""
-    margin, texts = max(map(cell_len, record)), _Texts()
+    margin, texts = max(map(cells, record)), _Texts()
     for name, value in record.items():
         text = texts.whole(name, value)
         yield from painted([[(f"{name:<{margin}}{_GAP}", "bold"), (_marked(text), style(name, text))]])
+
+
+def running_lines(records: Iterable[Record], columns: Sequence[str]) -> Iterator[str]:
+    """Yield a line for each record as it comes, in columns that grow where what comes is wider than usual."""
+    needs = {column: _USUAL.get(column, _LEAST) for column in columns}
+    for record in records:
+        texts = {c: _time_of_day(record.get(c)) if is_moment(c) else visible(record.get(c)) for c in columns}
+        needs = {c: max(need, cells(texts[c])) if _is_whole(c) else need for c, need in needs.items()}
+        yield from painted([_line(texts, _widths(needs, width(), keep_all=False), _styles(texts))])
 
 
 def painted(lines: Iterable[Sequence[Piece]]) -> Iterator[str]:
@@ -81,6 +92,12 @@ def width() -> int | None:
     return columns or (80 if sys.stdout.isatty() else None)
 
 
+def cells(text: str) -> int:
+    """Return how many cells the text takes."""
+    # most terminals give the marks that stand beside a letter a cell of their own; Devanagari has many
+    return cell_len(text) + sum(unicodedata.category(c) == "Mc" for c in ("" if text.isascii() else text))
+
+
 def style(column: str, text: str) -> str:
     """Return how a value is coloured: each state has a colour of its own, always the same."""
     if column not in _STATES or not text:
@@ -95,7 +112,7 @@ class _Texts:
         self._now = datetime.now().astimezone()
         self._for_a_person = sys.stdout.isatty()
 
-    def cells(self, record: Record, columns: Sequence[str]) -> dict[str, str]:
+    def of(self, record: Record, columns: Sequence[str]) -> dict[str, str]:
         return {column: self._cell(column, record.get(column)) for column in columns}
 
     def whole(self, column: str, value: object) -> str:
@@ -125,13 +142,27 @@ def _line(texts: Mapping[str, str], widths: Mapping[str, int], styles: Mapping[s
     for column, size in widths.items():
         text = _cut(texts[column], size)
         before = " " * padding + _GAP if pieces else ""  # and nothing after the last
-        padding = size - cell_len(text)
+        padding = size - cells(text)
         pieces += [(before, ""), (_marked(text), styles[column])]
     return pieces
 
 
 def _cut(text: str, size: int) -> str:
-    return text if cell_len(text) <= size else set_cell_size(text, max(size - 1, 0)).rstrip() + "…"
+    left = text if cells(text) <= size else None
+    kept = max(size - 1, 0)
+    while left is None or cells(left) > size:
+        left = set_cell_size(text, kept).rstrip() + "…"
+        kept -= 1
+    return left
+
+
+def _time_of_day(value: object) -> str:
+    try:
+        then = datetime.fromisoformat(str(value)).astimezone()
+    except (ValueError, OverflowError):
+        return visible(value)
+    is_today = then.date() == datetime.now().astimezone().date()
+    return then.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M:%S")
 
 
 def _marked(text: str) -> str:
@@ -141,7 +172,7 @@ def _marked(text: str) -> str:
 
 
 def _widths(needs: Mapping[str, int], room: int | None, *, keep_all: bool) -> dict[str, int]:
-    """Share the room: what must be whole gets what it needs, the others equal parts, and none more than it needs."""
+    """Share the room: what must be whole gets what it needs, the others their shares, and none more than it needs."""
     if room is None:
         return dict(needs)
     shown = dict(needs)
@@ -160,7 +191,7 @@ def _is_whole(column: str) -> bool:
 
 
 def _capped(needs: Mapping[str, int], cap: int) -> dict[str, int]:
-    return {c: need if _is_whole(c) else min(need, cap) for c, need in needs.items()}
+    return {c: need if _is_whole(c) else min(need, int(cap * _SHARES.get(c, 1)) or 1) for c, need in needs.items()}
 
 
 def _total(widths: Mapping[str, int]) -> int:

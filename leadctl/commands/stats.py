@@ -1,0 +1,100 @@
+"""`leadctl stats`."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from leadctl.charts import bar, chart
+from leadctl.context import Context
+from leadctl.escapes import json_text, visible
+from leadctl.moments import ago
+
+_BAR = 40  # cells at most
+_ROWS = 4
+
+
+class Face(StrEnum):
+    """How numbers are shown."""
+
+    TABLE = "table"
+    PLAIN = "plain"
+    JSON = "json"
+
+
+def command(
+    ctx: typer.Context,
+    face: Annotated[Face | None, typer.Option("--output", "-o", help="How to show them.")] = None,
+) -> None:
+    """Show where things stand: leads by state and by day, the oldest that waits, and mail that is not sent.
+
+    Examples: leadctl stats
+
+    leadctl stats -o plain | grep ^state
+    """
+    context: Context = ctx.obj
+    stats = context.api.stats()
+    context.out.writelines(_FACES[face or Face(context.default_face)](stats))
+
+
+def _json(stats: Mapping[str, Any]) -> Iterator[str]:
+    yield json_text(stats) + "\n"
+
+
+def _plain(stats: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a name and a number on each line."""
+    oldest = stats["oldest_waiting"] or {"id": None, "created_at": None}
+    numbers = {
+        "total": stats["total"],
+        **{f"state.{state}": number for state, number in stats["states"].items()},
+        **{f"day.{day}": number for day, number in stats["days"].items()},
+        **{f"oldest_waiting.{name}": value for name, value in oldest.items()},
+        **{f"mails.{name}": number for name, number in stats["mails"].items()},
+    }
+    return (f"{visible(name)}\t{visible(value)}\n" for name, value in numbers.items())
+
+
+def _table(stats: Mapping[str, Any]) -> Iterator[str]:
+    from leadctl.tables import painted  # noqa: PLC0415 - it imports rich
+
+    return painted([*_states(stats), [], *_days(stats), [], *_rest(stats)])
+
+
+def _states(stats: Mapping[str, Any]) -> "Iterator[list[tuple[str, str]]]":
+    from leadctl.tables import style, width  # noqa: PLC0415
+
+    states = {visible(name): number for name, number in stats["states"].items()}
+    margin, digits = max(map(len, [*states, "Leads"])), len(f"{stats['total']:,}")
+    room = min(_BAR, (width() or 80) - margin - digits - 4)
+    yield [(f"{'Leads':<{margin}}", "bold"), (f"  {stats['total']:>{digits},}", "bold")]
+    for name, number in states.items():
+        colour = style("state", name)
+        drawn = bar(number, most=max(states.values()), cells=max(room, 1))
+        yield [(f"{name:<{margin}}", colour), (f"  {number:>{digits},}", ""), (f"  {drawn}" if drawn else "", colour)]
+
+
+def _days(stats: Mapping[str, Any]) -> "Iterator[list[tuple[str, str]]]":
+    from leadctl.tables import width  # noqa: PLC0415
+
+    days = {date.fromisoformat(day): number for day, number in stats["days"].items()}
+    first, last = min(days), max(days)
+    cells = 2 if 2 * len(days) <= (width() or 80) else 1
+    yield [("Received", "bold"), (f"  {sum(days.values()):,} in {len(days)} days, {days[last]:,} today (UTC)", "")]
+    if any(days.values()):
+        for row in chart(list(days.values()), rows=_ROWS, cells=cells):
+            yield [(row.rstrip(), "blue")]
+    begin, end = (f"{day.day} {day:%b}" for day in (first, last))
+    yield [(f"{begin}{end:>{cells * len(days) - len(begin)}}", "bright_black")]
+
+
+def _rest(stats: Mapping[str, Any]) -> "Iterator[list[tuple[str, str]]]":
+    oldest, mails = stats["oldest_waiting"], stats["mails"]
+    waiting = f"lead {oldest['id']}, {ago(oldest['created_at'], datetime.now(UTC))}" if oldest else "none"
+    yield [("Oldest waiting", "bold"), (f"  {visible(waiting)}", "")]
+    dead = (f", {mails['dead']:,} dead", "red" if mails["dead"] else "")
+    yield [("Mail", "bold"), (f"            {mails['owed']:,} owed", ""), dead]
+
+
+_FACES = {Face.TABLE: _table, Face.PLAIN: _plain, Face.JSON: _json}
