@@ -71,9 +71,9 @@ class Context:
         *,
         known: Sequence[str] = (),
         face: Face | None,
-        only: str | None,
-        header: bool,
-        raw: bool,
+        only: str | None = None,
+        header: bool = False,
+        raw: bool = False,
     ) -> Look:
         """Return how a list is to be shown: with its usual columns, or `only` those that are named. Raises Usage."""
         shown = face or self.default_face

@@ -50,11 +50,6 @@ def chosen(text: str, known: Sequence[str]) -> Sequence[str]:
     return names
 
 
-def write_records(records: Iterable[Record], columns: Sequence[str], *, face: Face, out: TextIO) -> None:
-    """Write the records as they come."""
-    write_lines(lines(records, Look(face=face, columns=columns)), out=out)
-
-
 def write_lines(made: Iterable[str], *, out: TextIO, flush_every: int = FLUSH_EVERY) -> None:
     """Write lines as they are made: the first is seen at once, and the rest while they come."""
     for number, line in enumerate(made, 1):

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from leadctl.context import Context
-from leadctl.output import Face, Record, write_records
+from leadctl.options import ColumnsOption, FaceOption, HeaderOption, RawOption
+from leadctl.output import Face, Record
 
 COLUMNS = ("id", "at", "user", "from", "to", "count", "undoes", "undone_by")
 SHOWN = 20
@@ -15,7 +16,10 @@ SHOWN = 20
 def command(
     ctx: typer.Context,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = SHOWN,
-    face: Annotated[Face | None, typer.Option("--output", "-o", help="How to show them.")] = None,
+    face: FaceOption = None,
+    columns: ColumnsOption = None,
+    header: HeaderOption = False,
+    raw: RawOption = False,
 ) -> None:
     """List changes of many leads, newest first: who, when, from and to what, how many, and what undid them.
 
@@ -24,9 +28,9 @@ def command(
     leadctl changes -n 1 -o ids
     """
     context: Context = ctx.obj
-    shown = face or context.default_face
+    look = context.look(COLUMNS, face=face, only=columns, header=header, raw=raw)
     changes: Iterable[Record] = context.api.changes(limit)
-    write_records(changes if shown is Face.JSON else _flat(changes), COLUMNS, face=shown, out=context.out)
+    context.show(changes if look.face in (Face.JSON, Face.NDJSON) else _flat(changes), look)
 
 
 def _flat(changes: Iterable[Record]) -> Iterator[Record]:

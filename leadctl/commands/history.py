@@ -6,7 +6,8 @@ import typer
 
 from leadctl.context import Context
 from leadctl.errors import Usage
-from leadctl.output import Face, write_records
+from leadctl.options import ColumnsOption, FaceOption, HeaderOption, RawOption
+from leadctl.output import Face
 from leadctl.selection import read_id
 
 COLUMNS = ("at", "user", "from", "to", "change")
@@ -15,7 +16,10 @@ COLUMNS = ("at", "user", "from", "to", "change")
 def command(
     ctx: typer.Context,
     lead_id: Annotated[str, typer.Argument(metavar="ID")],
-    face: Annotated[Face | None, typer.Option("--output", "-o", help="How to show it.")] = None,
+    face: FaceOption = None,
+    columns: ColumnsOption = None,
+    header: HeaderOption = False,
+    raw: RawOption = False,
 ) -> None:
     """Show who moved a lead, when, and from where to where; oldest first.
 
@@ -26,5 +30,5 @@ def command(
     context: Context = ctx.obj
     if face is Face.IDS:
         raise Usage("-o is 'ids'; what happened to a lead has none")
-    events = context.api.history(read_id(lead_id))
-    write_records(events, COLUMNS, face=face or context.default_face, out=context.out)
+    look = context.look(COLUMNS, face=face, only=columns, header=header, raw=raw)
+    context.show(context.api.history(read_id(lead_id)), look)

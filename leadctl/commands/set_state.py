@@ -9,7 +9,8 @@ import typer
 
 from leadctl.context import Context
 from leadctl.errors import Conflict, LeadctlError, NotFound, Partly
-from leadctl.output import Face, Record, write_records
+from leadctl.options import FaceOption
+from leadctl.output import Record
 from leadctl.selection import Selection, select
 
 ASK_FROM = 101
@@ -25,7 +26,7 @@ def command(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would happen, and change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before many leads are moved.")] = False,
-    face: Annotated[Face | None, typer.Option("--output", "-o", help="How a dry run is shown.")] = None,
+    face: FaceOption = None,
 ) -> None:
     """Move leads to another state: all of them under one change, which `leadctl undo` takes back.
 
@@ -46,7 +47,7 @@ def command(
 
     outcomes = context.in_batches(selection.ids, "Moving leads", move)
     if dry_run:
-        write_records(outcomes, OUTCOME_COLUMNS, face=face or context.default_face, out=context.out)
+        context.show(outcomes, context.look(OUTCOME_COLUMNS, face=face))
     _tell(context, selection, outcomes, [_failure(one, expected) for one in outcomes], "would be " * dry_run, state)
 
 

@@ -8,7 +8,7 @@ import typer
 
 from leadctl.context import Context
 from leadctl.errors import Partly
-from leadctl.output import Face, write_records
+from leadctl.options import FaceOption
 
 OUTCOME_COLUMNS = ("id", "result", "state")
 
@@ -17,7 +17,7 @@ def command(
     ctx: typer.Context,
     change: Annotated[UUID, typer.Argument(metavar="CHANGE", help="As `leadctl changes` lists it.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would happen, and change nothing.")] = False,
-    face: Annotated[Face | None, typer.Option("--output", "-o", help="How a dry run is shown.")] = None,
+    face: FaceOption = None,
 ) -> None:
     """Put back what a change did, wherever nobody moved the lead since.
 
@@ -31,7 +31,7 @@ def command(
         context.mention(f"This is change {undoing}; to take it back: leadctl undo {undoing}")
     outcomes = list(chain.from_iterable(context.api.undo(change, undoing=undoing, dry_run=dry_run)))
     if dry_run:
-        write_records(outcomes, OUTCOME_COLUMNS, face=face or context.default_face, out=context.out)
+        context.show(outcomes, context.look(OUTCOME_COLUMNS, face=face))
     moved = [outcome for outcome in outcomes if outcome["result"] != "undone"]
     for outcome in moved:
         context.complain(f"{outcome['id']}: lead {outcome['id']} was moved since, and is {outcome['state']}")
