@@ -70,14 +70,14 @@ class Gate:
 
 
 @pytest.fixture
-def firm(tmp_path: Path) -> Iterator[tuple[Service, Office]]:
-    """A service of its own with 25,000 leads, and an administrator who is logged in."""
+def firm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Service, Office]]:
+    """A service of its own with thousands of leads, and an administrator who is logged in."""
     environment = clean_environment(tmp_path)
     with Service(environment, tmp_path, "serve", "--no-worker") as service:
         command = [INTAKE, "create-user", "peter", "--password-stdin"]
         subprocess.run(command, input=PASSWORD, text=True, env=environment, cwd=tmp_path, check=True)
         with closing(sqlite3.connect(tmp_path / "intake.db")) as connection, connection:
-            connection.execute(FILL, [LEADS])
+            connection.execute(FILL, [getattr(request, "param", LEADS)])
         office = Office(service.url, tmp_path)
         office.log_in()
         yield service, office

@@ -1,0 +1,67 @@
+"""The README's worked examples, as they stand there."""
+
+import csv
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.leadctl.conftest import Office
+from tests.leadctl.test_bulk import firm
+from tests.system.programs import BIN, Service
+from tests.system.test_terminal import Terminal
+
+__all__ = ["firm"]
+
+README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+LEADS = 5_000
+
+
+def example(begins: str) -> str:
+    """Return the block of the README that begins so."""
+    found = re.search(rf"^```(?:bash)?\n({re.escape(begins)}.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    assert found, begins
+    return found[1]
+
+
+@pytest.mark.parametrize("firm", [LEADS], indirect=True)
+def test_a_bulk_change_from_beginning_to_end(firm: tuple[Service, Office]) -> None:
+    _, office = firm
+    environment = {**office.environment, "PATH": f"{BIN}:{office.environment['PATH']}"}
+    script = example("set -euo pipefail")
+    done = subprocess.run(
+        ["bash", "-c", script], env=environment, cwd=office.home, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(LEADS), "changed"]
+    assert done.stderr.splitlines() == [
+        f"{LEADS} of {LEADS} leads would be moved to REACHED_OUT",
+        "2500 of 2500 leads moved to REACHED_OUT",
+        "2500 of 2500 leads moved to REACHED_OUT",
+        "2500 of 2500 leads are back where they were",
+    ]
+    with (office.home / "reached-out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == (office.home / "part-aa").read_text().split()
+    assert {row["state"] for row in rows} == {"REACHED_OUT"}
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+@pytest.mark.parametrize("firm", [3], indirect=True)
+def test_an_attorneys_morning(firm: tuple[Service, Office], columns: int) -> None:
+    _, office = firm
+    lead_id = office.submit(f_name="Grace", l_name="Hopper")
+    shown = {}
+    for line in example("leadctl stats").splitlines():
+        _, *arguments = line.replace("42", str(lead_id)).split()
+        code, screen = Terminal(office, *arguments, columns=columns).end()
+        assert code == 0, screen
+        shown[arguments[0]] = re.sub(r"\x1b\[[0-9;]*m", "", screen)
+    assert "PENDING" in shown["stats"]
+    assert str(lead_id) in shown["list"]
+    assert "Hopper" in shown["show"]
+    assert (office.home / f"{lead_id}-cv.pdf").read_bytes() == b"%PDF-1.4 a CV"
+    assert "REACHED_OUT" in shown["set-state"]
+    assert "REACHED_OUT" in shown["history"]
+    assert max(map(len, shown["list"].splitlines())) <= columns
