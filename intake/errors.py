@@ -120,3 +120,7 @@ class UsernameTaken(IntakeError):
 
 class UserNotFound(IntakeError):
     """No user has that name."""
+
+
+class LastAdministrator(IntakeError):
+    """Without this user there would be no administrator who is not disabled."""

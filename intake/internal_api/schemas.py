@@ -5,7 +5,16 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+)
 
 from intake.leads.changes import MAX_LEADS
 from intake.users.accounts import ROLES, Role
@@ -292,3 +301,38 @@ class UserModel(BaseModel):
     username: str
     role: Role
     created_at: datetime
+
+
+class PasswordChange(_Request):
+    """One's own password, and the one that is to be."""
+
+    old: str
+    new: str = Field(description="8 characters to 72 bytes in UTF-8.")
+
+
+class UserQuery(_Request):
+    """A page of the users' list."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = Field(100, description="A page of so many.")
+    after: Annotated[int, Field(ge=0, le=MAX_ID)] | None = Field(None, description="Go on after this id.")
+    order: Literal["asc", "desc"] = Field("asc", description="By id: oldest or newest first.")
+
+
+class ListedUser(BaseModel):
+    """A user, as administrators see one."""
+
+    id: int
+    username: str
+    role: Role
+    disabled: bool
+    created_at: datetime
+
+
+class UserChange(_Request):
+    """What is to be of a user; what is absent stays."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    role: Role | None = Field(None, description="The next request's already; tokens stay good.")
+    disabled: StrictBool | None = Field(None, description="Whether logins are refused; true ends every token.")
+    password: str | None = Field(None, description="8 characters to 72 bytes in UTF-8; ends every token.")

@@ -15,6 +15,7 @@ from intake.errors import NotAuthenticated, SettingsInvalid
 from intake.settings import MIN_SECRET_BYTES, Settings
 
 TOKEN_TTL_S = 30 * 60
+SESSION_S = 12 * 3600  # so long after the login its tokens can be renewed
 ALGORITHM = "HS256"
 
 

@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 description, made from the doors' tables: what is documented is what is routed."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -17,6 +17,10 @@ _PROBLEM_HEADERS = {
     "401": {"WWW-Authenticate": "`Bearer`"},
     "416": {"Content-Range": "`bytes */SIZE`"},
     "503": {"Retry-After": "Seconds to wait before the next try."},
+}
+_PATH_PARAMETERS: Mapping[str, Mapping[str, object]] = {
+    "id": {"type": "integer", "format": "int64", "minimum": 1},
+    "name": {"type": "string", "minLength": 1, "maxLength": 64},
 }
 _REF = "#/components/schemas/{model}"
 
@@ -170,8 +174,7 @@ def _implied_problems(operation: Operation) -> Iterable[type[errors.IntakeError]
 
 def _path_parameters(operation: Operation) -> Iterator[Json]:
     for name in re.findall(r"{(\w+)}", operation.path):
-        schema = {"type": "integer", "format": "int64", "minimum": 1}
-        yield {"name": name, "in": "path", "required": True, "schema": schema}
+        yield {"name": name, "in": "path", "required": True, "schema": _PATH_PARAMETERS.get(name, {"type": "string"})}
 
 
 def _header_parameters(operation: Operation) -> Iterator[Json]:

@@ -45,6 +45,8 @@ def test_the_description_is_valid_and_whole(intake: Intake) -> None:
     patch = document["paths"]["/internal/leads/{id}"]["patch"]
     assert set(patch["responses"]) == {"204", "400", "401", "404", "409", "413", "415", "422", "503", "default"}
     assert patch["security"] == [{"bearer": []}]
+    [name] = document["paths"]["/internal/users/{name}"]["patch"]["parameters"]
+    assert name["schema"]["type"] == "string"
     assert "security" not in document["paths"]["/leads/"]["post"]
     names = [parameter["name"] for parameter in document["paths"]["/internal/leads/"]["get"]["parameters"]]
     assert names == ["email", "f_name", "l_name", "state", "q", "since", "until", "limit", "after", "order"]
