@@ -3,16 +3,19 @@
 import binascii
 import re
 from base64 import b64decode
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from typing import IO, Any
+from urllib.parse import quote
 from uuid import UUID
 
-from leadctl.errors import LeadctlError
+from leadctl.errors import LeadctlError, Usage
 from leadctl.http import PAGE, Http, has
 from leadctl.settings import is_token
+
+MAX_TTL_S = 10**9
 
 _LEAD = {"id": int, **dict.fromkeys(("email", "f_name", "l_name", "CV_name", "state", "created_at"), str)}
 _MAIL = {"id": int, "lead_id": int, "attempts": int, **dict.fromkeys(("kind", "recipient", "state"), str)}
@@ -21,6 +24,7 @@ _CHANGE = {"id": str, "at": str, "user": str, "count": int, "undone_by": list}
 _EVENT = dict.fromkeys(("at", "user", "from", "to"), str)
 _CV = {"size": int, "sha256": str, "detected_type": str}
 _USER = {"id": int, "username": str, "role": str, "created_at": str}
+_LISTED_USER = {**_USER, "disabled": bool}
 _TOKEN = {"access_token": str, "expires_in": int}
 
 
@@ -50,13 +54,26 @@ class Download:
 class Api:
     """A server's routes. Every method raises the LeadctlError that its answer amounts to."""
 
-    def __init__(self, url: str, *, token: str | None, listener: Callable[[str], None] | None = None) -> None:
-        self._http = Http(url, token=token, listener=listener)
+    def __init__(self, http: Http) -> None:
+        self._http = http
 
     def login(self, username: str, password: str) -> Login:
         """Return a token for the user."""
-        answer = self._http.json("POST", "/internal/auth/login", json={"username": username, "password": password})
-        if not has(answer, _TOKEN) or not is_token(answer["access_token"]):
+        body = {"username": username, "password": password}
+        return self._login(self._http.json("POST", "/internal/auth/login", json=body))
+
+    def renew(self, token: str) -> Login:
+        """Return a new token for one that is still good."""
+        headers = {"Authorization": f"Bearer {token}"}
+        return self._login(self._http.json("POST", "/internal/auth/renew", headers=headers))
+
+    def change_password(self, old: str, new: str) -> Login:
+        """Change the user's own password, and return a token of the new one; every other ends."""
+        body = {"old": old, "new": new}
+        return self._login(self._http.json("PUT", "/internal/auth/password", json=body))
+
+    def _login(self, answer: Any) -> Login:
+        if not has(answer, _TOKEN) or not is_token(answer["access_token"]) or answer["expires_in"] > MAX_TTL_S:
             raise self._http.not_intake()
         return Login(answer["access_token"], answer["expires_in"])
 
@@ -71,6 +88,18 @@ class Api:
         """Make a user."""
         body = {"username": username, "password": password, **({} if role is None else {"role": role})}
         self._http.request("POST", "/internal/auth/register", expected=204, json=body)
+
+    def users(self) -> Iterator[dict[str, Any]]:
+        """Yield every user, oldest first, reading them page by page."""
+        return self._http.pages("/internal/users", _LISTED_USER, {}, newest_first=False, limit=None)
+
+    def change_user(self, username: str, **values: Any) -> None:
+        """Give the user a `role` or a `password`, or say whether it is `disabled`."""
+        if not username:
+            raise Usage("'' is no username")
+        # a name may be of dots alone, which would be gone from a path
+        name = quote(username, safe="").replace(".", "%2E")
+        self._http.request("PATCH", f"/internal/users/{name}", expected=204, json=values)
 
     def leads(self, filters: Mapping[str, Any], *, newest_first: bool, limit: int | None) -> Iterator[dict[str, Any]]:
         """Yield the leads that match, at most `limit`, reading them page by page."""

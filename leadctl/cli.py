@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -16,12 +17,14 @@ from typer.core import TyperGroup
 from leadctl.context import Context, discard_output
 from leadctl.errors import ExitCode, LeadctlError
 from leadctl.escapes import visible
+from leadctl.settings import Flags
 
 # each is loaded only when it is called, or when help for all of them is asked for
 COMMANDS: Mapping[str, str] = {
     "login": "leadctl.commands.login",
     "logout": "leadctl.commands.logout",
     "whoami": "leadctl.commands.whoami",
+    "profiles": "leadctl.commands.profiles",
     "list": "leadctl.commands.list_leads",
     "show": "leadctl.commands.show",
     "stats": "leadctl.commands.stats",
@@ -82,6 +85,11 @@ app = typer.Typer(
 def root(
     ctx: typer.Context,
     url: Annotated[str | None, typer.Option(help="The server; else LEADCTL_URL, else the last login's.")] = None,
+    profile: Annotated[str | None, typer.Option(help="The login to use; else LEADCTL_PROFILE, else the last.")] = None,
+    cacert: Annotated[Path | None, typer.Option(help="A file of the certificates to trust, and no others.")] = None,
+    insecure_http: Annotated[
+        bool, typer.Option("--insecure-http", help="Send passwords and tokens over plain http, too.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but what was not done.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Say what is done, in scripts, too.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show requests, and where an error came from.")] = False,
@@ -93,7 +101,17 @@ def root(
 
         typer.echo(f"leadctl {version('leadctl')}")
         raise typer.Exit
-    ctx.obj = Context(url=url, is_quiet=quiet, is_verbose=verbose, is_debug=debug)
+    ctx.obj = Context(
+        Flags(
+            url=url,
+            profile=profile,
+            cacert=cacert,
+            insecure_http=insecure_http,
+            is_quiet=quiet,
+            is_verbose=verbose,
+            is_debug=debug,
+        )
+    )
 
 
 def main() -> NoReturn:

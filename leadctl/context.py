@@ -5,22 +5,26 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import typer
 
-from leadctl.credentials import Credentials
+from leadctl.choice import choose, choose_to_log_in
+from leadctl.credentials import Credentials, Profile
 from leadctl.errors import LeadctlError, NotAllowed, TryAgain, Usage
 from leadctl.escapes import visible
 from leadctl.output import Face, Look, Record, chosen, lines, write_lines
-from leadctl.settings import DEFAULT_URL, Settings, server_url
+from leadctl.settings import Flags, Settings
 
 if TYPE_CHECKING:  # importing them costs 95 and 50 ms, which `--version` and `--help` need not pay
     from rich.console import Console
 
     from leadctl.api import Api
+    from leadctl.http import Bearer
+    from leadctl.session import Session
 
 PROGRESS_FROM = 20
 BATCH = 10_000  # the most that the server moves at once
@@ -39,12 +43,18 @@ def discard_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def time_left(seconds: int | None, face: Face) -> str | int | None:
+    """Return the seconds as a person reads them, or for programs as they are."""
+    if face is not Face.TABLE or seconds is None:
+        return seconds
+    return f"{seconds // 60} min" if seconds else "ended"
+
+
 class Context:
     """One run of the program."""
 
-    def __init__(self, *, url: str | None, is_quiet: bool, is_verbose: bool, is_debug: bool) -> None:
-        self._url_flag = url
-        self.is_quiet, self.is_verbose, self._is_debug = is_quiet, is_verbose, is_debug
+    def __init__(self, flags: Flags) -> None:
+        self.flags = flags
         self._console: Console | None = None  # where a progress bar is
         if not os.environ.get("XDG_CONFIG_HOME"):  # empty means unset, which is not how it would be read below
             os.environ.pop("XDG_CONFIG_HOME", None)
@@ -92,11 +102,27 @@ class Context:
                 return
         write_lines(lines(records, look), out=self.out)
 
-    @cached_property
+    @property
     def url(self) -> str:
         """The server's address. Raises Usage."""
-        last = self._settings.url or self.credentials.last_url
-        return server_url(last, "the last login's URL") if last else DEFAULT_URL
+        return self.profile.url
+
+    @cached_property
+    def profile(self) -> Profile:
+        """Whom and which server this run is for; what is kept of it. Raises Usage.
+
+        A flag counts more than the environment, and either more than the last login.
+        """
+        return choose(self._settings, self.credentials)
+
+    def turn_to(self, *, url: str | None, profile: str | None) -> Profile:
+        """Turn to a server and a profile to log in, given as --url and --profile would be; the profile may be new.
+
+        Raises Usage.
+        """
+        self.flags = replace(self.flags, url=url or self.flags.url, profile=profile or self.flags.profile)
+        self.profile = choose_to_log_in(self._settings, self.credentials)
+        return self.profile
 
     @cached_property
     def stranger(self) -> "Api":
@@ -106,23 +132,36 @@ class Context:
     @cached_property
     def api(self) -> "Api":
         """The server, shown the token that was given or is kept. Raises NotAllowed where there is none."""
-        if self._token is None:
-            raise NotAllowed(f"not logged in to {self.url}; run: leadctl login")
-        return self._api(self._token)
+        bearer = self._bearer
+        bearer.token()
+        return self._api(bearer)
 
     @cached_property
     def api_for_anyone(self) -> "Api":
         """The server, shown a token if there is one."""
-        return self._api(self._token)
+        may_show = self._settings.token or self.profile.token or self.profile.password_command
+        return self.api if may_show else self.stranger
+
+    @cached_property
+    def session(self) -> "Session":
+        """The profile in use, its token renewed in time."""
+        from leadctl.session import Session  # noqa: PLC0415
+
+        return Session(self.profile, self.credentials, lambda: self.stranger)
+
+    @property
+    def has_given_token(self) -> bool:
+        """Whether LEADCTL_TOKEN counts, and nothing is kept."""
+        return self._settings.token is not None
 
     def say(self, text: str) -> None:
         """Tell the user something that is no data; whether anyone hears it changes nothing."""
-        if not self.is_quiet:
+        if not self.flags.is_quiet:
             self.complain(text)
 
     def mention(self, text: str) -> None:
         """Tell what only a person wants to know, or a script that asks for it."""
-        if sys.stderr.isatty() or self.is_verbose:
+        if sys.stderr.isatty() or self.flags.is_verbose:
             self.say(text)
 
     def complain(self, text: str) -> None:
@@ -165,14 +204,14 @@ class Context:
             raise Usage(f"nothing was typed: give {flag}")
         return line
 
-    def password(self, *, from_stdin: bool, twice: bool = False) -> str:
-        """Read a password, unseen, or from standard input's first line. Raises Usage."""
+    def password(self, *, from_stdin: bool, twice: bool = False, what: str = "Password") -> str:
+        """Read a password, unseen, or from standard input's next line. Raises Usage."""
         if from_stdin:
             return sys.stdin.readline().rstrip("\r\n")
         if not sys.stdin.isatty():
             raise Usage("there is no terminal to ask at: give --password-stdin")
         try:
-            password = getpass.getpass("Password: ")
+            password = getpass.getpass(f"{what}: ")
             again = getpass.getpass("Again: ") if twice else password
         except EOFError as error:
             raise Usage("no password was typed") from error
@@ -234,7 +273,9 @@ class Context:
 
     @contextmanager
     def _bar(self, what: str, total: int, *, is_shown: bool, counts_bytes: bool) -> Iterator[Callable[[int], None]]:
-        if not is_shown or self.is_quiet or self._console is not None or not sys.stderr.isatty():  # one bar at a time
+        if (
+            not is_shown or self.flags.is_quiet or self._console is not None or not sys.stderr.isatty()
+        ):  # one bar at a time
             yield lambda _amount: None
             return
         from rich.console import Console  # noqa: PLC0415 - 50 ms, for a person who waits longer than that
@@ -264,16 +305,22 @@ class Context:
 
     @cached_property
     def _settings(self) -> Settings:
-        return Settings.from_environment(os.environ, url=self._url_flag)
+        return Settings.from_environment(os.environ, self.flags)
 
     @property
-    def _token(self) -> str | None:
-        return self._settings.token or self.credentials.token(self.url)
+    def _bearer(self) -> "Bearer":
+        from leadctl.session import GivenToken  # noqa: PLC0415
 
-    def _api(self, token: str | None) -> "Api":
+        return GivenToken(self._settings.token) if self._settings.token else self.session
+
+    def _api(self, bearer: "Bearer | None") -> "Api":
         from leadctl.api import Api  # noqa: PLC0415
+        from leadctl.http import Http  # noqa: PLC0415
 
-        return Api(self.url, token=token, listener=self._tell_of_request if self._is_debug else None)
+        given = self._settings
+        listener = self._tell_of_request if self.flags.is_debug else None
+        http = Http(self.url, bearer=bearer, cacert=given.cacert, insecure_http=given.insecure_http, listener=listener)
+        return Api(http)
 
     def _tell_of_request(self, line: str) -> None:
         self.complain(f"leadctl: {line}")

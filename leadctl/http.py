@@ -1,9 +1,13 @@
 """Requests to a server, and what its answers amount to: a value of the shape that was asked for, or an error."""
 
+import ipaddress
+import ssl
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeGuard
+from pathlib import Path
+from typing import Any, Protocol, TypeGuard
+from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
@@ -30,25 +34,58 @@ _ERRORS: Mapping[int, type[LeadctlError]] = {
 }
 
 
-class Http:
-    """A server, and the token to show it. Every method raises the LeadctlError that its answer amounts to.
+class Bearer(Protocol):
+    """Where tokens come from."""
 
-    A `listener` is told of every answer, in a line without secrets.
+    def token(self) -> str:
+        """Return the token to show."""
+
+    def another(self, refused: str) -> str | None:
+        """Return a token in place of one that the server refused, where there is another."""
+
+
+class Http:
+    """A server, and the tokens to show it. Every method raises the LeadctlError that its answer amounts to.
+
+    Where `cacert` names a file, its certificates and no others are trusted. Raises Usage where a password or a token
+    could be read on its way, unless `insecure_http` allows it. A `listener` is told of every answer, in a line without
+    secrets.
     """
 
-    def __init__(self, url: str, *, token: str | None, listener: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        bearer: Bearer | None,
+        cacert: Path | None,
+        insecure_http: bool,
+        listener: Callable[[str], None] | None = None,
+    ) -> None:
         self._url = url
         self._listener = listener
         try:
             self._client = httpx2.Client(
                 base_url=url,
-                headers={"Authorization": f"Bearer {token}"} if token else {},
+                auth=_Authorization(bearer) if bearer else None,
                 timeout=httpx2.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
                 event_hooks={"response": [self._heard]} if listener else {},
+                verify=ssl.create_default_context(cafile=cacert) if cacert else True,
+                follow_redirects=False,  # it would show the token, or send the password, to whoever is named there
             )
         except (OSError, ValueError, ImportError, httpx2.InvalidURL) as error:
             # the environment's proxies and certificates are read here
-            raise LeadctlError(f"can't set up connections, look at *_PROXY and SSL_CERT_*: {error}") from error
+            raise LeadctlError(
+                f"can't set up connections, look at *_PROXY, SSL_CERT_* and --cacert: {error}"
+            ) from error
+        if not insecure_http and (how := _readable_on_its_way(self._client.base_url)):
+            raise Usage(
+                f"a password or token could be read on its way {how}: use https, or allow it with leadctl"
+                " --insecure-http or LEADCTL_INSECURE_HTTP=1"
+            )
+
+    def close(self) -> None:
+        """End the connections; until then they are kept for the next request."""
+        self._client.close()
 
     def _heard(self, response: httpx2.Response) -> None:
         assert self._listener is not None
@@ -165,6 +202,45 @@ class Http:
     def not_intake(self, how: str = "") -> LeadctlError:
         """Return the error of an answer that no intake service gives."""
         return NotIntake(f"{self._url} does not answer as an intake service{how}: is the URL right?")
+
+
+class _Authorization(httpx2.Auth):
+    """Shows a token with each request, the one that is good then, and once more another where it is refused."""
+
+    def __init__(self, bearer: Bearer) -> None:
+        self._bearer = bearer
+
+    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
+        token = self._bearer.token()
+        request.headers["Authorization"] = f"Bearer {token}"
+        response = yield request
+        if response.status_code == 401 and (another := self._bearer.another(token)):
+            request.headers["Authorization"] = f"Bearer {another}"
+            yield request
+
+
+def _readable_on_its_way(url: httpx2.URL) -> str | None:
+    """Return where a request to the address would pass unencrypted, if it would leave this machine so."""
+    if url.scheme == "https":
+        return None
+    if not _is_loopback(url.host):
+        return f"to http://{url.netloc.decode('ascii')}"
+    proxies = getproxies()
+    proxy = proxies.get("http") or proxies.get("all")
+    if proxy is None or proxy_bypass(url.host) or _is_loopback(_host(proxy)):
+        return None
+    return "to a proxy (leave this host out with NO_PROXY)"
+
+
+def _host(proxy: str) -> str:
+    return httpx2.URL(proxy if "://" in proxy else f"http://{proxy}").host
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def has(value: Any, shape: Shape) -> TypeGuard[dict[str, Any]]:

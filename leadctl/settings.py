@@ -1,8 +1,9 @@
-"""Where the server is and who we are there: a flag, else the environment, else the last login."""
+"""Where the server is and who we are there, as flags and the environment say; a flag counts more."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from leadctl.errors import Usage
@@ -11,20 +12,60 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 
 
 @dataclass(frozen=True)
+class Flags:
+    """What was given on the command line."""
+
+    url: str | None = None
+    profile: str | None = None
+    cacert: Path | None = None
+    insecure_http: bool = False
+    is_quiet: bool = False
+    is_verbose: bool = False
+    is_debug: bool = False
+
+
+@dataclass(frozen=True)
 class Settings:
-    """The server's address, without a last slash (None: that of the last login), and a token that was given."""
+    """What was given of where the server is, and how it is reached; None where nothing was.
+
+    `url` has no last slash. A `token` that was given is neither renewed nor kept.
+    """
 
     url: str | None
+    url_source: str
+    profile: str | None
+    profile_source: str
     token: str | None = field(repr=False)
+    cacert: Path | None
+    insecure_http: bool
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str], *, url: str | None) -> "Settings":
-        """Read LEADCTL_URL and LEADCTL_TOKEN; a `url` from the command line counts more. Raises Usage."""
-        given, source = (url, "--url") if url else (environ.get("LEADCTL_URL"), "LEADCTL_URL")
+    def from_environment(cls, environ: Mapping[str, str], flags: Flags) -> "Settings":
+        """Read LEADCTL_*; a flag counts more. Raises Usage."""
+        url, url_source = _first(flags.url, "--url", environ, "LEADCTL_URL")
+        profile, profile_source = _first(flags.profile, "--profile", environ, "LEADCTL_PROFILE")
         token = environ.get("LEADCTL_TOKEN", "").strip()
         if token and not is_token(token):
             raise Usage("LEADCTL_TOKEN holds no token")
-        return cls(server_url(given, source) if given else None, token or None)
+        return cls(
+            url=server_url(url, url_source) if url else None,
+            url_source=url_source,
+            profile=_profile_name(profile, profile_source) if profile else None,
+            profile_source=profile_source,
+            token=token or None,
+            cacert=flags.cacert,
+            insecure_http=flags.insecure_http or environ.get("LEADCTL_INSECURE_HTTP") == "1",
+        )
+
+
+def _first(flag: str | None, flag_name: str, environ: Mapping[str, str], name: str) -> tuple[str | None, str]:
+    return (flag, flag_name) if flag else (environ.get(name), name)
+
+
+def _profile_name(text: str, source: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", text):
+        return text
+    raise Usage(f"{source} is {text!r}; a profile's name is 1 to 64 of letters, digits, '.', '_' and '-'")
 
 
 def server_url(text: str, source: str) -> str:

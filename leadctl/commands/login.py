@@ -1,12 +1,12 @@
 """`leadctl login`."""
 
-import time
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from leadctl.context import Context
-from leadctl.credentials import Credential
+from leadctl.errors import Usage
 
 
 def command(
@@ -15,17 +15,38 @@ def command(
     password_stdin: Annotated[
         bool, typer.Option("--password-stdin", help="Read the password from standard input.")
     ] = False,
+    profile: Annotated[str | None, typer.Option(help="Keep the login under this name, beside others.")] = None,
+    url: Annotated[str | None, typer.Option(help="The server; the profile remembers it.")] = None,
+    password_command: Annotated[
+        str | None, typer.Option(help="A program that prints the password; the profile then logs in by itself.")
+    ] = None,
 ) -> None:
     """Log in, and keep the token for the commands that follow.
 
-    The server is then the one that later commands speak to, unless --url or LEADCTL_URL names another.
+    They use this login unless they name another with --profile or --url, or LEADCTL_PROFILE or LEADCTL_URL. They renew
+    the token while they run, up to 12 hours from now.
 
-    Examples: leadctl --url https://intake.example.com login
+    Examples: leadctl login --profile prod --url https://intake.example.com
 
-    leadctl login --username cron --password-stdin < password-file
+    leadctl login --profile cron -u cron --password-command 'pass show intake'
     """
+    from leadctl.session import logged_in  # noqa: PLC0415 - 10 ms that help need not pay
+
     context: Context = ctx.obj
-    name = username or context.ask("Username", "--username")
-    login = context.stranger.login(name, context.password(from_stdin=password_stdin))
-    context.credentials.keep(context.url, Credential(name, login.token, time.time() + login.expires_in))
-    context.say(f"logged in to {context.url} as {name} for {login.expires_in // 60} minutes")
+    kept = context.turn_to(url=url, profile=profile)
+    if password_command and not kept.name:
+        raise Usage("a password-command is kept in a profile: name one with --profile")
+    name = username or (kept.name and kept.username) or context.ask("Username", "--username")
+    # a command that was kept is for the user that it was kept for, and nobody else
+    program = password_command or (kept.password_command if name == kept.username else None)
+    login = context.stranger.login(name, _password(context, None if password_stdin else program, password_stdin))
+    named = replace(kept, username=name, password_command=program)
+    context.credentials.keep(logged_in(named, login), as_last=True)
+    where = f" (profile {kept.name})" if kept.name else ""
+    context.say(f"logged in to {context.url} as {name} for {login.expires_in // 60} minutes{where}")
+
+
+def _password(context: Context, program: str | None, from_stdin: bool) -> str:
+    from leadctl.session import password_from  # noqa: PLC0415
+
+    return password_from(program) if program else context.password(from_stdin=from_stdin)

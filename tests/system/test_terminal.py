@@ -84,6 +84,12 @@ def test_logging_in_asks_and_shows_no_password(stranger: Office) -> None:
     assert PASSWORD not in screen
 
 
+def test_whoami_tells_a_person_the_minutes_left(office: Office) -> None:
+    code, screen = Terminal(office, "whoami").end()
+    assert code == 0
+    assert re.search(r"^time_left +\d\d min$", screen, re.MULTILINE)
+
+
 @pytest.mark.parametrize("question", ["Username: ", "Password: "])
 def test_ctrl_c_at_a_question_is_130_and_no_traceback(stranger: Office, question: str) -> None:
     arguments = ["login"] if question == "Username: " else ["login", "-u", "peter"]

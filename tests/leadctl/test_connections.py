@@ -1,0 +1,151 @@
+"""What passwords and tokens travel over: https or loopback, own authorities, proxies, and no redirects."""
+
+import json
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.leadctl.conftest import PASSWORD, Office
+
+TLS = Path(__file__).parent / "tls"
+CA = str(TLS / "ca.pem")
+USER = {"id": 7, "username": "ada", "role": "attorney", "created_at": "2026-11-01T09:00:00Z"}
+
+
+class Listener(BaseHTTPRequestHandler):
+    """Writes down what it is asked with which token; answers as /auth/me, or where there is one with a redirect."""
+
+    def do_GET(self) -> None:
+        server: Any = self.server
+        server.heard.append((self.command, self.path, self.headers.get("Authorization")))
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(307 if server.location else 200)
+        self.send_header("Content-Type", "application/json")
+        if server.location:
+            self.send_header("Location", server.location)
+        self.end_headers()
+        self.wfile.write(json.dumps(USER).encode())
+
+    do_POST = do_GET  # noqa: N815 - http.server's names
+
+    def do_CONNECT(self) -> None:
+        self.server.heard.append((self.command, self.path, self.headers.get("Authorization")))  # type: ignore[attr-defined]
+        self.send_error(502)
+
+    def log_message(self, *_args: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def listening(*, tls: bool = False, location: str = "") -> Iterator[Any]:
+    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Listener)
+    server.heard, server.location = [], location
+    server.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(TLS / "server.pem")
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def listener() -> Iterator[Any]:
+    with listening() as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    "host", ["192.0.2.1", "intake.invalid", "[2001:db8::1]", "localhost.invalid", "0.0.0.0", "127.1"]
+)
+def test_nothing_secret_goes_unencrypted_to_another_machine(stranger: Office, listener: Any, host: str) -> None:
+    url, proxy = f"http://{host}:8000", {"http_proxy": listener.url}
+    runs = [
+        stranger.run("--url", url, "whoami", LEADCTL_TOKEN="t", **proxy),
+        stranger.run("--url", url, "login", "-u", "peter", "--password-stdin", typed=PASSWORD, **proxy),
+        stranger.run("--url", url, "register-user", "x", "--password-stdin", typed=PASSWORD, **proxy),
+    ]
+    for done in runs:
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"could be read on its way to {url}: use https, or allow it" in done.stderr
+        assert "--insecure-http" in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert listener.heard == []
+
+
+@pytest.mark.parametrize("flags", [["--insecure-http"], []])
+def test_unless_it_is_allowed(stranger: Office, listener: Any, flags: list[str]) -> None:
+    allowed = {} if flags else {"LEADCTL_INSECURE_HTTP": "1"}
+    flags = [*flags, "--url", "http://intake.invalid"]
+    done = stranger.run(*flags, "whoami", LEADCTL_TOKEN="t", http_proxy=listener.url, **allowed)
+    assert done.returncode == 0, done.stderr
+    assert listener.heard == [("GET", "http://intake.invalid/internal/auth/me", "Bearer t")]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.9.9.9"])
+def test_loopback_is_this_machine(stranger: Office, listener: Any, host: str) -> None:
+    done = stranger.run("--url", f"http://{host}:{listener.server_port}", "whoami", LEADCTL_TOKEN="t")
+    assert done.returncode in (0, 75), "not every system has all of them"
+    assert "could be read" not in done.stderr
+
+
+def test_nor_to_another_machine_that_is_a_proxy(stranger: Office, listener: Any) -> None:
+    flags = ("--url", listener.url, "whoami")
+    done = stranger.run(*flags, LEADCTL_TOKEN="t", http_proxy="http://192.0.2.1:3128")
+    assert done.returncode == 2
+    assert "on its way to a proxy (leave this host out with NO_PROXY)" in done.stderr
+    done = stranger.run(*flags, LEADCTL_TOKEN="t", http_proxy="192.0.2.1:3128", no_proxy="127.0.0.1")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_redirect_is_never_followed(stranger: Office, listener: Any) -> None:
+    with listening(location=f"{listener.url}/elsewhere") as server:
+        runs = [
+            stranger.run("--url", server.url, "whoami", LEADCTL_TOKEN="t"),
+            stranger.run("--url", server.url, "login", "-u", "peter", "--password-stdin", typed=PASSWORD),
+        ]
+    assert [done.returncode for done in runs] == [1, 1]
+    assert "(307)" in runs[0].stderr
+    assert (len(server.heard), listener.heard) == (2, [])
+
+
+def test_an_authority_of_ones_own(stranger: Office) -> None:
+    with listening(tls=True) as server:
+        flags = ("--url", server.url, "whoami")
+        unknown = stranger.run(*flags, LEADCTL_TOKEN="t")
+        assert (unknown.returncode, server.heard) == (75, [])
+        assert "certificate" in unknown.stderr.lower()
+        assert stranger.run("--cacert", CA, *flags, LEADCTL_TOKEN="t").returncode == 0
+        assert stranger.run(*flags, LEADCTL_TOKEN="t", SSL_CERT_FILE=CA).returncode == 0
+    assert server.heard == [("GET", "/internal/auth/me", "Bearer t")] * 2
+
+
+@pytest.mark.parametrize("file", ["/nowhere", "/dev/null", str(TLS / "README.md"), "."])
+def test_an_authority_that_can_not_be_read(office: Office, file: str) -> None:
+    done = office.run("--cacert", file, "whoami")
+    assert done.returncode == 1
+    assert "--cacert" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
+def test_a_proxy_sees_no_token(stranger: Office, listener: Any, variable: str) -> None:
+    flags = ("--url", "https://intake.invalid", "whoami")
+    proxied = {variable: listener.url, "LEADCTL_TOKEN": "t"}
+    assert stranger.run(*flags, **proxied).returncode == 75
+    assert listener.heard == [("CONNECT", "intake.invalid:443", None)]
+    listener.heard.clear()
+    assert stranger.run(*flags, **proxied, NO_PROXY="intake.invalid").returncode == 75
+    assert listener.heard == []
