@@ -84,6 +84,18 @@ def test_logging_in_asks_and_shows_no_password(stranger: Office) -> None:
     assert PASSWORD not in screen
 
 
+def test_changing_a_password_asks_for_both_and_shows_neither(office: Office) -> None:
+    terminal = Terminal(office, "passwd")
+    for question, answer in (("Old", "wrong password"), ("New", "a new password"), ("Again", "a new password")):
+        terminal.read_until(f"{question} password: " if question != "Again" else "Again: ")
+        terminal.type(f"{answer}\n")
+    code, screen = terminal.end()
+    assert code == 4
+    assert "the old password is wrong" in screen
+    assert "wrong password\n" not in screen
+    assert "a new password" not in screen
+
+
 def test_whoami_tells_a_person_the_minutes_left(office: Office) -> None:
     code, screen = Terminal(office, "whoami").end()
     assert code == 0
