@@ -14,10 +14,11 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from leadctl.context import Context, discard_output
+from leadctl.context import Context
 from leadctl.errors import ExitCode, LeadctlError
 from leadctl.escapes import visible
 from leadctl.settings import Flags
+from leadctl.streams import discard_output
 
 # each is loaded only when it is called, or when help for all of them is asked for
 COMMANDS: Mapping[str, str] = {

@@ -1,18 +1,20 @@
 """`leadctl profiles`."""
 
-from typing import Annotated
-
 import typer
 
 from leadctl.context import Context, time_left
-from leadctl.output import Face, write_records
+from leadctl.options import ColumnsOption, FaceOption, HeaderOption, RawOption
+from leadctl.output import Face
 
 COLUMNS = ("name", "url", "username", "time_left", "current")
 
 
 def command(
     ctx: typer.Context,
-    face: Annotated[Face | None, typer.Option("--output", "-o", help="How to show them.")] = None,
+    face: FaceOption = None,
+    columns: ColumnsOption = None,
+    header: HeaderOption = False,
+    raw: RawOption = False,
 ) -> None:
     """List the profiles: their servers and users, the time left of each token, and a star at the one in use.
 
@@ -21,7 +23,7 @@ def command(
     leadctl profiles -o json
     """
     context: Context = ctx.obj
-    shown = face or context.default_face
+    look = context.look(COLUMNS, face=face, only=columns, header=header, raw=raw)
     profiles = sorted(context.credentials.profiles, key=lambda profile: profile.name or "")
     current = context.profile.name
     records = [
@@ -29,10 +31,10 @@ def command(
             "name": profile.name,
             "url": profile.url,
             "username": profile.username,
-            "time_left": time_left(profile.left_s, shown),
+            "time_left": time_left(profile.left_s, look.face),
             "current": "*" if profile.name == current else "",
         }
         for profile in profiles
     ]
     ids = ({"id": profile.name} for profile in profiles)
-    write_records(ids if shown is Face.IDS else records, COLUMNS, face=shown, out=context.out)
+    context.show(ids if look.face is Face.IDS else records, look)

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from leadctl.context import Context
-from leadctl.output import Face, write_records
+from leadctl.options import ColumnsOption, FaceOption, HeaderOption, RawOption
+from leadctl.output import Face
 
 COLUMNS = ("id", "username", "role", "disabled", "created_at")
 
@@ -17,7 +18,9 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="See and change users; for administrators. `leadctl register-user` makes them.",
+    help="See and change users; for administrators. `leadctl register-user` makes them.\n\n"
+    "Examples: leadctl users list\n\n"
+    "leadctl users disable bunter",
 )
 
 
@@ -31,7 +34,10 @@ class Role(StrEnum):
 @app.command(name="list")
 def list_users(
     ctx: typer.Context,
-    face: Annotated[Face | None, typer.Option("--output", "-o", help="How to show them.")] = None,
+    face: FaceOption = None,
+    columns: ColumnsOption = None,
+    header: HeaderOption = False,
+    raw: RawOption = False,
 ) -> None:
     """List all users, oldest first.
 
@@ -40,10 +46,9 @@ def list_users(
     leadctl users list -o json | jq -r '.[] | select(.disabled) | .username'
     """
     context: Context = ctx.obj
-    shown = face or context.default_face
+    look = context.look(COLUMNS, face=face, only=columns, header=header, raw=raw)
     users = context.api.users()
-    records = _in_words(users) if shown in (Face.TABLE, Face.PLAIN) else users
-    write_records(records, COLUMNS, face=shown, out=context.out)
+    context.show(users if look.face in (Face.JSON, Face.NDJSON) else _in_words(users), look)
 
 
 @app.command()
