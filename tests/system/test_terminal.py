@@ -2,19 +2,22 @@
 
 import codecs
 import fcntl
+import json
 import os
 import pty
 import re
 import select
+import sqlite3
 import struct
 import subprocess
 import termios
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.leadctl.conftest import PASSWORD, Office, logged_in, office, service, stranger
-from tests.system.programs import LEADCTL
+from tests.system.programs import LEADCTL, Service
 
 __all__ = ["logged_in", "office", "service", "stranger"]
 
@@ -126,7 +129,7 @@ def test_a_table_fits_and_keeps_ids_and_states_whole(office: Office, columns: in
     assert "…" in first
     wide = sum(2 if "\u2e80" <= character <= "\uffef" else 1 for character in first)
     assert wide <= columns
-    assert len(lines(screen)) <= 4
+    assert len(lines(screen)) <= (5 if columns == 40 else 4)  # which columns there is no room for
 
 
 def test_a_terminal_shows_fifty_and_says_how_to_see_more(office: Office) -> None:
@@ -163,3 +166,115 @@ def test_ctrl_c_in_the_middle_of_many_is_130(office: Office) -> None:
     code, screen = terminal.end()
     assert code == 130
     assert "Traceback" not in screen
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+@pytest.mark.parametrize("face", ["table", "plain", "csv", "json"])
+def test_hostile_names_are_shown_and_not_obeyed(office: Office, service: Service, face: str, columns: int) -> None:
+    evil = "\x1b]0;title\x07\x1b[2J\x9b31m\u202eevil[/]"
+    lead_id = office.submit()
+    with sqlite3.connect(Path(service.directory) / "intake.db") as database:
+        database.execute("UPDATE lead SET f_name = ?, l_name = ? WHERE id = ?", (evil, evil, lead_id))
+    database.close()
+    code, screen = Terminal(office, "list", "-n", "1", "-o", face, columns=columns).end()
+    assert code == 0
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", "\n".join(lines(screen)))
+    assert ("\\u001b]0" if face == "json" else "\\x1b") in screen
+
+
+def test_raw_csv_is_for_files_and_pipes(office: Office) -> None:
+    code, screen = Terminal(office, "list", "-o", "csv", "--raw").end()
+    assert (code, screen) == (2, "leadctl: --raw is for -o csv into a file or a pipe\n")
+
+
+def test_times_are_told_as_people_tell_them(office: Office) -> None:
+    lead_id = office.submit()
+    assert re.search(r"(now|\d+ s ago)$", lines(Terminal(office, "list", "-n", "1", columns=120).end()[1])[1])
+    shown = "\n".join(lines(Terminal(office, "show", str(lead_id)).end()[1]))
+    assert re.search(r"created_at +2\S+Z \(.+\)", shown)
+
+
+PAGER = """#!/usr/bin/env python3
+import sys
+lines = sys.stdin.read().splitlines()
+print("paged", len(lines), sys.argv[1:])
+"""
+
+
+@pytest.fixture
+def paged(office: Office) -> Office:
+    """An attorney with a pager of her own, and enough leads for it."""
+    pager = office.home / "pager"
+    pager.write_text(PAGER)
+    pager.chmod(0o755)
+    office.environment["PAGER"] = f"'{pager}' 'of mine'"
+    for _ in range(30 - len(office.data("list", "-n", "30", "-o", "ids").split())):
+        office.submit()
+    return office
+
+
+@pytest.mark.parametrize("face", ["table", "plain", "ndjson"])
+def test_what_is_longer_than_a_screen_goes_through_the_pager(paged: Office, face: str) -> None:
+    count = 31 if face == "table" else 30
+    assert Terminal(paged, "list", "-n", "30", "-o", face, columns=300).end() == (0, f"paged {count} ['of mine']\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        (["-n", "20"], {}),
+        (["-n", "30", "--no-pager"], {}),
+        (["-n", "30"], {"LEADCTL_PAGER": ""}),
+        (["-n", "30"], {"PAGER": "cat"}),
+        (["-n", "30"], {"PAGER": "no-such-program-there"}),
+        ([], {}),
+    ],
+)
+def test_and_nothing_else_does(paged: Office, arguments: list[str], environment: dict[str, str]) -> None:
+    paged.environment |= environment
+    code, screen = Terminal(paged, "list", *arguments, columns=300).end()
+    assert code == 0
+    assert "paged" not in screen
+    assert len(lines(screen)) > 20
+
+
+def test_a_pager_that_is_left_early_is_no_error(paged: Office) -> None:
+    paged.environment["LEADCTL_PAGER"] = "head -n 1"
+    code, screen = Terminal(paged, "list", "-n", "30", "-o", "ids").end()
+    assert (code, len(lines(screen))) == (0, 1)
+
+
+def test_ctrl_c_in_a_pager_leaves_the_terminal_to_it(paged: Office) -> None:
+    del paged.environment["PAGER"]
+    terminal = Terminal(paged, "list", "-n", "30", "-o", "ids")
+    terminal.read_until(":")
+    terminal.type("\x03")
+    time.sleep(0.5)
+    assert terminal.process.poll() is None, "less goes on at Ctrl-C"
+    terminal.type("q")
+    code, screen = terminal.end()
+    assert code in (0, 130)
+    assert "Traceback" not in screen
+
+
+def test_numbers_are_drawn(office: Office) -> None:
+    office.submit()
+    code, screen = Terminal(office, "stats", columns=40).end()
+    assert code == 0
+    assert "\x1b[33m" in screen, "a state has its colour"
+    assert "█" in screen
+    assert max(map(len, lines(screen))) <= 40
+    assert json.loads(Terminal(office, "stats", "-o", "json").end()[1])["total"]
+
+
+def test_watching_says_so_and_shows_a_line_for_each_lead(office: Office) -> None:
+    terminal = Terminal(office, "watch", "--interval", "200ms", columns=100)
+    terminal.read_until(f"Watching {office.url}; Ctrl-C ends it.")
+    lead_id = office.submit(f_name="Grace", l_name="Hopper")
+    terminal.read_until(f" {lead_id} ")
+    terminal.type("\x03")
+    code, screen = terminal.end()
+    assert code == 130
+    assert re.search(
+        rf"^\d\d:\d\d:\d\d  {lead_id} +PENDING +Grace +Hopper +ada@", "\n".join(lines(screen)), re.MULTILINE
+    )
