@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import Column, ColumnElement, RowMapping, Select, and_, or_, select
+from sqlalchemy import Column, ColumnElement, RowMapping, ScalarSelect, Select, and_, func, or_, select
 
 from intake.cvs import store
 from intake.cvs.store import Place
@@ -114,7 +114,18 @@ def list_query(wanted: Filter, *, after: int | None, size: int) -> Select[tuple[
         query = query.order_by(lead.c.id.desc())
         return query if after is None else query.where(lead.c.id < after)
     query = query.order_by(lead.c.id)
-    return query if after is None else query.where(lead.c.id > after)
+    if after is not None:
+        return query.where(lead.c.id > after)
+    return query if wanted.since is None else query.where(lead.c.id >= _first_id(wanted.since))
+
+
+def _first_id(since: datetime) -> ScalarSelect[int | None]:
+    """Return the least id of those received since then, from the index on that.
+
+    Who follows new leads asks for the last two minutes every other second, for which SQLite would walk along all ids.
+    The sum keeps both databases from walking along them here.
+    """
+    return select(func.min(lead.c.id + 0)).where(lead.c.created_at >= since).scalar_subquery()
 
 
 def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -212,6 +213,8 @@ def test_no_list_reads_a_cv_and_filters_use_their_index(intake: Intake) -> None:
     assert plan_of(Filter(f_name="ada*a")).uses("ix_lead_f_name_key")
     assert plan_of(Filter(l_name="ada", newest_first=True)).uses("ix_lead_l_name_key")
     assert plan_of(Filter(states=["ENGAGED"])).uses("ix_lead_state")
+    just_now = Filter(since=datetime.now(UTC) + timedelta(hours=1))
+    assert plan_of(just_now, after=None).uses("ix_lead_created_at")
 
 
 class Plan(str):
@@ -225,7 +228,7 @@ class Plan(str):
         return no_scan and not re.search(r"\bcv\b", self) and any(name in self for name in names)
 
 
-def plans(intake: Intake) -> Callable[[Filter], Plan]:
+def plans(intake: Intake) -> Callable[..., Plan]:
     """Fill the table, so that a plan is worth something, and return a function that explains a filter's query."""
     rows = [
         {
@@ -243,10 +246,10 @@ def plans(intake: Intake) -> Callable[[Filter], Plan]:
     intake.write(lambda c: c.execute(insert(lead).values(created_at=Now()), rows))
     intake.write(lambda c: c.execute(text("ANALYZE lead" if c.dialect.name == "postgresql" else "ANALYZE")))
 
-    def plan_of(wanted: Filter) -> Plan:
+    def plan_of(wanted: Filter, after: int | None = 10) -> Plan:
         def explain(connection: Connection) -> str:
             dialect = connection.dialect
-            query = list_query(wanted, after=10, size=50)
+            query = list_query(wanted, after=after, size=50)
             sql = str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
             how = "EXPLAIN" if dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
             found = connection.exec_driver_sql(f"{how} {sql}")
