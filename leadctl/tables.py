@@ -80,10 +80,10 @@ def running_lines(records: Iterable[Record], columns: Sequence[str]) -> Iterator
 def painted(lines: Iterable[Sequence[Piece]]) -> Iterator[str]:
     """Yield the lines with their styles, as far as standard output has any."""
     console = Console(soft_wrap=True)
-    for line in lines:
-        with console.capture() as capture:
+    with console.capture() as capture:
+        for line in lines:
             console.print(Text.assemble(*line), highlight=False, soft_wrap=True)
-        yield capture.get()
+    yield from capture.get().splitlines(keepends=True)
 
 
 def width() -> int | None:

@@ -22,7 +22,7 @@ from intake.users import accounts
 from intake.users.tokens import TokenKeys
 from tests.conftest import SECRET, Databases
 from tests.postgres import PostgresServer
-from tests.system.programs import INTAKE, Service, clean_environment
+from tests.system.programs import INTAKE, LEADCTL, Service, clean_environment
 
 PASSWORD = "correct horse battery"
 
@@ -281,6 +281,33 @@ def test_a_slow_reader_holds_no_connection(full_postgres: tuple[PostgresServer, 
         for stream, answer in zip(slow, answers, strict=True):
             answer.close()
             stream.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("face", ["ndjson", "csv", "table"])
+def test_leadctl_shows_a_long_list_as_it_comes_and_keeps_none_of_it(
+    full_postgres: tuple[PostgresServer, Service, str], tmp_path: Path, face: str
+) -> None:
+    _, service, token = full_postgres
+    environment = clean_environment(tmp_path, LEADCTL_URL=service.url, LEADCTL_TOKEN=token)
+
+    def run(*arguments: str) -> tuple[int, float, float]:
+        """Return the lines, the seconds from the first to the last, and the most memory in MiB."""
+        process = subprocess.Popen([LEADCTL, "list", "-o", face, *arguments], stdout=subprocess.PIPE, env=environment)
+        assert process.stdout is not None
+        with process.stdout as printed:
+            printed.readline()
+            began = time.monotonic()
+            count = 1 + sum(1 for _ in printed)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        return count, time.monotonic() - began, usage.ru_maxrss / 1024
+
+    begun = time.monotonic()
+    count, rest_s, most = run()
+    assert count in (60_000, 60_001), "with or without a header"
+    assert rest_s > (time.monotonic() - begun) / 2
+    assert most - run("-n", "1000")[2] < 10
 
 
 def test_a_client_that_disappears_half_way_leaves_nothing(databases: Databases, tmp_path: Path) -> None:
