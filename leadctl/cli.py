@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from leadctl.completing import profiles
 from leadctl.context import Context
 from leadctl.errors import ExitCode, LeadctlError
 from leadctl.escapes import visible
@@ -88,7 +89,9 @@ app = typer.Typer(
 def root(
     ctx: typer.Context,
     url: Annotated[str | None, typer.Option(help="The server; else LEADCTL_URL, else the last login's.")] = None,
-    profile: Annotated[str | None, typer.Option(help="The login to use; else LEADCTL_PROFILE, else the last.")] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="The login to use; else LEADCTL_PROFILE, else the last.", autocompletion=profiles)
+    ] = None,
     cacert: Annotated[Path | None, typer.Option(help="A file of the certificates to trust, and no others.")] = None,
     insecure_http: Annotated[
         bool, typer.Option("--insecure-http", help="Send passwords and tokens over plain http, too.")

@@ -82,6 +82,8 @@ def get_cv(request: AppRequest) -> Response:
     headers = _cv_headers(cv)
     if _is_listed(headers["ETag"], request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers={"ETag": headers["ETag"]})
+    if request.method == "HEAD":
+        return Response(headers=headers, media_type=cv.detected_type)
     span = wanted_range(request, tag=headers["ETag"], size=cv.size)
     if span is not None:
         headers |= {"Content-Range": content_range(span, size=cv.size), "Content-Length": str(len(span))}

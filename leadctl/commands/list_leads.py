@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from leadctl.completing import states
 from leadctl.context import Context
 from leadctl.moments import moment
 from leadctl.options import ColumnsOption, FaceOption, HeaderOption, NoPagerOption, RawOption
@@ -23,7 +24,9 @@ class Sort(StrEnum):
 
 def command(
     ctx: typer.Context,
-    state: Annotated[list[str] | None, typer.Option("--state", help="In this state; may repeat.")] = None,
+    state: Annotated[
+        list[str] | None, typer.Option("--state", autocompletion=states, help="In this state; may repeat.")
+    ] = None,
     email: Annotated[str | None, typer.Option(help="The whole address, in any case; * stands for anything.")] = None,
     f_name: Annotated[str | None, typer.Option(help="The whole first name, likewise.")] = None,
     l_name: Annotated[str | None, typer.Option(help="The whole last name, likewise.")] = None,

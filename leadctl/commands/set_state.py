@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import typer
 
+from leadctl.completing import states
 from leadctl.context import Context
 from leadctl.errors import Conflict, LeadctlError, NotFound, Partly
 from leadctl.options import FaceOption
@@ -19,10 +20,11 @@ OUTCOME_COLUMNS = ("id", "result", "state")
 
 def command(
     ctx: typer.Context,
-    state: Annotated[str, typer.Argument(metavar="STATE", help="Where to, e.g. REACHED_OUT.")],
+    state: Annotated[str, typer.Argument(metavar="STATE", autocompletion=states, help="Where to, e.g. REACHED_OUT.")],
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Lead ids; - reads them from standard input.")],
     expected: Annotated[
-        str | None, typer.Option("--from", help="Only leads that are in this state; others are conflicts.")
+        str | None,
+        typer.Option("--from", autocompletion=states, help="Only leads that are in this state; others are conflicts."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would happen, and change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before many leads are moved.")] = False,

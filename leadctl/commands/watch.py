@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from leadctl.completing import states
 from leadctl.context import Context
 from leadctl.errors import Usage
 from leadctl.escapes import json_text
@@ -23,7 +24,9 @@ TERMINAL_COLUMNS = ("created_at", "id", "state", "f_name", "l_name", "email", "C
 
 def command(
     ctx: typer.Context,
-    state: Annotated[list[str] | None, typer.Option("--state", help="Of those in this state; may repeat.")] = None,
+    state: Annotated[
+        list[str] | None, typer.Option("--state", autocompletion=states, help="Of those in this state; may repeat.")
+    ] = None,
     since: Annotated[str | None, typer.Option(help="Begin with those since: 30m, 12h, 2d, 1w, or 2026-11-01.")] = None,
     interval: Annotated[str, typer.Option(help="How often to look.")] = "2s",
     program: Annotated[
