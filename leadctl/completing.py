@@ -16,7 +16,7 @@ def states(ctx: typer.Context, incomplete: str) -> list[str]:
         known = list(Context(Flags(url=given.get("url"), profile=given.get("profile"))).api.stats()["states"])
     except LeadctlError:
         known = list(USUAL_STATES)
-    return [state for state in known if state.startswith(incomplete.upper())]
+    return [state for state in known if state.startswith(incomplete)]
 
 
 def profiles(incomplete: str) -> list[str]:

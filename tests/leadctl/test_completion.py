@@ -34,7 +34,7 @@ def completed(office: Office, *words: str) -> list[str]:
 def test_the_servers_states_are_completed(office: Office, stranger: Office) -> None:
     assert completed(office, "set-state", "REA") == ["REACHED_OUT"]
     assert completed(office, "list", "--state", "") == ["PENDING", "REACHED_OUT", "ENGAGED", "DECLINED"]
-    assert completed(stranger, "set-state", "--from", "en") == ["ENGAGED"], "the usual ones without a login"
+    assert completed(stranger, "set-state", "--from", "EN") == ["ENGAGED"], "the usual ones without a login"
 
 
 def test_profiles_are_completed(office: Office) -> None:
