@@ -103,8 +103,14 @@ class Context(Streams):
         from leadctl.http import Http  # noqa: PLC0415
 
         given = self._settings
-        listener = self._tell_of_request if self.flags.is_debug else None
-        http = Http(self.url, bearer=bearer, cacert=given.cacert, insecure_http=given.insecure_http, listener=listener)
+        http = Http(
+            self.url,
+            bearer=bearer,
+            cacert=given.cacert,
+            insecure_http=given.insecure_http,
+            say=self.say,
+            listener=self._tell_of_request if self.flags.is_debug else None,
+        )
         return Api(http)
 
     def _tell_of_request(self, line: str) -> None:

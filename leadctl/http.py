@@ -48,8 +48,8 @@ class Http:
     """A server, and the tokens to show it. Every method raises the LeadctlError that its answer amounts to.
 
     Where `cacert` names a file, its certificates and no others are trusted. Raises Usage where a password or a token
-    could be read on its way, unless `insecure_http` allows it. A `listener` is told of every answer, in a line without
-    secrets.
+    could be read on its way, unless `insecure_http` allows it. `say` is given what a person may want to know, and a
+    `listener` a line for every answer, without secrets.
     """
 
     def __init__(
@@ -59,10 +59,11 @@ class Http:
         bearer: Bearer | None,
         cacert: Path | None,
         insecure_http: bool,
+        say: Callable[[str], None],
         listener: Callable[[str], None] | None = None,
     ) -> None:
         self._url = url
-        self._listener = listener
+        self._say, self._listener = say, listener
         try:
             self._client = httpx2.Client(
                 base_url=url,
@@ -147,6 +148,7 @@ class Http:
             pause = _pause_s(response)
             if not (repeatable or method == "GET") or pause is None or waited + pause > LONGEST_WAIT_S:
                 return self._check(response, expected=statuses)
+            self._say(f"the server asks to wait {pause:.0f} s")
             time.sleep(pause)
             waited += pause
 

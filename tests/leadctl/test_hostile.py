@@ -33,6 +33,7 @@ class Hostile(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         answer = self.server.answer  # type: ignore[attr-defined]
+        answer = next(answer) if isinstance(answer, Iterator) else answer
         if answer is None:
             self.connection.close()
             return
@@ -89,8 +90,8 @@ HTML = (200, {"Content-Type": "text/html"}, b"<html>welcome to the wifi</html>")
         ((404, PROBLEM, b'{"detail": "no"}'), 5),
         ((409, PROBLEM, b'{"detail": "no"}'), 6),
         ((422, PROBLEM, b'{"detail": "no"}'), 2),
-        ((429, PROBLEM | {"Retry-After": "7"}, b'{"detail": "slower"}'), 75),
-        ((503, PROBLEM | {"Retry-After": "7"}, b'{"detail": "away"}'), 75),
+        ((429, PROBLEM | {"Retry-After": "40"}, b'{"detail": "slower"}'), 75),
+        ((503, PROBLEM | {"Retry-After": "40"}, b'{"detail": "away"}'), 75),
         ((503, {}, b"a proxy's page"), 75),
         ((502, {}, b"a proxy's page"), 75),
         ((500, PROBLEM, b'{"detail": "oops", "request_id": "abc"}'), 1),
@@ -113,6 +114,32 @@ def test_any_answer_is_told_in_one_line(
         assert done.stderr.count("\n") == 1
         assert "\x1b" not in done.stderr
         assert "something went wrong" not in done.stderr
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("command", [["list"], ["set-state", "ENGAGED", "7"]])
+def test_a_server_that_asks_to_wait_is_waited_for(
+    stranger: Office, hostile: ThreadingHTTPServer, status: int, command: list[str]
+) -> None:
+    outcome = b'{"change": "x", "results": [{"id": 7, "result": "changed", "state": "ENGAGED"}]}'
+    busy = (status, PROBLEM | {"Retry-After": "1"}, b'{"detail": "busy"}')
+    done_at_last = (200, JSON, b"[]" if command == ["list"] else outcome)
+    hostile.answer = iter([busy, busy, done_at_last])  # type: ignore[attr-defined]
+    began = time.monotonic()
+    done = stranger.run("--url", f"http://127.0.0.1:{hostile.server_port}", *command, LEADCTL_TOKEN="t")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[:2] == ["the server asks to wait 1 s"] * 2
+    assert time.monotonic() - began > 2
+
+
+def test_what_would_be_done_twice_is_not_sent_again(stranger: Office, hostile: ThreadingHTTPServer) -> None:
+    busy = (503, PROBLEM | {"Retry-After": "1"}, b'{"detail": "busy"}')
+    hostile.answer = iter([busy])  # type: ignore[attr-defined]
+    url = f"http://127.0.0.1:{hostile.server_port}"
+    done = stranger.run(
+        "--url", url, "register-user", "x", "--password-stdin", typed="correct horse", LEADCTL_TOKEN="t"
+    )
+    assert (done.returncode, done.stderr) == (75, "leadctl: busy (in 1 s)\n")
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ class Running:
 
 @contextmanager
 def running(office: Office, *, url: str | None = None, **changes: Any) -> Iterator[Running]:
-    http = Http(url or office.url, bearer=None, cacert=None, insecure_http=False)
+    http = Http(url or office.url, bearer=None, cacert=None, insecure_http=False, say=print)
     try:
         yield Running(office, http, **changes)
     finally:
