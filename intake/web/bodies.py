@@ -10,7 +10,7 @@ from starlette.responses import Response
 from intake.errors import BodyTooLarge, BodyTypeNotSupported, FieldFault, InvalidFields, MalformedBody
 from intake.web.parts import AppRequest
 
-MAX_BODY_BYTES = 2**18  # 10,000 ids of 19 digits
+MAX_BODY_BYTES = 2**16  # unless the model says otherwise
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -33,11 +33,12 @@ async def read_json(request: AppRequest, model: type[Model]) -> Model:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise BodyTypeNotSupported("the body must be application/json")
+    most = getattr(model, "max_body_bytes", MAX_BODY_BYTES)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise BodyTooLarge(f"the body is larger than {MAX_BODY_BYTES} bytes")
+        if len(body) > most:
+            raise BodyTooLarge(f"the body is larger than {most} bytes")
     try:
         return model.model_validate_json(bytes(body))
     except ValidationError as error:

@@ -36,7 +36,7 @@ def test_a_lead_is_kept_with_its_cv_and_the_mails_it_owes(intake: Intake, path: 
     assert bytes(content) == b"%PDF-1.4 a CV"
     assert kept["sha256"] == hashlib.sha256(b"%PDF-1.4 a CV").hexdigest()
     assert (kept["size"], kept["detected_type"]) == (13, "application/pdf")
-    assert kept["location"] is None
+    assert kept["store_key"] is None
     owed = intake.read(lambda c: c.execute(select(outbox_mail).order_by(outbox_mail.c.id)).mappings().all())
     assert [(mail["kind"], mail["recipient"], mail["state"]) for mail in owed] == [
         ("confirmation", "Ada@example.com", "owed"),

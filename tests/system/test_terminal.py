@@ -102,7 +102,7 @@ def test_changing_a_password_asks_for_both_and_shows_neither(office: Office) -> 
 def test_whoami_tells_a_person_the_minutes_left(office: Office) -> None:
     code, screen = Terminal(office, "whoami").end()
     assert code == 0
-    assert re.search(r"^time_left +\d\d min$", screen, re.MULTILINE)
+    assert re.search(r"^time_left +\d\d min$", "\n".join(lines(screen)), re.MULTILINE)
 
 
 @pytest.mark.parametrize("question", ["Username: ", "Password: "])
@@ -158,14 +158,26 @@ def test_while_a_bar_runs_every_line_is_still_seen(office: Office) -> None:
     assert "0 of 30 leads moved to ENGAGED" in screen
 
 
-def test_ctrl_c_in_the_middle_of_many_is_130(office: Office) -> None:
-    ids = [str(number) for number in range(900_000, 902_000)]
+@pytest.mark.parametrize(
+    ("typed", "code", "told"), [("y", 3, "0 of 150 leads moved"), ("\n", 1, "nothing was changed")]
+)
+def test_many_leads_are_moved_only_after_a_question(office: Office, typed: str, code: int, told: str) -> None:
+    ids = [str(number) for number in range(900_000, 900_150)]
     terminal = Terminal(office, "set-state", "ENGAGED", *ids)
-    terminal.read_until("900005: ")
-    terminal.type("\x03")
-    code, screen = terminal.end()
-    assert code == 130
-    assert "Traceback" not in screen
+    terminal.read_until("Move 150 leads to ENGAGED? [y/N] ")
+    terminal.type(f"{typed}\n")
+    ended, screen = terminal.end()
+    assert ended == code
+    assert told in screen
+
+
+@pytest.mark.parametrize("flag", ["--yes", "--dry-run"])
+def test_who_says_so_before_is_not_asked(office: Office, flag: str) -> None:
+    ids = [str(number) for number in range(900_000, 900_150)]
+    code, screen = Terminal(office, "set-state", flag, "ENGAGED", *ids).end()
+    assert code == 3
+    assert "[y/N]" not in screen
+    assert ("leadctl undo" in screen) == (flag == "--yes"), "a change is told of at a terminal"
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
@@ -251,7 +263,11 @@ def test_ctrl_c_in_a_pager_leaves_the_terminal_to_it(paged: Office) -> None:
     terminal.type("\x03")
     time.sleep(0.5)
     assert terminal.process.poll() is None, "less goes on at Ctrl-C"
-    terminal.type("q")
+    for _ in range(40):  # what is typed while it heeds the Ctrl-C is thrown away
+        if terminal.process.poll() is not None:
+            break
+        terminal.type("q")
+        time.sleep(0.5)
     code, screen = terminal.end()
     assert code in (0, 130)
     assert "Traceback" not in screen
