@@ -5,8 +5,8 @@ from uuid import UUID, uuid4
 from starlette.responses import Response
 
 from intake.errors import ChangeNotFound
+from intake.internal_api.change_schemas import BulkChange, ChangeQuery, Undo
 from intake.internal_api.leads import lead_id
-from intake.internal_api.schemas import BulkChange, ChangeQuery, Undo
 from intake.leads import changes, history, states
 from intake.leads.changes import Author
 from intake.web.bodies import json_response, read_query

@@ -15,13 +15,18 @@ from intake.errors import (
     UserNotFound,
 )
 from intake.internal_api import auth, changes, leads, mail, stats, users
-from intake.internal_api.schemas import (
-    ENTRY_FORM,
+from intake.internal_api.change_schemas import (
     BulkChange,
     ChangeModel,
     ChangeQuery,
-    Credentials,
     EventModel,
+    Outcomes,
+    Undo,
+    UndoOutcomes,
+)
+from intake.internal_api.schemas import (
+    ENTRY_FORM,
+    Credentials,
     LeadModel,
     LeadQuery,
     LeadWithCv,
@@ -30,14 +35,11 @@ from intake.internal_api.schemas import (
     MailQuery,
     MailRetry,
     MailRetryResults,
-    Outcomes,
     PasswordChange,
     Registration,
     StateChange,
     Statistics,
     Token,
-    Undo,
-    UndoOutcomes,
     UserChange,
     UserModel,
     UserQuery,

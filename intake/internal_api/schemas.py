@@ -2,8 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime
-from typing import Annotated, ClassVar, Literal
-from uuid import UUID
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -16,7 +15,6 @@ from pydantic import (
     StringConstraints,
 )
 
-from intake.leads.changes import MAX_LEADS
 from intake.users.accounts import ROLES, Role
 from intake.users.tokens import TOKEN_TTL_S
 
@@ -44,12 +42,14 @@ Moment = Annotated[
 ]
 
 
-class _Request(BaseModel):
+class RequestModel(BaseModel):
+    """What a request holds."""
+
     # a name that is not known is a slip (`form` for `from`), and passing it over would do what was not meant
     model_config = ConfigDict(extra="forbid")
 
 
-class LeadQuery(_Request):
+class LeadQuery(RequestModel):
     """The list's filters."""
 
     email: FilterText | None = Field(None, description="The whole address; * stands for anything, \\* for a star.")
@@ -117,90 +117,14 @@ ENTRY_FORM = {
 }
 
 
-class StateChange(_Request):
+class StateChange(RequestModel):
     """A change of state."""
 
     status: str = Field(description="The state to move to.")
     from_: str | None = Field(None, alias="from", description="The state it must be in; any if absent.")
 
 
-class BulkChange(StateChange):
-    """A change of state of many leads, in one transaction."""
-
-    max_body_bytes: ClassVar[int] = 2**18  # so many ids of 19 digits
-
-    ids: Annotated[list[Annotated[int, Field(ge=1, le=MAX_ID)]], Field(max_length=MAX_LEADS)]
-    change: UUID | None = Field(None, description="Made by the client, and sent with each request of one command.")
-    dry_run: bool = Field(False, description="Tell what would happen, and change nothing.")
-
-
-class Undo(_Request):
-    """The undoing of a change, as a change of its own."""
-
-    change: UUID | None = Field(None, description="The undoing's own id, likewise.")
-    after: Annotated[int, Field(ge=0, le=MAX_ID)] = Field(0, description="Go on after this lead.")
-    dry_run: bool = Field(False, description="Tell what would happen, and change nothing.")
-
-
-class OutcomeModel(BaseModel):
-    """What came of one lead, and the state that it is in now."""
-
-    id: int
-    result: Literal["changed", "unchanged", "missing", "conflict", "undone", "moved"]
-    state: str | None = Field(description="Null where there is no such lead.")
-
-
-class Outcomes(BaseModel):
-    """What came of each lead."""
-
-    change: UUID
-    results: list[OutcomeModel]
-
-
-class UndoOutcomes(Outcomes):
-    """What came of each lead of a page."""
-
-    next: int | None = Field(description="The `after` to go on with; null at the end.")
-
-
-class ChangeQuery(_Request):
-    """A page of the changes."""
-
-    limit: Annotated[int, Field(ge=1, le=1000)] = Field(100, description="A page of so many.")
-    before: UUID | None = Field(None, description="Go on before this change.")
-
-
-class Undoing(BaseModel):
-    """A change that undid another, and how many leads it put back."""
-
-    id: UUID
-    count: int
-
-
-class ChangeModel(BaseModel):
-    """A change of many leads, or the undoing of one."""
-
-    id: UUID
-    at: datetime
-    user: str
-    from_: str | None = Field(alias="from", description="The state that was asked for; null: any.")
-    to: str | None = Field(description="Null where it undoes another.")
-    undoes: UUID | None
-    count: int = Field(description="How many leads it moved.")
-    undone_by: list[Undoing]
-
-
-class EventModel(BaseModel):
-    """One change of one lead."""
-
-    at: datetime
-    user: str
-    from_: str = Field(alias="from")
-    to: str
-    change: UUID | None = Field(description="The change of many that it was part of.")
-
-
-class MailQuery(_Request):
+class MailQuery(RequestModel):
     """The mail list's filters."""
 
     state: list[Literal["owed", "sent", "dead", "suppressed"]] = Field([], description="A state; may repeat.")
@@ -228,7 +152,7 @@ class MailModel(BaseModel):
     digest_id: int | None = Field(description="An alert's: the mail that tells of it, itself or a digest.")
 
 
-class MailRetry(_Request):
+class MailRetry(RequestModel):
     """Dead mails to make owed again."""
 
     ids: Annotated[list[Annotated[int, Field(ge=1, le=MAX_ID)]], Field(max_length=1000)]
@@ -271,7 +195,7 @@ class Statistics(BaseModel):
     mails: UnsentMails
 
 
-class Credentials(_Request):
+class Credentials(RequestModel):
     """A name and a password."""
 
     username: str = Field(json_schema_extra={"minLength": 1, "maxLength": 64, "pattern": "^[A-Za-z0-9._@-]+$"})
@@ -305,14 +229,14 @@ class UserModel(BaseModel):
     created_at: datetime
 
 
-class PasswordChange(_Request):
+class PasswordChange(RequestModel):
     """One's own password, and the one that is to be."""
 
     old: str
     new: str = Field(description="8 characters to 72 bytes in UTF-8.")
 
 
-class UserQuery(_Request):
+class UserQuery(RequestModel):
     """A page of the users' list."""
 
     limit: Annotated[int, Field(ge=1, le=1000)] = Field(100, description="A page of so many.")
@@ -330,7 +254,7 @@ class ListedUser(BaseModel):
     created_at: datetime
 
 
-class UserChange(_Request):
+class UserChange(RequestModel):
     """What is to be of a user; what is absent stays."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
