@@ -30,9 +30,15 @@ def command(
     context: Context = ctx.obj
     look = context.look(COLUMNS, face=face, only=columns, header=header, raw=raw)
     changes: Iterable[Record] = context.api.changes(limit)
-    context.show(changes if look.face in (Face.JSON, Face.NDJSON) else _flat(changes), look)
+    if look.face in (Face.JSON, Face.NDJSON):
+        context.show(changes, look)
+    else:
+        context.show(_flat(changes, in_words=look.face is Face.TABLE), look)
 
 
-def _flat(changes: Iterable[Record]) -> Iterator[Record]:
+def _flat(changes: Iterable[Record], *, in_words: bool) -> Iterator[Record]:
     for change in changes:
-        yield {**change, "undone_by": " ".join(str(undoing["id"]) for undoing in change["undone_by"])}
+        undone_by = " ".join(str(undoing["id"]) for undoing in change["undone_by"])
+        # a narrow table has no room for what else tells an undo from a change
+        to = f"undo of {change['undoes'][:8]}" if in_words and change["undoes"] else change["to"]
+        yield {**change, "to": to, "undone_by": undone_by}
