@@ -20,7 +20,7 @@ demo: setup
 	@$(BIN)/python -m tests.system.demo
 
 test: lint
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 # CVs in an S3-compatible store; its server is some thirty packages, so it is set up here and not before.
 test-s3: setup .venv/ready-s3
