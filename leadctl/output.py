@@ -12,6 +12,7 @@ from leadctl.escapes import json_text, visible
 Record = Mapping[str, Any]
 
 LEAD_COLUMNS = ("id", "email", "f_name", "l_name", "CV_name", "state", "created_at")  # the API's order
+OUTCOME_COLUMNS = ("id", "result", "state")  # of what a change does to a lead
 
 FLUSH_EVERY = 1000  # as long as a page: what has come is not held back while the next one is waited for
 _FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")  # noqa: RUF001 - spreadsheets read full-width ones alike

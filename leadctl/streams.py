@@ -3,13 +3,14 @@
 import getpass
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO, TypeVar
+from uuid import UUID
 
 import typer
 
-from leadctl.errors import LeadctlError, NotAllowed, TryAgain, Usage
+from leadctl.errors import LeadctlError, NotAllowed, Partly, TryAgain, Usage
 from leadctl.escapes import visible
 from leadctl.output import Face, Look, Record, chosen, lines, write_lines
 from leadctl.settings import Flags
@@ -93,6 +94,10 @@ class Streams:
         if sys.stderr.isatty() or self.flags.is_verbose:
             self.say(text)
 
+    def mention_change(self, change: UUID) -> None:
+        """Tell under which change leads are moved, before they are, to whom mention() tells."""
+        self.mention(f"This is change {change}; to take it back: leadctl undo {change}")
+
     def complain(self, text: str) -> None:
         """Tell of something that was not done, quiet or not."""
         with suppress(OSError):
@@ -163,6 +168,14 @@ class Streams:
             except LeadctlError as error:
                 self.complain(f"{lead_id}: {error}")
         return done
+
+    def conclude(self, summary: str, failures: Mapping[int, object]) -> None:
+        """Tell of each that was not done, in a line, and sum up what was. Raises Partly where some were not."""
+        for number, failure in failures.items():
+            self.complain(f"{number}: {failure}")
+        if failures:
+            raise Partly(summary)
+        self.say(summary)
 
     def in_batches(
         self, ids: Sequence[int], what: str, work: Callable[[Sequence[int]], list[T]], *, most: int = BATCH

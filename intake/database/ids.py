@@ -1,10 +1,10 @@
-"""Thousands of ids in one statement, as one parameter."""
+"""Ids in statements: thousands of them as one parameter, and pages that go on from one."""
 
 import json
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Text, literal
+from sqlalchemy import Column, ColumnElement, Select, Text, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -14,6 +14,16 @@ from sqlalchemy.types import BigInteger
 def is_among(column: Column[int], ids: Collection[int]) -> ColumnElement[bool]:
     """Return the condition that the column's value is one of the ids."""
     return column.op("IN", is_comparison=True)(_Listed(literal(json.dumps(list(ids)), Text)))
+
+
+def page_by_id(
+    query: Select[Any], column: Column[int], *, after: int | None, newest_first: bool, limit: int
+) -> Select[Any]:
+    """Return the query for up to `limit` rows in the order of ids, going on after one, downward if newest first."""
+    query = query.order_by(column.desc() if newest_first else column).limit(limit)
+    if after is None:
+        return query
+    return query.where(column < after if newest_first else column > after)
 
 
 class _Listed(FunctionElement[int]):

@@ -10,7 +10,7 @@ from intake.internal_api.leads import lead_id
 from intake.leads import changes, history, states
 from intake.leads.changes import Author
 from intake.web.bodies import json_response, read_query
-from intake.web.paging import link_to_next
+from intake.web.paging import page_response
 from intake.web.parts import AppRequest
 from intake.web.routing import signed_in
 
@@ -38,9 +38,7 @@ def get_changes(request: AppRequest) -> Response:
     """Give a page of the changes, newest first."""
     query = read_query(request.query_params, ChangeQuery)
     found = history.recent_changes(request.state["database"], before=query.before, limit=query.limit + 1)
-    page = found[: query.limit]
-    response = json_response(page)
-    return link_to_next(request, response, before=page[-1]["id"]) if len(found) > len(page) else response
+    return page_response(request, found, limit=query.limit, by="before")
 
 
 def get_history(request: AppRequest) -> Response:

@@ -5,7 +5,7 @@ from starlette.responses import Response
 from intake.internal_api.schemas import MailQuery, MailRetry
 from intake.mail import review
 from intake.web.bodies import json_response, read_query
-from intake.web.paging import link_to_next
+from intake.web.paging import page_response
 from intake.web.parts import AppRequest
 
 
@@ -20,9 +20,7 @@ def get_mail(request: AppRequest) -> Response:
         newest_first=query.order == "desc",
     )
     found = review.find(request.state["database"], wanted, limit=query.limit + 1)
-    page = found[: query.limit]
-    response = json_response(page)
-    return link_to_next(request, response, after=page[-1]["id"]) if len(found) > len(page) else response
+    return page_response(request, found, limit=query.limit)
 
 
 def post_mail_retry(request: AppRequest, body: MailRetry) -> Response:

@@ -35,6 +35,7 @@ from intake.internal_api.schemas import (
     MailQuery,
     MailRetry,
     MailRetryResults,
+    PageQuery,
     PasswordChange,
     Registration,
     StateChange,
@@ -42,7 +43,6 @@ from intake.internal_api.schemas import (
     Token,
     UserChange,
     UserModel,
-    UserQuery,
 )
 from intake.web.routing import Access, Answer, Operation
 
@@ -225,7 +225,7 @@ OPERATIONS = (
         endpoint=users.get_users,
         summary="A page of the users.",
         access=Access.ADMIN,
-        query=UserQuery,
+        query=PageQuery,
         answer=Answer(200, "The users.", [ListedUser], headers={"Link": '`<?…>; rel="next"`, where there are more.'}),
     ),
     Operation(

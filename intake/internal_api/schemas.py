@@ -124,15 +124,20 @@ class StateChange(RequestModel):
     from_: str | None = Field(None, alias="from", description="The state it must be in; any if absent.")
 
 
-class MailQuery(RequestModel):
+class PageQuery(RequestModel):
+    """A page of a list."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = Field(100, description="A page of so many.")
+    after: Annotated[int, Field(ge=0, le=MAX_ID)] | None = Field(None, description="Go on after this id.")
+    order: Literal["asc", "desc"] = Field("asc", description="By id: oldest or newest first.")
+
+
+class MailQuery(PageQuery):
     """The mail list's filters."""
 
     state: list[Literal["owed", "sent", "dead", "suppressed"]] = Field([], description="A state; may repeat.")
     kind: list[Literal["confirmation", "alert"]] = Field([], description="A kind; may repeat.")
     lead: Annotated[int, Field(ge=1, le=MAX_ID)] | None = Field(None, description="Owed for this lead.")
-    limit: Annotated[int, Field(ge=1, le=1000)] = Field(100, description="A page of so many.")
-    after: Annotated[int, Field(ge=0, le=MAX_ID)] | None = Field(None, description="Go on after this id.")
-    order: Literal["asc", "desc"] = Field("asc", description="By id: oldest or newest first.")
 
 
 class MailModel(BaseModel):
@@ -234,14 +239,6 @@ class PasswordChange(RequestModel):
 
     old: str
     new: str = Field(description="8 characters to 72 bytes in UTF-8.")
-
-
-class UserQuery(RequestModel):
-    """A page of the users' list."""
-
-    limit: Annotated[int, Field(ge=1, le=1000)] = Field(100, description="A page of so many.")
-    after: Annotated[int, Field(ge=0, le=MAX_ID)] | None = Field(None, description="Go on after this id.")
-    order: Literal["asc", "desc"] = Field("asc", description="By id: oldest or newest first.")
 
 
 class ListedUser(BaseModel):

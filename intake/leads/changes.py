@@ -113,11 +113,12 @@ def _begin(
 
 def _standing(connection: Connection, ids: Collection[int], author: Author) -> Mapping[int, _Standing]:
     """Return where the leads that exist stand, by id; locked in that order, since opposite orders deadlock."""
-    query = select(lead.c.id, lead.c.state, lead.c.last_event_id).where(is_among(lead.c.id, set(ids)))
+    distinct = set(ids)
+    query = select(lead.c.id, lead.c.state, lead.c.last_event_id).where(is_among(lead.c.id, distinct))
     query = query.order_by(lead.c.id)
     rows = connection.execute(query if author.dry_run else query.with_for_update()).all()
     under = select(lead_event.c.lead_id).where(lead_event.c.change_id == author.id)
-    done = set(connection.scalars(under.where(is_among(lead_event.c.lead_id, set(ids)))))
+    done = set(connection.scalars(under.where(is_among(lead_event.c.lead_id, distinct))))
     return {row.id: _Standing(row.state, row.last_event_id, row.id in done) for row in rows}
 
 

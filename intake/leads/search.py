@@ -13,6 +13,7 @@ from intake.cvs import store
 from intake.cvs.store import Place
 from intake.database import Database
 from intake.database.blobs import read_content
+from intake.database.ids import page_by_id
 from intake.database.schema import cv, lead
 from intake.errors import CvDamaged, LeadNotFound
 from intake.leads.keys import Pattern, fold
@@ -109,14 +110,10 @@ def _chunk(database: Database, wanted: Filter, *, after: int | None, size: int) 
 
 def list_query(wanted: Filter, *, after: int | None, size: int) -> Select[tuple[object, ...]]:
     """Return the statement that reads one chunk."""
-    query = select(*LEAD_COLUMNS).where(*_conditions(wanted)).limit(size)
-    if wanted.newest_first:
-        query = query.order_by(lead.c.id.desc())
-        return query if after is None else query.where(lead.c.id < after)
-    query = query.order_by(lead.c.id)
-    if after is not None:
-        return query.where(lead.c.id > after)
-    return query if wanted.since is None else query.where(lead.c.id >= _first_id(wanted.since))
+    query = select(*LEAD_COLUMNS).where(*_conditions(wanted))
+    if wanted.since is not None and after is None and not wanted.newest_first:
+        query = query.where(lead.c.id >= _first_id(wanted.since))
+    return page_by_id(query, lead.c.id, after=after, newest_first=wanted.newest_first, limit=size)
 
 
 def _first_id(since: datetime) -> ScalarSelect[int | None]:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, case, func, or_, select, update
 
 from intake.database import Database
 from intake.database.clock import Now
+from intake.database.ids import page_by_id
 from intake.database.schema import outbox_mail
 
 _COLUMNS = (
@@ -60,16 +61,14 @@ class MailFilter:
 
 def find(database: Database, wanted: MailFilter, *, limit: int) -> list[Mail]:
     """Return up to `limit` mails that match. Raises DatabaseUnavailable."""
-    number = outbox_mail.c.id
-    query = select(*_COLUMNS).limit(limit).order_by(number.desc() if wanted.newest_first else number)
+    query = select(*_COLUMNS)
     if wanted.states:
         query = query.where(outbox_mail.c.state.in_(wanted.states))
     if wanted.kinds:
         query = query.where(outbox_mail.c.kind.in_(wanted.kinds))
     if wanted.lead_id is not None:
         query = query.where(outbox_mail.c.lead_id == wanted.lead_id)
-    if wanted.after is not None:
-        query = query.where(number < wanted.after if wanted.newest_first else number > wanted.after)
+    query = page_by_id(query, outbox_mail.c.id, after=wanted.after, newest_first=wanted.newest_first, limit=limit)
     rows = database.read(lambda connection: connection.execute(query).mappings().all())
     return [cast("Mail", {str(name): value for name, value in row.items()}) for row in rows]
 

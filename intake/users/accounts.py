@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from intake.database import Database, serialised
+from intake.database.ids import page_by_id
 from intake.database.schema import user_account
 from intake.errors import (
     FieldFault,
@@ -159,11 +160,8 @@ class UserRecord(TypedDict):
 
 def find(database: Database, *, after: int | None, newest_first: bool, limit: int) -> list[UserRecord]:
     """Return up to `limit` users, by id, going on after one. Raises DatabaseUnavailable."""
-    number = user_account.c.id
     columns = (user_account.c[name] for name in UserRecord.__annotations__)
-    query = select(*columns).limit(limit).order_by(number.desc() if newest_first else number)
-    if after is not None:
-        query = query.where(number < after if newest_first else number > after)
+    query = page_by_id(select(*columns), user_account.c.id, after=after, newest_first=newest_first, limit=limit)
     rows = database.read(lambda connection: connection.execute(query).mappings().all())
     return [cast("UserRecord", {str(name): value for name, value in row.items()}) for row in rows]
 

@@ -1,10 +1,25 @@
 """Pages of a list, each naming the next."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from intake.web.bodies import json_response
 from intake.web.parts import AppRequest
+
+
+def page_response(
+    request: AppRequest, found: Sequence[Mapping[str, Any]], *, limit: int, by: str = "after"
+) -> Response:
+    """Return an answer of the first `limit` records of what was found; where there is more, it names the next page.
+
+    `by` is the parameter that takes the id to go on from.
+    """
+    page = found[:limit]
+    response = json_response(page)
+    return link_to_next(request, response, **{by: page[-1]["id"]}) if len(found) > len(page) else response
 
 
 def link_to_next(request: AppRequest, response: Response, **place: object) -> Response:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from leadctl.context import Context
-from leadctl.errors import Conflict, LeadctlError, NotFound, Partly
+from leadctl.errors import Conflict, LeadctlError, NotFound
 from leadctl.options import ColumnsOption, FaceOption, HeaderOption, NoPagerOption, RawOption
 from leadctl.output import Face, Record, write_record
 from leadctl.selection import read_id, select
@@ -94,12 +94,7 @@ def retry(
             raise failure
         context.say(f"mail {selection.ids[0]} is owed again")
         return
-    for mail_id, failure in failures.items():
-        context.complain(f"{mail_id}: {failure}")
-    summary = f"{len(outcomes) - len(failures)} of {len(outcomes)} mails are owed again"
-    if failures:
-        raise Partly(summary)
-    context.say(summary)
+    context.conclude(f"{len(outcomes) - len(failures)} of {len(outcomes)} mails are owed again", failures)
 
 
 def _failure(outcome: Record) -> LeadctlError:

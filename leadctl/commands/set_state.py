@@ -9,13 +9,12 @@ import typer
 
 from leadctl.completing import states
 from leadctl.context import Context
-from leadctl.errors import Conflict, LeadctlError, NotFound, Partly
+from leadctl.errors import Conflict, LeadctlError, NotFound
 from leadctl.options import FaceOption
-from leadctl.output import Record
-from leadctl.selection import Selection, select
+from leadctl.output import OUTCOME_COLUMNS, Record
+from leadctl.selection import select
 
 ASK_FROM = 101
-OUTCOME_COLUMNS = ("id", "result", "state")
 
 
 def command(
@@ -42,7 +41,7 @@ def command(
         context.confirm(f"Move {len(selection.ids)} leads to {state}?")
     change = uuid4()
     if not dry_run:
-        context.mention(f"This is change {change}; to take it back: leadctl undo {change}")
+        context.mention_change(change)
 
     def move(batch: Sequence[int]) -> list[dict[str, Any]]:
         return context.api.change_states(batch, state, expected=expected, change=change, dry_run=dry_run)
@@ -50,7 +49,15 @@ def command(
     outcomes = context.in_batches(selection.ids, "Moving leads", move)
     if dry_run:
         context.show(outcomes, context.look(OUTCOME_COLUMNS, face=face))
-    _tell(context, selection, outcomes, [_failure(one, expected) for one in outcomes], "would be " * dry_run, state)
+    failures = {one["id"]: failure for one in outcomes if (failure := _failure(one, expected))}
+    would = "would be " if dry_run else ""
+    if not selection.is_single:
+        done = len(outcomes) - len(failures)
+        context.conclude(f"{done} of {len(outcomes)} leads {would}moved to {state}", failures)
+        return
+    for failure in failures.values():
+        raise failure
+    context.say(f"lead {selection.ids[0]} {would or 'is '}{state}")
 
 
 def _failure(outcome: Record, expected: str | None) -> LeadctlError | None:
@@ -60,26 +67,3 @@ def _failure(outcome: Record, expected: str | None) -> LeadctlError | None:
     if outcome["result"] == "conflict":
         return Conflict(f"lead {number} is in state {outcome['state']}, not {expected}")
     return None
-
-
-def _tell(
-    context: Context,
-    selection: Selection,
-    outcomes: Sequence[Record],
-    failures: Sequence[LeadctlError | None],
-    would: str,
-    state: str,
-) -> None:
-    if selection.is_single:
-        if (failure := failures[0]) is not None:
-            raise failure
-        context.say(f"lead {selection.ids[0]} {would or 'is '}{state}")
-        return
-    for outcome, failure in zip(outcomes, failures, strict=True):
-        if failure is not None:
-            context.complain(f"{outcome['id']}: {failure}")
-    done = failures.count(None)
-    summary = f"{done} of {len(outcomes)} leads {would}moved to {state}"
-    if done < len(outcomes):
-        raise Partly(summary)
-    context.say(summary)

@@ -7,10 +7,8 @@ from uuid import UUID, uuid4
 import typer
 
 from leadctl.context import Context
-from leadctl.errors import Partly
 from leadctl.options import FaceOption
-
-OUTCOME_COLUMNS = ("id", "result", "state")
+from leadctl.output import OUTCOME_COLUMNS
 
 
 def command(
@@ -28,15 +26,14 @@ def command(
     context: Context = ctx.obj
     undoing = uuid4()
     if not dry_run:
-        context.mention(f"This is change {undoing}; to take it back: leadctl undo {undoing}")
+        context.mention_change(undoing)
     outcomes = list(chain.from_iterable(context.api.undo(change, undoing=undoing, dry_run=dry_run)))
     if dry_run:
         context.show(outcomes, context.look(OUTCOME_COLUMNS, face=face))
-    moved = [outcome for outcome in outcomes if outcome["result"] != "undone"]
-    for outcome in moved:
-        context.complain(f"{outcome['id']}: lead {outcome['id']} was moved since, and is {outcome['state']}")
+    moved = {
+        one["id"]: f"lead {one['id']} was moved since, and is {one['state']}"
+        for one in outcomes
+        if one["result"] != "undone"
+    }
     back = len(outcomes) - len(moved)
-    summary = f"{back} of {len(outcomes)} leads {'would be' if dry_run else 'are'} back where they were"
-    if moved:
-        raise Partly(summary)
-    context.say(summary)
+    context.conclude(f"{back} of {len(outcomes)} leads {'would be' if dry_run else 'are'} back where they were", moved)
