@@ -68,7 +68,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> ASGIApp:
     routes = [route for operations, threads in DOORS for route in Door(operations, threads=threads).routes()]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=HANDLERS)
     app.router.redirect_slashes = False  # curl without -L counts a redirect as success
-    return Observer(app, metrics)
+    return Observer(app, metrics, settings.trusted_proxies)
 
 
 def create_worker(settings: Settings, database: Database, metrics: Metrics) -> Worker:

@@ -154,6 +154,25 @@ user_account = Table(
     sqlite_autoincrement=True,
 )
 
+# who did what; triggers refuse to change or delete an entry. Leads may be erased, and their numbers stay.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("at", UtcDateTime, nullable=False, default=Now()),
+    Column("action", String(32), nullable=False),
+    Column("user_id", Id, ForeignKey("user_account.id")),  # who did it
+    Column("subject_id", Id, ForeignKey("user_account.id")),  # the user to whom it was done
+    Column("lead_id", Id),
+    Column("detail", Text),
+    Column("client", String(45)),  # the longest address
+    Column("request_id", String(16)),
+    Index("ix_audit_user_id", "user_id", "id"),
+    Index("ix_audit_lead_id", "lead_id", "id"),
+    Index("ix_audit_action", "action", "id"),
+    sqlite_autoincrement=True,
+)
+
 # Conditions that queries share with partial indexes, word for word, since SQLite uses an index for no other.
 # An alert is sent once it is gathered, alone or at the head of a digest.
 DUE = text("state = 'owed' AND (kind <> 'alert' OR digest_id = id)")

@@ -13,7 +13,7 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, S
 from intake.errors import TemplateInvalid
 from intake.mail.digests import ToldLead
 from intake.mail.outbox import OwedMail
-from intake.settings import Mailbox
+from intake.values import Mailbox
 
 _SAMPLE = OwedMail(
     id=1,

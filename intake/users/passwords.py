@@ -5,9 +5,9 @@ import unicodedata
 import bcrypt
 
 from intake.errors import FieldFault
+from intake.values import MAX_PASSWORD_BYTES as MAX_BYTES
+from intake.values import MIN_PASSWORD_CHARACTERS as MIN_CHARACTERS
 
-MIN_CHARACTERS = 8
-MAX_BYTES = 72  # bcrypt reads no further
 COST = 12
 
 # What an unknown user's password is checked against, so that it takes as long as a known one's.

@@ -12,7 +12,8 @@ from pathlib import Path
 import jwt
 
 from intake.errors import NotAuthenticated, SettingsInvalid
-from intake.settings import MIN_SECRET_BYTES, Settings
+from intake.settings import Settings
+from intake.values import MIN_SECRET_BYTES
 
 TOKEN_TTL_S = 30 * 60
 SESSION_S = 12 * 3600  # so long after the login its tokens can be renewed

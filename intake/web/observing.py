@@ -3,11 +3,14 @@
 import logging
 import secrets
 import time
+from collections.abc import Sequence
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from intake.metrics import Metrics
+from intake.values import Network
+from intake.web.clients import find_client
 
 log = logging.getLogger("intake.access")
 
@@ -18,16 +21,18 @@ class Observer:
     The log's line has the path without its query, since queries hold people's names.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, trusted_proxies: Sequence[Network]) -> None:
         self._app = app
         self._metrics = metrics
+        self._trusted_proxies = trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         request_id = secrets.token_hex(8)
-        scope.setdefault("state", {})["request_id"] = request_id
+        client = find_client(scope, self._trusted_proxies)
+        scope.setdefault("state", {}).update(request_id=request_id, client=client)
         began = time.perf_counter()
         status = 500
 

@@ -10,6 +10,7 @@ from intake.metrics import Metrics
 from intake.settings import Settings
 from intake.users.accounts import User
 from intake.users.tokens import TokenKeys
+from intake.web.clients import Client
 
 
 class Mailer(Protocol):
@@ -34,6 +35,7 @@ class Parts(TypedDict):
     docs_page: str
     worker: Mailer | None  # the one in this process, where there is one
     request_id: str
+    client: Client
     threads: CapacityLimiter  # the door's own
     user: User | None
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from intake.audit import Origin
 from intake.errors import FieldFault, IntakeError, InvalidFields, NotAllowed, NotAuthenticated
 from intake.users.accounts import User, authenticate
 from intake.web.bodies import read_json
@@ -145,6 +146,16 @@ def signed_in(request: AppRequest) -> User:
     if user is None:
         raise NotAllowed("this is for users only")
     return user
+
+
+def origin_of(request: AppRequest) -> Origin:
+    """Return whom and what the audit trail names for what a request does."""
+    user, client = request.state["user"], request.state["client"]
+    return Origin(
+        user_id=user.id if user else None,
+        client=str(client.address) if client.address else None,
+        request_id=request.state["request_id"],
+    )
 
 
 def _check_target(request: AppRequest, operation: Operation) -> None:

@@ -13,7 +13,9 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
+from intake.audit import Action, Origin, record
 from intake.database import Database, migrations
 from intake.database.engine import open_engine
 from intake.database.migrations import is_migrated, migrate
@@ -76,7 +78,7 @@ def test_checks_and_cascades_are_there_too(database: Database) -> None:
     for word in ("attorney", "suppressed"):
         assert word in written
     if "AUTOINCREMENT" in written:
-        assert written.count("AUTOINCREMENT") == 4
+        assert written.count("AUTOINCREMENT") == 5
 
 
 def test_keys_compare_by_code_point_and_cvs_are_stored_plainly_on_postgresql(database: Database) -> None:
@@ -207,3 +209,12 @@ def test_a_postgresql_database_in_another_encoding_is_refused(postgres_url: str)
                 migrate(Settings(database_url=database_url(postgres_url, "intake_test_latin1")))
         finally:
             cursor.execute("DROP DATABASE intake_test_latin1")
+
+
+def test_the_audit_trail_takes_nothing_back(database: Database) -> None:
+    database.write(lambda connection: record(connection, Action.LOGIN, Origin(client="192.0.2.1")))
+    for refused in map(text, ("UPDATE audit SET action = 'x'", "DELETE FROM audit")):
+        with pytest.raises(DBAPIError, match="append-only"):
+            database.write(lambda connection, refused=refused: connection.execute(refused))  # type: ignore[misc]
+    found = database.read(lambda connection: connection.execute(text("SELECT action, client FROM audit")).all())
+    assert [tuple(row) for row in found] == [("login", "192.0.2.1")]

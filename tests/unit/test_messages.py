@@ -14,7 +14,7 @@ from intake.errors import TemplateInvalid
 from intake.mail.digests import ToldLead
 from intake.mail.messages import _SAMPLE, Composer
 from intake.mail.outbox import OwedMail
-from intake.settings import Mailbox
+from intake.values import Mailbox
 
 SENDER = Mailbox("intake@firm.example", "Märple & Wimsey")
 COMPOSER = Composer(sender=SENDER, directory=None)

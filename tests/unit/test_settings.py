@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from intake.errors import SettingsInvalid
-from intake.settings import Mailbox, Settings, SmtpServer, read_environment, unknown_names
+from intake.settings import Settings, read_environment, unknown_names
+from intake.values import Mailbox, SmtpServer
 
 GOOD_SECRET = "s" * 32
 
@@ -57,6 +58,25 @@ def test_an_env_file_is_read_and_the_environment_counts_more(tmp_path: Path) -> 
         ("INTAKE_ALERT_INTERVAL", "1 minute"),
         ("INTAKE_MAIL_RETENTION", "90"),
         ("INTAKE_PORT", "eighty"),
+        ("INTAKE_RATE_LIMIT", "60"),
+        ("INTAKE_RATE_LIMIT", "0/minute"),
+        ("INTAKE_RATE_LIMIT", "60/minute;"),
+        ("INTAKE_RATE_LIMIT_EXEMPT", "10.0.0.1/8"),
+        ("INTAKE_TRUSTED_PROXIES", "localhost"),
+        ("INTAKE_LIMITS_STORE", "memcached://host"),
+        ("INTAKE_MAX_UPLOADS", "0"),
+        ("INTAKE_HEADER_TIMEOUT", "0"),
+        ("INTAKE_ALLOWED_HOSTS", "https://intake.example"),
+        ("INTAKE_CORS_ORIGINS", "*"),
+        ("INTAKE_CORS_ORIGINS", "https://a.example/path"),
+        ("INTAKE_FORM_THANKS_URL", "javascript:alert(1)"),
+        ("INTAKE_FORM_THANKS_URL", "//other.example"),
+        ("INTAKE_CLAMD", "/run/clamd.ctl"),
+        ("INTAKE_CV_EXTENSIONS", "../x"),
+        ("INTAKE_MIN_PASSWORD_LENGTH", "7"),
+        ("INTAKE_RETENTION_DAYS", "DECLINED"),
+        ("INTAKE_RETENTION_DAYS", "DECLINED=0"),
+        ("INTAKE_RETENTION_DAYS", "DECLINED=1,DECLINED=2"),
         ("INTAKE_PORT", "65536"),
         ("INTAKE_PORT", "٣"),
         ("INTAKE_JWT_SECRET", "too short"),

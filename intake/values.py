@@ -1,0 +1,267 @@
+"""The texts that settings are written in, each read into a value.
+
+Every reader raises ValueError, KeyError, IndexError or MessageError for a text that it does not take.
+"""
+
+import re
+from dataclasses import dataclass, field
+from email.headerregistry import Address
+from email.utils import parseaddr
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+MIN_SECRET_BYTES = 32  # HS256 takes a key at least as long as its hash (RFC 7518, section 3.2)
+MAX_CV_BYTES = 900 * 2**20  # SQLite's values end at 10**9 bytes, PostgreSQL's at 2**30
+MIN_PASSWORD_CHARACTERS = 8  # NIST SP 800-63B
+MAX_PASSWORD_BYTES = 72  # what bcrypt takes
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True)
+class SmtpServer:
+    """A relay: where it is, who we are there, and how the connection is protected.
+
+    `tls` is `implicit` (smtps://), `required` or `opportunistic` (STARTTLS), or `off`.
+    """
+
+    host: str
+    port: int
+    username: str | None
+    password: str | None = field(repr=False)
+    tls: str
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """An address, with the name that is shown beside it (empty: none)."""
+
+    address: str
+    display_name: str = ""
+
+    @property
+    def domain(self) -> str:
+        """What stands behind the address's @."""
+        return self.address.rpartition("@")[2]
+
+
+def database_url(text: str) -> str:
+    """Return SQLAlchemy's URL of a database."""
+    scheme, _, rest = text.partition("://")
+    if scheme == "sqlite" and rest.startswith("/") and rest != "/" and not re.search(r"[?#\0]|/:memory:$", rest):
+        return text
+    _ = urlsplit(text).port  # raises where it is none
+    if scheme in ("postgresql", "postgres", "postgresql+psycopg2") and rest:
+        return f"postgresql+psycopg2://{rest}"
+    raise ValueError
+
+
+def port(text: str) -> int:
+    """Return a TCP port; 0 takes any."""
+    return _number(text, least=0, most=65535)
+
+
+def count(text: str) -> int:
+    """Return how many there may be of something."""
+    return _number(text, least=1, most=100_000)
+
+
+def password_length(text: str) -> int:
+    """Return the fewest characters of a password."""
+    return _number(text, least=MIN_PASSWORD_CHARACTERS, most=MAX_PASSWORD_BYTES)
+
+
+def secrets(text: str) -> tuple[str, ...]:
+    """Return one secret, or the new and the old."""
+    found = tuple(part.strip() for part in text.split(","))
+    if len(found) > 2 or any(len(secret.encode()) < MIN_SECRET_BYTES for secret in found):
+        raise ValueError
+    return found
+
+
+def smtp_server(text: str) -> SmtpServer:
+    """Return a relay."""
+    url = urlsplit(text)
+    if url.scheme not in ("smtp", "smtps") or not url.hostname or url.path not in ("", "/"):
+        raise ValueError
+    query = parse_qs(url.query, strict_parsing=bool(url.query), keep_blank_values=True)
+    default = "opportunistic" if url.hostname in LOOPBACK else "required"
+    [tls] = query.pop("starttls", [default])
+    if query or tls not in ("required", "opportunistic", "off"):
+        raise ValueError
+    return SmtpServer(
+        host=url.hostname,
+        port=url.port or {"smtp": 587, "smtps": 465}[url.scheme],
+        username=unquote(url.username) if url.username else None,
+        password=unquote(url.password) if url.password else None,
+        tls="implicit" if url.scheme == "smtps" else tls,
+    )
+
+
+def mailbox(text: str) -> Mailbox:
+    """Return an address, and the name beside it."""
+    display_name, address = parseaddr(text) if text.isprintable() else ("", "")
+    # a firm's own address may be in a domain that only its network knows
+    Address(display_name, addr_spec=address)  # what it takes can stand in a header
+    if not re.fullmatch(r"[!-?A-~]+@[A-Za-z0-9.-]+", address):
+        raise ValueError
+    return Mailbox(address=address, display_name=display_name)
+
+
+def addresses(text: str) -> tuple[str, ...]:
+    """Return email addresses."""
+    return tuple(dict.fromkeys(mailbox(part).address for part in _listed(text)))
+
+
+def byte_count(text: str) -> int:
+    """Return a number of bytes."""
+    if (match := re.fullmatch(r"([1-9]\d{0,11})\s*(|KiB|MiB|GiB)", text, re.ASCII)) is None:
+        raise ValueError
+    return int(match[1]) * {"": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}[match[2]]
+
+
+def cv_bytes(text: str) -> int:
+    """Return the size of the largest CV, in bytes."""
+    if (size := byte_count(text)) > MAX_CV_BYTES:
+        raise ValueError
+    return size
+
+
+def interval_s(text: str) -> float:
+    """Return a time in seconds."""
+    if (match := re.fullmatch(r"(\d{1,6})([smhd])|0", text, re.ASCII)) is None:
+        raise ValueError
+    return int(match[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}[match[2]] if match[1] else 0.0
+
+
+def time_limit_s(text: str) -> float:
+    """Return a time in seconds that is not 0."""
+    if not (seconds := interval_s(text)):
+        raise ValueError
+    return seconds
+
+
+def states(text: str) -> tuple[str, ...]:
+    """Return the states of leads."""
+    found = tuple(part.strip() for part in text.split(","))
+    if len(set(found)) != len(found) or not all(re.fullmatch(r"[A-Z][A-Z0-9_]{0,31}", state) for state in found):
+        raise ValueError
+    return found
+
+
+def retention_days(text: str) -> tuple[tuple[str, int], ...]:
+    """Return for some states how many days a lead may stay in them."""
+    pairs = [part.partition("=") for part in _listed(text)]
+    found = {states(state.strip())[0]: _number(days.strip(), least=1, most=36_500) for state, _, days in pairs}
+    if len(found) != len(pairs):
+        raise ValueError
+    return tuple(found.items())
+
+
+def cv_store(text: str) -> str:
+    """Return the URL of a place for CVs, without its last slash."""
+    url = text.rstrip("/")
+    shape = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*|file://(/[^/?#%\\]+)+"
+    if not re.fullmatch(shape, url) or not url.isprintable() or url != url.strip():
+        raise ValueError
+    return url
+
+
+def extensions(text: str) -> tuple[str, ...]:
+    """Return the extensions of files, in lower case and without their dots; none where any will do."""
+    if text.strip() == "*":
+        return ()
+    found = tuple(part.removeprefix(".").lower() for part in text.replace(",", " ").split())
+    if not found or not all(re.fullmatch(r"[a-z0-9]{1,16}", extension) for extension in found):
+        raise ValueError
+    return found
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Return ranges of addresses; a single address is one."""
+    return tuple(ip_network(part) for part in _listed(text))
+
+
+def rate_limits(text: str) -> tuple[str, ...]:
+    """Return rate limits in the words of the `limits` library; none where they are off."""
+    if text == "off":
+        return ()
+    found = tuple(part.strip() for part in text.split(";"))
+    if not all(re.fullmatch(r"[1-9]\d{0,8}/(second|minute|hour|day)", limit, re.ASCII) for limit in found):
+        raise ValueError
+    return found
+
+
+def limits_store(text: str) -> str:
+    """Return the URL of a Redis or Valkey server."""
+    url = urlsplit(text)
+    if url.scheme not in ("redis", "rediss", "valkey", "valkeys") or not url.hostname or (url.port or 1) < 1:
+        raise ValueError
+    return text
+
+
+def clamd(text: str) -> str:
+    """Return the URL of a clamd's socket: unix:///PATH or tcp://HOST:PORT."""
+    url = urlsplit(text)
+    is_unix = url.scheme == "unix" and not url.netloc and url.path.startswith("/")
+    is_tcp = url.scheme == "tcp" and url.hostname and url.port and not url.path
+    if not (is_unix or is_tcp) or url.query or url.fragment:
+        raise ValueError
+    return text
+
+
+def origins(text: str) -> tuple[str, ...]:
+    """Return web origins (RFC 6454), as browsers write them."""
+    found = tuple(part.lower().rstrip("/") for part in _listed(text))
+    if not all(re.fullmatch(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?", origin) for origin in found):
+        raise ValueError
+    return found
+
+
+def hosts(text: str) -> tuple[str, ...]:
+    """Return host names and addresses; a name may begin with `*.`."""
+    found = tuple(part.lower() for part in _listed(text))
+    if not all(re.fullmatch(r"(\*\.)?[a-z0-9.-]+|\[[0-9a-f:]+\]", host) for host in found):
+        raise ValueError
+    return found
+
+
+def page_url(text: str) -> str:
+    """Return where a browser can be sent to: an http or https URL, or a path."""
+    url = urlsplit(text)
+    is_absolute = url.scheme in ("http", "https") and url.hostname
+    if not (is_absolute or re.match(r"/(?![/\\])", text)) or not re.fullmatch(r"[!-~]+", text):
+        raise ValueError
+    return text
+
+
+def flag(text: str) -> bool:
+    """Return whether it is 1."""
+    return {"0": False, "1": True}[text]
+
+
+def directory(text: str) -> Path:
+    """Return a directory that is there."""
+    path = Path(text)
+    if not path.is_dir():
+        raise ValueError
+    return path
+
+
+def host(text: str) -> str:
+    """Return a host's name or an address to listen on."""
+    if not re.fullmatch(r"[A-Za-z0-9.:_-]+", text):
+        raise ValueError
+    return text
+
+
+def _number(text: str, *, least: int, most: int) -> int:
+    if re.fullmatch(r"\d{1,9}", text, re.ASCII) and least <= int(text) <= most:
+        return int(text)
+    raise ValueError
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
