@@ -4,7 +4,6 @@ import io
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -14,12 +13,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from leadctl.completing import profiles
-from leadctl.context import Context
+from leadctl import __version__
 from leadctl.errors import ExitCode, LeadctlError
-from leadctl.escapes import visible
-from leadctl.settings import Flags
-from leadctl.streams import discard_output
 
 # each is loaded only when it is called, or when help for all of them is asked for
 COMMANDS: Mapping[str, str] = {
@@ -85,12 +80,19 @@ app = typer.Typer(
 )
 
 
+def _profiles(incomplete: str) -> list[str]:
+    from leadctl.completing import profiles  # noqa: PLC0415 - for a shell that asks
+
+    return profiles(incomplete)
+
+
 @app.callback(invoke_without_command=True)
 def root(
     ctx: typer.Context,
     url: Annotated[str | None, typer.Option(help="The server; else LEADCTL_URL, else the last login's.")] = None,
     profile: Annotated[
-        str | None, typer.Option(help="The login to use; else LEADCTL_PROFILE, else the last.", autocompletion=profiles)
+        str | None,
+        typer.Option(help="The login to use; else LEADCTL_PROFILE, else the last.", autocompletion=_profiles),
     ] = None,
     cacert: Annotated[Path | None, typer.Option(help="A file of the certificates to trust, and no others.")] = None,
     insecure_http: Annotated[
@@ -103,10 +105,11 @@ def root(
 ) -> None:
     """Triage leads from a terminal or a shell script."""
     if show_version:
-        from importlib.metadata import version  # noqa: PLC0415 - 25 ms that no other command needs
-
-        typer.echo(f"leadctl {version('leadctl')}")
+        typer.echo(f"leadctl {__version__}")
         raise typer.Exit
+    from leadctl.context import Context  # noqa: PLC0415 - these take 20 ms, which `--version` need not pay
+    from leadctl.settings import Flags  # noqa: PLC0415
+
     ctx.obj = Context(
         Flags(
             url=url,
@@ -145,6 +148,11 @@ def main() -> NoReturn:
 
 
 def _fail(text: str, code: ExitCode) -> NoReturn:
+    import traceback  # noqa: PLC0415 - these take 15 ms, where something went wrong
+
+    from leadctl.escapes import visible  # noqa: PLC0415
+    from leadctl.streams import discard_output  # noqa: PLC0415
+
     with suppress(OSError):
         if "--debug" in sys.argv:
             traceback.print_exc()
@@ -180,5 +188,7 @@ def _readers_may_leave() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError as error:
+        from leadctl.streams import discard_output  # noqa: PLC0415 - at the end, and seldom
+
         discard_output()
         raise typer.Exit(ExitCode.DONE) from error

@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -118,6 +117,8 @@ class Credentials:
                 self._write(kept)
 
     def _write(self, kept: dict[str, Any]) -> None:
+        import tempfile  # noqa: PLC0415 - 4 ms that a command which only reads need not pay
+
         # mkstemp's file is its owner's alone from the start, where the system has modes
         number, name = tempfile.mkstemp(dir=self._file.parent, prefix=".credentials-")
         draft = Path(name)
