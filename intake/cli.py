@@ -14,6 +14,7 @@ import typer
 try:
     import uvicorn
 
+    from intake.advice import weaknesses
     from intake.app import WORKER_CONNECTIONS, create_app, create_worker
     from intake.cvs import orphans
     from intake.database import Database
@@ -107,6 +108,20 @@ def collect_orphans() -> None:
         raise SettingsInvalid(["INTAKE_CV_STORE is not set: CVs are in the database, where there are no orphans"])
     count = sum(orphans.collect(_database(settings), settings.cv_store))
     typer.echo(f"intake: orphans deleted: {count}", err=True)
+
+
+@app.command()
+def check() -> None:
+    """Say what of the settings is weak, a line each, and what to do; exit 1 where anything is."""
+    settings = _settings(serving=True)
+    found = weaknesses(settings, Path.cwd())
+    if not accounts.any_user(_database(settings)):
+        found.append("there is no user yet: make the first administrator with: intake create-user NAME")
+    for line in found:
+        typer.echo(line)
+    if found:
+        raise typer.Exit(1)
+    typer.echo("intake: nothing weak was found", err=True)
 
 
 @app.command()

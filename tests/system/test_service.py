@@ -190,6 +190,14 @@ def test_without_a_store_there_are_no_orphans(tmp_path: Path) -> None:
     assert done.stderr.startswith("intake: INTAKE_CV_STORE is not set")
 
 
+def test_weak_settings_are_told_on_standard_output(tmp_path: Path) -> None:
+    intake(tmp_path, "migrate")
+    done = intake(tmp_path, "check", INTAKE_OPEN_REGISTRATION="1", INTAKE_JWT_SECRET="a" * 40)
+    assert done.returncode == 1
+    assert {"INTAKE_JWT_SECRET", "INTAKE_OPEN_REGISTRATION"} <= {line.split()[0] for line in done.stdout.splitlines()}
+    assert "a" * 40 not in done.stdout + done.stderr
+
+
 def test_a_misspelt_setting_is_warned_of(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("INTAKE_PROT=1\n")
     done = intake(tmp_path, "migrate")
