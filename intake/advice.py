@@ -59,7 +59,7 @@ def _relay(settings: Settings) -> Iterator[str]:
     if server is None:
         yield "INTAKE_SMTP_URL is not set: mails are written to a Maildir, and nobody gets them"
     elif server.host not in LOOPBACK and server.tls not in ("implicit", "required"):
-        yield f"INTAKE_SMTP_URL has starttls={server.tls}: mails and the password can be read on their way: use required"
+        yield f"INTAKE_SMTP_URL has starttls={server.tls}: mails and passwords can be read on the way: use required"
     if settings.mail_from.domain == "localhost":
         yield f"INTAKE_MAIL_FROM is {settings.mail_from.address}: no relay takes it, and nobody can answer it"
     if not settings.attorney_emails:
