@@ -18,7 +18,12 @@ from intake.public_api.leads import OPERATIONS as PUBLIC
 from intake.settings import Settings
 from intake.users.tokens import TokenKeys
 from intake.web import openapi
+from intake.web.admission import Places
+from intake.web.arrival import Arrival
 from intake.web.bodies import json_bytes
+from intake.web.clients import ForwardingWatch
+from intake.web.forms import MAX_OVERHEAD_BYTES
+from intake.web.limiting import Limiter
 from intake.web.observing import Observer
 from intake.web.operators import OPERATIONS as OPERATORS
 from intake.web.problems import HANDLERS
@@ -41,6 +46,8 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> ASGIApp:
     if settings.cv_store:
         store.prepare(settings.cv_store)
     metrics = Metrics()
+    limiter = Limiter(settings.limits_store, metrics)
+    forwarding = ForwardingWatch()
     keys = TokenKeys.from_settings(settings)
     database = Database(settings, connections=DOORS_CONNECTIONS + WORKER_CONNECTIONS)
     check_stored(database, known=settings.states)
@@ -54,6 +61,8 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> ASGIApp:
         "openapi": json_bytes(document),
         "docs_page": openapi.docs_page(document),
         "worker": worker if with_worker else None,
+        "limiter": limiter,
+        "forwarding": forwarding,
     }
 
     @asynccontextmanager
@@ -65,10 +74,15 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> ASGIApp:
             worker.stop()
         database.close()
 
-    routes = [route for operations, threads in DOORS for route in Door(operations, threads=threads).routes()]
+    largest = settings.max_cv_bytes + MAX_OVERHEAD_BYTES
+    doors = [
+        Door(operations, threads=threads, places=Places(settings, largest_bytes=largest))
+        for operations, threads in DOORS
+    ]
+    routes = [route for door in doors for route in door.routes()]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=HANDLERS)
     app.router.redirect_slashes = False  # curl without -L counts a redirect as success
-    return Observer(app, metrics, settings.trusted_proxies)
+    return Observer(Arrival(app, settings), metrics, settings.trusted_proxies, forwarding)
 
 
 def create_worker(settings: Settings, database: Database, metrics: Metrics) -> Worker:

@@ -39,6 +39,40 @@ class StorageUnavailable(IntakeError):
     """There is no room, or no leave, to hold an upload."""
 
 
+class LimitsUnavailable(IntakeError):
+    """What clients do can't be counted now, since the store that holds the counts is away."""
+
+
+class Refused(IntakeError):
+    """A request is turned away so that the service stays up for others; `reason` is what is counted."""
+
+    reason = ""
+
+
+class RateLimited(Refused):
+    """A client does something too often; it may again in `retry_after_s` seconds."""
+
+    reason = "rate"
+
+    def __init__(self, detail: str, *, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class ServiceBusy(Refused):
+    """There is as much under way as there may be: uploads, their bytes (`spool`), or waiting for `threads`."""
+
+    def __init__(self, detail: str, *, reason: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class BodyTooSlow(Refused):
+    """The body does not arrive in the time that it may take."""
+
+    reason = "slow_body"
+
+
 class RangeNotSatisfiable(IntakeError):
     """The file, of `size` bytes, has none in the range that was asked for."""
 

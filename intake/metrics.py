@@ -23,6 +23,15 @@ class Metrics:
             ("outcome",),
             registry=self._registry,
         )
+        self.refused = Counter(
+            "intake_refused",
+            "Requests turned away to keep the service up, by reason.",
+            ("reason",),
+            registry=self._registry,
+        )
+        self.limits_failures = Counter(
+            "intake_limits_store_failures", "Times that the store of limits did not answer.", registry=self._registry
+        )
 
     def exposition(self) -> bytes:
         """Return every counter in Prometheus's text format."""

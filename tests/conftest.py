@@ -185,6 +185,8 @@ def start(databases: Databases) -> Iterator[Callable[..., Intake]]:
                 database_url=databases.migrated_url(),
                 jwt_secrets=(SECRET,),
                 attorney_emails=("harriet@firm.example", "peter@firm.example"),
+                rate_limits=(),  # every test is one client
+                max_uploads=400,
             )
             settings = replace(usual, **changes)
             database = Database(settings, connections=2)

@@ -49,6 +49,7 @@ OPERATIONS = (
         endpoint=post_lead,
         summary="Send in a lead.",
         access=Access.OPEN,
+        is_rate_limited=True,
         form=_FORM,
         answer=Answer(204, "The lead is kept, with its CV and the mails it owes."),
         headers={KEY_FIELD: "1 to 255 characters: within 24 hours, the same submission under it is kept once."},

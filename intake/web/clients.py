@@ -1,5 +1,6 @@
 """Who the client is: the one reader of X-Forwarded-For."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -11,6 +12,7 @@ from intake.values import Network
 
 Address = IPv4Address | IPv6Address
 IPV6_PREFIX = 64  # what one subscriber is given, whole
+log = logging.getLogger("intake.web")
 MAX_FORWARDED = 32  # addresses that are looked at; no chain of proxies is longer
 
 
@@ -57,6 +59,22 @@ def find_client(scope: Scope, trusted: Sequence[Network]) -> Client:
             break
         client = Client(address)
     return client
+
+
+class ForwardingWatch:
+    """Remembers whether a forwarding header was passed over: then every client looks like the proxy to this service."""
+
+    def __init__(self) -> None:
+        self.trouble: str | None = None
+
+    def look_at(self, client: Client) -> None:
+        """Look at one request's client; the first that tells of it is written to the log."""
+        if client.is_forwarded_untrusted and self.trouble is None:
+            self.trouble = (
+                "X-Forwarded-For came from a peer that is not trusted, and is passed over;"
+                " if that is your proxy, set INTAKE_TRUSTED_PROXIES"
+            )
+            log.warning("%s (the peer is %s)", self.trouble, client.address)
 
 
 def _address(text: str) -> Address | None:

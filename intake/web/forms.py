@@ -66,7 +66,7 @@ async def read_form(request: AppRequest, reader: "FormReader") -> Form:
         if reader.received + len(chunk) <= MEMORY_BYTES:
             reader.feed(chunk)
         else:  # the spool may be on disk by now, and a disk can stall
-            await in_thread(request, lambda data=chunk: reader.feed(data))  # type: ignore[misc]
+            await in_thread(request, lambda data=chunk: reader.feed(data), is_under_way=True)  # type: ignore[misc]
     return reader.finish()
 
 

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from intake.metrics import Metrics
 from intake.values import Network
-from intake.web.clients import find_client
+from intake.web.clients import ForwardingWatch, find_client
 
 log = logging.getLogger("intake.access")
 
@@ -21,8 +21,11 @@ class Observer:
     The log's line has the path without its query, since queries hold people's names.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, trusted_proxies: Sequence[Network]) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, trusted_proxies: Sequence[Network], forwarding: ForwardingWatch
+    ) -> None:
         self._app = app
+        self._forwarding = forwarding
         self._metrics = metrics
         self._trusted_proxies = trusted_proxies
 
@@ -32,7 +35,9 @@ class Observer:
             return
         request_id = secrets.token_hex(8)
         client = find_client(scope, self._trusted_proxies)
-        scope.setdefault("state", {}).update(request_id=request_id, client=client)
+        self._forwarding.look_at(client)
+        fields: dict[str, str] = {}
+        scope.setdefault("state", {}).update(request_id=request_id, client=client, answer_fields=fields)
         began = time.perf_counter()
         status = 500
 
@@ -43,6 +48,7 @@ class Observer:
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
                 headers["X-Content-Type-Options"] = "nosniff"
+                headers.update(fields)
             await send(message)
 
         try:

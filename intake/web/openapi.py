@@ -13,9 +13,15 @@ from intake import errors
 from intake.web.problems import KINDS, MEDIA_TYPE
 from intake.web.routing import Access, Answer, Operation
 
+RATE_LIMIT_FIELDS = {  # draft-ietf-httpapi-ratelimit-headers
+    "RateLimit-Policy": '`"minute";q=60;w=60, "day";q=600;w=86400`: how many (q) in how many seconds (w).',
+    "RateLimit": '`"minute";r=59;t=60, …`: how many are left (r), and in how many seconds there are more (t).',
+}
 _PROBLEM_HEADERS = {
     "401": {"WWW-Authenticate": "`Bearer`"},
+    "408": {"Connection": "`close`"},
     "416": {"Content-Range": "`bytes */SIZE`"},
+    "429": {"Retry-After": "Seconds until the next one is taken.", **RATE_LIMIT_FIELDS},
     "503": {"Retry-After": "Seconds to wait before the next try."},
 }
 _PATH_PARAMETERS: Mapping[str, Mapping[str, object]] = {
@@ -119,7 +125,8 @@ def _operation(operation: Operation) -> Json:
 
 
 def _responses(operation: Operation) -> Json:
-    answers = {str(answer.status): _answer(answer) for answer in (operation.answer, *operation.also)}
+    fields = RATE_LIMIT_FIELDS if operation.is_rate_limited else {}
+    answers = {str(answer.status): _answer(answer, fields) for answer in (operation.answer, *operation.also)}
     return {**answers, **_problems(operation)}
 
 
@@ -127,12 +134,12 @@ def _content(media_type: str, schema: Json, **more: Any) -> Json:
     return {"content": {media_type: {"schema": schema}}, **more}
 
 
-def _answer(answer: Answer) -> Json:
+def _answer(answer: Answer, fields: Mapping[str, str]) -> Json:
     described: Json = {"description": answer.description}
     if answer.schema is not None:
         described |= _content(answer.media_type, schema_of(answer.schema))
-    if answer.headers:
-        described["headers"] = {name: _header(text) for name, text in answer.headers.items()}
+    if headers := {**answer.headers, **fields}:
+        described["headers"] = {name: _header(text) for name, text in headers.items()}
     return described
 
 
@@ -164,12 +171,16 @@ def _implied_problems(operation: Operation) -> Iterable[type[errors.IntakeError]
     if operation.body is not None or operation.form is not None:
         yield from (
             errors.MalformedBody,
+            errors.BodyTooSlow,
             errors.BodyTooLarge,
             errors.BodyTypeNotSupported,
             errors.InvalidFields,
         )
     if operation.query is not None:
         yield errors.InvalidFields
+    if operation.is_rate_limited:
+        yield errors.RateLimited
+    yield errors.ServiceBusy  # every operation runs in its door's threads
 
 
 def _path_parameters(operation: Operation) -> Iterator[Json]:

@@ -17,12 +17,13 @@ def get_healthz(_request: AppRequest) -> Response:
 
 
 def get_readyz(request: AppRequest) -> Response:
-    """Say whether the database can be reached and is migrated, and what keeps mail from going out, if anything does."""
+    """Say whether the database can be reached and is migrated, and what else an operator should know of."""
     if not is_migrated(request.state["database"]):
         return problem(503, detail="the database is not migrated: run `intake migrate`", headers={"Retry-After": "30"})
     worker = request.state["worker"]
     trouble = worker.trouble if worker is not None else None
-    return json_response({"status": "ready", **({"mail": trouble} if trouble else {})})
+    told = {"mail": trouble, "forwarded": request.state["forwarding"].trouble}
+    return json_response({"status": "ready", **{name: text for name, text in told.items() if text}})
 
 
 def get_metrics(request: AppRequest) -> Response:
@@ -48,6 +49,10 @@ _STATUS = {
     "properties": {
         "status": {"type": "string"},
         "mail": {"type": "string", "description": "What keeps every mail from being sent, where something does."},
+        "forwarded": {
+            "type": "string",
+            "description": "What keeps clients from being told apart, where something does.",
+        },
     },
     "required": ["status"],
 }

@@ -2,7 +2,6 @@
 
 from typing import Protocol, TypedDict
 
-from anyio import CapacityLimiter
 from starlette.requests import Request
 
 from intake.database import Database
@@ -10,7 +9,9 @@ from intake.metrics import Metrics
 from intake.settings import Settings
 from intake.users.accounts import User
 from intake.users.tokens import TokenKeys
-from intake.web.clients import Client
+from intake.web.clients import Client, ForwardingWatch
+from intake.web.limiting import Limiter
+from intake.web.threads import Threads
 
 
 class Mailer(Protocol):
@@ -34,9 +35,12 @@ class Parts(TypedDict):
     openapi: bytes
     docs_page: str
     worker: Mailer | None  # the one in this process, where there is one
+    limiter: Limiter
+    forwarding: ForwardingWatch
     request_id: str
     client: Client
-    threads: CapacityLimiter  # the door's own
+    answer_fields: dict[str, str]  # header fields of whatever is answered
+    threads: Threads  # the door's own
     user: User | None
 
 

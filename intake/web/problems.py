@@ -37,6 +37,7 @@ KINDS: Mapping[type[errors.IntakeError], Kind] = {
     errors.LeadNotFound: Kind(404, "Lead not found"),
     errors.ChangeNotFound: Kind(404, "Change not found"),
     errors.UserNotFound: Kind(404, "User not found"),
+    errors.BodyTooSlow: Kind(408, "Body too slow"),
     errors.StateConflict: Kind(409, "State conflict"),
     errors.SubmissionUnderWay: Kind(409, "Submission under way"),
     errors.UsernameTaken: Kind(409, "Username taken"),
@@ -45,9 +46,12 @@ KINDS: Mapping[type[errors.IntakeError], Kind] = {
     errors.BodyTypeNotSupported: Kind(415, "Body type not supported"),
     errors.RangeNotSatisfiable: Kind(416, "Range not satisfiable"),
     errors.InvalidFields: Kind(422, "Invalid fields"),
+    errors.RateLimited: Kind(429, "Too many requests"),
     errors.CvDamaged: Kind(500, "CV damaged"),
     errors.DatabaseUnavailable: Kind(503, "Database unavailable"),
     errors.StorageUnavailable: Kind(503, "Storage unavailable"),
+    errors.LimitsUnavailable: Kind(503, "Limits unavailable"),
+    errors.ServiceBusy: Kind(503, "Service busy"),
 }
 
 
@@ -65,7 +69,7 @@ def problem(
     return Response(json_bytes({**document, **members}), status, headers, MEDIA_TYPE)
 
 
-async def on_intake_error(_request: Request, error: Exception) -> Response:
+async def on_intake_error(request: Request, error: Exception) -> Response:
     """Answer an error of the service's own with its kind."""
     assert isinstance(error, errors.IntakeError)
     kind = next(KINDS[cls] for cls in type(error).__mro__ if cls in KINDS)
@@ -75,8 +79,10 @@ async def on_intake_error(_request: Request, error: Exception) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{error.size}"
-    if kind.status == 503:
-        headers["Retry-After"] = str(RETRY_AFTER_S)
+    if kind.status == 503 or isinstance(error, errors.RateLimited):
+        headers["Retry-After"] = str(getattr(error, "retry_after_s", RETRY_AFTER_S))
+    if isinstance(error, errors.Refused):
+        request.scope["state"]["metrics"].refused.labels(error.reason).inc()
     if isinstance(error, errors.DatabaseUnavailable):
         log.warning("the database is away: %s", error.reason)
     if isinstance(error, errors.InvalidFields):

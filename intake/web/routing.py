@@ -2,11 +2,11 @@
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, TypeVar, cast
 
-from anyio import CapacityLimiter, to_thread
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -16,8 +16,10 @@ from starlette.types import Receive, Scope, Send
 from intake.audit import Origin
 from intake.errors import FieldFault, IntakeError, InvalidFields, NotAllowed, NotAuthenticated
 from intake.users.accounts import User, authenticate
+from intake.web.admission import Places, check_rate
 from intake.web.bodies import read_json
 from intake.web.parts import AppRequest
+from intake.web.threads import Threads
 
 HASHING_THREADS = 2  # a flood of logins leaves the door's other threads to those who are in
 
@@ -65,14 +67,19 @@ class Operation:
     problems: Sequence[type[IntakeError]] = ()
     also: Sequence[Answer] = ()  # other successful answers
     hashes: bool = False
+    is_rate_limited: bool = False  # by client, before anything of the body is read
 
 
 class Door:
-    """A table of operations as routes, run in at most `threads` threads at once, and HASHING_THREADS more."""
+    """A table of operations as routes, run in at most `threads` threads at once, and HASHING_THREADS more.
 
-    def __init__(self, operations: Sequence[Operation], *, threads: int) -> None:
-        self._threads = CapacityLimiter(threads)
-        self._hashing_threads = CapacityLimiter(HASHING_THREADS)
+    Forms are read in the door's own `places`.
+    """
+
+    def __init__(self, operations: Sequence[Operation], *, threads: int, places: Places) -> None:
+        self._threads = Threads(threads)
+        self._hashing_threads = Threads(HASHING_THREADS)
+        self._places = places
         self._paths: dict[str, dict[str, Operation]] = {}
         for operation in operations:
             self._paths.setdefault(operation.path, {})[operation.method] = operation
@@ -80,7 +87,11 @@ class Door:
     def routes(self) -> list[Route]:
         """Return a route for each path, and for the same path with and without its last slash."""
         return [
-            Route(spelling, _Dispatcher(methods, self._threads, self._hashing_threads), methods=list(methods))
+            Route(
+                spelling,
+                _Dispatcher(methods, self._threads, self._hashing_threads, self._places),
+                methods=list(methods),
+            )
             for path, methods in self._paths.items()
             for spelling in {path, path.rstrip("/"), path.rstrip("/") + "/"}
         ]
@@ -90,9 +101,10 @@ class _Dispatcher:
     """One path: finds out who asks, reads the body, and runs the method's operation."""
 
     def __init__(
-        self, methods: Mapping[str, Operation], threads: CapacityLimiter, hashing_threads: CapacityLimiter
+        self, methods: Mapping[str, Operation], threads: Threads, hashing_threads: Threads, places: Places
     ) -> None:
         self._methods = methods
+        self._places = places
         self._threads = threads
         self._hashing_threads = hashing_threads
 
@@ -103,7 +115,10 @@ class _Dispatcher:
         _check_target(request, operation)
         request.state["threads"] = self._hashing_threads if operation.hashes else self._threads
         request.state["user"] = await self._user(request, operation.access)
-        response = await self._run(request, operation)
+        if operation.is_rate_limited:
+            await check_rate(request)
+        with nullcontext() if operation.form is None else self._places.taken(request):
+            response = await self._run(request, operation)
         await response(scope, receive, send)
 
     async def _user(self, request: AppRequest, access: Access) -> User | None:
@@ -129,14 +144,17 @@ class _Dispatcher:
         return cast("Response", response)
 
 
-async def in_thread(request: AppRequest, work: Callable[[], T]) -> T:
-    """Return what `work` returns, run in one of the request's door's threads."""
-    return await to_thread.run_sync(work, limiter=request.state["threads"])
+async def in_thread(request: AppRequest, work: Callable[[], T], *, is_under_way: bool = False) -> T:
+    """Return what `work` returns, run in one of the request's door's threads.
+
+    Raises ServiceBusy where none is free in time; what `is_under_way`, and would be lost, waits longer.
+    """
+    return await request.state["threads"].run(work, is_under_way=is_under_way)
 
 
 async def stream_in_threads(request: AppRequest, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
     """Yield the chunks, each made in one of the request's door's threads."""
-    while (chunk := await in_thread(request, lambda: next(chunks, None))) is not None:
+    while (chunk := await in_thread(request, lambda: next(chunks, None), is_under_way=True)) is not None:
         yield chunk
 
 

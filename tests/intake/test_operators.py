@@ -43,7 +43,7 @@ def test_the_description_is_valid_and_whole(intake: Intake) -> None:
     described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
     assert described == {(op.method, op.path) for operations, _ in DOORS for op in operations}
     patch = document["paths"]["/internal/leads/{id}"]["patch"]
-    assert set(patch["responses"]) == {"204", "400", "401", "404", "409", "413", "415", "422", "503", "default"}
+    assert set(patch["responses"]) == {"204", "400", "401", "404", "408", "409", "413", "415", "422", "503", "default"}
     assert patch["security"] == [{"bearer": []}]
     [name] = document["paths"]["/internal/users/{name}"]["patch"]["parameters"]
     assert name["schema"]["type"] == "string"

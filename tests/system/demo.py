@@ -28,6 +28,8 @@ def main() -> None:
             INTAKE_DATABASE_URL=f"sqlite:///{directory / 'demo.db'}",
             INTAKE_MAIL_FROM="Marple & Wimsey <intake@marple-wimsey.example>",
             INTAKE_ATTORNEY_EMAILS="harriet@marple-wimsey.example",
+            INTAKE_RATE_LIMIT="",  # the defaults hold here
+            INTAKE_MAX_UPLOADS="",
             COLUMNS="100",
         )
         with Service(environment, directory) as service:
