@@ -14,6 +14,7 @@ from intake.leads.states import check_stored
 from intake.mail.messages import Composer
 from intake.mail.transports import MaildirTransport, SmtpTransport, Transport
 from intake.metrics import Metrics
+from intake.public_api.front import Front
 from intake.public_api.leads import OPERATIONS as PUBLIC
 from intake.settings import Settings
 from intake.users.tokens import TokenKeys
@@ -82,7 +83,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> ASGIApp:
     routes = [route for door in doors for route in door.routes()]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=HANDLERS)
     app.router.redirect_slashes = False  # curl without -L counts a redirect as success
-    return Observer(Arrival(app, settings), metrics, settings.trusted_proxies, forwarding)
+    return Observer(Front(Arrival(app, settings), settings), metrics, settings.trusted_proxies, forwarding)
 
 
 def create_worker(settings: Settings, database: Database, metrics: Metrics) -> Worker:

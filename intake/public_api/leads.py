@@ -4,10 +4,12 @@ from starlette.responses import Response
 
 from intake.errors import DatabaseUnavailable, StorageUnavailable, SubmissionUnderWay
 from intake.leads.submissions import KEY_FIELD, check, check_key, submit
+from intake.public_api.pages import prefers_page
 from intake.web.forms import form_reader, read_form
 from intake.web.parts import AppRequest
 from intake.web.routing import Access, Answer, Operation, in_thread
 
+PATH = "/leads/"
 _TEXT_FIELDS = ("email", "f_name", "l_name")
 
 
@@ -23,6 +25,10 @@ async def post_lead(request: AppRequest) -> Response:
     ) as reader:
         form = await read_form(request, reader)
         submission = check(form.texts, cv_name=form.filename, cv=form.file, faults=form.faults)
+        if key is None and prefers_page(request.headers):
+            key = (
+                submission.content_sha256
+            )  # a form can't make one; so a second click, or a reload, keeps no second lead
         is_new = await in_thread(request, lambda: submit(parts["database"], parts["settings"], submission, key=key))
     if is_new:
         parts["metrics"].leads.inc()
@@ -45,13 +51,26 @@ _FORM = {
 OPERATIONS = (
     Operation(
         method="POST",
-        path="/leads/",
+        path=PATH,
         endpoint=post_lead,
         summary="Send in a lead.",
         access=Access.OPEN,
         is_rate_limited=True,
         form=_FORM,
         answer=Answer(204, "The lead is kept, with its CV and the mails it owes."),
+        also=(
+            Answer(
+                200,
+                "The same, where `Accept` prefers `text/html`: a page of thanks. Problems are pages, too.",
+                {"type": "string"},
+                media_type="text/html",
+            ),
+            Answer(
+                303,
+                "The same, where the firm has a page of its own.",
+                headers={"Location": "The firm's page of thanks."},
+            ),
+        ),
         headers={KEY_FIELD: "1 to 255 characters: within 24 hours, the same submission under it is kept once."},
         problems=(DatabaseUnavailable, StorageUnavailable, SubmissionUnderWay),
     ),

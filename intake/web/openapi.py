@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Literal
 
-from jinja2 import Environment, PackageLoader
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from intake import errors
+from intake.web.html import templates
 from intake.web.problems import KINDS, MEDIA_TYPE
 from intake.web.routing import Access, Answer, Operation
 
@@ -80,12 +80,10 @@ def describe(operations: Sequence[Operation]) -> Json:
 
 def docs_page(document: Json) -> str:
     """Return the document as a page of HTML that needs no script and no other host."""
-    environment = Environment(
-        loader=PackageLoader("intake.web", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
     kinds = sorted(KINDS.items(), key=lambda item: item[1].status)
     described = [(kind, (cls.__doc__ or "").strip()) for cls, kind in kinds]
-    return environment.get_template("docs.html.jinja").render(document=document, problems=described)
+    template = templates("intake.web", is_strict=False).get_template("docs.html.jinja")
+    return template.render(document=document, problems=described)
 
 
 def schema_of(value: Any) -> Json:

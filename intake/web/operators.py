@@ -6,6 +6,7 @@ from intake import metrics
 from intake.database.migrations import is_migrated
 from intake.errors import DatabaseUnavailable
 from intake.web.bodies import json_response
+from intake.web.html import PAGE_POLICY
 from intake.web.parts import AppRequest
 from intake.web.problems import problem
 from intake.web.routing import Access, Answer, Operation
@@ -38,10 +39,7 @@ def get_openapi(request: AppRequest) -> Response:
 
 def get_docs(request: AppRequest) -> Response:
     """Give the same as a page; its policy lets it load nothing at all."""
-    policy = (
-        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    return HTMLResponse(request.state["docs_page"], headers={"Content-Security-Policy": policy})
+    return HTMLResponse(request.state["docs_page"], headers={"Content-Security-Policy": PAGE_POLICY})
 
 
 _STATUS = {

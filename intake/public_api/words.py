@@ -1,0 +1,104 @@
+"""What a prospect is told in plain words: of thanks, and of each kind of problem."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+LABELS: Mapping[str, str] = {"email": "Email address", "f_name": "First name", "l_name": "Last name", "CV": "CV"}
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a page says: its heading, what happened and what to do, and the fields at fault, each with its own fault.
+
+    `note` is for whoever looks into it.
+    """
+
+    heading: str
+    text: str
+    faults: Sequence[tuple[str, str]] = ()
+    note: str = ""
+    is_problem: bool = True
+
+
+THANKS = Words(
+    "Thank you",
+    "We have received your details and your CV. There is nothing more for you to do, and you can close this page.",
+    is_problem=False,
+)
+_BACK = "Go back with your browser's Back button: what you entered should still be there."
+_TWICE = "It does no harm if the same form reaches us twice: we keep it once."
+_OTHER = Words(
+    "Something went wrong on our side",
+    f"We can't tell whether your form was kept. Please go back and send it again {{wait}}. {_TWICE}",
+)
+_BY_STATUS: Mapping[int, Words] = {
+    400: Words("Your form did not arrive in one piece", f"Nothing was kept. {_BACK} Then please send it again."),
+    408: Words(
+        "Sending took too long",
+        f"Nothing was kept. {_BACK} Then please send it again, with a smaller file if you have one.",
+    ),
+    409: Words(
+        "Your form is still on its way",
+        "The same form was sent a moment ago and has not been dealt with yet. Please go back and send it again"
+        f" {{wait}}. {_TWICE}",
+    ),
+    413: Words(
+        "What you sent is too large",
+        f"Nothing was kept. A CV may have up to {{size}}. {_BACK} Then please choose a smaller file.",
+    ),
+    415: Words(
+        "What you sent can't be read",
+        "Nothing was kept. This is most likely a mistake in the form and not yours: please tell us of it by telephone"
+        " or email.",
+    ),
+    422: Words("Please check what you entered", f"Nothing was kept yet. {_BACK}"),
+    429: Words(
+        "Too many forms at once",
+        "Nothing was kept, since more came in from your connection than we can take. Please go back and send yours"
+        " again {wait}.",
+    ),
+    503: Words(
+        "We can't take your form right now",
+        f"Please go back and send it again {{wait}}. {_TWICE}",
+    ),
+}
+_UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+
+
+def explain(problem: Mapping[str, Any], *, retry_after: str | None, max_bytes: int) -> Words:
+    """Return a problem document (RFC 9457) in plain words.
+
+    `retry_after` is that header's value, where there is one; `max_bytes` is what a CV may have.
+    """
+    found = _BY_STATUS.get(problem["status"], _OTHER)
+    return Words(
+        found.heading,
+        found.text.format(wait=_wait(retry_after), size=_size(max_bytes)),
+        [
+            (LABELS.get(fault["field"], fault["field"]), _sentence(fault["detail"]))
+            for fault in problem.get("errors", ())
+        ],
+        "" if "errors" in problem else problem.get("request_id") or problem["detail"],
+    )
+
+
+def _wait(retry_after: str | None) -> str:
+    """Return when to try again: from a number of seconds, rounded up; any other value says nothing of it."""
+    if retry_after is None or not (retry_after.isascii() and retry_after.isdigit()):
+        return "in a little while"
+    seconds = max(1, int(retry_after[:9]))
+    unit, name = next((unit, name) for unit, name in _UNITS if seconds >= unit)
+    count = -(-seconds // unit)
+    return f"in {count} {name}{'' if count == 1 else 's'}"
+
+
+def _size(count: int) -> str:
+    """Return a number of bytes, rounded down, as file managers write it."""
+    if count >= 2**20:
+        return f"{count // 2**20} MB"
+    return f"{count // 2**10} KB" if count >= 2**10 else f"{count} bytes"
+
+
+def _sentence(detail: str) -> str:
+    return detail[:1].upper() + detail[1:]

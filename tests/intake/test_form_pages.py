@@ -1,0 +1,152 @@
+"""POST /leads/ from a browser's own form: the same answers, as pages."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from httpx2 import Response
+
+from intake.database.schema import lead
+from intake.errors import DatabaseUnavailable
+from tests.conftest import Intake
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+MULTIPART = "multipart/form-data; boundary=x"
+
+
+def send(intake: Intake, accept: str = BROWSER, **fields: Any) -> Response:
+    form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace", **fields}
+    file = form.pop("CV", ("cv.pdf", b"%PDF-1.4 a CV"))
+    return intake.client.post(
+        "/leads/", data=form, files={"CV": file}, headers={"Accept": accept}, follow_redirects=False
+    )
+
+
+def send_raw(intake: Intake, body: bytes, content_type: str) -> Response:
+    return intake.client.post("/leads", content=body, headers={"Accept": BROWSER, "Content-Type": content_type})
+
+
+def unavailable(*_args: object, **_kwargs: object) -> None:
+    raise DatabaseUnavailable("the database is away")
+
+
+def defect(*_args: object, **_kwargs: object) -> None:
+    raise RuntimeError("a secret")
+
+
+def test_a_form_is_answered_with_a_page_of_thanks(intake: Intake) -> None:
+    answer = send(intake)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "<h1>Thank you</h1>" in answer.text
+    assert answer.headers["Vary"] == "Accept"
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "<script" not in answer.text
+    assert "Ada" not in answer.text
+    assert intake.count(lead) == 1
+
+
+@pytest.mark.parametrize("url", ["https://www.firm.example/thanks?from=form", "/thanks"])
+def test_the_firm_may_have_a_page_of_its_own(start: Callable[..., Intake], url: str) -> None:
+    intake = start(form_thanks_url=url)
+    answer = send(intake)
+    assert (answer.status_code, answer.headers["Location"], answer.content) == (303, url, b"")
+    assert send(intake, "*/*").status_code == 204
+    assert send(intake, f_name="").status_code == 422
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "",
+        "x",
+        "*/*",
+        "application/json",
+        "application/problem+json, text/html;q=0.9",
+        "text/html, application/json",
+        "text/html;q=0, */*",
+        "text/html;q=0.5, */*;q=0.8",
+        "text/html;q=x",
+        "text/*, application/*",
+    ],
+)
+def test_who_does_not_prefer_a_page_sees_no_difference(intake: Intake, accept: str) -> None:
+    answer = send(intake, accept)
+    assert (answer.status_code, answer.content) == (204, b"")
+    refused = send(intake, accept, f_name="")
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert answer.headers["Vary"] == refused.headers["Vary"] == "Accept"
+
+
+@pytest.mark.parametrize("accept", [BROWSER, "text/html", "TEXT/HTML;Q=1, application/json;q=0.9", "text/*, */*;q=0.1"])
+def test_who_prefers_a_page_gets_one(intake: Intake, accept: str) -> None:
+    assert send(intake, accept).headers["content-type"].startswith("text/html")
+
+
+def test_a_page_names_the_fields_in_plain_words(intake: Intake) -> None:
+    answer = send(intake, email="ada", f_name="", l_name="a\0b", CV=("cv.pdf", b""))
+    assert answer.status_code == 422
+    for label in ("Email address", "First name", "Last name", "CV"):
+        assert f"<bdi>{label}</bdi>" in answer.text
+    assert '<html lang="en">' in answer.text
+    assert 'role="alert"' in answer.text
+    assert "Back button" in answer.text
+    assert intake.count(lead) == 0
+
+
+def test_nothing_that_was_sent_is_read_as_html(intake: Intake) -> None:
+    head = b'Content-Disposition: form-data; name="<script>alert(1)</script>"; filename="a"'
+    answer = send_raw(intake, b"--x\r\n" + head + b"\r\n\r\na\r\n--x--\r\n", MULTIPART)
+    assert answer.status_code == 422
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in answer.text
+    assert "<script" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "said"),
+    [
+        (b"noise", MULTIPART, 400, "did not arrive in one piece"),
+        (b"a=b", "application/x-www-form-urlencoded", 415, "the body must be multipart/form-data"),
+        (b"--x--\r\n", MULTIPART, 422, "Attach a file"),
+        (b"x" * 300_000, MULTIPART, 413, "A CV may have up to 2 KB."),
+    ],
+)
+def test_every_problem_is_a_page(
+    start: Callable[..., Intake], body: bytes, content_type: str, status: int, said: str
+) -> None:
+    answer = send_raw(start(max_cv_bytes=2048), body, content_type)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert said.lower() in answer.text.lower()
+    assert answer.headers["X-Request-ID"]
+
+
+def test_a_page_keeps_its_answers_headers(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("intake.public_api.leads.submit", unavailable)
+    answer = send(intake)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert "send it again in 5 seconds" in answer.text
+
+
+def test_a_defect_is_a_page_too_with_the_requests_id_and_nothing_else(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("intake.public_api.leads.submit", defect)
+    answer = send(intake)
+    assert answer.status_code == 500
+    assert answer.headers["X-Request-ID"] in answer.text
+    assert "a secret" not in answer.text
+
+
+def test_a_form_that_is_sent_twice_is_kept_once(intake: Intake) -> None:
+    assert [send(intake).status_code for _ in range(3)] == [200, 200, 200]
+    assert intake.count(lead) == 1
+    assert send(intake, f_name="Augusta").status_code == 200
+    assert send(intake, CV=("cv.pdf", b"%PDF-1.4 a newer CV")).status_code == 200
+    assert intake.count(lead) == 3
+    assert [send(intake, "*/*").status_code for _ in range(2)] == [204, 204]
+    assert intake.count(lead) == 5, "a program says by a key what is a retry"
+
+
+def test_no_other_route_and_method_changes(intake: Intake) -> None:
+    for method, path in (("GET", "/leads/"), ("GET", "/internal/leads/"), ("POST", "/internal/auth/login")):
+        answer = intake.client.request(method, path, headers={"Accept": BROWSER})
+        assert answer.headers["content-type"] == "application/problem+json", path
