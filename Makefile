@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests/intake tests/migrations tests/system
 
-.PHONY: setup demo test test-pgbouncer test-s3 torture bench lint format serve requirements clean
+.PHONY: setup demo test test-browser test-pgbouncer test-proxy test-s3 torture bench lint format serve requirements clean
 
 setup: .venv/ready
 
@@ -28,6 +28,14 @@ test-s3: setup .venv/ready-s3
 
 .venv/ready-s3: requirements/s3.txt .venv/ready
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/s3.txt
+	@touch $@
+
+# The firm's form in a real browser (Debian: apt-get install chromium).
+test-browser: setup .venv/ready-browser
+	$(BIN)/python -m pytest tests/browser
+
+.venv/ready-browser: requirements/browser.txt .venv/ready
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/browser.txt
 	@touch $@
 
 # What of TESTS uses PostgreSQL, through a PgBouncer in transaction mode (Debian: apt-get install pgbouncer).
@@ -64,6 +72,7 @@ requirements:
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra server -o requirements/server.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra server --group dev -c requirements/server.txt -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group s3 -c requirements/dev.txt -o requirements/s3.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group browser -c requirements/dev.txt -o requirements/browser.txt
 
 clean:
 	rm -rf .venv dist .mypy_cache .ruff_cache .hypothesis

@@ -83,7 +83,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> ASGIApp:
     routes = [route for door in doors for route in door.routes()]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=HANDLERS)
     app.router.redirect_slashes = False  # curl without -L counts a redirect as success
-    return Observer(Front(Arrival(app, settings), settings), metrics, settings.trusted_proxies, forwarding)
+    return Observer(Arrival(Front(app, settings), settings), metrics, settings.trusted_proxies, forwarding)
 
 
 def create_worker(settings: Settings, database: Database, metrics: Metrics) -> Worker:

@@ -1,0 +1,140 @@
+"""A firm's HTML form, as the README tells to write it, in a real browser."""
+
+import itertools
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import FilePayload, Page, expect
+
+from tests.browser.conftest import Firm
+
+CV: FilePayload = {"name": "cv.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4 a CV"}
+NUMBERS = itertools.count()
+
+
+def fill(tab: Page, firm: Firm, cv: FilePayload | Path = CV) -> None:
+    """Fill the form in as a prospect does."""
+    tab.goto(firm.site.origin)
+    tab.get_by_label("First name").fill("Ada")
+    tab.get_by_label("Last name").fill("Lovelace")
+    tab.get_by_label("Email address").fill(f"ada{next(NUMBERS)}@example.com")
+    tab.get_by_label("CV").set_input_files(cv)
+
+
+def send(tab: Page) -> None:
+    tab.get_by_role("button", name="Send").click()
+
+
+def send_unchecked(tab: Page) -> None:
+    """Send what a browser that checks nothing would send."""
+    tab.locator("form").evaluate("form => { form.noValidate = true }")
+    send(tab)
+
+
+def test_a_form_that_is_taken_is_thanked_for(tab: Page, firm: Firm, tmp_path: Path) -> None:
+    cv = tmp_path / "cv.pdf"
+    cv.write_bytes(b"%PDF-1.4 a CV")
+    seen: list[str] = []
+    tab.on("console", lambda message: seen.append(message.text))
+    fill(tab, firm, cv)
+    send(tab)
+    expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
+    expect(tab).to_have_title("Thank you – Marple & Wimsey")
+    expect(tab.get_by_role("status")).to_be_focused()
+    assert firm.count() == 1
+    assert not [text for text in seen if "Content Security Policy" in text], "it lets the page be as it is"
+    tab.reload()
+    expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert firm.count() == 1
+
+
+def test_a_second_click_makes_no_second_lead(tab: Page, firm: Firm) -> None:
+    fill(tab, firm)
+    tab.get_by_role("button", name="Send").dblclick(no_wait_after=True)
+    expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert firm.count() == 1
+
+
+def test_the_firm_has_thanks_of_its_own(tab: Page, firms: Callable[..., Firm]) -> None:
+    firm = firms(INTAKE_FORM_THANKS_URL="{site}/thanks")
+    fill(tab, firm)
+    send(tab)
+    tab.wait_for_url(f"{firm.site.origin}/thanks")
+    expect(tab.get_by_role("heading", name="The firm's own thanks")).to_be_visible()
+    assert firm.count() == 1
+
+
+def test_what_is_wrong_is_named_and_what_was_typed_is_still_there(tab: Page, firm: Firm) -> None:
+    fill(tab, firm)
+    tab.get_by_label("Email address").fill("ada")
+    tab.get_by_label("Last name").fill("")
+    send_unchecked(tab)
+    expect(tab).to_have_title("Problem: Please check what you entered – Marple & Wimsey")
+    alert = tab.get_by_role("alert")
+    expect(alert).to_be_focused()
+    assert [re.split(r"\s{2,}|\n", text.strip())[0] for text in alert.get_by_role("listitem").all_inner_texts()] == [
+        "Email address",
+        "Last name",
+    ]
+    tab.go_back()
+    expect(tab.get_by_label("First name")).to_have_value("Ada")
+    tab.get_by_label("Email address").fill("ada@example.com")
+    tab.get_by_label("Last name").fill("Lovelace")
+    tab.get_by_label("CV").set_input_files(CV)
+    send(tab)
+    expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert firm.count() == 1
+
+
+@pytest.mark.parametrize("size", [2**20 + 1, 2**21, 200 * 2**20])
+def test_a_cv_that_is_too_large_is_told_of(tab: Page, firm: Firm, tmp_path: Path, size: int) -> None:
+    large = tmp_path / "large.pdf"
+    with large.open("wb") as file:
+        file.truncate(size)
+    fill(tab, firm, large)
+    send(tab)
+    expect(tab.get_by_role("heading", name="What you sent is too large")).to_be_visible()
+    expect(tab.get_by_role("alert")).to_contain_text("up to 1 MB")
+    assert firm.count() == 0
+
+
+def test_nothing_that_was_sent_is_run(tab: Page, firm: Firm) -> None:
+    fill(tab, firm)
+    attack = "<img src=x onerror=document.title='run'>"
+    tab.locator("form").evaluate("(form, name) => { form.elements.CV.name = name }", attack)
+    send(tab)
+    expect(tab.get_by_role("alert")).to_contain_text(attack)
+    expect(tab).to_have_title("Problem: Please check what you entered – Marple & Wimsey")
+    assert tab.locator("img").count() == 0
+
+
+@pytest.mark.parametrize("color_scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1280])
+def test_a_page_fits_its_screen(tab: Page, firm: Firm, width: int, color_scheme: str) -> None:
+    tab.set_viewport_size({"width": width, "height": 640})
+    tab.emulate_media(color_scheme="dark" if color_scheme == "dark" else "light")
+    fill(tab, firm)
+    tab.get_by_label("Email address").fill("a" * 200)
+    send_unchecked(tab)
+    expect(tab.get_by_text("Marple & Wimsey", exact=True)).to_be_visible()
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert tab.evaluate(CONTRASTS) == []
+
+
+# the texts whose contrast with what is behind them is under WCAG 2.2's 4.5 to 1
+CONTRASTS = """() => {
+  const parts = color => color.match(/[\\d.]+/g).map(Number)
+  const channel = value => (value /= 255) <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4
+  const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b)
+  const behind = element => {
+    const color = getComputedStyle(element).backgroundColor
+    return element.parentElement && parts(color)[3] === 0 ? behind(element.parentElement) : color
+  }
+  return [...document.querySelectorAll("body *")].filter(element => {
+    const own = [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim())
+    const [a, b] = [getComputedStyle(element).color, behind(element)].map(color => light(parts(color)))
+    return own && (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05) < 4.5
+  }).map(element => element.outerHTML)
+}"""
