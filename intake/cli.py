@@ -20,6 +20,7 @@ try:
     from intake.database import Database
     from intake.database.migrations import is_migrated, migrate
     from intake.errors import DatabaseNotMigrated, DatabaseUnavailable, IntakeError, SettingsInvalid
+    from intake.leads import erasure
     from intake.metrics import Metrics
     from intake.settings import Settings, read_environment, unknown_names
     from intake.users import accounts
@@ -108,6 +109,25 @@ def collect_orphans() -> None:
         raise SettingsInvalid(["INTAKE_CV_STORE is not set: CVs are in the database, where there are no orphans"])
     count = sum(orphans.collect(_database(settings), settings.cv_store))
     typer.echo(f"intake: orphans deleted: {count}", err=True)
+
+
+@app.command()
+def purge(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is due, and erase nothing.")] = False,
+) -> None:
+    """Erase the leads whose time in their state is over (INTAKE_RETENTION_DAYS); the worker does so daily."""
+    settings = _settings()
+    if not settings.retention_days:
+        raise SettingsInvalid(["INTAKE_RETENTION_DAYS is not set: leads are kept"])
+    database = _database(settings)
+    counts = erasure.due(database, settings.retention_days) if dry_run else dict.fromkeys(settings.states, 0)
+    if not dry_run:
+        for state, count in erasure.purge(database, settings.retention_days):
+            counts[state] += count
+    for state, _ in settings.retention_days:
+        typer.echo(f"intake: {state}: leads {'due' if dry_run else 'erased'}: {counts[state]}", err=True)
+    if not dry_run and settings.sqlite_file is not None and not erasure.swept(database, whatever_its_size=True):
+        typer.echo("intake: traces of them are left in the database's files; run this again", err=True)
 
 
 @app.command()

@@ -136,6 +136,10 @@ class LeadNotFound(IntakeError):
     """No lead has that id."""
 
 
+class PersonNotFound(IntakeError):
+    """No lead has that address."""
+
+
 class ChangeNotFound(IntakeError):
     """No change has that id."""
 

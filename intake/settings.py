@@ -147,9 +147,19 @@ class Settings:
         settings = cls(**given)
         if serving and settings.sqlite_file is None and not environ.get("INTAKE_JWT_SECRET"):
             faults.append("INTAKE_JWT_SECRET is not set; with PostgreSQL it must be: try `openssl rand -hex 32`")
+        if not faults:  # of settings that are each right by themselves
+            faults += settings.contradictions()
         if faults:
             raise SettingsInvalid(faults)
         return settings
+
+    def contradictions(self) -> list[str]:
+        """Return a line for each setting that does not go with another."""
+        return [
+            f"INTAKE_RETENTION_DAYS names {state}, which is none of the states: {', '.join(self.states)}"
+            for state, _ in self.retention_days
+            if state not in self.states
+        ]
 
     @property
     def sqlite_file(self) -> Path | None:

@@ -19,6 +19,7 @@ from contextlib import suppress
 from intake.cvs import orphans
 from intake.database import Database
 from intake.errors import DatabaseUnavailable, StorageUnavailable
+from intake.leads import erasure
 from intake.leads.submissions import prune_keys
 from intake.mail import outbox
 from intake.mail.messages import Composer
@@ -34,7 +35,7 @@ PAUSE_S = 5.0  # after the database was away
 LOGIN_PAUSE_S = 60.0  # after the relay refused our login; more attempts would not mend it
 IDLE_S = 5.0  # after which a connection that has nothing to do is closed
 PRUNE_EVERY_S = 600.0
-COLLECT_EVERY_S = 24 * 3600.0
+COLLECT_EVERY_S = PURGE_EVERY_S = 24 * 3600.0
 OTHER_THREADS = 2  # one that claims and renews, and one that cleans up
 STOP_WITHIN_S = 20.0
 
@@ -211,10 +212,15 @@ class Worker:
 
     def _keep_up(self) -> None:
         """Clean up, step by step and again and again, in a thread that nothing waits for."""
-        due = dict.fromkeys((self._prune, self._collect_orphans), 0.0)
+        every = {
+            self._prune: PRUNE_EVERY_S,
+            self._collect_orphans: COLLECT_EVERY_S,
+            self._purge: PURGE_EVERY_S,
+        }
+        due = dict.fromkeys(every, 0.0)
         while not self._ending.wait(POLL_S):
             for work in [one for one, at in due.items() if at <= time.monotonic()]:
-                due[work] = time.monotonic() + (PRUNE_EVERY_S if work == self._prune else COLLECT_EVERY_S)
+                due[work] = time.monotonic() + every[work]
                 try:
                     any(self._ending.is_set() for _ in work())
                 except (DatabaseUnavailable, StorageUnavailable) as error:
@@ -230,6 +236,12 @@ class Worker:
     def _collect_orphans(self) -> Iterator[int]:
         if self._settings.cv_store:
             yield from orphans.collect(self._database, self._settings.cv_store)
+
+    def _purge(self) -> Iterator[int]:
+        for state, count in erasure.purge(self._database, self._settings.retention_days):
+            log.info("leads erased, whose time in %s is over: %d", state, count)
+            yield count
+        erasure.swept(self._database)  # of what was erased here, or before
 
     async def _renew(self) -> None:
         while True:

@@ -55,6 +55,7 @@ lead = Table(
     Index("ix_lead_f_name_key", "f_name_key", "id"),
     Index("ix_lead_l_name_key", "l_name_key", "id"),
     Index("ix_lead_state", "state", "id"),
+    Index("ix_lead_state_since", "state", "state_since"),
     Index("ix_lead_created_at", "created_at"),
     sqlite_autoincrement=True,
 )

@@ -3,10 +3,10 @@
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import psycopg2
-from psycopg2.errors import LockNotAvailable, ReadOnlySqlTransaction
+from psycopg2.errors import DeadlockDetected, LockNotAvailable, ReadOnlySqlTransaction
 from sqlalchemy import ColumnElement, Connection, Engine, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from intake.database.engine import LOCK_TIMEOUT_S, open_engine
 from intake.database.joining import JoinedWrites
+from intake.database.traces import REWRITTEN_BYTES, sweep
 from intake.errors import DatabaseUnavailable, LockTimeout
 from intake.settings import Settings
 
@@ -56,6 +57,21 @@ class Database:
 
     def _write_alone(self, work: Callable[[Connection], T]) -> T:
         return _in_transaction(self._writing_engine, work)
+
+    def sweep(self, *, most_bytes: int | None = REWRITTEN_BYTES) -> bool:
+        """Sweep what deleted rows left out of the database's files, and return whether no trace is left there.
+
+        A SQLite file is rewritten if it has at most `most_bytes` (None: whatever its size). PostgreSQL does so by
+        itself, in time. Raises DatabaseUnavailable.
+        """
+        if self._engine.dialect.name != "sqlite":
+            return False
+        with translated_errors():
+            pooled = self._engine.raw_connection()  # no transaction may be open
+            try:
+                return sweep(cast("Any", pooled.driver_connection), most_bytes=most_bytes)
+            finally:
+                pooled.close()
 
     def close(self) -> None:
         """Close every connection that is not in use."""
@@ -107,7 +123,8 @@ def translated_errors() -> Iterator[None]:
         if isinstance(error, DBAPIError) and not _is_away(error):
             raise
         reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
-        kind = LockTimeout if isinstance(getattr(error, "orig", None), LockNotAvailable) else DatabaseUnavailable
+        is_held = isinstance(getattr(error, "orig", None), (LockNotAvailable, DeadlockDetected))
+        kind = LockTimeout if is_held else DatabaseUnavailable
         raise kind("the database can't take this now; try again in a moment", reason=reason) from error
 
 

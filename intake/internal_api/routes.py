@@ -8,13 +8,14 @@ from intake.errors import (
     LeadNotFound,
     NotAllowed,
     NotAuthenticated,
+    PersonNotFound,
     RangeNotSatisfiable,
     StateConflict,
     StorageUnavailable,
     UsernameTaken,
     UserNotFound,
 )
-from intake.internal_api import auth, changes, leads, mail, stats, users
+from intake.internal_api import auth, changes, leads, mail, persons, stats, users
 from intake.internal_api.change_schemas import (
     BulkChange,
     ChangeModel,
@@ -24,6 +25,7 @@ from intake.internal_api.change_schemas import (
     Undo,
     UndoOutcomes,
 )
+from intake.internal_api.person_schemas import ErasureModel, ErasureRequest, PersonModel
 from intake.internal_api.schemas import (
     ENTRY_FORM,
     Credentials,
@@ -172,6 +174,32 @@ OPERATIONS = (
         endpoint=stats.get_stats,
         summary="How many leads are in each state and came on each day, and what mail is not sent.",
         answer=Answer(200, "The numbers.", Statistics),
+    ),
+    Operation(
+        method="POST",
+        path="/internal/persons/erase",
+        endpoint=persons.post_persons_erase,
+        summary="Erase all that is kept of a person: leads, CVs, history and mails.",
+        access=Access.ADMIN,
+        body=ErasureRequest,
+        answer=Answer(200, "What was erased.", ErasureModel),
+        problems=(PersonNotFound,),
+    ),
+    Operation(
+        method="POST",
+        path="/internal/persons/export",
+        endpoint=persons.post_persons_export,
+        summary="All that is kept of a person, as a zip of JSON and CVs.",
+        access=Access.ADMIN,
+        body=PersonModel,
+        answer=Answer(
+            200,
+            "The zip, made while it is sent: one that breaks off is not whole.",
+            _FILE,
+            media_type="application/zip",
+            headers={"Content-Disposition": "RFC 6266: an attachment."},
+        ),
+        problems=(PersonNotFound, StorageUnavailable),
     ),
     Operation(
         method="POST",

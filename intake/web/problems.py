@@ -35,6 +35,7 @@ KINDS: Mapping[type[errors.IntakeError], Kind] = {
     errors.NotAuthenticated: Kind(401, "Not authenticated"),
     errors.NotAllowed: Kind(403, "Not allowed"),
     errors.LeadNotFound: Kind(404, "Lead not found"),
+    errors.PersonNotFound: Kind(404, "Person not found"),
     errors.ChangeNotFound: Kind(404, "Change not found"),
     errors.UserNotFound: Kind(404, "User not found"),
     errors.BodyTooSlow: Kind(408, "Body too slow"),

@@ -1,0 +1,43 @@
+"""Persons, for administrators: all that is kept of one, erased or exported."""
+
+import itertools
+
+from starlette.responses import Response, StreamingResponse
+
+from intake.internal_api.person_schemas import ErasureRequest, PersonModel
+from intake.leads import erasure, export
+from intake.leads.persons import Person
+from intake.web.bodies import json_response
+from intake.web.disposition import attachment
+from intake.web.parts import AppRequest
+from intake.web.routing import origin_of, stream_in_threads
+
+
+def post_persons_erase(request: AppRequest, body: ErasureRequest) -> Response:
+    """Erase a person, or tell what that would be."""
+    database, person = request.state["database"], Person.parse(body.email)
+    if body.dry_run:
+        erased = erasure.survey(database, person)
+    else:
+        erased = erasure.erase(database, person, origin=origin_of(request))
+    return json_response(
+        {
+            "leads": [{"id": number, "state": state} for number, state in erased.leads],
+            "cvs": erased.cvs,
+            "mails": erased.mails,
+            "mails_sent": erased.mails_sent,
+            "in_maildir": request.state["settings"].smtp_server is None,
+            "objects_left": erased.objects_left,
+            "complete": erased.is_complete,
+            "swept": erased.is_swept,
+            "dry_run": body.dry_run,
+        }
+    )
+
+
+def post_persons_export(request: AppRequest, body: PersonModel) -> Response:
+    """Stream a zip of all that is kept of a person."""
+    pieces = export.export(request.state["database"], Person.parse(body.email), origin=origin_of(request))
+    begun = itertools.chain([next(pieces)], pieces)  # whom nobody knows, and a database that is away, are told first
+    headers = {"Content-Disposition": attachment("person.zip"), "Cache-Control": "no-store"}
+    return StreamingResponse(stream_in_threads(request, begun), 200, headers, "application/zip")
