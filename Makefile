@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests/intake tests/migrations tests/system
 
-.PHONY: setup demo test test-browser test-pgbouncer test-proxy test-s3 torture bench lint format serve requirements clean
+.PHONY: setup demo test test-browser test-pgbouncer test-proxy test-redis test-s3 torture bench lint format serve requirements clean
 
 setup: .venv/ready
 
@@ -41,6 +41,10 @@ test-browser: setup .venv/ready-browser
 # What of TESTS uses PostgreSQL, through a PgBouncer in transaction mode (Debian: apt-get install pgbouncer).
 test-pgbouncer: setup
 	INTAKE_TEST_PGBOUNCER=1 $(BIN)/python -m pytest $(TESTS)
+
+# Limits in a real Redis, killed in the middle (Debian: apt-get install redis-server).
+test-redis: setup
+	$(BIN)/python -m pytest tests/redis
 
 # About 15 minutes; the proof that fills a disk needs root, and the others can be named: make torture PROOFS="relay"
 torture: setup

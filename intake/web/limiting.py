@@ -13,6 +13,7 @@ from limits.errors import StorageError
 from limits.storage import RedisStorage
 from redis import ConnectionPool
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from intake.errors import LimitsUnavailable, SettingsInvalid
@@ -165,6 +166,6 @@ def _store(url: str) -> RedisStorage:
             retry=Retry(NoBackoff(), 1),  # a connection that went stale is opened anew, once
         )
         pool.make_connection()  # of what the address asks for; nothing is sent yet
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RedisError) as error:
         raise SettingsInvalid([f"INTAKE_LIMITS_STORE is (not shown); expected another address: {error}"]) from error
     return RedisStorage(url.replace("valkey", "redis", 1), connection_pool=pool, wrap_exceptions=True)

@@ -1,7 +1,7 @@
 """Moving windows in this process's memory, within bounds whoever comes.
 
 Those of the `limits` library keep a list for every client for ever, and walk all of them at each hit: a million clients
-were 950 MB and stalls of a second.
+were 800 MB and stalls of seconds.
 """
 
 import time
@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections import OrderedDict
 from threading import Lock
 
-MAX_HITS = 200_000  # of all clients together: some 70 MB where each client has but one
+MAX_HITS = 200_000  # of all clients together: some 90 MB where each key has but one
 
 
 class MemoryWindows:

@@ -1,0 +1,201 @@
+"""Floods against the real program: places, room and time for uploads; answers that come before a body's end."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import httpx2
+import pytest
+
+from intake.web.arrival import GRACE_S
+from intake.web.forms import MAX_OVERHEAD_BYTES
+from tests.system.programs import INTAKE, Service, clean_environment
+
+MAX_CV_BYTES = 2**20
+PASSWORD = "correct horse battery"
+FORM = (
+    b'--b\r\nContent-Disposition: form-data; name="email"\r\n\r\nada@example.com\r\n'
+    b'--b\r\nContent-Disposition: form-data; name="f_name"\r\n\r\nAda\r\n'
+    b'--b\r\nContent-Disposition: form-data; name="l_name"\r\n\r\nLovelace\r\n'
+    b'--b\r\nContent-Disposition: form-data; name="CV"; filename="cv.pdf"\r\n\r\n%PDF-1.4\r\n--b--\r\n'
+)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service behind a proxy, which is the tests; one client has two places of eight, and room for three largest."""
+    directory = tmp_path_factory.mktemp("floods")
+    settings = {
+        "INTAKE_TRUSTED_PROXIES": "127.0.0.1",
+        "INTAKE_RATE_LIMIT": "6/minute",
+        "INTAKE_MAX_UPLOADS": "8",
+        "INTAKE_MAX_CV_BYTES": str(MAX_CV_BYTES),
+        "INTAKE_MAX_SPOOL_BYTES": str(3 * (MAX_CV_BYTES + MAX_OVERHEAD_BYTES)),
+        "INTAKE_BODY_TIMEOUT": "8s",
+    }
+    with Service(clean_environment(directory, **settings), directory) as made:
+        yield made
+
+
+class Upload:
+    """A connection on which a submission was begun."""
+
+    def __init__(self, service: Service, client: str, *, size: int | None = None, path: str = "/leads/") -> None:
+        host, port = service.url.removeprefix("http://").split(":")
+        self.socket = socket.create_connection((host, int(port)), timeout=30)
+        length = b"Transfer-Encoding: chunked" if size is None else b"Content-Length: %d" % size
+        head = b"POST %s HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: %s\r\n" % (path.encode(), client.encode())
+        self.socket.sendall(head + b"Content-Type: multipart/form-data; boundary=b\r\n" + length + b"\r\n\r\n")
+
+    def finish(self, body: bytes) -> "Upload":
+        """Send the rest of the body."""
+        self.socket.sendall(body)
+        return self
+
+    def answer(self) -> tuple[int, str]:
+        """Return the status, and the answer with its headers."""
+        answer = b""
+        while b"\r\n\r\n" not in answer or (b"problem+json" in answer and b"}" not in answer):
+            got = self.socket.recv(65536)
+            if not got:
+                break
+            answer += got
+        return int(answer.split()[1]), answer.decode()
+
+    def close(self) -> None:
+        """Go away, without a word."""
+        self.socket.close()
+
+
+class Login(Upload):
+    """A connection on which a login was begun."""
+
+    def __init__(self, service: Service) -> None:
+        host, port = service.url.removeprefix("http://").split(":")
+        self.socket = socket.create_connection((host, int(port)), timeout=30)
+        self.socket.sendall(
+            b"POST /internal/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b'Content-Length: 100\r\n\r\n{"username": '
+        )
+
+
+def begun(service: Service, *clients: str) -> list[Upload]:
+    """Return an upload of each client, which holds its place."""
+    uploads = [Upload(service, client, size=len(FORM)) for client in clients]
+    time.sleep(0.3)  # they are in by then
+    return uploads
+
+
+def submit(service: Service, client: str) -> tuple[int, str]:
+    with closing(Upload(service, client, size=len(FORM))) as upload:
+        return upload.finish(FORM).answer()
+
+
+def token(service: Service) -> str:
+    """Return a token of a user that is made for it."""
+    environment = clean_environment(service.directory)
+    command = [INTAKE, "create-user", "ada", "--password-stdin"]
+    subprocess.run(command, input=PASSWORD, text=True, env=environment, cwd=service.directory, check=True)
+    answer = httpx2.post(f"{service.url}/internal/auth/login", json={"username": "ada", "password": PASSWORD})
+    return str(answer.json()["access_token"])
+
+
+def refused(service: Service) -> dict[str, float]:
+    lines = httpx2.get(f"{service.url}/metrics").text.splitlines()
+    found = [line.split('"')[1::2] + line.split()[-1:] for line in lines if line.startswith("intake_refused_total{")]
+    return {reason: float(number) for reason, number in found}
+
+
+def test_a_client_has_its_places_and_gets_them_back_when_it_goes(service: Service) -> None:
+    held = begun(service, "192.0.2.1", "192.0.2.1")
+    status, text = submit(service, "192.0.2.1")
+    assert (status, '"Service busy"' in text) == (503, True)
+    assert "retry-after: 5\r\n" in text.lower()
+    assert submit(service, "192.0.2.2")[0] == 204, "another client"
+    assert refused(service)["uploads"] == 1
+    held[0].close()
+    assert held[1].finish(FORM).answer()[0] == 204
+    time.sleep(0.3)
+    assert [submit(service, "192.0.2.1")[0] for _ in range(2)] == [204, 204]
+
+
+def test_all_of_them_have_no_more_than_all_places(service: Service) -> None:
+    held = begun(service, *[f"198.51.100.{number}" for number in range(8)])
+    try:
+        assert submit(service, "198.51.100.99")[0] == 503
+    finally:
+        for upload in held:
+            upload.close()
+    time.sleep(0.3)
+    assert submit(service, "198.51.100.98")[0] == 204
+
+
+def test_what_is_not_declared_holds_the_most_that_it_may_have(service: Service) -> None:
+    held = [Upload(service, f"203.0.113.{number}") for number in range(3)]
+    time.sleep(0.3)
+    try:
+        status, _ = submit(service, "203.0.113.9")
+        assert (status, refused(service)["spool"]) == (503, 1)
+    finally:
+        for upload in held:
+            upload.close()
+
+
+def test_the_internal_door_has_places_of_its_own(service: Service) -> None:
+    headers = {"Authorization": f"Bearer {token(service)}"}
+    form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
+    held = begun(service, *[f"198.18.0.{number}" for number in range(8)])
+    try:
+        assert submit(service, "198.18.0.99")[0] == 503
+        answer = httpx2.post(
+            f"{service.url}/internal/leads/", data=form, files={"CV": ("cv.pdf", b"x")}, headers=headers
+        )
+        assert answer.status_code == 201
+    finally:
+        for upload in held:
+            upload.close()
+
+
+def test_a_body_that_does_not_come_is_408_and_its_place_is_free(service: Service) -> None:
+    began = time.monotonic()
+    held = begun(service, "192.0.2.50", "192.0.2.50")
+    answers = [upload.answer() for upload in held]
+    assert {status for status, _ in answers} == {408}
+    assert GRACE_S - 1 < time.monotonic() - began < GRACE_S + 5
+    assert "connection: close" in answers[0][1].lower()
+    for upload in held:
+        assert upload.socket.recv(1) == b"", "and the connection is closed"
+        upload.close()
+    assert submit(service, "192.0.2.50")[0] == 204
+    assert refused(service)["slow_body"] == 2
+
+
+def test_a_login_that_does_not_come_is_408_too(service: Service) -> None:
+    with closing(Login(service)) as login:
+        assert login.answer()[0] == 408
+
+
+@pytest.mark.parametrize("declares", [True, False])
+def test_a_body_that_is_too_large_is_told_so_while_it_is_sent(service: Service, declares: bool) -> None:
+    pieces = [b"x" * 65536] * 320
+    headers = {"Content-Type": "multipart/form-data; boundary=b", "X-Forwarded-For": f"192.0.2.{60 + declares}"}
+    if declares:
+        headers["Content-Length"] = str(sum(map(len, pieces)))
+    answer = httpx2.post(f"{service.url}/leads/", content=iter([FORM[:-8], *pieces][declares:]), headers=headers)
+    assert (answer.status_code, answer.headers["Connection"]) == (413, "close")
+
+
+def test_a_declared_length_is_refused_before_a_byte_is_read(service: Service) -> None:
+    with closing(Upload(service, "192.0.2.70", size=10**12)) as upload:
+        assert upload.answer()[0] == 413
+
+
+def test_a_client_over_its_rate_is_refused_before_a_byte_is_read(service: Service) -> None:
+    for _ in range(6):
+        submit(service, "192.0.2.80")
+    with closing(Upload(service, "192.0.2.80", size=len(FORM))) as upload:
+        status, text = upload.answer()
+    assert status == 429
+    assert 'ratelimit-policy: "minute";q=6;w=60\r\n' in text.lower()
