@@ -42,6 +42,10 @@ test-browser: setup .venv/ready-browser
 test-pgbouncer: setup
 	INTAKE_TEST_PGBOUNCER=1 $(BIN)/python -m pytest $(TESTS)
 
+# docs/nginx.conf and docs/Caddyfile, with real ones before a real service (Debian: apt-get install nginx-light caddy).
+test-proxy: setup
+	$(BIN)/python -m pytest tests/proxy
+
 # Limits in a real Redis, killed in the middle (Debian: apt-get install redis-server).
 test-redis: setup
 	$(BIN)/python -m pytest tests/redis

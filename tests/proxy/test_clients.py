@@ -1,0 +1,120 @@
+"""Who the client is, as the service sees it through real proxies, whatever a client claims."""
+
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from ipaddress import ip_network
+from threading import Thread
+
+import httpx2
+import pytest
+import uvicorn
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
+
+from intake.values import Network
+from intake.web.clients import find_client
+from tests.proxy.programs import Proxy, default_nginx, documented_caddy, documented_nginx, trusting
+
+PROXY = ip_network("127.0.0.1/32")
+OURS = "127.0.0.7"  # where the client's own connection comes from
+
+CLAIMS: dict[str, Sequence[bytes]] = {
+    "none": [],
+    "forged": [b"203.0.113.9"],
+    "forged as the proxy": [b"127.0.0.1"],
+    "a chain": [b"203.0.113.9, 127.0.0.1"],
+    "repeated": [b"203.0.113.9", b"198.51.100.3, 127.0.0.1"],
+    "mapped": [b"::ffff:203.0.113.9"],
+    "malformed": [b"for=203.0.113.9;proto=https"],
+    "with a port": [b"[2001:db8::1]:443"],
+    "commas": [b",,,"],
+    "not ASCII": [b"\xff\xfe"],
+    "long": [b", ".join([b"127.0.0.1"] * 300)],
+}
+
+
+class Seen:
+    """An application that answers with who its client is, run as `intake serve` runs the service."""
+
+    def __init__(self, trusted: Sequence[Network]) -> None:
+        self._trusted = trusted
+        config = uvicorn.Config(self, proxy_headers=False, log_config=None, access_log=False, lifespan="off")
+        self._server = uvicorn.Server(config)
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._thread = Thread(target=self._server.run, kwargs={"sockets": [self._socket]})
+        self._thread.start()
+        self.upstream = f"127.0.0.1:{self._socket.getsockname()[1]}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        client = find_client(scope, self._trusted)
+        seen = {"address": str(client.address), "key": client.key, "passed_over": client.is_forwarded_untrusted}
+        await JSONResponse(seen)(scope, receive, send)
+
+    def close(self) -> None:
+        """End it."""
+        self._server.should_exit = True
+        self._thread.join()
+        self._socket.close()
+
+
+@pytest.fixture(scope="module")
+def start() -> Iterator[Callable[..., Proxy]]:
+    """A function that puts a proxy before an application that trusts these peers; each pair is started once."""
+    known: dict[object, Proxy] = {}
+    with ExitStack() as stack:
+
+        def started(make: Callable[[str], Proxy], *trusted: Network) -> Proxy:
+            if (make, trusted) not in known:
+                seen = Seen(trusted)
+                stack.callback(seen.close)
+                known[make, trusted] = stack.enter_context(make(seen.upstream))
+            return known[make, trusted]
+
+        yield started
+
+
+def ask(proxy: Proxy, claims: Sequence[bytes] = (), *, ours: str = OURS) -> dict[str, object]:
+    """Return who the service takes a client at `ours` for that sends these headers."""
+    url = proxy.url.replace("127.0.0.1", "[::1]") if ":" in ours else proxy.url
+    host = f"localhost:{proxy.url.rpartition(':')[2]}".encode()
+    headers = [(b"Host", host), *((b"X-Forwarded-For", claim) for claim in claims)]
+    with httpx2.Client(transport=httpx2.HTTPTransport(local_address=ours, verify=trusting())) as client:
+        answer = client.get(url, headers=headers, extensions={"sni_hostname": "localhost"})
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+@pytest.mark.parametrize("make", [documented_nginx, documented_caddy])
+def test_it_is_where_the_connection_to_the_proxy_comes_from(
+    start: Callable[..., Proxy], make: Callable[[str], Proxy], claim: str
+) -> None:
+    assert ask(start(make, PROXY), CLAIMS[claim]) == {"address": OURS, "key": OURS, "passed_over": False}
+
+
+@pytest.mark.parametrize("make", [documented_nginx, documented_caddy])
+def test_over_ipv6_a_whole_subscriber_is_counted_together(
+    start: Callable[..., Proxy], make: Callable[[str], Proxy]
+) -> None:
+    seen = ask(start(make, PROXY), [b"203.0.113.9"], ours="::1")
+    assert (seen["address"], seen["key"]) == ("::1", "::/64")
+
+
+@pytest.mark.parametrize("claim", CLAIMS)
+@pytest.mark.parametrize("make", [documented_nginx, documented_caddy, default_nginx])
+def test_where_no_proxy_is_trusted_it_is_the_proxy(
+    start: Callable[..., Proxy], make: Callable[[str], Proxy], claim: str
+) -> None:
+    assert ask(start(make), CLAIMS[claim])["address"] == "127.0.0.1"
+
+
+def test_a_proxy_that_writes_no_header_is_told_from_one_that_is_not_trusted(start: Callable[..., Proxy]) -> None:
+    assert ask(start(default_nginx))["passed_over"] is False
+    assert ask(start(documented_nginx))["passed_over"] is True
+
+
+def test_a_proxy_that_is_trusted_and_writes_no_header_passes_anyones_on(start: Callable[..., Proxy]) -> None:
+    """Nobody can tell; docs/operations.md warns of it."""
+    assert ask(start(default_nginx, PROXY))["address"] == "127.0.0.1"
+    assert ask(start(default_nginx, PROXY), [b"203.0.113.9"])["address"] == "203.0.113.9"
