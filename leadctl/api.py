@@ -11,7 +11,7 @@ from typing import IO, Any
 from urllib.parse import quote
 from uuid import UUID
 
-from leadctl.errors import LeadctlError, Usage
+from leadctl.errors import LeadctlError, NotFound, Usage
 from leadctl.http import PAGE, Http, has
 from leadctl.settings import is_token
 
@@ -22,6 +22,8 @@ _MAIL = {"id": int, "lead_id": int, "attempts": int, **dict.fromkeys(("kind", "r
 _OUTCOME = {"id": int, "result": str}
 _CHANGE = {"id": str, "at": str, "user": str, "count": int, "undone_by": list}
 _EVENT = dict.fromkeys(("at", "user", "from", "to"), str)
+_ERASURE = {"leads": list, **dict.fromkeys(("cvs", "mails", "mails_sent", "objects_left"), int)}
+_ERASURE |= dict.fromkeys(("in_maildir", "complete", "swept"), bool)
 _CV = {"size": int, "sha256": str, "detected_type": str}
 _USER = {"id": int, "username": str, "role": str, "created_at": str}
 _LISTED_USER = {**_USER, "disabled": bool}
@@ -175,6 +177,30 @@ class Api:
         """Return what was changed of a lead, oldest first."""
         response = self._http.request("GET", f"/internal/leads/{lead_id}/history", expected=200)
         return self._http.records(response, _EVENT)
+
+    def erase(self, email: str, *, dry_run: bool) -> Iterator[dict[str, Any]]:
+        """Erase a person, as many leads as fit in a request at a time; yield what came of each request."""
+        body = {"email": email, "dry_run": dry_run}
+        is_begun = is_complete = False
+        while not is_complete:
+            try:
+                answer = self._http.json("POST", "/internal/persons/erase", json=body)
+            except NotFound:
+                if is_begun:  # another erased the rest
+                    return
+                raise
+            if not has(answer, _ERASURE) or not all(has(one, {"id": int, "state": str}) for one in answer["leads"]):
+                raise self._http.not_intake()
+            yield answer
+            is_begun, is_complete = True, dry_run or answer["complete"]
+
+    @contextmanager
+    def person(self, email: str) -> Iterator[Iterator[bytes]]:
+        """Give a zip of all that is kept of a person, as it comes; whether it is whole, its reader finds out."""
+        path = "/internal/persons/export"
+        headers = {"Accept-Encoding": "identity"}
+        with self._http.stream(path, method="POST", headers=headers, json={"email": email}) as response:
+            yield self._http.pieces(response)
 
     def _outcomes(self, answer: Any) -> list[dict[str, Any]]:
         if not has(answer, {"change": str, "results": list}) or not all(

@@ -34,6 +34,8 @@ COMMANDS: Mapping[str, str] = {
     "download-cv": "leadctl.commands.download_cv",
     "submit": "leadctl.commands.submit",
     "import": "leadctl.commands.import_leads",
+    "erase": "leadctl.commands.erase",
+    "export-person": "leadctl.commands.export_person",
     "register-user": "leadctl.commands.register_user",
     "users": "leadctl.commands.users",
     "mail": "leadctl.commands.mail",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
 from leadctl.errors import Damaged, LeadctlError, NotFound, TryAgain
+from leadctl.names import give_name
 from leadctl.retries import pause
 
 if TYPE_CHECKING:  # importing it costs 95 ms
@@ -54,15 +55,7 @@ class Part:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()  # Windows moves no open file
-        if not force:
-            try:
-                target.hardlink_to(self.path)  # unlike a rename, it never overwrites what came in the meantime
-                return
-            except FileExistsError:
-                raise
-            except OSError:  # a file system without links
-                pass
-        self.path.replace(target)
+        give_name(self.path, target, force=force)
 
     def __enter__(self) -> Self:
         self._file = _open_own(self.path)

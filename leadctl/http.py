@@ -96,10 +96,10 @@ class Http:
 
     @contextmanager
     def stream(
-        self, path: str, *, expected: Collection[int] = (200,), headers: Mapping[str, str] | None = None
+        self, path: str, *, method: str = "GET", expected: Collection[int] = (200,), **content: Any
     ) -> Iterator[httpx2.Response]:
         """Give an answer whose body is still to come."""
-        with self._told(), self._client.stream("GET", path, headers=headers) as response:
+        with self._told(), self._client.stream(method, path, **content) as response:
             if response.status_code not in expected:
                 response.read()
             yield self._check(response, expected=expected)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from string import Formatter
 from typing import Any
 
@@ -49,6 +49,20 @@ def safe_name(name: str) -> str:
         ending = PurePosixPath(plain).suffix[:16]
         stem = stem.encode("utf-8")[: MAX_NAME_BYTES - len(ending.encode())].decode("utf-8", "ignore") + ending
     return f"_{stem}" if not stem or _RESERVED.match(stem) else stem
+
+
+def give_name(draft: Path, target: Path, *, force: bool) -> None:
+    """Give a file that is whole its name; without `force` nothing is overwritten. Raises FileExistsError or OSError."""
+    if not force:
+        try:
+            target.hardlink_to(draft)  # unlike a rename, it never overwrites what came in the meantime
+            return
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links
+            if target.exists():
+                raise FileExistsError(target) from None
+    draft.replace(target)
 
 
 def _is_plain(spec: str | None, conversion: str | None) -> bool:

@@ -104,3 +104,19 @@ def office(stranger: Office, logged_in: Path) -> Office:
     """An attorney who is logged in."""
     shutil.copytree(logged_in, stranger.home, dirs_exist_ok=True)
     return stranger
+
+
+@pytest.fixture(scope="session")
+def administrators_home(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home directory after harriet's login."""
+    home = tmp_path_factory.mktemp("home")
+    Office(service.url, home).log_in("harriet")
+    return home
+
+
+@pytest.fixture
+def admin(service: Service, administrators_home: Path, tmp_path: Path) -> Office:
+    """An administrator who is logged in, in a home beside an attorney's."""
+    home = tmp_path / "administrator"
+    shutil.copytree(administrators_home, home)
+    return Office(service.url, home)

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.leadctl.conftest import PASSWORD, Office, logged_in, office, service, stranger
+from tests.leadctl.conftest import PASSWORD, Office, admin, administrators_home, logged_in, office, service, stranger
 from tests.system.programs import LEADCTL, Service
 
-__all__ = ["logged_in", "office", "service", "stranger"]
+__all__ = ["admin", "administrators_home", "logged_in", "office", "service", "stranger"]
 
 
 class Terminal:
@@ -302,3 +302,21 @@ def test_watching_says_so_and_shows_a_line_for_each_lead(office: Office) -> None
     assert re.search(
         rf"^\d\d:\d\d:\d\d  {lead_id} +PENDING +Grace +Hopper +ada@", "\n".join(lines(screen)), re.MULTILINE
     )
+
+
+def test_an_erasure_is_asked_about_first(admin: Office) -> None:
+    lead_id = admin.submit(email="asked@example.com")
+    for answer, code in (("n", 1), ("y", 0)):
+        terminal = Terminal(admin, "erase", "--email", "asked@example.com")
+        shown = terminal.read_until("[y/N]")
+        assert f"{lead_id}" in shown
+        assert "1 lead, 1 CV" in shown
+        terminal.type(f"{answer}\n")
+        done, screen = terminal.end()
+        assert (done, "nothing was changed" in screen) == (code, answer == "n")
+    assert admin.run("show", str(lead_id)).returncode == 5
+
+
+def test_a_zip_is_kept_from_a_terminal(admin: Office) -> None:
+    code, screen = Terminal(admin, "export-person", "--email", "a@example.com", "-O", "-").end()
+    assert (code, "-O FILE" in screen) == (2, True)
