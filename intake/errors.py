@@ -73,6 +73,14 @@ class BodyTooSlow(Refused):
     reason = "slow_body"
 
 
+class ScannerUnavailable(IntakeError):
+    """clamd can't be reached."""
+
+
+class ScanFailed(IntakeError):
+    """clamd was reached, and did not say what a file is."""
+
+
 class RangeNotSatisfiable(IntakeError):
     """The file, of `size` bytes, has none in the range that was asked for."""
 
@@ -83,6 +91,14 @@ class RangeNotSatisfiable(IntakeError):
 
 class CvDamaged(IntakeError):
     """What is stored of a CV is not what came in."""
+
+
+class CvBeingScanned(IntakeError):
+    """It is not known yet whether the CV is one to be wary of."""
+
+
+class CvQuarantined(IntakeError):
+    """The CV is one to be wary of."""
 
 
 class StatesInUse(IntakeError):

@@ -32,6 +32,9 @@ class Metrics:
         self.limits_failures = Counter(
             "intake_limits_store_failures", "Times that the store of limits did not answer.", registry=self._registry
         )
+        self.scans = Counter(
+            "intake_cv_scans", "Scans of CVs, by what came of them.", ("outcome",), registry=self._registry
+        )
 
     def exposition(self) -> bytes:
         """Return every counter in Prometheus's text format."""

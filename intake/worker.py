@@ -27,6 +27,7 @@ from intake.mail.outbox import OwedMail
 from intake.mail.retries import retry_delay_s
 from intake.mail.transports import DeliveryFailed, LoginRefused, Transport
 from intake.metrics import Metrics
+from intake.scanner import Scanner
 from intake.settings import Settings
 
 HELD_PER_CONNECTION = 2  # one under way, and one at hand so that a connection need not wait for its next
@@ -36,7 +37,7 @@ LOGIN_PAUSE_S = 60.0  # after the relay refused our login; more attempts would n
 IDLE_S = 5.0  # after which a connection that has nothing to do is closed
 PRUNE_EVERY_S = 600.0
 COLLECT_EVERY_S = PURGE_EVERY_S = 24 * 3600.0
-OTHER_THREADS = 2  # one that claims and renews, and one that cleans up
+OTHER_THREADS = 3  # one that claims and renews, one that cleans up, and one that has CVs scanned
 STOP_WITHIN_S = 20.0
 
 log = logging.getLogger("intake.worker")
@@ -68,6 +69,7 @@ class Worker:
         self._stopping = False
         self._ending = threading.Event()
         self._trouble: str | None = None
+        self._scanner = Scanner(settings.clamd, database, metrics) if settings.clamd else None
 
     @property
     def trouble(self) -> str | None:
@@ -75,13 +77,22 @@ class Worker:
         has_ended = not self._thread.is_alive() and not self._stopping
         return "the worker has ended: start the service anew" if has_ended else self._trouble
 
+    @property
+    def scan_trouble(self) -> str | None:
+        """What keeps every CV from being scanned, if anything does."""
+        return self._scanner.trouble if self._scanner else None
+
     def start(self) -> None:
-        """Begin sending."""
+        """Begin sending, and scanning where there is a clamd."""
         self._thread.start()
+        if self._scanner:
+            self._scanner.start()
         threading.Thread(target=self._keep_up, name="intake-upkeep", daemon=True).start()
 
     def wake(self) -> None:
-        """Look for owed mails now; from any thread."""
+        """Look for owed mails and scans now; from any thread."""
+        if self._scanner:
+            self._scanner.wake()
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop has ended: the mail waits in the database
                 self._loop.call_soon_threadsafe(self._woken.set)
@@ -92,6 +103,8 @@ class Worker:
         self._ending.set()
         self.wake()
         self._thread.join(STOP_WITHIN_S + PAUSE_S)
+        if self._scanner:
+            self._scanner.stop()
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()

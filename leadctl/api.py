@@ -24,7 +24,7 @@ _CHANGE = {"id": str, "at": str, "user": str, "count": int, "undone_by": list}
 _EVENT = dict.fromkeys(("at", "user", "from", "to"), str)
 _ERASURE = {"leads": list, **dict.fromkeys(("cvs", "mails", "mails_sent", "objects_left"), int)}
 _ERASURE |= dict.fromkeys(("in_maildir", "complete", "swept"), bool)
-_CV = {"size": int, "sha256": str, "detected_type": str}
+_CV = {"size": int, "sha256": str, "detected_type": str, "flags": list, "scan_state": str}
 _USER = {"id": int, "username": str, "role": str, "created_at": str}
 _LISTED_USER = {**_USER, "disabled": bool}
 _TOKEN = {"access_token": str, "expires_in": int}
@@ -127,7 +127,7 @@ class Api:
         return stats
 
     def lead(self, lead_id: int) -> dict[str, Any]:
-        """Return one lead, its CV's facts under names of their own."""
+        """Return one lead, its CV's facts under names of their own, its flags with commas between."""
         return self._with_cv(self._http.json("GET", f"/internal/leads/{lead_id}"))
 
     def enter(self, fields: Mapping[str, str], *, name: str, cv: IO[bytes]) -> tuple[dict[str, Any], bool]:
@@ -210,14 +210,17 @@ class Api:
         return list(answer["results"])
 
     @contextmanager
-    def cv(self, lead_id: int, *, offset: int = 0, sha256: str = "") -> Iterator[Download]:
-        """Give the lead's CV as it comes: from `offset` on, if it is the one of this SHA-256 and the server can."""
+    def cv(self, lead_id: int, *, offset: int = 0, sha256: str = "", quarantined: bool = False) -> Iterator[Download]:
+        """Give the lead's CV as it comes: from `offset` on, if it is the one of this SHA-256 and the server can.
+
+        Where it is `quarantined`, or not scanned yet, it comes only if asked for as such.
+        """
         going_on = {"Range": f"bytes={offset}-", "If-Range": f'"{sha256}"'} if offset else {}
         headers = {"Accept-Encoding": "identity", **going_on}  # an encoded body has other offsets
-        path = f"/internal/leads/{lead_id}/cv-download"
+        path = f"/internal/leads/{lead_id}/cv-download{'?force=true' if quarantined else ''}"
         with self._http.stream(path, expected=(200, 206, 416) if offset else (200,), headers=headers) as response:
             if response.status_code == 416:
-                with self.cv(lead_id) as whole:
+                with self.cv(lead_id, quarantined=quarantined) as whole:
                     yield whole
                 return
             begins, size = self._extent(response.headers, is_part=response.status_code == 206)
@@ -241,6 +244,7 @@ class Api:
     def _with_cv(self, lead: Any) -> dict[str, Any]:
         if not has(lead, _LEAD) or not has(cv := lead.pop("CV", None), _CV):
             raise self._http.not_intake()
+        cv["flags"] = ",".join(map(str, cv["flags"]))
         return {**lead, **{f"CV_{name}": value for name, value in cv.items()}}
 
 

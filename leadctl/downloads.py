@@ -6,6 +6,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
@@ -75,11 +76,23 @@ class Part:
         self.size += len(piece)
 
 
-def to_stream(api: "Api", lead_id: int, out: IO[bytes], *, transfer: Transfer) -> None:
+@dataclass(frozen=True)
+class Source:
+    """Where CVs come from, and whether those that are `quarantined`, or not scanned yet, are wanted, too."""
+
+    api: "Api"
+    quarantined: bool = False
+
+    def cv(self, lead_id: int, *, offset: int = 0, sha256: str = "") -> "AbstractContextManager[Download]":
+        """Give a lead's CV as it comes, as Api.cv does."""
+        return self.api.cv(lead_id, offset=offset, sha256=sha256, quarantined=self.quarantined)
+
+
+def to_stream(source: Source, lead_id: int, out: IO[bytes], *, transfer: Transfer) -> None:
     """Write a lead's CV as it arrives. Raises Damaged, after the last of it, where it is not what was sent."""
     seen = hashlib.sha256()
-    with api.cv(lead_id) as first, transfer(first.size or 0) as advance:
-        for chunk in _arriving(api, lead_id, first, 0):
+    with source.cv(lead_id) as first, transfer(first.size or 0) as advance:
+        for chunk in _arriving(source, lead_id, first, 0):
             seen.update(chunk)
             out.write(chunk)
             advance(len(chunk))
@@ -88,7 +101,7 @@ def to_stream(api: "Api", lead_id: int, out: IO[bytes], *, transfer: Transfer) -
 
 
 def to_file(
-    api: "Api", lead_id: int, place: Callable[[str], Path], directory: Path, *, force: bool, transfer: Transfer
+    source: Source, lead_id: int, place: Callable[[str], Path], directory: Path, *, force: bool, transfer: Transfer
 ) -> Path:
     """Fetch a lead's CV into a file of `directory`, which `place` names by the sender's name for it; return its path.
 
@@ -96,11 +109,11 @@ def to_file(
     """
     sha256, size = Part.left(directory, lead_id)
     # of the last byte that is there, too: a server has none to give past the end of a file that is whole
-    with api.cv(lead_id, offset=max(size - 1, 0), sha256=sha256) as first:
+    with source.cv(lead_id, offset=max(size - 1, 0), sha256=sha256) as first:
         target = place(first.name)
         with Part(directory, lead_id, first.sha256) as part, transfer(first.size or 0) as advance:
             advance(part.size)
-            for chunk in _arriving(api, lead_id, first, part.size):
+            for chunk in _arriving(source, lead_id, first, part.size):
                 part.write(chunk)
                 advance(len(chunk))
             part.put_in_place(target, force=force)
@@ -112,14 +125,14 @@ def damaged() -> Damaged:
     return Damaged("the CV did not arrive as it was sent (its SHA-256 differs); try again")
 
 
-def _arriving(api: "Api", lead_id: int, first: "Download", offset: int) -> Iterator[bytes]:
+def _arriving(source: Source, lead_id: int, first: "Download", offset: int) -> Iterator[bytes]:
     """Yield a CV's bytes from `offset` on; where they break off they are gone on with, up to RETRIES times."""
     download = first
     with ExitStack() as stack:
         for tried in range(1, RETRIES + 2):
             try:
                 if tried > 1:
-                    again = api.cv(lead_id, offset=offset, sha256=first.sha256)
+                    again = source.cv(lead_id, offset=offset, sha256=first.sha256)
                     download = stack.enter_context(again)
                 if download.sha256 != first.sha256:
                     raise LeadctlError("the CV was exchanged while it was fetched; try again")

@@ -94,6 +94,13 @@ class Streams:
         if sys.stderr.isatty() or self.flags.is_verbose:
             self.say(text)
 
+    def warn(self, text: str) -> None:
+        """Tell in colour what only a person wants to be warned of, or a script that asks for it."""
+        if not self.flags.is_quiet and (sys.stderr.isatty() or self.flags.is_verbose):
+            colour = None if os.environ.get("NO_COLOR") is None else False  # None: as standard error can
+            with suppress(OSError):
+                typer.secho(visible(text), err=True, fg="yellow", bold=True, color=colour)
+
     def mention_change(self, change: UUID) -> None:
         """Tell under which change leads are moved, before they are, to whom mention() tells."""
         self.mention(f"This is change {change}; to take it back: leadctl undo {change}")

@@ -187,6 +187,7 @@ def start(databases: Databases) -> Iterator[Callable[..., Intake]]:
                 attorney_emails=("harriet@firm.example", "peter@firm.example"),
                 rate_limits=(),  # every test is one client
                 max_uploads=400,
+                cv_extensions=(),
             )
             settings = replace(usual, **changes)
             database = Database(settings, connections=2)

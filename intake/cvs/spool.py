@@ -4,7 +4,7 @@ import hashlib
 import tempfile
 from typing import IO, Self, cast
 
-from intake.cvs.detection import HEAD_BYTES, detect_type
+from intake.cvs.detection import HEAD_BYTES
 from intake.errors import StorageUnavailable
 
 MEMORY_BYTES = 2**20
@@ -36,9 +36,9 @@ class Spool:
         return self._hash.hexdigest()
 
     @property
-    def detected_type(self) -> str:
-        """The media type that the first bytes speak of."""
-        return detect_type(self._head)
+    def head(self) -> bytes:
+        """The first HEAD_BYTES."""
+        return self._head
 
     @property
     def file(self) -> IO[bytes]:

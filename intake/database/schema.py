@@ -60,6 +60,9 @@ lead = Table(
     sqlite_autoincrement=True,
 )
 
+# A condition that queries share with a partial index, word for word, since SQLite uses the index for no other.
+SCAN_OWED = text("scan_state = 'scanning'")
+
 # what is known of a CV; its bytes are in `cv_content`, or in a store under a key that no other has
 cv = Table(
     "cv",
@@ -70,7 +73,23 @@ cv = Table(
     Column("detected_type", Text, nullable=False),
     Column("store_url", Text),
     Column("store_key", Key),
+    Column("flags", Text, nullable=False, server_default=""),  # words, with commas between
+    Column(
+        "scan_state",
+        String(32),
+        CheckConstraint(
+            "scan_state IN ('unscanned', 'scanning', 'clean', 'quarantined', 'too-large-to-scan')", name="scan_state"
+        ),
+        nullable=False,
+        server_default="unscanned",
+    ),
+    Column("signature", Text),  # what clamd found
+    Column("scan_attempts", Integer, nullable=False, server_default="0"),
+    Column("next_scan_at", UtcDateTime),
+    Column("scan_claim", String(32)),
+    Column("scan_claimed_until", UtcDateTime),
     Index("ix_cv_store_key", "store_key", unique=True),
+    Index("ix_cv_scan_owed", "next_scan_at", postgresql_where=SCAN_OWED, sqlite_where=SCAN_OWED),
 )
 
 cv_content = Table(

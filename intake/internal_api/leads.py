@@ -8,8 +8,8 @@ from dataclasses import replace
 from starlette.responses import Response, StreamingResponse
 
 from intake.errors import LeadNotFound
-from intake.internal_api.schemas import MAX_ID, LeadQuery, StateChange
-from intake.leads import entries, search, states
+from intake.internal_api.schemas import MAX_ID, CvQuery, LeadQuery, StateChange
+from intake.leads import downloads, entries, search, states
 from intake.leads.records import CvFacts, Lead
 from intake.web.bodies import json_bytes, json_response, read_query
 from intake.web.disposition import attachment
@@ -17,7 +17,7 @@ from intake.web.forms import form_reader, read_form
 from intake.web.paging import link_to_next
 from intake.web.parts import AppRequest
 from intake.web.ranges import content_range, wanted_range
-from intake.web.routing import in_thread, signed_in, stream_in_threads
+from intake.web.routing import in_thread, origin_of, signed_in, stream_in_threads
 
 _TEXT_FIELDS = ("email", "f_name", "l_name", "external_id", "state", "notify")
 
@@ -52,8 +52,16 @@ async def post_internal_lead(request: AppRequest) -> Response:
         is_closed=True,
     ) as reader:
         form = await read_form(request, reader)
-        entry = entries.check_entry(
-            form.texts, states=settings.states, cv_name=form.filename, cv=form.file, faults=form.faults
+        entry = await in_thread(
+            request,
+            lambda: entries.check_entry(
+                form.texts,
+                states=settings.states,
+                cv_name=form.filename,
+                cv=form.file,
+                extensions=settings.cv_extensions,
+                faults=form.faults,
+            ),
         )
         number, is_new = await in_thread(request, lambda: entries.enter(database, settings, entry))
     if is_new:
@@ -78,7 +86,9 @@ def patch_lead(request: AppRequest, body: StateChange) -> Response:
 def get_cv(request: AppRequest) -> Response:
     """Give a CV's bytes, or a range of them, as a file to save and never to show."""
     database, number = request.state["database"], lead_id(request)
+    query = read_query(request.query_params, CvQuery)
     _, cv = search.get(database, number)
+    downloads.check(number, cv, force=query.force)
     headers = _cv_headers(cv)
     if _is_listed(headers["ETag"], request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers={"ETag": headers["ETag"]})
@@ -88,12 +98,14 @@ def get_cv(request: AppRequest) -> Response:
     if span is not None:
         headers |= {"Content-Range": content_range(span, size=cv.size), "Content-Length": str(len(span))}
     pieces = search.cv_pieces(database, number, cv, span)
-    begun = stream_in_threads(request, itertools.chain([next(pieces)], pieces))  # a store that is away is told first
-    return StreamingResponse(begun, 200 if span is None else 206, headers, cv.detected_type)
+    begun = itertools.chain([next(pieces)], pieces)  # a store that is away is told first
+    downloads.record(database, number, cv, origin_of(request))
+    return StreamingResponse(stream_in_threads(request, begun), 200 if span is None else 206, headers, cv.detected_type)
 
 
 def _with_cv(lead: Lead, cv: CvFacts) -> dict[str, object]:
-    return {**lead, "CV": {"size": cv.size, "sha256": cv.sha256, "detected_type": cv.detected_type}}
+    facts = ("size", "sha256", "detected_type", "flags", "scan_state", "signature")
+    return {**lead, "CV": {name: getattr(cv, name) for name in facts}}
 
 
 def _entered(request: AppRequest, lead: Mapping[str, object], *, is_new: bool) -> Response:

@@ -2,7 +2,9 @@
 
 from intake.errors import (
     ChangeNotFound,
+    CvBeingScanned,
     CvDamaged,
+    CvQuarantined,
     DatabaseUnavailable,
     LastAdministrator,
     LeadNotFound,
@@ -29,6 +31,7 @@ from intake.internal_api.person_schemas import ErasureModel, ErasureRequest, Per
 from intake.internal_api.schemas import (
     ENTRY_FORM,
     Credentials,
+    CvQuery,
     LeadModel,
     LeadQuery,
     LeadWithCv,
@@ -94,6 +97,7 @@ OPERATIONS = (
         path="/internal/leads/{id}/cv-download",
         endpoint=leads.get_cv,
         summary="A lead's CV, to save: whole, or one range of it.",
+        query=CvQuery,
         answer=Answer(
             200,
             "The file, in the media type that its content speaks of.",
@@ -115,7 +119,7 @@ OPERATIONS = (
             "If-Range": "An ETag: the whole is sent where the file is another.",
             "If-None-Match": "ETags: 304 where the file is one of theirs.",
         },
-        problems=(LeadNotFound, RangeNotSatisfiable, CvDamaged, StorageUnavailable),
+        problems=(LeadNotFound, CvBeingScanned, CvQuarantined, RangeNotSatisfiable, CvDamaged, StorageUnavailable),
     ),
     Operation(
         method="GET",

@@ -82,12 +82,21 @@ class CvModel(BaseModel):
     size: int = Field(description="Bytes.")
     sha256: str = Field(description="In hexadecimal.")
     detected_type: str = Field(description="The media type, by the file's content.")
+    flags: list[str] = Field(description="What to know before it is opened: macros, javascript, encrypted, …")
+    scan_state: str = Field(description="unscanned, scanning, clean, quarantined or too-large-to-scan.")
+    signature: str | None = Field(description="What clamd found in it, where it is quarantined.")
 
 
 class LeadWithCv(LeadModel):
     """A lead, with what is known of its CV."""
 
     CV: CvModel
+
+
+class CvQuery(RequestModel):
+    """How a CV is asked for."""
+
+    force: bool = Field(False, description="Give it though it is quarantined, or not scanned yet.")
 
 
 # multipart, read by web.forms and checked by leads.entries

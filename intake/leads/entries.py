@@ -35,11 +35,12 @@ def check_entry(
     states: Sequence[str],
     cv_name: str | None,
     cv: Spool | None,
+    extensions: Sequence[str],
     faults: Iterable[FieldFault] = (),
 ) -> Entry:
     """Return the entry that a form's fields make; `faults` are those found while the form was read.
 
-    Raises InvalidFields with every fault, those of the submission first.
+    Raises InvalidFields with every fault, those of the submission first, or StorageUnavailable.
     """
     found = list(faults)
 
@@ -53,7 +54,8 @@ def check_entry(
     external_id = checked(_external_id, None)
     state = checked(lambda fields: _state(fields, states), "")
     notify = checked(_notify, False)
-    return Entry(check(texts, cv_name=cv_name, cv=cv, faults=found), external_id, state, notify)
+    submission = check(texts, cv_name=cv_name, cv=cv, extensions=extensions, faults=found)
+    return Entry(submission, external_id, state, notify)
 
 
 def enter(database: Database, settings: Settings, entry: Entry) -> tuple[int, bool]:
@@ -70,7 +72,7 @@ def enter(database: Database, settings: Settings, entry: Entry) -> tuple[int, bo
     def work(connection: Connection) -> tuple[int, bool]:
         lead_id, is_new = _insert_lead(connection, entry)
         if is_new:
-            keep_cv(connection, lead_id, entry.submission.cv, place)
+            keep_cv(connection, settings, entry.submission, lead_id, place)
             if entry.notify:
                 owe_mails(connection, settings, entry.submission, lead_id)
         return lead_id, is_new

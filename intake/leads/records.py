@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import TypedDict
 
 from intake.cvs.store import Place
@@ -31,12 +32,28 @@ class Lead(TypedDict):
     created_at: datetime
 
 
+class ScanState(StrEnum):
+    """What clamd says of a CV."""
+
+    UNSCANNED = "unscanned"  # it was not asked
+    SCANNING = "scanning"  # it is to be asked
+    CLEAN = "clean"
+    QUARANTINED = "quarantined"
+    TOO_LARGE = "too-large-to-scan"
+
+
 @dataclass(frozen=True)
 class CvFacts:
-    """What is known of a lead's CV: `size` in bytes, `sha256` in hexadecimal, `place` None: in the database."""
+    """What is known of a lead's CV: `size` in bytes, `sha256` in hexadecimal, `place` None: in the database.
+
+    `flags` are words for what its reader should know; `signature` is what clamd found in one that is quarantined.
+    """
 
     name: str
     size: int
     sha256: str
     detected_type: str
+    flags: tuple[str, ...]
+    scan_state: ScanState
+    signature: str | None
     place: Place | None

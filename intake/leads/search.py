@@ -17,12 +17,17 @@ from intake.database.ids import page_by_id
 from intake.database.schema import cv, lead
 from intake.errors import CvDamaged, LeadNotFound
 from intake.leads.keys import Pattern, fold
-from intake.leads.records import LEAD_COLUMNS, CvFacts, Lead
+from intake.leads.records import LEAD_COLUMNS, CvFacts, Lead, ScanState
 
 CHUNK_ROWS = 5_000
 log = logging.getLogger("intake.leads")
 _LIKE_ESCAPE = "\\"
 _NAMES = tuple(str(column.name) for column in LEAD_COLUMNS)  # plain text, which SQLAlchemy's names are not quite
+
+_CV_COLUMNS = (
+    *(cv.c.size, cv.c.sha256, cv.c.detected_type, cv.c.flags),
+    *(cv.c.scan_state, cv.c.signature, cv.c.store_url, cv.c.store_key),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,16 +67,11 @@ def find(database: Database, wanted: Filter, *, limit: int | None = None) -> Ite
 
 def get(database: Database, lead_id: int) -> tuple[Lead, CvFacts]:
     """Return the lead and what is known of its CV. Raises LeadNotFound or DatabaseUnavailable."""
-    query = (
-        select(*LEAD_COLUMNS, cv.c.size, cv.c.sha256, cv.c.detected_type, cv.c.store_url, cv.c.store_key)
-        .join(cv, cv.c.lead_id == lead.c.id)
-        .where(lead.c.id == lead_id)
-    )
+    query = select(*LEAD_COLUMNS, *_CV_COLUMNS).join(cv, cv.c.lead_id == lead.c.id).where(lead.c.id == lead_id)
     row = database.read(lambda connection: connection.execute(query).mappings().first())
     if row is None:
         raise LeadNotFound(f"there is no lead {lead_id}")
-    place = Place(row["store_url"], row["store_key"]) if row["store_key"] is not None else None
-    return _lead(row), CvFacts(row["CV_name"], row["size"], row["sha256"], row["detected_type"], place)
+    return _lead(row), _cv_facts(row)
 
 
 def cv_pieces(database: Database, lead_id: int, facts: CvFacts, span: range | None = None) -> Iterator[bytes]:
@@ -171,6 +171,19 @@ def _like_literal(text: str) -> str:
     for special in (_LIKE_ESCAPE, "%", "_"):
         text = text.replace(special, _LIKE_ESCAPE + special)
     return text
+
+
+def _cv_facts(row: RowMapping) -> CvFacts:
+    return CvFacts(
+        name=row["CV_name"],
+        size=row["size"],
+        sha256=row["sha256"],
+        detected_type=row["detected_type"],
+        flags=tuple(filter(None, row["flags"].split(","))),
+        scan_state=ScanState(row["scan_state"]),
+        signature=row["signature"],
+        place=Place(row["store_url"], row["store_key"]) if row["store_key"] is not None else None,
+    )
 
 
 def _lead(row: RowMapping) -> Lead:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from intake.cvs import store
+from intake.cvs.inspection import Findings, inspect
 from intake.cvs.spool import Spool
 from intake.cvs.store import Place
 from intake.database import Database, insert_once
@@ -56,6 +57,7 @@ class Submission:
     l_name: str
     cv_name: str
     cv: Spool
+    findings: Findings
 
     @property
     def content_sha256(self) -> str:
@@ -72,11 +74,18 @@ def check_key(key: str | None) -> str | None:
 
 
 def check(
-    texts: Mapping[str, str], *, cv_name: str | None, cv: Spool | None, faults: Iterable[FieldFault] = ()
+    texts: Mapping[str, str],
+    *,
+    cv_name: str | None,
+    cv: Spool | None,
+    extensions: Sequence[str],
+    faults: Iterable[FieldFault] = (),
 ) -> Submission:
     """Return the submission that a form's fields make; `faults` are those found while the form was read.
 
-    Raises InvalidFields with every fault, one for a field, in the order of the fields.
+    `extensions` are those that a CV may have, none: any. The file is read for it, which takes a while.
+
+    Raises InvalidFields with every fault, one for a field, in the order of the fields, or StorageUnavailable.
     """
     found = {fault.field: fault for fault in faults}
 
@@ -91,7 +100,7 @@ def check(
     email = checked("email", lambda: _address(texts.get("email", "")))
     f_name = checked("f_name", lambda: _name(texts.get("f_name", "")))
     l_name = checked("l_name", lambda: _name(texts.get("l_name", "")))
-    file = checked("CV", lambda: _file(cv_name, cv))
+    file = checked("CV", lambda: _file(cv_name, cv, extensions))
     if email and f_name and l_name and file and not found:
         return Submission(email, f_name, l_name, *file)
     raise InvalidFields(*(found.pop(field) for field in FIELDS if field in found), *found.values())
@@ -114,7 +123,7 @@ def submit(database: Database, settings: Settings, submission: Submission, *, ke
             return False
         statement = insert(lead).returning(lead.c.id)
         lead_id = int(connection.execute(statement, lead_row(submission, state=settings.states[0])).scalar_one())
-        keep_cv(connection, lead_id, submission.cv, place)
+        keep_cv(connection, settings, submission, lead_id, place)
         owe_mails(connection, settings, submission, lead_id)
         if key is not None:
             link = update(submission_key).where(*_is_key(submission, key)).values(lead_id=lead_id)
@@ -147,11 +156,15 @@ def lead_row(submission: Submission, *, state: str) -> dict[str, Any]:
     }
 
 
-def keep_cv(connection: Connection, lead_id: int, cv: Spool, place: Place | None) -> None:
-    """Write down a lead's CV: where it is, or its bytes."""
-    facts = {"size": cv.size, "sha256": cv.sha256, "detected_type": cv.detected_type}
+def keep_cv(
+    connection: Connection, settings: Settings, submission: Submission, lead_id: int, place: Place | None
+) -> None:
+    """Write down a lead's CV: what it is, where it is, or its bytes; where there is a clamd, a scan of it is owed."""
+    cv, found = submission.cv, submission.findings
+    facts = {"size": cv.size, "sha256": cv.sha256, "detected_type": found.detected_type, "flags": ",".join(found.flags)}
     where = {"store_url": place.store_url, "store_key": place.key} if place else {}
-    connection.execute(insert(cv_table).values(lead_id=lead_id, **facts, **where))
+    scan = {"scan_state": "scanning", "next_scan_at": Now()} if settings.clamd else {}
+    connection.execute(insert(cv_table).values(lead_id=lead_id, **facts, **where, **scan))
     if place is None:
         write_content(connection, lead_id=lead_id, file=cv.file, size=cv.size)
 
@@ -211,14 +224,15 @@ def _name(text: str) -> str:
     return _without_controls(name)
 
 
-def _file(name: str | None, cv: Spool | None) -> tuple[str, Spool]:
+def _file(name: str | None, cv: Spool | None, extensions: Sequence[str]) -> tuple[str, Spool, Findings]:
     if name is None or cv is None:
         raise ValueError("is required: attach a file")
     if cv.size == 0:
         raise ValueError("is empty: attach a file with something in it")
     if len(name) > MAX_CV_NAME_CHARACTERS:
         raise ValueError(f"its file name must have at most {MAX_CV_NAME_CHARACTERS} characters")
-    return _without_controls(name, "its file name "), cv
+    name = _without_controls(name, "its file name ")
+    return name, cv, inspect(cv, name=name, extensions=extensions)
 
 
 def _required(text: str) -> str:

@@ -24,7 +24,11 @@ async def post_lead(request: AppRequest) -> Response:
         max_file_bytes=parts["settings"].max_cv_bytes,
     ) as reader:
         form = await read_form(request, reader)
-        submission = check(form.texts, cv_name=form.filename, cv=form.file, faults=form.faults)
+        extensions = parts["settings"].cv_extensions
+        submission = await in_thread(
+            request,
+            lambda: check(form.texts, cv_name=form.filename, cv=form.file, extensions=extensions, faults=form.faults),
+        )
         if key is None and prefers_page(request.headers):
             key = (
                 submission.content_sha256

@@ -22,8 +22,8 @@ def get_readyz(request: AppRequest) -> Response:
     if not is_migrated(request.state["database"]):
         return problem(503, detail="the database is not migrated: run `intake migrate`", headers={"Retry-After": "30"})
     worker = request.state["worker"]
-    trouble = worker.trouble if worker is not None else None
-    told = {"mail": trouble, "forwarded": request.state["forwarding"].trouble}
+    troubles = {} if worker is None else {"mail": worker.trouble, "scan": worker.scan_trouble}
+    told = {**troubles, "forwarded": request.state["forwarding"].trouble}
     return json_response({"status": "ready", **{name: text for name, text in told.items() if text}})
 
 
@@ -47,6 +47,7 @@ _STATUS = {
     "properties": {
         "status": {"type": "string"},
         "mail": {"type": "string", "description": "What keeps every mail from being sent, where something does."},
+        "scan": {"type": "string", "description": "What keeps every CV from being scanned, where something does."},
         "forwarded": {
             "type": "string",
             "description": "What keeps clients from being told apart, where something does.",

@@ -21,8 +21,12 @@ class Mailer(Protocol):
     def trouble(self) -> str | None:
         """What keeps every mail from being sent, if anything does."""
 
+    @property
+    def scan_trouble(self) -> str | None:
+        """What keeps every CV from being scanned, if anything does."""
+
     def wake(self) -> None:
-        """Look for owed mails now."""
+        """Look for owed mails and scans now."""
 
 
 class Parts(TypedDict):

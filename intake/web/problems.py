@@ -41,6 +41,8 @@ KINDS: Mapping[type[errors.IntakeError], Kind] = {
     errors.BodyTooSlow: Kind(408, "Body too slow"),
     errors.StateConflict: Kind(409, "State conflict"),
     errors.SubmissionUnderWay: Kind(409, "Submission under way"),
+    errors.CvBeingScanned: Kind(409, "CV being scanned"),
+    errors.CvQuarantined: Kind(409, "CV quarantined"),
     errors.UsernameTaken: Kind(409, "Username taken"),
     errors.LastAdministrator: Kind(409, "Last administrator"),
     errors.BodyTooLarge: Kind(413, "Body too large"),

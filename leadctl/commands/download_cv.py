@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from leadctl.context import Context
-from leadctl.downloads import to_file, to_stream
+from leadctl.downloads import Source, to_file, to_stream
 from leadctl.errors import LeadctlError, Partly, Usage
 from leadctl.names import Template, safe_name
 from leadctl.selection import select
@@ -28,6 +28,12 @@ def command(
         typer.Option(help="How to name them, of {id} {email} {f_name} {l_name} {name} {stem} {ext} {state}."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
+    quarantined: Annotated[
+        bool,
+        typer.Option(
+            "--force-quarantined", help="Fetch one that is quarantined, or not scanned yet, too; it is recorded."
+        ),
+    ] = False,
 ) -> None:
     """Fetch CVs, checked against their SHA-256, each as ID-NAME; the paths are printed.
 
@@ -46,7 +52,8 @@ def command(
         raise Usage("-O is for a single CV, and is its whole name; use -d for several, and with --name")
     if target is None and not directory.is_dir():
         raise Usage(f"there is no directory {str(directory)!r}")
-    files = _Files(context, directory, template, force=force)
+    source = Source(context.api, quarantined)
+    files = _Files(context, source, directory, template, force=force)
 
     def fetch(lead_id: int) -> None:
         if target == "-":
@@ -65,8 +72,11 @@ def command(
 class _Files:
     """The files of one run, each with a name of its own."""
 
-    def __init__(self, context: Context, directory: Path, template: Template | None, *, force: bool) -> None:
-        self._context, self._directory, self._template, self._force = context, directory, template, force
+    def __init__(
+        self, context: Context, source: Source, directory: Path, template: Template | None, *, force: bool
+    ) -> None:
+        self._context, self._source = context, source
+        self._directory, self._template, self._force = directory, template, force
         self._taken: dict[str, int] = {}
 
     def fetch(self, lead_id: int) -> None:
@@ -90,7 +100,7 @@ class _Files:
         with _told(lambda: path):
             if path.exists() and not path.is_file() and not path.is_dir():
                 with path.open("wb") as device:  # a terminal or a pipe: nothing is there that could be lost
-                    to_stream(self._context.api, lead_id, device, transfer=self._transfer)
+                    to_stream(self._source, lead_id, device, transfer=self._transfer)
             else:
                 self._check_free(path)
                 real = path.resolve()
@@ -100,7 +110,7 @@ class _Files:
     def write_out(self, lead_id: int) -> None:
         """Write a CV to standard output; a bar would be in its way on a terminal."""
         transfer = (lambda _size: nullcontext(lambda _amount: None)) if self._context.is_terminal else self._transfer
-        to_stream(self._context.api, lead_id, sys.stdout.buffer, transfer=transfer)
+        to_stream(self._source, lead_id, sys.stdout.buffer, transfer=transfer)
 
     def _name(self, lead_id: int, template: Template) -> str:
         name = template.name(self._context.api.lead(lead_id))
@@ -114,7 +124,7 @@ class _Files:
             raise FileExistsError
 
     def _save(self, lead_id: int, place: Callable[[str], Path], directory: Path) -> None:
-        to_file(self._context.api, lead_id, place, directory, force=self._force, transfer=self._transfer)
+        to_file(self._source, lead_id, place, directory, force=self._force, transfer=self._transfer)
 
     def _transfer(self, size: int) -> AbstractContextManager[Callable[[int], None]]:
         return self._context.transfer("Fetching a CV", size)

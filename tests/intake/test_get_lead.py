@@ -34,6 +34,9 @@ def test_a_lead_with_what_is_known_of_its_cv(attorney: TestClient, intake: Intak
         "size": 10,
         "sha256": hashlib.sha256(b"%PDF-1.7 x").hexdigest(),
         "detected_type": "application/pdf",
+        "flags": [],
+        "scan_state": "unscanned",
+        "signature": None,
     }
 
 

@@ -70,7 +70,7 @@ class Office:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service on SQLite with the users harriet, an administrator, and peter, an attorney."""
     directory = tmp_path_factory.mktemp("service")
-    environment = clean_environment(directory, INTAKE_ATTORNEY_EMAILS="harriet@firm.example")
+    environment = clean_environment(directory, INTAKE_ATTORNEY_EMAILS="harriet@firm.example", INTAKE_CV_EXTENSIONS="*")
     with Service(environment, directory) as service:
         for name in ("harriet", "peter"):
             subprocess.run(

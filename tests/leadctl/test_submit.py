@@ -162,7 +162,8 @@ def drain() -> Iterator[tuple[str, list[int]]]:
                     length = int(header.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
                     read[0] = len(body)
             lead = dict.fromkeys(("email", "f_name", "l_name", "CV_name", "state", "created_at"), "x")
-            answer = json.dumps({"id": 7, **lead, "CV": {"size": 1, "sha256": "x", "detected_type": "x"}})
+            cv = {"size": 1, "sha256": "x", "detected_type": "x", "flags": [], "scan_state": "clean"}
+            answer = json.dumps({"id": 7, **lead, "CV": cv})
             head = f"HTTP/1.1 201 Created\r\nContent-Length: {len(answer)}\r\nConnection: close\r\n\r\n".encode()
             connection.sendall(head + answer.encode())
 

@@ -158,7 +158,7 @@ def test_orphans_are_collected_by_the_service_and_by_hand(databases: Databases, 
     first = make_orphan(store)
     with Service(clean_environment(tmp_path, **settings), tmp_path) as service:
         form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
-        assert httpx2.post(f"{service.url}/leads/", data=form, files={"CV": ("cv", b"x")}).status_code == 204
+        assert httpx2.post(f"{service.url}/leads/", data=form, files={"CV": ("cv.pdf", b"x")}).status_code == 204
         until = time.monotonic() + 10
         while first.exists():
             assert time.monotonic() < until
@@ -207,7 +207,7 @@ def test_a_misspelt_setting_is_warned_of(tmp_path: Path) -> None:
 def test_leads_in_states_that_the_list_lacks_stop_the_start(tmp_path: Path) -> None:
     with Service(clean_environment(tmp_path), tmp_path) as service:
         form = {"email": "a@example.com", "f_name": "A", "l_name": "B"}
-        httpx2.post(f"{service.url}/leads/", data=form, files={"CV": ("x", b"x")})
+        httpx2.post(f"{service.url}/leads/", data=form, files={"CV": ("x.txt", b"x")})
     done = intake(tmp_path, "serve", INTAKE_STATES="NEW,DONE")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("intake: leads are in states that INTAKE_STATES lacks: 1 in PENDING")
@@ -334,7 +334,7 @@ def test_a_client_that_disappears_half_way_leaves_nothing(databases: Databases, 
             with socket.create_connection(("127.0.0.1", port)) as client:
                 client.sendall(head + b"x" * 3_000_000)
         form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
-        assert httpx2.post(f"{service.url}/leads/", data=form, files={"CV": ("cv", b"x")}).status_code == 204
+        assert httpx2.post(f"{service.url}/leads/", data=form, files={"CV": ("cv.pdf", b"x")}).status_code == 204
     database = Database(Settings(database_url=settings["INTAKE_DATABASE_URL"]), connections=1)
     assert database.read(lambda c: c.exec_driver_sql("SELECT count(*) FROM lead").scalar_one()) == 1
     database.close()

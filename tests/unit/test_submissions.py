@@ -14,7 +14,7 @@ GOOD = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
 def checked(cv_name: str | None = "cv.pdf", content: bytes = b"a CV", /, **changes: str) -> Submission:
     with Spool() as cv:
         cv.write(content)
-        return check({**GOOD, **changes}, cv_name=cv_name, cv=cv)
+        return check({**GOOD, **changes}, cv_name=cv_name, cv=cv, extensions=())
 
 
 def test_what_is_around_a_value_is_trimmed() -> None:
@@ -94,6 +94,6 @@ def test_an_empty_file_is_refused() -> None:
 def test_every_fault_is_told_at_once_in_the_fields_order() -> None:
     early = [FieldFault("other", "is no file of this form"), FieldFault("l_name", "must be UTF-8")]
     with pytest.raises(InvalidFields) as raised:
-        check({}, cv_name=None, cv=None, faults=early)
+        check({}, cv_name=None, cv=None, extensions=(), faults=early)
     assert [fault.field for fault in raised.value.faults] == ["email", "f_name", "l_name", "CV", "other"]
     assert early[1] in raised.value.faults

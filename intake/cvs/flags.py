@@ -1,0 +1,114 @@
+"""What of a document its reader's program may run or open, found by words in its bytes: likely, never certain.
+
+Nothing is parsed, so nothing that is damaged on purpose leads astray; and who hides a word well hides it.
+"""
+
+import itertools
+import re
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO
+
+SEARCHED_BYTES = 2**25
+PIECE_BYTES = 2**18
+OVERLAP_BYTES = 2**9  # longer than any of the words
+MAX_OBJECT_STREAMS = 200
+PACKED_BYTES = 2**16  # of an object stream: its dictionary, and what is looked at of it
+UNPACKED_BYTES = 2**18
+
+# a flag, and what speaks for it: words that always begin with the same letters are found fast in anything
+Marks = Sequence[tuple[str, re.Pattern[bytes]]]
+
+
+def _utf_16(name: str) -> re.Pattern[bytes]:
+    return re.compile(re.escape((name + "\0").encode("utf-16-le")))
+
+
+def _pdf_name(name: str) -> str:
+    """Match a PDF's name, each of whose letters may be written as # and two hexadecimal digits."""
+    return "".join(f"(?:{letter}|#(?i:{ord(letter):02x}))" for letter in name) + "(?![A-Za-z0-9])"
+
+
+# all at once, since a file can be of slashes alone; an array behind OpenAction is the place to open it at
+_PDF_NAMES = {
+    "javascript": _pdf_name("JavaScript"),
+    "open_action": _pdf_name("OpenAction") + r"(?!\s*\[)",
+    "launch": _pdf_name("Launch"),
+    "embedded_file": _pdf_name("EmbeddedFile") + "|" + _pdf_name("EmbeddedFiles"),
+    "encrypted": _pdf_name("Encrypt"),
+}
+_PDF = re.compile(
+    ("/(?=[JOLE#])(?:" + "|".join(f"(?P<{name}>{pattern})" for name, pattern in _PDF_NAMES.items()) + ")").encode()
+)
+_OLE: Marks = (
+    ("macros", _utf_16("_VBA_PROJECT")),
+    ("embedded-file", _utf_16("\1Ole10Native")),
+    ("encrypted", _utf_16("EncryptedPackage")),
+)
+_RTF: Marks = (
+    ("embedded-file", re.compile(rb"\\obj(?:ect|data|emb|update|ocx)(?![a-z])")),
+    ("external-template", re.compile(rb"\\\*\s?\\template(?![a-z])")),
+)
+_HTML: Marks = (
+    ("javascript", re.compile(rb"<script[\s/>]")),
+    ("javascript", re.compile(rb"javascript:")),
+    ("javascript", re.compile(rb"on(?:load|error|click|focus|toggle|mouseover)\s?=")),
+)
+
+_MARKS: Mapping[str, Marks] = {
+    "application/msword": _OLE,
+    "application/rtf": _RTF,
+    "text/html": _HTML,
+    "image/svg+xml": _HTML,
+}
+_OBJECT_STREAM = re.compile(rb"/ObjStm")
+_STREAM = re.compile(rb"stream\r?\n")
+
+
+def find_flags(file: IO[bytes], media_type: str) -> set[str]:
+    """Return the flags of a document of that media type, by what is in its first SEARCHED_BYTES."""
+    if media_type == "application/pdf":
+        texts = itertools.chain((window for _, window in _windows(file)), _object_streams(file))
+        return set[str]().union(*map(_found_in_pdf, texts))
+    marks = _MARKS.get(media_type, ())
+    return set[str]().union(*(_found(marks, window) for _, window in (_windows(file) if marks else ())))
+
+
+def _found(marks: Marks, text: bytes) -> set[str]:
+    if marks is _HTML:
+        text = text.replace(b"\0", b"").lower()  # UTF-16, too
+    return {flag for flag, mark in marks if mark.search(text)}
+
+
+def _found_in_pdf(text: bytes) -> set[str]:
+    return {(found.lastgroup or "").replace("_", "-") for found in _PDF.finditer(text)}
+
+
+def _windows(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield a file in pieces, each with its offset and the end of the one before in front of it."""
+    file.seek(0)
+    before, offset = b"", 0
+    while offset < SEARCHED_BYTES and (piece := file.read(PIECE_BYTES)):
+        yield offset - len(before), before + piece
+        offset += len(piece)
+        before = piece[-OVERLAP_BYTES:]
+
+
+def _object_streams(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the beginnings of a PDF's first MAX_OBJECT_STREAMS packed objects: most of its dictionaries are there."""
+    offsets = sorted({start + found.start() for start, window in _windows(file) for found in _named(window)})
+    for offset in offsets[:MAX_OBJECT_STREAMS]:
+        file.seek(offset)
+        data = file.read(PACKED_BYTES)
+        if begins := _STREAM.search(data, 0, OVERLAP_BYTES):
+            try:
+                yield zlib.decompressobj().decompress(data[begins.end() :], UNPACKED_BYTES)
+            except zlib.error:  # packed in another way
+                continue
+
+
+def _named(window: bytes) -> Iterator[re.Match[bytes]]:
+    for number, found in enumerate(_OBJECT_STREAM.finditer(window)):
+        if number == MAX_OBJECT_STREAMS:
+            return
+        yield found

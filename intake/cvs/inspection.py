@@ -1,0 +1,88 @@
+"""What a stranger's file is: refused if it is a program or holds one, and flagged for what it may run when opened."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from intake.cvs import archives, programs
+from intake.cvs.detection import detect_type
+from intake.cvs.flags import find_flags
+from intake.cvs.spool import Spool
+from intake.errors import StorageUnavailable
+
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_INSTALLERS = tuple(bytes([kind]) + b"\x10\x0c\0\0\0\0\0\xc0\0\0\0\0\0\0F" for kind in (0x82, 0x84, 0x86))
+_CLASS_ID_OFFSET = 80  # in the entry of an OLE file's root
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")  # with entries, with none, in parts
+_ZIP_END = b"PK\x05\x06"
+_ZIP_END_BYTES = 2**16 + 22  # with the longest comment behind it
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a CV is: its media type by its content, and in words what its reader should know before opening it."""
+
+    detected_type: str
+    flags: tuple[str, ...]
+
+
+def inspect(cv: Spool, *, name: str, extensions: Sequence[str]) -> Findings:
+    """Return what the file is that came under that name; `extensions` are those it may have, none: any.
+
+    Raises ValueError, in words for its sender, where it is refused, or StorageUnavailable.
+    """
+    _check_name(name, extensions)
+    try:
+        return _inspect(cv, may_be_archive=not extensions or programs.extension(name) in archives.EXTENSIONS)
+    except OSError as error:
+        raise StorageUnavailable("the file can't be read while it is checked; try again later") from error
+
+
+def _check_name(name: str, extensions: Sequence[str]) -> None:
+    extension = programs.extension(name)
+    if extensions and extension not in extensions:
+        *most, last = (f".{one}" for one in extensions)
+        raise ValueError(f"its file name must end in {', '.join(most)}{' or ' if most else ''}{last}")
+    if not extensions and programs.is_named_as_one(name):
+        raise ValueError("is a program or a script by its name; send a document")
+
+
+def _inspect(cv: Spool, *, may_be_archive: bool) -> Findings:
+    kind = programs.kind_of(cv.head) or _installer(cv.head, cv.file)
+    if kind is not None:
+        raise ValueError(f"is {kind}; send a document")
+    detected, flags = detect_type(cv.head), set[str]()
+    is_zip = cv.head.startswith(_ZIP)
+    try:
+        if is_zip or _ends_as_zip(cv.file, cv.size):
+            contents = _contents(cv)
+            detected, flags = contents.media_type if is_zip else detected, set(contents.flags)
+        elif archives.is_another(cv.head, cv.file):
+            raise archives.NotLookedInto("can't be looked into")
+    except archives.NotLookedInto as error:
+        if is_zip or archives.is_another(cv.head, cv.file):
+            if not may_be_archive:
+                raise ValueError(f"is an archive that {error}; send a document") from error
+            flags.add("archive")
+    return Findings(detected, tuple(sorted(flags | find_flags(cv.file, detected))))
+
+
+def _contents(cv: Spool) -> archives.Contents:
+    contents = archives.look_into(cv.file, cv.size)
+    if contents.program is not None:
+        raise ValueError("is an archive with a program in it; send a document")
+    return contents
+
+
+def _ends_as_zip(file: IO[bytes], size: int) -> bool:
+    file.seek(max(0, size - _ZIP_END_BYTES))
+    return _ZIP_END in file.read(_ZIP_END_BYTES)
+
+
+def _installer(head: bytes, file: IO[bytes]) -> str | None:
+    """Say whether it is a Windows Installer's file, which the class of an OLE file's root tells."""
+    if not head.startswith(_OLE) or len(head) < 52:
+        return None
+    sector_bytes = 1 << min(int.from_bytes(head[30:32], "little"), 16)
+    file.seek((int.from_bytes(head[48:52], "little") + 1) * sector_bytes + _CLASS_ID_OFFSET)
+    return "an installer" if file.read(16) in _INSTALLERS else None
