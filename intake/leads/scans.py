@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from secrets import token_hex
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, Select, or_, select, update
 
 from intake.cvs import clamd
 from intake.cvs.clamd import Verdict
@@ -43,22 +43,25 @@ def claim(database: Database) -> OwedScan | None:
 
     Raises DatabaseUnavailable.
     """
-    is_free = or_(cv.c.scan_claimed_until.is_(None), cv.c.scan_claimed_until <= Now())
-    due = (
-        select(cv.c.lead_id).where(SCAN_OWED, cv.c.next_scan_at <= Now(), is_free).order_by(cv.c.next_scan_at).limit(1)
-    )
     # most often there is none, and reading takes no lock
-    if database.read(lambda connection: connection.scalar(due)) is None:
+    if database.read(lambda connection: connection.scalar(due())) is None:
         return None
     token = token_hex(16)
     take = (
         update(cv)
-        .where(cv.c.lead_id.in_(due.with_for_update(skip_locked=True).scalar_subquery()))
+        .where(cv.c.lead_id.in_(due().with_for_update(skip_locked=True).scalar_subquery()))
         .values(scan_claim=token, scan_claimed_until=Now(plus_s=LEASE_S), scan_attempts=cv.c.scan_attempts + 1)
         .returning(cv.c.lead_id, cv.c.scan_attempts)
     )
     row = database.write(lambda connection: connection.execute(take).first())
     return None if row is None else OwedScan(row.lead_id, token, row.scan_attempts)
+
+
+def due() -> Select[tuple[int]]:
+    """Return the statement that reads whose scan is due the longest."""
+    is_free = or_(cv.c.scan_claimed_until.is_(None), cv.c.scan_claimed_until <= Now())
+    is_due = (SCAN_OWED, cv.c.next_scan_at <= Now(), is_free)
+    return select(cv.c.lead_id).where(*is_due).order_by(cv.c.next_scan_at).limit(1)
 
 
 def scan(database: Database, url: str, owed: OwedScan, *, is_stopping: Callable[[], bool]) -> ScanState | None:
