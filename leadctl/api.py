@@ -22,6 +22,7 @@ _MAIL = {"id": int, "lead_id": int, "attempts": int, **dict.fromkeys(("kind", "r
 _OUTCOME = {"id": int, "result": str}
 _CHANGE = {"id": str, "at": str, "user": str, "count": int, "undone_by": list}
 _EVENT = dict.fromkeys(("at", "user", "from", "to"), str)
+_ENTRY = {"id": int, "at": str, "action": str}
 _ERASURE = {"leads": list, **dict.fromkeys(("cvs", "mails", "mails_sent", "objects_left"), int)}
 _ERASURE |= dict.fromkeys(("in_maildir", "complete", "swept"), bool)
 _CV = {"size": int, "sha256": str, "detected_type": str, "flags": list, "scan_state": str}
@@ -110,6 +111,10 @@ class Api:
     def mails(self, filters: Mapping[str, Any], *, newest_first: bool, limit: int | None) -> Iterator[dict[str, Any]]:
         """Yield the mails that match, likewise."""
         return self._http.pages("/internal/mail", _MAIL, filters, newest_first=newest_first, limit=limit)
+
+    def audit(self, filters: Mapping[str, Any], *, limit: int | None) -> Iterator[dict[str, Any]]:
+        """Yield the entries of the audit trail that match, at most `limit`, newest first, reading them page by page."""
+        return self._http.pages("/internal/audit", _ENTRY, filters, newest_first=True, limit=limit)
 
     def retry_mails(self, ids: Sequence[int]) -> list[dict[str, Any]]:
         """Make up to 1,000 dead mails owed again; returns for each id its `result` (revived, not_dead or missing)."""

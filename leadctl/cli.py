@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, str] = {
     "register-user": "leadctl.commands.register_user",
     "users": "leadctl.commands.users",
     "mail": "leadctl.commands.mail",
+    "audit": "leadctl.commands.audit",
     "completion": "leadctl.commands.completion",
     "help": "leadctl.commands.help",
 }
