@@ -19,7 +19,7 @@ from benchmarks.hanging_relay import database
 from intake.database import Database
 from intake.database.migrations import migrate
 from intake.settings import Settings
-from intake.users import accounts
+from intake.users import accounts, logins
 from intake.users.tokens import TokenKeys
 from tests.conftest import SECRET
 from tests.system.programs import LEADCTL, Service, clean_environment
@@ -55,7 +55,7 @@ def firm(kind: str) -> Iterator[tuple[Service, str, str]]:
         migrate(settings)
         opened = Database(settings, connections=1)
         accounts.create(opened, username="ada", password=PASSWORD, role=None)
-        token = accounts.log_in(opened, TokenKeys.from_settings(settings), username="ada", password=PASSWORD)
+        token = logins.log_in(opened, TokenKeys.from_settings(settings), username="ada", password=PASSWORD)
         opened.close()
         run(url, *[FILL] * LEADS)
         environment = clean_environment(Path(directory), INTAKE_DATABASE_URL=url, INTAKE_JWT_SECRET=SECRET)

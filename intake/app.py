@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import ip_address
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
+from intake import audit
 from intake.cvs import store
 from intake.database import Database
 from intake.internal_api.routes import OPERATIONS as INTERNAL
@@ -17,12 +19,13 @@ from intake.metrics import Metrics
 from intake.public_api.front import Front
 from intake.public_api.leads import OPERATIONS as PUBLIC
 from intake.settings import Settings
+from intake.users.guesses import KNOWN_FOR_S, Guesses
 from intake.users.tokens import TokenKeys
 from intake.web import openapi
 from intake.web.admission import Places
 from intake.web.arrival import Arrival
 from intake.web.bodies import json_bytes
-from intake.web.clients import ForwardingWatch
+from intake.web.clients import Client, ForwardingWatch
 from intake.web.forms import MAX_OVERHEAD_BYTES
 from intake.web.limiting import Limiter
 from intake.web.observing import Observer
@@ -34,6 +37,7 @@ from intake.worker import OTHER_THREADS, Worker
 # Each door has threads of its own, and a thread uses one connection at the most: so connections are counted apart,
 # too, and none is ever waited for.
 DOORS = ((PUBLIC, 8), (INTERNAL, 8), (OPERATORS, 2))
+MOST_LOGINS_REMEMBERED = 10_000
 DOORS_CONNECTIONS = sum(threads + HASHING_THREADS for _, threads in DOORS)
 SMTP_CONNECTIONS = 4
 WORKER_CONNECTIONS = SMTP_CONNECTIONS + OTHER_THREADS
@@ -58,6 +62,7 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> ASGIApp:
         "settings": settings,
         "database": database,
         "keys": keys,
+        "guesses": _guesses(settings, keys, database),
         "metrics": metrics,
         "openapi": json_bytes(document),
         "docs_page": openapi.docs_page(document),
@@ -93,3 +98,13 @@ def create_worker(settings: Settings, database: Database, metrics: Metrics) -> W
     if (server := settings.smtp_server) is not None:
         transports = [SmtpTransport(server, sender=settings.mail_from.address) for _ in range(SMTP_CONNECTIONS)]
     return Worker(settings, database, composer, transports, metrics)
+
+
+def _guesses(settings: Settings, keys: TokenKeys, database: Database) -> Guesses:
+    """Return what counts wrong passwords; in memory, it knows from the audit trail who logged in from where."""
+    guesses = Guesses.from_settings(settings, keys)
+    if settings.limits_store is None:
+        logins = audit.recent_logins(database, within_s=KNOWN_FOR_S, most=MOST_LOGINS_REMEMBERED)
+        for username, client in reversed(logins):
+            guesses.remember(username, Client(ip_address(client)).key)
+    return guesses

@@ -1,11 +1,18 @@
 """Who did what: the append-only trail, each entry written inside the transaction that did it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from typing import TypedDict, cast
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, func, insert, or_, select
 
-from intake.database.schema import audit
+from intake.database import Database
+from intake.database.clock import Now
+from intake.database.ids import page_by_id
+from intake.database.schema import audit, user_account
+from intake.errors import UserNotFound
 
 
 class Action(StrEnum):
@@ -37,6 +44,9 @@ class Origin:
     request_id: str | None = None
 
 
+HERE = Origin()  # the machine itself, where no request asks
+
+
 def record(
     connection: Connection,
     action: Action,
@@ -51,3 +61,95 @@ def record(
     connection.execute(
         insert(audit).values(action=action, lead_id=lead_id, subject_id=subject_id, detail=detail, **entry)
     )
+
+
+class Entry(TypedDict):
+    """What was done, by which user and to whom or which lead; None where there is none."""
+
+    id: int
+    at: datetime
+    action: str
+    user: str | None
+    subject: str | None
+    lead: int | None
+    detail: str | None
+    client: str | None
+    request_id: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditFilter:
+    """Which entries, by id; what is None or empty does not narrow. `after` is the id from which to go on.
+
+    `username` is of who did it, or of whom it was done to; `since` is included, `until` is not.
+    """
+
+    username: str | None = None
+    actions: Sequence[Action] = ()
+    lead_id: int | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    after: int | None = None
+    newest_first: bool = False
+
+
+def find(database: Database, wanted: AuditFilter, *, limit: int) -> list[Entry]:
+    """Return up to `limit` entries that match. Raises UserNotFound or DatabaseUnavailable."""
+    return database.read(lambda connection: _find(connection, wanted, limit))
+
+
+def recent_logins(database: Database, *, within_s: float, most: int) -> list[tuple[str, str]]:
+    """Return from which addresses users logged in lately: names as they are compared, and addresses, the last first.
+
+    Raises DatabaseUnavailable.
+    """
+    query = (
+        select(user_account.c.username_key, audit.c.client)
+        .join(user_account, user_account.c.id == audit.c.user_id)
+        .where(audit.c.action == Action.LOGIN, audit.c.client.is_not(None), audit.c.at > Now(plus_s=-within_s))
+        .group_by(user_account.c.username_key, audit.c.client)
+        .order_by(func.max(audit.c.id).desc())
+        .limit(most)
+    )
+    rows = database.read(lambda connection: connection.execute(query).all())
+    return [(username_key, client) for username_key, client in rows]
+
+
+def _find(connection: Connection, wanted: AuditFilter, limit: int) -> list[Entry]:
+    user, subject = user_account.alias(), user_account.alias()
+    query = (
+        select(
+            audit.c.id,
+            audit.c.at,
+            audit.c.action,
+            user.c.username.label("user"),
+            subject.c.username.label("subject"),
+            audit.c.lead_id.label("lead"),
+            audit.c.detail,
+            audit.c.client,
+            audit.c.request_id,
+        )
+        .join_from(audit, user, user.c.id == audit.c.user_id, isouter=True)
+        .join(subject, subject.c.id == audit.c.subject_id, isouter=True)
+    )
+    if wanted.username is not None:
+        number = _user_id(connection, wanted.username)
+        query = query.where(or_(audit.c.user_id == number, audit.c.subject_id == number))
+    if wanted.actions:
+        query = query.where(audit.c.action.in_(wanted.actions))
+    if wanted.lead_id is not None:
+        query = query.where(audit.c.lead_id == wanted.lead_id)
+    if wanted.since is not None:
+        query = query.where(audit.c.at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(audit.c.at < wanted.until)
+    query = page_by_id(query, audit.c.id, after=wanted.after, newest_first=wanted.newest_first, limit=limit)
+    rows = connection.execute(query).mappings()
+    return [cast("Entry", {str(name): value for name, value in row.items()}) for row in rows]
+
+
+def _user_id(connection: Connection, username: str) -> int:
+    query = select(user_account.c.id).where(user_account.c.username_key == username.casefold())
+    if (number := connection.execute(query).scalar()) is None:
+        raise UserNotFound(f"there is no user {username!r}")
+    return int(number)

@@ -153,15 +153,28 @@ def create_user(
     ] = None,
 ) -> None:
     """Make a user."""
-    database = _database(_settings())
-    given = accounts.create(database, username=username, password=_new_password(password_stdin), role=role)
+    settings = _settings()
+    database = _database(settings)
+    given = accounts.create(
+        database,
+        username=username,
+        password=_new_password(password_stdin),
+        role=role,
+        min_characters=settings.min_password_characters,
+    )
     typer.echo(f"intake: made the user {username}, an {given}", err=True)
 
 
 @app.command()
 def set_password(username: str, password_stdin: PasswordStdin = False) -> None:
     """Give a user a new password; every token of the old one ends."""
-    accounts.set_password(_database(_settings()), username=username, password=_new_password(password_stdin))
+    settings = _settings()
+    accounts.set_password(
+        _database(settings),
+        username=username,
+        password=_new_password(password_stdin),
+        min_characters=settings.min_password_characters,
+    )
     typer.echo(f"intake: {username} has a new password", err=True)
 
 

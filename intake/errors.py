@@ -144,6 +144,18 @@ class NotAuthenticated(IntakeError):
     """No valid token, or no valid name and password."""
 
 
+class TooManyGuesses(IntakeError):
+    """Wrong passwords were tried, and the next try must wait `retry_after_s` seconds."""
+
+    def __init__(self, detail: str, *, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class LoginsUnavailable(IntakeError):
+    """Wrong passwords can't be counted, so none is looked at; tokens go on being good."""
+
+
 class NotAllowed(IntakeError):
     """A known user who may not do this."""
 

@@ -36,6 +36,13 @@ class Metrics:
             "intake_cv_scans", "Scans of CVs, by what came of them.", ("outcome",), registry=self._registry
         )
 
+        self.logins = Counter(
+            "intake_logins",
+            "Passwords that were shown, by outcome.",
+            ("outcome",),
+            registry=self._registry,
+        )
+
     def exposition(self) -> bytes:
         """Return every counter in Prometheus's text format."""
         return generate_latest(self._registry)

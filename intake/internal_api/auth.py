@@ -1,12 +1,16 @@
 """Logging in and staying so: tokens, one's own password, who one is; and registering others."""
 
+from collections.abc import Callable
+
 from starlette.responses import Response
 
+from intake.errors import IntakeError, LoginsUnavailable, NotAllowed, NotAuthenticated, TooManyGuesses
 from intake.internal_api.schemas import Credentials, PasswordChange, Registration, Token, UserModel
-from intake.users import accounts
+from intake.users import accounts, logins
+from intake.users.guesses import Attempt
 from intake.web.bodies import json_response
 from intake.web.parts import AppRequest
-from intake.web.routing import signed_in
+from intake.web.routing import in_thread, origin_of, signed_in
 
 
 def post_register(request: AppRequest, body: Registration) -> Response:
@@ -19,14 +23,27 @@ def post_register(request: AppRequest, body: Registration) -> Response:
         username=body.username,
         password=body.password,
         role=body.role,
+        min_characters=parts["settings"].min_password_characters,
+        origin=origin_of(request),
     )
     return Response(status_code=204)
 
 
-def post_login(request: AppRequest, body: Credentials) -> Response:
+async def post_login(request: AppRequest, body: Credentials) -> Response:
     """Give a token for a name and a password."""
     parts = request.state
-    return _token(accounts.log_in(parts["database"], parts["keys"], username=body.username, password=body.password))
+
+    def log_in() -> str:
+        return logins.log_in(
+            parts["database"],
+            parts["keys"],
+            username=body.username,
+            password=body.password,
+            origin=origin_of(request),
+            notes_unknown=parts["guesses"].notes_unknown,
+        )
+
+    return _token(await _proven(request, body.username, log_in, wrong=NotAuthenticated))
 
 
 def get_me(request: AppRequest) -> Response:
@@ -41,10 +58,53 @@ def post_renew(request: AppRequest) -> Response:
     return _token(accounts.renew(request.state["keys"], by=signed_in(request)))
 
 
-def put_password(request: AppRequest, body: PasswordChange) -> Response:
+async def put_password(request: AppRequest, body: PasswordChange) -> Response:
     """Give the user a new password, and a token of it."""
-    database, keys = request.state["database"], request.state["keys"]
-    return _token(accounts.change_password(database, keys, by=signed_in(request), old=body.old, new=body.new))
+    parts, user = request.state, signed_in(request)
+
+    def change_password() -> str:
+        return logins.change_password(
+            parts["database"],
+            parts["keys"],
+            by=user,
+            old=body.old,
+            new=body.new,
+            min_characters=parts["settings"].min_password_characters,
+            origin=origin_of(request),
+        )
+
+    return _token(await _proven(request, user.username, change_password, wrong=NotAllowed))
+
+
+async def _proven(request: AppRequest, username: str, work: Callable[[], str], *, wrong: type[IntakeError]) -> str:
+    """Return what `work` returns, which hashes a password, and raises `wrong` where it is not that user's.
+
+    Whether it may be tried is found out in the door's other threads, so that a refusal waits for no hashing; and again
+    when its turn has come, since of many that were sent at once others may have been wrong.
+    """
+    parts = request.state
+    count, client = parts["metrics"].logins.labels, parts["client"].key
+
+    def prove(attempt: Attempt) -> str:
+        attempt.check()
+        try:
+            proof = work()
+        except wrong:
+            count("wrong").inc()
+            attempt.fail()
+            raise
+        count("right").inc()
+        attempt.succeed()
+        return proof
+
+    try:
+        has_token = parts["user"] is not None
+        attempt = await in_thread(request, lambda: parts["guesses"].attempt(username, client, has_token=has_token))
+        parts["threads"] = parts["hashing_threads"]
+        return await in_thread(request, lambda: prove(attempt))
+    except (TooManyGuesses, LoginsUnavailable):
+        count("refused").inc()
+        raise
 
 
 def _token(token: str) -> Response:

@@ -8,16 +8,19 @@ from intake.errors import (
     DatabaseUnavailable,
     LastAdministrator,
     LeadNotFound,
+    LoginsUnavailable,
     NotAllowed,
     NotAuthenticated,
     PersonNotFound,
     RangeNotSatisfiable,
     StateConflict,
     StorageUnavailable,
+    TooManyGuesses,
     UsernameTaken,
     UserNotFound,
 )
-from intake.internal_api import auth, changes, leads, mail, persons, stats, users
+from intake.internal_api import audit, auth, changes, leads, mail, persons, stats, users
+from intake.internal_api.audit_schemas import AuditQuery, EntryModel
 from intake.internal_api.change_schemas import (
     BulkChange,
     ChangeModel,
@@ -222,10 +225,9 @@ OPERATIONS = (
         endpoint=auth.post_login,
         summary="Log in.",
         access=Access.OPEN,
-        hashes=True,
         body=Credentials,
         answer=Answer(200, "A token", Token),
-        problems=(NotAuthenticated, DatabaseUnavailable),
+        problems=(NotAuthenticated, TooManyGuesses, DatabaseUnavailable, LoginsUnavailable),
     ),
     Operation(
         method="GET",
@@ -246,10 +248,9 @@ OPERATIONS = (
         path="/internal/auth/password",
         endpoint=auth.put_password,
         summary="Change one's own password. Every older token ends.",
-        hashes=True,
         body=PasswordChange,
         answer=Answer(200, "A token", Token),
-        problems=(NotAllowed,),
+        problems=(NotAllowed, TooManyGuesses, LoginsUnavailable),
     ),
     Operation(
         method="GET",
@@ -270,5 +271,15 @@ OPERATIONS = (
         body=UserChange,
         answer=Answer(204, "The user is changed."),
         problems=(UserNotFound, LastAdministrator),
+    ),
+    Operation(
+        method="GET",
+        path="/internal/audit",
+        endpoint=audit.get_audit,
+        summary="A page of the audit trail: who did what, when and from where.",
+        access=Access.ADMIN,
+        query=AuditQuery,
+        answer=Answer(200, "The entries.", [EntryModel], headers=_LINK),
+        problems=(UserNotFound,),
     ),
 )

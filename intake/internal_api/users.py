@@ -7,6 +7,7 @@ from intake.users import accounts
 from intake.web.bodies import read_query
 from intake.web.paging import page_response
 from intake.web.parts import AppRequest
+from intake.web.routing import origin_of
 
 
 def get_users(request: AppRequest) -> Response:
@@ -20,11 +21,14 @@ def get_users(request: AppRequest) -> Response:
 
 def patch_user(request: AppRequest, body: UserChange) -> Response:
     """Change a user."""
+    parts = request.state
     accounts.change(
-        request.state["database"],
+        parts["database"],
         username=request.path_params["name"],
         role=body.role,
         disabled=body.disabled,
         password=body.password,
+        min_characters=parts["settings"].min_password_characters,
+        origin=origin_of(request),
     )
     return Response(status_code=204)

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypedDict, cast, get_args
@@ -9,6 +10,7 @@ from typing import Literal, TypedDict, cast, get_args
 from sqlalchemy import Connection, RowMapping, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from intake.audit import HERE, Action, Origin, record
 from intake.database import Database, serialised
 from intake.database.ids import page_by_id
 from intake.database.schema import user_account
@@ -21,13 +23,14 @@ from intake.errors import (
     UsernameTaken,
     UserNotFound,
 )
-from intake.users.passwords import hash_password, matches, password_fault
+from intake.users.passwords import hash_password, password_fault
 from intake.users.tokens import SESSION_S, Claims, TokenKeys
+from intake.values import MIN_PASSWORD_CHARACTERS
 
 Role = Literal["admin", "attorney"]
 ROLES: tuple[Role, ...] = get_args(Role)
 ACCOUNTS_LOCK = 0x1EADC72
-_ENDED = "the token is not valid any more; log in again"
+LOGIN_ENDED = "the token is not valid any more; log in again"
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,21 @@ class User:
         return self.role == "admin"
 
 
-def create(database: Database, *, username: str, password: str, role: str | None) -> str:
+def create(
+    database: Database,
+    *,
+    username: str,
+    password: str,
+    role: str | None,
+    min_characters: int = MIN_PASSWORD_CHARACTERS,
+    origin: Origin = HERE,
+) -> str:
     """Make an account and return its role: `role`, or without one admin while there is none, else attorney.
 
     Raises InvalidFields, UsernameTaken or DatabaseUnavailable.
     """
-    faults = [_username_fault(username), password_fault(password, field="password"), _role_fault(role)]
+    weakness = password_fault(password, field="password", username=username, min_characters=min_characters)
+    faults = [username_fault(username), weakness, _role_fault(role)]
     if found := [fault for fault in faults if fault]:
         raise InvalidFields(*found)
     password_hash = hash_password(password)
@@ -59,11 +71,11 @@ def create(database: Database, *, username: str, password: str, role: str | None
     def work(connection: Connection) -> str:
         serialised(connection, ACCOUNTS_LOCK)  # of two that are made at once, one is first
         given = role or ("attorney" if _has_admin(connection) else "admin")
-        connection.execute(
-            insert(user_account).values(
-                username=username, username_key=username.casefold(), password_hash=password_hash, role=given
-            )
+        account = insert(user_account).values(
+            username=username, username_key=username.casefold(), password_hash=password_hash, role=given
         )
+        number = connection.execute(account.returning(user_account.c.id)).scalar_one()
+        record(connection, Action.REGISTRATION, origin, subject_id=number, detail=given)
         return given
 
     try:
@@ -73,7 +85,15 @@ def create(database: Database, *, username: str, password: str, role: str | None
 
 
 def register(
-    database: Database, *, by: User | None, open_to_all: bool, username: str, password: str, role: str | None
+    database: Database,
+    *,
+    by: User | None,
+    open_to_all: bool,
+    username: str,
+    password: str,
+    role: str | None,
+    min_characters: int,
+    origin: Origin,
 ) -> None:
     """Make an account for somebody else, or for oneself where registration is open to all.
 
@@ -86,29 +106,22 @@ def register(
         raise NotAllowed("only an administrator may register users")
     if not is_admin and role is not None:
         raise NotAllowed("only an administrator may give a role")
-    create(database, username=username, password=password, role="attorney" if role is None else role)
-
-
-def log_in(database: Database, keys: TokenKeys, *, username: str, password: str) -> str:
-    """Return a token for the user who has that name and password.
-
-    Raises NotAuthenticated: the same, and after the same time, for a wrong name and a wrong password.
-    """
-    row = None
-    if _username_fault(username) is None:  # no other is in the database, and PostgreSQL takes no NUL
-        row = database.read(lambda connection: _row(connection, username_key=username.casefold()))
-    known = matches(password, row["password_hash"] if row else None)
-    if row is None or not known or row["disabled"]:
-        raise NotAuthenticated("wrong username or password")
-    return keys.issue(Claims(row["id"], int(time.time()), row["token_generation"]))
+    create(
+        database,
+        username=username,
+        password=password,
+        role="attorney" if role is None else role,
+        min_characters=min_characters,
+        origin=origin,
+    )
 
 
 def authenticate(database: Database, keys: TokenKeys, *, token: str) -> User:
     """Return the user whom the token stands for. Raises NotAuthenticated."""
     claims = keys.read(token)
-    row = database.read(lambda connection: _row(connection, id=claims.user_id))
+    row = database.read(lambda connection: account_row(connection, id=claims.user_id))
     if row is None or row["disabled"] or row["token_generation"] != claims.generation:
-        raise NotAuthenticated(_ENDED)
+        raise NotAuthenticated(LOGIN_ENDED)
     return User(row["id"], row["username"], row["role"], row["created_at"], claims)
 
 
@@ -119,33 +132,28 @@ def renew(keys: TokenKeys, *, by: User) -> str:
     return keys.issue(by.claims)
 
 
-def change_password(database: Database, keys: TokenKeys, *, by: User, old: str, new: str) -> str:
-    """Give the user a new password, end every token of the old one, and return one of the new.
+def set_password(
+    database: Database,
+    *,
+    username: str,
+    password: str,
+    min_characters: int = MIN_PASSWORD_CHARACTERS,
+    origin: Origin = HERE,
+) -> None:
+    """Give the user a new password, and end every token of the old one.
 
-    Raises InvalidFields, NotAllowed where the old one is wrong, NotAuthenticated or DatabaseUnavailable.
+    Raises InvalidFields, UserNotFound or DatabaseUnavailable.
     """
-    if fault := password_fault(new, field="new"):
+    if fault := username_fault(username):
         raise InvalidFields(fault)
-    row = database.read(lambda connection: _row(connection, id=by.id))
-    if not matches(old, row["password_hash"] if row else None):
-        raise NotAllowed("the old password is wrong")
-    # of two changes at once, and of one and an administrator's, the first ends the other's token
-    change = (
-        update(user_account)
-        .where(user_account.c.id == by.id, user_account.c.token_generation == by.claims.generation)
-        .values(**_with_password(new))
-    )
-    if database.write(lambda connection: connection.execute(change).rowcount) == 0:
-        raise NotAuthenticated(_ENDED)
-    return keys.issue(Claims(by.id, int(time.time()), by.claims.generation + 1))
+    check_password(password, field="password", username=username, min_characters=min_characters)
+    values = new_password_values(password)
 
+    def work(connection: Connection) -> None:
+        number = _update(connection, username, values)["id"]
+        record(connection, Action.PASSWORD, origin, subject_id=number, detail="on the server")
 
-def set_password(database: Database, *, username: str, password: str) -> None:
-    """Give the user a new password, and end every token of the old one. Raises InvalidFields or UserNotFound."""
-    if fault := _username_fault(username) or password_fault(password, field="password"):
-        raise InvalidFields(fault)
-    values = _with_password(password)
-    database.write(lambda connection: _update(connection, username, values))
+    database.write(work)
 
 
 class UserRecord(TypedDict):
@@ -173,6 +181,8 @@ def change(
     role: Role | None = None,
     disabled: bool | None = None,
     password: str | None = None,
+    min_characters: int = MIN_PASSWORD_CHARACTERS,
+    origin: Origin = HERE,
 ) -> None:
     """Give the user another role or password, disable or enable it; None leaves what is.
 
@@ -181,20 +191,22 @@ def change(
     """
     if role is None and disabled is None and password is None:
         raise InvalidFields(FieldFault("body", "must hold a role, disabled, or a password"))
-    if fault := password_fault(password, field="password") if password is not None else None:
-        raise InvalidFields(fault)
+    if password is not None:
+        check_password(password, field="password", username=username, min_characters=min_characters)
     given: dict[str, object] = {"role": role, "disabled": disabled}
     values = {name: value for name, value in given.items() if value is not None}
     if disabled:
         values["token_generation"] = user_account.c.token_generation + 1
     if password is not None:
-        values |= _with_password(password)
+        values |= new_password_values(password)
 
     def work(connection: Connection) -> None:
         serialised(connection, ACCOUNTS_LOCK)  # two administrators who disable each other take turns
-        _update(connection, username, values)
+        before = _update(connection, username, values)
         if not _has_admin(connection):
             raise LastAdministrator(f"{username!r} is the last administrator who is not disabled")
+        for action, detail in _changes(before, role=role, disabled=disabled, password=password):
+            record(connection, action, origin, subject_id=before["id"], detail=detail)
 
     database.write(work)
 
@@ -205,14 +217,30 @@ def any_user(database: Database) -> bool:
     return database.read(lambda connection: connection.execute(query).first()) is not None
 
 
-def _update(connection: Connection, username: str, values: dict[str, object]) -> None:
-    statement = update(user_account).where(user_account.c.username_key == username.casefold()).values(values)
+def _update(connection: Connection, username: str, values: dict[str, object]) -> RowMapping:
+    """Change the user's row, and return what it was."""
     # no other name is in the database, and PostgreSQL takes no NUL
-    if _username_fault(username) or connection.execute(statement).rowcount == 0:
+    row = None if username_fault(username) else account_row(connection, username_key=username.casefold())
+    if row is None:
         raise UserNotFound(f"there is no user {username!r}")
+    connection.execute(update(user_account).where(user_account.c.id == row["id"]).values(values))
+    return row
 
 
-def _with_password(password: str) -> dict[str, object]:
+def _changes(
+    before: RowMapping, *, role: Role | None, disabled: bool | None, password: str | None
+) -> Iterator[tuple[Action, str | None]]:
+    """Yield what the audit trail tells of a change: what is not as it was."""
+    if role is not None and role != before["role"]:
+        yield Action.ROLE_CHANGE, f"{before['role']} to {role}"
+    if disabled is not None and disabled != before["disabled"]:
+        yield (Action.DISABLED if disabled else Action.ENABLED), None
+    if password is not None:
+        yield Action.PASSWORD, "reset"
+
+
+def new_password_values(password: str) -> dict[str, object]:
+    """Return what a new password changes of an account: with it every token of the old one ends."""
     return {"password_hash": hash_password(password), "token_generation": user_account.c.token_generation + 1}
 
 
@@ -221,11 +249,19 @@ def _has_admin(connection: Connection) -> bool:
     return connection.execute(query).first() is not None
 
 
-def _row(connection: Connection, **key: object) -> RowMapping | None:
+def account_row(connection: Connection, **key: object) -> RowMapping | None:
+    """Return all of the account that has this key, or None."""
     return connection.execute(select(user_account).filter_by(**key)).mappings().first()
 
 
-def _username_fault(username: str) -> FieldFault | None:
+def check_password(password: str, *, field: str, username: str, min_characters: int) -> None:
+    """Raise InvalidFields where the user can't be given the password; `field` is the one that holds it."""
+    if fault := password_fault(password, field=field, username=username, min_characters=min_characters):
+        raise InvalidFields(fault)
+
+
+def username_fault(username: str) -> FieldFault | None:
+    """Return what keeps a text from being a name, or None."""
     if re.fullmatch(r"[A-Za-z0-9._@-]{1,64}", username):
         return None
     return FieldFault("username", "must be 1 to 64 of letters, digits, '.', '_', '-' and '@'")

@@ -1,6 +1,8 @@
 """Passwords: their bounds, and their hashes."""
 
 import unicodedata
+from functools import cache
+from importlib import resources
 
 import bcrypt
 
@@ -9,17 +11,25 @@ from intake.values import MAX_PASSWORD_BYTES as MAX_BYTES
 from intake.values import MIN_PASSWORD_CHARACTERS as MIN_CHARACTERS
 
 COST = 12
+_REMEDY = "take another, such as several words that have nothing to do with each other"
 
 # What an unknown user's password is checked against, so that it takes as long as a known one's.
 _NOBODYS_HASH = "$2b$12$yS.yrVdDXMhjSTBhwIV26.3hv7U4Q6wyLi1XqYy/C.LmcY1rsOM5m"
 
 
-def password_fault(password: str, *, field: str) -> FieldFault | None:
-    """Return what keeps `password` from being set, or None."""
-    if len(password) < MIN_CHARACTERS:
-        return FieldFault(field, f"must have at least {MIN_CHARACTERS} characters")
+def password_fault(
+    password: str, *, field: str, username: str, min_characters: int = MIN_CHARACTERS
+) -> FieldFault | None:
+    """Return what keeps `password` from being set as that user's, or None; lengths and lists, no composition rules."""
+    folded = unicodedata.normalize("NFC", password).casefold()
+    if len(unicodedata.normalize("NFC", password)) < min_characters:
+        return FieldFault(field, f"must have at least {min_characters} characters")
     if len(_bytes(password)) > MAX_BYTES:
         return FieldFault(field, f"must have at most {MAX_BYTES} bytes in UTF-8")
+    if folded in _common_passwords():
+        return FieldFault(field, f"is one of the commonest passwords, which are guessed first; {_REMEDY}")
+    if not folded.replace(username.casefold(), ""):
+        return FieldFault(field, f"must not be the user's own name; {_REMEDY}")
     return None
 
 
@@ -38,3 +48,9 @@ def matches(password: str, password_hash: str | None) -> bool:
 def _bytes(password: str) -> bytes:
     # the same characters, however a keyboard composed them
     return unicodedata.normalize("NFC", password).encode("utf-8")
+
+
+@cache
+def _common_passwords() -> frozenset[str]:
+    text = resources.files("intake.users").joinpath("common_passwords.txt").read_text("utf-8")
+    return frozenset(line for line in text.splitlines() if not line.startswith("#"))

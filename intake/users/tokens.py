@@ -1,5 +1,6 @@
 """Tokens: what a login is remembered by (JSON Web Tokens, RFC 7519, held to RFC 8725)."""
 
+import hmac
 import os
 import re
 import secrets
@@ -57,6 +58,11 @@ class TokenKeys:
             "gen": claims.generation,
         }
         return jwt.encode(payload, self._keys[0], algorithm=ALGORITHM)
+
+    def fingerprint(self, text: str) -> str:
+        """Return what stands for a text that others must not read: the same for the same text and signing secret."""
+        message = b"fingerprint\0" + text.encode("utf-8", "surrogatepass")
+        return hmac.digest(self._keys[0].encode(), message, "sha256").hex()[:32]
 
     def read(self, token: str) -> Claims:
         """Return what the token says. Raises NotAuthenticated where it is not ours, or not good any more."""

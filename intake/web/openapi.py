@@ -21,7 +21,7 @@ _PROBLEM_HEADERS = {
     "401": {"WWW-Authenticate": "`Bearer`"},
     "408": {"Connection": "`close`"},
     "416": {"Content-Range": "`bytes */SIZE`"},
-    "429": {"Retry-After": "Seconds until the next one is taken.", **RATE_LIMIT_FIELDS},
+    "429": {"Retry-After": "Seconds to wait before the next try."},
     "503": {"Retry-After": "Seconds to wait before the next try."},
 }
 _PATH_PARAMETERS: Mapping[str, Mapping[str, object]] = {

@@ -8,6 +8,7 @@ from intake.database import Database
 from intake.metrics import Metrics
 from intake.settings import Settings
 from intake.users.accounts import User
+from intake.users.guesses import Guesses
 from intake.users.tokens import TokenKeys
 from intake.web.clients import Client, ForwardingWatch
 from intake.web.limiting import Limiter
@@ -35,6 +36,7 @@ class Parts(TypedDict):
     settings: Settings
     database: Database
     keys: TokenKeys
+    guesses: Guesses
     metrics: Metrics
     openapi: bytes
     docs_page: str
@@ -45,6 +47,7 @@ class Parts(TypedDict):
     client: Client
     answer_fields: dict[str, str]  # header fields of whatever is answered
     threads: Threads  # the door's own
+    hashing_threads: Threads  # the door's, for what hashes
     user: User | None
 
 

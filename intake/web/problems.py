@@ -50,11 +50,13 @@ KINDS: Mapping[type[errors.IntakeError], Kind] = {
     errors.RangeNotSatisfiable: Kind(416, "Range not satisfiable"),
     errors.InvalidFields: Kind(422, "Invalid fields"),
     errors.RateLimited: Kind(429, "Too many requests"),
+    errors.TooManyGuesses: Kind(429, "Too many guesses"),
     errors.CvDamaged: Kind(500, "CV damaged"),
     errors.DatabaseUnavailable: Kind(503, "Database unavailable"),
     errors.StorageUnavailable: Kind(503, "Storage unavailable"),
     errors.LimitsUnavailable: Kind(503, "Limits unavailable"),
     errors.ServiceBusy: Kind(503, "Service busy"),
+    errors.LoginsUnavailable: Kind(503, "Logins unavailable"),
 }
 
 
@@ -82,7 +84,7 @@ async def on_intake_error(request: Request, error: Exception) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{error.size}"
-    if kind.status == 503 or isinstance(error, errors.RateLimited):
+    if kind.status in (429, 503):
         headers["Retry-After"] = str(getattr(error, "retry_after_s", RETRY_AFTER_S))
     if isinstance(error, errors.Refused):
         request.scope["state"]["metrics"].refused.labels(error.reason).inc()

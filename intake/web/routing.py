@@ -113,6 +113,7 @@ class _Dispatcher:
         operation = self._methods["GET" if request.method == "HEAD" else request.method]
         scope["route_path"] = operation.path
         _check_target(request, operation)
+        request.state["hashing_threads"] = self._hashing_threads
         request.state["threads"] = self._hashing_threads if operation.hashes else self._threads
         request.state["user"] = await self._user(request, operation.access)
         if operation.is_rate_limited:

@@ -1,5 +1,6 @@
 """PUT /internal/auth/password."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from httpx2 import Response
 from starlette.testclient import TestClient
 
+from intake.users.guesses import Guesses
 from tests.conftest import PASSWORD, Intake
 
 NEW = "a new correct horse"
@@ -59,3 +61,22 @@ def test_of_two_at_once_one_counts(attorney: TestClient, intake: Intake) -> None
         answers = list(pool.map(lambda new: change(attorney, new=new), ("the first of two", "the second of two")))
     assert sorted(answer.status_code for answer in answers) == [200, 401]
     assert sorted((log_in(intake, "the first of two"), log_in(intake, "the second of two"))) == [200, 401]
+
+
+def test_who_holds_a_token_can_not_guess_the_password_for_ever(attorney: TestClient, intake: Intake) -> None:
+    later_s = 0
+    counted = Guesses.in_memory(intake.keys, clock=lambda: time.monotonic() + later_s)
+    intake.client.app_state["guesses"] = counted
+    assert [change(attorney, old="wrong password").status_code for _ in range(5)] == [403] * 5
+    answer = change(attorney)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
+    assert attorney.get("/internal/auth/me").status_code == 200
+    later_s = 1
+    assert change(attorney).status_code == 200
+
+
+@pytest.mark.parametrize(("new", "part"), [("Password1", "commonest"), ("adaADAada", "own name")])
+def test_what_is_guessed_first_is_no_password(attorney: TestClient, new: str, part: str) -> None:
+    [fault] = change(attorney, new=new).json()["errors"]
+    assert fault["field"] == "new"
+    assert part in fault["detail"]

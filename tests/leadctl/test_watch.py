@@ -18,7 +18,7 @@ import pytest
 
 from intake.database import Database
 from intake.settings import Settings
-from intake.users import accounts
+from intake.users import accounts, logins
 from intake.users.tokens import TokenKeys
 from tests.conftest import SECRET, Databases
 from tests.leadctl.conftest import PASSWORD, Office
@@ -122,7 +122,7 @@ class Firm:
         database = Database(settings, connections=1)
         self._stack.callback(database.close)
         accounts.create(database, username="ada", password=PASSWORD, role=None)
-        return accounts.log_in(database, TokenKeys.from_settings(settings), username="ada", password=PASSWORD)
+        return logins.log_in(database, TokenKeys.from_settings(settings), username="ada", password=PASSWORD)
 
 
 @pytest.fixture

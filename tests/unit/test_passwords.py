@@ -4,22 +4,52 @@ import time
 
 import pytest
 
-from intake.users.passwords import hash_password, matches, password_fault
+from intake.users.passwords import _common_passwords, hash_password, matches, password_fault
+
+
+def fault_of(password: str, *, username: str = "harriet", least: int = 8) -> str:
+    fault = password_fault(password, field="password", username=username, min_characters=least)
+    assert fault is None or fault.field == "password"
+    return fault.detail if fault else ""
 
 
 @pytest.mark.parametrize(
     ("password", "part"),
-    [("short", "at least 8 characters"), ("x" * 73, "at most 72 bytes"), ("é" * 37, "at most 72 bytes")],
+    [
+        ("short", "at least 8 characters"),
+        ("Zoe\u0308 123", "at least 8 characters"),  # an accent is no character of its own
+        ("x" * 73, "at most 72 bytes"),
+        ("é" * 37, "at most 72 bytes"),
+        ("password", "one of the commonest"),
+        ("PassWord1", "one of the commonest"),
+        ("1q2w3e4r", "one of the commonest"),
+        ("HARRIET1", ""),
+        ("Harriet.V", ""),
+    ],
 )
 def test_bounds(password: str, part: str) -> None:
-    fault = password_fault(password, field="password")
-    assert fault is not None
-    assert part in fault.detail
+    assert part in (found := fault_of(password))
+    assert bool(found) == bool(part)
+
+
+@pytest.mark.parametrize("password", ["harriet.vane", "HARRIET.Vane", "Harriet.VaneHarriet.Vane"])
+def test_ones_own_name_is_no_password(password: str) -> None:
+    assert "own name" in fault_of(password, username="Harriet.Vane")
+
+
+def test_a_firm_may_ask_for_longer_ones() -> None:
+    assert fault_of("eleven char", least=12) == "must have at least 12 characters"
+    assert fault_of("twelve chars", least=12) == ""
 
 
 @pytest.mark.parametrize("password", ["x" * 8, "x" * 72, "é" * 36, "pass\0word"])
 def test_within_bounds(password: str) -> None:
-    assert password_fault(password, field="password") is None
+    assert fault_of(password) == ""
+
+
+def test_the_list_holds_a_thousand_that_are_long_enough_to_be_set() -> None:
+    assert len(_common_passwords()) == 1000
+    assert all(len(password) >= 8 and password == password.casefold() for password in _common_passwords())
 
 
 def test_only_the_same_password_matches_however_it_was_composed() -> None:

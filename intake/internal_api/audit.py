@@ -1,0 +1,25 @@
+"""The audit trail, for administrators to read."""
+
+from starlette.responses import Response
+
+from intake import audit
+from intake.internal_api.audit_schemas import AuditQuery
+from intake.web.bodies import read_query
+from intake.web.paging import page_response
+from intake.web.parts import AppRequest
+
+
+def get_audit(request: AppRequest) -> Response:
+    """Give a page of entries."""
+    query = read_query(request.query_params, AuditQuery)
+    wanted = audit.AuditFilter(
+        username=query.user,
+        actions=query.action,
+        lead_id=query.lead,
+        since=query.since,
+        until=query.until,
+        after=query.after,
+        newest_first=query.order == "desc",
+    )
+    found = audit.find(request.state["database"], wanted, limit=query.limit + 1)
+    return page_response(request, found, limit=query.limit)
