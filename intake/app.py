@@ -1,8 +1,10 @@
 """The composition root: every part of the service is built here, once, from one settings object."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from enum import StrEnum
 from ipaddress import ip_address
+from secrets import token_hex
 from typing import Any
 
 from starlette.applications import Starlette
@@ -27,23 +29,46 @@ from intake.web.arrival import Arrival
 from intake.web.bodies import json_bytes
 from intake.web.clients import Client, ForwardingWatch
 from intake.web.forms import MAX_OVERHEAD_BYTES
+from intake.web.hosts import HostCheck
 from intake.web.limiting import Limiter
 from intake.web.observing import Observer
+from intake.web.operators import HEALTH
 from intake.web.operators import OPERATIONS as OPERATORS
 from intake.web.problems import HANDLERS
-from intake.web.routing import HASHING_THREADS, Door
+from intake.web.routing import HASHING_THREADS, Door, Operation
 from intake.worker import OTHER_THREADS, Worker
 
 # Each door has threads of its own, and a thread uses one connection at the most: so connections are counted apart,
 # too, and none is ever waited for.
 DOORS = ((PUBLIC, 8), (INTERNAL, 8), (OPERATORS, 2))
 MOST_LOGINS_REMEMBERED = 10_000
-DOORS_CONNECTIONS = sum(threads + HASHING_THREADS for _, threads in DOORS)
 SMTP_CONNECTIONS = 4
 WORKER_CONNECTIONS = SMTP_CONNECTIONS + OTHER_THREADS
 
 
-def create_app(settings: Settings, *, with_worker: bool = True) -> ASGIApp:
+class Surface(StrEnum):
+    """Which doors a process opens: prospects', those of everybody else, or both."""
+
+    PUBLIC = "public"
+    INTERNAL = "internal"
+    ALL = "all"
+
+    @property
+    def doors(self) -> Sequence[tuple[Sequence[Operation], int]]:
+        """The doors' operations, and the threads of each."""
+        return {
+            Surface.PUBLIC: ((PUBLIC, 8), (HEALTH, 2)),
+            Surface.INTERNAL: ((INTERNAL, 8), (OPERATORS, 2)),
+            Surface.ALL: DOORS,
+        }[self]
+
+    @property
+    def connections(self) -> int:
+        """The database connections that the doors use at the most."""
+        return sum(threads + HASHING_THREADS for _, threads in self.doors)
+
+
+def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface = Surface.ALL) -> ASGIApp:
     """Return the service as an ASGI application, whose worker sends mail while it runs.
 
     Raises SettingsInvalid, TemplateInvalid, DatabaseMissing, DatabaseUnavailable, StorageUnavailable or StatesInUse.
@@ -53,11 +78,12 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> ASGIApp:
     metrics = Metrics()
     limiter = Limiter(settings.limits_store, metrics)
     forwarding = ForwardingWatch()
-    keys = TokenKeys.from_settings(settings)
-    database = Database(settings, connections=DOORS_CONNECTIONS + WORKER_CONNECTIONS)
+    # whoever breaks in at the prospects' door finds no secret that makes a token
+    keys = TokenKeys([token_hex(32)]) if surface is Surface.PUBLIC else TokenKeys.from_settings(settings)
+    database = Database(settings, connections=surface.connections + WORKER_CONNECTIONS)
     check_stored(database, known=settings.states)
     worker = create_worker(settings, database, metrics)
-    document = openapi.describe([operation for operations, _ in DOORS for operation in operations])
+    document = openapi.describe([operation for operations, _ in surface.doors for operation in operations])
     parts = {
         "settings": settings,
         "database": database,
@@ -83,12 +109,13 @@ def create_app(settings: Settings, *, with_worker: bool = True) -> ASGIApp:
     largest = settings.max_cv_bytes + MAX_OVERHEAD_BYTES
     doors = [
         Door(operations, threads=threads, places=Places(settings, largest_bytes=largest))
-        for operations, threads in DOORS
+        for operations, threads in surface.doors
     ]
     routes = [route for door in doors for route in door.routes()]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=HANDLERS)
     app.router.redirect_slashes = False  # curl without -L counts a redirect as success
-    return Observer(Arrival(Front(app, settings), settings), metrics, settings.trusted_proxies, forwarding)
+    checked = HostCheck(Front(app, settings), settings.allowed_hosts)
+    return Observer(Arrival(checked, settings), metrics, settings.trusted_proxies, forwarding)
 
 
 def create_worker(settings: Settings, database: Database, metrics: Metrics) -> Worker:

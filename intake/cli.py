@@ -15,7 +15,8 @@ try:
     import uvicorn
 
     from intake.advice import weaknesses
-    from intake.app import WORKER_CONNECTIONS, create_app, create_worker
+    from intake.app import WORKER_CONNECTIONS, Surface, create_app, create_worker
+    from intake.connections import Connections, allow_open_files, protocol
     from intake.cvs import orphans
     from intake.database import Database
     from intake.database.migrations import is_migrated, migrate
@@ -53,22 +54,30 @@ def root(
 @app.command()
 def serve(
     worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Send mail from this process, too.")] = True,
+    surface: Annotated[
+        Surface, typer.Option(help="What is served: prospects' door, that of users and operators, or both.")
+    ] = Surface.ALL,
+    host: Annotated[str | None, typer.Option(help="Where to listen; counts more than INTAKE_HOST.")] = None,
+    port: Annotated[str | None, typer.Option(help="Where to listen; counts more than INTAKE_PORT.")] = None,
 ) -> None:
-    """Run the service: both doors, and the worker that sends mail.
+    """Run the service: its doors, and the worker that sends mail (with any surface, unless --no-worker).
 
     An embedded SQLite database is made and migrated by itself; PostgreSQL is migrated with `intake migrate`.
     """
-    settings = _settings(serving=True)
+    settings = _settings(serving=surface is not Surface.PUBLIC, INTAKE_HOST=host, INTAKE_PORT=port)
     if settings.sqlite_file is not None:
         migrate(settings)
     database = _database(settings)
-    service = create_app(settings, with_worker=worker)
+    service = create_app(settings, with_worker=worker, surface=surface)
+    allow_open_files(settings.max_connections)
     _log_what_to_know(settings, database)
     database.close()
     config = uvicorn.Config(
         service,
         host=settings.host,
         port=settings.port,
+        http=protocol(Connections(settings)),
+        ws="none",
         proxy_headers=False,  # its default believes any local peer's X-Forwarded-For
         access_log=False,
         log_config=None,
@@ -193,10 +202,11 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
-def _settings(*, serving: bool = False) -> Settings:
+def _settings(*, serving: bool = False, **flags: str | None) -> Settings:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    environment = read_environment(os.environ, Path.cwd())
+    given = {name: value for name, value in flags.items() if value is not None}
+    environment = {**read_environment(os.environ, Path.cwd()), **given}
     for name in unknown_names(environment):
         log.warning("%s is set, and is no setting of this service", name)
     return Settings.from_environment(environment, serving=serving)

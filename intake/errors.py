@@ -109,6 +109,14 @@ class TemplateInvalid(IntakeError):
     """A mail template can't be rendered."""
 
 
+class AmbiguousHost(IntakeError):
+    """The request names no host, or more than one."""
+
+
+class HostNotServed(IntakeError):
+    """The request is for a host that this service is not."""
+
+
 class MalformedBody(IntakeError):
     """The body does not parse as what it says it is."""
 

@@ -168,7 +168,6 @@ def _cv_headers(cv: CvFacts) -> dict[str, str]:
         "ETag": f'"{cv.sha256}"',
         "Accept-Ranges": "bytes",
         "Repr-Digest": f"sha-256=:{digest}:",  # RFC 9530
-        "Cache-Control": "private, no-cache",
     }
 
 

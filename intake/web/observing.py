@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from intake.metrics import Metrics
 from intake.values import Network
 from intake.web.clients import ForwardingWatch, find_client
+from intake.web.headers import protect
 
 log = logging.getLogger("intake.access")
 
@@ -47,8 +48,8 @@ class Observer:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
-                headers["X-Content-Type-Options"] = "nosniff"
                 headers.update(fields)
+                protect(headers, path=scope["path"])
             await send(message)
 
         try:

@@ -57,7 +57,7 @@ _STATUS = {
 }
 _TEXT = {"type": "string"}
 
-OPERATIONS = (
+HEALTH = (
     Operation(
         method="GET",
         path="/healthz",
@@ -75,6 +75,10 @@ OPERATIONS = (
         answer=Answer(200, "Ready", _STATUS),
         problems=(DatabaseUnavailable,),
     ),
+)
+
+OPERATIONS = (
+    *HEALTH,
     Operation(
         method="GET",
         path="/metrics",

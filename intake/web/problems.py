@@ -32,6 +32,7 @@ class Kind:
 
 KINDS: Mapping[type[errors.IntakeError], Kind] = {
     errors.MalformedBody: Kind(400, "Malformed body"),
+    errors.AmbiguousHost: Kind(400, "Ambiguous host"),
     errors.NotAuthenticated: Kind(401, "Not authenticated"),
     errors.NotAllowed: Kind(403, "Not allowed"),
     errors.LeadNotFound: Kind(404, "Lead not found"),
@@ -48,6 +49,7 @@ KINDS: Mapping[type[errors.IntakeError], Kind] = {
     errors.BodyTooLarge: Kind(413, "Body too large"),
     errors.BodyTypeNotSupported: Kind(415, "Body type not supported"),
     errors.RangeNotSatisfiable: Kind(416, "Range not satisfiable"),
+    errors.HostNotServed: Kind(421, "Host not served"),
     errors.InvalidFields: Kind(422, "Invalid fields"),
     errors.RateLimited: Kind(429, "Too many requests"),
     errors.TooManyGuesses: Kind(429, "Too many guesses"),

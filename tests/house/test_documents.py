@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from intake.app import DOORS, DOORS_CONNECTIONS, WORKER_CONNECTIONS
+from intake.app import DOORS, WORKER_CONNECTIONS, Surface
 from intake.cli import app as intake_app
 from intake.database.engine import IDLE_TIMEOUT_S, LOCK_TIMEOUT_S, STATEMENT_TIMEOUT_S
 from intake.settings import Settings
@@ -54,9 +54,11 @@ def test_every_exit_code_is_documented_and_none_else() -> None:
 
 def test_the_numbers_that_a_pooler_is_set_up_by_are_those_in_code() -> None:
     operations = " ".join(document("docs/operations.md").split())
-    both = DOORS_CONNECTIONS + WORKER_CONNECTIONS
-    connections = f"{both} connections ({DOORS_CONNECTIONS} with `--no-worker`), `intake worker` {WORKER_CONNECTIONS},"
-    assert connections in operations
+    for surface in Surface:
+        flag = "" if surface is Surface.ALL else f" --surface {surface}"
+        both, alone = surface.connections + WORKER_CONNECTIONS, surface.connections
+        assert f"`intake serve{flag}` opens at most {both} connections ({alone} with `--no-worker`)" in operations
+    assert f"`intake worker` {WORKER_CONNECTIONS}," in operations
     limits = (
         f"{STATEMENT_TIMEOUT_S} seconds, waiting for a lock to {LOCK_TIMEOUT_S}, and doing nothing to {IDLE_TIMEOUT_S}."
     )

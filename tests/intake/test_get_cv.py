@@ -33,7 +33,7 @@ def test_it_is_a_file_to_save_and_nothing_to_run(attorney: TestClient, intake: I
     assert headers["Content-Disposition"] == "attachment; filename=\"_b_.html\"; filename*=UTF-8''%3Cb%3E.html"
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Content-Security-Policy"] == "sandbox"
-    assert headers["Cache-Control"] == "private, no-cache"
+    assert headers["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize("name", ["résumé.pdf", 'a"b\\c.pdf', "履歴書.pdf", "a;b.pdf", "a%20b c.pdf"])

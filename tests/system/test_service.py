@@ -22,7 +22,7 @@ from intake.users import accounts, logins
 from intake.users.tokens import TokenKeys
 from tests.conftest import SECRET, Databases
 from tests.postgres import PostgresServer
-from tests.system.programs import INTAKE, LEADCTL, Service, clean_environment
+from tests.system.programs import INTAKE, LEADCTL, Service, clean_environment, free_port
 
 PASSWORD = "correct horse battery"
 
@@ -64,6 +64,19 @@ def test_postgresql_is_refused_until_it_is_migrated(databases: Databases, tmp_pa
     assert intake(tmp_path, "migrate", **postgres(url)).returncode == 0
     with Service(clean_environment(tmp_path, **postgres(url)), tmp_path) as service:
         assert httpx2.get(f"{service.url}/readyz").status_code == 200
+
+
+def test_a_process_opens_the_door_and_the_port_that_its_flags_name(databases: Databases, tmp_path: Path) -> None:
+    environment = clean_environment(tmp_path, INTAKE_DATABASE_URL=databases.migrated_url(), INTAKE_HOST="0.0.0.0")
+    port = free_port()
+    flags = ("--surface", "public", "--host", "127.0.0.1", "--port", str(port))
+    with Service(environment, tmp_path, "serve", *flags) as service:
+        assert service.url == f"http://127.0.0.1:{port}"
+        paths = ("/readyz", "/metrics", "/internal/leads/", "/docs")
+        assert [httpx2.get(service.url + path).status_code for path in paths] == [200, 404, 404, 404]
+        assert not list(tmp_path.glob("*.secret"))
+    done = intake(tmp_path, "serve", "--port", "http")
+    assert (done.returncode, "INTAKE_PORT is 'http'; expected a TCP port" in done.stderr) == (1, True)
 
 
 def test_users_are_made_on_the_server(databases: Databases, tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+"""Which doors a process opens."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import pytest
+from starlette.testclient import TestClient
+
+from intake.app import DOORS, Surface, create_app
+from intake.settings import Settings
+from tests.conftest import SECRET, Databases, Intake
+
+EVERYTHING = {(op.method, op.path) for operations, _ in DOORS for op in operations}
+PUBLIC = {("POST", "/leads/"), ("GET", "/healthz"), ("GET", "/readyz")}
+
+
+@pytest.fixture(params=list(Surface))
+def surface(request: pytest.FixtureRequest) -> Surface:
+    return Surface(request.param)
+
+
+@pytest.fixture
+def client(databases: Databases, surface: Surface) -> Iterator[TestClient]:
+    settings = Settings(database_url=databases.migrated_url(), jwt_secrets=(SECRET,))
+    with TestClient(create_app(settings, with_worker=False, surface=surface)) as made:
+        yield made
+
+
+def test_each_surface_has_its_routes_and_no_others(client: TestClient, surface: Surface) -> None:
+    expected = {Surface.PUBLIC: PUBLIC, Surface.INTERNAL: EVERYTHING - {("POST", "/leads/")}}
+    open_to_us = expected.get(surface, EVERYTHING)
+    for method, path in EVERYTHING:
+        for spelling in {path, path.rstrip("/")}:
+            status = client.request(method, spelling.replace("{id}", "1").replace("{name}", "ada")).status_code
+            assert (status != 404) == ((method, path) in open_to_us), (method, path, status)
+
+
+def test_the_description_is_of_what_is_served(client: TestClient, surface: Surface) -> None:
+    if surface is Surface.PUBLIC:
+        return
+    paths = client.get("/openapi.json").json()["paths"]
+    assert ("/leads/" in paths) == (surface is Surface.ALL)
+    assert "/internal/leads/" in paths
+
+
+def test_the_public_surface_takes_leads_and_needs_no_secret(intake: Intake) -> None:
+    settings = dataclasses.replace(intake.settings, jwt_secrets=())
+    with TestClient(create_app(settings, with_worker=False, surface=Surface.PUBLIC)) as client:
+        public = Intake(intake.settings, intake.database, client)
+        assert public.submitted() == 1
+    if settings.sqlite_file is not None:
+        assert not settings.beside_database(".secret").exists()
+
+
+def test_connections_follow_the_surface() -> None:
+    assert Surface.PUBLIC.connections < Surface.ALL.connections
+    assert Surface.INTERNAL.connections < Surface.ALL.connections

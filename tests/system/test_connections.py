@@ -1,0 +1,303 @@
+"""Hostile clients, on a real service: what they send is refused, and what they hold is taken back."""
+
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.system.programs import Service, clean_environment
+from tests.system.wire import Wire, in_bytes
+
+GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+BODY = (
+    b"".join(
+        b'--b\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n' % field
+        for field in ((b"email", b"ada@example.com"), (b"f_name", b"Ada"), (b"l_name", b"Lovelace"))
+    )
+    + b'--b\r\nContent-Disposition: form-data; name="CV"; filename="cv.pdf"\r\n\r\n%PDF-1.4 a CV\r\n--b--\r\n'
+)
+POST = b"POST /leads/ HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+HEADER_TIMEOUT_S = 1.0
+OF_CLIENT = 6
+MOST = 10 * OF_CLIENT
+UNBOUNDED = "127.0.0.9"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    directory = tmp_path_factory.mktemp("hostile")
+    settings = {
+        "INTAKE_HEADER_TIMEOUT": "1s",
+        "INTAKE_MAX_CONNECTIONS": str(MOST),
+        "INTAKE_RATE_LIMIT": "off",
+        "INTAKE_RATE_LIMIT_EXEMPT": UNBOUNDED,
+    }
+    with Service(clean_environment(directory, **settings), directory, "serve", "--no-worker") as running:
+        yield running
+        assert "Traceback" not in "".join(running.log)
+
+
+@pytest.fixture
+def wire(service: Service) -> Iterator[Wire]:
+    with Wire(service.url) as connected:
+        yield connected
+
+
+def statuses(received: bytes) -> list[int]:
+    return [int(code) for code in re.findall(rb"HTTP/1\.1 (\d{3}) ", received)]
+
+
+def timed(wire: Wire) -> tuple[bytes, float]:
+    """Return what comes until the connection is closed, and the seconds that it took."""
+    began = time.monotonic()
+    return wire.rest(), time.monotonic() - began
+
+
+def test_headers_that_trickle_in_are_cut_in_time(wire: Wire) -> None:
+    began = time.monotonic()
+    wire.send(*in_bytes(GET), pause_s=0.15)
+    assert statuses(wire.rest()) == [408]
+    assert HEADER_TIMEOUT_S <= time.monotonic() - began < len(GET) * 0.15 + 3
+
+
+def test_the_refusal_is_a_problem_like_any_other(wire: Wire) -> None:
+    answer = wire.send(GET[:20]).answer()
+    assert (answer.status, answer.headers["Content-Type"]) == (408, "application/problem+json")
+    assert (answer.headers["Connection"], answer.headers["X-Content-Type-Options"]) == ("close", "nosniff")
+    assert "Server" not in answer.headers
+
+
+def test_who_says_nothing_is_closed_without_a_word(wire: Wire) -> None:
+    received, seconds = timed(wire)
+    assert (received, seconds >= HEADER_TIMEOUT_S, seconds < 3) == (b"", True, True)
+
+
+@pytest.mark.parametrize("trickle", [b"\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n", GET], ids=["empty lines", "headers"])
+def test_a_kept_connection_has_the_same_limit_for_its_next_request(wire: Wire, trickle: bytes) -> None:
+    assert wire.send(GET).answer().status == 200
+    began = time.monotonic()
+    wire.send(*in_bytes(trickle), pause_s=0.15)
+    assert statuses(wire.rest()) == ([408] if trickle == GET else [])
+    assert time.monotonic() - began < 5
+
+
+def test_between_two_requests_a_connection_may_be_idle_for_longer(wire: Wire) -> None:
+    for _ in range(2):
+        assert wire.send(GET).answer().status == 200
+        time.sleep(2.5 * HEADER_TIMEOUT_S)
+    assert wire.send(GET).answer().status == 200
+
+
+@pytest.mark.parametrize("is_chunked", [False, True], ids=["with a length", "in chunks"])
+def test_a_body_may_take_longer_than_headers(wire: Wire, is_chunked: bool) -> None:
+    parts = [BODY[at : at + 40] for at in range(0, len(BODY), 40)]
+    if is_chunked:
+        wire.send(CHUNKED, *(b"%x\r\n%s\r\n" % (len(part), part) for part in parts), b"0\r\n\r\n", pause_s=0.3)
+    else:
+        wire.send(POST + b"Content-Length: %d\r\n\r\n" % len(BODY), *parts, pause_s=0.3)
+    assert len(parts) * 0.3 > 2 * HEADER_TIMEOUT_S
+    assert wire.answer("POST").status == 204
+    assert wire.send(GET).answer().status == 200
+
+
+def test_a_request_in_single_bytes_is_answered(wire: Wire) -> None:
+    assert wire.send(*in_bytes(GET), pause_s=0.002).answer().status == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param(b"X: " + b"a" * 33_000 + b"\r\n", id="one that is too long"),
+        pytest.param(b"X: " + b"a" * 900_000, id="one without an end"),
+        pytest.param(b"X" * 900_000, id="a name without an end"),
+        pytest.param(b"".join(b"X-%d: %s\r\n" % (n, b"a" * 400) for n in range(90)), id="together too long"),
+        pytest.param(b"X: a\r\n" * 100, id="too many"),
+        pytest.param(b"X:\r\n" * 20_000, id="far too many"),
+    ],
+)
+def test_headers_have_bounds(wire: Wire, headers: bytes) -> None:
+    assert statuses(wire.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + headers, b"\r\n").rest()) == [431]
+
+
+def test_a_target_without_an_end_is_refused(wire: Wire) -> None:
+    assert statuses(wire.send(b"GET /" + b"a" * 900_000).rest()) == [431]
+
+
+def test_up_to_the_bounds_headers_are_read(wire: Wire) -> None:
+    headers = b"".join(b"X-%d: %s\r\n" % (n, b"a" * 300) for n in range(99))
+    assert wire.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n").answer().status == 200
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        pytest.param(b"1;" + b"a" * 900_000, id="a chunk's extension"),
+        pytest.param(b"0\r\nX: " + b"a" * 900_000, id="a trailer"),
+        pytest.param(b"0\r\n" + b"X: a\r\n" * 150_000, id="trailers"),
+    ],
+)
+def test_what_stands_around_a_body_has_bounds(wire: Wire, flood: bytes) -> None:
+    assert statuses(wire.send(CHUNKED, flood).rest()) == [431]
+
+
+def test_a_trailer_is_no_header(service: Service, wire: Wire) -> None:
+    trailer = b"Idempotency-Key: " + b"a" * 300
+    body = b"%x\r\n%s\r\n0\r\n%s\r\n\r\n" % (len(BODY), BODY, trailer)
+    assert wire.send(CHUNKED, body).answer("POST").status == 204
+
+
+def test_requests_in_one_packet_are_answered_in_order(wire: Wire) -> None:
+    paths = (b"/healthz", b"/nothing", b"/readyz", b"/internal/leads/", b"/healthz")
+    last = b"GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    wire.send(b"".join(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path for path in paths) + last)
+    assert statuses(wire.rest()) == [200, 404, 200, 401, 200, 404]
+
+
+def test_only_so_many_wait_on_one_connection(wire: Wire) -> None:
+    answered = statuses(wire.send(GET * 2_000).rest())
+    assert set(answered) == {200}
+    assert 1 < len(answered) < 20
+
+
+def test_what_follows_a_request_spoils_not_its_answer(wire: Wire) -> None:
+    assert statuses(wire.send(GET + b"garbage\r\n\r\n").rest()) == [200]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere loopback has one address")
+def test_connections_are_bounded_of_one_client_and_of_all(service: Service) -> None:
+    with ExitStack() as stack:
+
+        def connect(source: str) -> Wire:
+            return stack.enter_context(Wire(service.url, source=source)).send(GET[:10])
+
+        def refusal(source: str) -> int | None:
+            with Wire(service.url, source=source) as wire:
+                answer = wire.send(GET).answer()
+                assert answer.status == 200 or (answer.headers["Retry-After"] and answer.headers["Connection"])
+                return None if answer.status == 200 else answer.status
+
+        mine = [connect("127.0.0.2") for _ in range(OF_CLIENT)]
+        assert (refusal("127.0.0.2"), refusal("127.0.0.3")) == (503, None)
+        for _ in range(MOST - OF_CLIENT):
+            connect(UNBOUNDED)
+        assert (refusal("127.0.0.3"), refusal(UNBOUNDED)) == (503, 503)
+        mine.pop().socket.close()
+        time.sleep(0.2)
+        assert refusal("127.0.0.2") is None
+    time.sleep(0.2)
+    assert [refusal("127.0.0.2") for _ in range(3)] == [None] * 3
+    deadline = time.monotonic() + 15
+    while "connections refused" not in "".join(service.log) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert re.search(r"WARNING intake\.connections: connections refused: \d+; open: \d+", "".join(service.log))
+
+
+HEADER = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+UPGRADE = b"Connection: Upgrade\r\n"
+AMBIGUOUS = {  # of which a proxy could think otherwise: where does the next request begin?
+    "length and chunks": POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunks and length": POST + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+    "two lengths": POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+    "the same length twice": POST + b"Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+    "a signed length": POST + b"Content-Length: +5\r\n\r\nhello",
+    "a negative length": POST + b"Content-Length: -5\r\n\r\nhello",
+    "an endless length": POST + b"Content-Length: 99999999999999999999999\r\n\r\nhello",
+    "another encoding": POST + b"Transfer-Encoding: gzip, chunked, identity\r\n\r\n0\r\n\r\n",
+    "a disguised encoding": POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "two encodings": POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+    "a space before the colon": POST + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+    "a bad chunk": CHUNKED + b"zz\r\nhello\r\n0\r\n\r\n",
+    "a negative chunk": CHUNKED + b"-1\r\nhello\r\n0\r\n\r\n",
+    "an endless chunk": CHUNKED + b"fffffffffffffffffff\r\nhello\r\n0\r\n\r\n",
+    "a chunk that is too short": CHUNKED + b"2\r\nhello\r\n0\r\n\r\n",
+}
+PROBES = {
+    "a folded header": HEADER + b"X: a\r\n b\r\n\r\n",
+    "bare line feeds": b"GET /healthz HTTP/1.1\nHost: x\n\n",
+    "a bare carriage return": HEADER + b"X: a\rb: c\r\n\r\n",
+    "NUL in a value": HEADER + b"X: a\0b\r\n\r\n",
+    "NUL in a name": HEADER + b"X\0: a\r\n\r\n",
+    "a control character in a value": HEADER + b"X: a\x01b\r\n\r\n",
+    "8-bit characters in a value": HEADER + b"X: \xff\xfe\r\nAuthorization: \xff\xfe\r\nUser-Agent: \x80\r\n\r\n",
+    "no colon": HEADER + b"garbage\r\n\r\n",
+    "no host": b"GET /healthz HTTP/1.1\r\n\r\n",
+    "two hosts": HEADER + b"Host: y\r\n\r\n",
+    "an absolute target": b"GET http://elsewhere/healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    "an https target": b"GET https://elsewhere:99999/healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    "OPTIONS *": b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+    "GET *": b"GET * HTTP/1.1\r\nHost: x\r\n\r\n",
+    "CONNECT": b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "TRACE": b"TRACE /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    "the preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "an upgrade to HTTP/2": HEADER + UPGRADE + b"Upgrade: h2c\r\nHTTP2-Settings: x\r\n\r\n",
+    "an upgrade of a body": POST + UPGRADE + b"Upgrade: h2c\r\nContent-Length: 5\r\n\r\nhello",
+    "an upgrade to a websocket": HEADER + UPGRADE + b"Upgrade: websocket\r\nSec-WebSocket-Key: eHg=\r\n\r\n",
+    "a method in lower case": b"get /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    "an unknown method": b"BREW /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    "an 8-bit path": b"GET /\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a path in UTF-8": "GET /lëads/ HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
+    "a path that decodes to 8 bits": b"GET /%ff%fe%00 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "an incomplete escape": b"GET /%f HTTP/1.1\r\nHost: x\r\n\r\n",
+    "two slashes": b"GET //internal/leads/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "dots": b"GET /leads/../internal/leads/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "dots and a semicolon": b"GET /leads/..;/internal/leads/ HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a fragment": b"GET /healthz#x HTTP/1.1\r\nHost: x\r\n\r\n",
+    "no slash": b"GET healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a backslash": b"GET \\healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    "HTTP/0.9": b"GET /healthz\r\n\r\n",
+    "HTTP/1.0 without a host": b"GET /healthz HTTP/1.0\r\n\r\n",
+    "HTTP/1.2": b"GET /healthz HTTP/1.2\r\nHost: x\r\n\r\n",
+    "HTTP/9.9": b"GET /healthz HTTP/9.9\r\nHost: x\r\n\r\n",
+    "TLS": b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + b"\0" * 200,
+    "an expectation": POST + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\nhello",
+    "an unknown expectation": HEADER + b"Expect: a miracle\r\n\r\n",
+}
+
+
+def answers(wire: Wire, sent: bytes) -> list[int]:
+    """Return the statuses of the answers: of the first, and of those that follow at once."""
+    received = wire.send(sent).socket.recv(2**16)
+    wire.socket.settimeout(0.3)
+    with suppress(TimeoutError):
+        received += wire.rest()
+    return statuses(received)
+
+
+@pytest.mark.parametrize("probe", AMBIGUOUS)
+def test_a_body_whose_end_is_ambiguous_is_refused_with_all_that_follows(wire: Wire, probe: str) -> None:
+    assert statuses(wire.send(AMBIGUOUS[probe] + GET).rest()) == [400]
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_whatever_is_sent_is_answered_and_is_no_defect(wire: Wire, probe: str) -> None:
+    found = answers(wire, PROBES[probe])
+    assert found
+    assert all(status < 500 for status in found)
+
+
+def test_an_upgrade_is_passed_over_and_what_follows_is_not_read(wire: Wire) -> None:
+    assert statuses(wire.send(PROBES["an upgrade to a websocket"] + GET).rest()) == [200]
+
+
+def test_neither_the_log_nor_the_process_list_shows_a_secret(service: Service) -> None:
+    secrets = ("a-token-of-somebody", "correct horse battery", "YWRhOnB3")
+    for method, path in (("GET", "/internal/leads/"), ("POST", "/internal/auth/login"), ("GET", "/nothing")):
+        for scheme in ("Bearer a-token-of-somebody", "Basic YWRhOnB3"):
+            httpx2.request(
+                method,
+                f"{service.url}{path}?token=a-token-of-somebody",
+                headers={"Authorization": scheme, "Cookie": "session=a-token-of-somebody"},
+                json={"username": "ada", "password": "correct horse battery"} if method == "POST" else None,
+            )
+    log = "".join(service.log)
+    assert "/internal/auth/login" in log
+    assert not [secret for secret in secrets if secret in log]
+    if (process := Path(f"/proc/{service.process.pid}/cmdline")).exists():
+        arguments = process.read_bytes().rstrip(b"\0").split(b"\0")
+        assert arguments[-2:] == [b"serve", b"--no-worker"]

@@ -1,0 +1,133 @@
+"""Who does not read an answer, or sends what nobody reads, is waited for no longer than the service's patience.
+
+That is a minute and half a minute: here the server runs in the test's process, with less.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx2
+import pytest
+import uvicorn
+
+from intake.app import create_app
+from intake.connections import Connections, protocol
+from intake.database import Database
+from intake.database.migrations import migrate
+from intake.settings import Settings
+from intake.users import accounts
+from tests.conftest import PASSWORD, SECRET
+from tests.system.programs import free_port
+from tests.system.wire import Wire, in_bytes
+
+STALLED_S = 1.5
+REST_S = 1.5
+CV = b"0123456789abcdef" * 2**19  # 8 MiB: more than the buffers of the two systems hold
+LITTLE = 2**14
+
+
+class Server(uvicorn.Server):
+    """The service in a thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.url = f"http://127.0.0.1:{free_port()}"
+        bounded = protocol(Connections(settings, stalled_s=STALLED_S, rest_s=REST_S))
+        super().__init__(
+            uvicorn.Config(
+                create_app(settings, with_worker=False),
+                port=int(self.url.rpartition(":")[2]),
+                http=bounded,
+                ws="none",
+                log_config=None,
+                timeout_keep_alive=60,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self._thread = threading.Thread(target=self.run)
+
+    def start(self) -> None:
+        self._thread.start()
+        while not self.started:
+            assert self._thread.is_alive()
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        self.should_exit = True
+        self._thread.join()
+
+    def has_none_within(self, seconds: float) -> bool:
+        """Return whether every connection and every request under way ends within that time."""
+        deadline = time.monotonic() + seconds
+        while self.server_state.connections or self.server_state.tasks:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    directory: Path = tmp_path_factory.mktemp("slow")
+    settings = Settings(database_url=f"sqlite:///{directory}/intake.db", jwt_secrets=(SECRET,), rate_limits=())
+    migrate(settings)
+    database = Database(settings, connections=1)
+    accounts.create(database, username="ada", password=PASSWORD, role="admin")
+    database.close()
+    running = Server(settings)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def download(server: Server) -> bytes:
+    """The request for a large CV."""
+    fields = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
+    assert httpx2.post(f"{server.url}/leads/", data=fields, files={"CV": ("cv.txt", CV)}, timeout=60).status_code == 204
+    login = httpx2.post(f"{server.url}/internal/auth/login", json={"username": "ada", "password": PASSWORD})
+    token = login.json()["access_token"]
+    return f"GET /internal/leads/1/cv-download HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n".encode()
+
+
+@pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"], ids=["kept", "to be closed"])
+def test_who_does_not_read_an_answer_is_cut_off(server: Server, download: bytes, more: bytes) -> None:
+    assert server.has_none_within(5)
+    with Wire(server.url, receive_buffer=LITTLE) as wire:
+        wire.send(download + more + b"\r\n")
+        time.sleep(STALLED_S / 2)
+        assert server.server_state.tasks
+        assert server.has_none_within(STALLED_S + 2)
+        assert len(wire.rest()) < len(CV)
+
+
+def test_who_reads_slowly_gets_it_all(server: Server, download: bytes) -> None:
+    with Wire(server.url, receive_buffer=LITTLE) as wire:
+        wire.send(download + b"Connection: close\r\n\r\n")
+        received = bytearray()
+        deadline = time.monotonic() + 3 * STALLED_S
+        while time.monotonic() < deadline:
+            received += wire.socket.recv(LITTLE)
+            time.sleep(0.02)
+        assert len(received) < len(CV)
+        received += wire.rest()
+    assert received.endswith(CV)
+
+
+def test_of_a_body_that_is_answered_the_rest_is_waited_for_a_while_only(server: Server) -> None:
+    assert server.has_none_within(5)
+    with Wire(server.url) as wire:
+        wire.send(b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+        assert wire.answer("POST").status == 404
+        with suppress(ConnectionError):
+            wire.send(*in_bytes(b"a" * 20), pause_s=0.2)
+        assert server.has_none_within(0.1)
+    with Wire(server.url) as wire:
+        wire.send(b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
+        assert wire.answer("POST").status == 404
+        assert wire.send(*in_bytes(b"abc"), pause_s=0.1).send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert wire.answer().status == 200
+        time.sleep(REST_S + 1)
+        assert wire.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").answer().status == 200
