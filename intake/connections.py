@@ -6,6 +6,7 @@ requests, and any byte at all resets it.
 
 import asyncio
 import logging
+import socket
 import sys
 from collections import Counter
 from http import HTTPStatus
@@ -24,6 +25,7 @@ MAX_HEADER_BYTES = 32 * 2**10  # of a request's line and its headers together
 MAX_HEADERS = 100
 MAX_PIPELINED = 16  # requests that wait for the answer to another on the same connection
 STALLED_S = 60.0  # for a reader to take anything at all of its answer
+MAX_QUEUED_BYTES = 128 * 2**10  # of an answer that the system holds and has not sent yet
 REST_S = 30.0  # for what is left of a body to arrive, once it has been answered
 LINGER_S = 2.0  # for a refusal to be read: a connection that is closed over unread bytes takes its answer with it
 MAX_LINGERING = 64
@@ -125,6 +127,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._sent_at = self.loop.time()
         self._refusal = HTTPStatus.BAD_REQUEST
         self._due: float | None = self.loop.time() + self.bounds.header_timeout_s
+        _keep_queue_short(transport)
         if not self.bounds.admit(self):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
 
@@ -253,6 +256,16 @@ class BoundedProtocol(HttpToolsProtocol):
 def protocol(connections: Connections) -> type[BoundedProtocol]:
     """Return the class of those connections, as uvicorn is given it: it makes one object for each."""
     return type("BoundedProtocol", (BoundedProtocol,), {"bounds": connections})
+
+
+def _keep_queue_short(transport: asyncio.Transport) -> None:
+    """Have the system take no more than it can send soon.
+
+    It would take megabytes, ask for more once a third of them is gone, and make a slow reader look like none meanwhile.
+    """
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+    if option is not None:
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, option, MAX_QUEUED_BYTES)
 
 
 def allow_open_files(connections: int) -> None:
