@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests/intake tests/migrations tests/system
 
-.PHONY: setup demo test test-browser test-pgbouncer test-proxy test-redis test-s3 torture bench lint format serve requirements clean
+.PHONY: setup demo test test-browser test-pgbouncer test-proxy test-redis test-s3 test-schema torture attack fuzz audit bench lint format serve requirements clean
 
 setup: .venv/ready
 
@@ -53,6 +53,10 @@ test-redis: setup
 # About 15 minutes; the proof that fills a disk needs root, and the others can be named: make torture PROOFS="relay"
 torture: setup
 	@$(BIN)/python -m tests.system.torture $(PROOFS)
+
+# About 45 minutes: two databases, one process and two. Fewer: make attack ATTACKS="guesses" SECONDS=10 FLAGS="--database sqlite"
+attack: setup
+	@$(BIN)/python -m tests.system.attack $(if $(SECONDS),--seconds $(SECONDS)) $(FLAGS) $(ATTACKS)
 
 lint: setup
 	$(BIN)/ruff format --check --quiet .

@@ -67,18 +67,18 @@ class Site:
 class Firm:
     """The programs on one database, each of which can be killed; all are, in the end."""
 
-    def __init__(self, site: Site, url: str, relay: Relay) -> None:
+    def __init__(self, site: Site, url: str, relay: Relay, **settings: str) -> None:
         self.site, self.relay, self._url = site, relay, url
         self._stack = ExitStack()
-        self._environment = clean_environment(
-            site.directory,
-            INTAKE_DATABASE_URL=url,
-            INTAKE_JWT_SECRET=SECRET,
-            INTAKE_SMTP_URL=f"smtp://127.0.0.1:{relay.port}?starttls=off",
-            INTAKE_MAIL_FROM="Marple & Wimsey <intake@firm.example>",
-            INTAKE_ATTORNEY_EMAILS=",".join(ALERTS),
-            INTAKE_ALERT_INTERVAL="0",
-        )
+        usual = {
+            "INTAKE_DATABASE_URL": url,
+            "INTAKE_JWT_SECRET": SECRET,
+            "INTAKE_SMTP_URL": f"smtp://127.0.0.1:{relay.port}?starttls=off",
+            "INTAKE_MAIL_FROM": "Marple & Wimsey <intake@firm.example>",
+            "INTAKE_ATTORNEY_EMAILS": ",".join(ALERTS),
+            "INTAKE_ALERT_INTERVAL": "0",
+        }
+        self._environment = clean_environment(site.directory, **{**usual, **settings})
         _prepare(url)
 
     def serve(self, *flags: str, port: int | None = None) -> Service:
@@ -130,11 +130,11 @@ def kill(service: Service) -> None:
 
 
 @contextmanager
-def opened(site: Site, kind: str, relay: Relay) -> Iterator[Firm]:
-    """Give a firm on a new database, its relay open."""
+def opened(site: Site, kind: str, relay: Relay, **settings: str) -> Iterator[Firm]:
+    """Give a firm on a new database, its relay open; `settings` come in place of the usual ones."""
     try:
         relay.open()
-        with Firm(site, site.new_database(kind), relay) as firm:
+        with Firm(site, site.new_database(kind), relay, **settings) as firm:
             yield firm
     finally:
         relay.close()

@@ -1,0 +1,119 @@
+"""The table of attacks, and how one is run and measured."""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Self
+
+from tests.system.attack import floods, large, slow
+from tests.system.attack.probe import Latencies, probe
+from tests.system.attack.report import Line
+from tests.system.attack.sizes import GOALS, Size
+from tests.system.attack.target import Target, address, bound_bytes, target
+from tests.system.attack.wire import Address, Aim, Spoils
+from tests.system.torture.firm import Site
+
+LEAST_PRIORITY = 19
+BEFORE_IT_COUNTS_S = 1.0
+NORMAL = "nobody.in.particular@example.com"
+INTENDED = ("503",)
+
+
+@dataclass(frozen=True)
+class Attack:
+    """What is done, and by how many connections at once."""
+
+    run: Callable[[Aim], Coroutine[None, None, Spoils]]
+    connections: Callable[[Size], int]
+
+
+ATTACKS: Mapping[str, Attack] = {
+    "one-address": Attack(floods.from_one_address, lambda _size: floods.CLIENTS),
+    "many-addresses": Attack(floods.from_many_addresses, lambda _size: floods.CLIENTS),
+    "slow-senders": Attack(slow.senders, lambda size: size.slow_clients),
+    "slow-readers": Attack(slow.readers, lambda size: size.slow_clients),
+    "half-uploads": Attack(slow.half_uploads, lambda size: size.half_uploads),
+    "large-bodies": Attack(large.bodies, lambda _size: large.SENDERS),
+    "hostile-forms": Attack(large.forms, lambda _size: large.SENDERS),
+    "guesses": Attack(floods.guesses, lambda _size: floods.GUESSERS),
+}
+
+
+class Crew:
+    """Two processes: one that attacks, and gives way to all others, and one that measures."""
+
+    def __init__(self) -> None:
+        spawned = get_context("spawn")
+        self._attackers = ProcessPoolExecutor(1, mp_context=spawned, initializer=os.nice, initargs=(LEAST_PRIORITY,))
+        self._probers = ProcessPoolExecutor(1, mp_context=spawned)
+        # what starting them takes is not measured
+        self._attackers.submit(time.monotonic).result()
+        self._probers.submit(time.monotonic).result()
+
+    def attack(self, name: str, aim: Aim) -> Future[Spoils]:
+        """Begin an attack."""
+        return self._attackers.submit(_attack, name, aim)
+
+    def probe(self, at: Target, size: Size, seconds: float) -> Latencies:
+        """Return how long the internal list takes, measured for so long."""
+        arguments = (address(at.internal), at.token, seconds, size.probes_per_s)
+        return self._probers.submit(_probe, *arguments).result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._attackers.shutdown()
+        self._probers.shutdown()
+
+
+def run(site: Site, crew: Crew, name: str, kind: str, surfaces: str, size: Size) -> Line:
+    """Attack a service of its own, and return what was measured."""
+    with target(site, kind, surfaces, size) as at:
+        idle = crew.probe(at, size, size.idle_s)
+        idle_bytes = at.peak_bytes()
+        at.reset_peak()
+        aim = Aim(address(at.public), address(at.internal), at.token, at.cv_lead, size, size.seconds)
+        under_way = crew.attack(name, aim)
+        time.sleep(BEFORE_IT_COUNTS_S)
+        attacked = crew.probe(at, size, size.seconds - BEFORE_IT_COUNTS_S)
+        spoils = under_way.result()
+        bound = bound_bytes(idle=idle_bytes, connections=ATTACKS[name].connections(size))
+        memory = (idle_bytes, at.peak_bytes(), bound)
+        kept = (len(spoils.acknowledged & at.kept()), len(spoils.acknowledged))
+        goal = GOALS[surfaces]
+        line = Line(name, surfaces, kind, spoils.rate, spoils.answers, idle, attacked, goal, memory, *kept)
+        _judge(line, size)
+        _judge_afterwards(line, at)
+        return line
+
+
+def _judge(line: Line, size: Size) -> None:
+    ratio = f"the list's 99th percentile is {line.ratio:.1f} times the idle one; the goal is {line.goal:.0f}"
+    line.claim(ratio, not size.judges_latency or line.ratio <= line.goal)
+    failures = line.attacked.failures
+    line.claim(f"the list is given throughout: {failures}", not failures)
+    line.claim("memory keeps within its bound", line.memory[1] <= line.memory[2])
+    wrong = {kind: n for kind, n in line.answers.items() if kind.startswith("5") and kind not in INTENDED}
+    line.claim(f"no 5xx but a 503 with Retry-After: {wrong}", not wrong)
+    line.claim("every acknowledged lead is kept", line.kept == line.acknowledged)
+    line.claim("the attack came through at all", bool(line.answers))
+
+
+def _judge_afterwards(line: Line, at: Target) -> None:
+    mails = len(at.relay.taken)
+    answer = at.submit(NORMAL)
+    line.claim(f"a submission right afterwards is taken: {answer}", answer == "204")
+    line.claim("mail flows afterwards", at.sends_mail(after=mails))
+
+
+def _attack(name: str, aim: Aim) -> Spoils:
+    return asyncio.run(ATTACKS[name].run(aim))
+
+
+def _probe(at: Address, token: str, seconds: float, per_s: float) -> Latencies:
+    return asyncio.run(probe(at, token, seconds=seconds, per_s=per_s))

@@ -1,0 +1,62 @@
+"""Many requests: submissions from one address or from many, and guesses at passwords."""
+
+import json
+from collections.abc import Callable
+
+from tests.system.attack.wire import Aim, Spoils, Wire, form, paced, post
+from tests.system.torture.firm import USERNAME
+
+CLIENTS = 200
+GUESSERS = 32
+ADDRESSES = 200
+
+
+async def from_one_address(aim: Aim) -> Spoils:
+    """Submit at a steady rate."""
+    return await _submissions(aim, lambda _number: "")
+
+
+async def from_many_addresses(aim: Aim) -> Spoils:
+    """Submit at the same rate, as a proxy that is trusted would pass it on for so many clients."""
+    return await _submissions(aim, lambda number: f"X-Forwarded-For: 127.0.1.{1 + number % ADDRESSES}")
+
+
+async def guesses(aim: Aim) -> Spoils:
+    """Try passwords, for a user who is there and for others in turn."""
+    spoils, wires = Spoils(), _wires(aim, GUESSERS, is_internal=True)
+
+    async def guess(number: int) -> None:
+        username = USERNAME if number % 2 else f"nobody{number}"
+        body = json.dumps({"username": username, "password": f"guess number {number}"}).encode()
+        request = post("/internal/auth/login", body, content_type="application/json")
+        await _ask(spoils, wires, request)
+
+    spoils.seconds = await paced(aim, aim.size.guesses / aim.size.seconds, GUESSERS, guess)
+    return spoils
+
+
+async def _submissions(aim: Aim, header: Callable[[int], str]) -> Spoils:
+    spoils, wires = Spoils(), _wires(aim, CLIENTS, is_internal=False)
+
+    async def submit(number: int) -> None:
+        email = f"attack{number:08}@example.com"
+        headers = [text for text in [header(number)] if text]
+        if await _ask(spoils, wires, post("/leads/", form(email), *headers)) == "204":
+            spoils.acknowledged.add(email)
+
+    spoils.seconds = await paced(aim, aim.size.submissions_per_s, CLIENTS, submit)
+    return spoils
+
+
+def _wires(aim: Aim, clients: int, *, is_internal: bool) -> list[Wire]:
+    return [Wire(aim.internal if is_internal else aim.public) for _ in range(clients)]
+
+
+async def _ask(spoils: Spoils, wires: list[Wire], request: bytes) -> str:
+    wire = wires.pop()  # there is one for each client
+    try:
+        answer = await wire.ask(request)
+    finally:
+        wires.append(wire)
+    spoils.answers[answer] += 1
+    return answer

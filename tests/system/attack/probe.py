@@ -1,0 +1,48 @@
+"""How long the internal list takes, asked for at a steady rate by a process of its own."""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+
+from tests.system.attack.wire import Address, Wire, get
+
+PATH = "/internal/leads/?limit=50"
+
+
+@dataclass
+class Latencies:
+    """What a probe measured: each answer's seconds from when it was due, and its status."""
+
+    seconds: list[float] = field(default_factory=list)
+    statuses: Counter[str] = field(default_factory=Counter)
+
+    def percentile_ms(self, percent: float) -> float:
+        """Return the milliseconds that so many of a hundred answers took at the most."""
+        ordered = sorted(self.seconds)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] * 1000
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """What was answered otherwise than with the list."""
+        return {kind: n for kind, n in self.statuses.items() if kind != "200"}
+
+
+async def probe(at: Address, token: str, *, seconds: float, per_s: float) -> Latencies:
+    """Ask on a new connection each time, whether or not the last answer has come: a stall is waited for by many."""
+    found = Latencies()
+    request = get(PATH, token)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    async def ask(due: float) -> None:
+        wire = Wire(at)
+        found.statuses[await wire.ask(request)] += 1
+        found.seconds.append(loop.time() - due)
+        wire.close()
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(int(seconds * per_s)):
+            due = began + number / per_s
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            group.create_task(ask(due))
+    return found

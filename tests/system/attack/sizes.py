@@ -1,0 +1,36 @@
+"""How large the attacks are, and what is to hold under them."""
+
+from dataclasses import dataclass
+
+ONE, TWO = "one process", "two processes"
+GOALS = {ONE: 5.0, TWO: 3.0}  # the internal list's 99th percentile under attack, as a multiple of the idle one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How large the attacks are: what must hold is the same at every size, but that a short one can't tell of times."""
+
+    seconds: float
+    idle_s: float
+    judges_latency: bool
+    seeded_leads: int = 5_000
+    seeded_cv_bytes: int = 8 * 2**20
+    probes_per_s: float = 20.0
+    submissions_per_s: float = 300.0
+    slow_clients: int = 500
+    half_uploads: int = 50
+    large_body_bytes: int = 200 * 10**6
+    parts: int = 100_000
+    guesses: int = 10_000
+
+
+FULL = Size(seconds=60, idle_s=20, judges_latency=True)
+SMALL = Size(
+    seconds=3,
+    idle_s=1,
+    judges_latency=False,
+    seeded_leads=500,
+    submissions_per_s=100,
+    slow_clients=60,
+    guesses=200,
+)

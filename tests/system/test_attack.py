@@ -1,0 +1,31 @@
+"""The attacks of `make attack` at a small size, which is too short to tell of times; each on one of the targets."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.system.attack.attacks import ATTACKS, Crew, run
+from tests.system.attack.sizes import ONE, SMALL, TWO
+from tests.system.torture import tally
+from tests.system.torture.firm import POSTGRESQL, SQLITE, Site
+
+TARGETS = ((SQLITE, ONE), (POSTGRESQL, TWO))
+CASES = [(name, *TARGETS[number % len(TARGETS)]) for number, name in enumerate(ATTACKS)]
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    with Site(tally.SMALL) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def crew() -> Iterator[Crew]:
+    with Crew() as made:
+        yield made
+
+
+@pytest.mark.parametrize(("name", "kind", "surfaces"), CASES)
+def test_the_service_bears_it(site: Site, crew: Crew, name: str, kind: str, surfaces: str) -> None:
+    line = run(site, crew, name, kind, surfaces, SMALL)
+    assert not line.broken, str(line)
