@@ -85,14 +85,17 @@ class Door:
             self._paths.setdefault(operation.path, {})[operation.method] = operation
 
     def routes(self) -> list[Route]:
-        """Return a route for each path, and for the same path with and without its last slash."""
+        """Return a route for each path, and for the same path with and without its last slash.
+
+        Fixed paths come first: of those that match and lack the method, the first one says what is allowed.
+        """
         return [
             Route(
                 spelling,
                 _Dispatcher(methods, self._threads, self._hashing_threads, self._places),
                 methods=list(methods),
             )
-            for path, methods in self._paths.items()
+            for path, methods in sorted(self._paths.items(), key=lambda item: "{" in item[0])
             for spelling in {path, path.rstrip("/"), path.rstrip("/") + "/"}
         ]
 

@@ -177,3 +177,8 @@ def test_no_ids_is_nothing_to_do(attorney: TestClient) -> None:
     answer = post(attorney, [], "ENGAGED")
     assert answer.json()["results"] == []
     assert UUID(answer.json()["change"])
+
+
+def test_what_the_path_takes_is_told_by_itself_and_not_by_the_path_of_one_lead(attorney: TestClient) -> None:
+    answer = attorney.options("/internal/leads/state")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
