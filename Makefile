@@ -36,6 +36,22 @@ test-browser: setup .venv/ready-browser
 
 .venv/ready-browser: requirements/browser.txt .venv/ready
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/browser.txt
+# Real services against their own description: schemathesis and what it needs are set up here and not before.
+test-schema: setup .venv/ready-schema
+	@$(BIN)/python -m tests.system.described $(FLAGS)
+
+# The multipart reader, for so many seconds: make fuzz SECONDS=60
+fuzz: setup .venv/ready-fuzz
+	@$(BIN)/python -m tests.fuzz $(or $(SECONDS),600)
+
+# Known vulnerabilities of everything that is pinned; asks a service on the network, and fails where that can't be reached.
+audit: setup .venv/ready-audit
+	$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off $(patsubst %,-r %,$(wildcard requirements/*.txt)) || \
+		{ echo "make audit: something pinned is vulnerable, or the vulnerability service could not be asked; see above" >&2; exit 1; }
+
+.venv/ready-schema .venv/ready-fuzz .venv/ready-audit: .venv/ready-%: requirements/%.txt .venv/ready
+	@echo "Installing $$(grep -c == $<) packages for it into .venv, from $<"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $<
 	@touch $@
 
 # What of TESTS uses PostgreSQL, through a PgBouncer in transaction mode (Debian: apt-get install pgbouncer).
@@ -85,6 +101,9 @@ requirements:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra server --group dev -c requirements/server.txt -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group s3 -c requirements/dev.txt -o requirements/s3.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group browser -c requirements/dev.txt -o requirements/browser.txt
+	for group in schema fuzz audit; do \
+		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group $$group -c requirements/dev.txt -o requirements/$$group.txt || exit 1; \
+	done
 
 clean:
 	rm -rf .venv dist .mypy_cache .ruff_cache .hypothesis

@@ -88,7 +88,7 @@ class FormReader:
         self._texts, self._file, self._max_file_bytes = texts, file, max_file_bytes
         self._is_closed = is_closed
         self._parts = 0
-        self._ended = False
+        self._begun = self._ended = False
         self._seen: set[str] = set()
         self._header_name = self._header_value = b""
         self._headers: dict[bytes, bytes] = {}
@@ -119,6 +119,9 @@ class FormReader:
         """Read a piece of the body. Raises MalformedBody or BodyTooLarge."""
         self.received += len(data)
         self.expect(self.received)
+        if not self._begun:
+            data = data.lstrip(b"\r\n")  # the parser would pass over more, up to wherever the piece ends
+            self._begun = bool(data)
         if not self._ended and data:
             try:
                 self._parser.write(data)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from intake.errors import BodyTooLarge, BodyTypeNotSupported, FieldFault, MalformedBody
 from intake.web.forms import MAX_TEXT_BYTES, form_reader
+from tests.fuzz.forms import SEEDS, TOKENS, check_any, check_encoded
 
 BOUNDARY = "xYz"
 CONTENT_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
@@ -72,6 +73,14 @@ def test_a_body_that_breaks_off_is_malformed(cut: int) -> None:
 
 def test_an_epilogue_is_passed_over() -> None:
     assert read(body(part('name="email"', b"a")) + b"what follows").texts == {"email": "a"}
+
+
+@pytest.mark.parametrize("piece", [1, 3, 1000])
+def test_what_comes_before_the_first_boundary_is_line_breaks_at_most(piece: int) -> None:
+    whole = body(part('name="email"', b"a"))
+    assert read(b"\r\n\r\n" + whole, piece=piece).texts == {"email": "a"}
+    with pytest.raises(MalformedBody):
+        read(b"\r\na preamble\r\n" + whole, piece=piece)
 
 
 def test_unknown_texts_are_passed_over() -> None:
@@ -167,3 +176,15 @@ def test_a_file_over_the_limit_ends_the_reading() -> None:
 def test_much_of_anything_else_ends_it_too() -> None:
     with pytest.raises(BodyTooLarge):
         read(body(part('name="unknown"', b"x" * 300_000)))
+
+
+@pytest.mark.parametrize("seed", range(len(SEEDS)))
+def test_what_is_fuzzed_holds_for_the_forms_it_begins_with(seed: int) -> None:
+    for number, token in enumerate(TOKENS):
+        at = number * 7 % len(SEEDS[seed])
+        check_any(SEEDS[seed][:at] + token + SEEDS[seed][at:], [at, at + 1])
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=50), st.binary(max_size=300), st.integers(1, 60))
+def test_what_a_well_known_client_made_is_read_back_equal(text: str, content: bytes, cut: int) -> None:
+    check_encoded({"email": "ada@example.com", "f_name": text, "l_name": text * 2}, "cv.pdf", content, [cut, cut * 3])

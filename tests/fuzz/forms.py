@@ -1,0 +1,133 @@
+"""What must hold of every form, whoever made it and however it comes in pieces."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import httpx2
+
+from intake.errors import BodyTooLarge, FieldFault, MalformedBody
+from intake.web.forms import MAX_PARTS, MAX_TEXT_BYTES, FormReader, form_reader
+
+BOUNDARY = "fuzz"
+CONTENT_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
+TEXTS = ("email", "f_name", "l_name")
+MAX_FILE_BYTES = 300
+LONG_BYTES = 700  # what is longer is not read byte by byte, which takes time
+MAX_PART_BYTES = 8 * 2**13  # of the headers that are kept of a part: eight of four KiB, and of names made of them
+EXPECTED = (MalformedBody, BodyTooLarge)
+
+# as curl, browsers, aiohttp, Node and requests write them
+SEEDS = tuple(
+    form.replace("\n", "\r\n").encode()
+    for form in (
+        (
+            '--fuzz\nContent-Disposition: form-data; name="email"\n\nada@example.com\n'
+            '--fuzz\nContent-Disposition: form-data; name="CV"; filename="cv.pdf"\n'
+            "Content-Type: application/pdf\n\n%PDF-1.4\n--fuzz--\n"
+        ),
+        (
+            '--fuzz\nContent-Disposition: form-data; name="f_name"\n\nJosé\n--fuzz\n'
+            'Content-Disposition: form-data; name="CV"; filename="a%22b.docx"\n'
+            "Content-Type: application/octet-stream\n\n\n--fuzz--\n"
+        ),
+        (
+            "--fuzz\nContent-Type: text/plain; charset=utf-8\nContent-Disposition: form-data; name=l_name\n\nx\n"
+            "--fuzz\nContent-Type: application/pdf\n"
+            "Content-Disposition: form-data; filename*=utf-8''na%C3%AFve.pdf; name=CV\n\nx\n--fuzz--\n"
+        ),
+        (
+            '--fuzz\nContent-Disposition: form-data; name="email"\nContent-Transfer-Encoding: 8bit\n\na\n'
+            '--fuzz\nContent-Disposition: form-data; name="other"; filename="x"\n\nx\n--fuzz--\nepilogue'
+        ),
+        (
+            'preamble\n--fuzz\nContent-Disposition: form-data; name="CV"; filename="D:\\\\c"; filename*=UTF-8\'\'c\n\n'
+            "\n--fuz\n-\n--fuzz \n\n--fuzz--"
+        ),
+    )
+)
+TOKENS = (
+    b"--fuzz",
+    b"--fuzz--",
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b"\r\n--fuzz\r\n",
+    b"\r\n--fuzz--\r\n",
+    b"Content-Disposition: form-data; name=",
+    b"Content-Type: text/plain; charset=latin-1\r\n",
+    b"Content-Transfer-Encoding: base64\r\n",
+    b'; filename="',
+    b"; filename*=UTF-8''%",
+    b'name="CV"',
+    b"email",
+    b'\\"',
+    b"\x00",
+    b"\xff",
+    "é".encode(),
+    b": ",
+    b"x" * 301,
+    b"y" * 4300,
+    b"z" * (MAX_TEXT_BYTES + 1),
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a form: the class of its error, or all that was read."""
+
+    error: type[Exception] | None = None
+    texts: tuple[tuple[str, str], ...] = ()
+    filename: str | None = None
+    content: bytes = b""
+    faults: tuple[FieldFault, ...] = ()
+
+
+def read(pieces: Iterable[bytes], *, content_type: str = CONTENT_TYPE) -> Outcome:
+    """Read a form. Raises nothing that is not documented, and holds no more than a form's worth of memory."""
+    try:
+        with form_reader(content_type, texts=TEXTS, file="CV", max_file_bytes=MAX_FILE_BYTES) as reader:
+            for piece in pieces:
+                reader.feed(piece)
+                assert _held(reader) <= MAX_PARTS * MAX_PART_BYTES + len(piece)
+            form = reader.finish()
+            form.spool.file.seek(0)
+            content = form.spool.file.read()
+            return Outcome(None, tuple(form.texts.items()), form.filename, content, tuple(form.faults))
+    except EXPECTED as error:
+        return Outcome(type(error))
+
+
+def check_any(body: bytes, cuts: Sequence[int]) -> None:
+    """A form, or what claims to be one, is read the same whole, cut anywhere, and byte by byte."""
+    whole = read([body])
+    in_pieces = _cut(body, cuts)
+    assert read(in_pieces) == whole, (in_pieces, read(in_pieces), whole)
+    if len(body) < LONG_BYTES:
+        by_byte = read(bytes([byte]) for byte in body)
+        assert by_byte == whole, (body, by_byte, whole)
+
+
+def check_encoded(texts: dict[str, str], filename: str, content: bytes, cuts: Sequence[int]) -> None:
+    """What a well-known client made of a form is read back equal."""
+    request = httpx2.Request("POST", "http://localhost/", data=texts, files={"CV": (filename, content)})
+    outcome = read(_cut(request.read(), cuts), content_type=request.headers["content-type"])
+    assert outcome == Outcome(None, tuple(texts.items()), filename, content), outcome
+
+
+def sendable_name(text: str) -> str:
+    """Return of a text what is the same file's name wherever it is read: no directory, nothing that is encoded."""
+    return "".join(one for one in text if one.isprintable() and one not in '/\\%"').strip().strip(".")
+
+
+def _cut(body: bytes, cuts: Sequence[int]) -> list[bytes]:
+    places = sorted({0, len(body), *(cut % (len(body) + 1) for cut in cuts)})
+    return [body[start:end] for start, end in pairwise(places)]
+
+
+def _held(reader: FormReader) -> int:
+    part = reader._part.text if reader._part else b""
+    headers = sum(len(name) + len(value) for name, value in reader._headers.items())
+    names = sum(map(len, reader._seen)) + sum(len(fault.field) for fault in reader._form.faults)
+    texts = sum(map(len, reader._form.texts.values()))
+    return len(reader._header_name) + len(reader._header_value) + headers + names + texts + len(part)
