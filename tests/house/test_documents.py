@@ -109,3 +109,13 @@ def test_each_route_and_command_has_its_test_file() -> None:
             name = operation.endpoint.__name__
             named = {f"test_{name}", f"test_{name.partition('_')[2]}", "test_operators"}
             assert named & tests, name
+
+
+def test_every_test_that_shows_an_asvs_item_is_there() -> None:
+    rows = re.findall(r"^\| [\d., ]+ [^|]*\| (yes|no) \|[^|]*\| ([^|]*)\|$", document("docs/security.md"), re.MULTILINE)
+    assert len(rows) > 50
+    for holds, shown_by in rows:
+        tests = re.findall(r"`(tests/\S+)::(test_\w+)`", shown_by)
+        assert tests or holds == "no", shown_by
+        for path, name in tests:
+            assert f"def {name}(" in document(path), f"{path}::{name}"

@@ -1,5 +1,6 @@
 """The operators' routes."""
 
+import logging
 import re
 
 import pytest
@@ -99,3 +100,15 @@ def test_a_defect_shows_nothing_but_the_requests_id(
     assert "division" not in answer.text
     assert answer.json()["request_id"] == answer.headers["X-Request-ID"]
     assert answer.json()["request_id"] in caplog.text
+
+
+def test_a_request_is_never_shown_to_itself(intake: Intake) -> None:
+    assert intake.client.request("TRACE", "/healthz").status_code == 405
+
+
+def test_a_path_is_one_line_of_the_log(intake: Intake, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "intake.access")
+    intake.client.get("/nothing%0d%0aINFO intake: forged%1b[31m")
+    [line] = [record.getMessage() for record in caplog.records if record.name == "intake.access"]
+    assert r"/nothing\r\nINFO intake: forged\x1b[31m" in line
+    assert line.isprintable()

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 
-from tests.system.attack.wire import Aim, Spoils, Wire, form, paced, post
+from tests.system.attack.wire import HERE, Aim, Spoils, Wire, form, paced, post, source
 from tests.system.torture.firm import USERNAME
 
 CLIENTS = 200
@@ -13,17 +13,17 @@ ADDRESSES = 200
 
 async def from_one_address(aim: Aim) -> Spoils:
     """Submit at a steady rate."""
-    return await _submissions(aim, lambda _number: "")
+    return await _submissions(aim, source(0, of=1), lambda _number: "")
 
 
 async def from_many_addresses(aim: Aim) -> Spoils:
     """Submit at the same rate, as a proxy that is trusted would pass it on for so many clients."""
-    return await _submissions(aim, lambda number: f"X-Forwarded-For: 127.0.1.{1 + number % ADDRESSES}")
+    return await _submissions(aim, HERE, lambda number: f"X-Forwarded-For: 127.0.1.{1 + number % ADDRESSES}")
 
 
 async def guesses(aim: Aim) -> Spoils:
     """Try passwords, for a user who is there and for others in turn."""
-    spoils, wires = Spoils(), _wires(aim, GUESSERS, is_internal=True)
+    spoils, wires = Spoils(), [Wire(aim.internal, source(number, of=GUESSERS)) for number in range(GUESSERS)]
 
     async def guess(number: int) -> None:
         username = USERNAME if number % 2 else f"nobody{number}"
@@ -35,8 +35,8 @@ async def guesses(aim: Aim) -> Spoils:
     return spoils
 
 
-async def _submissions(aim: Aim, header: Callable[[int], str]) -> Spoils:
-    spoils, wires = Spoils(), _wires(aim, CLIENTS, is_internal=False)
+async def _submissions(aim: Aim, by: str, header: Callable[[int], str]) -> Spoils:
+    spoils, wires = Spoils(), [Wire(aim.public, by) for _ in range(CLIENTS)]
 
     async def submit(number: int) -> None:
         email = f"attack{number:08}@example.com"
@@ -46,10 +46,6 @@ async def _submissions(aim: Aim, header: Callable[[int], str]) -> Spoils:
 
     spoils.seconds = await paced(aim, aim.size.submissions_per_s, CLIENTS, submit)
     return spoils
-
-
-def _wires(aim: Aim, clients: int, *, is_internal: bool) -> list[Wire]:
-    return [Wire(aim.internal if is_internal else aim.public) for _ in range(clients)]
 
 
 async def _ask(spoils: Spoils, wires: list[Wire], request: bytes) -> str:

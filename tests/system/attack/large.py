@@ -4,7 +4,20 @@ import asyncio
 from contextlib import suppress
 from itertools import cycle
 
-from tests.system.attack.wire import BOUNDARY, CLOSED, FORM_TYPE, Aim, Spoils, Wire, form, paced, post, status
+from tests.system.attack.wire import (
+    BOUNDARY,
+    CLOSED,
+    FORM_TYPE,
+    Aim,
+    Spoils,
+    Wire,
+    connect,
+    form,
+    paced,
+    post,
+    source,
+    status,
+)
 
 SENDERS = 8
 PAUSE_S = 0.2
@@ -23,7 +36,7 @@ async def bodies(aim: Aim) -> Spoils:
 
     async def send(number: int) -> None:
         while asyncio.get_running_loop().time() < until:
-            spoils.answers[await _send_large(aim, is_chunked=bool(number % 2))] += 1
+            spoils.answers[await _send_large(aim, source(number, of=SENDERS), is_chunked=bool(number % 2))] += 1
             await asyncio.sleep(PAUSE_S)
 
     async with asyncio.TaskGroup() as group:
@@ -37,8 +50,8 @@ async def forms(aim: Aim) -> Spoils:
     """Send one hostile form after another."""
     spoils, turns = Spoils(), cycle(hostile(aim.size.parts))
 
-    async def send(_number: int) -> None:
-        wire = Wire(aim.public)
+    async def send(number: int) -> None:
+        wire = Wire(aim.public, source(number, of=SENDERS))
         answer = await wire.ask(next(turns))
         spoils.answers[answer] += 1
         if answer == "204":  # some are only strange
@@ -93,7 +106,7 @@ def _part(disposition: str, *headers: str) -> bytes:
     return "\r\n".join(lines).encode()
 
 
-async def _send_large(aim: Aim, *, is_chunked: bool) -> str:
+async def _send_large(aim: Aim, by: str, *, is_chunked: bool) -> str:
     head = post("/leads/", b"", declared=aim.size.large_body_bytes)
     piece = PIECE
     if is_chunked:
@@ -101,7 +114,7 @@ async def _send_large(aim: Aim, *, is_chunked: bool) -> str:
         head += b"Transfer-Encoding: chunked\r\n\r\n"
         piece = b"%x\r\n%b\r\n" % (len(PIECE), PIECE)
     with suppress(OSError):
-        reader, writer = await asyncio.open_connection(aim.public.host, aim.public.port)
+        reader, writer = await connect(aim.public, by)
         try:
             return await _pour(reader, writer, _in_pieces(head, piece, aim.size.large_body_bytes))
         finally:

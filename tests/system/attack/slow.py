@@ -11,9 +11,11 @@ from tests.system.attack.wire import (
     Address,
     Aim,
     Spoils,
+    connect,
     form,
     get,
     post,
+    source,
     status,
     until_time_is_up,
 )
@@ -21,6 +23,7 @@ from tests.system.attack.wire import (
 PAUSE_S = 1.0
 HALF_BYTES = 2**20
 RECEIVE_BYTES = 4096
+ADDRESSES = 50  # so that what holds for each client alone is not what stops them
 
 
 async def senders(aim: Aim) -> Spoils:
@@ -32,7 +35,7 @@ async def senders(aim: Aim) -> Spoils:
     async def drip(number: int) -> None:
         at_once = begun if number % 2 else 1
         while True:
-            spoils.answers[await _send_slowly(aim.public, whole, at_once, spoils)] += 1
+            spoils.answers[await _send_slowly(aim.public, _source(number), whole, at_once, spoils)] += 1
             await asyncio.sleep(PAUSE_S)
 
     spoils.seconds = await until_time_is_up(aim, aim.size.slow_clients, drip)
@@ -49,7 +52,7 @@ async def readers(aim: Aim) -> Spoils:
 
     async def sip(number: int) -> None:
         while True:
-            spoils.answers[await _read_slowly(aim.internal, requests[number % 2], spoils)] += 1
+            spoils.answers[await _read_slowly(aim.internal, _source(number), requests[number % 2], spoils)] += 1
             await asyncio.sleep(PAUSE_S)
 
     spoils.seconds = await until_time_is_up(aim, aim.size.slow_clients, sip)
@@ -61,18 +64,22 @@ async def half_uploads(aim: Aim) -> Spoils:
     whole = post("/leads/", form("half@example.com", cv=b"%PDF-" + b"x" * 2 * HALF_BYTES))
     spoils = Spoils()
 
-    async def stop_half_way(_number: int) -> None:
+    async def stop_half_way(number: int) -> None:
         while True:
-            spoils.answers[await _send_half(aim.public, whole[:HALF_BYTES], spoils)] += 1
+            spoils.answers[await _send_half(aim.public, _source(number), whole[:HALF_BYTES], spoils)] += 1
             await asyncio.sleep(PAUSE_S)
 
     spoils.seconds = await until_time_is_up(aim, aim.size.half_uploads, stop_half_way)
     return spoils
 
 
-async def _send_slowly(to: Address, whole: bytes, at_once: int, spoils: Spoils) -> str:
+def _source(number: int) -> str:
+    return source(number, of=ADDRESSES)
+
+
+async def _send_slowly(to: Address, by: str, whole: bytes, at_once: int, spoils: Spoils) -> str:
     with suppress(OSError):
-        reader, writer = await asyncio.open_connection(to.host, to.port)
+        reader, writer = await connect(to, by)
         try:
             writer.write(whole[:at_once])
             for at in range(at_once, len(whole)):
@@ -87,9 +94,9 @@ async def _send_slowly(to: Address, whole: bytes, at_once: int, spoils: Spoils) 
     return CLOSED
 
 
-async def _send_half(to: Address, half: bytes, spoils: Spoils) -> str:
+async def _send_half(to: Address, by: str, half: bytes, spoils: Spoils) -> str:
     with suppress(OSError):
-        reader, writer = await asyncio.open_connection(to.host, to.port)
+        reader, writer = await connect(to, by)
         try:
             writer.write(half)
             return _kind(await reader.read(RECEIVE_BYTES))
@@ -101,10 +108,11 @@ async def _send_half(to: Address, half: bytes, spoils: Spoils) -> str:
     return CLOSED
 
 
-async def _read_slowly(to: Address, request: bytes, spoils: Spoils) -> str:
+async def _read_slowly(to: Address, by: str, request: bytes, spoils: Spoils) -> str:
     loop = asyncio.get_running_loop()
     with suppress(OSError), socket.socket() as client:
         client.setblocking(False)
+        client.bind((by, 0))
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
         try:
             await loop.sock_connect(client, (to.host, to.port))

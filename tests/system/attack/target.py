@@ -14,12 +14,14 @@ from intake.database.blobs import PIECE_BYTES
 from intake.database.schema import cv, cv_content, lead
 from intake.settings import Settings
 from tests.system.attack.sizes import ONE, Size
-from tests.system.attack.wire import Address, form, post
+from tests.system.attack.wire import HERE, Address, form, post
 from tests.system.programs import INTAKE, Service
 from tests.system.relay import Relay
 from tests.system.torture.firm import Firm, Site, attorney, opened
 from tests.system.torture.load import client
 
+# other programs of the tests are started with more
+DEFAULTS = {"INTAKE_RATE_LIMIT": "", "INTAKE_MAX_UPLOADS": ""}
 SETTINGS = Settings()  # whose bounds the service is started with
 STREAM_BYTES = 2**16  # what uvicorn reads ahead of the service, and as much again that it writes ahead of a client
 SLACK_BYTES = 32 * 2**20  # what Python keeps of memory that was used
@@ -88,7 +90,7 @@ def bound_bytes(*, idle: int, connections: int) -> int:
 def target(site: Site, kind: str, surfaces: str, size: Size) -> Iterator[Target]:
     """Start a service on a new database of this kind, with leads in it."""
     relay = Relay()
-    settings = {"INTAKE_TRUSTED_PROXIES": "127.0.0.1", "INTAKE_ALERT_INTERVAL": "60s"}
+    settings = {"INTAKE_TRUSTED_PROXIES": HERE, "INTAKE_ALERT_INTERVAL": "60s", **DEFAULTS}
     with opened(site, kind, relay, **settings) as firm:
         cv_lead = firm.database.write(lambda connection: _seed(connection, size))
         public, internal = _serve(firm, surfaces)

@@ -14,6 +14,7 @@ from tests.system.attack.sizes import Size
 
 ANSWER_WITHIN_S = 30.0
 LAST_ANSWERS_S = 5.0
+HERE = "127.0.0.1"
 NO_ANSWER, CLOSED, HELD = "no answer", "closed", "held open"
 BOUNDARY = "attack"
 FORM_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
@@ -65,8 +66,8 @@ class Spoils:
 class Wire:
     """A connection that is opened again wherever it was closed."""
 
-    def __init__(self, to: Address) -> None:
-        self._to = to
+    def __init__(self, to: Address, source: str = HERE) -> None:
+        self._to, self._source = to, source
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, request: bytes) -> str:
@@ -74,7 +75,7 @@ class Wire:
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 if self._streams is None:
-                    self._streams = await asyncio.open_connection(self._to.host, self._to.port)
+                    self._streams = await connect(self._to, self._source)
                 reader, writer = self._streams
                 writer.write(request)
                 head = await reader.readuntil(b"\r\n\r\n")
@@ -94,6 +95,16 @@ class Wire:
         if self._streams is not None:
             self._streams[1].transport.abort()
             self._streams = None
+
+
+async def connect(to: Address, source: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Open a connection from an address of this machine's. Raises OSError."""
+    return await asyncio.open_connection(to.host, to.port, local_addr=(source, 0))
+
+
+def source(number: int, *, of: int) -> str:
+    """Return one of so many loopback addresses; none is the one that is measured from."""
+    return f"127.0.2.{1 + number % of}"
 
 
 def status(head: bytes) -> str:
