@@ -117,6 +117,7 @@ def test_a_client_has_its_places_and_gets_them_back_when_it_goes(service: Servic
     assert refused(service)["uploads"] == 1
     held[0].close()
     assert held[1].finish(FORM).answer()[0] == 204
+    held[1].close()
     time.sleep(0.3)
     assert [submit(service, "192.0.2.1")[0] for _ in range(2)] == [204, 204]
 
