@@ -91,23 +91,23 @@ class Connections:
         self._lingering.discard(connection)
         if (key := self._admitted.pop(connection, None)) is not None:
             self._of_client[key] -= 1
-            self._of_client += Counter()  # drops the zeros
+            if not self._of_client[key]:
+                del self._of_client[key]
 
     def _keep_looking(self, loop: asyncio.AbstractEventLoop) -> None:
-        if not self._is_looking:
+        if not self._is_looking and (self._admitted or self._lingering or self._refused):
             self._is_looking = True
             loop.call_later(LOOK_EVERY_S, self._look, loop)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._is_looking = False
+        self._keep_looking(loop)
         now = loop.time()
         for connection in {*self._admitted, *self._lingering}:
             connection.look(now)
         if self._refused and now - self._warned_at >= WARN_EVERY_S:
             log.warning("connections refused: %d; open: %d", self._refused, len(self._admitted))
             self._refused, self._warned_at = 0, now
-        self._is_looking = False
-        if self._admitted or self._lingering or self._refused:
-            self._keep_looking(loop)
 
 
 class BoundedProtocol(HttpToolsProtocol):

@@ -12,6 +12,9 @@ from pathlib import Path
 import httpx2
 import pytest
 import uvicorn
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from intake.app import create_app
 from intake.connections import Connections, protocol
@@ -32,12 +35,12 @@ LITTLE = 2**14
 class Server(uvicorn.Server):
     """The service in a thread."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
         bounded = protocol(Connections(settings, stalled_s=STALLED_S, rest_s=REST_S))
         super().__init__(
             uvicorn.Config(
-                create_app(settings, with_worker=False),
+                app,
                 port=int(self.url.rpartition(":")[2]),
                 http=bounded,
                 ws="none",
@@ -76,7 +79,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     database = Database(settings, connections=1)
     accounts.create(database, username="ada", password=PASSWORD, role="admin")
     database.close()
-    running = Server(settings)
+    running = Server(create_app(settings, with_worker=False), settings)
     running.start()
     yield running
     running.stop()
@@ -131,3 +134,20 @@ def test_of_a_body_that_is_answered_the_rest_is_waited_for_a_while_only(server: 
         assert wire.answer().status == 200
         time.sleep(REST_S + 1)
         assert wire.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").answer().status == 200
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "http":
+        body = await Request(scope, receive).body()
+        names = [name.decode() for name, _ in scope["headers"]]
+        await JSONResponse([body.decode(), *names])(scope, receive, send)
+
+
+def test_a_trailer_is_not_added_to_headers_that_were_looked_at() -> None:
+    server = Server(echo, Settings())
+    server.start()
+    with Wire(server.url) as wire:
+        wire.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        answer = wire.send(b"2\r\nhi\r\n0\r\nX-Forwarded-For: 10.0.0.1\r\n\r\n").answer("POST")
+    server.stop()
+    assert answer.body == b'["hi","host","transfer-encoding"]'  # type: ignore[attr-defined]
