@@ -30,9 +30,8 @@ async def post_lead(request: AppRequest) -> Response:
             lambda: check(form.texts, cv_name=form.filename, cv=form.file, extensions=extensions, faults=form.faults),
         )
         if key is None and prefers_page(request.headers):
-            key = (
-                submission.content_sha256
-            )  # a form can't make one; so a second click, or a reload, keeps no second lead
+            # a form can't make one: so a second click, or a reload, keeps no second lead
+            key = submission.content_sha256
         is_new = await in_thread(request, lambda: submit(parts["database"], parts["settings"], submission, key=key))
     if is_new:
         parts["metrics"].leads.inc()

@@ -128,12 +128,16 @@ class _Range:
 def prefers_page(headers: Headers) -> bool:
     """Return whether a page of HTML is liked better than JSON. Browsers say so; `*/*`, or no word of it, doesn't."""
     accepted = [_Range.read(text) for text in ",".join(headers.getlist("accept")).split(",")]
-    return _quality(_PAGE, accepted) > max(_quality(data, accepted) for data in _DATA)
+    page = _liking(_PAGE, accepted)
+    return page > (0.0, 0) and page > max(_liking(data, accepted) for data in _DATA)
 
 
-def _quality(media_type: str, accepted: list[_Range]) -> float:
-    """Return how much a media type is liked: what is said of it itself counts more than what is said of its kind."""
-    for spelling in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
+def _liking(media_type: str, accepted: list[_Range]) -> tuple[float, int]:
+    """Return how much a media type is liked, and how much of it is named: some browsers like `text/html, */*` the same.
+
+    What is said of the type itself counts, and only where nothing is, what is said of its kind.
+    """
+    for unnamed, spelling in enumerate((media_type, f"{media_type.partition('/')[0]}/*", "*/*")):
         if found := [item.quality for item in accepted if item.media_type == spelling]:
-            return max(found)
-    return 0.0
+            return max(found), -unnamed
+    return 0.0, -3

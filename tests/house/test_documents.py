@@ -86,6 +86,11 @@ def test_every_module_has_its_sentence() -> None:
             assert str(path.relative_to(ROOT)) in listed or f"`{path.name}`" in listed, path
 
 
+def test_the_form_to_paste_offers_the_files_that_are_taken() -> None:
+    [accept] = re.findall(r'accept="([^"]+)"', document("README.md"))
+    assert accept.split(",") == [f".{extension}" for extension in Settings().cv_extensions]
+
+
 def test_pins_hold_hashes_and_no_addresses() -> None:
     for path in (ROOT / "requirements").iterdir():
         text = path.read_text()
