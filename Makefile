@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests/intake tests/migrations tests/system
 
-.PHONY: setup demo test test-browser test-pgbouncer test-proxy test-redis test-s3 test-schema torture attack fuzz audit bench lint format serve requirements clean
+.PHONY: setup demo test test-browser test-clamd test-pgbouncer test-proxy test-redis test-s3 test-schema torture attack fuzz audit bench lint format serve requirements clean
 
 setup: .venv/ready
 
@@ -29,6 +29,10 @@ test-s3: setup .venv/ready-s3
 .venv/ready-s3: requirements/s3.txt .venv/ready
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/s3.txt
 	@touch $@
+
+# Scans by a real clamd, with a signature of the tests' own (Debian: apt-get install clamav-daemon).
+test-clamd: setup
+	$(BIN)/python -m pytest tests/clamd
 
 # The firm's form in a real browser (Debian: apt-get install chromium).
 test-browser: setup .venv/ready-browser

@@ -6,9 +6,9 @@ import socket
 import struct
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from intake.errors import ScanFailed, ScannerUnavailable
 
@@ -42,18 +42,21 @@ def scan(url: str, pieces: Iterable[bytes]) -> Verdict:
 
 @contextmanager
 def _connected(url: str) -> Iterator[socket.socket]:
-    parts = urlsplit(url)
-    try:
-        if parts.scheme == "unix":
-            connection = socket.socket(socket.AF_UNIX)
-            connection.settimeout(CONNECT_TIMEOUT_S)
-            connection.connect(parts.path)
-        else:
-            connection = socket.create_connection((parts.hostname, parts.port or 0), CONNECT_TIMEOUT_S)
-    except OSError as error:
-        raise ScannerUnavailable(f"clamd at {url} can't be reached: {error.strerror or error}") from error
-    with connection:
+    with ExitStack() as stack:
+        try:
+            connection = stack.enter_context(_connection(urlsplit(url), stack))
+        except OSError as error:
+            raise ScannerUnavailable(f"clamd at {url} can't be reached: {error.strerror or error}") from error
         yield connection
+
+
+def _connection(url: SplitResult, stack: ExitStack) -> socket.socket:
+    if url.scheme == "tcp":
+        return socket.create_connection((url.hostname, url.port or 0), CONNECT_TIMEOUT_S)
+    connection = stack.enter_context(socket.socket(socket.AF_UNIX))
+    connection.settimeout(CONNECT_TIMEOUT_S)
+    connection.connect(url.path)
+    return connection
 
 
 def _send(connection: socket.socket, pieces: Iterable[bytes], deadline: float) -> OSError | None:

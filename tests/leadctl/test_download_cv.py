@@ -6,9 +6,10 @@ import os
 import pty
 import re
 import shlex
+import sqlite3
 import stat
 import subprocess
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from leadctl.names import safe_name
 from tests.leadctl.conftest import Office
 from tests.leadctl.proxy import Proxy
-from tests.system.programs import LEADCTL
+from tests.system.programs import LEADCTL, Service
 from tests.system.test_terminal import Terminal
 
 CONTENT = bytes(range(256)) * 5000
@@ -317,3 +318,33 @@ def test_data_stays_on_standard_output_while_a_bar_runs(office: Office) -> None:
     assert process.communicate()[0].decode() == "".join(f"{lead_id}-x\n" for lead_id in ids)
     assert b"Fetching CVs" in screen
     assert b"-x" not in screen
+
+
+def test_what_is_quarantined_comes_only_by_force_and_is_warned_of(office: Office, service: Service) -> None:
+    lead_id = str(office.submit(cv=CONTENT, cv_name="cv.pdf"))
+    clean = str(office.submit(cv_name="cv.pdf"))
+    with closing(sqlite3.connect(service.directory / "intake.db")) as database, database:
+        values = "flags = 'encrypted,macros', scan_state = 'quarantined', signature = 'Bad\x1b[31m'"
+        database.execute(f"UPDATE cv SET {values} WHERE lead_id = ?", [lead_id])
+    for extra in ([], ["--force"]):
+        refused = office.run("download-cv", lead_id, *extra)
+        assert (refused.returncode, refused.stdout) == (6, "")
+        assert "is quarantined (Bad\\x1b[31m)" in refused.stderr
+    assert list(office.home.glob("*.pdf")) == []
+    assert office.data("download-cv", lead_id, "--force-quarantined") == f"{lead_id}-cv.pdf\n"
+    assert (office.home / f"{lead_id}-cv.pdf").read_bytes() == CONTENT
+    piped = subprocess.run(
+        [LEADCTL, "download-cv", lead_id, "-O", "-", "--force-quarantined"], capture_output=True, env=office.environment
+    )
+    assert piped.stdout == CONTENT
+    several = office.run("download-cv", clean, lead_id)
+    assert (several.returncode, several.stdout) == (3, f"{clean}-cv.pdf\n")
+
+    shown = office.run("show", lead_id)
+    assert "CV_flags\tencrypted,macros\n" in shown.stdout
+    assert shown.stderr == "", "a script is not warned"
+    warned = office.run("--verbose", "show", lead_id).stderr
+    assert "Beware of this CV: the virus scanner found Bad\\x1b[31m in it; it has encrypted,macros.\n" in warned
+    screen = Terminal(office, "show", lead_id).read_until(None)
+    assert "\x1b[33m\x1b[1mBeware of this CV" in screen
+    assert "Beware" not in office.run("--verbose", "show", clean).stderr

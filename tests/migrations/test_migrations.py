@@ -75,7 +75,7 @@ def test_checks_and_cascades_are_there_too(database: Database) -> None:
 
     written = database.read(ddl)
     assert written.count("ON DELETE CASCADE") == 6
-    for word in ("attorney", "suppressed"):
+    for word in ("attorney", "suppressed", "too-large-to-scan"):
         assert word in written
     if "AUTOINCREMENT" in written:
         assert written.count("AUTOINCREMENT") == 5
@@ -140,6 +140,7 @@ def test_every_step_leaves_what_is_there(settings: Settings) -> None:
         assert (lead["email"], lead["state"], facts.place) == (f"{n}@b", "ENGAGED", None)
         assert lead["created_at"].isoformat() == "2026-01-02T03:04:05.000006+00:00"
         assert b"".join(search.cv_pieces(database, n, facts)) == content(n)
+        assert (facts.flags, facts.scan_state, facts.signature) == ((), "unscanned", None)
     mails = review.find(database, review.MailFilter(), limit=100)
     assert Counter(mail["state"] for mail in mails) == {"owed": 25, "sent": 5, "dead": 5, "suppressed": 5}
     assert database.read(lambda c: c.execute(text("SELECT count(*) FROM lead_event")).scalar_one()) == len(LEADS)
