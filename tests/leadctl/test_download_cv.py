@@ -345,6 +345,6 @@ def test_what_is_quarantined_comes_only_by_force_and_is_warned_of(office: Office
     assert shown.stderr == "", "a script is not warned"
     warned = office.run("--verbose", "show", lead_id).stderr
     assert "Beware of this CV: the virus scanner found Bad\\x1b[31m in it; it has encrypted,macros.\n" in warned
-    screen = Terminal(office, "show", lead_id).read_until(None)
+    _, screen = Terminal(office, "show", lead_id).end()
     assert "\x1b[33m\x1b[1mBeware of this CV" in screen
     assert "Beware" not in office.run("--verbose", "show", clean).stderr
