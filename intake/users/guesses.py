@@ -159,7 +159,7 @@ class Guesses:
             if waiting:
                 left_s = math.ceil(max(map(self._counters.get_expiry, waiting)) - self._clock())
                 retry_after_s = min(max(left_s, 1), LONGEST_WAIT_S)
-                raise TooManyGuesses("too many wrong passwords were tried", retry_after_s=retry_after_s)
+                raise TooManyGuesses("too many wrong passwords; try again later", retry_after_s=retry_after_s)
 
     def count(self, keys: tuple[str, ...]) -> None:
         """Count a wrong guess under each of the keys, and let the next one wait. Raises LoginsUnavailable."""

@@ -81,10 +81,10 @@ class TokenKeys:
 def _claims(token: str, key: str) -> Claims:
     required = ["sub", "iat", "exp", "auth_time", "gen"]
     payload = jwt.decode(token, key, algorithms=[ALGORITHM], options={"require": required})
-    auth_time, generation = payload["auth_time"], payload["gen"]
+    issued, expires, auth_time, generation = (payload[name] for name in required[1:])
     if (
-        type(auth_time) is not int
-        or type(generation) is not int
+        any(type(number) is not int for number in (issued, expires, auth_time, generation))
+        or expires > issued + TOKEN_TTL_S  # the library takes texts and fractions, and any length
         or not re.fullmatch(r"[1-9][0-9]{0,17}", payload["sub"])
     ):
         raise ValueError("no token of ours says that")

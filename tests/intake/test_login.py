@@ -114,7 +114,7 @@ def test_who_guesses_must_wait_and_no_work_is_done_meanwhile(intake: Intake) -> 
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
     assert (refused.json()["title"], refused.json()["detail"]) == (
         "Too many guesses",
-        "too many wrong passwords were tried",
+        "too many wrong passwords; try again later",
     )
     assert outcomes(intake) == {"wrong": TRIES, "refused": 1}
     assert intake.count(audit) == TRIES, "what is refused is counted, and not written down"

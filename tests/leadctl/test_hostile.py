@@ -116,6 +116,14 @@ def test_any_answer_is_told_in_one_line(
         assert "something went wrong" not in done.stderr
 
 
+def test_who_must_wait_to_log_in_is_told_how_long(hostile: Any, stranger: Office) -> None:
+    detail = b'{"detail": "too many wrong passwords; try again later"}'
+    hostile.answer = (429, PROBLEM | {"Retry-After": "16"}, detail)
+    login = ("login", "-u", "peter", "--password-stdin")
+    done = stranger.run(*login, typed="x", LEADCTL_URL=f"http://127.0.0.1:{hostile.server_port}")
+    assert (done.returncode, done.stderr) == (75, "leadctl: too many wrong passwords; try again later (in 16 s)\n")
+
+
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("command", [["list"], ["set-state", "ENGAGED", "7"]])
 def test_a_server_that_asks_to_wait_is_waited_for(

@@ -1,5 +1,8 @@
 """Tokens and the secrets behind them."""
 
+import base64
+import hmac
+import json
 import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +23,13 @@ CLAIMS = Claims(user_id=7, auth_time=1_790_000_000, generation=3)
 def payload(**changes: Any) -> dict[str, Any]:
     now = int(time.time())
     return {"sub": "7", "iat": now, "exp": now + 60, "auth_time": now, "gen": 0, **changes}
+
+
+def _resigned(header: Any, claims: Any, digest: str = "sha256") -> str:
+    """Return a token of any shape, signed with our secret."""
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, claims)]
+    signature = hmac.digest(SECRET.encode(), b".".join(parts), digest)
+    return b".".join([*parts, base64.urlsafe_b64encode(signature).rstrip(b"=")]).decode()
 
 
 def test_a_token_says_what_it_was_given() -> None:
@@ -53,6 +63,23 @@ def test_during_a_rotation_the_old_secret_is_believed_and_the_new_one_signs() ->
         payload(gen=0.9),
         payload(auth_time=float("inf")),
         payload(sub="1 "),
+        payload(sub=7),
+        payload(sub=["7"]),
+        payload(sub="-7"),
+        payload(sub=None),
+        payload(exp=str(int(time.time()) + 60) + "x"),
+        payload(exp=str(int(time.time()) + 60)),
+        payload(exp=time.time() + 60),
+        payload(exp=int(time.time()) + TOKEN_TTL_S + 60),
+        payload(exp=10**30),
+        payload(exp=True),
+        payload(exp=None),
+        payload(exp=float("inf")),
+        payload(exp=float("nan")),
+        payload(exp=[int(time.time()) + 60]),
+        payload(iat="now"),
+        payload(nbf=int(time.time()) + 3600),
+        payload(aud="intake"),
         payload(sub=str(2**70)),
         {"sub": "7"},
         {name: value for name, value in payload().items() if name != "exp"},
@@ -76,7 +103,25 @@ def test_claims_that_are_not_ours_are_refused(claims: dict[str, Any]) -> None:
         jwt.encode(payload(), SECRET, algorithm="HS256")[:-2],
         jwt.encode(payload(), SECRET, algorithm="HS256", headers={"crit": ["x"]}),
         "\u20ac",
+        _resigned({"alg": "HS384"}, payload(), "sha384"),  # our secret, another algorithm
+        _resigned({"alg": "HS512"}, payload(), "sha512"),
+        _resigned({"alg": "none"}, payload()),
+        _resigned({"alg": "None"}, payload()),
+        _resigned({"alg": "RS256"}, payload()),
+        _resigned({"alg": ["HS256"]}, payload()),
+        _resigned({}, payload()),
+        _resigned(["HS256"], payload()),
+        _resigned({"alg": "HS256"}, [payload()]),
+        _resigned({"alg": "HS256"}, "7"),
+        _resigned({"alg": "HS256", "b64": False, "crit": ["b64"]}, payload()),
+        jwt.encode(
+            payload(jwt=jwt.encode(payload(), SECRET)), "another secret of thirty-two bytes"
+        ),  # one inside another
+        jwt.encode({"x": "y" * 2**20}, SECRET),
+        "." * 2**16,
+        "e30" * 2**16 + ".e30.e30",
     ],
+    ids=lambda token: token[:20],
 )
 def test_tokens_that_are_none_of_ours_are_refused(token: str) -> None:
     with pytest.raises(NotAuthenticated):
@@ -99,3 +144,24 @@ def test_a_kept_secret_that_is_none_is_refused(tmp_path: Path, kept: str) -> Non
     (tmp_path / "intake.db.secret").write_text(kept)
     with pytest.raises(SettingsInvalid, match=r"intake\.db\.secret"):
         TokenKeys.from_settings(Settings(database_url=f"sqlite:///{tmp_path / 'intake.db'}"))
+
+
+@pytest.mark.parametrize("kid", ["1", "../../intake.db.secret", "' OR 1=1", "http://127.0.0.1:1/keys"])
+def test_no_header_says_which_key_counts(kid: str) -> None:
+    told = {
+        "kid": kid,
+        "jku": "http://127.0.0.1:1/keys",
+        "jwk": {"kty": "oct", "k": "eA"},
+        "x5u": "http://127.0.0.1:1/",
+    }
+    forged = jwt.encode(payload(), "x" * 32, algorithm="HS256", headers=told)
+    with pytest.raises(NotAuthenticated):
+        TokenKeys([SECRET]).read(forged)
+    assert TokenKeys([SECRET]).read(jwt.encode(payload(), SECRET, algorithm="HS256", headers=told)).user_id == 7
+
+
+def test_a_fingerprint_tells_nothing_and_is_the_same_for_all_replicas() -> None:
+    made = TokenKeys([SECRET]).fingerprint("hunter22")
+    assert made == TokenKeys([SECRET, OLD_SECRET]).fingerprint("hunter22")
+    assert made != TokenKeys([OLD_SECRET]).fingerprint("hunter22")
+    assert len(made) == 32
