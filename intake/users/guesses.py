@@ -10,12 +10,9 @@ from threading import Lock
 from typing import Protocol
 
 from limits.errors import StorageError
-from limits.storage import RedisStorage
-from redis import ConnectionPool
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from intake.errors import LoginsUnavailable, TooManyGuesses
+from intake.limits_store import PAUSE_S, open_store
 from intake.settings import Settings
 from intake.users.tokens import TokenKeys
 
@@ -25,8 +22,6 @@ FORGOTTEN_AFTER_S = 3600  # counted from the first of them
 KNOWN_FOR_S = 30 * 86400
 UNKNOWN_NAMES_NOTED = 1000  # in an hour
 MOST_KEPT = 100_000  # counters in memory, some 20 MB
-STORE_TIMEOUT_S = 1.0
-STORE_REST_S = 5.0  # so long no login waits for a store that did not answer
 
 log = logging.getLogger("intake.logins")
 
@@ -125,14 +120,7 @@ class Guesses:
         """Return what counts where the settings say: in a store that replicas share, or in memory."""
         if settings.limits_store is None:
             return cls.in_memory(keys)
-        url = settings.limits_store.replace("valkey", "redis", 1)  # they speak alike, so one client will do
-        pool = ConnectionPool.from_url(
-            url,
-            socket_timeout=STORE_TIMEOUT_S,
-            socket_connect_timeout=STORE_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-        )
-        store = RedisStorage(url, connection_pool=pool, wrap_exceptions=True)
+        store = open_store(settings.limits_store)
         return cls(keys, counters=store, known=store, clock=time.time)
 
     def attempt(self, username: str, client: str, *, has_token: bool = False) -> Attempt:
@@ -201,7 +189,7 @@ class Guesses:
         try:
             yield
         except StorageError as error:
-            self._rests_until = self._clock() + STORE_REST_S
+            self._rests_until = self._clock() + PAUSE_S
             log.warning(
                 "the store of INTAKE_LIMITS_STORE is away, and no login is taken: %s", type(error.__cause__).__name__
             )

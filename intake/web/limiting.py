@@ -10,19 +10,13 @@ from typing import Protocol, TypeVar
 from anyio import CapacityLimiter, move_on_after, to_thread
 from limits import RateLimitItem
 from limits.errors import StorageError
-from limits.storage import RedisStorage
-from redis import ConnectionPool
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
 
-from intake.errors import LimitsUnavailable, SettingsInvalid
+from intake.errors import LimitsUnavailable
+from intake.limits_store import PAUSE_S, open_store
 from intake.metrics import Metrics
 from intake.web.windows import MemoryWindows
 
-SOCKET_TIMEOUT_S = 0.5
 ANSWER_WITHIN_S = 1.0  # everything that one check asks of a store
-PAUSE_S = 5.0  # a store that is away is left alone for so long: nobody waits for it
 STORE_THREADS = 8
 
 log = logging.getLogger("intake.web")
@@ -75,7 +69,7 @@ class Limiter:
     """
 
     def __init__(self, store_url: str | None, metrics: Metrics) -> None:
-        self._windows: Windows = MemoryWindows() if store_url is None else _store(store_url)
+        self._windows: Windows = MemoryWindows() if store_url is None else open_store(store_url)
         self._is_shared = store_url is not None
         self._metrics = metrics
         self._threads = CapacityLimiter(STORE_THREADS)
@@ -154,18 +148,3 @@ class Limiter:
             self._is_away = True
             log.warning("the limits store is away, and submissions are not limited by rate: %s", error)
         return LimitsUnavailable("what clients do can't be counted now; try again later")
-
-
-def _store(url: str) -> RedisStorage:
-    """Return a Redis or Valkey server's windows; they speak the same protocol. Raises SettingsInvalid."""
-    try:
-        pool = ConnectionPool.from_url(
-            url.replace("valkey", "redis", 1),
-            socket_timeout=SOCKET_TIMEOUT_S,
-            socket_connect_timeout=SOCKET_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 1),  # a connection that went stale is opened anew, once
-        )
-        pool.make_connection()  # of what the address asks for; nothing is sent yet
-    except (ValueError, TypeError, RedisError) as error:
-        raise SettingsInvalid([f"INTAKE_LIMITS_STORE is (not shown); expected another address: {error}"]) from error
-    return RedisStorage(url.replace("valkey", "redis", 1), connection_pool=pool, wrap_exceptions=True)

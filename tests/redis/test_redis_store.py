@@ -13,6 +13,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 
+from intake import limits_store
 from intake.errors import LimitsUnavailable, SettingsInvalid
 from intake.metrics import Metrics
 from intake.web import limiting
@@ -120,7 +121,7 @@ def test_submissions_go_on_without_it_and_are_limited_again_with_it(
     assert "RateLimit" not in answers[0].headers
     assert 1 <= failures(intake) < 10, "one each second, not for each request"
     server.start()
-    time.sleep(limiting.PAUSE_S)
+    time.sleep(limits_store.PAUSE_S)
     assert [intake.submit().status_code for _ in range(3)] == [204, 204, 429], "it has forgotten what it counted"
     assert warnings(caplog) == ["the limits store is away", "the limits store is back"]
     assert PASSWORD not in caplog.text
@@ -133,11 +134,11 @@ def test_nobody_waits_for_one_that_hangs(start: Callable[..., Intake], server: R
     try:
         answers = [intake.submit() for _ in range(5)]
         assert {answer.status_code for answer in answers} == {204}
-        assert sum(answer.elapsed.total_seconds() > limiting.SOCKET_TIMEOUT_S for answer in answers) <= 2
+        assert sum(answer.elapsed.total_seconds() > limits_store.SOCKET_TIMEOUT_S for answer in answers) <= 2
         assert max(answer.elapsed.total_seconds() for answer in answers) < 5
     finally:
         server.go_on()
-    time.sleep(limiting.PAUSE_S)
+    time.sleep(limits_store.PAUSE_S)
     assert "RateLimit" in intake.submit().headers
 
 
