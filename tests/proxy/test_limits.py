@@ -1,0 +1,38 @@
+"""What a real service counts of each client behind a real proxy, whatever a client claims."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.proxy.programs import Proxy, documented_caddy, documented_nginx, trusting
+from tests.system.programs import Service, clean_environment
+
+FIRM = "https://www.firm.example"
+
+
+def submit(proxy: Proxy, ours: str, claim: str) -> httpx2.Response:
+    """Send in a lead from an address of our own, as a script on the firm's website does, under another claim."""
+    form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
+    headers = {"X-Forwarded-For": claim, "Origin": FIRM}
+    with httpx2.Client(transport=httpx2.HTTPTransport(local_address=ours, verify=trusting())) as client:
+        return client.post(
+            f"{proxy.url}/leads/", data=form, files={"CV": ("cv.pdf", b"%PDF-1.4 a CV")}, headers=headers
+        )
+
+
+@pytest.mark.parametrize("make", [documented_nginx, documented_caddy])
+def test_each_client_has_its_own_limit_and_no_claim_gives_it_another(
+    make: Callable[[str], Proxy], tmp_path: Path
+) -> None:
+    environment = clean_environment(
+        tmp_path, INTAKE_TRUSTED_PROXIES="127.0.0.1", INTAKE_RATE_LIMIT="2/day", INTAKE_CORS_ORIGINS=FIRM
+    )
+    with Service(environment, tmp_path) as service, make(service.url.removeprefix("http://")) as proxy:
+        for ours in ("127.0.0.7", "127.0.0.8"):
+            answers = [submit(proxy, ours, f"203.0.113.{n}") for n in range(3)]
+            assert [answer.status_code for answer in answers] == [204, 204, 429]
+            refused = answers[-1].headers
+            assert refused["Retry-After"]
+            assert refused["Access-Control-Allow-Origin"] == FIRM, "its script can read when to try again"
