@@ -1,7 +1,7 @@
 """All that is kept of one person, as a zip that is made while it is sent: memory holds a piece of it at a time."""
 
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from intake.database.ids import is_among
 from intake.database.schema import cv, lead, lead_event, outbox_mail, user_account
 from intake.leads import persons
 from intake.leads.persons import Person
+from intake.leads.records import ScanState
 from intake.leads.search import cv_pieces, get
 
 LEADS_AT_ONCE = 100
@@ -24,23 +25,27 @@ _MAKE = orjson.OPT_UTC_Z | orjson.OPT_INDENT_2
 # what is made of other columns, and what only the service needs
 _INTERNAL = {"email_key", "f_name_key", "l_name_key", "last_event_id", "lead_id", "store_url", "store_key"}
 _INTERNAL |= {"claim", "claimed_by", "claimed_until"}
+_INTERNAL |= {"scan_attempts", "next_scan_at", "scan_claim", "scan_claimed_until"}
+_WITHHELD = (ScanState.QUARANTINED, ScanState.SCANNING)  # given only to who asks for that one by force
 
 
 def export(database: Database, person: Person, *, origin: Origin) -> Iterator[bytes]:
     """Yield a zip of the person's leads: `person.json` with all that is kept of each, and the CVs in `cvs/`.
 
-    It is written down that it was asked for, before the first piece. Raises PersonNotFound, LeadNotFound where a lead
-    is erased meanwhile, CvDamaged, StorageUnavailable or DatabaseUnavailable.
+    CVs that are quarantined, or not scanned yet, are left out, and have no path in `person.json`. It is written down
+    that it was asked for, before the first piece. Raises PersonNotFound, LeadNotFound where a lead is erased meanwhile,
+    CvDamaged, StorageUnavailable or DatabaseUnavailable.
     """
     numbers = [one.id for one in persons.find(database, person)]
+    withheld = database.read(lambda connection: _withheld(connection, numbers))
     database.write(lambda connection: _record(connection, numbers, origin))
     pieces = _Pieces()
     with zipfile.ZipFile(pieces, "w", zipfile.ZIP_DEFLATED) as archive:
         with archive.open(_entry("person.json", datetime.now(UTC)), "w") as file:
-            for text in _document(database, person, numbers):
+            for text in _document(database, person, numbers, withheld):
                 file.write(text)
                 yield from pieces.taken()
-        for number in numbers:
+        for number in (one for one in numbers if one not in withheld):
             found, facts = get(database, number)
             with archive.open(_entry(_cv_path(number, facts.name), found["created_at"]), "w") as file:
                 for piece in cv_pieces(database, number, facts):
@@ -72,6 +77,11 @@ class _Pieces:
             yield bytes(written)
 
 
+def _withheld(connection: Connection, numbers: Sequence[int]) -> set[int]:
+    query = select(cv.c.lead_id).where(is_among(cv.c.lead_id, numbers), cv.c.scan_state.in_(_WITHHELD))
+    return set(connection.scalars(query))
+
+
 def _record(connection: Connection, numbers: Sequence[int], origin: Origin) -> None:
     for number in numbers:
         record(connection, Action.EXPORT, origin, lead_id=number)
@@ -93,19 +103,19 @@ def _cv_path(number: int, name: str) -> str:
     return f"cvs/{number}-{plain.rstrip('. ')}"
 
 
-def _document(database: Database, person: Person, numbers: Sequence[int]) -> Iterator[bytes]:
+def _document(database: Database, person: Person, numbers: Sequence[int], withheld: Set[int]) -> Iterator[bytes]:
     head = orjson.dumps({"email": person.address, "exported_at": datetime.now(UTC)}, option=_MAKE)
     yield head.rstrip(b"}\n") + b',\n  "leads": ['
     before = b"\n"
     for start in range(0, len(numbers), LEADS_AT_ONCE):
         some = numbers[start : start + LEADS_AT_ONCE]
-        for one in database.read(lambda connection: _leads(connection, some)):  # noqa: B023 - run at once
+        for one in database.read(lambda connection: _leads(connection, some, withheld)):  # noqa: B023 - run at once
             yield before + orjson.dumps(one, option=_MAKE)
             before = b",\n"
     yield b"\n  ]\n}\n"
 
 
-def _leads(connection: Connection, numbers: Sequence[int]) -> list[dict[str, Any]]:
+def _leads(connection: Connection, numbers: Sequence[int], withheld: Set[int]) -> list[dict[str, Any]]:
     """Return all that is kept of some leads, as it is told."""
     events = select(lead_event.c.lead_id, lead_event.c.at, user_account.c.username.label("user"), *_FROM_TO)
     events = events.join(user_account, user_account.c.id == lead_event.c.user_id)
@@ -117,7 +127,7 @@ def _leads(connection: Connection, numbers: Sequence[int]) -> list[dict[str, Any
         {
             **_told(row),
             "CV": next((_told(one) for one in cvs.get(row["id"], ())), None),
-            "CV_path": _cv_path(row["id"], row["CV_name"]),
+            "CV_path": None if row["id"] in withheld else _cv_path(row["id"], row["CV_name"]),
             "history": [_told(one) for one in history.get(row["id"], ())],
             "mails": [_told(one) for one in mails.get(row["id"], ())],
         }

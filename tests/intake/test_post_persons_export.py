@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from starlette.testclient import TestClient
 
 from intake.audit import Origin
-from intake.database.schema import audit
+from intake.database.schema import audit, cv
 from intake.leads import export
 from intake.leads.persons import Person
 from tests.conftest import Intake
@@ -76,7 +76,19 @@ def test_that_it_was_asked_for_is_written_down_and_not_by_whom_it_is(intake: Int
     assert [tuple(row) for row in intake.read(lambda c: c.execute(query).all())] == [(number, 1, None)]
 
 
-HOSTILE = ["..", "...", "x\u202egpj.exe", "a:b|c?.pdf", "é" * 250 + ".pdf", "con.txt", "-rf .", "\u200b"]
+@pytest.mark.parametrize("state", ["quarantined", "scanning"])
+def test_what_may_be_infected_is_left_out(intake: Intake, admin: TestClient, state: str) -> None:
+    held, given = intake.submitted(), intake.submitted(CV=("b.txt", b"fine"))
+    intake.write(lambda c: c.execute(update(cv).where(cv.c.lead_id == held).values(scan_state=state)))
+    archive = exported(admin)
+    assert archive.namelist() == ["person.json", f"cvs/{given}-b.txt"]
+    one, other = document(archive)["leads"]
+    assert (one["id"], one["CV"]["scan_state"], one["CV_path"]) == (held, state, None)
+    assert other["CV_path"] == f"cvs/{given}-b.txt"
+    assert not any(name.startswith(("scan_c", "scan_a", "next")) for name in one["CV"])
+
+
+HOSTILE = ["..", "...", "x\u202efdp.png", "a:b|c?.pdf", "é" * 250 + ".pdf", "con.txt", "-rf .", "\u200b"]
 
 
 def test_names_are_harmless(intake: Intake, admin: TestClient) -> None:
