@@ -21,7 +21,7 @@ DECLARED = (b"content-length", b"100000")
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrival, "GRACE_S", 0.1)
-    monkeypatch.setattr(arrival, "LINGER_S", 0.3)
+    monkeypatch.setattr(arrival, "LINGER_S", 0.8)
     monkeypatch.setattr(arrival, "QUIET_S", 0.1)
 
 
@@ -112,7 +112,7 @@ def test_an_early_answer_is_whole_before_the_rest_is_passed_over_and_the_connect
     assert not client.pieces
 
 
-@pytest.mark.parametrize(("pieces", "most_s"), [([], 0.1), ([(0.05, b"x")] * 100, 0.3)], ids=["silent", "dribbling"])
+@pytest.mark.parametrize(("pieces", "most_s"), [([], 0.1), ([(0.05, b"x")] * 100, 0.8)], ids=["silent", "dribbling"])
 def test_it_is_not_passed_over_for_long(pieces: list[tuple[float, bytes]], most_s: float) -> None:
     assert Client(*pieces).call(answers) < most_s + 0.3
 
