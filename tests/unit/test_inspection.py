@@ -242,6 +242,19 @@ def test_nothing_takes_long(kind: str) -> None:
     quick(HARD[kind])
 
 
+def test_what_a_zip_says_of_its_size_is_not_read_at_once() -> None:
+    read = []
+
+    class Watched(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            read.append(len(data := super().read(size)))
+            return data
+
+    with pytest.raises(archives.NotLookedInto):
+        archives.look_into(Watched(HARD["100,000 entries"]), len(HARD["100,000 entries"]))
+    assert max(read) <= archives.MAX_DIRECTORY_BYTES < len(HARD["100,000 entries"])
+
+
 def test_a_bomb_in_a_document_is_not_unpacked() -> None:
     assert inspected(docx({"word/media/a": bytes(2**24)})).flags == ()
 
