@@ -2,7 +2,7 @@
 
 import itertools
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from starlette.responses import Response, StreamingResponse
@@ -149,12 +149,14 @@ def _has_more(request: AppRequest, wanted: search.Filter) -> bool:
     return any(search.find(request.state["database"], wanted, limit=1))
 
 
-def _json_array(chunks: Iterator[Sequence[Lead]]) -> Iterator[bytes]:
+def _json_array(chunks: Iterator[list[Lead]]) -> Iterator[bytes]:
     """Yield a JSON array in pieces; its `]` comes only after every chunk has come."""
     before = b"["
     for rows in chunks:
         if rows:
-            yield before + json_bytes(rows)[1:-1]
+            piece = before + json_bytes(rows)[1:-1]
+            rows.clear()  # while a slow reader takes its piece: they are many times its size
+            yield piece
             before = b","
     yield b"[]" if before == b"[" else b"]"
 

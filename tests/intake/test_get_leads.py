@@ -1,6 +1,7 @@
 """GET /internal/leads/: the whole array, filters, pages."""
 
 import re
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +13,7 @@ from starlette.testclient import TestClient
 
 from intake.database.clock import Now
 from intake.database.schema import lead
+from intake.internal_api.leads import _json_array
 from intake.leads import search
 from intake.leads.keys import fold
 from intake.leads.search import Filter, list_query
@@ -203,6 +205,21 @@ def test_chunks_make_one_array(client: TestClient, monkeypatch: pytest.MonkeyPat
     for size in (1, 2, 3, len(PEOPLE)):
         monkeypatch.setattr(search, "CHUNK_ROWS", size)
         assert client.get("/internal/leads/").content == whole
+
+
+def test_a_list_begins_with_a_little_and_never_holds_much(intake: Intake) -> None:
+    row = {"email": "a@b.c", "f_name": "A", "l_name": "B", "CV_name": "c", "state": "PENDING"}
+    row |= {"email_key": "a@b.c", "f_name_key": "a", "l_name_key": "b"}
+    intake.write(lambda c: c.execute(insert(lead), [row] * 5_000) and None)
+    sizes = [len(rows) for rows in search.find(intake.database, Filter())]
+    assert sizes == [250, 500, 1000, 2000, 1250]
+    pieces = _json_array(search.find(intake.database, Filter()))
+    tracemalloc.start()
+    try:
+        for piece in pieces:
+            assert tracemalloc.get_traced_memory()[0] < 3 * len(piece) + 200_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_no_list_reads_a_cv_and_filters_use_their_index(intake: Intake) -> None:
