@@ -55,13 +55,15 @@ class _Body:
         self._receive = receive
         self._settings = settings
         self._is_whole = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
-        self._is_held_back = "expect" in headers  # until it is asked for (RFC 9110, section 10.1.1)
+        # until it is asked for (RFC 9110, section 10.1.1)
+        self._is_held_back = headers.get("expect", "").lower() == "100-continue"
         self._is_answered = False
         self._bytes = 0
         self._waited_s = 0.0
 
     async def receive(self) -> Message:
         """Return the next message. Raises BodyTooSlow."""
+        self._is_held_back = False  # the server asks for it now
         if not self._is_timed():
             return await self._take()
         began = time.monotonic()

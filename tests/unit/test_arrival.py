@@ -148,6 +148,24 @@ def test_a_body_that_waits_to_be_asked_for_is_not() -> None:
     assert not asked
 
 
+def test_once_it_was_asked_for_it_comes_and_is_passed_over() -> None:
+    client = Client(*[(0.02, b"x" * 500)] * 10, is_whole=True, headers=[DECLARED, (b"expect", b"100-continue")])
+
+    async def reads_a_piece(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await answers(scope, receive, send)
+
+    client.call(reads_a_piece)
+    assert client.closes
+    assert not client.pieces
+
+
+def test_only_who_says_so_waits_to_be_asked() -> None:
+    client = Client(*[(0.02, b"x" * 500)] * 10, is_whole=True, headers=[DECLARED, (b"expect", b"the best")])
+    client.call(answers)
+    assert not client.pieces
+
+
 def test_who_listens_for_the_end_of_the_connection_is_not_timed() -> None:
     async def streams(scope: Scope, receive: Receive, send: Send) -> None:
         async with anyio.create_task_group() as tasks:
