@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
+from functools import cache
 from ipaddress import ip_address
 from secrets import token_hex
 from typing import Any
@@ -83,15 +84,15 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
     database = Database(settings, connections=surface.connections + WORKER_CONNECTIONS)
     check_stored(database, known=settings.states)
     worker = create_worker(settings, database, metrics)
-    document = openapi.describe([operation for operations, _ in surface.doors for operation in operations])
+    document, docs_page = _described(surface)
     parts = {
         "settings": settings,
         "database": database,
         "keys": keys,
         "guesses": _guesses(settings, keys, database),
         "metrics": metrics,
-        "openapi": json_bytes(document),
-        "docs_page": openapi.docs_page(document),
+        "openapi": document,
+        "docs_page": docs_page,
         "worker": worker if with_worker else None,
         "limiter": limiter,
         "forwarding": forwarding,
@@ -116,6 +117,13 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
     app.router.redirect_slashes = False  # curl without -L counts a redirect as success
     checked = HostCheck(Front(app, settings), settings.allowed_hosts)
     return Observer(Arrival(checked, settings), metrics, settings.trusted_proxies, forwarding)
+
+
+@cache
+def _described(surface: Surface) -> tuple[bytes, str]:
+    """Return the OpenAPI document of what a surface serves, and the page that shows it."""
+    document = openapi.describe([operation for operations, _ in surface.doors for operation in operations])
+    return json_bytes(document), openapi.docs_page(document)
 
 
 def create_worker(settings: Settings, database: Database, metrics: Metrics) -> Worker:

@@ -6,6 +6,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime
+from functools import cache
 from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined, TemplateError
@@ -29,6 +30,18 @@ _SAMPLE = OwedMail(
 )
 
 
+@cache
+def _templates(directory: Path | None) -> Environment:
+    own = [FileSystemLoader(directory)] if directory else []
+    return Environment(
+        loader=ChoiceLoader([*own, PackageLoader("intake.mail")]),
+        autoescape=lambda name: name is not None and name.endswith(".html.jinja"),  # noqa: S701 - the rest is plain text
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
 class Composer:
     """Makes messages from `<kind>.txt.jinja`, whose first line is `Subject: …`, and `<kind>.html.jinja`.
 
@@ -38,14 +51,7 @@ class Composer:
 
     def __init__(self, *, sender: Mailbox, directory: Path | None) -> None:
         self._sender = sender
-        own = [FileSystemLoader(directory)] if directory else []
-        self._templates = Environment(
-            loader=ChoiceLoader([*own, PackageLoader("intake.mail")]),
-            autoescape=lambda name: name is not None and name.endswith(".html.jinja"),  # noqa: S701 - the rest is plain text
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self._templates = _templates(directory)
         for kind, count in (("confirmation", 1), ("alert", 1), ("alert", 2)):
             self.compose(dataclasses.replace(_SAMPLE, kind=kind, lead_count=count))
 

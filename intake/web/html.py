@@ -1,5 +1,7 @@
 """Pages of the service's own: no script, no other host, nothing unescaped."""
 
+from functools import cache
+
 from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined
 
 # a page may load nothing, send nothing and be framed by nobody; its style stands in it
@@ -8,6 +10,7 @@ PAGE_POLICY = (
 )
 
 
+@cache  # compiling them takes longer than all else of a start
 def templates(package: str, *, is_strict: bool = True) -> Environment:
     """Return the templates in a package, all of which escape what they are given.
 
