@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import bcrypt
+import hypothesis
 import pytest
 from httpx2 import Response
 from sqlalchemy import Connection, Table, func, insert, select
@@ -28,6 +29,10 @@ from tests.postgres import PostgresServer, database_url, maintenance
 
 # a shell's background jobs ignore Ctrl-C, and what they start inherits that; the tests' programs are to heed it
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# a machine that is busy is no defect
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 SECRET = "a secret for tests of forty bytes or so"
 PASSWORD = "correct horse"

@@ -125,7 +125,10 @@ def _operation(operation: Operation) -> Json:
 def _responses(operation: Operation) -> Json:
     fields = RATE_LIMIT_FIELDS if operation.is_rate_limited else {}
     answers = {str(answer.status): _answer(answer, fields) for answer in (operation.answer, *operation.also)}
-    return {**answers, **_problems(operation)}
+    problems = _problems(operation)
+    if operation.is_rate_limited:
+        problems["429"]["headers"] |= _headers(RATE_LIMIT_FIELDS)
+    return {**answers, **problems}
 
 
 def _content(media_type: str, schema: Json, **more: Any) -> Json:
@@ -137,12 +140,12 @@ def _answer(answer: Answer, fields: Mapping[str, str]) -> Json:
     if answer.schema is not None:
         described |= _content(answer.media_type, schema_of(answer.schema))
     if headers := {**answer.headers, **fields}:
-        described["headers"] = {name: _header(text) for name, text in headers.items()}
+        described["headers"] = _headers(headers)
     return described
 
 
-def _header(description: str) -> Json:
-    return {"description": description, "schema": {"type": "string"}}
+def _headers(descriptions: Mapping[str, str]) -> Json:
+    return {name: {"description": text, "schema": {"type": "string"}} for name, text in descriptions.items()}
 
 
 def _problems(operation: Operation) -> Json:
@@ -153,7 +156,7 @@ def _problems(operation: Operation) -> Json:
     return {
         status: {
             "description": titles,
-            "headers": {name: _header(text) for name, text in _PROBLEM_HEADERS.get(status, {}).items()},
+            "headers": _headers(_PROBLEM_HEADERS.get(status, {})),
             **_content(MEDIA_TYPE, schema_of(Problem)),
         }
         for status, titles in {**answers, "default": "Any other problem"}.items()

@@ -1,6 +1,7 @@
 """leadctl users."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -38,8 +39,12 @@ def test_list(admin: Office) -> None:
 
 
 @pytest.mark.parametrize("name", ["parker", "..", "a.b@firm.example"])
-def test_a_users_days(admin: Office, name: str) -> None:
+def test_a_users_days(admin: Office, tmp_path: Path, name: str) -> None:
     admin.data("register-user", name, "--password-stdin", typed=PASSWORD)
+    # where a user has logged in, only that user's own wrong passwords count
+    home = tmp_path / "other"
+    home.mkdir()
+    Office(admin.url, home).log_in(name)
     assert told(admin, "set-role", name, "admin") == f"{name} is admin\n"
     assert described(admin, name)[2:4] == ["admin", "no"]
     assert told(admin, "disable", name) == f"{name} is disabled, and every login has ended\n"
