@@ -37,6 +37,7 @@ from intake.web.operators import HEALTH
 from intake.web.operators import OPERATIONS as OPERATORS
 from intake.web.problems import HANDLERS
 from intake.web.routing import HASHING_THREADS, Door, Operation
+from intake.web.shares import Shares
 from intake.worker import OTHER_THREADS, Worker
 
 # Each door has threads of its own, and a thread uses one connection at the most: so connections are counted apart,
@@ -116,7 +117,7 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=HANDLERS)
     app.router.redirect_slashes = False  # curl without -L counts a redirect as success
     checked = HostCheck(Front(app, settings), settings.allowed_hosts)
-    return Observer(Arrival(checked, settings), metrics, settings.trusted_proxies, forwarding)
+    return Observer(Arrival(Shares(checked, settings), settings), metrics, settings.trusted_proxies, forwarding)
 
 
 @cache

@@ -57,8 +57,8 @@ class Connections:
         self.stalled_s = stalled_s
         self.rest_s = rest_s
         self._most = settings.max_connections
-        self._most_of_client = max(1, settings.max_connections // 10)
-        self._unbounded = (*settings.trusted_proxies, *settings.rate_limit_exempt)
+        self._most_of_client = settings.connections_of_client
+        self._unbounded = settings.unbounded_clients
         self._admitted: dict[BoundedProtocol, str] = {}
         self._of_client: Counter[str] = Counter()
         self._lingering: set[BoundedProtocol] = set()

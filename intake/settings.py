@@ -162,6 +162,16 @@ class Settings:
         ]
 
     @property
+    def connections_of_client(self) -> int:
+        """How many connections, or requests through trusted proxies, one client may have at once."""
+        return max(1, self.max_connections // 10)
+
+    @property
+    def unbounded_clients(self) -> tuple[Network, ...]:
+        """Who has no such bound: trusted proxies, behind which there are many, and who is exempt from rate limits."""
+        return (*self.trusted_proxies, *self.rate_limit_exempt)
+
+    @property
     def sqlite_file(self) -> Path | None:
         """The embedded database's file, or None where the database is PostgreSQL."""
         scheme, _, path = self.database_url.partition(":///")

@@ -4,7 +4,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import httpx2
 import pytest
@@ -200,3 +200,24 @@ def test_a_client_over_its_rate_is_refused_before_a_byte_is_read(service: Servic
         status, text = upload.answer()
     assert status == 429
     assert 'ratelimit-policy: "minute";q=6;w=60\r\n' in text.lower()
+
+
+def test_one_client_behind_the_proxy_leaves_the_others_connections(service: Service) -> None:
+    host, port = service.url.removeprefix("http://").split(":")
+    request = (
+        b"POST /internal/auth/login HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: %s\r\n"
+        b"Content-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+    )
+    with ExitStack() as stack:
+
+        def begun(client: bytes) -> socket.socket:
+            made = stack.enter_context(socket.create_connection((host, int(port)), timeout=30))
+            made.sendall(request % client)
+            return made
+
+        for _ in range(100):
+            begun(b"192.0.2.77")
+        assert b" 503 " in begun(b"192.0.2.77").recv(100)
+        other = begun(b"192.0.2.78")
+        other.sendall(b"x" * 9)
+        assert b" 400 " in other.recv(100)
