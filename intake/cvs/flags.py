@@ -6,7 +6,9 @@ Nothing is parsed, so nothing that is damaged on purpose leads astray; and who h
 import itertools
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
 from typing import IO
 
 SEARCHED_BYTES = 2**25
@@ -15,6 +17,7 @@ OVERLAP_BYTES = 2**9  # longer than any of the words
 MAX_OBJECT_STREAMS = 200
 PACKED_BYTES = 2**16  # of an object stream: its dictionary, and what is looked at of it
 UNPACKED_BYTES = 2**18
+MAX_UNPACKED_BYTES = 2**22  # of all object streams together: a hundred KB unpack to fifty MB
 
 # a flag, and what speaks for it: words that always begin with the same letters are found fast in anything
 Marks = Sequence[tuple[str, re.Pattern[bytes]]]
@@ -29,7 +32,7 @@ def _pdf_name(name: str) -> str:
     return "".join(f"(?:{letter}|#(?i:{ord(letter):02x}))" for letter in name) + "(?![A-Za-z0-9])"
 
 
-# all at once, since a file can be of slashes alone; an array behind OpenAction is the place to open it at
+# all at once, since a file can be of slashes alone, and each no more than once; an array behind OpenAction is the place to open it at
 _PDF_NAMES = {
     "javascript": _pdf_name("JavaScript"),
     "open_action": _pdf_name("OpenAction") + r"(?!\s*\[)",
@@ -37,9 +40,6 @@ _PDF_NAMES = {
     "embedded_file": _pdf_name("EmbeddedFile") + "|" + _pdf_name("EmbeddedFiles"),
     "encrypted": _pdf_name("Encrypt"),
 }
-_PDF = re.compile(
-    ("/(?=[JOLE#])(?:" + "|".join(f"(?P<{name}>{pattern})" for name, pattern in _PDF_NAMES.items()) + ")").encode()
-)
 _OLE: Marks = (
     ("macros", _utf_16("_VBA_PROJECT")),
     ("embedded-file", _utf_16("\1Ole10Native")),
@@ -69,7 +69,7 @@ def find_flags(file: IO[bytes], media_type: str) -> set[str]:
     """Return the flags of a document of that media type, by what is in its first SEARCHED_BYTES."""
     if media_type == "application/pdf":
         texts = itertools.chain((window for _, window in _windows(file)), _object_streams(file))
-        return set[str]().union(*map(_found_in_pdf, texts))
+        return _found_in_pdf(texts)
     marks = _MARKS.get(media_type, ())
     return set[str]().union(*(_found(marks, window) for _, window in (_windows(file) if marks else ())))
 
@@ -80,8 +80,21 @@ def _found(marks: Marks, text: bytes) -> set[str]:
     return {flag for flag, mark in marks if mark.search(text)}
 
 
-def _found_in_pdf(text: bytes) -> set[str]:
-    return {(found.lastgroup or "").replace("_", "-") for found in _PDF.finditer(text)}
+def _found_in_pdf(texts: Iterable[bytes]) -> set[str]:
+    left = frozenset(_PDF_NAMES)
+    for text in texts:
+        at = 0
+        while left and (found := _pdf_names(left).search(text, at)):
+            left -= {found.lastgroup}
+            at = found.start()
+    return {name.replace("_", "-") for name in _PDF_NAMES.keys() - left}
+
+
+@cache
+def _pdf_names(names: frozenset[str]) -> re.Pattern[bytes]:
+    """Match any of those names in a PDF."""
+    either = "|".join(f"(?P<{name}>{_PDF_NAMES[name]})" for name in sorted(names))
+    return re.compile(f"/(?=[JOLE#])(?:{either})".encode())
 
 
 def _windows(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -97,14 +110,18 @@ def _windows(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
 def _object_streams(file: IO[bytes]) -> Iterator[bytes]:
     """Yield the beginnings of a PDF's first MAX_OBJECT_STREAMS packed objects: most of its dictionaries are there."""
     offsets = sorted({start + found.start() for start, window in _windows(file) for found in _named(window)})
+    left = MAX_UNPACKED_BYTES
     for offset in offsets[:MAX_OBJECT_STREAMS]:
         file.seek(offset)
         data = file.read(PACKED_BYTES)
         if begins := _STREAM.search(data, 0, OVERLAP_BYTES):
-            try:
-                yield zlib.decompressobj().decompress(data[begins.end() :], UNPACKED_BYTES)
-            except zlib.error:  # packed in another way
-                continue
+            unpacked = b""
+            with suppress(zlib.error):  # packed in another way
+                unpacked = zlib.decompressobj().decompress(data[begins.end() :], min(UNPACKED_BYTES, left))
+            yield unpacked
+            left -= len(unpacked)
+        if not left:  # to unpack at most 0 bytes would mean all
+            return
 
 
 def _named(window: bytes) -> Iterator[re.Match[bytes]]:

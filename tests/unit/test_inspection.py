@@ -259,6 +259,17 @@ def test_a_bomb_in_a_document_is_not_unpacked() -> None:
     assert inspected(docx({"word/media/a": bytes(2**24)})).flags == ()
 
 
+def test_what_is_packed_in_a_document_is_looked_at_within_bounds_over_all() -> None:
+    def streams(count: int) -> bytes:
+        packed = zlib.compress(b"/O#70" * 60_000)  # slow to look through
+        return (
+            b"%PDF-1.5" + (b"/ObjStm stream\n" + packed) * count + b"/ObjStm stream\n" + zlib.compress(b"/JavaScript")
+        )
+
+    assert inspected(streams(10)).flags == ("javascript",)
+    assert inspected(streams(20)).flags == ()
+
+
 STARTS = [
     b"",
     b"PK\3\4",
