@@ -26,7 +26,6 @@ MAX_HEADERS = 100
 MAX_PIPELINED = 16  # requests that wait for the answer to another on the same connection
 STALLED_S = 60.0  # for a reader to take anything at all of its answer
 MAX_QUEUED_BYTES = 128 * 2**10  # of an answer that the system holds and has not sent yet
-REST_S = 30.0  # for what is left of a body to arrive, once it has been answered
 LINGER_S = 2.0  # for a refusal to be read: a connection that is closed over unread bytes takes its answer with it
 MAX_LINGERING = 64
 LOOK_EVERY_S = 0.25
@@ -52,10 +51,9 @@ class Connections:
     Of one client there may be a tenth; trusted proxies, and who is exempt from rate limits, count in the whole alone.
     """
 
-    def __init__(self, settings: Settings, *, stalled_s: float = STALLED_S, rest_s: float = REST_S) -> None:
+    def __init__(self, settings: Settings, *, stalled_s: float = STALLED_S) -> None:
         self.header_timeout_s = settings.header_timeout_s
         self.stalled_s = stalled_s
-        self.rest_s = rest_s
         self._most = settings.max_connections
         self._most_of_client = settings.connections_of_client
         self._unbounded = settings.unbounded_clients
@@ -180,11 +178,6 @@ class BoundedProtocol(HttpToolsProtocol):
         self._has_begun = False
         self._has_yielded = True
         self._due = None
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if not self._in_headers and self.cycle.response_complete:
-            self._due = self.loop.time() + self.bounds.rest_s
 
     def look(self, now: float) -> None:
         """End what has gone on for too long; called again and again while the connection is open."""

@@ -60,7 +60,7 @@ class RateLimited(Refused):
 
 
 class ServiceBusy(Refused):
-    """There is as much under way as there may be: uploads, their bytes (`spool`), `requests`, or waiting for `threads`."""
+    """There is as much under way as there may be: uploads, their bytes (`spool`), `requests`, waits for `threads`."""
 
     def __init__(self, detail: str, *, reason: str) -> None:
         super().__init__(detail)

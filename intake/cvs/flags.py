@@ -32,7 +32,8 @@ def _pdf_name(name: str) -> str:
     return "".join(f"(?:{letter}|#(?i:{ord(letter):02x}))" for letter in name) + "(?![A-Za-z0-9])"
 
 
-# all at once, since a file can be of slashes alone, and each no more than once; an array behind OpenAction is the place to open it at
+# all at once, since a file can be of slashes alone, and each no more than once; an array behind OpenAction is the place
+# to open it at
 _PDF_NAMES = {
     "javascript": _pdf_name("JavaScript"),
     "open_action": _pdf_name("OpenAction") + r"(?!\s*\[)",

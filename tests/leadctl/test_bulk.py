@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.leadctl.conftest import PASSWORD, Office

@@ -6,7 +6,6 @@ That is a minute and half a minute: here the server runs in the test's process, 
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import httpx2
@@ -24,10 +23,9 @@ from intake.settings import Settings
 from intake.users import accounts
 from tests.conftest import PASSWORD, SECRET
 from tests.system.programs import free_port
-from tests.system.wire import Wire, in_bytes
+from tests.system.wire import Wire
 
 STALLED_S = 1.5
-REST_S = 1.5
 CV = b"0123456789abcdef" * 2**19  # 8 MiB: more than the buffers of the two systems hold
 LITTLE = 2**14
 
@@ -37,7 +35,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
-        bounded = protocol(Connections(settings, stalled_s=STALLED_S, rest_s=REST_S))
+        bounded = protocol(Connections(settings, stalled_s=STALLED_S))
         super().__init__(
             uvicorn.Config(
                 app,
@@ -117,23 +115,6 @@ def test_who_reads_slowly_gets_it_all(server: Server, download: bytes) -> None:
         assert len(received) < len(CV)
         received += wire.rest()
     assert received.endswith(CV)
-
-
-def test_of_a_body_that_is_answered_the_rest_is_waited_for_a_while_only(server: Server) -> None:
-    assert server.has_none_within(5)
-    with Wire(server.url) as wire:
-        wire.send(b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
-        assert wire.answer("POST").status == 404
-        with suppress(ConnectionError):
-            wire.send(*in_bytes(b"a" * 20), pause_s=0.2)
-        assert server.has_none_within(0.1)
-    with Wire(server.url) as wire:
-        wire.send(b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
-        assert wire.answer("POST").status == 404
-        assert wire.send(*in_bytes(b"abc"), pause_s=0.1).send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert wire.answer().status == 200
-        time.sleep(REST_S + 1)
-        assert wire.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").answer().status == 200
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
