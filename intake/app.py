@@ -27,7 +27,6 @@ from intake.users.tokens import TokenKeys
 from intake.web import openapi
 from intake.web.admission import Places
 from intake.web.arrival import Arrival
-from intake.web.bodies import json_bytes
 from intake.web.clients import Client, ForwardingWatch
 from intake.web.forms import MAX_OVERHEAD_BYTES
 from intake.web.hosts import HostCheck
@@ -85,15 +84,13 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
     database = Database(settings, connections=surface.connections + WORKER_CONNECTIONS)
     check_stored(database, known=settings.states)
     worker = create_worker(settings, database, metrics)
-    document, docs_page = _described(surface)
     parts = {
         "settings": settings,
         "database": database,
         "keys": keys,
         "guesses": _guesses(settings, keys, database),
         "metrics": metrics,
-        "openapi": document,
-        "docs_page": docs_page,
+        "description": _description(surface),
         "worker": worker if with_worker else None,
         "limiter": limiter,
         "forwarding": forwarding,
@@ -121,10 +118,8 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
 
 
 @cache
-def _described(surface: Surface) -> tuple[bytes, str]:
-    """Return the OpenAPI document of what a surface serves, and the page that shows it."""
-    document = openapi.describe([operation for operations, _ in surface.doors for operation in operations])
-    return json_bytes(document), openapi.docs_page(document)
+def _description(surface: Surface) -> openapi.Description:
+    return openapi.Description([operation for operations, _ in surface.doors for operation in operations])
 
 
 def create_worker(settings: Settings, database: Database, metrics: Metrics) -> Worker:

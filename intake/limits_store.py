@@ -1,10 +1,6 @@
 """The store that replicas count in together: a Redis or Valkey server, as the `limits` library speaks to it."""
 
 from limits.storage import RedisStorage
-from redis import ConnectionPool
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from intake.errors import SettingsInvalid
 
@@ -14,6 +10,12 @@ PAUSE_S = 5.0  # a store that is away is left alone for so long: nobody waits fo
 
 def open_store(url: str) -> RedisStorage:
     """Return the store at a URL of INTAKE_LIMITS_STORE; nothing is sent to it yet. Raises SettingsInvalid."""
+    # a quarter of the time of a start, which only those who have a store need pay
+    from redis import ConnectionPool  # noqa: PLC0415
+    from redis.backoff import NoBackoff  # noqa: PLC0415
+    from redis.exceptions import RedisError  # noqa: PLC0415
+    from redis.retry import Retry  # noqa: PLC0415
+
     spoken = url.replace("valkey", "redis", 1)  # both speak the same protocol, so one client will do
     try:
         pool = ConnectionPool.from_url(

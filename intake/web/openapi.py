@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from intake import errors
+from intake.web.bodies import json_bytes
 from intake.web.html import templates
 from intake.web.problems import KINDS, MEDIA_TYPE
 from intake.web.routing import Access, Answer, Operation
@@ -49,6 +51,21 @@ class Problem(BaseModel):
     detail: str
     errors: list[FaultSchema] | None = None
     request_id: str | None = None
+
+
+class Description:
+    """The OpenAPI document of some operations, and a page that shows it; each made when it is first asked for."""
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        self._operations = operations
+
+    @cached_property
+    def document(self) -> bytes:
+        return json_bytes(describe(self._operations))
+
+    @cached_property
+    def page(self) -> str:
+        return docs_page(describe(self._operations))
 
 
 def describe(operations: Sequence[Operation]) -> Json:

@@ -34,12 +34,12 @@ def get_metrics(request: AppRequest) -> Response:
 
 def get_openapi(request: AppRequest) -> Response:
     """Give the description of every route."""
-    return Response(request.state["openapi"], media_type="application/json")
+    return Response(request.state["description"].document, media_type="application/json")
 
 
 def get_docs(request: AppRequest) -> Response:
     """Give the same as a page; its policy lets it load nothing at all."""
-    return HTMLResponse(request.state["docs_page"], headers={"Content-Security-Policy": PAGE_POLICY})
+    return HTMLResponse(request.state["description"].page, headers={"Content-Security-Policy": PAGE_POLICY})
 
 
 _STATUS = {

@@ -30,6 +30,18 @@ class Mailer(Protocol):
         """Look for owed mails and scans now."""
 
 
+class Description(Protocol):
+    """What the service says of its routes."""
+
+    @property
+    def document(self) -> bytes:
+        """Its OpenAPI document."""
+
+    @property
+    def page(self) -> str:
+        """The same as a page."""
+
+
 class Parts(TypedDict):
     """A request's state: the application's parts, and what its door has found out."""
 
@@ -38,8 +50,7 @@ class Parts(TypedDict):
     keys: TokenKeys
     guesses: Guesses
     metrics: Metrics
-    openapi: bytes
-    docs_page: str
+    description: Description
     worker: Mailer | None  # the one in this process, where there is one
     limiter: Limiter
     forwarding: ForwardingWatch
