@@ -12,7 +12,7 @@ from functools import cache
 from typing import IO
 
 SEARCHED_BYTES = 2**25
-PIECE_BYTES = 2**18
+PIECE_BYTES = 2**15  # no other thread runs while a piece is searched
 OVERLAP_BYTES = 2**9  # longer than any of the words
 MAX_OBJECT_STREAMS = 200
 PACKED_BYTES = 2**16  # of an object stream: its dictionary, and what is looked at of it
@@ -119,7 +119,7 @@ def _object_streams(file: IO[bytes]) -> Iterator[bytes]:
             unpacked = b""
             with suppress(zlib.error):  # packed in another way
                 unpacked = zlib.decompressobj().decompress(data[begins.end() :], min(UNPACKED_BYTES, left))
-            yield unpacked
+            yield from (unpacked[at : at + PIECE_BYTES] for at in range(0, len(unpacked), PIECE_BYTES - OVERLAP_BYTES))
             left -= len(unpacked)
         if not left:  # to unpack at most 0 bytes would mean all
             return

@@ -25,9 +25,10 @@ async def post_lead(request: AppRequest) -> Response:
     ) as reader:
         form = await read_form(request, reader)
         extensions = parts["settings"].cv_extensions
-        submission = await in_thread(
-            request,
+        # in the few threads for what only the processor does: strangers' files may take a second of it each
+        submission = await parts["hashing_threads"].run(
             lambda: check(form.texts, cv_name=form.filename, cv=form.file, extensions=extensions, faults=form.faults),
+            is_under_way=True,
         )
         if key is None and prefers_page(request.headers):
             # a form can't make one: so a second click, or a reload, keeps no second lead

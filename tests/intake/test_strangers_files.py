@@ -1,11 +1,15 @@
 """What kind of file a CV may be, at both doors, and what is told of it."""
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from intake.database.schema import lead
+from intake.public_api import leads
 from tests.conftest import Intake
 from tests.files import docx, pdf
 from tests.unit.test_inspection import PE, USUAL
@@ -61,3 +65,22 @@ def test_a_large_file_is_looked_at_on_the_disk(firm: Intake) -> None:
 def test_any_extension_will_do_where_the_firm_says_so(attorney: TestClient, intake: Intake) -> None:
     assert intake.submit(CV=("cv.pages", b"Ada")).status_code == 204
     assert intake.submit(CV=("cv.pages", PE)).status_code == 422
+
+
+def test_two_strangers_files_are_looked_at_at_once_whoever_sends_how_many(
+    firm: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check, looked_at, most = leads.check, set[object](), 0
+
+    def slow(*arguments: Any, **more: Any) -> Any:
+        nonlocal most
+        looked_at.add(one := object())
+        most = max(most, len(looked_at))
+        time.sleep(0.05)
+        looked_at.remove(one)
+        return check(*arguments, **more)
+
+    monkeypatch.setattr(leads, "check", slow)
+    with ThreadPoolExecutor(8) as clients:
+        answers = list(clients.map(lambda _: firm.submit().status_code, range(8)))
+    assert (answers, most) == ([204] * 8, 2)
