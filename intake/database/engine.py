@@ -16,7 +16,8 @@ STATEMENT_TIMEOUT_S = 15
 LOCK_TIMEOUT_S = 5
 IDLE_TIMEOUT_S = 15
 TCP_TIMEOUT_S = 15
-PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON")
+# without recursive triggers, an INSERT OR REPLACE would delete an entry of the audit trail unseen by its own
+PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "recursive_triggers=ON")
 
 
 def open_engine(settings: Settings, *, connections: int, migrating: bool = False) -> Engine:

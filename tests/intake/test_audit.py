@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
 from starlette.testclient import TestClient
 
 from intake.audit import Action, Origin, record
@@ -174,3 +176,15 @@ def test_who_is_not_there_is_not_found(admin: TestClient) -> None:
 
 def test_it_is_for_administrators(intake: Intake, attorney: TestClient) -> None:
     assert attorney.get("/internal/audit").status_code == 403
+
+
+def test_an_entry_is_not_replaced(admin: TestClient, intake: Intake) -> None:
+    assert log_in(intake, "peter", "wrong password") == 401
+    [entry] = entries(admin)
+    row = {"id": entry["id"], "action": "forged"}
+    forged = insert(audit).values(row)
+    if intake.settings.sqlite_file is not None:
+        forged = forged.prefix_with("OR REPLACE")
+    with pytest.raises(IntegrityError):
+        intake.write(lambda connection: connection.execute(forged))
+    assert entries(admin) == [entry]
