@@ -11,7 +11,7 @@ from intake.database import Database, insert_once
 from intake.database.schema import lead
 from intake.errors import DatabaseUnavailable, FieldFault, InvalidFields
 from intake.leads.states import check_known
-from intake.leads.submissions import Submission, check, keep_cv, lead_row, owe_mails, put_away
+from intake.leads.submissions import Submission, check, keep_cv, lead_row, owe_mails, put_away, take_back
 from intake.settings import Settings
 
 MAX_EXTERNAL_ID_CHARACTERS = 255
@@ -77,7 +77,10 @@ def enter(database: Database, settings: Settings, entry: Entry) -> tuple[int, bo
                 owe_mails(connection, settings, entry.submission, lead_id)
         return lead_id, is_new
 
-    return database.write(work)
+    lead_id, is_new = database.write(work)
+    if not is_new:  # another was first
+        take_back(place)
+    return lead_id, is_new
 
 
 def _insert_lead(connection: Connection, entry: Entry) -> tuple[int, bool]:

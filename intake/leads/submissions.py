@@ -112,8 +112,8 @@ def submit(database: Database, settings: Settings, submission: Submission, *, ke
     Under a `key`, the same submission is kept once: the second one is done already. Keys count together with their
     address, so that strangers don't meet, for KEY_TTL_S seconds. Raises InvalidFields where the key was used for
     another submission, SubmissionUnderWay where that has not ended yet, StorageUnavailable or DatabaseUnavailable; then
-    nothing is kept, but that bytes put into a store are left there: whether a commit that broke off came through is not
-    known, and what no row names is collected later.
+    nothing is kept, but that with the last of them bytes put into a store are left there: whether a commit that broke
+    off came through is not known, and what no row names is collected later.
     """
     place = put_away(settings, submission.cv)
 
@@ -130,16 +130,26 @@ def submit(database: Database, settings: Settings, submission: Submission, *, ke
             connection.execute(link)
         return True
 
-    is_new = database.write(work)
-    if place is not None and not is_new:
-        with suppress(StorageUnavailable):
-            store.delete(place)
+    try:
+        is_new = database.write(work)
+    except (InvalidFields, SubmissionUnderWay):
+        take_back(place)
+        raise
+    if not is_new:
+        take_back(place)
     return is_new
 
 
 def put_away(settings: Settings, cv: Spool) -> Place | None:
     """Put a CV into the store and return where; None: there is no store. Raises StorageUnavailable."""
     return store.put(settings.cv_store, cv.file) if settings.cv_store else None
+
+
+def take_back(place: Place | None) -> None:
+    """Delete what was put into the store for a lead that is not kept; where that fails, it is collected later."""
+    if place is not None:
+        with suppress(StorageUnavailable):
+            store.delete(place)
 
 
 def lead_row(submission: Submission, *, state: str) -> dict[str, Any]:

@@ -214,3 +214,10 @@ def test_an_address_that_is_spelled_otherwise_makes_no_orphans(
     address = f"{folder.parent.as_uri()}/{spelling}"
     assert collect(start(database_url=firm.settings.database_url, cv_store=address)) == 0
     assert download(firm, lead_id).status_code == 200
+
+
+def test_what_is_refused_for_its_key_is_taken_back(firm: Intake, folder: Path) -> None:
+    firm.client.headers["Idempotency-Key"] = "k"
+    assert firm.submit().status_code == 204
+    assert firm.submit(f_name="Another").status_code == 422
+    assert len(list(folder.iterdir())) == firm.count(cv) == 1
