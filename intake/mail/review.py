@@ -97,8 +97,10 @@ def retry(database: Database, ids: Sequence[int]) -> list[str]:
         .returning(outbox_mail.c.id)
     )
     known = select(outbox_mail.c.id).where(outbox_mail.c.id.in_(ids))
+    in_order = select(outbox_mail.c.id).where(chosen).order_by(outbox_mail.c.id).with_for_update()
 
     def work(connection: Connection) -> tuple[set[int], set[int]]:
+        connection.execute(in_order)  # as an erasure locks them: opposite orders deadlock
         return set(connection.scalars(revive)), set(connection.scalars(known))
 
     revived, found = database.write(work)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import Connection, func, insert, select, text, update
 from starlette.testclient import TestClient
 
 from intake.cvs import store
@@ -28,10 +28,12 @@ from intake.database.transactions import _in_transaction
 from intake.errors import StorageUnavailable
 from intake.leads import erasure, persons
 from intake.leads.keys import fold
-from intake.mail import outbox
+from intake.mail import outbox, review
 from tests.conftest import Intake
+from tests.intake.test_worker import wait_for
 
 MARK = "Zaphodmark"  # in all that a marked person sends
+WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
 EVERYTHING = (cv, cv_content, lead, lead_event, outbox_mail, submission_key, confirmed_address)
 
 
@@ -369,6 +371,30 @@ def test_a_lead_that_another_transaction_holds_is_waited_for(intake: Intake, adm
         waiting = _in_transaction(other._engine, hold)
         other.close()
         assert waiting.result()["leads"] == [{"id": number, "state": "ENGAGED"}]
+
+
+def test_mails_that_are_revived_meanwhile_deadlock_with_no_erasure(intake: Intake) -> None:
+    if intake.settings.sqlite_file is not None:
+        return  # its writers are one at a time
+    marked(intake)
+    first, second = numbers(intake, outbox_mail.c.id)[:2]
+    intake.write(lambda c: c.execute(update(outbox_mail).values(state="dead")))
+    # written anew, the first row comes behind the second in the table
+    intake.write(lambda c: c.execute(update(outbox_mail).where(outbox_mail.c.id == first).values(attempts=9)))
+    with ThreadPoolExecutor(1) as pool:
+        other = Database(intake.settings, connections=1)
+
+        def hold(connection: Connection) -> Any:
+            """Lock one mail and then the next, as an erasure does."""
+            connection.execute(select(outbox_mail.c.id).where(outbox_mail.c.id == first).with_for_update())
+            retrying = pool.submit(lambda: review.retry(intake.database, [first, second]))
+            wait_for(lambda: intake.read(lambda c: c.execute(WAITING).scalar_one()) == 1)
+            connection.execute(select(outbox_mail.c.id).where(outbox_mail.c.id == second).with_for_update())
+            return retrying
+
+        retried = _in_transaction(other._engine, hold)
+        other.close()
+        assert retried.result() == ["revived", "revived"]
 
 
 def test_it_is_for_administrators(attorney: TestClient, intake: Intake) -> None:
