@@ -124,9 +124,12 @@ def collect_orphans() -> None:
 def purge(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is due, and erase nothing.")] = False,
 ) -> None:
-    """Erase the leads whose time in their state is over (INTAKE_RETENTION_DAYS); the worker does so daily."""
+    """Erase the leads whose time in their state is over (INTAKE_RETENTION_DAYS), as the worker does daily.
+
+    What is left in a SQLite file of what was erased before is swept out, too, however large the file is.
+    """
     settings = _settings()
-    if not settings.retention_days:
+    if not settings.retention_days and (dry_run or settings.sqlite_file is None):
         raise SettingsInvalid(["INTAKE_RETENTION_DAYS is not set: leads are kept"])
     database = _database(settings)
     counts = erasure.due(database, settings.retention_days) if dry_run else dict.fromkeys(settings.states, 0)
@@ -135,8 +138,10 @@ def purge(
             counts[state] += count
     for state, _ in settings.retention_days:
         typer.echo(f"intake: {state}: leads {'due' if dry_run else 'erased'}: {counts[state]}", err=True)
-    if not dry_run and settings.sqlite_file is not None and not erasure.swept(database, whatever_its_size=True):
-        typer.echo("intake: traces of them are left in the database's files; run this again", err=True)
+    if not dry_run and settings.sqlite_file is not None:
+        is_swept = erasure.swept(database, whatever_its_size=True)
+        told = "no traces of erased leads are" if is_swept else "traces of erased leads are still"
+        typer.echo(f"intake: {told} in the database's files{'' if is_swept else '; run this again'}", err=True)
 
 
 @app.command()

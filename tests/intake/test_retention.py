@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from intake.cli import app
 from intake.database import Database
 from intake.database.clock import Now
 from intake.database.schema import audit, lead
+from intake.database.traces import note_deletion
 from intake.errors import SettingsInvalid
 from intake.leads import erasure, states
 from intake.metrics import Metrics
@@ -126,6 +128,21 @@ def test_the_command(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     code, told = purge(intake, monkeypatch, **days)
     assert (code, "DECLINED: leads erased: 1" in told) == (0, True)
     assert kept(intake) == []
+
+
+def test_without_a_setting_the_command_sweeps_alone(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    old(intake, "DECLINED", 200)
+    intake.write(note_deletion)
+    code, told = purge(intake, monkeypatch)
+    if intake.settings.sqlite_file is None:
+        assert code == 1, "there is nothing that it could do"
+    else:
+        assert (code, "no traces of erased leads are in the database's files" in told) == (0, True)
+        assert intake.read(lambda c: c.exec_driver_sql("PRAGMA user_version").scalar_one()) == 0
+    assert len(kept(intake)) == 1
 
 
 def test_a_state_that_there_is_not_stops_the_start() -> None:
