@@ -41,8 +41,8 @@ class DeliveryFailed(Exception):
 class ConnectionLost(DeliveryFailed):
     """The relay went away, or never came."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"no connection to the relay: {reason}", permanent=False)
+    def __init__(self, reason: str, *, logged: str | None = None) -> None:
+        super().__init__(f"no connection to the relay: {reason}", permanent=False, logged=logged)
 
 
 class LoginRefused(DeliveryFailed):
@@ -158,5 +158,5 @@ async def _send(client: aiosmtplib.SMTP, message: EmailMessage, sender: str, rec
 
 def _refused(code: int, message: str, *, permanent: bool) -> DeliveryFailed:
     if code == 421:  # RFC 5321, section 3.8: the relay is about to close the connection
-        return ConnectionLost(f"{code} {message}")
+        return ConnectionLost(f"{code} {message}", logged=f"the relay replied {code}, and closes the connection")
     return DeliveryFailed(f"{code} {message}", permanent=permanent, logged=f"the relay replied {code}")
