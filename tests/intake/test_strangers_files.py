@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from intake.database.schema import lead
-from intake.public_api import leads
+from intake.leads import submissions
 from tests.conftest import Intake
 from tests.files import docx, pdf
 from tests.unit.test_inspection import PE, USUAL
@@ -70,7 +70,7 @@ def test_any_extension_will_do_where_the_firm_says_so(attorney: TestClient, inta
 def test_two_strangers_files_are_looked_at_at_once_whoever_sends_how_many(
     firm: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check, looked_at, most = leads.check, set[object](), 0
+    check, looked_at, most = submissions.check, set[object](), 0
 
     def slow(*arguments: Any, **more: Any) -> Any:
         nonlocal most
@@ -80,7 +80,7 @@ def test_two_strangers_files_are_looked_at_at_once_whoever_sends_how_many(
         looked_at.remove(one)
         return check(*arguments, **more)
 
-    monkeypatch.setattr(leads, "check", slow)
+    monkeypatch.setattr("intake.public_api.leads.check", slow)
     with ThreadPoolExecutor(8) as clients:
         answers = list(clients.map(lambda _: firm.submit().status_code, range(8)))
     assert (answers, most) == ([204] * 8, 2)
