@@ -126,7 +126,7 @@ class Http:
             if after:
                 query["after"] = after
             response = self.request("GET", path, expected=200, params=query)
-            page = self._page(response, shape, after)
+            page = self._page(response, shape, after, newest_first=newest_first)
             yield from page
             if not page or "next" not in response.links:
                 return
@@ -170,9 +170,10 @@ class Http:
             raise self.not_intake()
         return page
 
-    def _page(self, response: httpx2.Response, shape: Shape, after: int) -> list[dict[str, Any]]:
+    def _page(self, response: httpx2.Response, shape: Shape, after: int, *, newest_first: bool) -> list[dict[str, Any]]:
         page = self.records(response, shape)
-        if page and page[-1]["id"] == after:
+        last = page[-1]["id"] if page else None
+        if after and last is not None and (last >= after if newest_first else last <= after):
             raise self.not_intake(": its pages do not go on")
         return page
 

@@ -1,6 +1,7 @@
 """Hostile data, and servers that answer anything but what they should."""
 
 import hashlib
+import json
 import signal
 import subprocess
 import threading
@@ -9,6 +10,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -191,3 +193,13 @@ def test_a_signal_in_the_middle_of_a_download_keeps_what_arrived(
     process.send_signal(number)
     assert process.wait(20) == 128 + number
     assert {path.name: path.read_bytes() for path in stranger.home.iterdir()} == {part: b"x"}
+
+
+def test_pages_that_go_in_circles_end(stranger: Office, hostile: Any) -> None:
+    entry = {"at": "2026-11-01T09:00:00Z", "action": "login"}
+    pages = [json.dumps([{"id": number, **entry}]).encode() for number in (2, 1)]
+    hostile.answer = ((200, JSON | {"Link": '<?x>; rel="next"'}, page) for page in cycle(pages))
+    url = f"http://127.0.0.1:{hostile.server_port}"
+    done = stranger.run("--url", url, "audit", "-o", "ids", LEADCTL_TOKEN="t")
+    assert (done.returncode, done.stdout) == (1, "2\n1\n")
+    assert "its pages do not go on" in done.stderr
