@@ -38,10 +38,14 @@ def command(
         if dry_run:
             return
         context.confirm("Erase all of this? It can't be undone.")
-    answers = list(context.api.erase(email, dry_run=False))
-    _show(context, None if not yes else look, answers, "erased")
-    for line in _left(answers):
-        context.complain(line)
+    answers: list[dict[str, Any]] = []
+    try:
+        answers.extend(context.api.erase(email, dry_run=False))
+    finally:  # what was erased before an error is gone, and told
+        if answers:
+            _show(context, None if not yes else look, answers, "erased")
+            for line in _left(answers):
+                context.complain(line)
 
 
 def _show(context: Context, look: Look | None, answers: Any, what: str) -> None:

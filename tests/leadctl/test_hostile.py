@@ -203,3 +203,15 @@ def test_pages_that_go_in_circles_end(stranger: Office, hostile: Any) -> None:
     done = stranger.run("--url", url, "audit", "-o", "ids", LEADCTL_TOKEN="t")
     assert (done.returncode, done.stdout) == (1, "2\n1\n")
     assert "its pages do not go on" in done.stderr
+
+
+def test_what_was_erased_before_an_error_is_told(stranger: Office, hostile: Any) -> None:
+    counts = {"cvs": 1, "mails": 2, "mails_sent": 2, "objects_left": 0}
+    answer = {"leads": [{"id": 7, "state": "PENDING"}], **counts, "in_maildir": False, "complete": False}
+    answers = [(200, JSON, json.dumps(answer | {"swept": False}).encode()), (503, PROBLEM, b'{"detail": "away"}')]
+    hostile.answer = iter(answers)
+    url = f"http://127.0.0.1:{hostile.server_port}"
+    done = stranger.run("--url", url, "erase", "--email", "ada@example.com", "--yes", LEADCTL_TOKEN="t")
+    assert (done.returncode, done.stdout) == (75, "7\tPENDING\n")
+    assert done.stderr.splitlines()[0] == "1 lead, 1 CV, 2 mails erased"
+    assert done.stderr.splitlines()[-1] == "leadctl: away"
