@@ -5,12 +5,12 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
-from leadctl.errors import Damaged, LeadctlError, NotFound, TryAgain
+from leadctl.errors import Conflict, Damaged, LeadctlError, NotFound, TryAgain
 from leadctl.names import give_name
 from leadctl.retries import pause
 
@@ -83,9 +83,14 @@ class Source:
     api: "Api"
     quarantined: bool = False
 
-    def cv(self, lead_id: int, *, offset: int = 0, sha256: str = "") -> "AbstractContextManager[Download]":
+    @contextmanager
+    def cv(self, lead_id: int, *, offset: int = 0, sha256: str = "") -> "Iterator[Download]":
         """Give a lead's CV as it comes, as Api.cv does."""
-        return self.api.cv(lead_id, offset=offset, sha256=sha256, quarantined=self.quarantined)
+        try:
+            with self.api.cv(lead_id, offset=offset, sha256=sha256, quarantined=self.quarantined) as download:
+                yield download
+        except Conflict as error:  # the server speaks of force, and --force is another thing here
+            raise Conflict(f"{error} (--force-quarantined)") from error
 
 
 def to_stream(source: Source, lead_id: int, out: IO[bytes], *, transfer: Transfer) -> None:
