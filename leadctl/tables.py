@@ -25,7 +25,7 @@ _LEAST = 8  # cells: below it a column says too little to be worth its room
 _GIVE_WAY_FIRST = ("CV_name", "created_at", "f_name")
 _SHARES = {"email": 1.6, "recipient": 1.6, "last_error": 1.6, "CV_name": 0.8}  # of what there is; others have 1
 _STATES = ("state", "from_state", "to_state", "from", "to", "result", "status")
-_WHOLE = ("id", *_STATES)  # a record can't be worked on without them
+_WHOLE = ("id", "action", *_STATES)  # a record can't be worked on without them
 _COLOURS = {
     "PENDING": "yellow",
     "REACHED_OUT": "cyan",

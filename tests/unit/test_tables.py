@@ -44,6 +44,12 @@ def test_columns_that_were_asked_for_are_all_there(record: dict[str, object]) ->
     assert cells(row) <= 40
 
 
+def test_what_was_done_is_told_whole_on_a_narrow_terminal() -> None:
+    entry = {"id": 7, "at": "5 s ago", "action": "quarantine-download", "user": "harriet", "detail": "Eicar-Test"}
+    lines = "".join(table_lines([entry], list(entry)))
+    assert "quarantine-download" in lines
+
+
 @given(leads)
 def test_a_line_by_itself_fits_too(record: dict[str, object]) -> None:
     [row] = plain(list(running_lines([record], LEAD_COLUMNS)))
