@@ -14,6 +14,7 @@ from intake.web import problems
 from intake.web.html import PAGE_POLICY, templates
 
 _PAGE = "text/html"
+MAX_RANGES = 32  # that are read of an Accept: browsers send ten at most
 _DATA = ("application/json", problems.MEDIA_TYPE)
 
 
@@ -127,7 +128,7 @@ class _Range:
 
 def prefers_page(headers: Headers) -> bool:
     """Return whether a page of HTML is liked better than JSON. Browsers say so; `*/*`, or no word of it, doesn't."""
-    accepted = [_Range.read(text) for text in ",".join(headers.getlist("accept")).split(",")]
+    accepted = [_Range.read(text) for text in ",".join(headers.getlist("accept")).split(",", MAX_RANGES)[:MAX_RANGES]]
     page = _liking(_PAGE, accepted)
     return page > (0.0, 0) and page > max(_liking(data, accepted) for data in _DATA)
 

@@ -9,7 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from intake.database.schema import lead
-from intake.leads import submissions
+from intake.leads.submissions import check
 from tests.conftest import Intake
 from tests.files import docx, pdf
 from tests.unit.test_inspection import PE, USUAL
@@ -70,7 +70,7 @@ def test_any_extension_will_do_where_the_firm_says_so(attorney: TestClient, inta
 def test_two_strangers_files_are_looked_at_at_once_whoever_sends_how_many(
     firm: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check, looked_at, most = submissions.check, set[object](), 0
+    looked_at, most = set[object](), 0
 
     def slow(*arguments: Any, **more: Any) -> Any:
         nonlocal most

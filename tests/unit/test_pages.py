@@ -50,3 +50,9 @@ def test_who_does_not(accept: str) -> None:
 def test_who_says_nothing_and_who_says_it_in_two_lines() -> None:
     assert not prefers_page(Headers({}))
     assert prefers_page(Headers(raw=[(b"accept", b"text/html"), (b"accept", b"*/*;q=0.8")]))
+
+
+def test_no_more_is_read_of_it_than_a_browser_sends() -> None:
+    assert prefers_page(Headers({"Accept": "x/y," * 31 + "text/html"}))
+    assert not prefers_page(Headers({"Accept": "x/y," * 32 + "text/html"}))
+    assert not prefers_page(Headers({"Accept": "," * 30_000}))
