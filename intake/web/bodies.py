@@ -4,10 +4,11 @@ from typing import TypeVar, get_origin
 
 import orjson
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
-from intake.errors import BodyTooLarge, BodyTypeNotSupported, FieldFault, InvalidFields, MalformedBody
+from intake.errors import MAX_FAULTS, BodyTooLarge, BodyTypeNotSupported, FieldFault, InvalidFields, MalformedBody
 from intake.web.parts import AppRequest
 
 MAX_BODY_BYTES = 2**16  # unless the model says otherwise
@@ -42,8 +43,8 @@ async def read_json(request: AppRequest, model: type[Model]) -> Model:
     try:
         return model.model_validate_json(bytes(body))
     except ValidationError as error:
-        if any(fault["type"] == "json_invalid" for fault in error.errors()):
-            raise MalformedBody(f"the body is not JSON: {error.errors()[0]['msg']}") from error
+        if (first := _faults(error)[0])["type"] == "json_invalid":
+            raise MalformedBody(f"the body is not JSON: {first['msg']}") from error
         raise _invalid(error) from error
 
 
@@ -64,9 +65,14 @@ def _invalid(error: ValidationError) -> InvalidFields:
     return InvalidFields(
         *(
             FieldFault(".".join(map(str, fault["loc"])) or "body", _lower_first(fault["msg"]))
-            for fault in error.errors(include_url=False, include_context=False, include_input=False)
+            for fault in _faults(error)
         )
     )
+
+
+def _faults(error: ValidationError) -> list[ErrorDetails]:
+    """Return the first of what is wrong: of a small body it can be thousands, each of which takes its time."""
+    return error.errors(include_url=False, include_context=False, include_input=False)[:MAX_FAULTS]
 
 
 def _lower_first(message: str) -> str:
