@@ -209,7 +209,9 @@ def _is_first(connection: Connection, submission: Submission, key: str) -> bool:
     except LockTimeout as error:
         raise SubmissionUnderWay("the first submission under this key has not ended yet; try again") from error
     kept = select(submission_key.c.content_sha256).where(*_is_key(submission, key))
-    if connection.execute(kept).scalar() != content:
+    if (first := connection.execute(kept).scalar()) is None:  # erased since
+        raise SubmissionUnderWay("the first submission under this key is being erased; try again")
+    if first != content:
         raise InvalidFields(FieldFault(KEY_FIELD, "was used for another submission; make a new one"))
     return False
 

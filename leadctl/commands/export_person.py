@@ -1,6 +1,7 @@
 """`leadctl export-person`."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -33,19 +34,27 @@ def command(
         if context.is_terminal:
             raise Usage("a zip is nothing for a terminal: give -O FILE, or send it into a pipe")
         with context.api.person(email) as pieces:
-            to_stream(pieces, sys.stdout.buffer)
+            _tell(context, to_stream(pieces, sys.stdout.buffer))
         return
     path = Path(safe_name(f"{email}.zip")) if target is None else Path(target)
     if path.exists() and not (force and path.is_file()):  # a device is never exchanged for a file
         raise _is_there(path)
     with context.api.person(email) as pieces:
         try:
-            to_file(pieces, path.resolve(), force=force)
+            left_out = to_file(pieces, path.resolve(), force=force)
         except FileExistsError as error:
             raise _is_there(path) from error
         except OSError as error:
             raise LeadctlError(f"can't write {path}: {error.strerror}") from error
     context.print(str(path))
+    _tell(context, left_out)
+
+
+def _tell(context: Context, left_out: Sequence[int]) -> None:
+    """Say what is missing of a person's data. Raises Partly where anything is."""
+    if left_out:
+        why = "its CV is quarantined, or not scanned yet, and left out; see leadctl download-cv --force-quarantined"
+        context.conclude("the zip is not all that is kept of the person", dict.fromkeys(left_out, why))
 
 
 def _is_there(path: Path) -> LeadctlError:

@@ -62,7 +62,7 @@ def test_exit_codes(admin: Office) -> None:
 def made() -> bytes:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("person.json", b"{}" * 5000)
+        archive.writestr("person.json", json.dumps({"leads": [{"id": n, "CV_path": "cvs/x"} for n in range(500)]}))
     return made.getvalue()
 
 
@@ -90,6 +90,24 @@ def test_what_came_there_meanwhile_is_left(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         to_file(arriving(), target, force=False)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("x.zip", "another's")]
+
+
+def test_what_is_left_out_is_told(tmp_path: Path) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("person.json", json.dumps({"leads": [{"id": 7, "CV_path": None}, {"id": 8, "CV_path": "x"}]}))
+    assert to_file([made.getvalue()], tmp_path / "x.zip", force=False) == [7]
+    assert to_stream([made.getvalue()], io.BytesIO()) == [7]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"leads": 1}', '{"leads": [1]}', '{"leads": [{"CV_path": null}]}'])
+def test_a_zip_of_something_else_gets_no_name(tmp_path: Path, text: str) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("person.json", text)
+    with pytest.raises(Damaged):
+        to_file([made.getvalue()], tmp_path / "x.zip", force=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 class CutOff(BaseHTTPRequestHandler):
