@@ -154,6 +154,16 @@ def test_only_so_many_wait_on_one_connection(wire: Wire) -> None:
     assert 1 < len(answered) < 20
 
 
+def test_who_goes_before_several_answers_is_no_defect(service: Service) -> None:
+    for _ in range(20):
+        with Wire(service.url, source=UNBOUNDED) as gone:
+            gone.send(CHUNKED + b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY), GET)
+    with Wire(service.url, source=UNBOUNDED) as wire:
+        assert wire.send(GET).answer().status == 200
+    time.sleep(0.2)
+    assert "Traceback" not in "".join(service.log)
+
+
 def test_what_follows_a_request_spoils_not_its_answer(wire: Wire) -> None:
     assert statuses(wire.send(GET + b"garbage\r\n\r\n").rest()) == [200]
 
