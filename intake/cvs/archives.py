@@ -33,6 +33,9 @@ _OOXML_TYPES = {
     "xl/": f"{_OOXML}.spreadsheetml.sheet",
     "ppt/": f"{_OOXML}.presentationml.presentation",
 }
+MAX_RELATIONS = 50  # files of them that are looked at
+_EXTERNAL = re.compile(rb"TargetMode\s?=\s?[\"']External")
+_FETCHED = re.compile(rb"/(?:attachedTemplate|oleObject|frame|subDocument)[\"']")
 _ODF = re.compile(rb"application/(?:vnd\.oasis\.opendocument\.[a-z-]{1,40}|epub\+zip)")
 
 
@@ -106,13 +109,20 @@ def _is_archive(name: str, head: bytes) -> bool:
 
 
 def _media_type(archive: ZipFile, names: Sequence[str]) -> str:
-    if "[Content_Types].xml" in names:
+    if types := _content_types(archive, names):
         for folder, media_type in _OOXML_TYPES.items():
-            if any(name.startswith(folder) for name in names):
+            kind = media_type.rpartition(".")[0].rpartition(".")[2].encode()
+            if any(name.startswith(folder) for name in names) or kind in types:
                 return media_type
     if "mimetype" in names and (declared := _ODF.match(_read(archive, "mimetype"))):
         return declared[0].decode("ascii")
     return "application/zip"
+
+
+def _content_types(archive: ZipFile, names: Sequence[str]) -> bytes:
+    """Return what an office file says of its parts, in lower case; b"" where it says nothing. Any case is its name's."""
+    found = next((name for name in names if name.lower() == "[content_types].xml"), None)
+    return b"" if found is None else _read(archive, found).lower() or b" "
 
 
 def _flags(name: str, media_type: str) -> Iterator[str]:
@@ -133,10 +143,20 @@ def _flags(name: str, media_type: str) -> Iterator[str]:
 
 
 def _flags_of_texts(archive: ZipFile, names: Sequence[str]) -> Iterator[str]:
-    if b"attachedTemplate" in (found := _read(archive, "word/_rels/settings.xml.rels")) and b"External" in found:
+    """Yield what an office file says in words: a part is what these call it, whatever its name."""
+    types = _content_types(archive, names)
+    if b"ms-office.vbaproject" in types or b"macroenabled" in types:
+        yield "macros"
+    relations = [name for name in names if name.lower().endswith(".rels")]
+    if any(_fetches(_read(archive, name)) for name in relations[:MAX_RELATIONS]):
         yield "external-template"
     if "META-INF/manifest.xml" in names and b"encryption-data" in _read(archive, "META-INF/manifest.xml"):
         yield "encrypted"
+
+
+def _fetches(relations: bytes) -> bool:
+    tags = relations.replace(b"\0", b"").split(b"<")  # UTF-16, too
+    return any(b"External" in tag and _EXTERNAL.search(tag) and _FETCHED.search(tag) for tag in tags)
 
 
 def _head(archive: ZipFile, entry: ZipInfo) -> bytes | None:

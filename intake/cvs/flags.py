@@ -53,7 +53,11 @@ _RTF: Marks = (
 _HTML: Marks = (
     ("javascript", re.compile(rb"<script[\s/>]")),
     ("javascript", re.compile(rb"javascript:")),
-    ("javascript", re.compile(rb"on(?:load|error|click|focus|toggle|mouseover)\s?=")),
+    ("javascript", re.compile(rb"""[\s"'/]on[a-z]{3,20}\s?=""")),
+    ("javascript", re.compile(rb"srcdoc\s?=")),
+)
+_WORDS_TEXT: Marks = (  # Word's older files of text alone: its XML, and pages of the web, with macros packed and encoded
+    ("macros", re.compile(rb"macrosPresent\s?=|application/x-mso|QWN0aXZlTWltZQ")),
 )
 
 _MARKS: Mapping[str, Marks] = {
@@ -62,17 +66,31 @@ _MARKS: Mapping[str, Marks] = {
     "text/html": _HTML,
     "image/svg+xml": _HTML,
 }
+_BROWSERS = frozenset("html htm xhtml xht shtml svg".split())  # noqa: SIM905 - a list is a column
+_WORDS = frozenset("doc dot docx rtf wiz xml mht mhtml".split())  # noqa: SIM905
 _OBJECT_STREAM = re.compile(rb"/ObjStm")
 _STREAM = re.compile(rb"stream\r?\n")
 
 
-def find_flags(file: IO[bytes], media_type: str) -> set[str]:
-    """Return the flags of a document of that media type, by what is in its first SEARCHED_BYTES."""
-    if media_type == "application/pdf":
-        texts = itertools.chain((window for _, window in _windows(file)), _object_streams(file))
-        return _found_in_pdf(texts)
-    marks = _MARKS.get(media_type, ())
-    return set[str]().union(*(_found(marks, window) for _, window in (_windows(file) if marks else ())))
+def find_flags(file: IO[bytes], head: bytes, *, media_type: str, extension: str) -> set[str]:
+    """Return the flags of a document by what is in its first SEARCHED_BYTES.
+
+    It is searched as whatever its readers take it for: by its media type, its beginning or its name's extension.
+    """
+    found = set[str]()
+    if b"%PDF-" in head[:1024]:  # so much may stand before it
+        found |= _found_in_pdf(itertools.chain((window for _, window in _windows(file)), _object_streams(file)))
+    if marks := _marks(head, media_type, extension):
+        found = found.union(*(_found(marks, window) for _, window in _windows(file)))
+    return found
+
+
+def _marks(head: bytes, media_type: str, extension: str) -> Marks:
+    if extension in _BROWSERS:
+        return _HTML
+    if head.lstrip().startswith(b"{\\rt"):
+        return _RTF
+    return _MARKS.get(media_type) or (_WORDS_TEXT if extension in _WORDS else ())
 
 
 def _found(marks: Marks, text: bytes) -> set[str]:

@@ -33,7 +33,7 @@ def inspect(cv: Spool, *, name: str, extensions: Sequence[str]) -> Findings:
     """
     _check_name(name, extensions)
     try:
-        return _inspect(cv, may_be_archive=not extensions or programs.extension(name) in archives.EXTENSIONS)
+        return _inspect(cv, programs.extension(name), may_be_any=not extensions)
     except OSError as error:
         raise StorageUnavailable("the file can't be read while it is checked; try again later") from error
 
@@ -47,7 +47,7 @@ def _check_name(name: str, extensions: Sequence[str]) -> None:
         raise ValueError("is a program or a script by its name; send a document")
 
 
-def _inspect(cv: Spool, *, may_be_archive: bool) -> Findings:
+def _inspect(cv: Spool, extension: str, *, may_be_any: bool) -> Findings:
     kind = programs.kind_of(cv.head) or _installer(cv.head, cv.file)
     if kind is not None:
         raise ValueError(f"is {kind}; send a document")
@@ -61,10 +61,11 @@ def _inspect(cv: Spool, *, may_be_archive: bool) -> Findings:
             raise archives.NotLookedInto("can't be looked into")
     except archives.NotLookedInto as error:
         if is_zip or archives.is_another(cv.head, cv.file):
-            if not may_be_archive:
+            if not (may_be_any or extension in archives.EXTENSIONS):
                 raise ValueError(f"is an archive that {error}; send a document") from error
             flags.add("archive")
-    return Findings(detected, tuple(sorted(flags | find_flags(cv.file, detected))))
+    flags |= find_flags(cv.file, cv.head, media_type=detected, extension=extension)
+    return Findings(detected, tuple(sorted(flags)))
 
 
 def _contents(cv: Spool) -> archives.Contents:

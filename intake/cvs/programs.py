@@ -65,5 +65,5 @@ def extension(name: str) -> str:
 
 
 def is_named_as_one(name: str) -> bool:
-    """Say whether a double click on a file of that name runs it."""
-    return extension(name) in EXTENSIONS
+    """Say whether a double click on a file of that name runs it; behind a colon Windows sees no part of the name."""
+    return any(extension(part) in EXTENSIONS for part in name.split(":"))

@@ -158,6 +158,55 @@ TAKEN = {
 }
 
 
+MACROS = b'<Types><Default Extension="bin" ContentType="application/vnd.ms-office.vbaProject"/></Types>'
+SCRIPT = b"%PDF-1.7 <</S/JavaScript/JS(x)>>"
+HIDDEN = {  # in a way that its reader's program sees through
+    "behind other bytes": ("cv.pdf", b"x\n" * 500 + SCRIPT, ("javascript",)),
+    "behind more than a reader looks at": ("cv.txt", b"x\n" * 600 + SCRIPT, ()),
+    "HTML by its name": ("cv.html", b"Ada <script>", ("javascript",)),
+    "HTML, a handler": ("cv.html", b"<div onpointerdown='x()'>", ("javascript",)),
+    "HTML of text": ("cv.html", b"<p>I carry on = and on", ()),
+    "macros by another name": (
+        "cv.docx",
+        zipped({"[Content_Types].xml": MACROS, "word/document.xml": b"", "word/fonts.bin": ole()}),
+        ("macros",),
+    ),
+    "macros, the case of a name": (
+        "cv.docx",
+        zipped({"[content_types].xml": MACROS, "word/document.xml": b"", "word/vbaProject.bin": ole()}),
+        ("macros",),
+    ),
+    "a template, other settings": (
+        "cv.docx",
+        docx({"word/_rels/a.xml.rels": b"<R TargetMode='External' Type='x/attachedTemplate'/>"}),
+        ("external-template",),
+    ),
+    "an object elsewhere": (
+        "cv.docx",
+        docx({"word/_rels/document.xml.rels": b'<R Type="x/oleObject" Target="mhtml:x" TargetMode="External"/>'}),
+        ("external-template",),
+    ),
+    "a link elsewhere": (
+        "cv.docx",
+        docx({"word/_rels/document.xml.rels": b'<R Type="x/hyperlink" TargetMode="External"/><R Type="x/oleObject"/>'}),
+        (),
+    ),
+    "RTF that begins otherwise": ("cv.doc", b"\n{\\rt\\objdata 01}", ("embedded-file",)),
+    "Word of text, macros": ("cv.doc", b"<?xml version='1.0'?><w:wordDocument w:macrosPresent='yes'>", ("macros",)),
+    "Word, a page of the web with macros": ("cv.doc", b"MIME-Version: 1.0\n\nQWN0aXZlTWltZQAA", ("macros",)),
+}
+
+
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_what_is_hidden_from_a_look_at_the_type_is_flagged(kind: str) -> None:
+    name, content, flags = HIDDEN[kind]
+    assert inspected(content, name).flags == flags
+
+
+def test_a_stream_of_a_program_is_the_program() -> None:
+    assert "by its name" in refusal(b"Ada", "cv.exe::$DATA", ())
+
+
 @pytest.mark.parametrize("kind", TAKEN)
 def test_documents_are_taken_and_flagged(kind: str) -> None:
     content, media_type, flags = TAKEN[kind]
@@ -226,6 +275,8 @@ HARD = {
     "bzip2": zipped({"x": bytes(2**22)}, method=zipfile.ZIP_BZIP2),
     "LZMA": zipped({"x": bytes(2**22)}, method=zipfile.ZIP_LZMA),
     "nested": nested(50),
+    "relations": docx({f"{n}.rels": b"TargetMode='External' " * 3000 for n in range(200)}),
+    "tags in relations": docx({f"{n}.rels": b"<TargetMode='External'" * 3000 for n in range(200)}),
     "object streams": b"%PDF-1.5" + b"/ObjStm stream\n" * 300_000,
     "bombs in object streams": b"%PDF-1.5" + (b"/ObjStm stream\n" + zlib.compress(bytes(2**22))) * 500,
     "slashes": b"%PDF-1.5" + b"/" * 2**22,
