@@ -11,6 +11,7 @@ from intake.settings import Settings
 
 GRACE_S = 5.0  # before a body's rate counts
 LINGER_S = 10.0  # what is left of a body is passed over for so long
+AT_HAND = 2  # messages that may have come by then: from who sends fast there would be no end of them
 QUIET_S = 2.0  # and no longer than this once nothing comes
 
 
@@ -84,8 +85,9 @@ class _Body:
         self._is_answered = True
         if not self._is_held_back:
             with move_on_after(0):
-                while not self._is_whole:
-                    await self._take()
+                for _ in range(AT_HAND):
+                    if not self._is_whole:
+                        await self._take()
         return self._is_whole
 
     async def pass_over(self) -> None:

@@ -134,6 +134,26 @@ def test_what_has_come_already_costs_no_connection() -> None:
     assert len(client.answer) == 2
 
 
+def test_who_sends_fast_is_answered_before_all_of_it_has_come() -> None:
+    client, left = Client(), 1000
+
+    async def receive() -> Message:
+        nonlocal left
+        if not left:
+            await asyncio.Event().wait()
+        left -= 1
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async def send(message: Message) -> None:
+        client.answer.append({**message, "left": left})
+
+    client.receive, client.send = receive, send  # type: ignore[method-assign]
+    client.call(answers)
+    assert client.closes
+    assert client.answer[0]["left"] >= 998
+    assert left == 0, "what comes after is passed over"
+
+
 def test_a_body_that_waits_to_be_asked_for_is_not() -> None:
     client = Client(headers=[DECLARED, (b"expect", b"100-continue")])
     asked: list[object] = []
