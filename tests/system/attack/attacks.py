@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -14,29 +15,35 @@ from tests.system.attack.probe import Latencies, probe
 from tests.system.attack.report import Line
 from tests.system.attack.sizes import GOALS, Size
 from tests.system.attack.target import Target, address, bound_bytes, target
-from tests.system.attack.wire import Address, Aim, Spoils
+from tests.system.attack.wire import ARRIVALS_PER_S, Address, Aim, Spoils
 from tests.system.torture.firm import Site
 
 LEAST_PRIORITY = 19
 BEFORE_IT_COUNTS_S = 1.0
+ENDS_WITHIN_S = 60.0
 NORMAL = "nobody.in.particular@example.com"
 INTENDED = ("503",)
 
 
 @dataclass(frozen=True)
 class Attack:
-    """What is done, and by how many connections at once."""
+    """What is done, by how many connections at once, and whether it takes them time to arrive."""
 
     run: Callable[[Aim], Coroutine[None, None, Spoils]]
     connections: Callable[[Size], int]
+    arrives_slowly: bool = False
+
+    def lead_in_s(self, size: Size) -> float:
+        """Return after how many seconds it is at its height, from when on it is measured."""
+        return BEFORE_IT_COUNTS_S + (self.connections(size) / ARRIVALS_PER_S if self.arrives_slowly else 0)
 
 
 ATTACKS: Mapping[str, Attack] = {
     "one-address": Attack(floods.from_one_address, lambda _size: floods.CLIENTS),
     "many-addresses": Attack(floods.from_many_addresses, lambda _size: floods.CLIENTS),
-    "slow-senders": Attack(slow.senders, lambda size: size.slow_clients),
-    "slow-readers": Attack(slow.readers, lambda size: size.slow_clients),
-    "half-uploads": Attack(slow.half_uploads, lambda size: size.half_uploads),
+    "slow-senders": Attack(slow.senders, lambda size: size.slow_clients, arrives_slowly=True),
+    "slow-readers": Attack(slow.readers, lambda size: size.slow_clients, arrives_slowly=True),
+    "half-uploads": Attack(slow.half_uploads, lambda size: size.half_uploads, arrives_slowly=True),
     "large-bodies": Attack(large.bodies, lambda _size: large.SENDERS),
     "hostile-forms": Attack(large.forms, lambda _size: large.SENDERS),
     "guesses": Attack(floods.guesses, lambda _size: floods.GUESSERS),
@@ -77,10 +84,11 @@ def run(site: Site, crew: Crew, name: str, kind: str, surfaces: str, size: Size)
         idle = crew.probe(at, size, size.idle_s)
         idle_bytes = at.peak_bytes()
         at.reset_peak()
-        aim = Aim(address(at.public), address(at.internal), at.token, at.cv_lead, size, size.seconds)
+        lead_in_s = ATTACKS[name].lead_in_s(size)
+        aim = Aim(address(at.public), address(at.internal), at.token, at.cv_lead, size, lead_in_s + size.seconds)
         under_way = crew.attack(name, aim)
-        time.sleep(BEFORE_IT_COUNTS_S)
-        attacked = crew.probe(at, size, size.seconds - BEFORE_IT_COUNTS_S)
+        time.sleep(lead_in_s)
+        attacked = crew.probe(at, size, size.seconds)
         spoils = under_way.result()
         bound = bound_bytes(idle=idle_bytes, connections=ATTACKS[name].connections(size))
         memory = (idle_bytes, at.peak_bytes(), bound)
@@ -112,7 +120,11 @@ def _judge_afterwards(line: Line, at: Target) -> None:
 
 
 def _attack(name: str, aim: Aim) -> Spoils:
-    return asyncio.run(ATTACKS[name].run(aim))
+    signal.alarm(int(aim.seconds + ENDS_WITHIN_S))  # an attack that does not end by itself is ended
+    try:
+        return asyncio.run(ATTACKS[name].run(aim))
+    finally:
+        signal.alarm(0)
 
 
 def _probe(at: Address, token: str, seconds: float, per_s: float) -> Latencies:

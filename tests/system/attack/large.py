@@ -138,6 +138,7 @@ async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, piec
             await writer.drain()
             await asyncio.sleep(0)
     with suppress(OSError, TimeoutError):
-        head = await asyncio.wait_for(answer, ANSWER_WITHIN_S)
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            head = await answer
         return status(head) if head.startswith(b"HTTP/") else CLOSED
     return CLOSED

@@ -84,7 +84,8 @@ async def _send_slowly(to: Address, by: str, whole: bytes, at_once: int, spoils:
             writer.write(whole[:at_once])
             for at in range(at_once, len(whole)):
                 with suppress(TimeoutError):
-                    return _kind(await asyncio.wait_for(reader.read(RECEIVE_BYTES), PAUSE_S))
+                    async with asyncio.timeout(PAUSE_S):  # wait_for() can lose a cancellation before Python 3.12
+                        return _kind(await reader.read(RECEIVE_BYTES))
                 writer.write(whole[at : at + 1])
         except asyncio.CancelledError:
             spoils.answers[HELD] += 1

@@ -79,10 +79,11 @@ def bound_bytes(*, idle: int, connections: int) -> int:
     """Return what memory the settings allow under an attack by so many connections.
 
     Beside what is used when idle, each upload has its place in memory and a piece that is on its way to the database,
-    and each connection a piece of what it is sent, with what uvicorn reads and writes ahead.
+    and each connection a piece of what it is sent, once more as a chunk of HTTP, and what uvicorn reads and writes
+    ahead.
     """
     uploads = SETTINGS.max_uploads * (MEMORY_BYTES + PIECE_BYTES)
-    each = PIECE_BYTES + 2 * STREAM_BYTES
+    each = 2 * (PIECE_BYTES + STREAM_BYTES)
     return idle + uploads + min(connections, SETTINGS.max_connections) * each + SLACK_BYTES
 
 

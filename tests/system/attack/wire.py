@@ -14,6 +14,7 @@ from tests.system.attack.sizes import Size
 
 ANSWER_WITHIN_S = 30.0
 LAST_ANSWERS_S = 5.0
+ARRIVALS_PER_S = 20
 HERE = "127.0.0.1"
 NO_ANSWER, CLOSED, HELD = "no answer", "closed", "held open"
 BOUNDARY = "attack"
@@ -187,10 +188,10 @@ async def until_time_is_up(aim: Aim, clients: int, act: Callable[[int], Awaitabl
     with suppress(TimeoutError):
         async with asyncio.timeout(aim.seconds), asyncio.TaskGroup() as group:
             for number in range(clients):
-                group.create_task(_soon(act, number, clients))
+                group.create_task(_soon(act, number))
     return aim.seconds
 
 
-async def _soon(act: Callable[[int], Awaitable[None]], number: int, clients: int) -> None:
-    await asyncio.sleep(number / clients)  # a second until all are there, so that it is no burst of connections
+async def _soon(act: Callable[[int], Awaitable[None]], number: int) -> None:
+    await asyncio.sleep(number / ARRIVALS_PER_S)  # it is not to be a flood
     await act(number)
