@@ -120,7 +120,8 @@ def _media_type(archive: ZipFile, names: Sequence[str]) -> str:
 
 
 def _content_types(archive: ZipFile, names: Sequence[str]) -> bytes:
-    """Return what an office file says of its parts, in lower case; b"" where it says nothing. Any case is its name's."""
+    """Return what an office file says of its parts, in lower case; b"" where it says nothing."""
+    # Office reads it under a name of any case
     found = next((name for name in names if name.lower() == "[content_types].xml"), None)
     return b"" if found is None else _read(archive, found).lower() or b" "
 

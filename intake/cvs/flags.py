@@ -56,9 +56,8 @@ _HTML: Marks = (
     ("javascript", re.compile(rb"""[\s"'/]on[a-z]{3,20}\s?=""")),
     ("javascript", re.compile(rb"srcdoc\s?=")),
 )
-_WORDS_TEXT: Marks = (  # Word's older files of text alone: its XML, and pages of the web, with macros packed and encoded
-    ("macros", re.compile(rb"macrosPresent\s?=|application/x-mso|QWN0aXZlTWltZQ")),
-)
+# Word's older files of text alone: its XML, and pages of the web, with macros packed and encoded
+_WORDS_TEXT: Marks = (("macros", re.compile(rb"macrosPresent\s?=|application/x-mso|QWN0aXZlTWltZQ")),)
 
 _MARKS: Mapping[str, Marks] = {
     "application/msword": _OLE,
