@@ -41,6 +41,11 @@ POOLED = os.environ.get("INTAKE_TEST_PGBOUNCER") == "1"
 _numbers = itertools.count()
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Run one test more at once than there are cores: those of programs wait for most of their time."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
     """With a pooler, run what uses a database that can stand behind it; without one, all but the pooler's own tests."""
     kept = [i for i in items if ("databases" in i.fixturenames if POOLED else i.path.name != "test_pgbouncer.py")]
