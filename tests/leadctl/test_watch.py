@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,7 +21,7 @@ from intake.users import accounts, logins
 from intake.users.tokens import TokenKeys
 from tests.conftest import SECRET, Databases
 from tests.leadctl.conftest import PASSWORD, Office
-from tests.system.programs import LEADCTL, Service, clean_environment
+from tests.system.programs import LEADCTL, Service, clean_environment, free_port
 
 WITHIN_S = 30
 
@@ -91,9 +90,7 @@ class Firm:
     """A service on PostgreSQL that can be stopped and started anew at its address."""
 
     def __init__(self, database_url: str, directory: Path, stack: ExitStack) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         self.directory, self._stack = directory, stack
         self._url = database_url.replace("+psycopg2", "")
         self._environment = clean_environment(
