@@ -94,6 +94,7 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
         "worker": worker if with_worker else None,
         "limiter": limiter,
         "forwarding": forwarding,
+        "tells_reasons": surface is not Surface.PUBLIC,
     }
 
     @asynccontextmanager

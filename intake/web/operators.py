@@ -24,6 +24,8 @@ def get_readyz(request: AppRequest) -> Response:
     worker = request.state["worker"]
     troubles = {} if worker is None else {"mail": worker.trouble, "scan": worker.scan_trouble}
     told = {**troubles, "forwarded": request.state["forwarding"].trouble}
+    if not request.state["tells_reasons"]:
+        told = {name: text and "see the service's log" for name, text in told.items()}
     return json_response({"status": "ready", **{name: text for name, text in told.items() if text}})
 
 

@@ -54,6 +54,7 @@ class Parts(TypedDict):
     worker: Mailer | None  # the one in this process, where there is one
     limiter: Limiter
     forwarding: ForwardingWatch
+    tells_reasons: bool  # of what is wrong, which name hosts: on the public surface strangers would read them
     request_id: str
     client: Client
     answer_fields: dict[str, str]  # header fields of whatever is answered

@@ -52,6 +52,12 @@ def test_the_public_surface_takes_leads_and_needs_no_secret(intake: Intake) -> N
         assert not settings.beside_database(".secret").exists()
 
 
+def test_strangers_are_not_told_why_something_is_wrong(client: TestClient, surface: Surface) -> None:
+    client.post("/leads/", headers={"X-Forwarded-For": "192.0.2.1"})
+    told = client.get("/readyz").json()["forwarded"]
+    assert (told == "see the service's log") == (surface is Surface.PUBLIC)
+
+
 def test_connections_follow_the_surface() -> None:
     assert Surface.PUBLIC.connections < Surface.ALL.connections
     assert Surface.INTERNAL.connections < Surface.ALL.connections
