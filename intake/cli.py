@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -131,17 +132,17 @@ def purge(
     settings = _settings()
     if not settings.retention_days and (dry_run or settings.sqlite_file is None):
         raise SettingsInvalid(["INTAKE_RETENTION_DAYS is not set: leads are kept"])
-    database = _database(settings)
-    counts = erasure.due(database, settings.retention_days) if dry_run else dict.fromkeys(settings.states, 0)
-    if not dry_run:
-        for state, count in erasure.purge(database, settings.retention_days):
-            counts[state] += count
-    for state, _ in settings.retention_days:
-        typer.echo(f"intake: {state}: leads {'due' if dry_run else 'erased'}: {counts[state]}", err=True)
-    if not dry_run and settings.sqlite_file is not None:
-        is_swept = erasure.swept(database, whatever_its_size=True)
-        told = "no traces of erased leads are" if is_swept else "traces of erased leads are still"
-        typer.echo(f"intake: {told} in the database's files{'' if is_swept else '; run this again'}", err=True)
+    with closing(_database(settings)) as database:
+        counts = erasure.due(database, settings.retention_days) if dry_run else dict.fromkeys(settings.states, 0)
+        if not dry_run:
+            for state, count in erasure.purge(database, settings.retention_days):
+                counts[state] += count
+        for state, _ in settings.retention_days:
+            typer.echo(f"intake: {state}: leads {'due' if dry_run else 'erased'}: {counts[state]}", err=True)
+        if not dry_run and settings.sqlite_file is not None:
+            is_swept = erasure.swept(database, whatever_its_size=True)
+            told = "no traces of erased leads are" if is_swept else "traces of erased leads are still"
+            typer.echo(f"intake: {told} in the database's files{'' if is_swept else '; run this again'}", err=True)
 
 
 @app.command()

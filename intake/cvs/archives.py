@@ -67,6 +67,8 @@ def look_into(file: IO[bytes], size: int) -> Contents:
             entries = archive.infolist()
             if len(entries) > MAX_ENTRIES:
                 raise NotLookedInto(f"has more than {MAX_ENTRIES} files in it")
+            if len({entry.header_offset for entry in entries}) < len(entries):  # as in bombs alone
+                raise NotLookedInto("has files in one place")
             return _contents(archive, entries)
     except _BROKEN as error:
         raise NotLookedInto("can't be looked into") from error
