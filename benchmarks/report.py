@@ -1,0 +1,63 @@
+"""Results as a table, as JSON and as a chart."""
+
+import json
+import os
+import platform
+import sqlite3
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from benchmarks.measure import Result
+
+_WIDTHS = {"work": 66, "beside": 30, "ratio": 7, "spread": 15, "goal": 8, "verdict": 7, "ours": 9, "theirs": 9}
+
+
+def heading() -> str:
+    """Return the line above all others."""
+    return _row(*_WIDTHS, "unit")
+
+
+def line(result: Result) -> str:
+    """Return a result as a line."""
+    ratios = result.ratios
+    return _row(
+        result.work,
+        result.beside,
+        _short(result.ratio),
+        f"{_short(min(ratios))}–{_short(max(ratios))}",
+        f"{'≤' if result.at_most else '≥'} {result.goal:g}",
+        "holds" if result.holds else "MISSED",
+        _short(statistics.median(result.ours)),
+        _short(statistics.median(result.theirs)) if result.theirs else "",
+        result.unit,
+    )
+
+
+def machine() -> str:
+    """Return what was measured on."""
+    versions = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
+    return f"{os.cpu_count()} cores, {platform.machine()}, {versions}"
+
+
+def write(results: Sequence[Result], directory: Path) -> None:
+    """Write performance.json and performance.svg."""
+    directory.mkdir(parents=True, exist_ok=True)
+    rows = [{**asdict(result), "ratio": result.ratio, "holds": result.holds} for result in results]
+    document = {"machine": machine(), "results": rows}
+    (directory / "performance.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    templates = Environment(loader=PackageLoader("benchmarks", "."), undefined=StrictUndefined, autoescape=True)
+    chart = templates.get_template("chart.svg.jinja").render(results=results, machine=machine(), short=_short)
+    (directory / "performance.svg").write_text(chart)
+
+
+def _row(*cells: str) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, (*_WIDTHS.values(), 0), strict=True)).rstrip()
+
+
+def _short(figure: float) -> str:
+    """Return three digits that count, or all before the point."""
+    return f"{figure:.0f}" if figure >= 100 else f"{figure:.3g}"
