@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from benchmarks.measure import Result
 
-_WIDTHS = {"work": 66, "beside": 30, "ratio": 7, "spread": 15, "goal": 8, "verdict": 7, "ours": 9, "theirs": 9}
+_WIDTHS = {"work": 66, "beside": 30, "ratio": 7, "spread": 16, "goal": 8, "verdict": 7, "ours": 9, "theirs": 9}
 
 
 def heading() -> str:
@@ -28,7 +28,7 @@ def line(result: Result) -> str:
         result.work,
         result.beside,
         _short(result.ratio),
-        f"{_short(min(ratios))}–{_short(max(ratios))}",
+        f"{_short(min(ratios)) to {_short(max(ratios))}",
         f"{'≤' if result.at_most else '≥'} {result.goal:g}",
         "holds" if result.holds else "MISSED",
         _short(statistics.median(result.ours)),
