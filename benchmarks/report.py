@@ -28,7 +28,7 @@ def line(result: Result) -> str:
         result.work,
         result.beside,
         _short(result.ratio),
-        f"{_short(min(ratios)) to {_short(max(ratios))}",
+        f"{_short(min(ratios))} to {_short(max(ratios))}",
         f"{'≤' if result.at_most else '≥'} {result.goal:g}",
         "holds" if result.holds else "MISSED",
         _short(statistics.median(result.ours)),
