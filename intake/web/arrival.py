@@ -12,6 +12,7 @@ from intake.settings import Settings
 GRACE_S = 5.0  # before a body's rate counts
 LINGER_S = 10.0  # what is left of a body is passed over for so long
 AT_HAND = 2  # messages that may have come by then: from who sends fast there would be no end of them
+AT_HAND_S = 0.001  # not 0, with which a scope is cancelled, at some cost, before it is known whether it need be
 QUIET_S = 2.0  # and no longer than this once nothing comes
 
 
@@ -84,7 +85,7 @@ class _Body:
         """Return whether there is no more to come; an answer is given from now on, and time counts no more."""
         self._is_answered = True
         if not self._is_held_back:
-            with move_on_after(0):
+            with move_on_after(AT_HAND_S):
                 for _ in range(AT_HAND):
                     if not self._is_whole:
                         await self._take()

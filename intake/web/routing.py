@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
@@ -69,6 +70,11 @@ class Operation:
     hashes: bool = False
     is_rate_limited: bool = False  # by client, before anything of the body is read
 
+    @cached_property
+    def is_plain(self) -> bool:
+        """Whether one thread can do all of it: nothing of a body is read, and nothing is counted."""
+        return self.body is None and not inspect.iscoroutinefunction(self.endpoint)
+
 
 class Door:
     """A table of operations as routes, run in at most `threads` threads at once, and HASHING_THREADS more.
@@ -118,34 +124,42 @@ class _Dispatcher:
         _check_target(request, operation)
         request.state["hashing_threads"] = self._hashing_threads
         request.state["threads"] = self._hashing_threads if operation.hashes else self._threads
-        request.state["user"] = await self._user(request, operation.access)
-        if operation.is_rate_limited:
-            await check_rate(request)
-        with nullcontext() if operation.form is None else self._places.taken(request):
-            response = await self._run(request, operation)
+        request.state["user"] = None
+        token = _needed_token(request, operation.access)
+        if operation.is_plain:
+            response = await in_thread(request, lambda: _call(request, operation, token))
+        else:
+            response = await self._call_with_body(request, operation, token)
         await response(scope, receive, send)
 
-    async def _user(self, request: AppRequest, access: Access) -> User | None:
-        token = _bearer_token(request)
-        if access is Access.OPEN or (access is Access.ADAPTIVE and token is None):
-            return None
-        if token is None:
-            raise NotAuthenticated("a bearer token is needed: log in first")
-        database, keys = request.state["database"], request.state["keys"]
-        user = await in_thread(request, lambda: authenticate(database, keys, token=token))
-        if access is Access.ADMIN and not user.is_admin:
-            raise NotAllowed("this is for administrators only")
-        return user
+    async def _call_with_body(self, request: AppRequest, operation: Operation, token: str | None) -> Response:
+        """Find out who asks, and whether there is room, before anything of the body is read."""
+        if token is not None:
+            await in_thread(request, lambda: _find_user(request, operation, token))
+        with nullcontext() if operation.form is None else self._places.taken(request):
+            if operation.is_rate_limited:  # whoever finds no room is not counted
+                await check_rate(request)
+            arguments: list[object] = [request]
+            if operation.body is not None:
+                arguments.append(await read_json(request, operation.body))
+            if inspect.iscoroutinefunction(operation.endpoint):
+                response = await operation.endpoint(*arguments)
+            else:
+                response = await in_thread(request, lambda: operation.endpoint(*arguments))
+            return cast("Response", response)
 
-    async def _run(self, request: AppRequest, operation: Operation) -> Response:
-        arguments: list[object] = [request]
-        if operation.body is not None:
-            arguments.append(await read_json(request, operation.body))
-        if inspect.iscoroutinefunction(operation.endpoint):
-            response = await operation.endpoint(*arguments)
-        else:
-            response = await in_thread(request, lambda: operation.endpoint(*arguments))
-        return cast("Response", response)
+
+def _call(request: AppRequest, operation: Operation, token: str | None) -> Response:
+    if token is not None:
+        _find_user(request, operation, token)
+    return cast("Response", operation.endpoint(request))
+
+
+def _find_user(request: AppRequest, operation: Operation, token: str) -> None:
+    user = authenticate(request.state["database"], request.state["keys"], token=token)
+    if operation.access is Access.ADMIN and not user.is_admin:
+        raise NotAllowed("this is for administrators only")
+    request.state["user"] = user
 
 
 async def in_thread(request: AppRequest, work: Callable[[], T], *, is_under_way: bool = False) -> T:
@@ -188,6 +202,12 @@ def _check_target(request: AppRequest, operation: Operation) -> None:
         raise InvalidFields(*(FieldFault(name, "is no parameter of this route") for name in request.query_params))
 
 
-def _bearer_token(request: AppRequest) -> str | None:
+def _needed_token(request: AppRequest, access: Access) -> str | None:
+    """Return the request's token, and None where nobody need be known. Raises NotAuthenticated."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else None
+    is_given = scheme.lower() == "bearer"
+    if access is Access.OPEN or (access is Access.ADAPTIVE and not is_given):
+        return None
+    if not is_given:
+        raise NotAuthenticated("a bearer token is needed: log in first")
+    return token.strip()
