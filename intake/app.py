@@ -21,6 +21,7 @@ from intake.mail.transports import MaildirTransport, SmtpTransport, Transport
 from intake.metrics import Metrics
 from intake.public_api.front import Front
 from intake.public_api.leads import OPERATIONS as PUBLIC
+from intake.public_api.leads import PATH
 from intake.settings import Settings
 from intake.users.guesses import KNOWN_FOR_S, Guesses
 from intake.users.tokens import TokenKeys
@@ -34,6 +35,7 @@ from intake.web.limiting import Limiter
 from intake.web.observing import Observer
 from intake.web.operators import HEALTH
 from intake.web.operators import OPERATIONS as OPERATORS
+from intake.web.precedence import Precedence
 from intake.web.problems import HANDLERS
 from intake.web.routing import HASHING_THREADS, Door, Operation
 from intake.web.shares import Shares
@@ -115,7 +117,8 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=HANDLERS)
     app.router.redirect_slashes = False  # curl without -L counts a redirect as success
     checked = HostCheck(Front(app, settings), settings.allowed_hosts)
-    return Observer(Arrival(Shares(checked, settings), settings), metrics, settings.trusted_proxies, forwarding)
+    bounded = Precedence(Arrival(Shares(checked, settings), settings), open_to_strangers=PATH.rstrip("/"))
+    return Observer(bounded, metrics, settings.trusted_proxies, forwarding)
 
 
 @cache
