@@ -5,10 +5,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import report
+from benchmarks import draining, report
 from benchmarks.measure import FULL, QUICK, Result, Size
 
-BENCHMARKS: Mapping[str, Callable[[Size], Iterator[Result]]] = {}
+BENCHMARKS: Mapping[str, Callable[[Size], Iterator[Result]]] = {
+    "draining": draining.measure,
+}
 
 
 def main() -> None:

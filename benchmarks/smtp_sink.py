@@ -1,11 +1,20 @@
-"""A relay as fast as one can be made here: it takes every mail and keeps none, or hangs once it has one."""
+"""A relay as fast as one can be made here: it takes every mail and keeps none, or hangs once it has one.
+
+`python -m benchmarks.smtp_sink` is one in a process of its own, which says on which port, and runs until it is ended.
+"""
 
 import asyncio
 import threading
+from contextlib import suppress
+
+REPLIES = {b"EHLO": b"250-sink\r\n250 8BITMIME\r\n", b"QUIT": b"221 bye\r\n"}
 
 
 class SmtpSink:
-    """A relay on a port of 127.0.0.1, in a thread of its own. `hangs`: no mail is ever answered for."""
+    """A relay on a port of 127.0.0.1, in a thread of its own. `hangs`: no mail is ever answered for.
+
+    It answers a NOOP with how many mails it took.
+    """
 
     def __init__(self, *, hangs: bool = False) -> None:
         self._hangs = hangs
@@ -13,7 +22,8 @@ class SmtpSink:
         self._loop = asyncio.new_event_loop()
         self.taken = 0
         self.port = 0
-        threading.Thread(target=self._run, daemon=True).start()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
         self._ready.wait()
 
     def _run(self) -> None:
@@ -26,6 +36,11 @@ class SmtpSink:
         self._ready.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await self._converse(reader, writer)
+        writer.close()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 sink\r\n")
         while line := await reader.readline():
             command = line[:4].upper()
@@ -35,9 +50,19 @@ class SmtpSink:
                 if self._hangs:
                     await asyncio.sleep(3600)
                 self.taken += 1
-            writer.write(
-                {b"EHLO": b"250-sink\r\n250 8BITMIME\r\n", b"QUIT": b"221 bye\r\n"}.get(command, b"250 OK\r\n")
-            )
+            writer.write(self._reply(command))
             if command == b"QUIT":
                 break
-        writer.close()
+
+    def _reply(self, command: bytes) -> bytes:
+        return b"250 %d\r\n" % self.taken if command == b"NOOP" else REPLIES.get(command, b"250 OK\r\n")
+
+
+def main() -> None:
+    sink = SmtpSink()
+    print(sink.port, flush=True)
+    sink.thread.join()
+
+
+if __name__ == "__main__":
+    main()
