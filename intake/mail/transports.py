@@ -2,7 +2,6 @@
 
 import asyncio
 import mailbox
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Protocol
 
@@ -55,8 +54,11 @@ class LoginRefused(DeliveryFailed):
 class Transport(Protocol):
     """A way out, kept open between messages and used for one at a time."""
 
-    async def deliver(self, message: EmailMessage, recipient: str) -> None:
-        """Hand over one message. Raises DeliveryFailed, or a kind of it that concerns the way and not the message."""
+    async def deliver(self, message: bytes, recipient: str) -> None:
+        """Hand over one message, whose lines end with CR LF.
+
+        Raises DeliveryFailed, or a kind of it that concerns the way and not the message.
+        """
 
     async def close(self) -> None:
         """Let go of what is kept open; the next message opens it again."""
@@ -68,9 +70,9 @@ class MaildirTransport:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    async def deliver(self, message: EmailMessage, recipient: str) -> None:  # noqa: ARG002
+    async def deliver(self, message: bytes, recipient: str) -> None:  # noqa: ARG002
         # lines end here as the host's do
-        content = message.as_bytes(policy=message.policy.clone(linesep="\n"))
+        content = message.replace(b"\r\n", b"\n")
         try:
             await asyncio.to_thread(lambda: mailbox.Maildir(self._directory).add(content))
         except OSError as error:
@@ -91,7 +93,7 @@ class SmtpTransport:
         self._client: aiosmtplib.SMTP | None = None
         self._delivered = 0
 
-    async def deliver(self, message: EmailMessage, recipient: str) -> None:
+    async def deliver(self, message: bytes, recipient: str) -> None:
         try:
             async with asyncio.timeout(DELIVERY_TIMEOUT_S):
                 client = await self._connected()
@@ -140,9 +142,10 @@ class SmtpTransport:
         return self._client
 
 
-async def _send(client: aiosmtplib.SMTP, message: EmailMessage, sender: str, recipient: str) -> None:
+async def _send(client: aiosmtplib.SMTP, message: bytes, sender: str, recipient: str) -> None:
+    options = [] if message.isascii() else ["SMTPUTF8", "BODY=8BITMIME"]
     try:
-        await client.send_message(message, sender=sender, recipients=[recipient])
+        await client.sendmail(sender, [recipient], message, mail_options=options)
     except SMTPRecipientsRefused as refusal:
         [reply] = refusal.recipients
         raise _refused(reply.code, reply.message, permanent=reply.code >= 500) from refusal
