@@ -8,10 +8,24 @@ that, and finds that it is not due.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Update, exists, func, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    Update,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from intake.database import insert_once
 from intake.database.clock import Now
@@ -21,6 +35,7 @@ MAX_TOLD = 100
 MAX_GATHERED = 10_000
 HELD_UP_S = 3600.0
 WRONG_BY_S = 3600.0
+_EACH_ALONE = update(outbox_mail).where(UNGATHERED).values(digest_id=outbox_mail.c.id)
 
 
 @dataclass(frozen=True)
@@ -42,7 +57,7 @@ def gather_alerts(connection: Connection, *, interval_s: float) -> None:
     not met by one for each interval that it was away. Without an interval, each alert is a mail of its own.
     """
     if not interval_s:
-        connection.execute(update(outbox_mail).where(UNGATHERED).values(digest_id=outbox_mail.c.id))
+        connection.execute(_EACH_ALONE)
         return
     for address, is_held_up in connection.execute(_waiting(interval_s)).all():
         is_due = _is_over(max(interval_s, HELD_UP_S) if is_held_up else interval_s)
@@ -50,6 +65,7 @@ def gather_alerts(connection: Connection, *, interval_s: float) -> None:
             _gather(connection, address)
 
 
+@cache
 def _waiting(interval_s: float) -> Select[Any]:
     """Return the statement that finds who waits for an alert, and whether a mail to them is still owed."""
     theirs = outbox_mail.alias()
@@ -87,7 +103,18 @@ def _gather(connection: Connection, address: str) -> None:
 
 def told_leads(connection: Connection, mails: Sequence[int]) -> dict[int, tuple[tuple[ToldLead, ...], int]]:
     """Return for each mail the first MAX_TOLD leads that it tells of, and how many there are."""
+    rows = connection.execute(_told_leads(), {"mails": mails, "most": MAX_TOLD}).mappings()
+    return {
+        number: (tuple(_told(row) for row in own), own[0]["count"])
+        for number, group in groupby(rows, key=lambda row: int(row["mail"]))
+        for own in [list(group)]
+    }
+
+
+@cache
+def _told_leads() -> Select[Any]:
     mail = func.coalesce(outbox_mail.c.digest_id, outbox_mail.c.id).label("mail")
+    mails: BindParameter[int] = bindparam("mails", expanding=True)
     numbered = (
         select(
             mail,
@@ -98,18 +125,12 @@ def told_leads(connection: Connection, mails: Sequence[int]) -> dict[int, tuple[
         .where(or_(outbox_mail.c.id.in_(mails), outbox_mail.c.digest_id.in_(mails)))
         .subquery()
     )
-    query = (
+    return (
         select(numbered.c.mail, numbered.c.count, lead)
         .join(lead, lead.c.id == numbered.c.lead_id)
-        .where(numbered.c.number <= MAX_TOLD)
+        .where(numbered.c.number <= bindparam("most"))
         .order_by(numbered.c.mail, numbered.c.number)
     )
-    rows = connection.execute(query).mappings()
-    return {
-        number: (tuple(_told(row) for row in own), own[0]["count"])
-        for number, group in groupby(rows, key=lambda row: int(row["mail"]))
-        for own in [list(group)]
-    }
 
 
 def settle(mail_id: int, values: Mapping[str, object]) -> Update:

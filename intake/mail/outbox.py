@@ -1,11 +1,11 @@
 """What mail is owed: written with the lead, claimed for sending, and what came of it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from secrets import token_hex
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, Update, and_, bindparam, delete, insert, or_, select, update
 
 from intake.database import Database, insert_once
 from intake.database.clock import Now
@@ -14,6 +14,38 @@ from intake.mail import digests
 
 PRUNED_AT_ONCE = 1_000
 LEASE_S = 60.0  # renewed while a worker holds the mail; after a crash, the mail is free again then
+
+# statements that many a mail needs are built once: building one takes as long as running it
+_DUE = (
+    select(outbox_mail.c.id)
+    .where(
+        DUE,
+        outbox_mail.c.next_attempt_at <= Now(),
+        or_(outbox_mail.c.claimed_until.is_(None), outbox_mail.c.claimed_until <= Now()),
+    )
+    .order_by(outbox_mail.c.next_attempt_at)
+    .limit(bindparam("most", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
+_TAKE = (
+    update(outbox_mail)
+    .where(outbox_mail.c.id.in_(_DUE.scalar_subquery()))
+    .values(
+        claim=bindparam("token"),
+        claimed_by=bindparam("owner"),
+        claimed_until=Now(plus_s=LEASE_S),
+        attempts=outbox_mail.c.attempts + 1,
+    )
+)
+_TAKEN = (
+    select(outbox_mail, Now().label("now")).where(outbox_mail.c.claim == bindparam("token")).order_by(outbox_mail.c.id)
+)
+_HELD = and_(
+    outbox_mail.c.id == bindparam("mail"), outbox_mail.c.claim == bindparam("token"), outbox_mail.c.state == "owed"
+)
+_END = update(outbox_mail).where(_HELD).values(claim=None, claimed_until=None)
+_SENT = {"state": "sent", "sent_at": Now(), "last_error": None}
+_END_SENT = _END.values(_SENT)
 
 
 @dataclass(frozen=True)
@@ -83,23 +115,11 @@ def claim(database: Database, *, owner: str, limit: int, alert_interval_s: float
     next.
     """
     token = token_hex(16)
-    is_free = or_(outbox_mail.c.claimed_until.is_(None), outbox_mail.c.claimed_until <= Now())
-    due = (
-        select(outbox_mail.c.id)
-        .where(DUE, outbox_mail.c.next_attempt_at <= Now(), is_free)
-        .order_by(outbox_mail.c.next_attempt_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    take = (
-        update(outbox_mail)
-        .where(outbox_mail.c.id.in_(due.scalar_subquery()))
-        .values(claim=token, claimed_by=owner, claimed_until=Now(plus_s=LEASE_S), attempts=outbox_mail.c.attempts + 1)
-    )
 
     def work(connection: Connection) -> list[OwedMail]:
         digests.gather_alerts(connection, interval_s=alert_interval_s)
-        return _read(connection, token) if connection.execute(take).rowcount else []
+        given = {"token": token, "owner": owner, "most": limit}
+        return _read(connection, token) if connection.execute(_TAKE, given).rowcount else []
 
     return database.write(work)
 
@@ -118,7 +138,7 @@ def give_back(database: Database, mails: Iterable[OwedMail]) -> None:
 
 def record_sent(database: Database, mail: OwedMail) -> bool:
     """Write down that the mail was handed over; False: the claim stands no more, and nothing was written."""
-    return _record(database, mail, state="sent", sent_at=Now(), last_error=None)
+    return _record(database, mail, _END_SENT, _SENT)
 
 
 def record_failure(database: Database, mail: OwedMail, *, reason: str, delay_s: float | None) -> bool:
@@ -126,16 +146,14 @@ def record_failure(database: Database, mail: OwedMail, *, reason: str, delay_s: 
 
     False: the claim stands no more, and nothing was written.
     """
-    if delay_s is None:
-        return _record(database, mail, state="dead", last_error=reason)
-    return _record(database, mail, next_attempt_at=Now(plus_s=delay_s), last_error=reason)
+    due: dict[str, object] = {"next_attempt_at": Now(plus_s=delay_s)} if delay_s is not None else {"state": "dead"}
+    values = {**due, "last_error": reason}
+    return _record(database, mail, _END.values(values), values)
 
 
-def _record(database: Database, mail: OwedMail, **values: object) -> bool:
-    result = update(outbox_mail).where(_claimed([mail])).values(**values, claim=None, claimed_until=None)
-
+def _record(database: Database, mail: OwedMail, end: Update, values: Mapping[str, object]) -> bool:
     def work(connection: Connection) -> bool:
-        if connection.execute(result).rowcount == 0:
+        if connection.execute(end, {"mail": mail.id, "token": mail.claim}).rowcount == 0:
             return False
         if mail.lead_count > 1 and "state" in values:
             connection.execute(digests.settle(mail.id, values))
@@ -164,8 +182,7 @@ def prune(database: Database, *, age_s: float) -> Iterator[int]:
 
 
 def _read(connection: Connection, token: str) -> list[OwedMail]:
-    query = select(outbox_mail, Now().label("now")).where(outbox_mail.c.claim == token).order_by(outbox_mail.c.id)
-    rows = connection.execute(query).mappings().all()
+    rows = connection.execute(_TAKEN, {"token": token}).mappings().all()
     told = digests.told_leads(connection, [row["id"] for row in rows])
     return [
         OwedMail(
