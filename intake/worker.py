@@ -30,7 +30,8 @@ from intake.metrics import Metrics
 from intake.scanner import Scanner
 from intake.settings import Settings
 
-HELD_PER_CONNECTION = 2  # one under way, and one at hand so that a connection need not wait for its next
+HELD_PER_CONNECTION = 8  # one under way, and some at hand: a claim costs as much for many as for one
+LOOKS_APART_S = 0.05  # while mails come in one by one, so that a claim takes several
 POLL_S = 0.5  # for mails that another process wrote down, or that are due again: seen within a second
 PAUSE_S = 5.0  # after the database was away
 LOGIN_PAUSE_S = 60.0  # after the relay refused our login; more attempts would not mend it
@@ -65,6 +66,7 @@ class Worker:
         self._woken = asyncio.Event()
         self._queue: asyncio.Queue[OwedMail | None] = asyncio.Queue()
         self._held: dict[int, OwedMail] = {}
+        self._is_more = True  # whether the last look left mails that are due
         self._paused_until = 0.0
         self._stopping = False
         self._ending = threading.Event()
@@ -114,7 +116,10 @@ class Worker:
         renewal = asyncio.create_task(self._renew())
         while not self._stopping:
             self._woken.clear()
-            await self._wait(await self._look())
+            pause_s = await self._look()
+            if not self._is_more:
+                await asyncio.sleep(LOOKS_APART_S)
+            await self._wait(pause_s)
         await self._end(senders)
         renewal.cancel()
 
@@ -136,7 +141,9 @@ class Worker:
             return pause
         # one mail is enough to find out whether the relay lets us in again
         most = 1 if self._trouble else HELD_PER_CONNECTION * len(self._transports)
-        if (room := most - len(self._held)) <= 0:
+        room = most - len(self._held)
+        if room * 2 < most:
+            self._is_more = True
             return POLL_S
         try:
             mails = await asyncio.to_thread(lambda: self._claim(room))
@@ -146,6 +153,7 @@ class Worker:
         except Exception:
             log.exception("no mail is sent")
             return PAUSE_S
+        self._is_more = len(mails) == room
         for mail in mails:
             self._held[mail.id] = mail
             self._queue.put_nowait(mail)
@@ -163,7 +171,8 @@ class Worker:
             except Exception:
                 log.exception("mail %d is left to its lease", mail.id)
             self._held.pop(mail.id, None)
-            self._woken.set()
+            if self._is_more:
+                self._woken.set()
         await transport.close()
 
     async def _next(self, transport: Transport) -> OwedMail | None:
