@@ -7,11 +7,12 @@ from sqlalchemy import Connection
 
 from intake.database.engine import open_engine
 from intake.database.schema import metadata
+from intake.database.substrings import is_described
 from intake.settings import Settings
 
 
 def run(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
+    context.configure(connection=connection, target_metadata=metadata, include_name=is_described, render_as_batch=True)
     with context.begin_transaction():
         context.run_migrations()
 

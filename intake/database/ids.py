@@ -17,7 +17,7 @@ def is_among(column: Column[int], ids: Collection[int]) -> ColumnElement[bool]:
 
 
 def page_by_id(
-    query: Select[Any], column: Column[int], *, after: int | None, newest_first: bool, limit: int
+    query: Select[Any], column: ColumnElement[int], *, after: int | None, newest_first: bool, limit: int
 ) -> Select[Any]:
     """Return the query for up to `limit` rows in the order of ids, going on after one, downward if newest first."""
     query = query.order_by(column.desc() if newest_first else column).limit(limit)

@@ -43,8 +43,15 @@ def _rewrite(connection: sqlite3.Connection, most_bytes: int | None) -> bool:
     size = _pragma(connection, "page_count") * _pragma(connection, "page_size")
     if most_bytes is not None and size > most_bytes:
         return False
+    _merge_search(connection)
     connection.execute("VACUUM")
     return True
+
+
+def _merge_search(connection: sqlite3.Connection) -> None:
+    """Rewrite the index of parts of names, in which what is deleted stands until its segments are merged."""
+    if connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'lead_search'").fetchone()[0]:
+        connection.execute("INSERT INTO lead_search (lead_search) VALUES ('optimize')")
 
 
 def _forget_note(connection: sqlite3.Connection, noted: int) -> None:

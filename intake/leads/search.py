@@ -7,22 +7,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import Column, ColumnElement, RowMapping, ScalarSelect, Select, and_, func, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, ScalarSelect, Select, and_, func, literal, select
 
 from intake.cvs import store
 from intake.cvs.store import Place
 from intake.database import Database
 from intake.database.blobs import read_content
-from intake.database.ids import page_by_id
+from intake.database.ids import is_among, page_by_id
 from intake.database.schema import cv, lead
+from intake.database.substrings import LIKE_ESCAPE, has_own_index, has_part, ids_with_part, like_literal
 from intake.errors import CvDamaged, LeadNotFound
 from intake.leads.keys import Pattern, fold
 from intake.leads.records import LEAD_COLUMNS, CvFacts, Lead, ScanState
 
 FIRST_CHUNK_ROWS = 250  # who reads slowly, or goes away, has had little work done for it
 CHUNK_ROWS = 2_000  # with more, a long list is no faster
+NEAR_ROWS = 4  # for each row of a chunk: where that many hold it, a part is common, and no index finds it sooner
+FOUND_ROWS = 2_000  # with a part that more have, other filters narrow as well as it does
 log = logging.getLogger("intake.leads")
-_LIKE_ESCAPE = "\\"
 _NAMES = tuple(str(column.name) for column in LEAD_COLUMNS)  # plain text, which SQLAlchemy's names are not quite
 
 _CV_COLUMNS = (
@@ -48,6 +50,12 @@ class Filter:
     until: datetime | None = None
     after: int | None = None
     newest_first: bool = False
+
+    @property
+    def is_by_part_alone(self) -> bool:
+        """Whether nothing but `q` narrows."""
+        others = self.email, self.f_name, self.l_name, self.since, self.until
+        return not self.states and all(one is None for one in others)
 
 
 def find(database: Database, wanted: Filter, *, limit: int | None = None) -> Iterator[list[Lead]]:
@@ -105,8 +113,37 @@ def _piece(database: Database, lead_id: int, facts: CvFacts, offset: int, stop: 
 
 
 def _chunk(database: Database, wanted: Filter, *, after: int | None, size: int) -> list[Lead]:
+    def read(connection: Connection) -> list[Lead]:
+        if wanted.q and has_own_index(connection, fold(wanted.q)):
+            return _chunk_by_part(connection, wanted, fold(wanted.q), after=after, size=size)
+        return _leads(connection, list_query(wanted, after=after, size=size))
+
+    return database.read(read)
+
+
+def _chunk_by_part(connection: Connection, wanted: Filter, part: str, *, after: int | None, size: int) -> list[Lead]:
     query = list_query(wanted, after=after, size=size)
-    return database.read(lambda c: [_lead(row) for row in c.execute(query).mappings()])
+    near = _leads(connection, query.where(_is_near(after, size * NEAR_ROWS, newest_first=wanted.newest_first)))
+    if len(near) == size:
+        return near
+    most = size if wanted.is_by_part_alone else max(size, FOUND_ROWS)
+    ids = ids_with_part(connection, part, after=after, newest_first=wanted.newest_first, limit=most)
+    if len(ids) < most or wanted.is_by_part_alone:
+        query = query.where(is_among(lead.c.id, ids))
+    return _leads(connection, query)
+
+
+def _is_near(after: int | None, reach: int, *, newest_first: bool) -> ColumnElement[bool]:
+    """Return the condition that a lead's id is among the `reach` that come next."""
+    if newest_first:
+        newest = select(func.max(lead.c.id)).scalar_subquery()
+        return lead.c.id > (newest if after is None else literal(after)) - reach
+    oldest = select(func.min(lead.c.id)).scalar_subquery()
+    return lead.c.id < (oldest if after is None else literal(after)) + reach
+
+
+def _leads(connection: Connection, query: Select[tuple[object, ...]]) -> list[Lead]:
+    return [_lead(row) for row in connection.execute(query).mappings()]
 
 
 def list_query(wanted: Filter, *, after: int | None, size: int) -> Select[tuple[object, ...]]:
@@ -137,9 +174,7 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
     if wanted.states:
         yield lead.c.state.in_(wanted.states)
     if wanted.q:
-        part = "%" + _like_literal(fold(wanted.q)) + "%"
-        columns = (lead.c.email_key, lead.c.f_name_key, lead.c.l_name_key)
-        yield or_(*(column.like(part, escape=_LIKE_ESCAPE) for column in columns))
+        yield has_part(fold(wanted.q))
     if wanted.since is not None:
         yield lead.c.created_at >= wanted.since
     if wanted.until is not None:
@@ -154,8 +189,8 @@ def _matches(column: Column[str], pattern: Pattern) -> ColumnElement[bool]:
     if (end := _after_prefix(pattern.prefix)) is not None:
         conditions.append(column < end)
     if not pattern.is_prefix:
-        like = "%".join(map(_like_literal, pattern.literals))
-        conditions.append(column.like(like, escape=_LIKE_ESCAPE))
+        like = "%".join(map(like_literal, pattern.literals))
+        conditions.append(column.like(like, escape=LIKE_ESCAPE))
     return and_(True, *conditions)
 
 
@@ -166,12 +201,6 @@ def _after_prefix(prefix: str) -> str | None:
         return None
     following = ord(kept[-1]) + 1
     return kept[:-1] + chr(0xE000 if following == 0xD800 else following)  # surrogates are no characters
-
-
-def _like_literal(text: str) -> str:
-    for special in (_LIKE_ESCAPE, "%", "_"):
-        text = text.replace(special, _LIKE_ESCAPE + special)
-    return text
 
 
 def _cv_facts(row: RowMapping) -> CvFacts:
