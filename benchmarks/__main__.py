@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import draining, report
+from benchmarks import draining, reading, report
 from benchmarks.measure import FULL, QUICK, Result, Size
 
 BENCHMARKS: Mapping[str, Callable[[Size], Iterator[Result]]] = {
+    "reading": reading.results,
     "draining": draining.measure,
 }
 

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -47,12 +47,14 @@ def clean_environment(home: Path, **settings: str) -> dict[str, str]:
 class Service:
     """`intake serve` (or another command that runs on) as a process, on a free port, stopped at the end."""
 
+    program: Sequence[str] = (INTAKE,)
+
     def __init__(self, environment: Mapping[str, str], directory: Path, *arguments: str) -> None:
         self.directory = directory
         self.log: list[str] = []
         self._running = threading.Event()
         self.process = subprocess.Popen(
-            [INTAKE, *(arguments or ["serve"])],
+            [*self.program, *(arguments or ["serve"])],
             env={"INTAKE_PORT": "0", **environment},
             cwd=directory,
             stderr=subprocess.PIPE,

@@ -1,0 +1,66 @@
+"""A firm whose database holds many leads, its service, and a server that does next to nothing on the same database."""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.filling import fill
+from benchmarks.hanging_relay import database
+from benchmarks.rivals import answering
+from intake.database import Database
+from intake.database.migrations import migrate
+from intake.settings import Settings
+from intake.users import accounts, logins
+from intake.users.tokens import TokenKeys
+from tests.conftest import SECRET
+from tests.system.programs import Service, clean_environment
+
+KINDS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}  # and what they are called
+USERNAME, PASSWORD = "ada", "a password for the benchmark"
+
+
+class Rival(Service):
+    """The server that does next to nothing, as a process."""
+
+    program = (sys.executable, answering.__file__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Firm:
+    """A database called `name`, at `url`; two servers, at both of which `token` is good; and the files of the rival."""
+
+    name: str
+    url: str
+    token: str
+    service: Service
+    rival: Rival
+    files: Path
+
+
+@contextmanager
+def firm(kind: str, *, leads: int) -> Iterator[Firm]:
+    """Give a firm with so many leads, whose ids begin with 1."""
+    with tempfile.TemporaryDirectory() as temporary, database(kind, Path(temporary)) as url:
+        directory = Path(temporary)
+        migrate(Settings(database_url=url))
+        fill(url, leads)
+        token = _token(url)
+        environment = clean_environment(directory, INTAKE_DATABASE_URL=url, INTAKE_JWT_SECRET=SECRET)
+        files = directory / "files"
+        files.mkdir()
+        with (
+            Service(environment, directory, "serve", "--no-worker") as service,
+            Rival(environment, directory, str(files)) as rival,
+        ):
+            yield Firm(name=KINDS[kind], url=url, token=token, service=service, rival=rival, files=files)
+
+
+def _token(url: str) -> str:
+    settings = Settings(database_url=url, jwt_secrets=(SECRET,))
+    with closing(Database(settings, connections=1)) as opened:
+        accounts.create(opened, username=USERNAME, password=PASSWORD, role=None)
+        keys = TokenKeys.from_settings(settings)
+        return logins.log_in(opened, keys, username=USERNAME, password=PASSWORD)
