@@ -88,8 +88,7 @@ lint: setup
 # What is promised of speed, as ratios.
 bench: setup
 	$(BIN)/python -m benchmarks.hanging_relay
-	$(BIN)/python -m benchmarks.bulk_change
-	$(BIN)/python -m benchmarks.start_up
+	$(BIN)/python -m benchmarks
 
 format: setup
 	$(BIN)/ruff check --quiet --fix .

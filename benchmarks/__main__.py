@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import draining, reading, report
+from benchmarks import bulk_change, draining, reading, report, start_up
 from benchmarks.measure import FULL, QUICK, Result, Size
 
 BENCHMARKS: Mapping[str, Callable[[Size], Iterator[Result]]] = {
     "reading": reading.results,
-    "draining": draining.measure,
+    "draining": draining.results,
+    "bulk_change": bulk_change.results,
+    "start_up": start_up.results,
 }
 
 

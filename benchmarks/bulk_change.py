@@ -1,114 +1,109 @@
-"""5,000 leads moved by `leadctl list -o ids | leadctl set-state -`, beside the bare SQL, and beside one PATCH each.
+"""Changes of many leads, beside the bare SQL and beside one PATCH each: in one request, and by leadctl in a pipe.
 
-The bare side is one transaction of two statements in the driver: the history rows, then the leads. Rounds alternate.
+The bare side is one transaction of two statements in the driver: the history rows, then the leads.
 """
 
 import sqlite3
-import statistics
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing
+from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 import httpx2
 import psycopg2
 
-from benchmarks.hanging_relay import database
-from intake.database import Database
-from intake.database.migrations import migrate
-from intake.settings import Settings
-from intake.users import accounts, logins
-from intake.users.tokens import TokenKeys
-from tests.conftest import SECRET
-from tests.system.programs import LEADCTL, Service, clean_environment
+from benchmarks.firm import KINDS, Firm, firm
+from benchmarks.measure import Result, Size, in_turn
+from tests.system.programs import LEADCTL, clean_environment
 
-LEADS = 5_000
-PATCHED = 200
-ROUNDS = 5
-PASSWORD = "a password for the benchmark"
+REQUESTED = 10_000
+PIPED = 5_000
+PATCHED = 100
 EVENTS = (
-    "INSERT INTO lead_event (lead_id, user_id, at, from_state, to_state) SELECT id, 1, {now}, state, '{to}' FROM lead"
+    "INSERT INTO lead_event (lead_id, user_id, at, from_state, to_state)"
+    " SELECT id, 1, {now}, state, '{to}' FROM lead WHERE id <= {count} ORDER BY id"
 )
 MOVE = (
     "UPDATE lead SET state = '{to}', state_since = {now}, last_event_id ="
-    " (SELECT max(id) FROM lead_event WHERE lead_id = lead.id)"
-)
-FILL = (
-    'INSERT INTO lead (email, f_name, l_name, "CV_name", state, created_at, state_since, email_key, f_name_key,'
-    " l_name_key) VALUES ('a@b.c', 'A', 'B', 'cv', 'PENDING', {now}, {now}, 'a@b.c', 'a', 'b')"
+    " (SELECT max(id) FROM lead_event WHERE lead_id = lead.id) WHERE id <= {count}"
 )
 
 
-def main() -> None:
-    for kind in ("sqlite", "postgresql"):
-        with firm(kind) as (service, url, token):
-            rounds = [measured(service, url, token, number) for number in range(ROUNDS)]
-            report(kind, rounds)
+def results(size: Size) -> Iterator[Result]:
+    """Yield the results of both databases."""
+    for kind in KINDS:
+        with firm(kind, leads=REQUESTED) as one:
+            yield from _results(one, size)
 
 
-@contextmanager
-def firm(kind: str) -> Iterator[tuple[Service, str, str]]:
-    with tempfile.TemporaryDirectory() as directory, database(kind, Path(directory)) as url:
-        settings = Settings(database_url=url, jwt_secrets=(SECRET,))
-        migrate(settings)
-        opened = Database(settings, connections=1)
-        accounts.create(opened, username="ada", password=PASSWORD, role=None)
-        token = logins.log_in(opened, TokenKeys.from_settings(settings), username="ada", password=PASSWORD)
-        opened.close()
-        run(url, *[FILL] * LEADS)
-        environment = clean_environment(Path(directory), INTAKE_DATABASE_URL=url, INTAKE_JWT_SECRET=SECRET)
-        with Service(environment, Path(directory), "serve", "--no-worker") as service:
-            yield service, url, token
-
-
-def run(url: str, *statements: str, to: str = "") -> None:
-    """Run statements in one transaction of the bare driver."""
-    is_sqlite = url.startswith("sqlite")
-    now = "strftime('%Y-%m-%d %H:%M:%f000', 'now')" if is_sqlite else "now()"
-    connection = (
-        sqlite3.connect(url.removeprefix("sqlite:///")) if is_sqlite else psycopg2.connect(url.replace("+psycopg2", ""))
+def _results(firm: Firm, size: Size) -> Iterator[Result]:
+    """Each side moves its leads to another state than they were moved to before."""
+    states = cycle(("REACHED_OUT", "ENGAGED", "DECLINED"))
+    headers = {"Authorization": f"Bearer {firm.token}"}
+    with httpx2.Client(base_url=firm.service.url, headers=headers, timeout=60) as client:
+        sides: dict[str, Callable[[str], object]] = {
+            "bare": partial(_move_bare, firm.url, REQUESTED),
+            "requested": partial(_request, client),
+            "bare, fewer": partial(_move_bare, firm.url, PIPED),
+            "piped": partial(_pipe, firm),
+            "patched": partial(_patch, client),
+        }
+        taken = in_turn(size, {name: partial(_timed, move, states) for name, move in sides.items()})
+    for work, beside, ours, theirs, goal in (
+        (f"{REQUESTED:,} leads moved in one request", "two statements, driver alone", "requested", "bare", 3),
+        (f"leadctl list | set-state of {PIPED:,} leads", "two statements, driver alone", "piped", "bare, fewer", 5),
+    ):
+        named = f"{work}, {firm.name}"
+        yield Result(
+            work=named, beside=beside, unit="s", ours=taken[ours], theirs=taken[theirs], goal=goal, at_most=True
+        )
+    yield Result(
+        work=f"leadctl list | set-state of {PIPED:,} leads, {firm.name}",
+        beside="a PATCH for each",
+        unit="leads/s",
+        ours=[PIPED / seconds for seconds in taken["piped"]],
+        theirs=[PATCHED / seconds for seconds in taken["patched"]],
+        goal=50,
     )
-    cursor = connection.cursor()
-    for statement in statements:
-        cursor.execute(statement.format(now=now, to=to))
-    connection.commit()
-    connection.close()
 
 
-def measured(service: Service, url: str, token: str, number: int) -> tuple[float, float, float]:
-    """Return the seconds of a round: bare, through the pipe, and by PATCH (for as many)."""
-    first, second, third = (("ENGAGED", "DECLINED", "PENDING") * 2)[number % 3 :][:3]
-    bare = timed(lambda: run(url, EVENTS, MOVE, to=first))
-    pipe = f"'{LEADCTL}' list -o ids | '{LEADCTL}' set-state {second} -"
-    environment = clean_environment(Path("/nonexistent"), LEADCTL_URL=service.url, LEADCTL_TOKEN=token)
-    piped = timed(lambda: subprocess.run(["bash", "-c", pipe], env=environment, check=True, capture_output=True))
-    with httpx2.Client(base_url=service.url, headers={"Authorization": f"Bearer {token}"}) as client:
-        patched = timed(lambda: patch(client, third))
-    return bare, piped, patched * LEADS / PATCHED
-
-
-def timed(work: Callable[[], object]) -> float:
+def _timed(move: Callable[[str], object], states: Iterator[str]) -> float:
+    state = next(states)
     began = time.perf_counter()
-    work()
+    move(state)
     return time.perf_counter() - began
 
 
-def patch(client: httpx2.Client, state: str) -> None:
+def _move_bare(url: str, count: int, to: str) -> None:
+    """Move so many leads in one transaction of the driver."""
+    is_sqlite = url.startswith("sqlite")
+    now = "strftime('%Y-%m-%d %H:%M:%f000', 'now')" if is_sqlite else "now()"
+    opened = sqlite3.connect(url.removeprefix("sqlite:///")) if is_sqlite else psycopg2.connect(_plain(url))
+    with closing(opened) as connection:
+        cursor = connection.cursor()
+        for statement in (EVENTS, MOVE):
+            cursor.execute(statement.format(now=now, to=to, count=count))
+        connection.commit()
+
+
+def _plain(url: str) -> str:
+    return url.replace("+psycopg2", "")
+
+
+def _request(client: httpx2.Client, to: str) -> None:
+    body = {"ids": list(range(1, REQUESTED + 1)), "status": to}
+    client.post("/internal/leads/state", json=body).raise_for_status()
+
+
+def _pipe(firm: Firm, to: str) -> None:
+    pipe = f"'{LEADCTL}' list -o ids --sort id -n {PIPED} | '{LEADCTL}' set-state {to} -"
+    environment = clean_environment(Path("/nonexistent"), LEADCTL_URL=firm.service.url, LEADCTL_TOKEN=firm.token)
+    subprocess.run(["bash", "-c", pipe], env=environment, check=True, capture_output=True)
+
+
+def _patch(client: httpx2.Client, to: str) -> None:
     for lead_id in range(1, PATCHED + 1):
-        assert client.patch(f"/internal/leads/{lead_id}", json={"status": state}).status_code == 204
-
-
-def report(kind: str, rounds: list[tuple[float, float, float]]) -> None:
-    bare, piped, patched = (statistics.median(times) for times in zip(*rounds, strict=True))
-    ratios = [one[1] / one[0] for one in rounds]
-    print(f"{kind}: bare {bare:.3f} s, list | set-state {piped:.3f} s, one PATCH each {patched:.1f} s (from {PATCHED})")
-    spread = f"from {min(ratios):.1f} to {max(ratios):.1f}; the goal is 5"
-    print(
-        f"{kind}: {statistics.median(ratios):.1f}x the bare SQL ({spread}), {patched / piped:.0f}x faster than PATCHes"
-    )
-
-
-if __name__ == "__main__":
-    main()
+        client.patch(f"/internal/leads/{lead_id}", json={"status": to}).raise_for_status()

@@ -55,7 +55,7 @@ CONFIRMATIONS = (
 )
 
 
-def measure(size: Size) -> Iterator[Result]:
+def results(size: Size) -> Iterator[Result]:
     """Yield mails a second over one connection and over four, on each database, beside the bare loop's."""
     seconds = size.seconds * 0.6
     with ExitStack() as stack:

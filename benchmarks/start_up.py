@@ -1,19 +1,18 @@
-"""How long leadctl takes to start, beside a bare typer app of ten commands; and to list one page.
-
-Runs alternate, so that whatever else the machine does falls on all of them.
-"""
+"""How long leadctl takes to start, beside a bare typer app of ten commands; and to list one page."""
 
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
-from benchmarks.bulk_change import firm
+from benchmarks.firm import firm
+from benchmarks.measure import Result, Size, in_turn
 from tests.system.programs import LEADCTL, clean_environment
 
-RUNS = 21
+RUNS = 3  # in a round
+PAGE = 50
 BARE = """
 import typer
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -30,38 +29,32 @@ app()
 """
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as directory, firm("sqlite") as (service, _, token):
-        bare = Path(directory) / "bare.py"
+def results(size: Size) -> Iterator[Result]:
+    """Yield how long commands take, each beside the bare app."""
+    with firm("sqlite", leads=PAGE) as one:
+        bare = one.files / "bare.py"
         bare.write_text(BARE)
         commands = {
-            "a bare typer app of ten commands": [sys.executable, str(bare), "--version"],
+            "bare": [sys.executable, str(bare), "--version"],
             "leadctl --version": [LEADCTL, "--version"],
-            "leadctl list -n 50": [LEADCTL, "list", "-n", "50"],
+            f"leadctl list -n {PAGE}": [LEADCTL, "list", "-n", str(PAGE)],
         }
-        environment = clean_environment(Path(directory), LEADCTL_URL=service.url, LEADCTL_TOKEN=token)
+        environment = clean_environment(one.files, LEADCTL_URL=one.service.url, LEADCTL_TOKEN=one.token)
         for command in commands.values():  # compiled, and in the system's cache
-            run(command, environment)
-        times: dict[str, list[float]] = {name: [] for name in commands}
-        for _ in range(RUNS):
-            for name, command in commands.items():
-                times[name].append(run(command, environment))
-        report(times)
+            _run(command, environment)
+        sides = {name: partial(_median, command, environment) for name, command in commands.items()}
+        taken = in_turn(size, sides)
+    for (name, ours), goal in zip(list(taken.items())[1:], (1.15, 2.5), strict=True):
+        beside = "a bare typer app"
+        yield Result(work=name, beside=beside, unit="ms", ours=ours, theirs=taken["bare"], goal=goal, at_most=True)
 
 
-def run(command: list[str], environment: dict[str, str]) -> float:
+def _median(command: Sequence[str], environment: Mapping[str, str]) -> float:
+    return statistics.median(_run(command, environment) for _ in range(RUNS))
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str]) -> float:
+    """Return the milliseconds that a command takes."""
     began = time.perf_counter()
     subprocess.run(command, env=environment, check=True, capture_output=True)
-    return time.perf_counter() - began
-
-
-def report(times: dict[str, list[float]]) -> None:
-    bare = statistics.median(next(iter(times.values())))
-    for (name, taken), goal in zip(list(times.items())[1:], (1.15, 2.5), strict=True):
-        spread = f"from {min(taken) * 1000:.0f} to {max(taken) * 1000:.0f} ms"
-        ratio = statistics.median(taken) / bare
-        print(f"{name}: {ratio:.2f}x the {bare * 1000:.0f} ms of a bare typer app ({spread}; the goal is {goal})")
-
-
-if __name__ == "__main__":
-    main()
+    return (time.perf_counter() - began) * 1000
