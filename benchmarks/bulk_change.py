@@ -78,14 +78,18 @@ def _timed(move: Callable[[str], object], states: Iterator[str]) -> float:
 
 
 def _move_bare(url: str, count: int, to: str) -> None:
-    """Move so many leads in one transaction of the driver."""
+    run(url, EVENTS, MOVE, count=count, to=to)
+
+
+def run(url: str, *statements: str, **fields: object) -> None:
+    """Run statements in one transaction of the bare driver; their `{now}` is the moment."""
     is_sqlite = url.startswith("sqlite")
     now = "strftime('%Y-%m-%d %H:%M:%f000', 'now')" if is_sqlite else "now()"
     opened = sqlite3.connect(url.removeprefix("sqlite:///")) if is_sqlite else psycopg2.connect(_plain(url))
     with closing(opened) as connection:
         cursor = connection.cursor()
-        for statement in (EVENTS, MOVE):
-            cursor.execute(statement.format(now=now, to=to, count=count))
+        for statement in statements:
+            cursor.execute(statement.format(now=now, **fields))
         connection.commit()
 
 
