@@ -26,7 +26,7 @@ async def post_lead(request: AppRequest) -> Response:
         form = await read_form(request, reader)
         extensions = parts["settings"].cv_extensions
         # in the few threads for what only the processor does: strangers' files may take a second of it each
-        submission = await parts["hashing_threads"].run(
+        submission = await parts["heavy_threads"].run(
             lambda: check(form.texts, cv_name=form.filename, cv=form.file, extensions=extensions, faults=form.faults),
             is_under_way=True,
         )

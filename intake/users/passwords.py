@@ -17,7 +17,7 @@ from intake.values import MAX_PASSWORD_BYTES as MAX_BYTES
 from intake.values import MIN_PASSWORD_CHARACTERS as MIN_CHARACTERS
 
 COST = 12
-AT_ONCE = 2
+AT_ONCE = 2  # that are hashed
 NICENESS = 10  # of the threads that hash: on few cores everybody else would wait for them
 _REMEDY = "take another, such as several words that have nothing to do with each other"
 
