@@ -53,7 +53,7 @@ class Operation:
     """One method on one path: what runs it, who may call it, what it takes and what it may answer.
 
     `endpoint` takes the request, and the body where there is a model of one. A plain function runs in one of its
-    door's threads, and one that is heavy (it hashes passwords, a quarter of a second's work) in one of the few for that.
+    door's threads, and one that is heavy (hashing a password takes a quarter of a second) in one of the few for that.
     """
 
     method: str
