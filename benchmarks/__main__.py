@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import bulk_change, draining, reading, report, start_up
+from benchmarks import bulk_change, draining, hanging_relay, reading, report, start_up
 from benchmarks.measure import FULL, QUICK, Result, Size
 
 BENCHMARKS: Mapping[str, Callable[[Size], Iterator[Result]]] = {
     "reading": reading.results,
     "draining": draining.results,
+    "hanging_relay": hanging_relay.results,
     "bulk_change": bulk_change.results,
     "start_up": start_up.results,
 }
