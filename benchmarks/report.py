@@ -1,6 +1,7 @@
 """Results as a table, as JSON and as a chart."""
 
 import json
+import math
 import os
 import platform
 import sqlite3
@@ -29,7 +30,7 @@ def line(result: Result) -> str:
         result.beside,
         _short(result.ratio),
         f"{_short(min(ratios))} to {_short(max(ratios))}",
-        f"{'≤' if result.at_most else '≥'} {result.goal:g}",
+        _goal(result),
         "holds" if result.holds else "MISSED",
         _short(statistics.median(result.ours)),
         _short(statistics.median(result.theirs)) if result.theirs else "",
@@ -48,14 +49,27 @@ def write(results: Sequence[Result], directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     rows = [{**asdict(result), "ratio": result.ratio, "holds": result.holds} for result in results]
     document = {"machine": machine(), "results": rows}
-    (directory / "performance.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    (directory / "performance.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", "utf-8")
     templates = Environment(loader=PackageLoader("benchmarks", "."), undefined=StrictUndefined, autoescape=True)
-    chart = templates.get_template("chart.svg.jinja").render(results=results, machine=machine(), short=_short)
-    (directory / "performance.svg").write_text(chart)
+    templates.globals.update(short=_short, goal=_goal, doublings=_doublings)
+    chart = templates.get_template("chart.svg.jinja").render(results=results, machine=machine())
+    (directory / "performance.svg").write_text(chart, "utf-8")
 
 
 def _row(*cells: str) -> str:
     return "  ".join(cell.ljust(width) for cell, width in zip(cells, (*_WIDTHS.values(), 0), strict=True)).rstrip()
+
+
+def _goal(result: Result) -> str:
+    return f"{'≤' if result.at_most else '≥'} {result.goal:g}"
+
+
+def _doublings(result: Result, ratio: float) -> float:
+    """Return how many doublings a ratio is on the goal's good side, as far as the chart reaches."""
+    if ratio <= 0 or result.goal <= 0:
+        return 0.0
+    past = math.log2(result.goal / ratio if result.at_most else ratio / result.goal)
+    return min(max(past, -2.0), 3.0)
 
 
 def _short(figure: float) -> str:
