@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests/intake tests/migrations tests/system
 
-.PHONY: setup demo test test-browser test-clamd test-pgbouncer test-proxy test-redis test-s3 test-schema torture attack fuzz audit bench lint format serve requirements clean
+.PHONY: setup demo test test-browser test-clamd test-pgbouncer test-proxy test-redis test-s3 test-schema torture attack fuzz audit bench bench-quick lint format serve requirements clean
 
 setup: .venv/ready
 
@@ -53,7 +53,7 @@ audit: setup .venv/ready-audit
 	$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off $(patsubst %,-r %,$(wildcard requirements/*.txt)) || \
 		{ echo "make audit: something pinned is vulnerable, or the vulnerability service could not be asked; see above" >&2; exit 1; }
 
-.venv/ready-schema .venv/ready-fuzz .venv/ready-audit: .venv/ready-%: requirements/%.txt .venv/ready
+.venv/ready-schema .venv/ready-fuzz .venv/ready-audit .venv/ready-bench: .venv/ready-%: requirements/%.txt .venv/ready
 	@echo "Installing $$(grep -c == $<) packages for it into .venv, from $<"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $<
 	@touch $@
@@ -85,10 +85,13 @@ lint: setup
 	$(BIN)/lint-imports --no-cache > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 
-# What is promised of speed, as ratios.
-bench: setup
-	$(BIN)/python -m benchmarks.hanging_relay
-	$(BIN)/python -m benchmarks
+# What is promised of speed, as ratios: 15 minutes, and docs/performance.json and .svg anew. Some, writing nothing: make bench BENCHMARKS="draining"
+bench: setup .venv/ready-bench
+	$(BIN)/python -m benchmarks $(or $(BENCHMARKS),--out docs)
+
+# The same in two minutes: shows that all of it runs, and writes nothing.
+bench-quick: setup .venv/ready-bench
+	$(BIN)/python -m benchmarks --quick $(BENCHMARKS)
 
 format: setup
 	$(BIN)/ruff check --quiet --fix .
