@@ -1,16 +1,16 @@
 """Who did what: the append-only trail, each entry written inside the transaction that did it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
 
-from sqlalchemy import Connection, func, insert, or_, select
+from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, func, insert, select, union
 
 from intake.database import Database
 from intake.database.clock import Now
-from intake.database.ids import page_by_id
+from intake.database.ids import lower_bound, page_by_id
 from intake.database.schema import audit, user_account
 from intake.errors import UserNotFound
 
@@ -132,20 +132,41 @@ def _find(connection: Connection, wanted: AuditFilter, limit: int) -> list[Entry
         .join_from(audit, user, user.c.id == audit.c.user_id, isouter=True)
         .join(subject, subject.c.id == audit.c.subject_id, isouter=True)
     )
+    conditions = list(_conditions(wanted))
     if wanted.username is not None:
         number = _user_id(connection, wanted.username)
-        query = query.where(or_(audit.c.user_id == number, audit.c.subject_id == number))
-    if wanted.actions:
-        query = query.where(audit.c.action.in_(wanted.actions))
-    if wanted.lead_id is not None:
-        query = query.where(audit.c.lead_id == wanted.lead_id)
-    if wanted.since is not None:
-        query = query.where(audit.c.at >= wanted.since)
-    if wanted.until is not None:
-        query = query.where(audit.c.at < wanted.until)
-    query = page_by_id(query, audit.c.id, after=wanted.after, newest_first=wanted.newest_first, limit=limit)
+        query = query.where(audit.c.id.in_(_of_user(number, conditions, wanted, limit)))
+    query = _page(query.where(*conditions), wanted, limit)
     rows = connection.execute(query).mappings()
     return [cast("Entry", {str(name): value for name, value in row.items()}) for row in rows]
+
+
+def _conditions(wanted: AuditFilter) -> Iterator[ColumnElement[bool]]:
+    if wanted.actions:
+        yield audit.c.action.in_(wanted.actions)
+    if wanted.lead_id is not None:
+        yield audit.c.lead_id == wanted.lead_id
+    if wanted.since is not None:
+        yield audit.c.at >= wanted.since
+        if wanted.after is None or wanted.newest_first:
+            yield lower_bound(audit.c.id, audit.c.at, wanted.since, newest_first=wanted.newest_first)
+    if wanted.until is not None:
+        yield audit.c.at < wanted.until
+
+
+def _of_user(
+    number: int, conditions: Sequence[ColumnElement[bool]], wanted: AuditFilter, limit: int
+) -> CompoundSelect[Any]:
+    """Return the ids of a page of what the user did and a page of what was done to the user, each by its own index."""
+    parts = (
+        _page(select(audit.c.id).where(column == number, *conditions), wanted, limit).subquery()
+        for column in (audit.c.user_id, audit.c.subject_id)
+    )
+    return union(*(select(part.c.id) for part in parts))
+
+
+def _page(query: Select[Any], wanted: AuditFilter, limit: int) -> Select[Any]:
+    return page_by_id(query, audit.c.id, after=wanted.after, newest_first=wanted.newest_first, limit=limit)
 
 
 def _user_id(connection: Connection, username: str) -> int:

@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Select, Text, literal
+from sqlalchemy import Column, ColumnElement, Select, Text, case, func, literal, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import BigInteger
+
+BOUNDED_ROWS = 2_000
 
 
 def is_among(column: Column[int], ids: Collection[int]) -> ColumnElement[bool]:
@@ -24,6 +27,24 @@ def page_by_id(
     if after is None:
         return query
     return query.where(column < after if newest_first else column > after)
+
+
+def lower_bound(
+    column: Column[int], moment: Column[datetime], since: datetime, *, newest_first: bool
+) -> ColumnElement[bool]:
+    """Return a condition that holds of every row since then, for a list in the order of ids that goes on to its end.
+
+    The least id of those, from the index on the moment: without it, SQLite walks along all ids to a list's beginning,
+    or on from its end. Newest first, each page asks for it, and so among up to BOUNDED_ROWS alone: where there are
+    more, most pages are full. The sum keeps both databases from walking along ids here.
+    """
+    rows = select((column + 0).label("id")).where(moment >= since)
+    if not newest_first:
+        found = rows.subquery()
+        return column >= select(func.min(found.c.id)).scalar_subquery()
+    found = rows.limit(BOUNDED_ROWS).subquery()
+    least = case((func.count() < BOUNDED_ROWS, func.min(found.c.id)), else_=0)
+    return column >= select(least).select_from(found).scalar_subquery()
 
 
 class _Listed(FunctionElement[int]):

@@ -190,6 +190,13 @@ audit = Table(
     Index("ix_audit_user_id", "user_id", "id"),
     Index("ix_audit_lead_id", "lead_id", "id"),
     Index("ix_audit_action", "action", "id"),
+    Index("ix_audit_at", "at", "id"),
+    Index(
+        "ix_audit_subject_id",
+        *("subject_id", "id"),
+        postgresql_where=text("subject_id IS NOT NULL"),
+        sqlite_where=text("subject_id IS NOT NULL"),
+    ),
     sqlite_autoincrement=True,
 )
 
@@ -198,6 +205,7 @@ audit = Table(
 DUE = text("state = 'owed' AND (kind <> 'alert' OR digest_id = id)")
 UNGATHERED = text("state = 'owed' AND kind = 'alert' AND digest_id IS NULL")
 SETTLED = text("state IN ('sent', 'suppressed')")
+UNSENT = text("state IN ('owed', 'dead')")
 
 outbox_mail = Table(
     "outbox_mail",
@@ -229,5 +237,6 @@ outbox_mail = Table(
     Index("ix_outbox_mail_due", "next_attempt_at", postgresql_where=DUE, sqlite_where=DUE),
     Index("ix_outbox_mail_ungathered", "recipient", postgresql_where=UNGATHERED, sqlite_where=UNGATHERED),
     Index("ix_outbox_mail_settled", "created_at", postgresql_where=SETTLED, sqlite_where=SETTLED),
+    Index("ix_outbox_mail_unsent", "state", "id", postgresql_where=UNSENT, sqlite_where=UNSENT),
     sqlite_autoincrement=True,
 )

@@ -20,7 +20,6 @@ from sqlalchemy import (
     Select,
     Update,
     bindparam,
-    exists,
     func,
     or_,
     select,
@@ -29,7 +28,7 @@ from sqlalchemy import (
 
 from intake.database import insert_once
 from intake.database.clock import Now
-from intake.database.schema import UNGATHERED, alerted_address, lead, outbox_mail
+from intake.database.schema import DUE, UNGATHERED, alerted_address, lead, outbox_mail
 
 MAX_TOLD = 100
 MAX_GATHERED = 10_000
@@ -68,10 +67,10 @@ def gather_alerts(connection: Connection, *, interval_s: float) -> None:
 @cache
 def _waiting(interval_s: float) -> Select[Any]:
     """Return the statement that finds who waits for an alert, and whether a mail to them is still owed."""
-    theirs = outbox_mail.alias()
-    owed = select(theirs.c.id).where(theirs.c.recipient == outbox_mail.c.recipient, theirs.c.state == "owed")
+    owed = outbox_mail.alias()
+    held_up = select(owed.c.recipient).where(DUE, owed.c.digest_id == owed.c.id)
     return (
-        select(outbox_mail.c.recipient, exists(owed.where(theirs.c.digest_id == theirs.c.id)))
+        select(outbox_mail.c.recipient, outbox_mail.c.recipient.in_(held_up))
         .outerjoin(alerted_address, alerted_address.c.address == outbox_mail.c.recipient)
         .where(UNGATHERED, or_(alerted_address.c.address.is_(None), _is_over(interval_s)))
         .distinct()

@@ -1,6 +1,6 @@
 """What mail is owed: written with the lead, claimed for sending, and what came of it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from secrets import token_hex
@@ -36,9 +36,12 @@ _TAKE = (
         claimed_until=Now(plus_s=LEASE_S),
         attempts=outbox_mail.c.attempts + 1,
     )
+    .returning(outbox_mail.c.id)
 )
 _TAKEN = (
-    select(outbox_mail, Now().label("now")).where(outbox_mail.c.claim == bindparam("token")).order_by(outbox_mail.c.id)
+    select(outbox_mail, Now().label("now"))
+    .where(outbox_mail.c.id.in_(bindparam("taken", expanding=True)))
+    .order_by(outbox_mail.c.id)
 )
 _HELD = and_(
     outbox_mail.c.id == bindparam("mail"), outbox_mail.c.claim == bindparam("token"), outbox_mail.c.state == "owed"
@@ -118,8 +121,8 @@ def claim(database: Database, *, owner: str, limit: int, alert_interval_s: float
 
     def work(connection: Connection) -> list[OwedMail]:
         digests.gather_alerts(connection, interval_s=alert_interval_s)
-        given = {"token": token, "owner": owner, "most": limit}
-        return _read(connection, token) if connection.execute(_TAKE, given).rowcount else []
+        taken = connection.scalars(_TAKE, {"token": token, "owner": owner, "most": limit}).all()
+        return _read(connection, taken, token) if taken else []
 
     return database.write(work)
 
@@ -181,9 +184,9 @@ def prune(database: Database, *, age_s: float) -> Iterator[int]:
         yield count
 
 
-def _read(connection: Connection, token: str) -> list[OwedMail]:
-    rows = connection.execute(_TAKEN, {"token": token}).mappings().all()
-    told = digests.told_leads(connection, [row["id"] for row in rows])
+def _read(connection: Connection, taken: Sequence[int], token: str) -> list[OwedMail]:
+    rows = connection.execute(_TAKEN, {"taken": taken}).mappings().all()
+    told = digests.told_leads(connection, taken)
     return [
         OwedMail(
             id=row["id"],

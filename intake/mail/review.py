@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict, cast
 
-from sqlalchemy import Connection, case, func, or_, select, update
+from sqlalchemy import Connection, TextClause, case, func, or_, select, update
 
 from intake.database import Database
 from intake.database.clock import Now
 from intake.database.ids import page_by_id
-from intake.database.schema import outbox_mail
+from intake.database.schema import UNSENT, outbox_mail
 
 _COLUMNS = (
     outbox_mail.c.id,
@@ -63,7 +63,7 @@ def find(database: Database, wanted: MailFilter, *, limit: int) -> list[Mail]:
     """Return up to `limit` mails that match. Raises DatabaseUnavailable."""
     query = select(*_COLUMNS)
     if wanted.states:
-        query = query.where(outbox_mail.c.state.in_(wanted.states))
+        query = query.where(outbox_mail.c.state.in_(wanted.states), *_narrowed(wanted.states))
     if wanted.kinds:
         query = query.where(outbox_mail.c.kind.in_(wanted.kinds))
     if wanted.lead_id is not None:
@@ -76,9 +76,14 @@ def find(database: Database, wanted: MailFilter, *, limit: int) -> list[Mail]:
 def count_unsent(database: Database) -> dict[str, int]:
     """Return how many mails are `owed` and how many `dead`. Raises DatabaseUnavailable."""
     state = outbox_mail.c.state
-    query = select(state, func.count()).where(state.in_(("owed", "dead"))).group_by(state)
+    query = select(state, func.count()).where(UNSENT).group_by(state)
     found = database.read(lambda connection: {str(name): number for name, number in connection.execute(query)})
     return {"owed": found.get("owed", 0), "dead": found.get("dead", 0)}
+
+
+def _narrowed(states: Sequence[str]) -> Sequence[TextClause]:
+    """Return the condition of the index on what is unsent, where all that is asked for is."""
+    return [UNSENT] if {"owed", "dead"}.issuperset(states) else []
 
 
 def retry(database: Database, ids: Sequence[int]) -> list[str]:

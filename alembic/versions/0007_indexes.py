@@ -1,9 +1,10 @@
-"""Leads found by a part of a name or an address, through an index of trigrams, where the database can have one.
+"""Leads found by a part of a name or an address; entries of the audit trail by user and time; mails that are unsent.
 
-It is never required: without it, a search walks along the leads. On SQLite, a later step that rebuilds the table of
-leads must make the triggers anew.
+The first is an index of trigrams, where the database can have one, and never required: without it, a search walks along
+the leads. On SQLite, a later step that rebuilds the table of leads must make the triggers anew.
 """
 
+import sqlalchemy as sa
 from alembic import op
 from psycopg2.errors import FeatureNotSupported, InsufficientPrivilege, UndefinedFile
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -73,3 +74,10 @@ def upgrade() -> None:
         _on_postgresql()
     else:
         _on_sqlite()
+    op.create_index("ix_audit_at", "audit", ["at", "id"])
+    for name, table, columns, condition in (
+        ("ix_audit_subject_id", "audit", ["subject_id", "id"], "subject_id IS NOT NULL"),
+        ("ix_outbox_mail_unsent", "outbox_mail", ["state", "id"], "state IN ('owed', 'dead')"),
+    ):
+        where = sa.text(condition)
+        op.create_index(name, table, columns, postgresql_where=where, sqlite_where=where)
