@@ -18,9 +18,9 @@ class Asking(Wire):
         self._buffer = memoryview(bytearray(BUFFER))
 
     def get(self, path: str) -> int:
-        """Return the size of what is answered, in bytes."""
+        """Return the size of what is answered, in bytes; it must be a success."""
         self.socket.sendall(f"GET {path} HTTP/1.1\r\n{self._headers}\r\n".encode())
-        return self.take()
+        return self.take(b"200")
 
     def post(self, path: str, body: bytes) -> None:
         """Ask with a body of JSON, and go on before there is an answer."""
@@ -31,9 +31,9 @@ class Asking(Wire):
         """Return whether an answer has begun to come."""
         return bool(select.select([self.socket], [], [], 0)[0])
 
-    def take(self) -> int:
-        """Read the answer that is due; return its size in bytes."""
-        head, begin = self._head()
+    def take(self, status: bytes = b"") -> int:
+        """Read the answer that is due, of whatever status if none is named; return its size in bytes."""
+        head, begin = self._head(status)
         size = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
         missing = size - len(begin)
         while missing:
@@ -44,7 +44,7 @@ class Asking(Wire):
         """Read an endless answer whole; return the seconds until its first bytes, and until its last."""
         began = time.perf_counter()
         self.socket.sendall(f"GET {path} HTTP/1.1\r\n{self._headers}Connection: close\r\n\r\n".encode())
-        _, last = self._head()
+        _, last = self._head(b"200")
         last = last or bytes(self._buffer[: self._receive()])
         first_after = time.perf_counter() - began
         while size := self.socket.recv_into(self._buffer):
@@ -52,13 +52,13 @@ class Asking(Wire):
         assert last.endswith(b"0\r\n\r\n"), "the answer broke off"
         return first_after, time.perf_counter() - began
 
-    def _head(self) -> tuple[bytes, bytes]:
+    def _head(self, status: bytes) -> tuple[bytes, bytes]:
         """Return the answer's headers, and what came of its body with them."""
         received = b""
         while b"\r\n\r\n" not in received:
             received += self._buffer[: self._receive()]
         head, _, begin = received.partition(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 200"), received
+        assert head.startswith(b"HTTP/1.1 " + status), received
         return head.lower() + b"\r\n", begin
 
     def _receive(self) -> int:
@@ -67,7 +67,7 @@ class Asking(Wire):
         return size
 
 
-def times(url: str, token: str, path: str, *, seconds: float) -> list[float]:
+def times(url: str, token: str, path: str, *, seconds: float, pause_s: float = 0.0) -> list[float]:
     """Return how long each answer took, in milliseconds, over one connection for so many seconds."""
     taken: list[float] = []
     with Asking(url, token) as asking:
@@ -76,6 +76,7 @@ def times(url: str, token: str, path: str, *, seconds: float) -> list[float]:
         while (began := time.perf_counter()) < until:
             asking.get(path)
             taken.append((time.perf_counter() - began) * 1000)
+            time.sleep(pause_s)
     return taken
 
 
