@@ -33,8 +33,7 @@ def write_content(connection: Connection, *, lead_id: int, file: IO[bytes], size
 def read_content(connection: Connection, lead_id: int, *, offset: int) -> bytes:
     """Return up to PIECE_BYTES of the lead's CV from `offset` (from 0) on; empty past its end or where it is gone."""
     if connection.dialect.name == "postgresql":
-        piece = func.substr(cv_content.c.content, offset + 1, PIECE_BYTES)
-        return bytes(connection.execute(select(piece).where(cv_content.c.lead_id == lead_id)).scalar() or b"")
+        return _copy_out(connection, lead_id, offset)
     if connection.execute(select(cv_content.c.lead_id).where(cv_content.c.lead_id == lead_id)).first() is None:
         return b""
     # substr() would read the whole of it for each piece
@@ -55,6 +54,16 @@ def _copy_in(connection: Connection, lead_id: int, file: IO[bytes], size: int) -
             rows,
             size=PIECE_BYTES,
         )
+
+
+def _copy_out(connection: Connection, lead_id: int, offset: int) -> bytes:
+    """Return a piece by way of COPY: as a value it would come as hexadecimal text, which takes five times as long."""
+    piece = f"SELECT substr(content, {offset + 1:d}, {PIECE_BYTES:d}) FROM cv_content WHERE lead_id = {lead_id:d}"  # noqa: S608 - numbers alone
+    copied = io.BytesIO()
+    cursor: Any = connection.connection.cursor()
+    with cursor:
+        cursor.copy_expert(f"COPY ({piece}) TO STDOUT (FORMAT binary)", copied)
+    return copied.getvalue()[len(_COPY_HEADER) + struct.calcsize("!hi") : -len(_COPY_TRAILER)]
 
 
 class _Chain:
