@@ -2,8 +2,7 @@
 
 import itertools
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 
 from starlette.responses import Response, StreamingResponse
 
@@ -11,7 +10,7 @@ from intake.errors import LeadNotFound
 from intake.internal_api.schemas import MAX_ID, CvQuery, LeadQuery, StateChange
 from intake.leads import downloads, entries, search, states
 from intake.leads.records import CvFacts, Lead
-from intake.web.bodies import json_bytes, json_response, read_query
+from intake.web.bodies import json_response, read_query
 from intake.web.disposition import attachment
 from intake.web.forms import form_reader, read_form
 from intake.web.paging import link_to_next
@@ -30,8 +29,8 @@ def get_leads(request: AppRequest) -> Response:
     wanted = _filter(query)
     if query.limit is not None:
         return _page(request, wanted, query.limit)
-    chunks = _json_array(search.find(parts["database"], wanted))
-    begun = itertools.chain([next(chunks)], chunks)  # a database that is away is told before the 200
+    pieces = search.json_array(parts["database"], wanted)
+    begun = itertools.chain([next(pieces)], pieces)  # a database that is away is told before the 200
     return StreamingResponse(stream_in_threads(request, begun), media_type="application/json")
 
 
@@ -138,27 +137,9 @@ def _filter(query: LeadQuery) -> search.Filter:
 
 
 def _page(request: AppRequest, wanted: search.Filter, limit: int) -> Response:
-    [rows] = search.find(request.state["database"], wanted, limit=limit)
-    response = json_response(rows)
-    if len(rows) == limit and _has_more(request, replace(wanted, after=rows[-1]["id"])):
-        return link_to_next(request, response, after=rows[-1]["id"])
-    return response
-
-
-def _has_more(request: AppRequest, wanted: search.Filter) -> bool:
-    return any(search.find(request.state["database"], wanted, limit=1))
-
-
-def _json_array(chunks: Iterator[list[Lead]]) -> Iterator[bytes]:
-    """Yield a JSON array in pieces; its `]` comes only after every chunk has come."""
-    before = b"["
-    for rows in chunks:
-        if rows:
-            piece = before + json_bytes(rows)[1:-1]
-            rows.clear()  # while a slow reader takes its piece: they are many times its size
-            yield piece
-            before = b","
-    yield b"[]" if before == b"[" else b"]"
+    page, last_id = search.json_page(request.state["database"], wanted, limit=limit)
+    response = Response(page, media_type="application/json")
+    return response if last_id is None else link_to_next(request, response, after=last_id)
 
 
 def _cv_headers(cv: CvFacts) -> dict[str, str]:

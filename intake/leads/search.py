@@ -14,6 +14,7 @@ from intake.cvs.store import Place
 from intake.database import Database
 from intake.database.blobs import read_content
 from intake.database.ids import is_among, lower_bound, page_by_id
+from intake.database.json_rows import JsonChunk, JsonRows, Rows
 from intake.database.schema import cv, lead
 from intake.database.substrings import LIKE_ESCAPE, has_own_index, has_part, ids_with_part, like_literal
 from intake.errors import CvDamaged, LeadNotFound
@@ -58,20 +59,30 @@ class Filter:
         return not self.states and all(one is None for one in others)
 
 
-def find(database: Database, wanted: Filter, *, limit: int | None = None) -> Iterator[list[Lead]]:
-    """Yield the leads that match, by id, in chunks, each twice as long as the one before; the last may be empty.
+def json_array(database: Database, wanted: Filter) -> Iterator[bytes]:
+    """Yield the leads that match, by id, as a JSON array in pieces; its `]` comes only after all of them.
 
-    A `limit` makes one chunk of so many at the most. Each chunk is read in a transaction of its own: a slow reader
-    holds no connection; and who has done with a chunk may empty it. Raises DatabaseUnavailable.
+    Each piece is of twice as many leads as the one before, and read in a transaction of its own: a slow reader holds
+    no connection, and nothing but the piece. Raises DatabaseUnavailable.
     """
-    size = min(FIRST_CHUNK_ROWS, CHUNK_ROWS) if limit is None else limit
-    after, is_last = wanted.after, False
-    while not is_last:
-        rows = _chunk(database, wanted, after=after, size=size)
-        is_last = len(rows) < size or limit is not None
-        after = rows[-1]["id"] if rows else None
-        yield rows
+    size, after, has_more, before = min(FIRST_CHUNK_ROWS, CHUNK_ROWS), wanted.after, True, b"["
+    while has_more:
+        piece, after, has_more = _chunk(database, wanted, after=after, size=size)
+        if piece:
+            piece = before + piece
+            yield piece
+            before = b","
         size = min(2 * size, CHUNK_ROWS)
+    yield b"[]" if before == b"[" else b"]"
+
+
+def json_page(database: Database, wanted: Filter, *, limit: int) -> tuple[bytes, int | None]:
+    """Return up to `limit` leads that match, by id, as a JSON array, and the id to go on from (None: no more match).
+
+    Raises DatabaseUnavailable.
+    """
+    objects, last_id, has_more = _chunk(database, wanted, after=wanted.after, size=limit)
+    return b"[" + objects + b"]", last_id if has_more else None
 
 
 def get(database: Database, lead_id: int) -> tuple[Lead, CvFacts]:
@@ -112,25 +123,25 @@ def _piece(database: Database, lead_id: int, facts: CvFacts, offset: int, stop: 
     return piece[: stop - offset]
 
 
-def _chunk(database: Database, wanted: Filter, *, after: int | None, size: int) -> list[Lead]:
-    def read(connection: Connection) -> list[Lead]:
+def _chunk(database: Database, wanted: Filter, *, after: int | None, size: int) -> JsonChunk:
+    def read(connection: Connection) -> JsonChunk:
         if wanted.q and has_own_index(connection, fold(wanted.q)):
             return _chunk_by_part(connection, wanted, fold(wanted.q), after=after, size=size)
-        return _leads(connection, list_query(wanted, after=after, size=size))
+        return _LISTED.read(connection, list_query(wanted, after=after, size=size + 1), most=size)
 
     return database.read(read)
 
 
-def _chunk_by_part(connection: Connection, wanted: Filter, part: str, *, after: int | None, size: int) -> list[Lead]:
-    query = list_query(wanted, after=after, size=size)
-    near = _leads(connection, query.where(_is_near(after, size * NEAR_ROWS, newest_first=wanted.newest_first)))
-    if len(near) == size:
+def _chunk_by_part(connection: Connection, wanted: Filter, part: str, *, after: int | None, size: int) -> JsonChunk:
+    query = list_query(wanted, after=after, size=size + 1)
+    is_near = _is_near(after, size * NEAR_ROWS, newest_first=wanted.newest_first)
+    if (near := _LISTED.read(connection, query.where(is_near), most=size)).has_more:
         return near
-    most = size if wanted.is_by_part_alone else max(size, FOUND_ROWS)
+    most = size + 1 if wanted.is_by_part_alone else max(size + 1, FOUND_ROWS)
     ids = ids_with_part(connection, part, after=after, newest_first=wanted.newest_first, limit=most)
     if len(ids) < most or wanted.is_by_part_alone:
         query = query.where(is_among(lead.c.id, ids))
-    return _leads(connection, query)
+    return _LISTED.read(connection, query, most=size)
 
 
 def _is_near(after: int | None, reach: int, *, newest_first: bool) -> ColumnElement[bool]:
@@ -142,8 +153,14 @@ def _is_near(after: int | None, reach: int, *, newest_first: bool) -> ColumnElem
     return lead.c.id < (oldest if after is None else literal(after)) + reach
 
 
-def _leads(connection: Connection, query: Select[tuple[object, ...]]) -> list[Lead]:
-    return [_lead(row) for row in connection.execute(query).mappings()]
+def _shaped(rows: Rows) -> Sequence[Lead]:
+    return [
+        {"id": n, "email": email, "f_name": f_name, "l_name": l_name, "CV_name": cv, "state": state, "created_at": at}
+        for n, email, f_name, l_name, cv, state, at in rows
+    ]
+
+
+_LISTED = JsonRows(LEAD_COLUMNS, _shaped)
 
 
 def list_query(wanted: Filter, *, after: int | None, size: int) -> Select[tuple[object, ...]]:

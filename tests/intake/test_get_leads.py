@@ -1,5 +1,6 @@
 """GET /internal/leads/: the whole array, filters, pages."""
 
+import json
 import re
 import tracemalloc
 from collections.abc import Callable
@@ -12,8 +13,7 @@ from sqlalchemy import Connection, insert, select, text
 from starlette.testclient import TestClient
 
 from intake.database.clock import Now
-from intake.database.schema import lead
-from intake.internal_api.leads import _json_array
+from intake.database.schema import cv, lead
 from intake.leads import search
 from intake.leads.keys import fold
 from intake.leads.search import Filter, list_query
@@ -200,6 +200,26 @@ def test_after_goes_on_from_an_id(client: TestClient) -> None:
     assert names(client, after=0, limit=1) == ["Ada"]
 
 
+def test_a_list_and_a_page_and_a_lead_are_the_same_bytes(attorney: TestClient, intake: Intake) -> None:
+    names = ["".join(map(chr, range(1, 0x80))), "\x7f\x85\u2028\ufeff<>&\U0001f600", '\\"}/', "{}", "null"]
+    moments = ["2025-01-02T03:04:05Z", "2025-01-02T03:04:05.120Z", "2025-12-31T23:59:59.999999Z"]
+    rows = [
+        {"email": name, "f_name": name, "l_name": name, "CV_name": name, "state": "PENDING"}
+        | {"email_key": name, "f_name_key": name, "l_name_key": name, "created_at": datetime.fromisoformat(moment)}
+        for name in names
+        for moment in moments
+    ]
+    intake.write(lambda c: c.execute(insert(lead), rows) and None)
+    facts = {"size": 1, "sha256": "0" * 64, "detected_type": "text/plain"}
+    intake.write(lambda c: c.execute(insert(cv), [{"lead_id": n, **facts} for n in range(1, len(rows) + 1)]) and None)
+    each = [attorney.get(f"/internal/leads/{n}").content for n in range(1, len(rows) + 1)]
+    objects = [one.partition(b',"CV":')[0] + b"}" for one in each]
+    whole = b"[" + b",".join(objects) + b"]"
+    assert json.loads(whole)[0]["created_at"] == moments[0]
+    assert attorney.get("/internal/leads/").content == whole
+    assert attorney.get("/internal/leads/", params={"limit": 100}).content == whole
+
+
 def test_chunks_make_one_array(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = client.get("/internal/leads/").content
     for size in (1, 2, 3, len(PEOPLE)):
@@ -211,13 +231,13 @@ def test_a_list_begins_with_a_little_and_never_holds_much(intake: Intake) -> Non
     row = {"email": "a@b.c", "f_name": "A", "l_name": "B", "CV_name": "c", "state": "PENDING"}
     row |= {"email_key": "a@b.c", "f_name_key": "a", "l_name_key": "b"}
     intake.write(lambda c: c.execute(insert(lead), [row] * 5_000) and None)
-    sizes = [len(rows) for rows in search.find(intake.database, Filter())]
-    assert sizes == [250, 500, 1000, 2000, 1250]
-    pieces = _json_array(search.find(intake.database, Filter()))
+    sizes = [piece.count(b'"id"') for piece in search.json_array(intake.database, Filter())]
+    assert sizes == [250, 500, 1000, 2000, 1250, 0]
+    pieces = search.json_array(intake.database, Filter())
     tracemalloc.start()
     try:
         for piece in pieces:
-            assert tracemalloc.get_traced_memory()[0] < 3 * len(piece) + 200_000
+            assert tracemalloc.get_traced_memory()[0] < 2 * len(piece) + 200_000
     finally:
         tracemalloc.stop()
 
