@@ -157,7 +157,7 @@ def walks_of_postgresql(node: Mapping[str, Any]) -> Iterator[str]:
 
 
 def page(wanted: Filter, limit: int = 50) -> Callable[[Database], object]:
-    return lambda database: search.json_array(database, wanted, limit=limit)
+    return lambda database: search.json_page(database, wanted, limit=limit)
 
 
 def trail(**wanted: Any) -> Callable[[Database], object]:
