@@ -107,7 +107,7 @@ requirements:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra server --group dev -c requirements/server.txt -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group s3 -c requirements/dev.txt -o requirements/s3.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group browser -c requirements/dev.txt -o requirements/browser.txt
-	for group in schema fuzz audit; do \
+	for group in schema fuzz audit bench; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group $$group -c requirements/dev.txt -o requirements/$$group.txt || exit 1; \
 	done
 

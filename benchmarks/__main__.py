@@ -5,10 +5,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import bulk_change, draining, hanging_relay, reading, report, start_up
+from benchmarks import bulk_change, draining, hanging_relay, reading, report, start_up, submissions
 from benchmarks.measure import FULL, QUICK, Result, Size
 
 BENCHMARKS: Mapping[str, Callable[[Size], Iterator[Result]]] = {
+    "submissions": submissions.results,
     "reading": reading.results,
     "draining": draining.results,
     "hanging_relay": hanging_relay.results,

@@ -1,0 +1,164 @@
+"""Submissions, beside what the database alone would take, and beside a service as they are often built."""
+
+import os
+from collections.abc import Callable, Iterator
+
+from benchmarks import offices
+from benchmarks.measure import Result, Size, in_turn
+from benchmarks.memory import peak_mb
+from benchmarks.offices import Load, Offices
+from tests.system.programs import Service
+from tests.system.torture.firm import Site
+from tests.system.torture.tally import SMALL
+
+CV, LARGE_CV = 100_000, 5_000_000
+CONNECTIONS, FEW_CONNECTIONS = 32, 8
+FEW_LEADS = 1_000
+UNIT = "/s"
+NAMES = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}
+LIMITS = {"postgresql": "bare psycopg2, 8 threads", "sqlite": "bare sqlite3, a commit each"}
+
+
+def results(size: Size) -> Iterator[Result]:
+    """Measure all of it, on databases of one server."""
+    with Site(SMALL) as site:
+        yield from on_postgresql(site, size)
+        yield from on_sqlite(site, size)
+        for kind, with_mail, without in (("postgresql", 4, 2), ("sqlite", 3, 1)):
+            yield from beside_seed_style(site, kind, size, with_mail=with_mail, without=without)
+        yield from large_cvs(site, size)
+        for kind in NAMES:
+            yield from as_leads_grow(site, kind, size)
+
+
+def on_postgresql(site: Site, size: Size) -> Iterator[Result]:
+    """One process beside the limit, and two beside one; and what of the machine the load took."""
+    with Offices(site) as place:
+        limit, url = place.database("postgresql"), place.database("postgresql")
+        one, another = place.service(url), place.service(url)
+        loads: dict[int, list[Load]] = {1: [], 2: []}
+        figures = in_turn(
+            size,
+            {
+                "limit": lambda: offices.bare(limit, seconds=size.seconds, cv_bytes=CV),
+                "one": _posting([one], size, loads[1]),
+                "two": _posting([one, another], size, loads[2]),
+            },
+        )
+    yield _result(_work("postgresql"), LIMITS["postgresql"], figures["one"], figures["limit"], goal=0.65)
+    yield _result("the same, two `intake serve` on one database", "one", figures["two"], figures["one"], goal=1.5)
+    cores = os.cpu_count() or 1
+    for work, taken, most in (
+        ("of a core, what sends them takes, at two processes", [load.share for load in loads[2]], 0.5),
+        ("of the cores, busy at one (two need 1.5 times as many)", [load.busy for load in loads[1]], cores / 1.5),
+    ):
+        yield Result(work=work, beside="", unit="cores", ours=taken, theirs=(), goal=most, at_most=True)
+
+
+def on_sqlite(site: Site, size: Size) -> Iterator[Result]:
+    """One process beside the limit."""
+    with Offices(site) as place:
+        limit, service = place.database("sqlite"), place.service(place.database("sqlite"))
+        figures = in_turn(
+            size,
+            {
+                "limit": lambda: offices.bare(limit, seconds=size.seconds, cv_bytes=CV),
+                "ours": _posting([service], size),
+            },
+        )
+    yield _result(_work("sqlite"), LIMITS["sqlite"], figures["ours"], figures["limit"], goal=0.8)
+
+
+def beside_seed_style(site: Site, kind: str, size: Size, *, with_mail: float, without: float) -> Iterator[Result]:
+    """A service whose worker sends mail beside the rival, which sends it before it answers, or sends none.
+
+    Ours sends on after a round, which is waited for: both what it takes, and what is taken with all mail sent, count.
+    """
+    until_sent: list[float] = []
+    with Offices(site) as place:
+        url = place.database(kind)
+        service = place.service(url, has_worker=True)
+        post = _posting([service], size)
+
+        def ours() -> float:
+            rate = post()
+            until_sent.append(rate * size.seconds / (size.seconds + offices.settled_after(url)))
+            return rate
+
+        offices.settled_after(url)
+        figures = in_turn(
+            size,
+            {
+                "ours": ours,
+                "mail": _posting([place.seed_style(kind, has_mail=True)], size),
+                "none": _posting([place.seed_style(kind, has_mail=False)], size),
+            },
+        )
+    work = f"{_work(kind)}, sending mail"
+    yield _result(work, "seed-style, sending mail", figures["ours"], figures["mail"], goal=with_mail)
+    yield _result(work, "seed-style, without mail", figures["ours"], figures["none"], goal=without)
+    sent = f"POST of a 100 KB CV, {NAMES[kind]}, counted until all mail is sent"
+    yield _result(sent, "seed-style, sending mail", until_sent, figures["mail"], goal=1)
+
+
+def large_cvs(site: Site, size: Size) -> Iterator[Result]:
+    """CVs of 5 MB beside the limit, and the memory that they take."""
+    with Offices(site) as place:
+        limit, service = place.database("postgresql"), place.service(place.database("postgresql"))
+        figures = in_turn(
+            size,
+            {
+                "limit": lambda: offices.bare(limit, seconds=size.seconds, cv_bytes=LARGE_CV),
+                "ours": _posting([service], size, connections=FEW_CONNECTIONS, cv_bytes=LARGE_CV),
+            },
+        )
+        most = peak_mb(service.process.pid)
+    work = f"POST of a 5 MB CV, PostgreSQL, {FEW_CONNECTIONS} connections"
+    yield _result(work, LIMITS["postgresql"], figures["ours"], figures["limit"], goal=0.8)
+    yield Result(
+        work="memory of the service at that", beside="", unit="MB", ours=[most], theirs=(), goal=200, at_most=True
+    )
+
+
+def as_leads_grow(site: Site, kind: str, size: Size) -> Iterator[Result]:
+    """A database that has many leads already beside one that has few."""
+    with Offices(site) as place:
+        sides = {
+            leads: _posting([place.service(place.database(kind, leads=leads))], size)
+            for leads in (FEW_LEADS, size.leads)
+        }
+        many, few = _posted(size, sides[size.leads], sides[FEW_LEADS])
+    yield _result(f"{_work(kind)}, {size.leads:,} leads", f"{FEW_LEADS:,} leads", many, few, goal=0.9)
+
+
+def _posted(size: Size, one: Callable[[], float], other: Callable[[], float]) -> tuple[list[float], list[float]]:
+    figures = in_turn(size, {"one": one, "other": other})
+    return figures["one"], figures["other"]
+
+
+def _posting(
+    services: list[Service],
+    size: Size,
+    loads: list[Load] | None = None,
+    *,
+    connections: int = CONNECTIONS,
+    cv_bytes: int = CV,
+) -> Callable[[], float]:
+    """Return what measures a round of submissions to the services, which are warm by then; `loads` gets all of it."""
+    offices.warm(services, connections=connections, cv_bytes=cv_bytes)
+
+    def post() -> float:
+        load = offices.submitted(services, seconds=size.seconds, connections=connections, cv_bytes=cv_bytes)
+        if loads is not None:
+            loads.append(load)
+        return load.rate
+
+    return post
+
+
+def _work(kind: str) -> str:
+    return f"POST of a 100 KB CV, {NAMES[kind]}, {CONNECTIONS} connections"
+
+
+def _result(work: str, beside: str, ours: list[float], theirs: list[float], *, goal: float) -> Result:
+    return Result(work=work, beside=beside, unit=UNIT, ours=ours, theirs=theirs, goal=goal)
