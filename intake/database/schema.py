@@ -204,6 +204,7 @@ audit = Table(
 # An alert is sent once it is gathered, alone or at the head of a digest.
 DUE = text("state = 'owed' AND (kind <> 'alert' OR digest_id = id)")
 UNGATHERED = text("state = 'owed' AND kind = 'alert' AND digest_id IS NULL")
+GATHERED = text("digest_id IS NOT NULL")  # else SQLite looks for what is ungathered among all mails without a digest
 SETTLED = text("state IN ('sent', 'suppressed')")
 UNSENT = text("state IN ('owed', 'dead')")
 
@@ -233,7 +234,7 @@ outbox_mail = Table(
     Column("sent_at", UtcDateTime),
     Column("digest_id", Id, ForeignKey("outbox_mail.id", ondelete="SET NULL")),  # an alert's: the mail that tells of it
     Index("ix_outbox_mail_lead_id", "lead_id"),
-    Index("ix_outbox_mail_digest_id", "digest_id"),
+    Index("ix_outbox_mail_digest_id", "digest_id", postgresql_where=GATHERED, sqlite_where=GATHERED),
     Index("ix_outbox_mail_due", "next_attempt_at", postgresql_where=DUE, sqlite_where=DUE),
     Index("ix_outbox_mail_ungathered", "recipient", postgresql_where=UNGATHERED, sqlite_where=UNGATHERED),
     Index("ix_outbox_mail_settled", "created_at", postgresql_where=SETTLED, sqlite_where=SETTLED),

@@ -68,7 +68,7 @@ def gather_alerts(connection: Connection, *, interval_s: float) -> None:
 def _waiting(interval_s: float) -> Select[Any]:
     """Return the statement that finds who waits for an alert, and whether a mail to them is still owed."""
     owed = outbox_mail.alias()
-    held_up = select(owed.c.recipient).where(DUE, owed.c.digest_id == owed.c.id)
+    held_up = select(owed.c.recipient).where(DUE, owed.c.kind == "alert")
     return (
         select(outbox_mail.c.recipient, outbox_mail.c.recipient.in_(held_up))
         .outerjoin(alerted_address, alerted_address.c.address == outbox_mail.c.recipient)

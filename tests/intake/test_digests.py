@@ -207,3 +207,20 @@ def test_finding_what_is_due_reads_its_index_alone(firm: Intake) -> None:
         return str(connection.exec_driver_sql(f"{explain} {query} ORDER BY next_attempt_at LIMIT 8").all())
 
     assert "ix_outbox_mail_due" in firm.read(plan)
+
+
+def test_finding_who_waits_reads_ungathered_alerts_alone(firm: Intake) -> None:
+    """It is done again and again, and confirmations have no digest either."""
+    submit(firm, 1)
+
+    def plan(connection: Any) -> str:
+        on_postgresql = connection.dialect.name == "postgresql"
+        if on_postgresql:
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        explain = "EXPLAIN" if on_postgresql else "EXPLAIN QUERY PLAN"
+        compiled = digests._waiting(60.0).compile(connection, compile_kwargs={"literal_binds": True})
+        return str(connection.exec_driver_sql(f"{explain} {compiled}").all())
+
+    found = firm.read(plan)
+    assert "ix_outbox_mail_ungathered" in found
+    assert "ix_outbox_mail_digest_id" not in found
