@@ -5,6 +5,7 @@ import re
 import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,7 +15,7 @@ from starlette.testclient import TestClient
 
 from intake.database.clock import Now
 from intake.database.schema import cv, lead
-from intake.leads import search
+from intake.leads import erasure, search
 from intake.leads.keys import fold
 from intake.leads.search import Filter, list_query
 from tests.conftest import Intake
@@ -93,6 +94,15 @@ def test_nothing_is_an_empty_array(attorney: TestClient) -> None:
         ({"q": "%"}, ["100%"]),
         ({"q": "*"}, ["St*r"]),
         ({"q": "山"}, ["太郎"]),
+        ({"q": "der_sc"}, ["100%"]),
+        ({"q": "ack\\sl"}, ["St*r"]),
+        ({"q": "t*r"}, ["St*r"]),
+        ({"q": 'a"b'}, []),
+        ({"q": '"ada"'}, []),
+        ({"q": "ada OR grace"}, []),
+        ({"q": "f_name_key:ada"}, []),
+        ({"q": "ADA", "state": "PENDING"}, ["Ada"]),
+        ({"q": "comada"}, []),
         ({"email": "*@example.com", "l_name": "love*"}, ["Ada"]),
         ({"state": "PENDING"}, [f_name for _, f_name, _ in PEOPLE]),
         ({"state": "ENGAGED"}, []),
@@ -129,6 +139,70 @@ def test_a_value_is_found_whole_by_its_beginning_and_by_its_end(
         assert is_found(escaped(value[:cut]) + "*")
         assert is_found("*" + escaped(value[cut:]))
         assert is_found(escaped(value[:cut]) + "*" + escaped(value[cut:]))
+
+
+PARTS = "aßﬁ太郎山𓀀🦄\"'%_*\\ -.é"
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(value=st.text(PARTS, min_size=1, max_size=9), data=st.data())
+def test_a_part_is_found_wherever_it_is_and_as_without_an_index(
+    attorney: TestClient, intake: Intake, value: str, data: st.DataObject
+) -> None:
+    row = {"email": "a@b", "f_name": "x", "l_name": value, "CV_name": "x", "state": "PENDING"}
+    keys = {"email_key": "ab", "f_name_key": "abc", "l_name_key": fold(value)}
+    intake.write(lambda c: c.execute(insert(lead), {**row, **keys}) and None)
+    first = data.draw(st.integers(0, len(value) - 1))
+    part = data.draw(st.one_of(st.just(value[first:]), st.just(value[:first] or value), st.text(PARTS, min_size=1)))
+    wanted: dict[str, Any] = {"q": part, "order": data.draw(st.sampled_from(["asc", "desc"]))}
+    wanted |= data.draw(st.sampled_from([{}, {"limit": 2}, {"state": "PENDING"}, {"l_name": "*a*"}, {"after": 3}]))
+    rows = intake.read(lambda c: c.execute(select(lead).order_by(lead.c.id)).mappings().all())
+    keys_of = ("email_key", "f_name_key", "l_name_key")
+    found = [row for row in rows if any(fold(part) in row[key] for key in keys_of)]
+    if "l_name" in wanted:
+        found = [row for row in found if "a" in row["l_name_key"]]
+    ids = [row["id"] for row in (found if wanted["order"] == "asc" else found[::-1])]
+    if "after" in wanted:
+        ids = [one for one in ids if (one > 3 if wanted["order"] == "asc" else one < 3)]
+    answer = attorney.get("/internal/leads", params=wanted)
+    assert [one["id"] for one in answer.json()] == ids[: wanted.get("limit")]
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_a_part_that_many_have_is_found_with_every_filter(attorney: TestClient, intake: Intake, order: str) -> None:
+    row = {"email": "a@b.c", "f_name": "A", "l_name": "B", "CV_name": "c", "email_key": "a@b.c", "l_name_key": "b"}
+    rows = [{**row, "f_name_key": f"part{n}", "state": "ENGAGED" if n % 2000 == 9 else "PENDING"} for n in range(5000)]
+    intake.write(lambda c: c.execute(insert(lead), rows) and None)
+    for query, expected in (
+        ("q=PART", list(range(1, 5001))),
+        ("q=part&state=ENGAGED", [10, 2010, 4010]),
+        ("q=art49&state=ENGAGED", []),
+        ("q=art400", [401, 4001, *range(4002, 4011)]),
+        ("q=art400&state=ENGAGED", [4010]),
+        (f"q=part&after={2**63 - 1}", [] if order == "asc" else list(range(1, 5001))),
+        ("q=part&after=0", list(range(1, 5001)) if order == "asc" else []),
+    ):
+        found = [one["id"] for one in attorney.get(f"/internal/leads?{query}&order={order}").json()]
+        assert found == (expected if order == "asc" else expected[::-1]), query
+
+
+def test_what_is_changed_or_deleted_is_found_by_its_new_parts_alone(client: TestClient, intake: Intake) -> None:
+    intake.write(lambda c: c.execute(lead.update().where(lead.c.f_name == "Ada").values(l_name_key="byron")))
+    assert (names(client, q="lovelace"), names(client, q="yro")) == ([], ["Ada"])
+    intake.write(lambda c: c.execute(lead.delete().where(lead.c.f_name == "Grace")))
+    assert names(client, q="hopper") == []
+
+
+def test_without_an_index_of_parts_they_are_found_too(client: TestClient, intake: Intake) -> None:
+    def drop(connection: Connection) -> None:
+        is_sqlite = connection.dialect.name == "sqlite"
+        for event in ("insert", "update", "delete") if is_sqlite else ():
+            connection.execute(text(f"DROP TRIGGER lead_search_{event}"))
+        connection.execute(text("DROP TABLE lead_search" if is_sqlite else "DROP INDEX IF EXISTS ix_lead_parts"))
+
+    intake.write(drop)
+    assert names(client, q="OVE") == ["Ada"]
+    assert erasure.swept(intake.database) is (intake.settings.sqlite_file is not None)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """The schema's steps: whole or not at all, no drift from the tables in code, on both databases."""
 
 import hashlib
+import json
 import multiprocessing
+import os
 import stat
 from collections import Counter
 from collections.abc import Iterator
@@ -12,11 +14,11 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from intake.audit import Action, Origin, record
-from intake.database import Database, migrations
+from intake.database import Database, migrations, substrings
 from intake.database.engine import open_engine
 from intake.database.migrations import is_migrated, migrate
 from intake.database.schema import metadata
@@ -25,7 +27,7 @@ from intake.errors import DatabaseMissing, DatabaseNotMigrated, DatabaseUnavaila
 from intake.leads import search
 from intake.mail import outbox, review
 from intake.settings import Settings
-from tests.conftest import Databases
+from tests.conftest import POOLED, Databases
 from tests.postgres import database_url, maintenance
 
 
@@ -220,3 +222,55 @@ def test_the_audit_trail_takes_nothing_back(database: Database) -> None:
             database.write(lambda connection, refused=refused: connection.execute(refused))  # type: ignore[misc]
     found = database.read(lambda connection: connection.execute(text("SELECT action, client FROM audit")).all())
     assert [tuple(row) for row in found] == [("login", "192.0.2.1")]
+
+
+@pytest.mark.parametrize(("word", "instead"), [("USING fts5", "USING fts0"), ("'trigram", "'no-such")])
+def test_a_library_without_an_index_of_parts_does_without(settings: Settings, word: str, instead: str) -> None:
+    if settings.sqlite_file is None:
+        return
+
+    def lacking(_c: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> tuple[str, Any]:
+        return statement.replace(word, instead), parameters
+
+    event.listen(Engine, "before_cursor_execute", lacking, retval=True)
+    try:
+        migrate(settings)
+    finally:
+        event.remove(Engine, "before_cursor_execute", lacking)
+    database = Database(settings, connections=1)
+    assert is_migrated(database)
+    assert not database.read(lambda c: substrings.has_own_index(c, "part"))
+    assert list(search.json_array(database, search.Filter(q="part"))) == [b"[]"]
+    database.close()
+
+
+def test_a_role_that_may_not_have_an_extension_made_does_without(settings: Settings, postgres_url: str) -> None:
+    if settings.sqlite_file is not None or POOLED:
+        return
+    role, name = f"intake_test_role_{os.getpid()}", settings.database_url.rpartition("/")[2].partition("?")[0]
+    with maintenance(database_url(postgres_url, name).replace("+psycopg2", "")) as cursor:
+        cursor.execute(f"CREATE ROLE {role} LOGIN; GRANT CREATE ON SCHEMA public TO {role}")
+        try:
+            migrate(Settings(database_url=settings.database_url.replace("postgres@", f"{role}@")))
+            cursor.execute("SELECT count(*) FROM pg_indexes WHERE indexname = 'ix_lead_parts'")
+            assert cursor.fetchall() == [(0,)]
+            cursor.execute("SELECT count(*) FROM pg_tables WHERE tablename = 'lead'")
+            assert cursor.fetchall() == [(1,)]
+        finally:
+            cursor.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def test_what_came_before_the_index_of_parts_is_found_by_it(settings: Settings) -> None:
+    engine = open_engine(settings, connections=1, migrating=True).execution_options(writing=True)
+    with engine.begin() as connection:
+        command.upgrade(migrations._config(connection), "0001")
+        fill_first_revision(connection)
+    engine.dispose()
+    migrate(settings)
+    database = Database(settings, connections=1)
+    found = json.loads(b"".join(search.json_array(database, search.Filter(q="26@b"))))
+    assert [lead["id"] for lead in found] == [26]
+    if settings.sqlite_file is not None:
+        limits: dict[str, Any] = {"after": None, "newest_first": False, "limit": 9}
+        assert database.read(lambda c: substrings.ids_with_part(c, "26@b", **limits)) == [26]
+    database.close()
