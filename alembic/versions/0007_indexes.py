@@ -18,6 +18,8 @@ PENDING_KB = 512  # of new leads, through which each search reads: PostgreSQL's 
 ON_SQLITE = (
     f"INSERT INTO lead_search (lead_search, rank) VALUES ('automerge', {UNMERGED})",  # noqa: S608 - the number above
     "INSERT INTO lead_search (lead_search) VALUES ('rebuild')",
+    # else a submission soon has to wait while what a million leads left is merged, for over a second
+    "INSERT INTO lead_search (lead_search) VALUES ('optimize')",
     """
     CREATE TRIGGER lead_search_insert AFTER INSERT ON lead BEGIN
         INSERT INTO lead_search (rowid, email_key, f_name_key, l_name_key)
