@@ -79,7 +79,7 @@ def _queries(firm: Firm, size: Size) -> dict[str, str]:
     return {
         FIRST: "",
         "middle": f"after={size.leads // 2}",
-        LAST: f"after={size.leads - 51}",
+        LAST: f"after={size.leads - 50}",
         "email=": f"email={lead['email']}",
         "l_name=": f"l_name={lead['l_name']}",
         "state=": f"state={lead['state']}",
