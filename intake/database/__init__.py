@@ -1,5 +1,5 @@
 """The one place that knows SQLite from PostgreSQL: engine, schema, transactions, migrations, CV bytes."""
 
-from intake.database.transactions import Database, insert_once, serialised
+from intake.database.transactions import Database, insert_once, serialised, waiting_briefly
 
-__all__ = ["Database", "insert_once", "serialised"]
+__all__ = ["Database", "insert_once", "serialised", "waiting_briefly"]

@@ -5,7 +5,7 @@ import sqlite3
 import struct
 from typing import IO, Any, cast
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, select
 
 from intake.database.schema import cv_content
 
@@ -26,7 +26,7 @@ def write_content(connection: Connection, *, lead_id: int, file: IO[bytes], size
     if connection.dialect.name == "postgresql":
         _copy_in(connection, lead_id, file, size)
     else:
-        connection.execute(insert(cv_content).values(lead_id=lead_id, content=func.zeroblob(size)))
+        connection.exec_driver_sql("INSERT INTO cv_content VALUES (?, zeroblob(?))", (lead_id, size))
         _fill_blob(connection, lead_id, file)
 
 

@@ -3,11 +3,12 @@
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import psycopg2
 from psycopg2.errors import DeadlockDetected, LockNotAvailable, ReadOnlySqlTransaction
-from sqlalchemy import ColumnElement, Connection, Engine, Table, text
+from sqlalchemy import ColumnElement, Connection, Engine, Insert, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -18,7 +19,8 @@ from intake.database.traces import REWRITTEN_BYTES, sweep
 from intake.errors import DatabaseUnavailable, LockTimeout
 from intake.settings import Settings
 
-ONCE_TIMEOUT_S = 2
+BRIEFLY_S = 2
+STATEMENTS = 64  # that are kept
 
 # no connection, no time, no room, no leave to write, no database in the file
 _AWAY = (
@@ -89,23 +91,31 @@ def insert_once(
 ) -> bool:
     """Insert a row unless one with its primary key is there, and return whether it was inserted.
 
-    A row for which `replacing` holds is replaced. A transaction that inserts the same key at the same time is waited
-    for; SQLite has none. Raises LockTimeout where that takes longer than ONCE_TIMEOUT_S seconds.
+    `values` are parameters; what they lack has the table's defaults. A row for which `replacing` holds is replaced: the
+    statement is kept for that condition, which is therefore to be made once. A transaction that inserts the same key at
+    the same time is waited for; SQLite has none. Raises LockTimeout where that takes too long.
     """
-    is_postgresql = connection.dialect.name == "postgresql"
-    statement: Any = (postgresql if is_postgresql else sqlite).insert(table).values(dict(values))
+    statement = _insert_once(connection.dialect.name, table, replacing)
+    with translated_errors():
+        return bool(connection.execute(statement, dict(values)).rowcount)
+
+
+@lru_cache(STATEMENTS)
+def _insert_once(dialect: str, table: Table, replacing: ColumnElement[bool] | None) -> Insert:
+    statement: Any = (postgresql if dialect == "postgresql" else sqlite).insert(table)
     if replacing is None:
-        statement = statement.on_conflict_do_nothing()
-    else:
-        statement = statement.on_conflict_do_update(index_elements=table.primary_key, set_=values, where=replacing)
-    with _lock_timeout(connection, ONCE_TIMEOUT_S), translated_errors():
-        return bool(connection.execute(statement).rowcount)
+        return cast("Insert", statement.on_conflict_do_nothing())
+    values = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
+    return cast(
+        "Insert", statement.on_conflict_do_update(index_elements=table.primary_key, set_=values, where=replacing)
+    )
 
 
 @contextmanager
-def _lock_timeout(connection: Connection, seconds: int) -> Iterator[None]:
+def waiting_briefly(connection: Connection) -> Iterator[None]:
+    """Wait no longer than BRIEFLY_S for any lock. LockTimeout is raised then."""
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{seconds}s'")
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BRIEFLY_S}s'")
     yield  # after an error the transaction is over, and its settings with it
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'")

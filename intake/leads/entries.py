@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from intake.cvs.spool import Spool
-from intake.database import Database, insert_once
+from intake.database import Database, insert_once, waiting_briefly
 from intake.database.schema import lead
 from intake.errors import DatabaseUnavailable, FieldFault, InvalidFields
 from intake.leads.states import check_known
-from intake.leads.submissions import Submission, check, keep_cv, lead_row, owe_mails, put_away, take_back
+from intake.leads.submissions import Submission, check, insert_lead, keep_cv, lead_row, owe_mails, put_away, take_back
 from intake.settings import Settings
 
 MAX_EXTERNAL_ID_CHARACTERS = 255
@@ -86,8 +86,9 @@ def enter(database: Database, settings: Settings, entry: Entry) -> tuple[int, bo
 def _insert_lead(connection: Connection, entry: Entry) -> tuple[int, bool]:
     row = lead_row(entry.submission, state=entry.state)
     if entry.external_id is None:
-        return int(connection.execute(insert(lead).returning(lead.c.id), row).scalar_one()), True
-    is_new = insert_once(connection, lead, {**row, "external_id": entry.external_id})
+        return insert_lead(connection, row), True
+    with waiting_briefly(connection):
+        is_new = insert_once(connection, lead, {**row, "external_id": entry.external_id})
     lead_id = _kept(connection, entry.external_id)
     if lead_id is None:
         raise DatabaseUnavailable("the lead with this external id was erased a moment ago; try again")

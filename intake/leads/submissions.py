@@ -15,7 +15,7 @@ from intake.cvs import store
 from intake.cvs.inspection import Findings, inspect
 from intake.cvs.spool import Spool
 from intake.cvs.store import Place
-from intake.database import Database, insert_once
+from intake.database import Database, insert_once, waiting_briefly
 from intake.database.blobs import write_content
 from intake.database.clock import Now
 from intake.database.schema import cv as cv_table
@@ -31,6 +31,11 @@ KEY_TTL_S = 24 * 3600.0
 MAX_KEY_CHARACTERS = 255
 MAX_NAME_CHARACTERS = 200
 MAX_CV_NAME_CHARACTERS = 255
+
+# built once, for each submission
+_INSERT_LEAD = insert(lead).returning(lead.c.id)
+_INSERT_CV = insert(cv_table)
+_INSERT_SCANNED_CV = _INSERT_CV.values(scan_state="scanning", next_scan_at=Now())
 
 T = TypeVar("T")
 
@@ -121,8 +126,7 @@ def submit(database: Database, settings: Settings, submission: Submission, *, ke
         # the first statement, so that the key's own lock is what a second submission waits for
         if key is not None and not _is_first(connection, submission, key):
             return False
-        statement = insert(lead).returning(lead.c.id)
-        lead_id = int(connection.execute(statement, lead_row(submission, state=settings.states[0])).scalar_one())
+        lead_id = insert_lead(connection, lead_row(submission, state=settings.states[0]))
         keep_cv(connection, settings, submission, lead_id, place)
         owe_mails(connection, settings, submission, lead_id)
         if key is not None:
@@ -166,6 +170,11 @@ def lead_row(submission: Submission, *, state: str) -> dict[str, Any]:
     }
 
 
+def insert_lead(connection: Connection, row: Mapping[str, Any]) -> int:
+    """Insert a lead, and return its id."""
+    return int(connection.execute(_INSERT_LEAD, row).scalar_one())
+
+
 def keep_cv(
     connection: Connection, settings: Settings, submission: Submission, lead_id: int, place: Place | None
 ) -> None:
@@ -173,8 +182,7 @@ def keep_cv(
     cv, found = submission.cv, submission.findings
     facts = {"size": cv.size, "sha256": cv.sha256, "detected_type": found.detected_type, "flags": ",".join(found.flags)}
     where = {"store_url": place.store_url, "store_key": place.key} if place else {}
-    scan = {"scan_state": "scanning", "next_scan_at": Now()} if settings.clamd else {}
-    connection.execute(insert(cv_table).values(lead_id=lead_id, **facts, **where, **scan))
+    connection.execute(_INSERT_SCANNED_CV if settings.clamd else _INSERT_CV, {"lead_id": lead_id, **facts, **where})
     if place is None:
         write_content(connection, lead_id=lead_id, file=cv.file, size=cv.size)
 
@@ -204,8 +212,9 @@ def _is_first(connection: Connection, submission: Submission, key: str) -> bool:
     )
     try:
         row = {"email_key": submission.email.key, "key": key, "content_sha256": content}
-        if insert_once(connection, submission_key, row):
-            return True
+        with waiting_briefly(connection):
+            if insert_once(connection, submission_key, row):
+                return True
     except LockTimeout as error:
         raise SubmissionUnderWay("the first submission under this key has not ended yet; try again") from error
     kept = select(submission_key.c.content_sha256).where(*_is_key(submission, key))

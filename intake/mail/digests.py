@@ -60,7 +60,7 @@ def gather_alerts(connection: Connection, *, interval_s: float) -> None:
         return
     for address, is_held_up in connection.execute(_waiting(interval_s)).all():
         is_due = _is_over(max(interval_s, HELD_UP_S) if is_held_up else interval_s)
-        if insert_once(connection, alerted_address, {"address": address, "alerted_at": Now()}, replacing=is_due):
+        if insert_once(connection, alerted_address, {"address": address}, replacing=is_due):
             _gather(connection, address)
 
 
@@ -78,6 +78,7 @@ def _waiting(interval_s: float) -> Select[Any]:
     )
 
 
+@cache
 def _is_over(interval_s: float) -> ColumnElement[bool]:
     # a moment that is long to come was written by a clock that was wrong
     was_wrong = alerted_address.c.alerted_at > Now(plus_s=WRONG_BY_S)

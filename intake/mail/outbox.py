@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from secrets import token_hex
 
 from sqlalchemy import ColumnElement, Connection, Integer, Update, and_, bindparam, delete, insert, or_, select, update
@@ -27,6 +28,7 @@ _DUE = (
     .limit(bindparam("most", type_=Integer))
     .with_for_update(skip_locked=True)
 )
+_OWE = insert(outbox_mail)
 _TAKE = (
     update(outbox_mail)
     .where(outbox_mail.c.id.in_(_DUE.scalar_subquery()))
@@ -92,18 +94,22 @@ def owe(connection: Connection, *, lead_id: int, prospect: Prospect, attorneys: 
     is sent, since a mail's own retry would suppress it. A Message-ID (in `domain`) is given out here, so that every
     attempt carries the same one.
     """
-    is_due = confirmed_address.c.confirmed_at <= Now(plus_s=-prospect.interval_s)
-    confirmed = {"email_key": prospect.address_key, "lead_id": lead_id, "confirmed_at": Now()}
-    is_owed = insert_once(connection, confirmed_address, confirmed, replacing=is_due)
+    confirmed = {"email_key": prospect.address_key, "lead_id": lead_id}
+    is_owed = insert_once(connection, confirmed_address, confirmed, replacing=_is_due(prospect.interval_s))
     mails = [("confirmation", prospect.address, "owed" if is_owed else "suppressed")]
     mails += [("alert", address, "owed") for address in attorneys]
     connection.execute(
-        insert(outbox_mail),
+        _OWE,
         [
             {"lead_id": lead_id, "kind": kind, "recipient": to, "state": state, "message_id": _message_id(domain)}
             for kind, to, state in mails
         ],
     )
+
+
+@cache
+def _is_due(interval_s: float) -> ColumnElement[bool]:
+    return confirmed_address.c.confirmed_at <= Now(plus_s=-interval_s)
 
 
 def _message_id(domain: str) -> str:

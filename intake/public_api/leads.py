@@ -5,7 +5,7 @@ from starlette.responses import Response
 from intake.errors import DatabaseUnavailable, StorageUnavailable, SubmissionUnderWay
 from intake.leads.submissions import KEY_FIELD, check, check_key, submit
 from intake.public_api.pages import prefers_page
-from intake.web.forms import form_reader, read_form
+from intake.web.forms import Form, form_reader, read_form
 from intake.web.parts import AppRequest
 from intake.web.routing import Access, Answer, Operation, in_thread
 
@@ -24,21 +24,27 @@ async def post_lead(request: AppRequest) -> Response:
         max_file_bytes=parts["settings"].max_cv_bytes,
     ) as reader:
         form = await read_form(request, reader)
-        extensions = parts["settings"].cv_extensions
-        # in the few threads for what only the processor does: strangers' files may take a second of it each
-        submission = await parts["heavy_threads"].run(
-            lambda: check(form.texts, cv_name=form.filename, cv=form.file, extensions=extensions, faults=form.faults),
-            is_under_way=True,
-        )
-        if key is None and prefers_page(request.headers):
-            # a form can't make one: so a second click, or a reload, keeps no second lead
-            key = submission.content_sha256
-        is_new = await in_thread(request, lambda: submit(parts["database"], parts["settings"], submission, key=key))
+        is_new = await in_thread(request, lambda: _keep(request, form, key), is_under_way=True)
     if is_new:
         parts["metrics"].leads.inc()
         if parts["worker"] is not None:
             parts["worker"].wake()
     return Response(status_code=204)
+
+
+def _keep(request: AppRequest, form: Form, key: str | None) -> bool:
+    parts = request.state
+    submission = check(
+        form.texts,
+        cv_name=form.filename,
+        cv=form.file,
+        extensions=parts["settings"].cv_extensions,
+        faults=form.faults,
+    )
+    if key is None and prefers_page(request.headers):
+        # a form can't make one: so a second click, or a reload, keeps no second lead
+        key = submission.content_sha256
+    return submit(parts["database"], parts["settings"], submission, key=key)
 
 
 _FORM = {

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
-from anyio import CapacityLimiter, fail_after, to_thread
+from anyio import CapacityLimiter, WouldBlock, fail_after, to_thread
 
 from intake.errors import ServiceBusy
 
@@ -35,6 +36,9 @@ class Threads:
             self._turns.release_on_behalf_of(turn)
 
     async def _wait(self, turn: object, *, is_under_way: bool) -> None:
+        with suppress(WouldBlock):
+            self._turns.acquire_on_behalf_of_nowait(turn)
+            return
         busy = ServiceBusy("the service is busy; try again later", reason="threads")
         if not is_under_way and self._turns.statistics().tasks_waiting >= MAX_WAITING:
             raise busy

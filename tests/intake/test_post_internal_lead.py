@@ -71,7 +71,7 @@ def test_of_many_at_once_one_is_kept_and_all_are_told_of_it(attorney: TestClient
 def test_one_that_waits_too_long_for_another_is_503_and_kept_later(
     start: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transactions, "ONCE_TIMEOUT_S", 1)
+    monkeypatch.setattr(transactions, "BRIEFLY_S", 1)
     intake = start()
     intake.client.headers.update(intake.bearer(intake.user()))
     if intake.settings.sqlite_file is not None:

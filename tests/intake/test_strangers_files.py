@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from intake.cvs import inspection
 from intake.database.schema import lead
-from intake.leads.submissions import check
 from tests.conftest import Intake
 from tests.files import docx, pdf
 from tests.unit.test_inspection import PE, USUAL
@@ -78,9 +78,10 @@ def test_two_strangers_files_are_looked_at_at_once_whoever_sends_how_many(
         most = max(most, len(looked_at))
         time.sleep(0.05)
         looked_at.remove(one)
-        return check(*arguments, **more)
+        return inspected(*arguments, **more)
 
-    monkeypatch.setattr("intake.public_api.leads.check", slow)
+    inspected = inspection._inspect
+    monkeypatch.setattr(inspection, "_inspect", slow)
     with ThreadPoolExecutor(8) as clients:
         answers = list(clients.map(lambda _: firm.submit().status_code, range(8)))
     assert (answers, most) == ([204] * 8, 2)
