@@ -6,7 +6,7 @@ import os
 import platform
 import sqlite3
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from benchmarks.measure import Result
 
 _WIDTHS = {"work": 66, "beside": 30, "ratio": 7, "spread": 16, "goal": 8, "verdict": 7, "ours": 9, "theirs": 9}
+
+_TABLE_BEGINS, _TABLE_ENDS = "<!-- results -->", "<!-- /results -->"
 
 
 def heading() -> str:
@@ -45,7 +47,7 @@ def machine() -> str:
 
 
 def write(results: Sequence[Result], directory: Path) -> None:
-    """Write performance.json and performance.svg."""
+    """Write performance.json and performance.svg, and the table into performance.md, where that is."""
     directory.mkdir(parents=True, exist_ok=True)
     rows = [{**asdict(result), "ratio": result.ratio, "holds": result.holds} for result in results]
     document = {"machine": machine(), "results": rows}
@@ -54,6 +56,19 @@ def write(results: Sequence[Result], directory: Path) -> None:
     templates.globals.update(short=_short, goal=_goal, doublings=_doublings)
     chart = templates.get_template("chart.svg.jinja").render(results=results, machine=machine())
     (directory / "performance.svg").write_text(chart, "utf-8")
+    if (page := directory / "performance.md").exists():
+        before, start, rest = page.read_text("utf-8").partition(_TABLE_BEGINS)
+        _, end, after = rest.partition(_TABLE_ENDS)
+        page.write_text("".join([before, start, *_table(results), end, after]), "utf-8")
+
+
+def _table(results: Sequence[Result]) -> Iterator[str]:
+    yield f"\nMeasured on {machine()}.\n\n| work | beside | ratio | from … to | goal | |\n|---|---|---|---|---|---|\n"
+    for result in results:
+        spread = f"{_short(min(result.ratios))} … {_short(max(result.ratios))}"
+        ratio = f"{_short(result.ratio)}{'' if result.theirs else ' ' + result.unit}"
+        verdict = "holds" if result.holds else "**missed**"
+        yield f"| {result.work} | {result.beside} | {ratio} | {spread} | {_goal(result)} | {verdict} |\n"
 
 
 def _row(*cells: str) -> str:

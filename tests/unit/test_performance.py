@@ -45,6 +45,16 @@ def test_the_figures_are_json(written: Path) -> None:
     assert document["results"][0]["ours"] == [90.0, 110.0]
 
 
+def test_the_table_on_the_page_is_made_anew(written: Path) -> None:
+    page = written / "performance.md"
+    page.write_text("before\n<!-- results -->\n| old |\n<!-- /results -->\nafter\n", "utf-8")
+    report.write(RESULTS, written)
+    lines = page.read_text("utf-8").splitlines()
+    assert (lines[:2], lines[-2:]) == (["before", "<!-- results -->"], ["<!-- /results -->", "after"])
+    assert "| leads <taken> | a & b | 1 | 0.9 … 1.1 | ≥ 0.8 | holds |" in lines
+    assert "| old |" not in lines
+
+
 def test_a_line_says_whether_the_goal_is_reached() -> None:
     assert "holds" in report.line(RESULTS[0])
     assert "MISSED" in report.line(RESULTS[1])
