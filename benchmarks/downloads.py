@@ -7,8 +7,8 @@ import httpx2
 
 from benchmarks.asking import Asking
 from benchmarks.firm import Firm
-from benchmarks.measure import Result, Size, in_turn
-from benchmarks.memory import peak_mb
+from benchmarks.measure import MB, Result, Size, in_turn
+from tests.system.programs import peak_bytes
 
 CV = b"%PDF-1.4\n" + bytes(5_000_000)
 SHARE = 1 / 2  # of a round's seconds, for each of two sides
@@ -22,15 +22,15 @@ def results(firm: Firm, size: Size) -> Iterator[Result]:
 
     def download() -> float:
         rate = _rate(firm.service.url, firm.token, path, seconds=size.seconds * SHARE)
-        grown.append(peak_mb(firm.service.process.pid) - before)
+        grown.append(peak_bytes(firm.service.process.pid) / MB - before)
         return rate
 
-    before = peak_mb(firm.service.process.pid)
+    before = peak_bytes(firm.service.process.pid) / MB
     sides = {
         "ours": download,
         "theirs": lambda: _rate(firm.rival.url, firm.token, "/files/cv.pdf", seconds=size.seconds * SHARE),
     }
-    work = f"a CV of {len(CV) // 10**6} MB downloaded, {firm.name}"
+    work = f"a CV of {len(CV) // MB} MB downloaded, {firm.name}"
     rates = in_turn(size, sides)
     yield Result(work=work, beside="Starlette's StaticFiles", unit="MB/s", **rates, goal=0.6, at_most=False)
     yield Result(work=f"{work}: memory added", beside="", unit="MB", ours=grown, theirs=(), goal=30, at_most=True)
@@ -57,4 +57,4 @@ def _rate(url: str, token: str, path: str, *, seconds: float) -> float:
         began = time.perf_counter()
         while (taken := time.perf_counter() - began) < seconds:
             received += asking.get(path)
-    return received / taken / 10**6
+    return received / taken / MB

@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+MB = 10**6
+
 
 @dataclass(frozen=True, kw_only=True)
 class Size:

@@ -4,10 +4,9 @@ import os
 from collections.abc import Callable, Iterator
 
 from benchmarks import offices
-from benchmarks.measure import Result, Size, in_turn
-from benchmarks.memory import peak_mb
+from benchmarks.measure import MB, Result, Size, in_turn
 from benchmarks.offices import Load, Offices
-from tests.system.programs import Service
+from tests.system.programs import Service, peak_bytes
 from tests.system.torture.firm import Site
 from tests.system.torture.tally import SMALL
 
@@ -112,7 +111,7 @@ def large_cvs(site: Site, size: Size) -> Iterator[Result]:
                 "ours": _posting([service], size, connections=FEW_CONNECTIONS, cv_bytes=LARGE_CV),
             },
         )
-        most = peak_mb(service.process.pid)
+        most = peak_bytes(service.process.pid) / MB
     work = f"POST of a 5 MB CV, PostgreSQL, {FEW_CONNECTIONS} connections"
     yield _result(work, LIMITS["postgresql"], figures["ours"], figures["limit"], goal=0.8)
     yield Result(

@@ -9,8 +9,8 @@ import psycopg2
 
 from benchmarks.asking import Asking
 from benchmarks.firm import Firm
-from benchmarks.measure import Result, Size, in_turn
-from benchmarks.memory import peak_mb
+from benchmarks.measure import MB, Result, Size, in_turn
+from tests.system.programs import peak_bytes
 
 COLUMNS = 'SELECT id, email, f_name, l_name, "CV_name", state, created_at FROM lead ORDER BY id'
 
@@ -26,12 +26,12 @@ def results(firm: Firm, size: Size) -> Iterator[Result]:
         with Asking(firm.service.url, firm.token) as asking:
             first, last = asking.stream("/internal/leads/")
         begun_after.append(first * 1000)
-        grown.append(peak_mb(firm.service.process.pid) - before)
+        grown.append(peak_bytes(firm.service.process.pid) / MB - before)
         return last
 
     with Asking(firm.service.url, firm.token) as asking:
         asking.get("/internal/leads/?limit=50")
-    before = peak_mb(firm.service.process.pid)
+    before = peak_bytes(firm.service.process.pid) / MB
     taken = in_turn(size, {"ours": read_ours, "theirs": read_bare})
     yield Result(work=work, beside=bare, unit="s", **taken, goal=goal, at_most=True)
     yield Result(

@@ -37,7 +37,7 @@ from intake.web.operators import HEALTH
 from intake.web.operators import OPERATIONS as OPERATORS
 from intake.web.precedence import Precedence
 from intake.web.problems import HANDLERS
-from intake.web.routing import HEAVY_THREADS, Door, Operation
+from intake.web.routing import HASHING_THREADS, Door, Operation
 from intake.web.shares import Shares
 from intake.worker import OTHER_THREADS, Worker
 
@@ -68,7 +68,7 @@ class Surface(StrEnum):
     @property
     def connections(self) -> int:
         """The database connections that the doors use at the most."""
-        return sum(threads + HEAVY_THREADS for _, threads in self.doors)
+        return sum(threads + HASHING_THREADS for _, threads in self.doors)
 
 
 def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface = Surface.ALL) -> ASGIApp:

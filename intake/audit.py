@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, func, 
 
 from intake.database import Database
 from intake.database.clock import Now
-from intake.database.ids import lower_bound, page_by_id
+from intake.database.ids import page_by_id, within
 from intake.database.schema import audit, user_account
 from intake.errors import UserNotFound
 
@@ -146,12 +146,14 @@ def _conditions(wanted: AuditFilter) -> Iterator[ColumnElement[bool]]:
         yield audit.c.action.in_(wanted.actions)
     if wanted.lead_id is not None:
         yield audit.c.lead_id == wanted.lead_id
-    if wanted.since is not None:
-        yield audit.c.at >= wanted.since
-        if wanted.after is None or wanted.newest_first:
-            yield lower_bound(audit.c.id, audit.c.at, wanted.since, newest_first=wanted.newest_first)
-    if wanted.until is not None:
-        yield audit.c.at < wanted.until
+    yield from within(
+        audit.c.id,
+        audit.c.at,
+        since=wanted.since,
+        until=wanted.until,
+        after=wanted.after,
+        newest_first=wanted.newest_first,
+    )
 
 
 def _of_user(

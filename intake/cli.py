@@ -9,7 +9,7 @@ import sys
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -74,6 +74,13 @@ def serve(
     allow_open_files(settings.max_connections)
     _log_what_to_know(settings, database)
     database.close()
+    gc.collect()
+    gc.freeze()  # what stays for good is not looked through again: each time was a stall of 90 ms
+    server(service, settings).run()
+
+
+def server(service: Any, settings: Settings) -> uvicorn.Server:
+    """Return what serves an ASGI application as the settings say."""
     config = uvicorn.Config(
         service,
         host=settings.host,
@@ -87,9 +94,7 @@ def serve(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACEFUL_STOP_S,
     )
-    gc.collect()
-    gc.freeze()  # what stays for good is not looked through again: each time was a stall of 90 ms
-    uvicorn.Server(config).run()
+    return uvicorn.Server(config)
 
 
 @app.command(name="worker")

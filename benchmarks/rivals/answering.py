@@ -7,15 +7,13 @@ import logging
 import os
 import sys
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from intake.cli import KEEP_ALIVE_S
-from intake.connections import Connections, protocol
+from intake.cli import server
 from intake.database import Database
 from intake.settings import Settings
 from intake.users.accounts import authenticate
@@ -40,19 +38,7 @@ def application(settings: Settings, directory: str) -> Starlette:
 def main() -> None:
     logging.basicConfig(level=logging.INFO)
     settings = Settings.from_environment(os.environ)
-    config = uvicorn.Config(
-        application(settings, sys.argv[1]),
-        host=settings.host,
-        port=settings.port,
-        http=protocol(Connections(settings)),
-        ws="none",
-        proxy_headers=False,
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
-    )
-    uvicorn.Server(config).run()
+    server(application(settings, sys.argv[1]), settings).run()
 
 
 if __name__ == "__main__":

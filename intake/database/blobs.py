@@ -26,7 +26,7 @@ def write_content(connection: Connection, *, lead_id: int, file: IO[bytes], size
     if connection.dialect.name == "postgresql":
         _copy_in(connection, lead_id, file, size)
     else:
-        connection.exec_driver_sql("INSERT INTO cv_content VALUES (?, zeroblob(?))", (lead_id, size))
+        connection.exec_driver_sql("INSERT INTO cv_content (lead_id, content) VALUES (?, zeroblob(?))", (lead_id, size))
         _fill_blob(connection, lead_id, file)
 
 

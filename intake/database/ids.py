@@ -1,7 +1,7 @@
 """Ids in statements: thousands of them as one parameter, and pages that go on from one."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +29,25 @@ def page_by_id(
     return query.where(column < after if newest_first else column > after)
 
 
-def lower_bound(
+def within(
+    column: Column[int],
+    moment: Column[datetime],
+    *,
+    since: datetime | None,
+    until: datetime | None,
+    after: int | None,
+    newest_first: bool,
+) -> Iterator[ColumnElement[bool]]:
+    """Yield the conditions that a page by id, going on after one, is from `since` on and before `until`."""
+    if since is not None:
+        yield moment >= since
+        if after is None or newest_first:
+            yield _lower_bound(column, moment, since, newest_first=newest_first)
+    if until is not None:
+        yield moment < until
+
+
+def _lower_bound(
     column: Column[int], moment: Column[datetime], since: datetime, *, newest_first: bool
 ) -> ColumnElement[bool]:
     """Return a condition that holds of every row since then, for a list in the order of ids that goes on to its end.

@@ -14,6 +14,7 @@ from intake.database.schema import lead
 
 MIN_CHARACTERS = 3  # of a part that trigrams find
 LIKE_ESCAPE = "\\"
+COUNT_SEARCH = "SELECT count(*) FROM sqlite_master WHERE name = 'lead_search'"  # 1, where there is that table
 OPTIONAL = ("lead_search", "ix_lead_parts")  # what a migrated database may lack, and what belongs to it
 _KEYS = (lead.c.email_key, lead.c.f_name_key, lead.c.l_name_key)
 _SEARCH = table("lead_search", column("rowid"))
@@ -36,8 +37,7 @@ def has_own_index(connection: Connection, part: str) -> bool:
     """Return whether `ids_with_part` can say which leads have the part."""
     if connection.dialect.name != "sqlite" or len(part) < MIN_CHARACTERS:
         return False
-    query = "SELECT count(*) FROM sqlite_master WHERE name = 'lead_search'"
-    return bool(connection.exec_driver_sql(query).scalar_one())
+    return bool(connection.exec_driver_sql(COUNT_SEARCH).scalar_one())
 
 
 def ids_with_part(connection: Connection, part: str, *, after: int | None, newest_first: bool, limit: int) -> list[int]:

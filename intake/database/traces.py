@@ -9,6 +9,8 @@ import sqlite3
 
 from sqlalchemy import Connection
 
+from intake.database.substrings import COUNT_SEARCH
+
 REWRITTEN_BYTES = 2**27  # a larger file is not rewritten by itself: others wait to write for as long as that takes
 SWEEP_WAITS_MS = 1_000  # for readers; less than others wait to write, who wait for this meanwhile
 _MAX_NOTE = 2**31
@@ -50,7 +52,7 @@ def _rewrite(connection: sqlite3.Connection, most_bytes: int | None) -> bool:
 
 def _merge_search(connection: sqlite3.Connection) -> None:
     """Rewrite the index of parts of names, in which what is deleted stands until its segments are merged."""
-    if connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'lead_search'").fetchone()[0]:
+    if connection.execute(COUNT_SEARCH).fetchone()[0]:
         connection.execute("INSERT INTO lead_search (lead_search) VALUES ('optimize')")
 
 

@@ -100,7 +100,7 @@ async def _proven(request: AppRequest, username: str, work: Callable[[], str], *
     try:
         has_token = parts["user"] is not None
         attempt = await in_thread(request, lambda: parts["guesses"].attempt(username, client, has_token=has_token))
-        parts["threads"] = parts["heavy_threads"]
+        parts["threads"] = parts["hashing_threads"]
         return await in_thread(request, lambda: prove(attempt))
     except (TooManyGuesses, LoginsUnavailable):
         count("refused").inc()

@@ -13,7 +13,7 @@ from intake.cvs import store
 from intake.cvs.store import Place
 from intake.database import Database
 from intake.database.blobs import read_content
-from intake.database.ids import is_among, lower_bound, page_by_id
+from intake.database.ids import is_among, page_by_id, within
 from intake.database.json_rows import JsonChunk, JsonRows, Rows
 from intake.database.schema import cv, lead
 from intake.database.substrings import LIKE_ESCAPE, has_own_index, has_part, ids_with_part, like_literal
@@ -165,9 +165,15 @@ _LISTED = JsonRows(LEAD_COLUMNS, _shaped)
 
 def list_query(wanted: Filter, *, after: int | None, size: int) -> Select[tuple[object, ...]]:
     """Return the statement that reads one chunk."""
-    query = select(*LEAD_COLUMNS).where(*_conditions(wanted))
-    if wanted.since is not None and (after is None or wanted.newest_first):
-        query = query.where(lower_bound(lead.c.id, lead.c.created_at, wanted.since, newest_first=wanted.newest_first))
+    bounds = within(
+        lead.c.id,
+        lead.c.created_at,
+        since=wanted.since,
+        until=wanted.until,
+        after=after,
+        newest_first=wanted.newest_first,
+    )
+    query = select(*LEAD_COLUMNS).where(*_conditions(wanted), *bounds)
     return page_by_id(query, lead.c.id, after=after, newest_first=wanted.newest_first, limit=size)
 
 
@@ -183,10 +189,6 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
         yield lead.c.state.in_(wanted.states)
     if wanted.q:
         yield has_part(fold(wanted.q))
-    if wanted.since is not None:
-        yield lead.c.created_at >= wanted.since
-    if wanted.until is not None:
-        yield lead.c.created_at < wanted.until
 
 
 def _matches(column: Column[str], pattern: Pattern) -> ColumnElement[bool]:

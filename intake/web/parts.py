@@ -59,7 +59,7 @@ class Parts(TypedDict):
     client: Client
     answer_fields: dict[str, str]  # header fields of whatever is answered
     threads: Threads  # the door's own
-    heavy_threads: Threads  # the door's, for what only the processor does
+    hashing_threads: Threads  # the door's, for what hashes
     user: User | None
 
 

@@ -23,7 +23,7 @@ from intake.web.bodies import read_json
 from intake.web.parts import AppRequest
 from intake.web.threads import Threads
 
-HEAVY_THREADS = AT_ONCE  # so a flood of logins leaves the door's other threads to those who are in
+HASHING_THREADS = AT_ONCE  # so a flood of logins leaves the door's other threads to those who are in
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ class Operation:
     """One method on one path: what runs it, who may call it, what it takes and what it may answer.
 
     `endpoint` takes the request, and the body where there is a model of one. A plain function runs in one of its
-    door's threads, and one that is heavy (hashing a password takes a quarter of a second) in one of the few for that.
+    door's threads, and one that hashes passwords, a quarter of a second's work, in one of the few for that.
     """
 
     method: str
@@ -68,7 +68,7 @@ class Operation:
     headers: Mapping[str, str] = field(default_factory=dict)
     problems: Sequence[type[IntakeError]] = ()
     also: Sequence[Answer] = ()  # other successful answers
-    is_heavy: bool = False
+    hashes: bool = False
     is_rate_limited: bool = False  # by client, before anything of the body is read
 
     @cached_property
@@ -78,14 +78,14 @@ class Operation:
 
 
 class Door:
-    """A table of operations as routes, run in at most `threads` threads at once, and HEAVY_THREADS more.
+    """A table of operations as routes, run in at most `threads` threads at once, and HASHING_THREADS more.
 
     Forms are read in the door's own `places`.
     """
 
     def __init__(self, operations: Sequence[Operation], *, threads: int, places: Places) -> None:
         self._threads = Threads(threads)
-        self._heavy_threads = Threads(HEAVY_THREADS)
+        self._hashing_threads = Threads(HASHING_THREADS)
         self._places = places
         self._paths: dict[str, dict[str, Operation]] = {}
         for operation in operations:
@@ -99,7 +99,7 @@ class Door:
         return [
             Route(
                 spelling,
-                _Dispatcher(methods, self._threads, self._heavy_threads, self._places),
+                _Dispatcher(methods, self._threads, self._hashing_threads, self._places),
                 methods=list(methods),
             )
             for path, methods in sorted(self._paths.items(), key=lambda item: "{" in item[0])
@@ -111,20 +111,20 @@ class _Dispatcher:
     """One path: finds out who asks, reads the body, and runs the method's operation."""
 
     def __init__(
-        self, methods: Mapping[str, Operation], threads: Threads, heavy_threads: Threads, places: Places
+        self, methods: Mapping[str, Operation], threads: Threads, hashing_threads: Threads, places: Places
     ) -> None:
         self._methods = methods
         self._places = places
         self._threads = threads
-        self._heavy_threads = heavy_threads
+        self._hashing_threads = hashing_threads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = AppRequest(scope, receive)
         operation = self._methods["GET" if request.method == "HEAD" else request.method]
         scope["route_path"] = operation.path
         _check_target(request, operation)
-        request.state["heavy_threads"] = self._heavy_threads
-        request.state["threads"] = self._heavy_threads if operation.is_heavy else self._threads
+        request.state["hashing_threads"] = self._hashing_threads
+        request.state["threads"] = self._hashing_threads if operation.hashes else self._threads
         request.state["user"] = None
         token = _needed_token(request, operation.access)
         if operation.is_plain:

@@ -193,18 +193,21 @@ def test_a_long_one_names_the_first_and_counts_all(firm: Intake, monkeypatch: py
     assert (ids(digest), digest.lead_count) == (leads[:2], 5)
 
 
+def explained(connection: Any, query: str) -> str:
+    on_postgresql = connection.dialect.name == "postgresql"
+    if on_postgresql:
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+    return str(connection.exec_driver_sql(f"{'EXPLAIN' if on_postgresql else 'EXPLAIN QUERY PLAN'} {query}").all())
+
+
 def test_finding_what_is_due_reads_its_index_alone(firm: Intake) -> None:
     """What a digest tells of is owed for as long as the digest is: it must not be gone through again and again."""
     submit(firm, 1)
 
     def plan(connection: Any) -> str:
-        on_postgresql = connection.dialect.name == "postgresql"
-        if on_postgresql:
-            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        explain = "EXPLAIN" if on_postgresql else "EXPLAIN QUERY PLAN"
-        moment = "now()" if on_postgresql else "'2026-01-01'"
+        moment = "now()" if connection.dialect.name == "postgresql" else "'2026-01-01'"
         query = f"SELECT id FROM outbox_mail WHERE {DUE} AND next_attempt_at <= {moment}"
-        return str(connection.exec_driver_sql(f"{explain} {query} ORDER BY next_attempt_at LIMIT 8").all())
+        return explained(connection, f"{query} ORDER BY next_attempt_at LIMIT 8")
 
     assert "ix_outbox_mail_due" in firm.read(plan)
 
@@ -214,12 +217,8 @@ def test_finding_who_waits_reads_ungathered_alerts_alone(firm: Intake) -> None:
     submit(firm, 1)
 
     def plan(connection: Any) -> str:
-        on_postgresql = connection.dialect.name == "postgresql"
-        if on_postgresql:
-            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        explain = "EXPLAIN" if on_postgresql else "EXPLAIN QUERY PLAN"
         compiled = digests._waiting(60.0).compile(connection, compile_kwargs={"literal_binds": True})
-        return str(connection.exec_driver_sql(f"{explain} {compiled}").all())
+        return explained(connection, str(compiled))
 
     found = firm.read(plan)
     assert "ix_outbox_mail_ungathered" in found

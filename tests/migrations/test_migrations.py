@@ -129,15 +129,19 @@ def fill_first_revision(connection: Connection) -> None:
             insert("outbox_mail", lead_id=n, kind=kind, state=state, **mail, **moments)
 
 
-def test_every_step_leaves_what_is_there(settings: Settings) -> None:
-    """What was kept under the first revision is whole under the last."""
+def migrated_from_the_first(settings: Settings) -> Database:
     engine = open_engine(settings, connections=1, migrating=True).execution_options(writing=True)
     with engine.begin() as connection:
         command.upgrade(migrations._config(connection), "0001")
         fill_first_revision(connection)
     engine.dispose()
     migrate(settings)
-    database = Database(settings, connections=1)
+    return Database(settings, connections=1)
+
+
+def test_every_step_leaves_what_is_there(settings: Settings) -> None:
+    """What was kept under the first revision is whole under the last."""
+    database = migrated_from_the_first(settings)
     for n in LEADS:
         lead, facts = search.get(database, n)
         assert (lead["email"], lead["state"], facts.place) == (f"{n}@b", "ENGAGED", None)
@@ -261,13 +265,7 @@ def test_a_role_that_may_not_have_an_extension_made_does_without(settings: Setti
 
 
 def test_what_came_before_the_index_of_parts_is_found_by_it(settings: Settings) -> None:
-    engine = open_engine(settings, connections=1, migrating=True).execution_options(writing=True)
-    with engine.begin() as connection:
-        command.upgrade(migrations._config(connection), "0001")
-        fill_first_revision(connection)
-    engine.dispose()
-    migrate(settings)
-    database = Database(settings, connections=1)
+    database = migrated_from_the_first(settings)
     found = json.loads(b"".join(search.json_array(database, search.Filter(q="26@b"))))
     assert [lead["id"] for lead in found] == [26]
     if settings.sqlite_file is not None:

@@ -44,6 +44,14 @@ def clean_environment(home: Path, **settings: str) -> dict[str, str]:
     return {**kept, "HOME": str(home), "TERM": "xterm", **unbounded, **settings}
 
 
+def peak_bytes(process: int) -> int:
+    """Return the most memory that a process had resident, since it started or since that was last forgotten."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError(f"process {process} has ended")
+
+
 class Service:
     """`intake serve` (or another command that runs on) as a process, on a free port, stopped at the end."""
 

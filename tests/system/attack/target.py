@@ -15,7 +15,7 @@ from intake.database.schema import cv, cv_content, lead
 from intake.settings import Settings
 from tests.system.attack.sizes import ONE, Size
 from tests.system.attack.wire import HERE, Address, form, post
-from tests.system.programs import INTAKE, Service
+from tests.system.programs import INTAKE, Service, peak_bytes
 from tests.system.relay import Relay
 from tests.system.torture.firm import Firm, Site, attorney, opened
 from tests.system.torture.load import client
@@ -72,7 +72,7 @@ class Target:
 
     def peak_bytes(self) -> int:
         """Return the most memory that was resident since then, of all processes together."""
-        return sum(_high_water(process) for process in self.processes)
+        return sum(map(peak_bytes, self.processes))
 
 
 def bound_bytes(*, idle: int, connections: int) -> int:
@@ -135,10 +135,3 @@ def _row(number: int) -> dict[str, str]:
     keys = {"email_key": email, "f_name_key": "grace", "l_name_key": "hopper"}
     shown = {"email": email, "f_name": "Grace", "l_name": "Hopper", "CV_name": "cv.txt", "state": "PENDING"}
     return {**shown, **keys}
-
-
-def _high_water(process: int) -> int:
-    for line in Path(f"/proc/{process}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError(f"process {process} has ended")
