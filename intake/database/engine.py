@@ -4,6 +4,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from intake.errors import DatabaseMissing
@@ -35,26 +36,47 @@ def open_engine(settings: Settings, *, connections: int, migrating: bool = False
         pool_size=connections,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
-        pool_pre_ping=True,  # a restarted server costs no request an error
         hide_parameters=True,  # they are people's names, and errors are logged
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
             "tcp_user_timeout": TCP_TIMEOUT_S * 1000,
             "application_name": "intake",
+            **({} if migrating else {"connection_factory": _Connection}),
         },
     )
     if not migrating:
-
-        @event.listens_for(engine, "begin")
-        def set_limits(connection: Connection) -> None:
-            # for this transaction alone, so that a pooler in transaction mode can stand between
-            connection.exec_driver_sql(
-                f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s';"
-                f" SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s';"
-                f" SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s'"
-            )
-
+        _bound_transactions(engine)
     return engine
+
+
+class _Connection(psycopg2.extensions.connection):
+    """One whose transactions begin where the service says so, and not by themselves in a round trip of their own."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.autocommit = True
+
+    def commit(self) -> None:
+        self._end("COMMIT")
+
+    def rollback(self) -> None:
+        self._end("ROLLBACK")
+
+    def _end(self, statement: str) -> None:
+        if self.info.transaction_status != psycopg2.extensions.TRANSACTION_STATUS_IDLE:
+            with self.cursor() as cursor:
+                cursor.execute(statement)
+
+
+def _bound_transactions(engine: Engine) -> None:
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # limits for this transaction alone, so that a pooler in transaction mode can stand between
+        connection.exec_driver_sql(
+            f"BEGIN; SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s';"
+            f" SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s';"
+            f" SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s'"
+        )
 
 
 def _open_sqlite(file: Path, *, connections: int, migrating: bool) -> Engine:

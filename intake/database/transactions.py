@@ -146,5 +146,21 @@ def _is_away(error: DBAPIError) -> bool:
 
 
 def _in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
-    with translated_errors(), engine.begin() as connection:
-        return work(connection)
+    with translated_errors(), _begun(engine) as connection:
+        result = work(connection)
+        connection.commit()
+        return result
+
+
+def _begun(engine: Engine) -> Connection:
+    """Return a connection in a transaction. One that the server has ended shows here, and costs nobody an error."""
+    connection = engine.connect()
+    try:
+        connection.begin()
+    except DBAPIError as error:
+        connection.close()
+        if not error.connection_invalidated:
+            raise
+        connection = engine.connect()  # a new one, as every other that was kept is given up, too
+        connection.begin()
+    return connection
