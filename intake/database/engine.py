@@ -2,10 +2,11 @@
 
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import psycopg2
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+import psycopg2.extensions
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE, cursor
+from sqlalchemy import URL, Connection, Engine, ExecutionContext, create_engine, event
 
 from intake.errors import DatabaseMissing
 from intake.settings import Settings
@@ -41,7 +42,7 @@ def open_engine(settings: Settings, *, connections: int, migrating: bool = False
             "connect_timeout": CONNECT_TIMEOUT_S,
             "tcp_user_timeout": TCP_TIMEOUT_S * 1000,
             "application_name": "intake",
-            **({} if migrating else {"connection_factory": _Connection}),
+            **({} if migrating else {"connection_factory": BoundedConnection, "cursor_factory": _Cursor}),
         },
     )
     if not migrating:
@@ -49,34 +50,92 @@ def open_engine(settings: Settings, *, connections: int, migrating: bool = False
     return engine
 
 
-class _Connection(psycopg2.extensions.connection):
-    """One whose transactions begin where the service says so, and not by themselves in a round trip of their own."""
+class BoundedConnection(psycopg2.extensions.connection):
+    """One whose statements go out together with what bounds them: a round trip of its own costs as much as their work.
+
+    What is written begins a transaction with its first statement. Statements that read are each a transaction by
+    itself, as READ COMMITTED shows each of them what is committed then, however they are bracketed.
+    """
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        self.autocommit = True
+        self.autocommit = True  # the driver would begin by itself, in a round trip
+        self.has_answered = False
+        self._is_writing = False
+        self._held: list[bytes] = []
+        # for a transaction alone, so that a pooler in transaction mode can stand between
+        self._limits = (
+            f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s'; SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'; "
+            f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s'; "
+        ).encode()
+
+    def begin(self, *, writing: bool) -> None:
+        """Let a transaction begin with the next statement; until one has succeeded, `has_answered` is false."""
+        self.has_answered, self._is_writing = False, writing
+
+    @property
+    def had_ended(self) -> bool:
+        """Whether it was gone before anything was done: then the same can be done on another."""
+        return bool(self.closed) and not self.has_answered
+
+    def hold(self, statement: bytes) -> None:
+        """Let a statement go out with the next one, or with the end."""
+        self._held.append(statement + b"; ")
+
+    def prelude(self) -> bytes:
+        """Return, once, what is to go before the next statement."""
+        begin = b"" if self._is_writing and self.has_answered else b"BEGIN; " * self._is_writing + self._limits
+        held, self._held = self._held, []
+        return begin + b"".join(held)
 
     def commit(self) -> None:
-        self._end("COMMIT")
+        """End what was written, if there is anything."""
+        if self._held or self._is_open:
+            self._execute(self.prelude() + b"COMMIT")
 
     def rollback(self) -> None:
-        self._end("ROLLBACK")
+        """Undo what was written, if there is anything."""
+        self._held = []
+        if self._is_open:
+            self._execute(b"ROLLBACK")
 
-    def _end(self, statement: str) -> None:
-        if self.info.transaction_status != psycopg2.extensions.TRANSACTION_STATUS_IDLE:
-            with self.cursor() as cursor:
-                cursor.execute(statement)
+    @property
+    def _is_open(self) -> bool:
+        return self.info.transaction_status != TRANSACTION_STATUS_IDLE
+
+    def _execute(self, statement: bytes) -> None:
+        with self.cursor(cursor_factory=cursor) as plain:
+            plain.execute(statement)
+
+
+class _Cursor(cursor):
+    connection: BoundedConnection
+
+    def execute(self, query: Any, vars: Any = None) -> None:  # noqa: A002 - the driver's name
+        super().execute(self.connection.prelude() + self.mogrify(query, vars))
+        self.connection.has_answered = True
+
+    def executemany(self, query: Any, vars_list: Any) -> None:
+        for one in vars_list:  # the driver's own would pass by the method above
+            self.execute(query, one)
+
+    def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> None:
+        super().copy_expert(self.connection.prelude() + sql.encode(), file, size)
+        self.connection.has_answered = True
 
 
 def _bound_transactions(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # limits for this transaction alone, so that a pooler in transaction mode can stand between
-        connection.exec_driver_sql(
-            f"BEGIN; SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s';"
-            f" SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s';"
-            f" SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s'"
-        )
+        driver_connection = cast("BoundedConnection", connection.connection.driver_connection)
+        driver_connection.begin(writing=connection.get_execution_options().get("writing", False))
+
+    @event.listens_for(engine, "do_execute")
+    def hold(cursor: _Cursor, statement: str, parameters: Any, context: ExecutionContext) -> bool:
+        is_held: bool = context.execution_options.get("held", False)
+        if is_held:
+            cursor.connection.hold(cursor.mogrify(statement, parameters))
+        return is_held
 
 
 def _open_sqlite(file: Path, *, connections: int, migrating: bool) -> Engine:

@@ -1,19 +1,19 @@
 """One transaction around a function, and one vocabulary for what a database can't do."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import psycopg2
 from psycopg2.errors import DeadlockDetected, LockNotAvailable, ReadOnlySqlTransaction
-from sqlalchemy import ColumnElement, Connection, Engine, Insert, Table, text
+from sqlalchemy import ColumnElement, Connection, Engine, Executable, Insert, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from intake.database.engine import LOCK_TIMEOUT_S, open_engine
+from intake.database.engine import LOCK_TIMEOUT_S, BoundedConnection, open_engine
 from intake.database.joining import JoinedWrites
 from intake.database.traces import REWRITTEN_BYTES, sweep
 from intake.errors import DatabaseUnavailable, LockTimeout
@@ -32,6 +32,7 @@ _AWAY = (
 )
 
 T = TypeVar("T")
+_Values = Mapping[str, object] | Sequence[Mapping[str, object]]
 
 
 class Database:
@@ -86,6 +87,11 @@ def serialised(connection: Connection, lock: int) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
 
 
+def execute_with_next(connection: Connection, statement: Executable, values: _Values) -> None:
+    """Execute a statement whose result nobody asks for. PostgreSQL gets it with the next one, and errors show there."""
+    connection.execute(statement, values, execution_options={"held": True})
+
+
 def insert_once(
     connection: Connection, table: Table, values: Mapping[str, object], *, replacing: ColumnElement[bool] | None = None
 ) -> bool:
@@ -95,13 +101,17 @@ def insert_once(
     statement is kept for that condition, which is therefore to be made once. A transaction that inserts the same key at
     the same time is waited for; SQLite has none. Raises LockTimeout where that takes too long.
     """
-    statement = _insert_once(connection.dialect.name, table, replacing)
     with translated_errors():
-        return bool(connection.execute(statement, dict(values)).rowcount)
+        return bool(connection.execute(insertion(connection, table, replacing), values).rowcount)
+
+
+def insertion(connection: Connection, table: Table, replacing: ColumnElement[bool] | None) -> Insert:
+    """Return the statement that inserts a row unless one with its primary key is there, as `insert_once` does."""
+    return _insertion(connection.dialect.name, table, replacing)
 
 
 @lru_cache(STATEMENTS)
-def _insert_once(dialect: str, table: Table, replacing: ColumnElement[bool] | None) -> Insert:
+def _insertion(dialect: str, table: Table, replacing: ColumnElement[bool] | None) -> Insert:
     statement: Any = (postgresql if dialect == "postgresql" else sqlite).insert(table)
     if replacing is None:
         return cast("Insert", statement.on_conflict_do_nothing())
@@ -146,21 +156,19 @@ def _is_away(error: DBAPIError) -> bool:
 
 
 def _in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
-    with translated_errors(), _begun(engine) as connection:
-        result = work(connection)
-        connection.commit()
-        return result
+    with translated_errors():
+        with engine.connect() as connection:
+            driver_connection = connection.connection.driver_connection
+            try:
+                return _committed(connection, work)
+            except (psycopg2.Error, DBAPIError):
+                if not (isinstance(driver_connection, BoundedConnection) and driver_connection.had_ended):
+                    raise
+        engine.dispose()  # what ended one that was kept has ended the others, too
+        with engine.connect() as connection:
+            return _committed(connection, work)
 
 
-def _begun(engine: Engine) -> Connection:
-    """Return a connection in a transaction. One that the server has ended shows here, and costs nobody an error."""
-    connection = engine.connect()
-    try:
-        connection.begin()
-    except DBAPIError as error:
-        connection.close()
-        if not error.connection_invalidated:
-            raise
-        connection = engine.connect()  # a new one, as every other that was kept is given up, too
-        connection.begin()
-    return connection
+def _committed(connection: Connection, work: Callable[[Connection], T]) -> T:
+    with connection.begin():
+        return work(connection)

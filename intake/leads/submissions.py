@@ -15,7 +15,7 @@ from intake.cvs import store
 from intake.cvs.inspection import Findings, inspect
 from intake.cvs.spool import Spool
 from intake.cvs.store import Place
-from intake.database import Database, insert_once, waiting_briefly
+from intake.database import Database, execute_with_next, insert_once, waiting_briefly
 from intake.database.blobs import write_content
 from intake.database.clock import Now
 from intake.database.schema import cv as cv_table
@@ -127,11 +127,11 @@ def submit(database: Database, settings: Settings, submission: Submission, *, ke
         if key is not None and not _is_first(connection, submission, key):
             return False
         lead_id = insert_lead(connection, lead_row(submission, state=settings.states[0]))
-        keep_cv(connection, settings, submission, lead_id, place)
         owe_mails(connection, settings, submission, lead_id)
         if key is not None:
             link = update(submission_key).where(*_is_key(submission, key)).values(lead_id=lead_id)
-            connection.execute(link)
+            execute_with_next(connection, link, {})
+        keep_cv(connection, settings, submission, lead_id, place)
         return True
 
     try:
@@ -182,7 +182,8 @@ def keep_cv(
     cv, found = submission.cv, submission.findings
     facts = {"size": cv.size, "sha256": cv.sha256, "detected_type": found.detected_type, "flags": ",".join(found.flags)}
     where = {"store_url": place.store_url, "store_key": place.key} if place else {}
-    connection.execute(_INSERT_SCANNED_CV if settings.clamd else _INSERT_CV, {"lead_id": lead_id, **facts, **where})
+    statement = _INSERT_SCANNED_CV if settings.clamd else _INSERT_CV
+    execute_with_next(connection, statement, {"lead_id": lead_id, **facts, **where})
     if place is None:
         write_content(connection, lead_id=lead_id, file=cv.file, size=cv.size)
 

@@ -6,9 +6,23 @@ from datetime import datetime
 from functools import cache
 from secrets import token_hex
 
-from sqlalchemy import ColumnElement, Connection, Integer, Update, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Update,
+    and_,
+    bindparam,
+    case,
+    delete,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
 
-from intake.database import Database, insert_once
+from intake.database import Database, execute_with_next, insertion
 from intake.database.clock import Now
 from intake.database.schema import DUE, SETTLED, confirmed_address, outbox_mail
 from intake.mail import digests
@@ -28,7 +42,11 @@ _DUE = (
     .limit(bindparam("most", type_=Integer))
     .with_for_update(skip_locked=True)
 )
-_OWE = insert(outbox_mail)
+_OWE_ALERT = insert(outbox_mail).values(kind="alert").inline()
+_IS_CONFIRMED = exists().where(confirmed_address.c.lead_id == bindparam("lead", type_=Integer))
+_OWE_CONFIRMATION = (
+    insert(outbox_mail).values(kind="confirmation", state=case((_IS_CONFIRMED, "owed"), else_="suppressed")).inline()
+)
 _TAKE = (
     update(outbox_mail)
     .where(outbox_mail.c.id.in_(_DUE.scalar_subquery()))
@@ -95,16 +113,13 @@ def owe(connection: Connection, *, lead_id: int, prospect: Prospect, attorneys: 
     attempt carries the same one.
     """
     confirmed = {"email_key": prospect.address_key, "lead_id": lead_id}
-    is_owed = insert_once(connection, confirmed_address, confirmed, replacing=_is_due(prospect.interval_s))
-    mails = [("confirmation", prospect.address, "owed" if is_owed else "suppressed")]
-    mails += [("alert", address, "owed") for address in attorneys]
-    connection.execute(
-        _OWE,
-        [
-            {"lead_id": lead_id, "kind": kind, "recipient": to, "state": state, "message_id": _message_id(domain)}
-            for kind, to, state in mails
-        ],
-    )
+    confirm = insertion(connection, confirmed_address, _is_due(prospect.interval_s))
+    execute_with_next(connection, confirm, confirmed)
+    recipients = prospect.address, *attorneys
+    mails = [{"lead_id": lead_id, "recipient": one, "message_id": _message_id(domain)} for one in recipients]
+    execute_with_next(connection, _OWE_CONFIRMATION, {**mails[0], "lead": lead_id})
+    if alerts := mails[1:]:
+        execute_with_next(connection, _OWE_ALERT, alerts)
 
 
 @cache

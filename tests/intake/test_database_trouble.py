@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-import psycopg2
+import psycopg2.extensions
 import pytest
 from sqlalchemy import text
 
@@ -84,11 +84,12 @@ def test_limits_hold_for_a_transaction_and_end_with_it(
         return
     limits = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
     query = "SELECT pg_backend_pid()" + "".join(f", current_setting('{limit}')" for limit in limits)
-    session, *values = intake.read(lambda c: c.exec_driver_sql(query).one())
-    assert values == ["15s", "5s", "15s"]
-    # the same session, without the service's own beginning of a transaction
+    for run in (intake.read, intake.write):
+        session, *values = run(lambda c: [c.exec_driver_sql(query).one() for _ in range(2)][1])
+        assert values == ["15s", "5s", "15s"]
+    # the same session, without what the service sends before a statement
     connection = intake.database._engine.raw_connection()
-    cursor = connection.cursor()
+    cursor = connection.cursor(cursor_factory=psycopg2.extensions.cursor)
     cursor.execute(query)
     assert cursor.fetchone() == (session, "0", "0", "0")
     connection.close()

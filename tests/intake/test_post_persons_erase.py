@@ -24,7 +24,6 @@ from intake.database.schema import (
     outbox_mail,
     submission_key,
 )
-from intake.database.transactions import _in_transaction
 from intake.errors import StorageUnavailable
 from intake.leads import erasure, persons
 from intake.leads.keys import fold
@@ -375,7 +374,7 @@ def test_a_lead_that_another_transaction_holds_is_waited_for(intake: Intake, adm
             connection.execute(update(lead).where(lead.c.id == number).values(state="ENGAGED"))
             return pool.submit(lambda: erase(admin, f"{MARK}@example.com").json())
 
-        waiting = _in_transaction(other._engine, hold)
+        waiting = other.write(hold)
         other.close()
         assert waiting.result()["leads"] == [{"id": number, "state": "ENGAGED"}]
 
@@ -399,7 +398,7 @@ def test_mails_that_are_revived_meanwhile_deadlock_with_no_erasure(intake: Intak
             connection.execute(select(outbox_mail.c.id).where(outbox_mail.c.id == second).with_for_update())
             return retrying
 
-        retried = _in_transaction(other._engine, hold)
+        retried = other.write(hold)
         other.close()
         assert retried.result() == ["revived", "revived"]
 
