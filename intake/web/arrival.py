@@ -84,7 +84,7 @@ class _Body:
     async def has_arrived(self) -> bool:
         """Return whether there is no more to come; an answer is given from now on, and time counts no more."""
         self._is_answered = True
-        if not self._is_held_back:
+        if not (self._is_whole or self._is_held_back):
             with move_on_after(AT_HAND_S):
                 for _ in range(AT_HAND):
                     if not self._is_whole:

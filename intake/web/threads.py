@@ -1,11 +1,12 @@
 """A door's threads: few work at a time, and nobody waits for one without end."""
 
-import math
+import asyncio
+from asyncio import CancelledError
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from anyio import CapacityLimiter, WouldBlock, fail_after, to_thread
+from anyio import CancelScope
 
 from intake.errors import ServiceBusy
 
@@ -20,30 +21,46 @@ class Threads:
     """At most `count` threads at once, given in the order in which they are asked for."""
 
     def __init__(self, count: int) -> None:
-        self._turns = CapacityLimiter(count)
-        self._workers = CapacityLimiter(math.inf)  # the turns are what bounds them
+        # anyio's own way into a thread costs a request several times as much of the event loop's time
+        self._executor = ThreadPoolExecutor(count)
+        self._count = count
+        self._works = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many works wait for a thread."""
+        return max(self._works - self._count, 0)
 
     async def run(self, work: Callable[[], T], *, is_under_way: bool = False) -> T:
         """Return what `work` returns, run in a thread. Raises ServiceBusy where none is free in time.
 
-        What `is_under_way` (an answer half given, an upload half taken) waits longer, whoever else does.
+        What `is_under_way` (an answer half given, an upload half taken) waits longer, whoever else does. Who is
+        cancelled waits for what has begun, since it works with what is theirs.
         """
-        turn = object()
-        await self._wait(turn, is_under_way=is_under_way)
-        try:
-            return await to_thread.run_sync(work, limiter=self._workers)
-        finally:
-            self._turns.release_on_behalf_of(turn)
-
-    async def _wait(self, turn: object, *, is_under_way: bool) -> None:
-        with suppress(WouldBlock):
-            self._turns.acquire_on_behalf_of_nowait(turn)
-            return
         busy = ServiceBusy("the service is busy; try again later", reason="threads")
-        if not is_under_way and self._turns.statistics().tasks_waiting >= MAX_WAITING:
+        if not is_under_way and self.waiting >= MAX_WAITING:
             raise busy
+        given = self._executor.submit(work)
+        is_late = False
+
+        def give_up() -> None:
+            nonlocal is_late
+            is_late = given.cancel()  # which fails once it has begun
+
+        patience_s = MAX_WAIT_UNDER_WAY_S if is_under_way else MAX_WAIT_S
+        timer = asyncio.get_running_loop().call_later(patience_s, give_up)
+        self._works += 1
         try:
-            with fail_after(MAX_WAIT_UNDER_WAY_S if is_under_way else MAX_WAIT_S):
-                await self._turns.acquire_on_behalf_of(turn)
-        except TimeoutError:
-            raise busy from None
+            return await asyncio.wrap_future(given)
+        except CancelledError:
+            if is_late:
+                raise busy from None
+            if not given.cancelled():
+                with CancelScope(shield=True):
+                    ended = asyncio.wrap_future(given)
+                    await asyncio.wait([ended])
+                    ended.exception()  # nobody is left to be told
+            raise
+        finally:
+            timer.cancel()
+            self._works -= 1

@@ -1,6 +1,7 @@
 """A door's threads, when all of them are taken."""
 
 import threading
+import time
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -25,7 +26,7 @@ def busy(test: Callable[[Threads], Awaitable[None]]) -> None:
             finally:
                 release.set()
         assert await given.run(lambda: "free again") == "free again"
-        assert given._turns.borrowed_tokens == 0
+        assert given._works == 0
 
     anyio.run(run)
 
@@ -66,7 +67,7 @@ def test_past_so_many_that_wait_one_is_refused_at_once(monkeypatch: pytest.Monke
                 await given.run(lambda: None)
             tasks.start_soon(lambda: given.run(lambda: None, is_under_way=True))
             await anyio.sleep(0.05)
-            assert given._turns.statistics().tasks_waiting == 4
+            assert given.waiting == 4
             tasks.cancel_scope.cancel()
 
     busy(waits)
@@ -78,6 +79,30 @@ def test_an_error_gives_the_thread_back() -> None:
         for _ in range(3):
             with pytest.raises(ZeroDivisionError):
                 await given.run(lambda: 1 // 0)
-        assert given._turns.borrowed_tokens == 0
+        assert given._works == 0
+
+    anyio.run(run)
+
+
+def test_who_is_cancelled_waits_for_what_has_begun() -> None:
+    done: list[str] = []
+
+    def work() -> None:
+        time.sleep(0.2)
+        done.append("begun")
+        raise ValueError("for nobody")
+
+    async def run() -> None:
+        given = Threads(1)
+        with anyio.move_on_after(0.05) as scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(given.run, work)
+                await anyio.sleep(0.01)
+                tasks.start_soon(given.run, lambda: done.append("waiting"))
+        assert scope.cancelled_caught
+        assert done == ["begun"]
+        await given.run(lambda: None)
+        assert done == ["begun"]
+        assert given._works == 0
 
     anyio.run(run)
