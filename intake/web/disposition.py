@@ -1,6 +1,7 @@
 """Content-Disposition, read from parts of a form and written for downloads."""
 
 import re
+from functools import lru_cache
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, unquote_to_bytes
 
@@ -19,6 +20,7 @@ class Disposition:
     filename: str | None
 
 
+@lru_cache(256)
 def read_disposition(header: bytes, *, is_percent_encoded: bool = False) -> Disposition:
     """Read a part's Content-Disposition (RFC 7578), whoever wrote it.
 
