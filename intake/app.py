@@ -43,7 +43,7 @@ from intake.worker import OTHER_THREADS, Worker
 
 # Each door has threads of its own, and a thread uses one connection at the most: so connections are counted apart,
 # too, and none is ever waited for.
-DOORS = ((PUBLIC, 8), (INTERNAL, 8), (OPERATORS, 2))
+DOORS = ((PUBLIC, 4), (INTERNAL, 8), (OPERATORS, 2))
 MOST_LOGINS_REMEMBERED = 10_000
 SMTP_CONNECTIONS = 4
 WORKER_CONNECTIONS = SMTP_CONNECTIONS + OTHER_THREADS

@@ -1,6 +1,6 @@
 """What the service counts, for Prometheus."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -16,6 +16,9 @@ class Metrics:
             ("route", "method", "status"),
             registry=self._registry,
         )
+        self.in_progress = 0  # requests, counted by the event loop alone
+        progress = Gauge("intake_requests_in_progress", "Requests that are being answered.", registry=self._registry)
+        progress.set_function(lambda: self.in_progress)
         self.leads = Counter("intake_leads", "Leads kept.", registry=self._registry)
         self.mails = Counter(
             "intake_mail_attempts",

@@ -40,6 +40,8 @@ PRUNE_EVERY_S = 600.0
 COLLECT_EVERY_S = PURGE_EVERY_S = 24 * 3600.0
 OTHER_THREADS = 3  # one that claims and renews, one that cleans up, and one that has CVs scanned
 STOP_WITHIN_S = 20.0
+BUSY_REQUESTS = 8  # with so many in progress each connection sends one mail in BUSY_PAUSE_S
+BUSY_PAUSE_S = 0.1
 
 log = logging.getLogger("intake.worker")
 
@@ -166,6 +168,8 @@ class Worker:
     async def _send_all(self, transport: Transport) -> None:
         """Send mails over one connection, until None comes in place of one."""
         while (mail := await self._next(transport)) is not None:
+            if self._metrics.in_progress >= BUSY_REQUESTS:  # they are waited for, and mail is not due to the second
+                await asyncio.sleep(BUSY_PAUSE_S)
             try:
                 await self._send(transport, mail)
             except Exception:

@@ -41,6 +41,7 @@ class Observer:
         scope.setdefault("state", {}).update(request_id=request_id, client=client, answer_fields=fields)
         began = time.perf_counter()
         status = 500
+        self._metrics.in_progress += 1
 
         async def send_observed(message: Message) -> None:
             nonlocal status
@@ -55,6 +56,7 @@ class Observer:
         try:
             await self._app(scope, receive, send_observed)
         finally:
+            self._metrics.in_progress -= 1
             seconds = time.perf_counter() - began
             route = scope.get("route_path", "none")
             self._metrics.requests.labels(route, _known(scope["method"]), str(status)).observe(seconds)

@@ -28,8 +28,15 @@ class Precedence:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif scope["path"].startswith(self._prefix):
+
+            async def receive_in_turn() -> Message:
+                message = await receive()
+                if self._ahead:
+                    await self._turn()
+                return message
+
             await self._turn()
-            await self._app(scope, receive, send)
+            await self._app(scope, receive_in_turn, send)
         else:
             await self._first(scope, receive, send)
 
