@@ -42,7 +42,7 @@ from intake.web.shares import Shares
 from intake.worker import OTHER_THREADS, Worker
 
 # Each door has threads of its own, and a thread uses one connection at the most: so connections are counted apart,
-# too, and none is ever waited for.
+# too, and none is ever waited for. Prospects have few where attorneys share the interpreter with them.
 DOORS = ((PUBLIC, 4), (INTERNAL, 8), (OPERATORS, 2))
 MOST_LOGINS_REMEMBERED = 10_000
 SMTP_CONNECTIONS = 4

@@ -25,6 +25,8 @@ def write_content(connection: Connection, *, lead_id: int, file: IO[bytes], size
     file.seek(0)
     if connection.dialect.name == "postgresql":
         _copy_in(connection, lead_id, file, size)
+    elif size <= PIECE_BYTES:
+        connection.exec_driver_sql("INSERT INTO cv_content (lead_id, content) VALUES (?, ?)", (lead_id, file.read()))
     else:
         connection.exec_driver_sql("INSERT INTO cv_content (lead_id, content) VALUES (?, zeroblob(?))", (lead_id, size))
         _fill_blob(connection, lead_id, file)

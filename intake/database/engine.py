@@ -66,7 +66,7 @@ class BoundedConnection(psycopg2.extensions.connection):
         # for a transaction alone, so that a pooler in transaction mode can stand between
         self._limits = (
             f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s'; SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'; "
-            f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s'; "
+            f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s';\n"
         ).encode()
 
     def begin(self, *, writing: bool) -> None:
@@ -79,8 +79,11 @@ class BoundedConnection(psycopg2.extensions.connection):
         return bool(self.closed) and not self.has_answered
 
     def hold(self, statement: bytes) -> None:
-        """Let a statement go out with the next one, or with the end."""
-        self._held.append(statement + b"; ")
+        """Let a statement go out with the next one, or with the end.
+
+        Each has lines of its own, since an error shows the line that it is in: no other's names.
+        """
+        self._held.append(statement + b";\n")
 
     def prelude(self) -> bytes:
         """Return, once, what is to go before the next statement."""

@@ -10,7 +10,7 @@ import psycopg2
 from psycopg2.errors import DeadlockDetected, LockNotAvailable, ReadOnlySqlTransaction
 from sqlalchemy import ColumnElement, Connection, Engine, Executable, Insert, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from intake.database.engine import LOCK_TIMEOUT_S, BoundedConnection, open_engine
@@ -151,7 +151,8 @@ def translated_errors() -> Iterator[None]:
 def _is_away(error: DBAPIError) -> bool:
     # sqlite3 raises the plain class, and no kind of it, for a file that is damaged or no database at all
     is_damaged = type(error.orig) is sqlite3.DatabaseError
-    is_connecting = error.statement is None  # so, too, where the address holds what the driver does not know
+    # so, too, where the address holds what the driver does not know; else it is a commit that was the last to tell
+    is_connecting = error.statement is None and not isinstance(error, IntegrityError | DataError)
     return error.connection_invalidated or is_damaged or is_connecting or isinstance(error.orig, _AWAY)
 
 

@@ -1,8 +1,8 @@
 """Content-Disposition, read from parts of a form and written for downloads."""
 
 import re
-from functools import lru_cache
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, unquote, unquote_to_bytes
 
 _PARAMETER = re.compile(

@@ -7,7 +7,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from intake.web.precedence import MOST_S, Precedence
 
-STRANGERS, ATTORNEYS = "/leads/", "/internal/leads/"
+STRANGERS, UPLOADS, ATTORNEYS = "/leads/", "/leads", "/internal/leads/"
 
 
 class Service:
@@ -16,10 +16,15 @@ class Service:
     def __init__(self) -> None:
         self.begun: list[str] = []
         self.ready = asyncio.Event()
+        self.arriving = asyncio.Event()
         self.door = Precedence(self._answer, open_to_strangers="/leads")
 
-    async def _answer(self, scope: Scope, _receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.begun.append(scope["path"])
+        if scope["path"] == UPLOADS:
+            await self.arriving.wait()
+            await receive()
+            self.begun.append("body")
         if scope["path"] == ATTORNEYS:
             await self.ready.wait()
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -34,7 +39,7 @@ class Service:
 
 
 async def _receive() -> Message:
-    raise AssertionError("nothing is read")
+    return {"type": "http.request"}
 
 
 async def _send(_message: Message) -> None:
@@ -82,6 +87,20 @@ def test_strangers_wait_while_an_attorney_does_and_no_longer() -> None:
         await asyncio.gather(*strangers)
 
     assert run(story).begun == [ATTORNEYS, *[STRANGERS] * 3]
+
+
+def test_a_stranger_who_is_in_goes_no_further_while_an_attorney_waits() -> None:
+    async def story(service: Service) -> None:
+        upload = service.ask(UPLOADS)
+        await asyncio.sleep(0)
+        service.ask(ATTORNEYS)
+        service.arriving.set()
+        await asyncio.sleep(MOST_S / 2)
+        assert service.begun == [UPLOADS, ATTORNEYS]
+        service.ready.set()
+        await upload
+
+    assert run(story).begun == [UPLOADS, ATTORNEYS, "body"]
 
 
 def test_an_attorney_whose_answer_never_begins_holds_up_nobody_for_long() -> None:

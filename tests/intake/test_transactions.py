@@ -1,0 +1,66 @@
+"""Statements that go out with the next one: what they write is there for it, and nothing of it where one fails."""
+
+import pytest
+from sqlalchemy import Connection, func, insert, select
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from intake.database import execute_with_next
+from intake.database.schema import alerted_address
+from intake.errors import DatabaseUnavailable
+from tests.conftest import Intake
+
+ADD = insert(alerted_address)
+
+
+def count(connection: Connection) -> int:
+    return connection.execute(select(func.count()).select_from(alerted_address)).scalar_one()
+
+
+def test_the_next_statement_sees_what_was_written(intake: Intake) -> None:
+    def work(connection: Connection) -> int:
+        execute_with_next(connection, ADD, {"address": "ada@firm.example; '%s' \\"})
+        execute_with_next(connection, ADD, [{"address": name} for name in ("bob", "cy")])
+        return count(connection)
+
+    assert intake.write(work) == 3
+    assert intake.read(count) == 3
+
+
+def test_what_nothing_follows_goes_out_at_the_end(intake: Intake) -> None:
+    intake.write(lambda connection: execute_with_next(connection, ADD, {"address": "ada"}))
+    assert intake.read(count) == 1
+
+
+@pytest.mark.parametrize("is_followed", [False, True])
+def test_where_one_fails_nothing_is_kept(intake: Intake, *, is_followed: bool) -> None:
+    def work(connection: Connection) -> None:
+        for _ in range(2):
+            execute_with_next(connection, ADD, {"address": "ada"})
+        if is_followed:
+            count(connection)
+
+    with pytest.raises(IntegrityError):
+        intake.write(work)
+    assert intake.read(count) == 0
+
+
+def test_an_error_of_ones_own_leaves_nothing_for_the_next(intake: Intake) -> None:
+    def work(connection: Connection) -> None:
+        execute_with_next(connection, ADD, {"address": "ada"})
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        intake.write(work)
+    assert intake.write(count) == 0
+
+
+def test_an_error_shows_no_other_statements_names(intake: Intake) -> None:
+    def work(connection: Connection) -> None:
+        execute_with_next(connection, ADD, {"address": "secret"})
+        connection.exec_driver_sql("SELECT * FROM no_such_table")
+
+    with pytest.raises((DBAPIError, DatabaseUnavailable)) as raised:
+        intake.write(work)
+    told = f"{raised.value} {raised.value.__cause__}"
+    assert "no_such_table" in told
+    assert "secret" not in told
