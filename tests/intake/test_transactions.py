@@ -1,7 +1,7 @@
 """Statements that go out with the next one: what they write is there for it, and nothing of it where one fails."""
 
 import pytest
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from intake.database import execute_with_next
@@ -56,7 +56,7 @@ def test_an_error_of_ones_own_leaves_nothing_for_the_next(intake: Intake) -> Non
 
 def test_an_error_shows_no_other_statements_names(intake: Intake) -> None:
     def work(connection: Connection) -> None:
-        execute_with_next(connection, ADD, {"address": "secret"})
+        execute_with_next(connection, delete(alerted_address).where(alerted_address.c.address == "secret"), {})
         connection.exec_driver_sql("SELECT * FROM no_such_table")
 
     with pytest.raises((DBAPIError, DatabaseUnavailable)) as raised:
