@@ -87,9 +87,11 @@ class BoundedConnection(psycopg2.extensions.connection):
 
     def prelude(self) -> bytes:
         """Return, once, what is to go before the next statement."""
-        begin = b"" if self._is_writing and self.has_answered else b"BEGIN; " * self._is_writing + self._limits
+        opening = [] if self._is_writing and self.has_answered else [self._limits]
+        if opening and self._is_writing:
+            opening.insert(0, b"BEGIN; ")
         held, self._held = self._held, []
-        return begin + b"".join(held)
+        return b"".join(opening + held)
 
     def commit(self) -> None:
         """End what was written, if there is anything."""
