@@ -68,7 +68,8 @@ def _table(results: Sequence[Result]) -> Iterator[str]:
         spread = f"{_short(min(result.ratios))} … {_short(max(result.ratios))}"
         ratio = f"{_short(result.ratio)}{'' if result.theirs else ' ' + result.unit}"
         verdict = "holds" if result.holds else "**missed**"
-        yield f"| {result.work} | {result.beside} | {ratio} | {spread} | {_goal(result)} | {verdict} |\n"
+        work = result.work.replace("|", r"\|")
+        yield f"| {work} | {result.beside} | {ratio} | {spread} | {_goal(result)} | {verdict} |\n"
 
 
 def _row(*cells: str) -> str:
