@@ -40,8 +40,7 @@ PRUNE_EVERY_S = 600.0
 COLLECT_EVERY_S = PURGE_EVERY_S = 24 * 3600.0
 OTHER_THREADS = 3  # one that claims and renews, one that cleans up, and one that has CVs scanned
 STOP_WITHIN_S = 20.0
-BUSY_REQUESTS = 8  # with so many in progress each connection sends one mail in BUSY_PAUSE_S
-BUSY_PAUSE_S = 0.1
+GIVES_WAY_S, GIVES_WAY_TIMES = 0.02, 5  # that a mail waits for requests in progress
 
 log = logging.getLogger("intake.worker")
 
@@ -168,8 +167,7 @@ class Worker:
     async def _send_all(self, transport: Transport) -> None:
         """Send mails over one connection, until None comes in place of one."""
         while (mail := await self._next(transport)) is not None:
-            if self._metrics.in_progress >= BUSY_REQUESTS:  # they are waited for, and mail is not due to the second
-                await asyncio.sleep(BUSY_PAUSE_S)
+            await self._give_way()
             try:
                 await self._send(transport, mail)
             except Exception:
@@ -178,6 +176,13 @@ class Worker:
             if self._is_more:
                 self._woken.set()
         await transport.close()
+
+    async def _give_way(self) -> None:
+        """Wait until this process answers no request: people wait for that, and nobody for a mail to the second."""
+        for _ in range(GIVES_WAY_TIMES):
+            if not self._metrics.in_progress:
+                return
+            await asyncio.sleep(GIVES_WAY_S)
 
     async def _next(self, transport: Transport) -> OwedMail | None:
         try:
