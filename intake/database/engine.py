@@ -87,11 +87,11 @@ class BoundedConnection(psycopg2.extensions.connection):
 
     def prelude(self) -> bytes:
         """Return, once, what is to go before the next statement."""
-        opening = [] if self._is_writing and self.has_answered else [self._limits]
-        if opening and self._is_writing:
-            opening.insert(0, b"BEGIN; ")
+        opening = self._limits
+        if self._is_writing:
+            opening = b"" if self.has_answered else b"BEGIN; " + self._limits
         held, self._held = self._held, []
-        return b"".join(opening + held)
+        return b"".join([opening, *held])
 
     def commit(self) -> None:
         """End what was written, if there is anything."""

@@ -37,9 +37,8 @@ class Threads:
         What `is_under_way` (an answer half given, an upload half taken) waits longer, whoever else does. Who is
         cancelled waits for what has begun, since it works with what is theirs.
         """
-        busy = ServiceBusy("the service is busy; try again later", reason="threads")
         if not is_under_way and self.waiting >= MAX_WAITING:
-            raise busy
+            raise _busy()
         given = self._executor.submit(work)
         is_late = False
 
@@ -54,7 +53,7 @@ class Threads:
             return await asyncio.wrap_future(given)
         except CancelledError:
             if is_late:
-                raise busy from None
+                raise _busy() from None
             if not given.cancelled():
                 with CancelScope(shield=True):
                     ended = asyncio.wrap_future(given)
@@ -64,3 +63,7 @@ class Threads:
         finally:
             timer.cancel()
             self._works -= 1
+
+
+def _busy() -> ServiceBusy:
+    return ServiceBusy("the service is busy; try again later", reason="threads")

@@ -35,10 +35,15 @@ class Service:
         return asyncio.create_task(self._ask(path))
 
     async def _ask(self, path: str) -> None:
-        await self.door({"type": "http", "path": path}, _receive, _send)
+        receive = _receive_body if path == UPLOADS else _receive
+        await self.door({"type": "http", "path": path}, receive, _send)
 
 
 async def _receive() -> Message:
+    raise AssertionError("nothing is read")
+
+
+async def _receive_body() -> Message:
     return {"type": "http.request"}
 
 
