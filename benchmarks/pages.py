@@ -20,7 +20,7 @@ PAGE = "/internal/leads/?limit=50"
 CONSTANT = "/constant"
 SHARE = 1 / 8  # of a round's seconds, for each of a dozen sides
 LOGINS = 20
-PAUSE_S = 0.01  # between two pages while others log in: hashing, of a low priority, is to have its turn
+PAUSE_S = 0.01  # between two pages while others log in
 FIRST, LAST, Q = "first", "last", "q=, in few names"
 
 

@@ -1,14 +1,8 @@
 """Passwords: their bounds, and their hashes."""
 
-import os
-import sys
-import threading
 import unicodedata
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib import resources
-from typing import TypeVar
 
 import bcrypt
 
@@ -17,14 +11,10 @@ from intake.values import MAX_PASSWORD_BYTES as MAX_BYTES
 from intake.values import MIN_PASSWORD_CHARACTERS as MIN_CHARACTERS
 
 COST = 12
-AT_ONCE = 2  # that are hashed
-NICENESS = 10  # of the threads that hash: on few cores everybody else would wait for them
 _REMEDY = "take another, such as several words that have nothing to do with each other"
 
 # What an unknown user's password is checked against, so that it takes as long as a known one's.
 _NOBODYS_HASH = "$2b$12$yS.yrVdDXMhjSTBhwIV26.3hv7U4Q6wyLi1XqYy/C.LmcY1rsOM5m"
-
-T = TypeVar("T")
 
 
 def password_fault(
@@ -45,34 +35,20 @@ def password_fault(
 
 def hash_password(password: str) -> str:
     """Return the password's bcrypt hash; a quarter of a second of work."""
-    return _in_background(lambda: bcrypt.hashpw(_bytes(password), bcrypt.gensalt(COST))).decode("ascii")
+    return bcrypt.hashpw(_bytes(password), bcrypt.gensalt(COST)).decode("ascii")
 
 
 def matches(password: str, password_hash: str | None) -> bool:
     """Return whether the password is the one that was hashed; None stands for nobody's, and takes as long."""
     given = _bytes(password)
     known = (password_hash or _NOBODYS_HASH).encode("ascii")
-    found = _in_background(lambda: bcrypt.checkpw(given[:MAX_BYTES], known))
+    found = bcrypt.checkpw(given[:MAX_BYTES], known)
     return found and password_hash is not None and len(given) <= MAX_BYTES
 
 
 def _bytes(password: str) -> bytes:
     # the same characters, however a keyboard composed them
     return unicodedata.normalize("NFC", password).encode("utf-8")
-
-
-def _in_background(work: Callable[[], T]) -> T:
-    return _background().submit(work).result()
-
-
-@cache
-def _background() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(AT_ONCE, "intake-hashing", initializer=_step_back)
-
-
-def _step_back() -> None:
-    if sys.platform == "linux":  # where each thread has a priority of its own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 @cache

@@ -1,6 +1,7 @@
 """Doors: tables of operations, closed unless they say otherwise, each door with threads of its own."""
 
 import inspect
+import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -17,13 +18,14 @@ from starlette.types import Receive, Scope, Send
 from intake.audit import Origin
 from intake.errors import FieldFault, IntakeError, InvalidFields, NotAllowed, NotAuthenticated
 from intake.users.accounts import User, authenticate
-from intake.users.passwords import AT_ONCE
 from intake.web.admission import Places, check_rate
 from intake.web.bodies import read_json
 from intake.web.parts import AppRequest
 from intake.web.threads import Threads
 
-HASHING_THREADS = AT_ONCE  # so a flood of logins leaves the door's other threads to those who are in
+# A flood of logins leaves the door's other threads, and half of the processors, to those who are in. A low priority
+# would not: such a thread comes back from hashing for the interpreter's lock, and everybody waits while it holds that.
+HASHING_THREADS = max(1, (os.cpu_count() or 1) // 2)
 
 T = TypeVar("T")
 
