@@ -216,6 +216,12 @@ def intake(start: Callable[..., Intake]) -> Intake:
 
 
 @pytest.fixture
+def twin(intake: Intake, start: Callable[..., Intake]) -> Intake:
+    """Another instance on the same database: of two that hash passwords, one instance may take one after the other."""
+    return start(database_url=intake.settings.database_url)
+
+
+@pytest.fixture
 def attorney(intake: Intake) -> TestClient:
     """A client that shows an attorney's token."""
     intake.client.headers.update(intake.bearer(intake.user()))

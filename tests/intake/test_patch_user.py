@@ -77,7 +77,7 @@ def test_the_last_administrator_stays_one(admin: TestClient, intake: Intake, bod
     assert patch(admin, "harriet", **body).status_code == 204
 
 
-def test_of_two_who_disable_each_other_one_is_disabled(intake: Intake) -> None:
+def test_of_two_who_disable_each_other_one_is_disabled(intake: Intake, twin: Intake) -> None:
     headers = {name: intake.bearer(intake.user(name, role="admin")) for name in ("harriet", "peter")}
     release = threading.Event()
 
@@ -85,13 +85,13 @@ def test_of_two_who_disable_each_other_one_is_disabled(intake: Intake) -> None:
         connection.execute(select(user_account).with_for_update())  # both have come in, and neither goes on
         release.wait(20)
 
-    def disable(by: str, whom: str) -> int:
-        answer = intake.client.patch(f"/internal/users/{whom}", json={"disabled": True}, headers=headers[by])
+    def disable(at: Intake, by: str, whom: str) -> int:
+        answer = at.client.patch(f"/internal/users/{whom}", json={"disabled": True}, headers=headers[by])
         return answer.status_code
 
     with ThreadPoolExecutor(3) as pool:
         holding = pool.submit(intake.write, hold)
-        statuses = pool.map(disable, ("harriet", "peter"), ("peter", "harriet"))
+        statuses = pool.map(disable, (intake, twin), ("harriet", "peter"), ("peter", "harriet"))
         time.sleep(1)
         release.set()
         holding.result()

@@ -56,9 +56,11 @@ def test_bad_fields_are_named(attorney: TestClient, body: dict[str, Any], field:
     assert [fault["field"] for fault in answer.json()["errors"]] == [field]
 
 
-def test_of_two_at_once_one_counts(attorney: TestClient, intake: Intake) -> None:
+def test_of_two_at_once_one_counts(attorney: TestClient, intake: Intake, twin: Intake) -> None:
+    twin.client.headers.update(attorney.headers)
     with ThreadPoolExecutor(2) as pool:
-        answers = list(pool.map(lambda new: change(attorney, new=new), ("the first of two", "the second of two")))
+        passwords = PASSWORD, PASSWORD
+        answers = list(pool.map(change, (attorney, twin.client), passwords, ("the first of two", "the second of two")))
     assert sorted(answer.status_code for answer in answers) == [200, 401]
     assert sorted((log_in(intake, "the first of two"), log_in(intake, "the second of two"))) == [200, 401]
 
