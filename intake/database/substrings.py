@@ -5,19 +5,31 @@ SQLite's is a table of FTS5, `lead_search`, whose row ids are those of the leads
 either where it can.
 """
 
+import json
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, column, literal_column, or_, select, table
+from sqlalchemy import ColumnElement, Connection, Select, column, literal_column, or_, select, table
 
 from intake.database.ids import page_by_id
 from intake.database.schema import lead
 
 MIN_CHARACTERS = 3  # of a part that trigrams find
+PROBED_TRIGRAMS = 16  # of a part, so that a long one takes no longer
+FEW_ROWS = 1_000  # each of which takes a microsecond to look through, and as much to be counted in a common trigram
 LIKE_ESCAPE = "\\"
 COUNT_SEARCH = "SELECT count(*) FROM sqlite_master WHERE name = 'lead_search'"  # 1, where there is that table
 OPTIONAL = ("lead_search", "ix_lead_parts")  # what a migrated database may lack, and what belongs to it
 _KEYS = (lead.c.email_key, lead.c.f_name_key, lead.c.l_name_key)
 _SEARCH = table("lead_search", column("rowid"))
+_RAREST = """
+    SELECT trigram, min(leads) FROM (
+        SELECT value AS trigram, (
+            SELECT count(*) FROM (SELECT 1 FROM lead_search WHERE lead_search MATCH value LIMIT :few)
+        ) AS leads
+        FROM json_each(:trigrams)
+    )
+    WHERE leads < :few
+"""
 
 
 def has_part(part: str) -> ColumnElement[bool]:
@@ -40,12 +52,30 @@ def has_own_index(connection: Connection, part: str) -> bool:
     return bool(connection.exec_driver_sql(COUNT_SEARCH).scalar_one())
 
 
+def has_rare_trigram(connection: Connection, part: str) -> ColumnElement[bool] | None:
+    """Return the condition that a lead has a trigram of the part that few have; None: there is none.
+
+    All of a part's trigrams together take the index many times as long: it walks through the common ones as well.
+    """
+    trigrams = [_phrase(part[start : start + MIN_CHARACTERS]) for start in range(len(part) - MIN_CHARACTERS + 1)]
+    given = {"trigrams": json.dumps(trigrams[:PROBED_TRIGRAMS]), "few": FEW_ROWS}
+    rarest = connection.exec_driver_sql(_RAREST, given).scalar()
+    return None if rarest is None else lead.c.id.in_(_ids_with(rarest))
+
+
 def ids_with_part(connection: Connection, part: str, *, after: int | None, newest_first: bool, limit: int) -> list[int]:
     """Return the first `limit` leads, by id, that have the part, going on after one as `page_by_id` does."""
-    phrase = '"' + part.replace('"', '""') + '"'
-    query = select(_SEARCH.c.rowid).where(literal_column("lead_search").op("MATCH")(phrase))
+    query = _ids_with(_phrase(part))
     page = page_by_id(query, _SEARCH.c.rowid, after=after, newest_first=newest_first, limit=limit)
     return list(connection.scalars(page))
+
+
+def _ids_with(phrase: str) -> Select[tuple[int]]:
+    return select(_SEARCH.c.rowid).where(literal_column("lead_search").op("MATCH")(phrase))
+
+
+def _phrase(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
 
 
 def is_described(name: str | None, kind: str, _parents: Any) -> bool:

@@ -16,7 +16,14 @@ from intake.database.blobs import read_content
 from intake.database.ids import is_among, page_by_id, within
 from intake.database.json_rows import JsonChunk, JsonRows, Rows
 from intake.database.schema import cv, lead
-from intake.database.substrings import LIKE_ESCAPE, has_own_index, has_part, ids_with_part, like_literal
+from intake.database.substrings import (
+    LIKE_ESCAPE,
+    has_own_index,
+    has_part,
+    has_rare_trigram,
+    ids_with_part,
+    like_literal,
+)
 from intake.errors import CvDamaged, LeadNotFound
 from intake.leads.keys import Pattern, fold
 from intake.leads.records import LEAD_COLUMNS, CvFacts, Lead, ScanState
@@ -134,6 +141,8 @@ def _chunk(database: Database, wanted: Filter, *, after: int | None, size: int) 
 
 def _chunk_by_part(connection: Connection, wanted: Filter, part: str, *, after: int | None, size: int) -> JsonChunk:
     query = list_query(wanted, after=after, size=size + 1)
+    if (is_rare := has_rare_trigram(connection, part)) is not None:
+        return _LISTED.read(connection, query.where(is_rare), most=size)
     is_near = _is_near(after, size * NEAR_ROWS, newest_first=wanted.newest_first)
     if (near := _LISTED.read(connection, query.where(is_near), most=size)).has_more:
         return near
@@ -186,7 +195,9 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
         if text is not None:
             yield _matches(column, Pattern.parse(text))
     if wanted.states:
-        yield lead.c.state.in_(wanted.states)
+        # one is not spelled out as a list, which SQLAlchemy does anew each time
+        [state, *others] = wanted.states
+        yield lead.c.state.in_(wanted.states) if others else lead.c.state == state
     if wanted.q:
         yield has_part(fold(wanted.q))
 

@@ -23,9 +23,7 @@ from intake.web.bodies import read_json
 from intake.web.parts import AppRequest
 from intake.web.threads import Threads
 
-# A flood of logins leaves the door's other threads, and half of the processors, to those who are in. A low priority
-# would not: such a thread comes back from hashing for the interpreter's lock, and everybody waits while it holds that.
-HASHING_THREADS = max(1, (os.cpu_count() or 1) // 2)
+HASHING_THREADS = 2  # at most, and for each two processors: a flood of logins leaves the rest to those who are in
 
 T = TypeVar("T")
 
@@ -80,14 +78,14 @@ class Operation:
 
 
 class Door:
-    """A table of operations as routes, run in at most `threads` threads at once, and HASHING_THREADS more.
+    """A table of operations as routes, run in at most `threads` threads at once, and up to HASHING_THREADS more.
 
     Forms are read in the door's own `places`.
     """
 
     def __init__(self, operations: Sequence[Operation], *, threads: int, places: Places) -> None:
         self._threads = Threads(threads)
-        self._hashing_threads = Threads(HASHING_THREADS)
+        self._hashing_threads = Threads(min(HASHING_THREADS, max(1, (os.cpu_count() or 1) // 2)))
         self._places = places
         self._paths: dict[str, dict[str, Operation]] = {}
         for operation in operations:
