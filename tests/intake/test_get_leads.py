@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, insert, select, text
 from starlette.testclient import TestClient
 
+from intake.database import substrings
 from intake.database.clock import Now
 from intake.database.schema import cv, lead
+from intake.database.substrings import has_rare_trigram
 from intake.leads import erasure, search
 from intake.leads.keys import fold
 from intake.leads.search import Filter, list_query
@@ -147,8 +149,9 @@ PARTS = "aßﬁ太郎山𓀀🦄\"'%_*\\ -.é"
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=st.text(PARTS, min_size=1, max_size=9), data=st.data())
 def test_a_part_is_found_wherever_it_is_and_as_without_an_index(
-    attorney: TestClient, intake: Intake, value: str, data: st.DataObject
+    attorney: TestClient, intake: Intake, monkeypatch: pytest.MonkeyPatch, value: str, data: st.DataObject
 ) -> None:
+    monkeypatch.setattr(substrings, "FEW_ROWS", data.draw(st.sampled_from([0, 1000])))
     row = {"email": "a@b", "f_name": "x", "l_name": value, "CV_name": "x", "state": "PENDING"}
     keys = {"email_key": "ab", "f_name_key": "abc", "l_name_key": fold(value)}
     intake.write(lambda c: c.execute(insert(lead), {**row, **keys}) and None)
@@ -168,11 +171,24 @@ def test_a_part_is_found_wherever_it_is_and_as_without_an_index(
     assert [one["id"] for one in answer.json()] == ids[: wanted.get("limit")]
 
 
-@pytest.mark.parametrize("order", ["asc", "desc"])
-def test_a_part_that_many_have_is_found_with_every_filter(attorney: TestClient, intake: Intake, order: str) -> None:
+def insert_many_parts(intake: Intake) -> None:
     row = {"email": "a@b.c", "f_name": "A", "l_name": "B", "CV_name": "c", "email_key": "a@b.c", "l_name_key": "b"}
     rows = [{**row, "f_name_key": f"part{n}", "state": "ENGAGED" if n % 2000 == 9 else "PENDING"} for n in range(5000)]
     intake.write(lambda c: c.execute(insert(lead), rows) and None)
+
+
+def test_of_a_parts_trigrams_the_rarest_is_looked_up(intake: Intake) -> None:
+    if intake.settings.sqlite_file is None:
+        return  # PostgreSQL chooses itself
+    insert_many_parts(intake)
+    common, rare = (intake.read(lambda c, part=part: has_rare_trigram(c, part)) for part in ("part", "art400"))
+    assert common is None
+    assert list(rare.compile().params.values()) == ['"400"']
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_a_part_that_many_have_is_found_with_every_filter(attorney: TestClient, intake: Intake, order: str) -> None:
+    insert_many_parts(intake)
     for query, expected in (
         ("q=PART", list(range(1, 5001))),
         ("q=part&state=ENGAGED", [10, 2010, 4010]),
