@@ -36,7 +36,7 @@ class SmtpSink:
         self._ready.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
             await self._converse(reader, writer)
         writer.close()
 

@@ -23,7 +23,7 @@ from intake.web.bodies import read_json
 from intake.web.parts import AppRequest
 from intake.web.threads import Threads
 
-HASHING_THREADS = 2  # at most, and for each two processors: a flood of logins leaves the rest to those who are in
+HASHING_THREADS = 2  # at most, and one for each two processors: a flood of logins leaves the rest to those who are in
 
 T = TypeVar("T")
 
