@@ -17,7 +17,7 @@ class Size:
 
 
 FULL = Size(rounds=5, seconds=2.5, leads=1_000_000)
-QUICK = Size(rounds=2, seconds=0.5, leads=20_000)
+QUICK = Size(rounds=2, seconds=0.4, leads=10_000)
 
 
 @dataclass(frozen=True, kw_only=True)

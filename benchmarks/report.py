@@ -77,7 +77,7 @@ def _row(*cells: str) -> str:
 
 
 def _goal(result: Result) -> str:
-    return f"{'≤' if result.at_most else '≥'} {result.goal:g}"
+    return f"{'≤' if result.at_most else '≥'} {_short(result.goal)}"
 
 
 def _doublings(result: Result, ratio: float) -> float:
