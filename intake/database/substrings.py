@@ -57,8 +57,9 @@ def has_rare_trigram(connection: Connection, part: str) -> ColumnElement[bool] |
 
     All of a part's trigrams together take the index many times as long: it walks through the common ones as well.
     """
-    trigrams = [_phrase(part[start : start + MIN_CHARACTERS]) for start in range(len(part) - MIN_CHARACTERS + 1)]
-    given = {"trigrams": json.dumps(trigrams[:PROBED_TRIGRAMS]), "few": FEW_ROWS}
+    starts = range(len(part) - MIN_CHARACTERS + 1)[:PROBED_TRIGRAMS]
+    trigrams = [_phrase(part[start : start + MIN_CHARACTERS]) for start in starts]
+    given = {"trigrams": json.dumps(trigrams), "few": FEW_ROWS}
     rarest = connection.exec_driver_sql(_RAREST, given).scalar()
     return None if rarest is None else lead.c.id.in_(_ids_with(rarest))
 

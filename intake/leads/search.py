@@ -195,9 +195,9 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
         if text is not None:
             yield _matches(column, Pattern.parse(text))
     if wanted.states:
-        # one is not spelled out as a list, which SQLAlchemy does anew each time
-        [state, *others] = wanted.states
-        yield lead.c.state.in_(wanted.states) if others else lead.c.state == state
+        # SQLAlchemy spells a list out anew each time
+        is_one = len(wanted.states) == 1
+        yield lead.c.state == wanted.states[0] if is_one else lead.c.state.in_(wanted.states)
     if wanted.q:
         yield has_part(fold(wanted.q))
 

@@ -59,8 +59,8 @@ def test_bad_fields_are_named(attorney: TestClient, body: dict[str, Any], field:
 def test_of_two_at_once_one_counts(attorney: TestClient, intake: Intake, twin: Intake) -> None:
     twin.client.headers.update(attorney.headers)
     with ThreadPoolExecutor(2) as pool:
-        passwords = PASSWORD, PASSWORD
-        answers = list(pool.map(change, (attorney, twin.client), passwords, ("the first of two", "the second of two")))
+        new = "the first of two", "the second of two"
+        answers = list(pool.map(change, (attorney, twin.client), [PASSWORD] * 2, new))
     assert sorted(answer.status_code for answer in answers) == [200, 401]
     assert sorted((log_in(intake, "the first of two"), log_in(intake, "the second of two"))) == [200, 401]
 
