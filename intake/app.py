@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from intake import audit
 from intake.cvs import store
 from intake.database import Database
+from intake.database.installation import Fingerprints
 from intake.internal_api.routes import OPERATIONS as INTERNAL
 from intake.leads.states import check_stored
 from intake.mail.messages import Composer
@@ -79,18 +80,19 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
     if settings.cv_store:
         store.prepare(settings.cv_store)
     metrics = Metrics()
-    limiter = Limiter(settings.limits_store, metrics)
     forwarding = ForwardingWatch()
     # whoever breaks in at the prospects' door finds no secret that makes a token
     keys = TokenKeys([token_hex(32)]) if surface is Surface.PUBLIC else TokenKeys.from_settings(settings)
     database = Database(settings, connections=surface.connections + WORKER_CONNECTIONS)
     check_stored(database, known=settings.states)
+    fingerprints = Fingerprints.from_database(database)
+    limiter = Limiter(settings.limits_store, metrics, fingerprints)
     worker = create_worker(settings, database, metrics)
     parts = {
         "settings": settings,
         "database": database,
         "keys": keys,
-        "guesses": _guesses(settings, keys, database),
+        "guesses": _guesses(settings, fingerprints, database),
         "metrics": metrics,
         "description": _description(surface),
         "worker": worker if with_worker else None,
@@ -135,9 +137,9 @@ def create_worker(settings: Settings, database: Database, metrics: Metrics) -> W
     return Worker(settings, database, composer, transports, metrics)
 
 
-def _guesses(settings: Settings, keys: TokenKeys, database: Database) -> Guesses:
+def _guesses(settings: Settings, fingerprints: Fingerprints, database: Database) -> Guesses:
     """Return what counts wrong passwords; in memory, it knows from the audit trail who logged in from where."""
-    guesses = Guesses.from_settings(settings, keys)
+    guesses = Guesses.from_settings(settings, fingerprints)
     if settings.limits_store is None:
         logins = audit.recent_logins(database, within_s=KNOWN_FOR_S, most=MOST_LOGINS_REMEMBERED)
         for username, client in reversed(logins):

@@ -34,6 +34,15 @@ Id = BigInteger().with_variant(Integer, "sqlite")  # AUTOINCREMENT is for INTEGE
 # Keys compare by code point on both databases: whole values, and prefixes as ranges, use their index.
 Key = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 
+# one row of random values: which database this is, and the key under which shared stores hold clients' addresses
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="id"), primary_key=True, autoincrement=False),
+    Column("database_id", LargeBinary(32), nullable=False),
+    Column("client_key", LargeBinary(32), nullable=False),
+)
+
 lead = Table(
     "lead",
     metadata,

@@ -11,10 +11,10 @@ from typing import Protocol
 
 from limits.errors import StorageError
 
+from intake.database.installation import Fingerprints
 from intake.errors import LoginsUnavailable, TooManyGuesses
 from intake.limits_store import PAUSE_S, open_store
 from intake.settings import Settings
-from intake.users.tokens import TokenKeys
 
 TRIES = 5  # so many fail before the first wait
 LONGEST_WAIT_S = 300
@@ -101,22 +101,22 @@ class Guesses:
     """Counts what is tried, by account and by client.
 
     A client from which an account logged in lately counts by itself for that account, so that nobody elsewhere can
-    keep its owner out. Neither names nor addresses stand in a store, only what the token secret makes of them.
+    keep its owner out. Neither names nor addresses stand in a store, only keyed hashes of them.
     """
 
     def __init__(
-        self, keys: TokenKeys, *, counters: Counters, known: Counters, clock: Callable[[], float] = time.monotonic
+        self, keys: Fingerprints, *, counters: Counters, known: Counters, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._keys, self._counters, self._known, self._clock = keys, counters, known, clock
         self._rests_until = -math.inf
 
     @classmethod
-    def in_memory(cls, keys: TokenKeys, *, clock: Callable[[], float] = time.monotonic) -> "Guesses":
+    def in_memory(cls, keys: Fingerprints, *, clock: Callable[[], float] = time.monotonic) -> "Guesses":
         """Return what counts in this process alone."""
         return cls(keys, counters=Memory(clock), known=Memory(clock), clock=clock)
 
     @classmethod
-    def from_settings(cls, settings: Settings, keys: TokenKeys) -> "Guesses":
+    def from_settings(cls, settings: Settings, keys: Fingerprints) -> "Guesses":
         """Return what counts where the settings say: in a store that replicas share, or in memory."""
         if settings.limits_store is None:
             return cls.in_memory(keys)

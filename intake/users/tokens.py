@@ -1,6 +1,5 @@
 """Tokens: what a login is remembered by (JSON Web Tokens, RFC 7519, held to RFC 8725)."""
 
-import hmac
 import os
 import re
 import secrets
@@ -14,6 +13,7 @@ import jwt
 
 from intake.errors import NotAuthenticated, SettingsInvalid
 from intake.settings import Settings
+from intake.trusted_files import ownership_fault
 from intake.values import MIN_SECRET_BYTES
 
 TOKEN_TTL_S = 30 * 60
@@ -59,11 +59,6 @@ class TokenKeys:
         }
         return jwt.encode(payload, self._keys[0], algorithm=ALGORITHM)
 
-    def fingerprint(self, text: str) -> str:
-        """Return what stands for a text that others must not read: the same for the same text and signing secret."""
-        message = b"fingerprint\0" + text.encode("utf-8", "surrogatepass")
-        return hmac.digest(self._keys[0].encode(), message, "sha256").hex()[:32]
-
     def read(self, token: str) -> Claims:
         """Return what the token says. Raises NotAuthenticated where it is not ours, or not good any more."""
         for key in self._keys:
@@ -96,6 +91,8 @@ def _kept_secret(file: Path) -> str:
     try:
         if not file.exists():
             _make_secret(file)
+        if fault := ownership_fault(file):
+            raise SettingsInvalid([fault])
         secret = file.read_text("ascii")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsInvalid([f"the secret in {file} can't be used: {error}"]) from error

@@ -11,6 +11,7 @@ from anyio import CapacityLimiter, move_on_after, to_thread
 from limits import RateLimitItem
 from limits.errors import StorageError
 
+from intake.database.installation import Fingerprints
 from intake.errors import LimitsUnavailable
 from intake.limits_store import PAUSE_S, open_store
 from intake.metrics import Metrics
@@ -68,9 +69,10 @@ class Limiter:
     event loop `hit_soon`, which keeps a store's work off it.
     """
 
-    def __init__(self, store_url: str | None, metrics: Metrics) -> None:
+    def __init__(self, store_url: str | None, metrics: Metrics, fingerprints: Fingerprints) -> None:
         self._windows: Windows = MemoryWindows() if store_url is None else open_store(store_url)
         self._is_shared = store_url is not None
+        self._fingerprints = fingerprints
         self._metrics = metrics
         self._threads = CapacityLimiter(STORE_THREADS)
         self._is_away = False
@@ -87,7 +89,7 @@ class Limiter:
     def clear(self, limits: Sequence[RateLimitItem], *key: str) -> None:
         """Forget what the key's owner did."""
         for limit in limits:
-            self._asked(lambda cleared=limit: self._windows.clear(cleared.key_for(*key)))  # type: ignore[misc]
+            self._asked(lambda cleared=limit: self._windows.clear(self._entry(cleared, key)))  # type: ignore[misc]
 
     async def hit_soon(self, limits: Sequence[RateLimitItem], *key: str) -> Verdict:
         """Do the same as `hit`, without stalling the event loop."""
@@ -105,7 +107,7 @@ class Limiter:
         if not verdict.is_allowed:
             return verdict
         counted = [
-            self._windows.acquire_entry(limit.key_for(*key), limit.amount, limit.get_expiry()) for limit in limits
+            self._windows.acquire_entry(self._entry(limit, key), limit.amount, limit.get_expiry()) for limit in limits
         ]
         spent = tuple(replace(quota, remaining=quota.remaining - 1) for quota in verdict.quotas)
         return Verdict(all(counted), spent)
@@ -116,7 +118,7 @@ class Limiter:
 
     def _quota(self, limit: RateLimitItem, key: tuple[str, ...]) -> Quota:
         window_s = limit.get_expiry()
-        began, count = self._windows.get_moving_window(limit.key_for(*key), limit.amount, window_s)
+        began, count = self._windows.get_moving_window(self._entry(limit, key), limit.amount, window_s)
         reset_s = math.ceil(began + window_s - time.time())
         return Quota(
             name=limit.GRANULARITY.name,
@@ -125,6 +127,10 @@ class Limiter:
             remaining=max(limit.amount - count, 0),
             reset_s=min(max(reset_s, 1), window_s),
         )
+
+    def _entry(self, limit: RateLimitItem, key: tuple[str, ...]) -> str:
+        """Return the name of a counter; a shared store may be readable by others, so it holds no address."""
+        return limit.key_for(*(map(self._fingerprints.fingerprint, key) if self._is_shared else key))
 
     def _asked(self, work: Callable[[], T]) -> T:
         self._check_away()

@@ -10,6 +10,7 @@ import pytest
 from httpx2 import Response
 from starlette.testclient import TestClient
 
+from intake.database.installation import Fingerprints
 from intake.database.schema import audit
 from intake.users import accounts
 from intake.users.guesses import TRIES, Guesses
@@ -107,7 +108,7 @@ def at(intake: Intake, address: str) -> TestClient:
 def test_who_guesses_must_wait_and_no_work_is_done_meanwhile(intake: Intake) -> None:
     user_id = intake.user()
     later_s = 0
-    counted = Guesses.in_memory(intake.keys, clock=lambda: time.monotonic() + later_s)
+    counted = Guesses.in_memory(Fingerprints(b"s" * 32), clock=lambda: time.monotonic() + later_s)
     intake.client.app_state["guesses"] = counted
     assert [guess(intake.client).status_code for _ in range(TRIES)] == [401] * TRIES
     refused = guess(intake.client, password=PASSWORD)
@@ -127,7 +128,7 @@ def test_a_name_that_is_nobodys_is_refused_alike(intake: Intake) -> None:
     intake.user()
     answers = {}
     for name in ("ada", "nobody"):
-        intake.client.app_state["guesses"] = Guesses.in_memory(intake.keys)
+        intake.client.app_state["guesses"] = Guesses.in_memory(Fingerprints(b"s" * 32))
         answers[name] = [guess(intake.client, name.upper()) for _ in range(TRIES + 1)]
     ada, nobody = answers.values()
     assert [answer.status_code for answer in ada] == [answer.status_code for answer in nobody] == [401] * TRIES + [429]

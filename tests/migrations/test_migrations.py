@@ -15,11 +15,12 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Engine, event, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from intake.audit import Action, Origin, record
 from intake.database import Database, migrations, substrings
 from intake.database.engine import open_engine
+from intake.database.installation import Fingerprints
 from intake.database.migrations import is_migrated, migrate
 from intake.database.schema import metadata
 from intake.database.substrings import is_described
@@ -171,6 +172,35 @@ def test_several_at_once_each_wait_for_the_one_before(settings: Settings) -> Non
     for process in started:
         process.join(60)
     assert [process.exitcode for process in started] == [0, 0, 0]
+
+
+def test_each_database_has_an_id_and_a_key_of_its_own_in_one_row(settings: Settings, databases: Databases) -> None:
+    found = []
+    for one in (settings, Settings(database_url=databases.empty_url())):
+        database = migrated_from_the_first(one)
+        [row] = database.read(lambda c: c.execute(text("SELECT id, database_id, client_key FROM installation")).all())
+        found += [bytes(row.database_id), bytes(row.client_key)]
+        assert row.id == 1
+        second = text("INSERT INTO installation SELECT 2, database_id, client_key FROM installation")
+        with pytest.raises(IntegrityError):
+            database.write(lambda c, second=second: c.execute(second))  # type: ignore[misc]
+        fingerprint = Fingerprints.from_database(database).fingerprint("192.0.2.1")
+        assert fingerprint == Fingerprints(bytes(row.client_key)).fingerprint("192.0.2.1")
+        database.close()
+    assert len(set(found)) == 4
+    assert {len(value) for value in found} == {32}
+
+
+def test_the_installation_s_table_goes_and_comes_back(settings: Settings) -> None:
+    migrated_from_the_first(settings).close()
+    engine = open_engine(settings, connections=1, migrating=True).execution_options(writing=True)
+    with engine.begin() as connection:
+        command.downgrade(migrations._config(connection), "0008")
+    engine.dispose()
+    migrate(settings)
+    database = Database(settings, connections=1)
+    assert is_migrated(database)
+    database.close()
 
 
 def test_a_step_that_fails_leaves_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,10 @@ import limits
 import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
+from starlette.testclient import TestClient
 
 from intake import limits_store
+from intake.database.installation import Fingerprints
 from intake.errors import LimitsUnavailable, SettingsInvalid
 from intake.metrics import Metrics
 from intake.web import limiting
@@ -24,6 +26,7 @@ from tests.system.programs import free_port
 START_WITHIN_S = 20
 PASSWORD = "hush"
 LIMIT = limits.parse("3/minute")
+FINGERPRINTS = Fingerprints(b"s" * 32)
 
 
 class RedisServer:
@@ -99,8 +102,29 @@ def test_replicas_count_together(start: Callable[..., Intake], server: RedisServ
     assert failures(one) == failures(other) == 0
 
 
+def test_no_address_and_no_name_is_in_it_and_replicas_agree_on_what_stands_for_them(
+    start: Callable[..., Intake], server: RedisServer
+) -> None:
+    one = start(rate_limits=("3/minute",), limits_store=server.url)
+    other = start(
+        rate_limits=("3/minute",),
+        limits_store=server.url,
+        database_url=one.settings.database_url,
+        jwt_secrets=("another secret, as a public process has none",),
+    )
+    for intake in (one, other):
+        client = TestClient(intake.client.app, client=("192.0.2.77", 5000))
+        client.app_state.update(intake.client.app_state)
+        form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
+        client.post("/leads/", data=form, files={"CV": ("cv.pdf", b"%PDF-1.4 a CV")})
+        client.post("/internal/auth/login", json={"username": "hunter22", "password": "wrong password"})
+    keys: list[bytes] = server.client.keys()  # type: ignore[assignment]
+    assert len(keys) == len({"submissions", "failed:client", "failed:account", "unknown"}), keys
+    assert not [key for key in keys if b"192.0.2" in key or b"hunter22" in key]
+
+
 def test_what_is_counted_expires_by_itself(server: RedisServer) -> None:
-    limiter = Limiter(server.url, Metrics())
+    limiter = Limiter(server.url, Metrics(), FINGERPRINTS)
     for _ in range(5):
         limiter.hit([LIMIT], "ada")
     [key] = server.client.keys()  # type: ignore[misc]
@@ -143,7 +167,7 @@ def test_nobody_waits_for_one_that_hangs(start: Callable[..., Intake], server: R
 
 
 def test_who_fails_closed_is_told(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    limiter = Limiter(server.url, Metrics())
+    limiter = Limiter(server.url, Metrics(), FINGERPRINTS)
     assert limiter.hit([LIMIT], "ada").is_allowed
     server.kill()
     began = time.monotonic()
@@ -154,7 +178,7 @@ def test_who_fails_closed_is_told(server: RedisServer, monkeypatch: pytest.Monke
 
 
 def test_a_wrong_password_is_an_outage_and_is_not_told(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
-    limiter = Limiter(server.url.replace(PASSWORD, "wrong-secret"), Metrics())
+    limiter = Limiter(server.url.replace(PASSWORD, "wrong-secret"), Metrics(), FINGERPRINTS)
     with pytest.raises(LimitsUnavailable):
         limiter.hit([LIMIT], "ada")
     assert warnings(caplog) == ["the limits store is away"]
@@ -164,4 +188,4 @@ def test_a_wrong_password_is_an_outage_and_is_not_told(server: RedisServer, capl
 @pytest.mark.parametrize("query", ["nonsense=1", "socket_timeout=x", "protocol=9"])
 def test_an_address_that_asks_for_what_there_is_not_stops_the_start(query: str) -> None:
     with pytest.raises(SettingsInvalid, match="INTAKE_LIMITS_STORE"):
-        Limiter(f"redis://127.0.0.1:1?{query}", Metrics())
+        Limiter(f"redis://127.0.0.1:1?{query}", Metrics(), FINGERPRINTS)

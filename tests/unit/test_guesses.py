@@ -5,11 +5,11 @@ import logging
 import pytest
 from limits.errors import StorageError
 
+from intake.database.installation import Fingerprints
 from intake.errors import LoginsUnavailable, TooManyGuesses
 from intake.users.guesses import KNOWN_FOR_S, LONGEST_WAIT_S, TRIES, UNKNOWN_NAMES_NOTED, Guesses, Memory
-from intake.users.tokens import TokenKeys
 
-KEYS = TokenKeys(["s" * 32])
+KEYS = Fingerprints(b"s" * 32)
 HOME, ELSEWHERE = "192.0.2.1", "198.51.100.7"
 
 

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import limits
 import pytest
 
+from intake.database.installation import Fingerprints
 from intake.metrics import Metrics
 from intake.web.limiting import Limiter
 from intake.web.windows import MemoryWindows
@@ -15,7 +16,7 @@ SECOND, MINUTE, DAY = (limits.parse(text) for text in ("2/second", "3/minute", "
 
 @pytest.fixture
 def limiter() -> Limiter:
-    return Limiter(None, Metrics())
+    return Limiter(None, Metrics(), Fingerprints(b""))
 
 
 def test_each_key_has_its_own_quota(limiter: Limiter) -> None:

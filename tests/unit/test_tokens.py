@@ -158,10 +158,3 @@ def test_no_header_says_which_key_counts(kid: str) -> None:
     with pytest.raises(NotAuthenticated):
         TokenKeys([SECRET]).read(forged)
     assert TokenKeys([SECRET]).read(jwt.encode(payload(), SECRET, algorithm="HS256", headers=told)).user_id == 7
-
-
-def test_a_fingerprint_tells_nothing_and_is_the_same_for_all_replicas() -> None:
-    made = TokenKeys([SECRET]).fingerprint("hunter22")
-    assert made == TokenKeys([SECRET, OLD_SECRET]).fingerprint("hunter22")
-    assert made != TokenKeys([OLD_SECRET]).fingerprint("hunter22")
-    assert len(made) == 32
