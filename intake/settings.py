@@ -10,6 +10,7 @@ from dotenv import dotenv_values
 
 from intake import values
 from intake.errors import SettingsInvalid
+from intake.trusted_files import ownership_fault
 from intake.values import Mailbox, Network, SmtpServer
 
 _TIME = "a time such as 30s, 10m, 24h or 7d"
@@ -185,8 +186,11 @@ class Settings:
 
 def read_environment(environ: Mapping[str, str], directory: Path) -> dict[str, str]:
     """Return `environ`, and what `.env` in the directory adds to it. Raises SettingsInvalid."""
+    file = directory / ".env"
     try:
-        kept = dotenv_values(directory / ".env", encoding="utf-8")
+        if file.exists() and (fault := ownership_fault(file)):
+            raise SettingsInvalid([fault])
+        kept = dotenv_values(file, encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsInvalid([f".env can't be read: {error}"]) from error
     return {**{name: value or "" for name, value in kept.items()}, **environ}

@@ -1,6 +1,7 @@
 """What a mail says: a message made from templates, which a firm can replace with its own."""
 
 import dataclasses
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -10,10 +11,12 @@ from functools import cache
 from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from intake.errors import TemplateInvalid
 from intake.mail.digests import ToldLead
 from intake.mail.outbox import OwedMail
+from intake.trusted_files import ownership_fault
 from intake.values import Mailbox
 
 _ASCII, _UTF8 = (policy.clone(cte_type="7bit") for policy in (SMTP, SMTPUTF8))
@@ -31,12 +34,22 @@ _SAMPLE = OwedMail(
 )
 
 
+class _OwnTemplates(FileSystemLoader):
+    """A firm's own templates, of which each file must be one that nobody else can write."""
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
+        source, filename, is_current = super().get_source(environment, template)
+        if fault := ownership_fault(Path(filename)):
+            raise TemplateInvalid(f"the mail template {fault}")
+        return source, filename, is_current
+
+
 @cache
 def _templates(directory: Path | None) -> Environment:
-    own = [FileSystemLoader(directory)] if directory else []
-    return Environment(
+    own = [_OwnTemplates(directory)] if directory else []
+    return ImmutableSandboxedEnvironment(
         loader=ChoiceLoader([*own, PackageLoader("intake.mail")]),
-        autoescape=lambda name: name is not None and name.endswith(".html.jinja"),  # noqa: S701 - the rest is plain text
+        autoescape=lambda name: name is not None and name.endswith(".html.jinja"),
         undefined=StrictUndefined,
         auto_reload=False,
         trim_blocks=True,
