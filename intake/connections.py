@@ -16,32 +16,22 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from intake.settings import Settings
 from intake.web.clients import find_client
-from intake.web.headers import protect
-from intake.web.problems import problem
+from intake.web.observing import new_request_id
+from intake.web.problems import STOPPING
+from intake.web.raw_answers import DETAILS, MAX_HEADER_BYTES, MAX_HEADERS, TOO_MANY_CONNECTIONS, raw_answer
 
 if sys.platform != "win32":
     import resource
 
-MAX_HEADER_BYTES = 32 * 2**10  # of a request's line and its headers together
-MAX_HEADERS = 100
 MAX_PIPELINED = 16  # requests that wait for the answer to another on the same connection
 STALLED_S = 60.0  # for a reader to take anything at all of its answer
 MAX_QUEUED_BYTES = 128 * 2**10  # of an answer that the system holds and has not sent yet
 LINGER_S = 2.0  # for a refusal to be read: a connection that is closed over unread bytes takes its answer with it
 MAX_LINGERING = 64
+STOP_MARGIN_S = 1.0  # between a refusal that has been read and the end of the server's patience
 LOOK_EVERY_S = 0.25
 WARN_EVERY_S = 10.0
-RETRY_AFTER_S = 5
 OTHER_FILES = 256  # that the process has open beside its connections: databases, uploads, mails
-
-_DETAILS = {
-    HTTPStatus.BAD_REQUEST: "this is no HTTP request that the service understands",
-    HTTPStatus.REQUEST_TIMEOUT: "the request's headers did not arrive in time",
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (
-        f"the request's headers are too long: at most {MAX_HEADERS}, of {MAX_HEADER_BYTES} bytes together"
-    ),
-    HTTPStatus.SERVICE_UNAVAILABLE: "too many connections are open",
-}
 
 log = logging.getLogger("intake.connections")
 
@@ -129,7 +119,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._due: float | None = self.loop.time() + self.bounds.header_timeout_s
         _keep_queue_short(transport)
         if not self.bounds.admit(self):
-            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, TOO_MANY_CONNECTIONS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.bounds.release(self)
@@ -188,6 +178,18 @@ class BoundedProtocol(HttpToolsProtocol):
         self._has_yielded = True
         self._due = None
 
+    def shutdown(self) -> None:
+        """Let a body go on arriving for most of the time until a stop is forced; called by uvicorn."""
+        super().shutdown()
+        if self._is_receiving and not self._is_deaf:
+            patience_s = (self.config.timeout_graceful_shutdown or 0) - LINGER_S - STOP_MARGIN_S
+            self._due = self.loop.time() + max(patience_s, 0)
+
+    @property
+    def _is_receiving(self) -> bool:
+        cycle = self.cycle
+        return cycle is not None and cycle.more_body and not (cycle.response_started or self._in_headers)
+
     def look(self, now: float) -> None:
         """End what has gone on for too long; called again and again while the connection is open."""
         unsent = self.transport.get_write_buffer_size()
@@ -221,11 +223,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self._due = now + self.bounds.header_timeout_s  # it is we who do not read
         elif self._in_headers and self._has_begun and not self._is_deaf:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+        elif self._is_receiving and not self._is_deaf:
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, STOPPING)
         else:
             self._due = None
             self.transport.close()
 
-    def _refuse(self, status: HTTPStatus) -> None:
+    def _refuse(self, status: HTTPStatus, detail: str | None = None) -> None:
         """Answer what can't be gone on with, unless the answer to a request before it is still to come, and end it."""
         if self._is_deaf:
             return
@@ -235,19 +239,26 @@ class BoundedProtocol(HttpToolsProtocol):
         elif is_answering and (self.cycle.response_started or self.pipeline):
             self.transport.abort()
         else:
-            self._answer(status)
+            self._answer(status, detail or DETAILS[status])
 
     def _close_after_answer(self) -> None:
         self._is_deaf = True
         self._due = None
         self.cycle.keep_alive = False
 
-    def _answer(self, status: HTTPStatus) -> None:
+    def _answer(self, status: HTTPStatus, detail: str) -> None:
         self._is_deaf = True
+        request_id = new_request_id()
         if self.cycle is not None:  # a body that broke off is waited for no longer
+            if not self.cycle.response_complete:
+                request_id = self.cycle.scope["state"].get("request_id", request_id)
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        self.transport.write(_last_answer(status, self.server_state.default_headers))
+            self.flow.resume_reading()
+        if detail is not TOO_MANY_CONNECTIONS:  # those are counted, and a flood of them would fill the log
+            log.info("refused by the server: %d %s", status, request_id)
+        headers = [*self.server_state.default_headers, (b"X-Request-ID", request_id.encode())]
+        self.transport.write(raw_answer(status, detail, headers))
         if not self.bounds.linger(self):
             self.transport.close()
             return
@@ -282,13 +293,3 @@ def allow_open_files(connections: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     if allowed < wanted:
         log.warning("%d files may be open, and INTAKE_MAX_CONNECTIONS needs %d: raise the limit", allowed, wanted)
-
-
-def _last_answer(status: HTTPStatus, headers: list[tuple[bytes, bytes]]) -> bytes:
-    response = problem(status, detail=_DETAILS[status], headers={"Connection": "close"})
-    if status is HTTPStatus.SERVICE_UNAVAILABLE:
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
-    protect(response.headers, path="")
-    lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode()]
-    lines += [name + b": " + value for name, value in (*headers, *response.raw_headers)]
-    return b"\r\n".join([*lines, b"", bytes(response.body)])

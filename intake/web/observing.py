@@ -1,5 +1,6 @@
 """What is seen of every request: an id, a line in the log, a measurement."""
 
+import asyncio
 import logging
 import secrets
 import time
@@ -12,8 +13,14 @@ from intake.metrics import Metrics
 from intake.values import Network
 from intake.web.clients import ForwardingWatch, find_client
 from intake.web.headers import protect
+from intake.web.problems import stopping
 
 log = logging.getLogger("intake.access")
+
+
+def new_request_id() -> str:
+    """Return a random id for one request."""
+    return secrets.token_hex(8)
 
 
 class Observer:
@@ -34,19 +41,19 @@ class Observer:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = secrets.token_hex(8)
+        request_id = new_request_id()
         client = find_client(scope, self._trusted_proxies)
         self._forwarding.look_at(client)
         fields: dict[str, str] = {}
         scope.setdefault("state", {}).update(request_id=request_id, client=client, answer_fields=fields)
         began = time.perf_counter()
-        status = 500
+        status, is_answered = 500, False
         self._metrics.in_progress += 1
 
         async def send_observed(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, is_answered = message["status"], True
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
                 headers.update(fields)
@@ -55,6 +62,10 @@ class Observer:
 
         try:
             await self._app(scope, receive, send_observed)
+        except asyncio.CancelledError:
+            if is_answered:
+                raise
+            await stopping()(scope, receive, send_observed)  # the server cancels what it can wait for no longer
         finally:
             self._metrics.in_progress -= 1
             seconds = time.perf_counter() - began

@@ -14,6 +14,7 @@ from intake.web.bodies import json_bytes
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
+STOPPING = "the service is being stopped and could not finish this request; send it again"
 log = logging.getLogger("intake.web")
 
 
@@ -74,6 +75,12 @@ def problem(
     """Return a problem document; `members` are added to its own."""
     document = {"type": type_, "title": title or HTTPStatus(status).phrase, "status": status, "detail": detail}
     return Response(json_bytes({**document, **members}), status, headers, MEDIA_TYPE)
+
+
+def stopping() -> Response:
+    """Return the answer to a request that the service can't finish, since it is being stopped."""
+    headers = {"Retry-After": str(RETRY_AFTER_S), "Connection": "close"}
+    return problem(503, detail=STOPPING, headers=headers)
 
 
 async def on_intake_error(request: Request, error: Exception) -> Response:

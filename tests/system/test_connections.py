@@ -67,6 +67,26 @@ def test_the_refusal_is_a_problem_like_any_other(wire: Wire) -> None:
     assert "Server" not in answer.headers
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(GET[:20], id="headers that stop"),
+        pytest.param(b"this is no HTTP\r\n\r\n", id="no HTTP"),
+        pytest.param(CHUNKED + b"zz\r\n", id="a bad chunk"),
+        pytest.param(GET[:-2] + b"X: a\r\n" * 100 + b"\r\n", id="too many headers"),
+    ],
+)
+def test_what_never_reaches_the_application_has_an_id_too_which_is_in_the_log(
+    service: Service, wire: Wire, sent: bytes
+) -> None:
+    request_id = wire.send(sent).answer().headers["X-Request-ID"]
+    assert re.fullmatch("[0-9a-f]{16}", request_id)
+    deadline = time.monotonic() + 5
+    while request_id not in "".join(service.log) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert request_id in "".join(service.log)
+
+
 def test_who_says_nothing_is_closed_without_a_word(wire: Wire) -> None:
     began = time.monotonic()
     assert wire.rest() == b""

@@ -1,0 +1,43 @@
+"""What becomes of uploads that are under way when the service is asked to end."""
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SECRET, Databases
+from tests.system.programs import Service, clean_environment
+from tests.system.test_connections import BODY, CHUNKED, POST
+from tests.system.wire import Wire
+
+
+@pytest.fixture
+def service(databases: Databases, tmp_path: Path) -> Service:
+    settings = {"INTAKE_DATABASE_URL": databases.migrated_url(), "INTAKE_JWT_SECRET": SECRET}
+    settings["INTAKE_MIN_BODY_RATE"] = "1"
+    return Service(clean_environment(tmp_path, **settings), tmp_path, "serve", "--no-worker")
+
+
+def test_who_sends_on_for_too_long_is_told_to_come_again_and_who_ends_in_time_is_heard(service: Service) -> None:
+    with service, Wire(service.url) as slow, Wire(service.url) as chunked, Wire(service.url) as quick:
+        slow.send(POST + b"Content-Length: 5000000\r\n\r\n" + BODY[:-7])
+        chunked.send(CHUNKED + b"10\r\n" + BODY[:16] + b"\r\n")
+        quick.send(POST + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY[:100])
+        time.sleep(0.5)
+        service.process.terminate()
+        time.sleep(1)
+        assert quick.send(BODY[100:]).answer("POST").status == 204
+        for _ in range(12):  # who is still sending finds the answer, and no reset in its place
+            slow.send(b"x" * 1000)
+            time.sleep(0.5)
+        for wire in (slow, chunked):
+            answer = wire.answer("POST")
+            assert (answer.status, answer.headers["Content-Type"]) == (503, "application/problem+json")
+            assert int(answer.headers["Retry-After"]) > 0
+            assert answer.headers["Connection"] == "close"
+            assert "being stopped" in json.loads(answer.body)["detail"]  # type: ignore[attr-defined]
+            assert f" {answer.headers['X-Request-ID']}\n" in "".join(service.log)
+        assert service.process.wait(15) == -signal.SIGTERM
+    assert "Traceback" not in "".join(service.log)
