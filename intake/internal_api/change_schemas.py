@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from intake.internal_api.schemas import MAX_ID, RequestModel, StateChange
+from intake.internal_api.schemas import MAX_ID, Number, RequestModel, StateChange
 from intake.leads.changes import MAX_LEADS
 
 
@@ -52,7 +52,7 @@ class UndoOutcomes(Outcomes):
 class ChangeQuery(RequestModel):
     """A page of the changes."""
 
-    limit: Annotated[int, Field(ge=1, le=1000)] = Field(100, description="A page of so many.")
+    limit: Annotated[Number, Field(ge=1, le=1000)] = Field(100, description="A page of so many.")
     before: UUID | None = Field(None, description="Go on before this change.")
 
 

@@ -33,8 +33,15 @@ def _rfc_3339(text: object) -> object:
     return text
 
 
+def _digits(text: object) -> object:
+    if isinstance(text, str) and not re.fullmatch(r"-?[0-9]{1,19}", text):
+        raise ValueError("expected a whole number")  # the library also reads "1.0", "1_0" and " 1"
+    return text
+
+
 # NUL is in no stored text, and PostgreSQL takes none
 FilterText = Annotated[str, StringConstraints(max_length=320, pattern=r"^[^\x00]*$")]
+Number = Annotated[int, BeforeValidator(_digits)]  # of a query
 Moment = Annotated[
     AwareDatetime,
     BeforeValidator(_rfc_3339),
@@ -59,8 +66,8 @@ class LeadQuery(RequestModel):
     q: FilterText | None = Field(None, description="A part of the address or of either name.")
     since: Moment | None = Field(None, description="Received at this moment (RFC 3339) or later.")
     until: Moment | None = Field(None, description="Received before this moment.")
-    limit: Annotated[int, Field(ge=1, le=1000)] | None = Field(None, description="A page of so many.")
-    after: Annotated[int, Field(ge=0, le=MAX_ID)] | None = Field(None, description="Go on after this id.")
+    limit: Annotated[Number, Field(ge=1, le=1000)] | None = Field(None, description="A page of so many.")
+    after: Annotated[Number, Field(ge=0, le=MAX_ID)] | None = Field(None, description="Go on after this id.")
     order: Literal["asc", "desc"] = Field("asc", description="By id: oldest or newest first.")
 
 
@@ -136,8 +143,8 @@ class StateChange(RequestModel):
 class PageQuery(RequestModel):
     """A page of a list."""
 
-    limit: Annotated[int, Field(ge=1, le=1000)] = Field(100, description="A page of so many.")
-    after: Annotated[int, Field(ge=0, le=MAX_ID)] | None = Field(None, description="Go on after this id.")
+    limit: Annotated[Number, Field(ge=1, le=1000)] = Field(100, description="A page of so many.")
+    after: Annotated[Number, Field(ge=0, le=MAX_ID)] | None = Field(None, description="Go on after this id.")
     order: Literal["asc", "desc"] = Field("asc", description="By id: oldest or newest first.")
 
 
@@ -146,7 +153,7 @@ class MailQuery(PageQuery):
 
     state: list[Literal["owed", "sent", "dead", "suppressed"]] = Field([], description="A state; may repeat.")
     kind: list[Literal["confirmation", "alert"]] = Field([], description="A kind; may repeat.")
-    lead: Annotated[int, Field(ge=1, le=MAX_ID)] | None = Field(None, description="Owed for this lead.")
+    lead: Annotated[Number, Field(ge=1, le=MAX_ID)] | None = Field(None, description="Owed for this lead.")
 
 
 class MailModel(BaseModel):

@@ -119,10 +119,16 @@ def register(
 def authenticate(database: Database, keys: TokenKeys, *, token: str) -> User:
     """Return the user whom the token stands for. Raises NotAuthenticated."""
     claims = keys.read(token)
-    row = database.read(lambda connection: account_row(connection, id=claims.user_id))
-    if row is None or row["disabled"] or row["token_generation"] != claims.generation:
-        raise NotAuthenticated(LOGIN_ENDED)
+    row = _active_row(database, claims)
     return User(row["id"], row["username"], row["role"], row["created_at"], claims)
+
+
+def check_active(database: Database, user: User) -> None:
+    """Raise NotAuthenticated where the user was disabled, or the login ended, since the request was authenticated.
+
+    The token's own time does not count: what takes longer than that was allowed when it began.
+    """
+    _active_row(database, user.claims)
 
 
 def renew(keys: TokenKeys, *, by: User) -> str:
@@ -271,3 +277,10 @@ def _role_fault(role: str | None) -> FieldFault | None:
     if role is None or role in ROLES:
         return None
     return FieldFault("role", f"must be one of {', '.join(ROLES)}")
+
+
+def _active_row(database: Database, claims: Claims) -> RowMapping:
+    row = database.read(lambda connection: account_row(connection, id=claims.user_id))
+    if row is None or row["disabled"] or row["token_generation"] != claims.generation:
+        raise NotAuthenticated(LOGIN_ENDED)
+    return row

@@ -41,7 +41,7 @@ async def read_json(request: AppRequest, model: type[Model]) -> Model:
         if len(body) > most:
             raise BodyTooLarge(f"the body is larger than {most} bytes")
     try:
-        return model.model_validate_json(bytes(body))
+        return model.model_validate_json(bytes(body), strict=True)  # or true would be the id 1
     except ValidationError as error:
         if (first := _faults(error)[0])["type"] == "json_invalid":
             raise MalformedBody(f"the body is not JSON: {first['msg']}") from error

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from intake.audit import Origin
 from intake.errors import FieldFault, IntakeError, InvalidFields, NotAllowed, NotAuthenticated
-from intake.users.accounts import User, authenticate
+from intake.users.accounts import User, authenticate, check_active
 from intake.web.admission import Places, check_rate
 from intake.web.bodies import read_json
 from intake.web.parts import AppRequest
@@ -172,8 +172,13 @@ async def in_thread(request: AppRequest, work: Callable[[], T], *, is_under_way:
 
 
 async def stream_in_threads(request: AppRequest, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield the chunks, each made in one of the request's door's threads."""
-    while (chunk := await in_thread(request, lambda: next(chunks, None), is_under_way=True)) is not None:
+    """Yield the chunks, each made in one of the request's door's threads, for as long as the user may log in."""
+
+    def next_chunk() -> bytes | None:
+        check_active(request.state["database"], signed_in(request))
+        return next(chunks, None)
+
+    while (chunk := await in_thread(request, next_chunk, is_under_way=True)) is not None:
         yield chunk
 
 
