@@ -1,4 +1,7 @@
-"""Real nginx and Caddy, each on the very file in docs/ with its placeholders replaced, never the system's service."""
+"""Real nginx and Caddy, each on the very file in docs/ with its placeholders replaced, never the system's service.
+
+Both serve PUBLIC to everyone and INTERNAL to clients in INSIDE, with a certificate for both that signed itself.
+"""
 
 import os
 import re
@@ -10,16 +13,20 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+import httpx2
 import pytest
 
 from tests.postgres import unprivileged_user
 from tests.system.programs import free_port
 
 DOCS = Path(__file__).parents[2] / "docs"
-TLS = Path(__file__).parents[1] / "leadctl" / "tls"
+CERTIFICATE = Path(__file__).parent / "server.pem"  # and its key; good until 2126
+PUBLIC, INTERNAL = "localhost", "internal.localhost"
+INSIDE = "127.0.0.0/24"
 START_WITHIN_S = 20
+LOGS = ("log", "output", "intake.log", "intake.error.log")
 
 # what stands around a file of /etc/nginx/conf.d, with everything in a directory of our own
 NGINX = """\
@@ -38,17 +45,19 @@ http {
     include {directory}/site.conf;
 }
 """
-CADDY = "{\n\tadmin off\n\tauto_https off\n\tstorage file_system {\n\t\troot %s/storage\n\t}\n}\n"
+CADDY = "\n{\n\tadmin off\n\tauto_https off\n\tstorage file_system {\n\t\troot {directory}/storage\n\t}\n"
 
 
 class Proxy:
     """A proxy as a process of an ordinary user's, in a directory of its own, until the end."""
 
-    def __init__(self, program: str, arguments: list[str], files: Mapping[str, str], *, url: str) -> None:
-        self.url = url
+    def __init__(
+        self, program: str, arguments: list[str], files: Mapping[str, str], *, url: str, http_port: int = 0
+    ) -> None:
+        self.url, self.http_port = url, http_port
         self._user = unprivileged_user()
         self._directory = Path(tempfile.mkdtemp(prefix="intake-proxy-", dir="/tmp"))
-        shutil.copy(TLS / "server.pem", self._directory)
+        shutil.copy(CERTIFICATE, self._directory)
         for name, text in files.items():
             (self._directory / name).write_text(text.replace("{directory}", str(self._directory)))
         if self._user:
@@ -81,6 +90,11 @@ class Proxy:
     def __exit__(self, *_exc: object) -> None:
         self.close()
 
+    @property
+    def logs(self) -> str:
+        """All that it has written down."""
+        return "".join(path.read_text() for path in self._directory.iterdir() if path.name in LOGS)
+
     def close(self) -> None:
         """End it."""
         self._process.terminate()
@@ -91,20 +105,28 @@ class Proxy:
 def documented_nginx(upstream: str) -> Proxy:
     """Return nginx with docs/nginx.conf; it takes IPv4 on its IPv6 socket, and so sees mapped addresses."""
     https, http = free_port(), free_port()
-    site = (DOCS / "nginx.conf").read_text("utf-8")
-    for placeholder, own in (
+    site = _placed(
+        (DOCS / "nginx.conf").read_text("utf-8"),
         ("127.0.0.1:8000", upstream),
-        ("intake.example.com;", "localhost;"),
         ("/etc/ssl/certs/intake.example.com.pem", "{directory}/server.pem"),
         ("/etc/ssl/private/intake.example.com.key", "{directory}/server.pem"),
+        ("/etc/ssl/certs/internal.example.com.pem", "{directory}/server.pem"),
+        ("/etc/ssl/private/internal.example.com.key", "{directory}/server.pem"),
+        ("/var/log/nginx/", "{directory}/"),
+        ("intake.example.com", PUBLIC),
+        ("internal.example.com", INTERNAL),
+        ("192.0.2.0/24", INSIDE),
+        ("2001:db8::/32", "::1"),
         ("listen 443 ssl;", ""),
-        ("listen [::]:443 ssl;", f"listen [::]:{https} ssl ipv6only=off;"),
-        ("listen 80;", f"listen 127.0.0.1:{http};"),
-        ("listen [::]:80;", ""),
-    ):
-        assert placeholder in site, placeholder
-        site = site.replace(placeholder, own)
-    return _nginx(site, url=f"https://127.0.0.1:{https}")
+        ("listen 443 ssl default_server;", ""),
+        ("listen [::]:443 ssl default_server;", f"listen [::]:{https} ssl default_server ipv6only=off;"),
+        ("[::]:443", f"[::]:{https}"),
+        ("listen 80;", ""),
+        ("listen 80 default_server;", ""),
+        ("listen [::]:80 default_server;", f"listen [::]:{http} default_server ipv6only=off;"),
+        ("[::]:80", f"[::]:{http}"),
+    )
+    return _nginx(site, url=f"https://127.0.0.1:{https}", http_port=http)
 
 
 def default_nginx(upstream: str) -> Proxy:
@@ -116,23 +138,54 @@ def default_nginx(upstream: str) -> Proxy:
 
 def documented_caddy(upstream: str) -> Proxy:
     """Return Caddy with docs/Caddyfile."""
-    port = free_port()
-    site = (DOCS / "Caddyfile").read_text("utf-8")
-    block = f"https://localhost:{port}, https://127.0.0.1:{port} {{"
-    certificate = "\ttls {directory}/server.pem {directory}/server.pem"
-    site = site.replace("\nintake.example.com {", f"\n{block}\n{certificate}").replace("127.0.0.1:8000", upstream)
+    https, http = free_port(), free_port()
+    certificate = "\n\ttls {directory}/server.pem {directory}/server.pem"
+    site = _placed(
+        (DOCS / "Caddyfile").read_text("utf-8"),
+        ("\n{\n", CADDY),
+        ("127.0.0.1:8000", upstream),
+        ("\nhttp://intake.example.com {", f"\nhttp://{PUBLIC}:{http} {{"),
+        ("\nintake.example.com {", f"\nhttps://{PUBLIC}:{https} {{{certificate}"),
+        ("\ninternal.example.com {", f"\nhttps://{INTERNAL}:{https} {{{certificate}"),
+        ("\nhttp:// {", f"\nhttp://:{http} {{"),
+        ("\nhttps:// {", f"\nhttps://:{https} {{"),
+        ("https://intake.example.com", f"https://{PUBLIC}"),
+        ("192.0.2.0/24", INSIDE),
+        ("2001:db8::/32", "::1"),
+    )
     arguments = ["run", "--adapter", "caddyfile", "--config", "{directory}/Caddyfile"]
-    return Proxy("caddy", arguments, {"Caddyfile": CADDY % "{directory}" + site}, url=f"https://127.0.0.1:{port}")
+    return Proxy("caddy", arguments, {"Caddyfile": site}, url=f"https://127.0.0.1:{https}", http_port=http)
 
 
-def trusting() -> ssl.SSLContext:
-    """Return what believes the certificate that they show."""
-    return ssl.create_default_context(cafile=TLS / "ca.pem")
+class Named(httpx2.HTTPTransport):
+    """Connections to a proxy's address that ask for a host by its name, in TLS and in HTTP."""
+
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(verify=ssl.create_default_context(cafile=CERTIFICATE), **options)
+        self._name = name
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        request.extensions = {**request.extensions, "sni_hostname": self._name}
+        request.headers["Host"] = f"{self._name}:{request.url.port}"
+        return super().handle_request(request)
 
 
-def _nginx(site: str, *, url: str) -> Proxy:
+def client(proxy: Proxy, name: str = PUBLIC, *, ours: str = "127.0.0.1") -> httpx2.Client:
+    """Return a client at an address of ours that asks a proxy for a host."""
+    url = proxy.url.replace("127.0.0.1", "[::1]") if ":" in ours else proxy.url
+    return httpx2.Client(base_url=url, transport=Named(name, local_address=ours), timeout=60)
+
+
+def _placed(text: str, *placeholders: tuple[str, str]) -> str:
+    for placeholder, own in placeholders:
+        assert placeholder in text, placeholder
+        text = text.replace(placeholder, own)
+    return text
+
+
+def _nginx(site: str, *, url: str, http_port: int = 0) -> Proxy:
     arguments = ["-e", "{directory}/log", "-c", "{directory}/nginx.conf"]
-    return Proxy("nginx", arguments, {"nginx.conf": NGINX, "site.conf": site}, url=url)
+    return Proxy("nginx", arguments, {"nginx.conf": NGINX, "site.conf": site}, url=url, http_port=http_port)
 
 
 def _path(program: str) -> str:

@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from ipaddress import ip_network
 from threading import Thread
 
-import httpx2
 import pytest
 import uvicorn
 from starlette.responses import JSONResponse
@@ -14,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from intake.values import Network
 from intake.web.clients import find_client
-from tests.proxy.programs import Proxy, default_nginx, documented_caddy, documented_nginx, trusting
+from tests.proxy.programs import Proxy, client, default_nginx, documented_caddy, documented_nginx
 
 PROXY = ip_network("127.0.0.1/32")
 OURS = "127.0.0.7"  # where the client's own connection comes from
@@ -76,11 +75,8 @@ def start() -> Iterator[Callable[..., Proxy]]:
 
 def ask(proxy: Proxy, claims: Sequence[bytes] = (), *, ours: str = OURS) -> dict[str, object]:
     """Return who the service takes a client at `ours` for that sends these headers."""
-    url = proxy.url.replace("127.0.0.1", "[::1]") if ":" in ours else proxy.url
-    host = f"localhost:{proxy.url.rpartition(':')[2]}".encode()
-    headers = [(b"Host", host), *((b"X-Forwarded-For", claim) for claim in claims)]
-    with httpx2.Client(transport=httpx2.HTTPTransport(local_address=ours, verify=trusting())) as client:
-        answer = client.get(url, headers=headers, extensions={"sni_hostname": "localhost"})
+    with client(proxy, ours=ours) as asking:
+        answer = asking.get("/leads/", headers=[(b"X-Forwarded-For", claim) for claim in claims])
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 

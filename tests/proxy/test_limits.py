@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.proxy.programs import Proxy, documented_caddy, documented_nginx, trusting
+from tests.proxy.programs import Proxy, client, documented_caddy, documented_nginx
 from tests.system.programs import Service, clean_environment
 
 FIRM = "https://www.firm.example"
@@ -16,10 +16,8 @@ def submit(proxy: Proxy, ours: str, claim: str) -> httpx2.Response:
     """Send in a lead from an address of our own, as a script on the firm's website does, under another claim."""
     form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
     headers = {"X-Forwarded-For": claim, "Origin": FIRM}
-    with httpx2.Client(transport=httpx2.HTTPTransport(local_address=ours, verify=trusting())) as client:
-        return client.post(
-            f"{proxy.url}/leads/", data=form, files={"CV": ("cv.pdf", b"%PDF-1.4 a CV")}, headers=headers
-        )
+    with client(proxy, ours=ours) as sending:
+        return sending.post("/leads/", data=form, files={"CV": ("cv.pdf", b"%PDF-1.4 a CV")}, headers=headers)
 
 
 @pytest.mark.parametrize("make", [documented_nginx, documented_caddy])

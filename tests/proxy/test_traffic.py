@@ -18,7 +18,7 @@ from intake.database import Database
 from intake.database.schema import lead
 from intake.leads.keys import fold
 from intake.settings import Settings
-from tests.proxy.programs import Proxy, documented_caddy, documented_nginx, trusting
+from tests.proxy.programs import INTERNAL, PUBLIC, Proxy, client, documented_caddy, documented_nginx
 from tests.system.programs import INTAKE, Service, clean_environment
 
 PASSWORD = "correct horse battery"
@@ -28,15 +28,16 @@ CONTENT = bytes(range(256)) * 36 * 1024  # 9 MiB
 
 @dataclass
 class Door:
-    """A proxy before a service, and a client with an attorney's token."""
+    """A proxy before a service, a client of the public host, and one of the internal host with an attorney's token."""
 
     url: str
+    public: httpx2.Client
     client: httpx2.Client
     tells_why: bool  # Caddy cuts off what is answered to an upload that is under way, about once in sixteen times
 
     def submit(self, content: bytes, *, path: str = "/leads/", **headers: str) -> httpx2.Response:
         form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
-        return self.client.post(path, data=form, files={"CV": ("cv.pdf", content)}, headers=headers)
+        return self.public.post(path, data=form, files={"CV": ("cv.pdf", content)}, headers=headers)
 
     def submitted(self, content: bytes) -> str:
         """Send in a lead, and return its path."""
@@ -76,10 +77,11 @@ def fill(directory: Path) -> None:
 def door(request: pytest.FixtureRequest, service: Service) -> Iterator[Door]:
     make: Callable[[str], Proxy] = request.param
     with make(service.url.removeprefix("http://")) as proxy:
-        with httpx2.Client(base_url=proxy.url, verify=trusting(), timeout=60) as client:
-            login = client.post("/internal/auth/login", json={"username": "ada", "password": PASSWORD})
-            client.headers["Authorization"] = f"Bearer {login.json()['access_token']}"
-            yield Door(proxy.url, client, tells_why=make is documented_nginx)
+        with client(proxy) as public, client(proxy, INTERNAL) as internal:
+            login = internal.post("/internal/auth/login", json={"username": "ada", "password": PASSWORD})
+            internal.headers["Authorization"] = f"Bearer {login.json()['access_token']}"
+            url = proxy.url.replace("127.0.0.1", PUBLIC)
+            yield Door(url, public, internal, tells_why=make is documented_nginx)
 
 
 def test_a_large_cv_goes_in_and_comes_out_whole_or_in_part(door: Door) -> None:

@@ -1,0 +1,126 @@
+"""Which hosts, paths and networks real proxies with the documented settings let through, and what they write down."""
+
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.proxy.programs import INTERNAL, Proxy, client, documented_caddy, documented_nginx
+from tests.system.programs import Service, clean_environment, free_port
+from tests.system.wire import Wire
+
+OUTSIDE = "127.0.1.7"
+NOT_PUBLIC = ("/", "/metrics", "/readyz", "/docs", "/openapi.json", "/internal/leads/", "/internal/auth/login")
+WRITTEN_OTHERWISE = (
+    "//metrics",
+    "/leads/../metrics",
+    "/leads/%2e%2e/metrics",
+    "/leads//../internal/leads/",
+    "/leads/..;/metrics",
+    "/metrics/",
+    "/internal%2fleads/",
+    "/healthz/../readyz",
+)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    directory: Path = tmp_path_factory.mktemp("service")
+    environment = clean_environment(directory, INTAKE_TRUSTED_PROXIES="127.0.0.1")
+    with Service(environment, directory, "serve", "--no-worker") as started:
+        yield started
+
+
+@pytest.fixture(scope="module", params=[documented_nginx, documented_caddy])
+def make(request: pytest.FixtureRequest) -> Callable[[str], Proxy]:
+    made: Callable[[str], Proxy] = request.param
+    return made
+
+
+@pytest.fixture(scope="module")
+def proxy(make: Callable[[str], Proxy], service: Service) -> Iterator[Proxy]:
+    with make(service.url.removeprefix("http://")) as started:
+        yield started
+
+
+def test_the_public_host_has_the_form_and_nothing_of_the_internal_api(proxy: Proxy) -> None:
+    with client(proxy) as public:
+        assert public.post("/leads/", data={"email": "x"}).status_code == 415
+        assert public.post("/leads", data={"email": "x"}).status_code == 415
+        assert public.get("/healthz").json() == {"status": "up"}
+        for path in NOT_PUBLIC:
+            answer = public.get(path)
+            assert (answer.status_code, "problem+json" in answer.headers.get("Content-Type", "")) == (404, False), path
+
+
+@pytest.mark.parametrize("path", WRITTEN_OTHERWISE)
+def test_no_other_spelling_of_a_path_reaches_it_either(proxy: Proxy, path: str) -> None:
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+    with Wire(proxy.url) as wire:
+        received = exchanged(wire, request, "localhost")
+    assert b" 200 " not in received.partition(b"\r\n")[0]
+    assert b"problem+json" not in received or b"does not take" in received  # it was sent to /leads/, whatever it said
+
+
+def test_the_internal_host_has_all_of_it_for_its_own_network_alone(proxy: Proxy) -> None:
+    with client(proxy, INTERNAL) as inside, client(proxy, INTERNAL, ours=OUTSIDE) as outside:
+        statuses = [inside.get(path).status_code for path in ("/metrics", "/readyz", "/docs", "/internal/leads/")]
+        assert statuses == [200, 200, 200, 401]
+        for path in ("/metrics", "/internal/leads/", "/healthz", "/leads/"):
+            assert outside.get(path).status_code == 403
+    with client(proxy, INTERNAL, ours="::1") as inside:
+        assert inside.get("/readyz").status_code == 200
+
+
+def exchanged(wire: Wire, request: bytes, name: str | None) -> bytes:
+    """Return all that is answered to a request over TLS, in whose handshake a host is named."""
+    unverified = ssl.create_default_context()
+    unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
+    with unverified.wrap_socket(wire.socket, server_hostname=name) as secure:
+        secure.sendall(request)
+        received = b""
+        while piece := secure.recv(2**16):
+            received += piece
+        return received
+
+
+@pytest.mark.parametrize("host", ["other.example", "127.0.0.1", "localhost.other.example", "xlocalhost"])
+def test_any_other_host_is_closed_without_an_answer(proxy: Proxy, host: str) -> None:
+    request = f"GET /healthz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+    plain = f"http://127.0.0.1:{proxy.http_port}"
+    with Wire(plain) as wire:
+        assert wire.send(request).rest() == b""
+    with Wire(proxy.url) as wire:
+        assert exchanged(wire, request, "localhost") == b"", "whatever the handshake named"
+    for name in (None, "other.example"):
+        with Wire(proxy.url) as wire, pytest.raises((ssl.SSLError, ConnectionError)):
+            exchanged(wire, request, name)
+
+
+def test_it_redirects_its_own_host_to_itself(proxy: Proxy) -> None:
+    with Wire(f"http://127.0.0.1:{proxy.http_port}") as wire:
+        answer = wire.send(b"POST /leads/?a=b HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n").answer("POST")
+    assert (answer.status, answer.headers["Location"]) == (308, "https://localhost/leads/?a=b")
+    with Wire(f"http://127.0.0.1:{proxy.http_port}") as wire:
+        assert wire.send(f"GET / HTTP/1.1\r\nHost: {INTERNAL}\r\n\r\n".encode()).rest() == b"", "no password goes there"
+
+
+def test_no_query_and_no_referer_is_written_down(proxy: Proxy, make: Callable[[str], Proxy]) -> None:
+    query, referer = "?email=ada-marker@example.com&after=1", {"Referer": "https://x.example/?ada-marker"}
+    with make(f"127.0.0.1:{free_port()}") as lost:  # before a service that is away
+        for one in (proxy, lost):
+            for name, ours in (("localhost", "127.0.0.1"), (INTERNAL, "127.0.0.1"), (INTERNAL, OUTSIDE)):
+                with client(one, name, ours=ours) as asking:
+                    statuses = [
+                        asking.get(path + query, headers=referer).status_code
+                        for path in ("/leads/", "/internal/leads/", "/metrics")
+                    ]
+                    assert 502 in statuses or one is proxy or ours == OUTSIDE or name == "localhost"
+            with Wire(f"http://127.0.0.1:{one.http_port}") as wire:
+                wire.send(
+                    f"GET /leads/{query} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+                ).rest()
+        logs = proxy.logs + lost.logs
+    assert "/internal/leads/" in logs
+    assert "marker" not in logs
