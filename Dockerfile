@@ -1,5 +1,4 @@
-# syntax=docker/dockerfile:1
-FROM python:3.13-slim AS build
+FROM python:3.13.14-slim AS build
 WORKDIR /src
 COPY requirements requirements
 RUN python -m venv /opt/intake
@@ -12,7 +11,7 @@ COPY leadctl leadctl
 RUN /opt/intake/bin/uv pip install --no-cache --python /opt/intake/bin/python --compile-bytecode --no-deps --build-constraints requirements/dev.txt .
 RUN /opt/intake/bin/python -m pip uninstall --yes uv
 
-FROM python:3.13-slim
+FROM python:3.13.14-slim
 RUN useradd --uid 10001 --home-dir /data --create-home intake
 COPY --from=build /opt/intake /opt/intake
 ENV PATH=/opt/intake/bin:$PATH \

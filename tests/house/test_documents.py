@@ -98,6 +98,15 @@ def test_pins_hold_hashes_and_no_addresses() -> None:
         assert not re.search(r"https?://|--(extra-)?index-url|--find-links|file://", text)
 
 
+def test_every_image_is_pinned_to_a_version() -> None:
+    text = document("Dockerfile") + document("docker-compose.yml")
+    images = re.findall(r"(?:^FROM|\bimage:|# syntax=) *(\S+)", text, re.MULTILINE)
+    pulled = [image for image in images if image != "leadctl-intake"]
+    assert len(pulled) == 4
+    for image in pulled:
+        assert re.search(r":v?\d+\.\d+(\.\d+)?(-\w+)?$", image), image
+
+
 def test_no_link_leads_nowhere() -> None:
     for name in ("README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))):
         for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document(name)):
