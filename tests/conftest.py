@@ -30,6 +30,8 @@ from tests.postgres import PostgresServer, database_url, maintenance
 # a shell's background jobs ignore Ctrl-C, and what they start inherits that; the tests' programs are to heed it
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+os.umask(0o022)  # the service refuses settings and templates that a group can write
+
 # a machine that is busy is no defect
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
