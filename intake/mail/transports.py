@@ -2,7 +2,10 @@
 
 import asyncio
 import mailbox
+import os
+import time
 from pathlib import Path
+from secrets import token_hex
 from typing import Protocol
 
 import aiosmtplib
@@ -65,7 +68,7 @@ class Transport(Protocol):
 
 
 class MaildirTransport:
-    """Files each message in a Maildir, made where there is none."""
+    """Files each message in a Maildir, made where there is none; both are readable by their owner alone."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -74,12 +77,23 @@ class MaildirTransport:
         # lines end here as the host's do
         content = message.replace(b"\r\n", b"\n")
         try:
-            await asyncio.to_thread(lambda: mailbox.Maildir(self._directory).add(content))
+            await asyncio.to_thread(lambda: _file(self._directory, content))
         except OSError as error:
             raise DeliveryFailed(f"{self._directory}: {error.strerror}", permanent=False) from error
 
     async def close(self) -> None:
         """Do nothing: nothing is kept open."""
+
+
+def _file(directory: Path, content: bytes) -> None:
+    """Add a message to a Maildir, with mode 0600 from the start, which the standard library's `add` can't do."""
+    mailbox.Maildir(directory)  # makes directories with mode 0700
+    name = f"{time.time():.0f}.{token_hex(16)}.intake"
+    with open(directory / "tmp" / name, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    (directory / "tmp" / name).rename(directory / "new" / name)
 
 
 class SmtpTransport:

@@ -1,8 +1,34 @@
 """What a relay's refusals amount to."""
 
+import asyncio
+import mailbox
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
-from intake.mail.transports import _refused
+from intake.mail.transports import MaildirTransport, _refused
+
+
+@pytest.fixture
+def usual_umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("usual_umask")
+def test_a_maildir_and_its_files_are_their_owners_alone(tmp_path: Path) -> None:
+    directory = tmp_path / "mails"
+    for n in range(2):
+        asyncio.run(MaildirTransport(directory).deliver(f"Subject: {n}\r\n\r\nHello\r\n".encode(), "ada@example.com"))
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (directory, *directory.rglob("*"))}
+    assert {mode for path, mode in modes.items() if path.is_dir()} == {0o700}
+    assert [mode for path, mode in modes.items() if path.is_file()] == [0o600, 0o600]
+    assert sorted(message["Subject"] for message in mailbox.Maildir(directory)) == ["0", "1"]
+    assert not list((directory / "tmp").iterdir())
 
 
 @pytest.mark.parametrize("code", [421, 450, 550])
