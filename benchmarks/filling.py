@@ -40,7 +40,7 @@ FACTS = (
 )
 CONTENT = "INSERT INTO cv_content (lead_id, content) SELECT id, "
 CONFIRMED = (
-    "INSERT INTO confirmed_address (email_key, lead_id, confirmed_at)"
+    "INSERT INTO confirmed_mailbox (mailbox_key, lead_id, confirmed_at)"
     " SELECT email_key, max(id), max(created_at) FROM lead GROUP BY email_key"
 )
 PIECE_ROWS = 20_000

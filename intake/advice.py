@@ -64,6 +64,8 @@ def _relay(settings: Settings) -> Iterator[str]:
         yield f"INTAKE_MAIL_FROM is {settings.mail_from.address}: no relay takes it, and nobody can answer it"
     if not settings.attorney_emails:
         yield "INTAKE_ATTORNEY_EMAILS is not set: nobody is told of new leads"
+    if not settings.confirmations_per_hour:
+        yield "INTAKE_CONFIRMATIONS_PER_HOUR is 0: one client can have mailboxes flooded in your name; set a cap"
 
 
 def _database(settings: Settings) -> Iterator[str]:

@@ -26,6 +26,12 @@ class Metrics:
             ("outcome",),
             registry=self._registry,
         )
+        self.capped = Counter(
+            "intake_capped_confirmations",
+            "Confirmations over a cap, by cap (total, domain) and outcome (held, suppressed).",
+            ("cap", "outcome"),
+            registry=self._registry,
+        )
         self.refused = Counter(
             "intake_refused",
             "Requests turned away to keep the service up, by reason.",

@@ -63,6 +63,9 @@ class Settings:
     confirmation_interval_s: float = _setting(
         "INTAKE_CONFIRMATION_INTERVAL", 24 * 3600.0, values.interval_s, f"{_TIME}, or 0"
     )
+    confirmations_per_hour: int = _setting(
+        "INTAKE_CONFIRMATIONS_PER_HOUR", 1000, values.hourly_cap, "a number from 0 (no caps) to 100000"
+    )
     alert_interval_s: float = _setting("INTAKE_ALERT_INTERVAL", 60.0, values.interval_s, f"{_TIME}, or 0")
     mail_retention_s: float = _setting("INTAKE_MAIL_RETENTION", 90 * 86400.0, values.interval_s, f"{_TIME}, or 0")
     mail_templates: Path | None = _setting(

@@ -68,6 +68,11 @@ def count(text: str) -> int:
     return _number(text, least=1, most=100_000)
 
 
+def hourly_cap(text: str) -> int:
+    """Return how many there may be of something in an hour; 0 is no cap."""
+    return _number(text, least=0, most=100_000)
+
+
 def password_length(text: str) -> int:
     """Return the fewest characters of a password."""
     return _number(text, least=MIN_PASSWORD_CHARACTERS, most=MAX_PASSWORD_BYTES)

@@ -22,6 +22,7 @@ from intake.errors import DatabaseUnavailable, StorageUnavailable
 from intake.leads import erasure
 from intake.leads.submissions import prune_keys
 from intake.mail import outbox
+from intake.mail.claims import Claims
 from intake.mail.messages import Composer
 from intake.mail.outbox import OwedMail
 from intake.mail.retries import retry_delay_s
@@ -61,7 +62,8 @@ class Worker:
         self._composer = composer
         self._transports = transports
         self._metrics = metrics
-        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+        owner = f"{socket.gethostname()}:{os.getpid()}"
+        self._claims = Claims(settings, database, metrics, owner=owner)
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="intake-worker", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
@@ -147,7 +149,7 @@ class Worker:
             self._is_more = True
             return POLL_S
         try:
-            mails = await asyncio.to_thread(lambda: self._claim(room))
+            mails = await asyncio.to_thread(lambda: self._claims.claim(room))
         except DatabaseUnavailable as error:
             log.warning("the database is away, no mail is sent: %s", error.reason)
             return PAUSE_S
@@ -158,11 +160,7 @@ class Worker:
         for mail in mails:
             self._held[mail.id] = mail
             self._queue.put_nowait(mail)
-        return POLL_S
-
-    def _claim(self, limit: int) -> Sequence[OwedMail]:
-        interval_s = self._settings.alert_interval_s
-        return outbox.claim(self._database, owner=self._owner, limit=limit, alert_interval_s=interval_s)
+        return 0.0 if self._claims.held_some else POLL_S
 
     async def _send_all(self, transport: Transport) -> None:
         """Send mails over one connection, until None comes in place of one."""

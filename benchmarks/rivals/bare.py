@@ -26,7 +26,7 @@ LEAD = (
     " RETURNING id"
 )
 CV = "INSERT INTO cv (lead_id, size, sha256, detected_type) SELECT {id}, {size}, {sha256}, 'application/pdf'"
-CONFIRMED = "INSERT INTO confirmed_address (email_key, lead_id, confirmed_at) SELECT {email}, {id}, {now}"
+CONFIRMED = "INSERT INTO confirmed_mailbox (mailbox_key, lead_id, confirmed_at) SELECT {email}, {id}, {now}"
 MAILS = (
     "INSERT INTO outbox_mail (lead_id, kind, recipient, message_id, created_at, state, attempts, next_attempt_at,"
     " owed_since) SELECT {id}, 'confirmation', {email}, {mail}, {now}, 'owed', 0, {now}, {now}"

@@ -120,14 +120,14 @@ submission_key = Table(
     Index("ix_submission_key_created_at", "created_at"),
 )
 
-# which addresses had a confirmation, and for which lead the last one was
-confirmed_address = Table(
-    "confirmed_address",
+# which mailboxes had a confirmation, and for which lead the last one was
+confirmed_mailbox = Table(
+    "confirmed_mailbox",
     metadata,
-    Column("email_key", Key, primary_key=True),
+    Column("mailbox_key", Key, primary_key=True),
     Column("lead_id", Id, ForeignKey("lead.id", ondelete="CASCADE"), nullable=False),
     Column("confirmed_at", UtcDateTime, nullable=False, default=Now()),
-    Index("ix_confirmed_address_lead_id", "lead_id"),
+    Index("ix_confirmed_mailbox_lead_id", "lead_id"),
 )
 
 # when each attorney was last sent an alert
@@ -210,8 +210,10 @@ audit = Table(
 )
 
 # Conditions that queries share with partial indexes, word for word, since SQLite uses an index for no other.
-# An alert is sent once it is gathered, alone or at the head of a digest.
-DUE = text("state = 'owed' AND (kind <> 'alert' OR digest_id = id)")
+# An alert is sent once it is gathered, alone or at the head of a digest; a confirmation unless a cap holds it back.
+DUE = text("state = 'owed' AND (kind <> 'alert' OR digest_id = id) AND held_by IS NULL")
+HELD = text("state = 'owed' AND held_by IS NOT NULL")
+COUNTED = text("counted_at IS NOT NULL")
 UNGATHERED = text("state = 'owed' AND kind = 'alert' AND digest_id IS NULL")
 GATHERED = text("digest_id IS NOT NULL")  # else SQLite looks for what is ungathered among all mails without a digest
 SETTLED = text("state IN ('sent', 'suppressed')")
@@ -242,9 +244,16 @@ outbox_mail = Table(
     Column("last_error", Text),
     Column("sent_at", UtcDateTime),
     Column("digest_id", Id, ForeignKey("outbox_mail.id", ondelete="SET NULL")),  # an alert's: the mail that tells of it
+    # a confirmation's: the domain whose cap counts it; its last attempt; the domain whose cap holds it ('': the total)
+    Column("capped_domain", Key),
+    Column("counted_at", UtcDateTime),
+    Column("held_by", Key),
+    Column("held_since", UtcDateTime),
     Index("ix_outbox_mail_lead_id", "lead_id"),
     Index("ix_outbox_mail_digest_id", "digest_id", postgresql_where=GATHERED, sqlite_where=GATHERED),
     Index("ix_outbox_mail_due", "next_attempt_at", postgresql_where=DUE, sqlite_where=DUE),
+    Index("ix_outbox_mail_held", "held_by", "held_since", postgresql_where=HELD, sqlite_where=HELD),
+    Index("ix_outbox_mail_counted", "counted_at", "capped_domain", postgresql_where=COUNTED, sqlite_where=COUNTED),
     Index("ix_outbox_mail_ungathered", "recipient", postgresql_where=UNGATHERED, sqlite_where=UNGATHERED),
     Index("ix_outbox_mail_settled", "created_at", postgresql_where=SETTLED, sqlite_where=SETTLED),
     Index("ix_outbox_mail_unsent", "state", "id", postgresql_where=UNSENT, sqlite_where=UNSENT),

@@ -24,7 +24,7 @@ _MAKE = orjson.OPT_UTC_Z | orjson.OPT_INDENT_2
 
 # what is made of other columns, and what only the service needs
 _INTERNAL = {"email_key", "f_name_key", "l_name_key", "last_event_id", "lead_id", "store_url", "store_key"}
-_INTERNAL |= {"claim", "claimed_by", "claimed_until"}
+_INTERNAL |= {"claim", "claimed_by", "claimed_until", "capped_domain", "held_by"}
 _INTERNAL |= {"scan_attempts", "next_scan_at", "scan_claim", "scan_claimed_until"}
 _WITHHELD = (ScanState.QUARANTINED, ScanState.SCANNING)  # given only to who asks for that one by force
 

@@ -4,11 +4,27 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+GMAIL = ("gmail.com", "googlemail.com")
+
 
 def fold(text: str) -> str:
     """Return the key under which `text` is found: NFKC, casefolded (Unicode's toNFKC_Casefold in effect)."""
     # the form before folding, since some of what it yields has a case; and after, since folding can undo it
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def mailbox_key(address: str) -> str:
+    """Return the key of the mailbox that a normalized address most likely belongs to, whose domain is in Unicode.
+
+    Ignores case and a `+tag`; for Gmail, dots and the name of the domain too. Two people can share a key, so it may
+    hold back a confirmation and nothing else: never use it to find or to compare leads.
+    """
+    local, _, domain = address.rpartition("@")
+    folded, domain = fold(local), domain.lower()
+    mailbox = folded.partition("+")[0] or folded
+    if domain in GMAIL:
+        return f"{mailbox.replace('.', '')}@{GMAIL[0]}"
+    return f"{mailbox}@{domain}"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 
 from sqlalchemy import Connection, Select, or_, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from intake.cvs import clamd
 from intake.cvs.clamd import Verdict
@@ -47,14 +48,20 @@ def claim(database: Database) -> OwedScan | None:
     if database.read(lambda connection: connection.scalar(due())) is None:
         return None
     token = token_hex(16)
-    take = (
+    row = database.write(lambda connection: connection.execute(take(token)).first())
+    return None if row is None else OwedScan(row.lead_id, token, row.scan_attempts)
+
+
+def take(token: str) -> ReturningUpdate[tuple[int, int]]:
+    """Return the statement that claims the scan that is due the longest."""
+    # a subquery can run again for each row, past its limit
+    chosen = due().with_for_update(skip_locked=True).cte("due").prefix_with("MATERIALIZED", dialect="postgresql")
+    return (
         update(cv)
-        .where(cv.c.lead_id.in_(due().with_for_update(skip_locked=True).scalar_subquery()))
+        .where(cv.c.lead_id.in_(select(chosen.c.lead_id)))
         .values(scan_claim=token, scan_claimed_until=Now(plus_s=LEASE_S), scan_attempts=cv.c.scan_attempts + 1)
         .returning(cv.c.lead_id, cv.c.scan_attempts)
     )
-    row = database.write(lambda connection: connection.execute(take).first())
-    return None if row is None else OwedScan(row.lead_id, token, row.scan_attempts)
 
 
 def due() -> Select[tuple[int]]:

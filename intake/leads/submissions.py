@@ -21,7 +21,7 @@ from intake.database.clock import Now
 from intake.database.schema import cv as cv_table
 from intake.database.schema import lead, submission_key
 from intake.errors import FieldFault, InvalidFields, LockTimeout, StorageUnavailable, SubmissionUnderWay
-from intake.leads.keys import fold
+from intake.leads.keys import fold, mailbox_key
 from intake.mail import outbox
 from intake.settings import Settings
 
@@ -194,7 +194,7 @@ def owe_mails(connection: Connection, settings: Settings, submission: Submission
     outbox.owe(
         connection,
         lead_id=lead_id,
-        prospect=outbox.Prospect(email.recipient, email.key, settings.confirmation_interval_s),
+        prospect=outbox.Prospect(email.recipient, mailbox_key(email.text), settings.confirmation_interval_s),
         attorneys=settings.attorney_emails,
         domain=settings.mail_from.domain,
     )

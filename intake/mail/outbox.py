@@ -1,6 +1,7 @@
 """What mail is owed: written with the lead, claimed for sending, and what came of it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -17,15 +18,16 @@ from sqlalchemy import (
     delete,
     exists,
     insert,
-    or_,
+    not_,
+    null,
     select,
     update,
 )
 
 from intake.database import Database, execute_with_next, insertion
 from intake.database.clock import Now
-from intake.database.schema import DUE, SETTLED, confirmed_address, outbox_mail
-from intake.mail import digests
+from intake.database.schema import DUE, SETTLED, confirmed_mailbox, outbox_mail
+from intake.mail import caps, digests
 
 PRUNED_AT_ONCE = 1_000
 LEASE_S = 60.0  # renewed while a worker holds the mail; after a crash, the mail is free again then
@@ -33,23 +35,28 @@ LEASE_S = 60.0  # renewed while a worker holds the mail; after a crash, the mail
 # statements that many a mail needs are built once: building one takes as long as running it
 _DUE = (
     select(outbox_mail.c.id)
-    .where(
-        DUE,
-        outbox_mail.c.next_attempt_at <= Now(),
-        or_(outbox_mail.c.claimed_until.is_(None), outbox_mail.c.claimed_until <= Now()),
-    )
+    .where(DUE, caps.is_due())
     .order_by(outbox_mail.c.next_attempt_at)
     .limit(bindparam("most", type_=Integer))
     .with_for_update(skip_locked=True)
+    .cte("due")
+    .prefix_with("MATERIALIZED", dialect="postgresql")  # a subquery can run again for each row, past its limit
 )
+_HAD_ONE = "its mailbox had a confirmation within INTAKE_CONFIRMATION_INTERVAL"
 _OWE_ALERT = insert(outbox_mail).values(kind="alert").inline()
-_IS_CONFIRMED = exists().where(confirmed_address.c.lead_id == bindparam("lead", type_=Integer))
+_IS_CONFIRMED = exists().where(confirmed_mailbox.c.lead_id == bindparam("lead", type_=Integer))
 _OWE_CONFIRMATION = (
-    insert(outbox_mail).values(kind="confirmation", state=case((_IS_CONFIRMED, "owed"), else_="suppressed")).inline()
+    insert(outbox_mail)
+    .values(
+        kind="confirmation",
+        state=case((_IS_CONFIRMED, "owed"), else_="suppressed"),
+        last_error=case((_IS_CONFIRMED, null()), else_="suppressed: " + _HAD_ONE),
+    )
+    .inline()
 )
 _TAKE = (
     update(outbox_mail)
-    .where(outbox_mail.c.id.in_(_DUE.scalar_subquery()))
+    .where(outbox_mail.c.id.in_(select(_DUE.c.id)))
     .values(
         claim=bindparam("token"),
         claimed_by=bindparam("owner"),
@@ -73,10 +80,10 @@ _END_SENT = _END.values(_SENT)
 
 @dataclass(frozen=True)
 class Prospect:
-    """Whom a confirmation is for: an address, its key, and the seconds within which it gets no second one."""
+    """Whom a confirmation is for: an address, its mailbox, and the seconds within which that gets no second one."""
 
     address: str
-    address_key: str
+    mailbox_key: str
     interval_s: float
 
 
@@ -108,23 +115,24 @@ class OwedMail:
 def owe(connection: Connection, *, lead_id: int, prospect: Prospect, attorneys: Iterable[str], domain: str) -> None:
     """Write down the confirmation that is owed to the prospect and the alert owed to each attorney.
 
-    A confirmation is suppressed where its address had one within the prospect's interval: decided here and not when it
+    A confirmation is suppressed where its mailbox had one within the prospect's interval: decided here and not when it
     is sent, since a mail's own retry would suppress it. A Message-ID (in `domain`) is given out here, so that every
     attempt carries the same one.
     """
-    confirmed = {"email_key": prospect.address_key, "lead_id": lead_id}
-    confirm = insertion(connection, confirmed_address, _is_due(prospect.interval_s))
+    confirmed = {"mailbox_key": prospect.mailbox_key, "lead_id": lead_id}
+    confirm = insertion(connection, confirmed_mailbox, _is_due(prospect.interval_s))
     execute_with_next(connection, confirm, confirmed)
     recipients = prospect.address, *attorneys
     mails = [{"lead_id": lead_id, "recipient": one, "message_id": _message_id(domain)} for one in recipients]
-    execute_with_next(connection, _OWE_CONFIRMATION, {**mails[0], "lead": lead_id})
+    counted_for = {"capped_domain": caps.capped_domain(prospect.mailbox_key)}
+    execute_with_next(connection, _OWE_CONFIRMATION, {**mails[0], **counted_for, "lead": lead_id})
     if alerts := mails[1:]:
         execute_with_next(connection, _OWE_ALERT, alerts)
 
 
 @cache
 def _is_due(interval_s: float) -> ColumnElement[bool]:
-    return confirmed_address.c.confirmed_at <= Now(plus_s=-interval_s)
+    return confirmed_mailbox.c.confirmed_at <= Now(plus_s=-interval_s)
 
 
 def _message_id(domain: str) -> str:
@@ -132,20 +140,48 @@ def _message_id(domain: str) -> str:
     return f"<{token_hex(16)}@{domain}>"
 
 
-def claim(database: Database, *, owner: str, limit: int, alert_interval_s: float) -> list[OwedMail]:
+def claim(
+    database: Database,
+    *,
+    owner: str,
+    limit: int,
+    alert_interval_s: float,
+    confirmations_per_hour: int = 0,
+    note_held: Callable[[Counter[str]], None] | None = None,
+) -> list[OwedMail]:
     """Take up to `limit` mails that are due, the longest due first; nobody else gets them for LEASE_S seconds.
 
     Of alerts, an attorney gets one in `alert_interval_s` seconds: those that came in meanwhile are gathered into the
-    next.
+    next. Confirmations over a cap are held (0: there are no caps), and `note_held` is given how many, by cap.
     """
     token = token_hex(16)
 
-    def work(connection: Connection) -> list[OwedMail]:
+    def work(connection: Connection) -> tuple[list[OwedMail], Counter[str]]:
         digests.gather_alerts(connection, interval_s=alert_interval_s)
-        taken = connection.scalars(_TAKE, {"token": token, "owner": owner, "most": limit}).all()
-        return _read(connection, taken, token) if taken else []
+        claimed = {"token": token, "owner": owner}
+        taken, held = _take(connection, claimed, limit=limit, per_hour=confirmations_per_hour)
+        return _read(connection, taken, token) if taken else [], held
 
-    return database.write(work)
+    mails, held = database.write(work)
+    if held and note_held:
+        note_held(held)
+    return mails
+
+
+def _take(
+    connection: Connection, claimed: Mapping[str, object], *, limit: int, per_hour: int
+) -> tuple[list[int], Counter[str]]:
+    taken: list[int] = []
+    held: Counter[str] = Counter()
+    for _ in range(2):  # a second time for the mails behind those that are held
+        found = list(connection.scalars(_TAKE, {**claimed, "most": limit - len(taken)}))
+        newly_held: Counter[str] = Counter()
+        if found and per_hour:
+            found, newly_held = caps.admit(connection, found, per_hour=per_hour)
+        taken, held = taken + found, held + newly_held
+        if not newly_held:
+            break
+    return taken, held
 
 
 def renew(database: Database, mails: Iterable[OwedMail]) -> None:
@@ -181,8 +217,8 @@ def _record(database: Database, mail: OwedMail, end: Update, values: Mapping[str
             return False
         if mail.lead_count > 1 and "state" in values:
             connection.execute(digests.settle(mail.id, values))
-        if values.get("state") == "dead" and mail.kind == "confirmation":  # its address had none after all
-            connection.execute(delete(confirmed_address).where(confirmed_address.c.lead_id == mail.lead_id))
+        if values.get("state") == "dead" and mail.kind == "confirmation":  # its mailbox had none after all
+            connection.execute(delete(confirmed_mailbox).where(confirmed_mailbox.c.lead_id == mail.lead_id))
         return True
 
     return database.write(work)
@@ -199,7 +235,8 @@ def _claimed(mails: Iterable[OwedMail]) -> ColumnElement[bool]:
 
 def prune(database: Database, *, age_s: float) -> Iterator[int]:
     """Forget mails older than `age_s` seconds that were sent or suppressed, and yield the number of each batch's."""
-    old = select(outbox_mail.c.id).where(SETTLED, outbox_mail.c.created_at <= Now(plus_s=-age_s)).limit(PRUNED_AT_ONCE)
+    is_old = outbox_mail.c.created_at <= Now(plus_s=-age_s)
+    old = select(outbox_mail.c.id).where(SETTLED, is_old, not_(caps.is_counted())).limit(PRUNED_AT_ONCE)
     forget = delete(outbox_mail).where(outbox_mail.c.id.in_(old.scalar_subquery()))
     while count := database.write(lambda connection: connection.execute(forget).rowcount):
         yield count

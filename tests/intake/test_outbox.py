@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from intake.database.clock import Now
-from intake.database.schema import confirmed_address, outbox_mail
+from intake.database.schema import confirmed_mailbox, outbox_mail
 from intake.mail import outbox
 from intake.mail.outbox import OwedMail
 from tests.conftest import Intake
@@ -48,6 +48,23 @@ def test_of_many_who_claim_at_once_each_mail_has_one_holder(intake: Intake) -> N
         claims = list(pool.map(lambda _: claim(intake, limit=5), range(16)))
     held = [mail.id for mails in claims for mail in mails]
     assert sorted(held) == sorted(set(held)) == [row["id"] for row in rows(intake)]
+
+
+# a plan that runs a subquery again for each row
+NESTED = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_hashagg = off;"
+NESTED += " SET LOCAL enable_sort = off; SET LOCAL enable_material = off; SET LOCAL enable_memoize = off"
+
+
+def test_no_plan_claims_more_than_the_limit(intake: Intake) -> None:
+    for n in range(20):
+        intake.submitted(email=f"a{n}@example.com")
+
+    def work(connection: Any) -> int:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(NESTED)
+        return len(connection.scalars(outbox._TAKE, {"token": "t", "owner": "o", "most": 2}).all())
+
+    assert intake.write(work) == 2
 
 
 def test_what_is_not_due_is_not_claimed(owed: Intake) -> None:
@@ -115,7 +132,7 @@ def test_an_address_gets_one_confirmation_a_day(intake: Intake) -> None:
 
 def test_after_a_day_it_gets_another(intake: Intake) -> None:
     intake.submitted()
-    intake.write(lambda c: c.execute(update(confirmed_address).values(confirmed_at=Now(plus_s=-24 * 3600.0))))
+    intake.write(lambda c: c.execute(update(confirmed_mailbox).values(confirmed_at=Now(plus_s=-24 * 3600.0))))
     intake.submitted()
     intake.submitted()
     assert states(intake) == ["owed", "owed", "suppressed"]

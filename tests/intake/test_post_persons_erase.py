@@ -16,7 +16,7 @@ from intake.database import Database
 from intake.database.schema import (
     audit,
     change,
-    confirmed_address,
+    confirmed_mailbox,
     cv,
     cv_content,
     lead,
@@ -34,7 +34,7 @@ from tests.intake.test_worker import wait_for
 MARK = "Zaphodmark"  # in all that a marked person sends
 SIGNS = "𓀀𓁐𓂀𓃒"  # of a marked person's last name: an index of its parts holds no more than three of them together
 WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
-EVERYTHING = (cv, cv_content, lead, lead_event, outbox_mail, submission_key, confirmed_address)
+EVERYTHING = (cv, cv_content, lead, lead_event, outbox_mail, submission_key, confirmed_mailbox)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from intake.scanner import Scanner
 from tests.clamd_server import SIGNATURE, STREAM_MAX_BYTES, ClamdServer
 from tests.conftest import Intake
 from tests.files import EICAR
+from tests.intake.test_outbox import NESTED
 
 
 @pytest.fixture
@@ -241,3 +242,15 @@ def test_the_search_for_what_is_owed_reads_an_index(firm: Intake) -> None:
         return "\n".join(str(row[-1]) for row in connection.exec_driver_sql(f"{how} {statement}"))
 
     assert "ix_cv_scan_owed" in firm.read(plan)
+
+
+def test_no_plan_claims_more_than_one_scan(firm: Intake) -> None:
+    for n in range(5):
+        firm.submitted(email=f"{n}@example.com")
+
+    def work(connection: Connection) -> int:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(NESTED)
+        return len(connection.execute(scans.take("token")).all())
+
+    assert firm.write(work) == 1

@@ -35,6 +35,17 @@ def test_list_and_show(office: Office, dead: list[int]) -> None:
     assert json.loads(office.data("mail", "show", str(dead[1]), "-o", "json"))["last_error"] == "550 no"
 
 
+def test_why_a_mail_was_not_sent(office: Office) -> None:
+    office.log_in()
+    for tag in ("+1", "+2"):
+        lead_id = office.submit(email=f"mary{tag}@example.com")
+    listed = office.data("mail", "list", "--state", "suppressed", "--lead", str(lead_id))
+    assert listed.split("\t")[2:5] == ["confirmation", "mary+2@example.com", "suppressed"]
+    why = "suppressed: its mailbox had a confirmation within INTAKE_CONFIRMATION_INTERVAL"
+    assert listed.rstrip("\n").endswith(f"\t{why}")
+    assert why in office.data("mail", "show", listed.partition("\t")[0])
+
+
 def test_retry(office: Office, dead: list[int]) -> None:
     one = office.run("mail", "retry", str(dead[0]))
     assert (one.returncode, one.stderr) == (0, f"mail {dead[0]} is owed again\n")

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from intake.database.schema import metadata
 from intake.database.substrings import is_described
 from intake.errors import DatabaseMissing, DatabaseNotMigrated, DatabaseUnavailable
 from intake.leads import search
+from intake.leads.keys import fold
 from intake.mail import outbox, review
 from intake.settings import Settings
 from tests.conftest import POOLED, Databases
@@ -87,7 +88,7 @@ def test_checks_and_cascades_are_there_too(database: Database) -> None:
 def test_keys_compare_by_code_point_and_cvs_are_stored_plainly_on_postgresql(database: Database) -> None:
     def facts(connection: Connection) -> tuple[object, ...]:
         if connection.dialect.name == "sqlite":
-            return 10, "e", 2  # its text compares by code point, and its blobs are stored plainly, always
+            return 12, "e", 2  # its text compares by code point, and its blobs are stored plainly, always
         keys = "SELECT count(*) FROM information_schema.columns WHERE collation_name = 'C' AND data_type = 'text'"
         keys += " AND table_schema = 'public'"
         storage = "SELECT attstorage FROM pg_attribute WHERE attrelid = 'cv_content'::regclass AND attname = 'content'"
@@ -95,7 +96,7 @@ def test_keys_compare_by_code_point_and_cvs_are_stored_plainly_on_postgresql(dat
         partial = f"SELECT count(*) FROM pg_indexes WHERE indexname IN {names} AND indexdef ~ 'WHERE'"
         return tuple(connection.exec_driver_sql(query).scalar_one() for query in (keys, storage, partial))
 
-    assert database.read(facts) == (10, "e", 2)
+    assert database.read(facts) == (12, "e", 2)
 
 
 LEADS = range(7, 27)
@@ -157,6 +158,70 @@ def test_every_step_leaves_what_is_there(settings: Settings) -> None:
     assert {mail.attempts for mail in claimed} == {3}
     assert len(claimed) == 6
     database.close()
+
+
+CONFIRMED = (
+    ("ada+1@gmail.com", 1),
+    ("a.da@googlemail.com", 9),
+    ("ADA@gmail.com", 5),
+    ("b@straße.de", 2),
+    ("b@strasse.de", 3),
+)
+NUMBERED = 11_000  # more than are read at once
+
+
+def fill_confirmed(connection: Connection) -> None:
+    """Confirm several addresses of one mailbox, of two domains that fold to one, and of thousands of others."""
+    addresses = [*CONFIRMED, *((f"{n}@b.example", 1) for n in range(NUMBERED))]
+    rows = [
+        {"id": n, "email": email, "key": fold(email), "at": f"2026-01-0{day} 00:00:00.000000", "due": 1}
+        for n, (email, day) in enumerate(addresses, 1)
+    ]
+    zone = "+00:00" if connection.dialect.name == "postgresql" else ""
+    rows = [{**row, "at": f"{row['at']}{zone}"} for row in rows]
+    names = 'id, email, f_name, l_name, "CV_name", state, created_at, state_since, email_key, f_name_key, l_name_key'
+    values = ":id, :email, 'A', 'B', 'cv', 'PENDING', :at, :at, :key, 'a', 'b'"
+    connection.execute(text(f"INSERT INTO lead ({names}) VALUES ({values})"), rows)
+    confirm = "INSERT INTO confirmed_address (email_key, lead_id, confirmed_at) VALUES (:key, :id, :at)"
+    connection.execute(text(f"{confirm} ON CONFLICT DO NOTHING"), rows)
+
+
+def stepped(settings: Settings, step: Callable[[Any, str], None], revision: str, then: Any = lambda _: None) -> None:
+    engine = open_engine(settings, connections=1, migrating=True).execution_options(writing=True)
+    with engine.begin() as connection:
+        step(migrations._config(connection), revision)
+        then(connection)
+    engine.dispose()
+
+
+def test_confirmed_addresses_become_mailboxes_and_the_newest_counts(settings: Settings) -> None:
+    stepped(settings, command.upgrade, "0008", fill_confirmed)
+    stepped(settings, command.upgrade, "0012")
+    database = Database(settings, connections=1)
+    query = "SELECT mailbox_key, lead_id FROM confirmed_mailbox WHERE lead_id <= 5 ORDER BY lead_id"
+    assert [tuple(row) for row in database.read(lambda c: c.execute(text(query)).all())] == [
+        ("ada@gmail.com", 2),
+        ("b@straße.de", 4),
+    ]
+    total = "SELECT count(*) FROM confirmed_mailbox"
+    assert database.read(lambda c: c.execute(text(total)).scalar_one()) == 2 + NUMBERED
+    database.close()
+
+
+def test_mailbox_keys_can_be_taken_back(settings: Settings) -> None:
+    stepped(settings, command.upgrade, "0008", fill_confirmed)
+    stepped(settings, command.upgrade, "0012")
+    stepped(settings, command.downgrade, "0008")
+    database = Database(settings, connections=1)
+    query = "SELECT email_key, lead_id FROM confirmed_address WHERE lead_id <= 5 ORDER BY lead_id"
+    assert [tuple(row) for row in database.read(lambda c: c.execute(text(query)).all())] == [
+        ("a.da@googlemail.com", 2),
+        ("b@strasse.de", 4),
+    ]
+    due = "SELECT count(*) FROM outbox_mail WHERE state = 'owed' AND (kind <> 'alert' OR digest_id = id)"
+    assert database.read(lambda c: c.execute(text(due)).scalar_one()) == 0
+    database.close()
+    migrate(settings)
 
 
 def test_doing_it_again_changes_nothing(settings: Settings, database: Database) -> None:

@@ -29,6 +29,7 @@ def main() -> None:
             INTAKE_MAIL_FROM="Marple & Wimsey <intake@marple-wimsey.example>",
             INTAKE_ATTORNEY_EMAILS="harriet@marple-wimsey.example",
             INTAKE_RATE_LIMIT="",  # the defaults hold here
+            INTAKE_CONFIRMATIONS_PER_HOUR="",
             INTAKE_MAX_UPLOADS="",
             COLUMNS="100",
         )

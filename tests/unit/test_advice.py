@@ -42,6 +42,7 @@ def test_sound_settings_are_passed_in_silence(tmp_path: Path) -> None:
         ({"smtp_server": replace(RELAY, tls="opportunistic")}, "INTAKE_SMTP_URL"),
         ({"mail_from": Mailbox("intake@localhost")}, "INTAKE_MAIL_FROM"),
         ({"attorney_emails": ()}, "INTAKE_ATTORNEY_EMAILS"),
+        ({"confirmations_per_hour": 0}, "INTAKE_CONFIRMATIONS_PER_HOUR"),
         ({"database_url": "postgresql+psycopg2://u:p@db.example/intake"}, "INTAKE_DATABASE_URL"),
         ({"database_url": "postgresql+psycopg2://u:p@/intake?host=db.example"}, "INTAKE_DATABASE_URL"),
     ],

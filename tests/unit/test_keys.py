@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intake.leads.keys import Pattern, fold
+from intake.leads.keys import Pattern, fold, mailbox_key
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,20 @@ def test_a_value_with_its_stars_escaped_is_a_whole_value(text: str) -> None:
     pattern = Pattern.parse(text.replace("*", r"\*"))
     assert pattern.is_whole
     assert pattern.prefix == fold(text)
+
+
+@pytest.mark.parametrize(
+    ("address", "key"),
+    [
+        ("Ada+x+y@Example.com", "ada@example.com"),
+        ("+x@example.com", "+x@example.com"),
+        ("a+@example.com", "a@example.com"),
+        ("a.d.a+x@GMAIL.com", "ada@gmail.com"),
+        ("ada@googlemail.com", "ada@gmail.com"),
+        ("a.da@mail.gmail.com", "a.da@mail.gmail.com"),
+        ("a.da@example.com", "a.da@example.com"),
+        ("ada@straße.example", "ada@straße.example"),
+    ],
+)
+def test_a_mailbox_has_one_key(address: str, key: str) -> None:
+    assert mailbox_key(address) == key

@@ -96,6 +96,8 @@ def test_an_env_file_is_read_and_the_environment_counts_more(tmp_path: Path) -> 
         ("INTAKE_MAIL_TEMPLATES", "/no/such/directory"),
         ("INTAKE_CONFIRMATION_INTERVAL", "a day"),
         ("INTAKE_CONFIRMATION_INTERVAL", "10"),
+        ("INTAKE_CONFIRMATIONS_PER_HOUR", "-1"),
+        ("INTAKE_CONFIRMATIONS_PER_HOUR", "100001"),
         ("INTAKE_MAX_CV_BYTES", "0"),
         ("INTAKE_MAX_CV_BYTES", "10 MB"),
         ("INTAKE_MAX_CV_BYTES", "901 MiB"),
@@ -147,6 +149,7 @@ def test_lists_sizes_and_mailboxes(tmp_path: Path) -> None:
         INTAKE_ATTORNEY_EMAILS=" ada@firm.example , Peter <peter@firm.example>,",
         INTAKE_MAX_CV_BYTES="2 MiB",
         INTAKE_CONFIRMATION_INTERVAL="10m",
+        INTAKE_CONFIRMATIONS_PER_HOUR="0",
         INTAKE_MAIL_FROM="Marple & Wimsey <intake@firm.example>",
         INTAKE_STATES="NEW, DONE",
         INTAKE_JWT_SECRET=f"{GOOD_SECRET},{GOOD_SECRET}",
@@ -154,6 +157,7 @@ def test_lists_sizes_and_mailboxes(tmp_path: Path) -> None:
     assert settings.attorney_emails == ("ada@firm.example", "peter@firm.example")
     assert settings.max_cv_bytes == 2_097_152
     assert settings.confirmation_interval_s == 600
+    assert settings.confirmations_per_hour == 0
     assert settings.mail_from == Mailbox("intake@firm.example", "Marple & Wimsey")
     assert settings.states == ("NEW", "DONE")
     assert len(settings.jwt_secrets) == 2

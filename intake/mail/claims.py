@@ -1,0 +1,49 @@
+"""A worker's claims on due mail, with the caps on confirmations applied and reported."""
+
+import logging
+import time
+from collections.abc import Mapping
+
+from intake.database import Database
+from intake.mail import caps, outbox
+from intake.mail.outbox import OwedMail
+from intake.metrics import Metrics
+from intake.settings import Settings
+
+RELEASE_EVERY_S = 10.0
+
+log = logging.getLogger("intake.worker")
+
+
+class Claims:
+    """Claims mail for one owner; held confirmations are released every RELEASE_EVERY_S seconds."""
+
+    def __init__(self, settings: Settings, database: Database, metrics: Metrics, *, owner: str) -> None:
+        self._settings, self._database, self._metrics, self._owner = settings, database, metrics, owner
+        self._release_at = 0.0
+        self.held_some = False  # by the last claim: other due mail may be behind what it held
+
+    def claim(self, limit: int) -> list[OwedMail]:
+        """Claim up to `limit` due mails. Raises DatabaseUnavailable."""
+        per_hour = self._settings.confirmations_per_hour
+        if time.monotonic() >= self._release_at:
+            self._report("suppressed", caps.release(self._database, per_hour=per_hour))
+            self._release_at = time.monotonic() + RELEASE_EVERY_S
+        self.held_some = False
+        return outbox.claim(
+            self._database,
+            owner=self._owner,
+            limit=limit,
+            alert_interval_s=self._settings.alert_interval_s,
+            confirmations_per_hour=per_hour,
+            note_held=self._note_held,
+        )
+
+    def _note_held(self, counts: Mapping[str, int]) -> None:
+        self.held_some = True
+        self._report("held", counts)
+
+    def _report(self, outcome: str, counts: Mapping[str, int]) -> None:
+        for cap, count in counts.items():
+            self._metrics.capped.labels(cap, outcome).inc(count)
+            log.warning("confirmations over the %s cap that were %s: %d", cap, outcome, count)
