@@ -1,4 +1,4 @@
-"""Which profile a command is for: a flag counts more than the environment, and either more than the last login."""
+"""Which profile a command is for: a flag counts more than the environment, and either more than the current profile."""
 
 from dataclasses import replace
 
@@ -38,11 +38,11 @@ def _named(given: Settings, credentials: Credentials) -> Profile | None:
 
 
 def _unnamed(given: Settings, credentials: Credentials) -> Profile:
-    """Return the last login, or where it was elsewhere what is kept for the address that was given."""
+    """Return the current profile, or where it is for another server what is kept for the address that was given."""
     if given.url and given.token:  # nothing that is kept counts, not even whether it can be read
         return Profile(given.url)
-    last = credentials.last
-    return last if last and given.url in (None, last.url) else credentials.at(given.url or DEFAULT_URL)
+    current = credentials.current
+    return current if current and given.url in (None, current.url) else credentials.at(given.url or DEFAULT_URL)
 
 
 def _checked(profile: Profile) -> Profile:

@@ -92,10 +92,10 @@ def _profiles(incomplete: str) -> list[str]:
 @app.callback(invoke_without_command=True)
 def root(
     ctx: typer.Context,
-    url: Annotated[str | None, typer.Option(help="The server; else LEADCTL_URL, else the last login's.")] = None,
+    url: Annotated[str | None, typer.Option(help="The server; else LEADCTL_URL, else the current profile's.")] = None,
     profile: Annotated[
         str | None,
-        typer.Option(help="The login to use; else LEADCTL_PROFILE, else the last.", autocompletion=_profiles),
+        typer.Option(help="The login to use; else LEADCTL_PROFILE, else the current one.", autocompletion=_profiles),
     ] = None,
     cacert: Annotated[Path | None, typer.Option(help="A file of the certificates to trust, and no others.")] = None,
     insecure_http: Annotated[

@@ -45,7 +45,7 @@ class Context(Streams):
     def profile(self) -> Profile:
         """Whom and which server this run is for; what is kept of it. Raises Usage.
 
-        A flag counts more than the environment, and either more than the last login.
+        A flag counts more than the environment, and either more than the current profile.
         """
         return choose(self._settings, self.credentials)
 
@@ -82,6 +82,11 @@ class Context(Streams):
         from leadctl.session import Session  # noqa: PLC0415
 
         return Session(self.profile, self.credentials, lambda: self.stranger)
+
+    @property
+    def names_profile(self) -> bool:
+        """Whether a flag or the environment names a profile. Raises Usage."""
+        return self._settings.profile is not None
 
     @property
     def has_given_token(self) -> bool:

@@ -1,11 +1,16 @@
-"""Profiles: whose tokens for which servers are kept between commands, in a file that only its owner reads."""
+"""Profiles: whose tokens for which servers are kept between commands, in a file that only its owner reads.
+
+The file has the `profiles` by name, the name of the `current` one, and in `servers` the name of each server's default.
+"""
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +22,7 @@ FAR_OFF = 10**11  # no moment of ours is so far out, nor is NaN less
 
 @dataclass(frozen=True)
 class Profile:
-    """A login at a server. One without a name is kept under the server's address.
+    """A login at a server. It gets a name when it is first saved.
 
     `expires_at`, a Unix time in seconds, is when the token ends, or None where that is not known. The password command
     prints the password.
@@ -49,54 +54,60 @@ class Credentials:
 
     @property
     def profiles(self) -> list[Profile]:
-        """Return those that have a name."""
+        """Return all of them."""
         kept = self._read()
-        found = (_profile(kept, name, None) for name in kept["profiles"])
+        found = (_profile(kept, name) for name in kept["profiles"])
         return [profile for profile in found if profile]
 
     @property
-    def last(self) -> Profile | None:
-        """The one that was logged in to last."""
+    def current(self) -> Profile | None:
+        """The profile of commands that name none."""
         kept = self._read()
-        if name := _text(kept, "last_profile"):
-            return _profile(kept, name, None)
-        return _profile(kept, None, url) if (url := _text(kept, "last")) else None
+        return _profile(kept, _text(kept, "current"))
 
     def profile(self, name: str) -> Profile | None:
         """Return the profile of that name."""
-        return _profile(self._read(), name, None)
+        return _profile(self._read(), name)
 
     def at(self, url: str) -> Profile:
-        """Return the profile without a name for the server, with no token where none is kept."""
-        return _profile(self._read(), None, url) or Profile(url)
+        """Return the profile that a login at the server without a name was given, with no token where there is none."""
+        kept = self._read()
+        found = _profile(kept, _text(kept["servers"], url))
+        return found if found and found.url == url else Profile(url)
 
-    def current(self, profile: Profile) -> Profile | None:
+    def reread(self, profile: Profile) -> Profile | None:
         """Return the profile as it is kept now: another process may have changed it."""
-        return _profile(self._read(), profile.name, profile.url)
+        return self.profile(profile.name) if profile.name else None
 
-    def keep(self, profile: Profile, *, as_last: bool) -> None:
-        """Keep the profile; `as_last` makes it the one that was logged in to last."""
+    def keep(self, profile: Profile, *, as_current: bool) -> Profile:
+        """Save the profile, and return it with its name; `as_current` is for commands that name none."""
         with self._changed() as kept:
-            _put(kept, profile)
-            if as_last:
-                kept.update(last=profile.url, last_profile=profile.name)
+            named = profile if profile.name else replace(profile, name=_name_without_one(kept, profile.url))
+            _put(kept, named)
+            if as_current:
+                kept["current"] = named.name
+        return named
+
+    def use(self, name: str) -> None:
+        """Make the profile of that name the current one."""
+        with self._changed() as kept:
+            kept["current"] = name
 
     def exchange(self, old: Profile, new: Profile) -> None:
         """Keep the new one where the old one is kept still: a logout or another login in the meantime counts more."""
         with self._changed() as kept:
-            current = _profile(kept, old.name, old.url)
+            current = _profile(kept, old.name)
             if current is not None and (current.token, current.username) == (old.token, old.username):
                 _put(kept, new)
 
     def forget(self, profile: Profile) -> None:
         """Keep nothing of the profile."""
-        if self.current(profile):
+        if self.reread(profile):
             with self._changed() as kept:
-                section, key = _place(profile.name, profile.url)
-                kept[section].pop(key, None)
+                kept["profiles"].pop(profile.name, None)
 
     def _read(self) -> dict[str, Any]:
-        empty: dict[str, Any] = {"last": None, "last_profile": None, "servers": {}, "profiles": {}}
+        empty: dict[str, Any] = {"current": None, "servers": {}, "profiles": {}}
         with self._told("read"):
             try:
                 kept = json.loads(self._file.read_text("utf-8"))
@@ -104,7 +115,7 @@ class Credentials:
                 return empty
         whole = {**empty, **kept} if isinstance(kept, dict) else empty
         is_ours = isinstance(whole["servers"], dict) and isinstance(whole["profiles"], dict)
-        return whole if is_ours else empty
+        return _migrated(whole) if is_ours else empty
 
     @contextmanager
     def _changed(self) -> Iterator[dict[str, Any]]:
@@ -153,12 +164,44 @@ def _alone_in(directory: Path) -> Iterator[None]:
             os.close(number)
 
 
-def _place(name: str | None, url: str) -> tuple[str, str]:
-    return ("profiles", name) if name else ("servers", url)
+def _migrated(kept: dict[str, Any]) -> dict[str, Any]:
+    """Return what is kept, with a profile for each login that an older version kept under its server's address alone.
+
+    The latest of these is named first, and so is `default` unless another profile is.
+    """
+    last, last_profile = _text(kept, "last"), _text(kept, "last_profile")
+    unnamed = {url: values for url, values in kept["servers"].items() if isinstance(values, dict)}
+
+    def latest_first(url: str) -> tuple[bool, float]:
+        expires_at = unnamed[url].get("expires_at")
+        return url != last, -expires_at if isinstance(expires_at, int | float) else 0
+
+    for url in sorted(unnamed, key=latest_first):
+        kept["profiles"][_name_without_one(kept, url)] = {**unnamed[url], "url": url}
+    if last or last_profile:
+        kept["current"] = last_profile or _text(kept["servers"], str(last))
+    return {name: value for name, value in kept.items() if name not in ("last", "last_profile")}
+
+
+def _name_without_one(kept: dict[str, Any], url: str) -> str:
+    """Return the profile of logins at the server that name none: `default`, or `default-HOST` where that is taken."""
+    name = _text(kept["servers"], url)
+    found = _profile(kept, name)
+    if name is None or (found and found.url != url):
+        name = next(free for free in _default_names(url) if free not in kept["profiles"])
+        kept["servers"][url] = name
+    return name
+
+
+def _default_names(url: str) -> Iterator[str]:
+    authority = url.partition("://")[2].partition("/")[0]
+    host = re.sub(r"[^A-Za-z0-9._-]+", "-", re.sub(r":\d+$", "", authority)).strip("-")[:48]
+    yield "default"
+    yield f"default-{host}"
+    yield from (f"default-{host}-{number}" for number in count(2))
 
 
 def _put(kept: dict[str, Any], profile: Profile) -> None:
-    section, key = _place(profile.name, profile.url)
     values = {
         "url": profile.url,
         "username": profile.username,
@@ -166,17 +209,15 @@ def _put(kept: dict[str, Any], profile: Profile) -> None:
         "expires_at": profile.expires_at,
         "password_command": profile.password_command,
     }
-    kept[section][key] = {name: value for name, value in values.items() if value is not None}
+    kept["profiles"][profile.name] = {name: value for name, value in values.items() if value is not None}
 
 
-def _profile(kept: dict[str, Any], name: str | None, url: str | None) -> Profile | None:
-    """Return the profile that is kept under the name, else under the address; None where there is none to be read."""
-    section, key = _place(name, url or "")
-    values = kept[section].get(key)
+def _profile(kept: dict[str, Any], name: str | None) -> Profile | None:
+    """Return the profile of that name; None where there is none to be read."""
+    values = kept["profiles"].get(name)
     if not isinstance(values, dict):
         return None
-    # an address's entry may be without it: so it was written before there were profiles
-    address = _text(values, "url") if name else url
+    address = _text(values, "url")
     expires_at, token = values.get("expires_at"), _text(values, "token")
     if not address:
         return None

@@ -59,7 +59,7 @@ class Session:
         """Show and keep the token from now on."""
         with self._lock:
             self.profile = logged_in(self.profile, login)
-            self._credentials.keep(self.profile, as_last=False)
+            self.profile = self._credentials.keep(self.profile, as_current=False)
 
     def _left_s(self) -> float:
         if self.profile.token is None:
@@ -68,7 +68,7 @@ class Session:
 
     def _look_again(self) -> None:
         """Take the token that another process may have kept for the same user in the meantime."""
-        current = self._credentials.current(self.profile)
+        current = self._credentials.reread(self.profile)
         if current and current.token and (current.url, current.username) == (self.profile.url, self.profile.username):
             self.profile = current
 
@@ -102,7 +102,9 @@ class Session:
         command = f"leadctl login --profile {self.profile.name}" if self.profile.name else "leadctl login"
         if self.profile.token:
             return f"the login at {self.profile.url} has ended; log in again: {command}"
-        return f"not logged in to {self.profile.url}; run: {command}"
+        others = self.profile.name is None and self._credentials.current is None and self._credentials.profiles
+        use = ", or leadctl profiles use NAME" if others else ""
+        return f"not logged in to {self.profile.url}; run: {command}{use}"
 
 
 class GivenToken:

@@ -24,7 +24,8 @@ def command(
     """Log in, and keep the token for the commands that follow.
 
     They use this login unless they name another with --profile or --url, or LEADCTL_PROFILE or LEADCTL_URL. They renew
-    the token while they run, up to 12 hours from now.
+    the token while they run, up to 12 hours from now. A profile with a password-command is for a job: commands use it
+    where they name it, or after `leadctl profiles use`.
 
     Examples: leadctl login --profile prod --url https://intake.example.com
 
@@ -34,16 +35,20 @@ def command(
 
     context: Context = ctx.obj
     kept = context.turn_to(url=url, profile=profile)
-    if password_command and not kept.name:
+    if password_command and not context.names_profile:
         raise Usage("a password-command is kept in a profile: name one with --profile")
     name = username or (kept.name and kept.username) or context.ask("Username", "--username")
     # a command that was kept is for the user that it was kept for, and nobody else
     program = password_command or (kept.password_command if name == kept.username else None)
     login = context.stranger.login(name, _password(context, None if password_stdin else program, password_stdin))
     named = replace(kept, username=name, password_command=program)
-    context.credentials.keep(logged_in(named, login), as_last=True)
-    where = f" (profile {kept.name})" if kept.name else ""
-    context.say(f"logged in to {context.url} as {name} for {login.expires_in // 60} minutes{where}")
+    # a job's profile must not change who a person is
+    saved = context.credentials.keep(logged_in(named, login), as_current=program is None)
+    context.say(f"logged in to {context.url} as {name} for {login.expires_in // 60} minutes (profile {saved.name})")
+    current = context.credentials.current
+    if current is None or current.name != saved.name:
+        still = f"commands still use profile {current.name}" if current else "no profile is current"
+        context.say(f"{still}; to use this one: --profile {saved.name}, or leadctl profiles use {saved.name}")
 
 
 def _password(context: Context, program: str | None, from_stdin: bool) -> str:

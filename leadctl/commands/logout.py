@@ -23,8 +23,7 @@ def command(
     context: Context = ctx.obj
     profile = context.profile
     if profile.name and not remove:
-        left = replace(profile, token=None, expires_at=None, password_command=None)
-        context.credentials.keep(left, as_last=False)
+        context.credentials.keep(replace(profile, token=None, expires_at=None, password_command=None), as_current=False)
     else:
         context.credentials.forget(profile)
     context.say(f"logged out of {context.url}")

@@ -1,15 +1,22 @@
-"""`leadctl profiles`."""
+"""`leadctl profiles` and `leadctl profiles use`."""
+
+from typing import Annotated
 
 import typer
 
+from leadctl.completing import profiles as profile_names
 from leadctl.context import Context, time_left
+from leadctl.errors import Usage
 from leadctl.options import ColumnsOption, FaceOption, HeaderOption, RawOption
 from leadctl.output import Face
 
 COLUMNS = ("name", "url", "username", "time_left", "current")
 
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-def command(
+
+@app.callback(invoke_without_command=True)
+def list_profiles(
     ctx: typer.Context,
     face: FaceOption = None,
     columns: ColumnsOption = None,
@@ -21,7 +28,11 @@ def command(
     Examples: leadctl profiles
 
     leadctl profiles -o json
+
+    leadctl profiles use prod
     """
+    if ctx.invoked_subcommand is not None:
+        return
     context: Context = ctx.obj
     look = context.look(COLUMNS, face=face, only=columns, header=header, raw=raw)
     profiles = sorted(context.credentials.profiles, key=lambda profile: profile.name or "")
@@ -38,3 +49,22 @@ def command(
     ]
     ids = ({"id": profile.name} for profile in profiles)
     context.show(ids if look.face is Face.IDS else records, look)
+
+
+@app.command()
+def use(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=profile_names)],
+) -> None:
+    """Make a profile the current one. Commands use it unless they name another.
+
+    Examples: leadctl profiles use prod
+
+    leadctl profiles use default
+    """
+    context: Context = ctx.obj
+    profile = context.credentials.profile(name)
+    if profile is None:
+        raise Usage(f"there is no profile {name}; `leadctl profiles` lists them")
+    context.credentials.use(name)
+    context.say(f"commands that name no profile now use {name}: {profile.username or 'nobody'} at {profile.url}")

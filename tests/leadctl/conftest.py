@@ -47,7 +47,7 @@ class Office:
     def token(self) -> str:
         """Return the token that is kept, for another address of the same service."""
         file = next(self.home.rglob("credentials.json"))
-        return str(json.loads(file.read_text())["servers"][self.url]["token"])
+        return str(json.loads(file.read_text())["profiles"]["default"]["token"])
 
     def submit(self, *, cv: bytes = b"%PDF-1.4 a CV", cv_name: str = "cv.pdf", **fields: str) -> int:
         """Send in a lead, and return its id."""

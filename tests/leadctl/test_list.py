@@ -21,7 +21,7 @@ def test_a_pipe_gets_a_line_for_each_lead_its_fields_between_tabs(office: Office
 def test_json_is_exactly_the_apis_array(office: Office) -> None:
     office.submit(f_name="Jürgen", l_name="\u202eevil")
     office.submit(f_name="Jürgen", l_name="山田")
-    token = json.loads(next(office.home.rglob("credentials.json")).read_text())["servers"][office.url]["token"]
+    token = json.loads(next(office.home.rglob("credentials.json")).read_text())["profiles"]["default"]["token"]
     answer = httpx2.get(
         f"{office.url}/internal/leads/?f_name=J*rgen", headers={"Authorization": f"Bearer {token}"}
     ).json()

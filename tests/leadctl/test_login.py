@@ -17,7 +17,7 @@ def kept_file(office: Office) -> Path:
 def test_a_token_is_kept_for_its_owner_alone(stranger: Office) -> None:
     done = stranger.run("login", "-u", "peter", "--password-stdin", typed=PASSWORD + "\n")
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == f"logged in to {stranger.url} as peter for 30 minutes\n"
+    assert done.stderr == f"logged in to {stranger.url} as peter for 30 minutes (profile default)\n"
     file = kept_file(stranger)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert PASSWORD not in file.read_text()
@@ -35,7 +35,7 @@ def test_logging_out_forgets_the_token(office: Office) -> None:
     assert "access" not in kept_file(office).read_text()
     done = office.run("whoami")
     assert done.returncode == 4
-    assert done.stderr == f"leadctl: not logged in to {office.url}; run: leadctl login\n"
+    assert done.stderr == f"leadctl: not logged in to {office.url}; run: leadctl login --profile default\n"
     assert office.run("logout").returncode == 0
 
 
@@ -53,7 +53,7 @@ def test_later_commands_speak_to_the_server_of_the_last_login(office: Office) ->
 
 
 def test_a_token_can_be_given(office: Office) -> None:
-    token = next(iter(json.loads(kept_file(office).read_text())["servers"].values()))["token"]
+    token = json.loads(kept_file(office).read_text())["profiles"]["default"]["token"]
     office.data("logout")
     assert "peter" in office.run("whoami", LEADCTL_TOKEN=token).stdout
     done = office.run("whoami", LEADCTL_TOKEN="stale")

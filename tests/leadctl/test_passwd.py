@@ -20,7 +20,7 @@ def registered(office: Office, name: str) -> Office:
 
 def test_the_new_one_counts_and_one_stays_logged_in(stranger: Office) -> None:
     office = registered(stranger, "bunter.1")
-    old = json.loads(kept_file(office).read_text())["servers"][office.url]["token"]
+    old = json.loads(kept_file(office).read_text())["profiles"]["default"]["token"]
     done = office.run("passwd", "--password-stdin", typed=f"{PASSWORD}\n{NEW}\n")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == "your password is changed, and every other login of yours has ended\n"
@@ -34,7 +34,7 @@ def test_the_new_one_counts_and_one_stays_logged_in(stranger: Office) -> None:
 def test_with_a_given_token_nothing_is_kept(stranger: Office) -> None:
     office = registered(stranger, "bunter.2")
     before = kept_file(office).read_text()
-    token = json.loads(before)["servers"][office.url]["token"]
+    token = json.loads(before)["profiles"]["default"]["token"]
     done = office.run("passwd", "--password-stdin", typed=f"{PASSWORD}\n{NEW}\n", LEADCTL_TOKEN=token)
     assert (done.returncode, done.stderr) == (0, "your password is changed; the token in LEADCTL_TOKEN has ended\n")
     assert kept_file(office).read_text() == before

@@ -119,7 +119,7 @@ def test_odd_values_are_told_in_one_line(
 
 def test_a_token_that_is_given_needs_no_file(office: Office) -> None:
     file = next(office.home.rglob("credentials.json"))
-    token = json.loads(file.read_text())["servers"][office.url]["token"]
+    token = json.loads(file.read_text())["profiles"]["default"]["token"]
     file.unlink()
     file.mkdir()
     assert "peter" in office.run("whoami", LEADCTL_TOKEN=token).stdout

@@ -24,7 +24,7 @@ class Running:
     def __init__(self, office: Office, http: Http, **changes: Any) -> None:
         self.credentials = Credentials(kept_file(office).parent)
         self.profile = replace(self.credentials.at(office.url), **changes)
-        self.credentials.keep(self.profile, as_last=True)
+        self.credentials.keep(self.profile, as_current=True)
         self.session = Session(self.profile, self.credentials, lambda: Api(http))
 
 
@@ -48,7 +48,7 @@ def test_a_run_that_reaches_the_last_ten_minutes_renews_its_token_once(office: O
 
 def test_a_token_that_another_process_renewed_is_taken(office: Office) -> None:
     with running(office, expires_at=time.time() + 60) as run:
-        run.credentials.keep(replace(run.profile, token="another", expires_at=time.time() + 1800), as_last=False)
+        run.credentials.keep(replace(run.profile, token="another", expires_at=time.time() + 1800), as_current=False)
         assert run.session.token() == "another"
 
 
@@ -56,7 +56,7 @@ def test_a_token_that_was_refused_gives_way_to_one_that_is_kept_by_now(office: O
     with running(office) as run:
         assert run.profile.token is not None
         assert run.session.another(run.profile.token) is None
-        run.credentials.keep(replace(run.profile, token="another"), as_last=False)
+        run.credentials.keep(replace(run.profile, token="another"), as_current=False)
         assert run.session.another(run.profile.token) == "another"
         assert run.session.another("one that another thread showed") == "another"
 
@@ -65,7 +65,7 @@ def test_a_token_that_was_refused_gives_way_to_one_that_is_kept_by_now(office: O
 def test_a_logout_or_another_login_in_the_meantime_counts(office: Office, changes: dict[str, Any]) -> None:
     with running(office, expires_at=time.time() + 60) as run:
         time.sleep(1.1)
-        run.credentials.keep(replace(run.profile, **changes), as_last=True)
+        run.credentials.keep(replace(run.profile, **changes), as_current=True)
         assert run.session.token() != run.profile.token, "this run goes on"
         kept = run.credentials.at(office.url)
     assert {name: getattr(kept, name) for name in changes} == changes
