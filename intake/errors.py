@@ -180,6 +180,10 @@ class ChangeNotFound(IntakeError):
     """No change has that id."""
 
 
+class ChangeByAnotherUser(IntakeError):
+    """A user would undo another user's change without saying so."""
+
+
 class SubmissionUnderWay(IntakeError):
     """The first submission under this key has not ended yet."""
 

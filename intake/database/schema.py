@@ -138,6 +138,9 @@ alerted_address = Table(
     Column("alerted_at", UtcDateTime, nullable=False, default=Now()),
 )
 
+# A condition that queries share with partial indexes, word for word.
+MOVED = text("count > 0")
+
 # a command's change of many leads, or the undoing of one; its leads may be erased, and it keeps their number
 change = Table(
     "change",
@@ -150,7 +153,8 @@ change = Table(
     Column("undoes", Uuid, ForeignKey("change.id")),
     Column("count", Integer, nullable=False, default=0),
     CheckConstraint("(to_state IS NULL) <> (undoes IS NULL)", name="kind"),
-    Index("ix_change_at", "at", "id"),
+    Index("ix_change_at", "at", "id", postgresql_where=MOVED, sqlite_where=MOVED),
+    Index("ix_change_user_id", "user_id", "at", "id", postgresql_where=MOVED, sqlite_where=MOVED),
     Index("ix_change_undoes", "undoes"),
 )
 

@@ -4,10 +4,12 @@ from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 
 from intake.internal_api.schemas import MAX_ID, Number, RequestModel, StateChange
 from intake.leads.changes import MAX_LEADS
+
+IdStart = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-?[0-9a-fA-F]){0,24}$")]
 
 
 class BulkChange(StateChange):
@@ -25,6 +27,7 @@ class Undo(RequestModel):
 
     change: UUID | None = Field(None, description="The undoing's own id, likewise.")
     after: Annotated[int, Field(ge=0, le=MAX_ID)] = Field(0, description="Go on after this lead.")
+    others: bool = Field(False, description="Undo the change even if another user made it.")
     dry_run: bool = Field(False, description="Tell what would happen, and change nothing.")
 
 
@@ -32,7 +35,7 @@ class OutcomeModel(BaseModel):
     """What came of one lead, and the state that it is in now."""
 
     id: int
-    result: Literal["changed", "unchanged", "missing", "conflict", "undone", "moved"]
+    result: Literal["changed", "unchanged", "missing", "conflict", "undone", "already_undone", "moved"]
     state: str | None = Field(description="Null where there is no such lead.")
 
 
@@ -54,6 +57,9 @@ class ChangeQuery(RequestModel):
 
     limit: Annotated[Number, Field(ge=1, le=1000)] = Field(100, description="A page of so many.")
     before: UUID | None = Field(None, description="Go on before this change.")
+    mine: bool = Field(False, description="Only changes that the user made.")
+    undos: bool = Field(True, description="Include changes that undo another.")
+    id: IdStart | None = Field(None, description="Only changes whose id starts so: at least 8 hexadecimal digits.")
 
 
 class Undoing(BaseModel):
@@ -84,3 +90,4 @@ class EventModel(BaseModel):
     from_: str = Field(alias="from")
     to: str
     change: UUID | None = Field(description="The change of many that it was part of.")
+    undoes: UUID | None = Field(description="The change that this one undid.")

@@ -29,15 +29,23 @@ def post_undo(request: AppRequest, body: Undo) -> Response:
     """Put back what a change did, a page of leads at a time."""
     parts = request.state
     author = _author(request, body)
-    known = parts["settings"].states
-    results, following = changes.undo(parts["database"], _id(request), after=body.after, known=known, author=author)
+    known, others = parts["settings"].states, body.others
+    results, following = changes.undo(
+        parts["database"], _id(request), after=body.after, known=known, author=author, others=others
+    )
     return json_response({"change": author.id, "results": results, "next": following})
 
 
 def get_changes(request: AppRequest) -> Response:
     """Give a page of the changes, newest first."""
     query = read_query(request.query_params, ChangeQuery)
-    found = history.recent_changes(request.state["database"], before=query.before, limit=query.limit + 1)
+    wanted = history.ChangeFilter(
+        user_id=signed_in(request).id if query.mine else None,
+        id_start=query.id,
+        undos=query.undos,
+        before=query.before,
+    )
+    found = history.recent_changes(request.state["database"], wanted, limit=query.limit + 1)
     return page_response(request, found, limit=query.limit, by="before")
 
 

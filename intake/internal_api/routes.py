@@ -1,6 +1,7 @@
 """The internal door's table. What does not say so is closed to all but users."""
 
 from intake.errors import (
+    ChangeByAnotherUser,
     ChangeNotFound,
     CvBeingScanned,
     CvDamaged,
@@ -156,7 +157,7 @@ OPERATIONS = (
         summary="Put back what a change did, wherever nobody moved the lead since.",
         body=Undo,
         answer=Answer(200, "What came of each lead of a page.", UndoOutcomes),
-        problems=(ChangeNotFound,),
+        problems=(ChangeNotFound, ChangeByAnotherUser),
     ),
     Operation(
         method="GET",

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypedDict, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, Uuid, insert, literal, select, update
+from sqlalchemy import Connection, Select, Uuid, exists, insert, literal, select, update
 
 from intake.database import Database, insert_once
 from intake.database.clock import Now
 from intake.database.ids import is_among
-from intake.database.schema import change, lead, lead_event
-from intake.errors import ChangeNotFound, FieldFault, InvalidFields
+from intake.database.schema import change, lead, lead_event, user_account
+from intake.errors import ChangeByAnotherUser, ChangeNotFound, FieldFault, InvalidFields
 from intake.leads.states import check_known
 
 MAX_LEADS = 10_000  # in one request, which is one transaction
@@ -23,7 +23,7 @@ class Outcome(TypedDict):
     """What came of one lead, and the state it is in now (None: there is no such lead)."""
 
     id: int
-    result: Literal["changed", "unchanged", "missing", "conflict", "undone", "moved"]
+    result: Literal["changed", "unchanged", "missing", "conflict", "undone", "already_undone", "moved"]
     state: str | None
 
 
@@ -68,22 +68,25 @@ def change_states(
 
 
 def undo(
-    database: Database, undone: UUID, *, after: int, known: Sequence[str], author: Author
+    database: Database, undone: UUID, *, after: int, known: Sequence[str], author: Author, others: bool = False
 ) -> tuple[list[Outcome], int | None]:
     """Put back what a change did to up to MAX_LEADS leads, wherever its event is still the lead's last.
 
-    They go by id, from the one after `after` on; the second value is the id to go on from, or None at the end. `moved`
-    are those that were moved since. Raises ChangeNotFound, InvalidFields where a state to go back to is known no more
-    or the change's id is that of another, or DatabaseUnavailable.
+    They go by id, from the one after `after` on; the second value is the id to go on from, or None at the end.
+    `already_undone` are those that an earlier undo put back; `moved` are those that were moved since. Raises
+    ChangeNotFound, ChangeByAnotherUser unless `others` or in a dry run, InvalidFields where a state to go back to is
+    known no more or the change's id is that of another, or DatabaseUnavailable.
     """
 
     def work(connection: Connection) -> tuple[list[Outcome], int | None]:
+        _check_undoable(connection, undone, author, others=others)
         _begin(connection, author, to_state=None, from_state=None, undoes=undone)
         events = _events(connection, undone, after)
         found = _standing(connection, list(events), author)
         back = {n: events[n].from_state for n, at in found.items() if at.last_event_id == events[n].id}
         check_known(sorted(set(back.values())), known=known, field="change")
-        results = [_judged_undone(number, at, back.get(number)) for number, at in found.items()]
+        already = _already_undone(connection, undone, found.keys() - back.keys())
+        results = [_judged_undone(n, at, back.get(n), is_undone=n in already) for n, at in found.items()]
         last = lead_event.c.id == lead.c.last_event_id
         source = select(lead.c.id, lead.c.state, lead_event.c.from_state).join(lead_event, last)
         _move(connection, source, back, author)
@@ -100,8 +103,6 @@ def _begin(
     connection: Connection, author: Author, *, to_state: str | None, from_state: str | None, undoes: UUID | None
 ) -> None:
     """Keep the change, or see that it is the same one that is kept under the id."""
-    if undoes is not None and connection.execute(select(change.c.id).where(change.c.id == undoes)).first() is None:
-        raise ChangeNotFound(f"there is no change {undoes}")
     row = {"id": author.id, "user_id": author.user_id, "to_state": to_state, "undoes": undoes, "from_state": from_state}
     if not author.dry_run and insert_once(connection, change, row):
         return
@@ -109,6 +110,15 @@ def _begin(
     kept = connection.execute(select(*columns).where(change.c.id == author.id)).first()
     if kept is not None and tuple(kept) != (author.user_id, to_state, undoes):
         raise InvalidFields(FieldFault("change", "is the id of another change; make a new one"))
+
+
+def _check_undoable(connection: Connection, undone: UUID, author: Author, *, others: bool) -> None:
+    query = select(change.c.user_id, user_account.c.username).join(user_account, user_account.c.id == change.c.user_id)
+    owner = connection.execute(query.where(change.c.id == undone)).first()
+    if owner is None:
+        raise ChangeNotFound(f"there is no change {undone}")
+    if owner.user_id != author.user_id and not (others or author.dry_run):
+        raise ChangeByAnotherUser(f'change {undone} was made by {owner.username}; undoing it needs "others": true')
 
 
 def _standing(connection: Connection, ids: Collection[int], author: Author) -> Mapping[int, _Standing]:
@@ -141,10 +151,25 @@ def _judged(number: int, at: _Standing | None, *, to: str, expected: str | None,
     return Outcome(id=number, result="changed", state=to)
 
 
-def _judged_undone(number: int, at: _Standing, back: str | None) -> Outcome:
+def _judged_undone(number: int, at: _Standing, back: str | None, *, is_undone: bool) -> Outcome:
     if back is not None:
         return Outcome(id=number, result="undone", state=back)
-    return Outcome(id=number, result="undone" if at.is_done else "moved", state=at.state)
+    if at.is_done:
+        return Outcome(id=number, result="undone", state=at.state)
+    return Outcome(id=number, result="already_undone" if is_undone else "moved", state=at.state)
+
+
+def _already_undone(connection: Connection, undone: UUID, ids: Collection[int]) -> set[int]:
+    """Return those of the leads that an undo of the change put back, unless that undo was itself undone."""
+    undoing, redoing, redo_event = change, change.alias(), lead_event.alias()
+    redone = exists().where(
+        redoing.c.undoes == undoing.c.id,
+        redo_event.c.change_id == redoing.c.id,
+        redo_event.c.lead_id == lead_event.c.lead_id,
+    )
+    query = select(lead_event.c.lead_id).join(undoing, undoing.c.id == lead_event.c.change_id)
+    query = query.where(undoing.c.undoes == undone, is_among(lead_event.c.lead_id, ids), ~redone)
+    return set(connection.scalars(query))
 
 
 class _Event(NamedTuple):

@@ -1,16 +1,20 @@
 """What was changed: one lead's history, and the changes of many."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict, cast
 from uuid import UUID
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import ColumnElement, Connection, select, tuple_
 
 from intake.database import Database
-from intake.database.schema import change, lead, lead_event, user_account
+from intake.database.schema import MOVED, change, lead, lead_event, user_account
 from intake.errors import ChangeNotFound, LeadNotFound
 
-Event = TypedDict("Event", {"at": datetime, "user": str, "from": str, "to": str, "change": UUID | None})
+Event = TypedDict(
+    "Event", {"at": datetime, "user": str, "from": str, "to": str, "change": UUID | None, "undoes": UUID | None}
+)
 
 
 class Undoing(TypedDict):
@@ -35,12 +39,26 @@ Change = TypedDict(
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ChangeFilter:
+    """Which changes; what is None does not narrow. `before` is the change before which to go on.
+
+    `id_start` is the beginning of an id: 8 to 32 hexadecimal digits, with or without hyphens.
+    """
+
+    user_id: int | None = None
+    id_start: str | None = None
+    undos: bool = True
+    before: UUID | None = None
+
+
 def history(database: Database, lead_id: int) -> list[Event]:
     """Return what was changed of the lead, oldest first. Raises LeadNotFound or DatabaseUnavailable."""
     columns = lead_event.c.at, user_account.c.username, lead_event.c.from_state, lead_event.c.to_state
     query = (
-        select(*columns, lead_event.c.change_id)
-        .join(user_account, user_account.c.id == lead_event.c.user_id)
+        select(*columns, lead_event.c.change_id, change.c.undoes)
+        .join_from(lead_event, user_account, user_account.c.id == lead_event.c.user_id)
+        .join(change, change.c.id == lead_event.c.change_id, isouter=True)
         .where(lead_event.c.lead_id == lead_id)
         .order_by(lead_event.c.id)
     )
@@ -54,8 +72,8 @@ def history(database: Database, lead_id: int) -> list[Event]:
     return database.read(work)
 
 
-def recent_changes(database: Database, *, before: UUID | None, limit: int) -> list[Change]:
-    """Return up to `limit` changes, newest first, from the one before `before` on.
+def recent_changes(database: Database, wanted: ChangeFilter, *, limit: int) -> list[Change]:
+    """Return up to `limit` changes that moved leads, newest first.
 
     Raises ChangeNotFound or DatabaseUnavailable.
     """
@@ -64,11 +82,12 @@ def recent_changes(database: Database, *, before: UUID | None, limit: int) -> li
         query = (
             select(change, user_account.c.username)
             .join(user_account, user_account.c.id == change.c.user_id)
+            .where(MOVED, *_conditions(wanted))
             .order_by(change.c.at.desc(), change.c.id.desc())
             .limit(limit)
         )
-        if before is not None:
-            query = query.where(tuple_(change.c.at, change.c.id) < tuple_(*_place(connection, before)))
+        if wanted.before is not None:
+            query = query.where(tuple_(change.c.at, change.c.id) < tuple_(*_place(connection, wanted.before)))
         rows = connection.execute(query).mappings().all()
         undoings = _undoings(connection, [row["id"] for row in rows])
         return [
@@ -88,6 +107,16 @@ def recent_changes(database: Database, *, before: UUID | None, limit: int) -> li
     return database.read(work)
 
 
+def _conditions(wanted: ChangeFilter) -> Iterator[ColumnElement[bool]]:
+    if wanted.user_id is not None:
+        yield change.c.user_id == wanted.user_id
+    if not wanted.undos:
+        yield change.c.undoes.is_(None)
+    if wanted.id_start is not None:
+        digits = wanted.id_start.replace("-", "")
+        yield change.c.id.between(UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f")))
+
+
 def _place(connection: Connection, change_id: UUID) -> tuple[datetime, UUID]:
     row = connection.execute(select(change.c.at, change.c.id).where(change.c.id == change_id)).first()
     if row is None:
@@ -96,9 +125,8 @@ def _place(connection: Connection, change_id: UUID) -> tuple[datetime, UUID]:
 
 
 def _undoings(connection: Connection, undone: list[UUID]) -> dict[UUID, list[Undoing]]:
-    query = (
-        select(change.c.undoes, change.c.id, change.c.count).where(change.c.undoes.in_(undone)).order_by(change.c.at)
-    )
+    columns = change.c.undoes, change.c.id, change.c.count
+    query = select(*columns).where(change.c.undoes.in_(undone), MOVED).order_by(change.c.at)
     found: dict[UUID, list[Undoing]] = {}
     for original, number, count in connection.execute(query):
         found.setdefault(original, []).append({"id": number, "count": count})

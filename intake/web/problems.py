@@ -45,6 +45,7 @@ KINDS: Mapping[type[errors.IntakeError], Kind] = {
     errors.SubmissionUnderWay: Kind(409, "Submission under way"),
     errors.CvBeingScanned: Kind(409, "CV being scanned"),
     errors.CvQuarantined: Kind(409, "CV quarantined"),
+    errors.ChangeByAnotherUser: Kind(409, "Change by another user"),
     errors.UsernameTaken: Kind(409, "Username taken"),
     errors.LastAdministrator: Kind(409, "Last administrator"),
     errors.BodyTooLarge: Kind(413, "Body too large"),

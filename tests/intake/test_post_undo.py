@@ -29,6 +29,13 @@ def undone(client: TestClient, change_id: str, **body: Any) -> dict[int, str]:
     return {one["id"]: one["result"] for one in answer.json()["results"]}
 
 
+def colleagues_change(intake: Intake, ids: list[int], status: str) -> str:
+    """Have harriet move the leads, and return the change's id."""
+    headers = intake.bearer(intake.user("harriet"))
+    body = {"ids": ids, "status": status}
+    return str(intake.client.post("/internal/leads/state", json=body, headers=headers).json()["change"])
+
+
 def test_every_lead_goes_back_to_where_it_was(attorney: TestClient, intake: Intake) -> None:
     pending, engaged = fill(intake, 2), fill(intake, 1, state="ENGAGED")
     first = change(attorney, [*pending, *engaged], "DECLINED")
@@ -65,9 +72,45 @@ def test_an_undo_that_was_cut_off_is_run_again(attorney: TestClient, intake: Int
     first = change(attorney, ids, "ENGAGED")
     assert undone(attorney, first, change=mine) == undone(attorney, first, change=mine) == dict.fromkeys(ids, "undone")
     assert states(intake) == ["PENDING"] * 2
-    assert set(undone(attorney, first).values()) == {"moved"}, "by the first undo"
-    [latest, undoing, original] = attorney.get("/internal/changes").json()
-    assert (latest["count"], undoing["count"], original["count"]) == (0, 2, 2)
+    [undoing, original] = attorney.get("/internal/changes").json()
+    assert (undoing["count"], original["count"]) == (2, 2)
+
+
+def test_a_repeated_undo_is_already_undone_whatever_happened_since(attorney: TestClient, intake: Intake) -> None:
+    ids = fill(intake, 3)
+    first = change(attorney, ids, "ENGAGED")
+    attorney.patch(f"/internal/leads/{ids[0]}", json={"status": "DECLINED"})
+    undoing = undo(attorney, first).json()["change"]
+    attorney.patch(f"/internal/leads/{ids[1]}", json={"status": "DECLINED"})
+    for dry_run in (True, False):
+        expected = {ids[0]: "moved", ids[1]: "already_undone", ids[2]: "already_undone"}
+        assert undone(attorney, first, dry_run=dry_run) == expected
+    assert states(intake) == ["DECLINED", "DECLINED", "PENDING"]
+    [found] = [one for one in attorney.get("/internal/changes").json() if one["id"] == first]
+    assert found["undone_by"] == [{"id": undoing, "count": 2}], "one that moved nothing undid nothing"
+
+
+def test_what_was_undone_and_then_redone_was_moved_since(attorney: TestClient, intake: Intake) -> None:
+    ids = fill(intake, 2)
+    first = change(attorney, ids, "ENGAGED")
+    undone(attorney, undo(attorney, first).json()["change"])
+    assert set(undone(attorney, first).values()) == {"moved"}
+    assert states(intake) == ["ENGAGED"] * 2
+
+
+def test_another_users_change_is_undone_only_where_the_request_says_so(attorney: TestClient, intake: Intake) -> None:
+    ids = fill(intake, 2)
+    first = colleagues_change(intake, ids, "ENGAGED")
+    refused = undo(attorney, first)
+    assert (refused.status_code, refused.json()["title"]) == (409, "Change by another user")
+    assert "was made by harriet" in refused.json()["detail"]
+    assert '"others": true' in refused.json()["detail"]
+    assert states(intake) == ["ENGAGED"] * 2
+    assert len(attorney.get("/internal/changes").json()) == 1
+    assert undo(attorney, first, others="yes please").status_code == 422
+    assert set(undone(attorney, first, dry_run=True).values()) == {"undone"}, "to look needs no confirmation"
+    assert set(undone(attorney, first, others=True).values()) == {"undone"}
+    assert states(intake) == ["PENDING"] * 2
 
 
 def test_it_goes_in_pages(attorney: TestClient, intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +144,53 @@ def test_a_lead_that_is_erased_is_passed_over_and_counted_still(attorney: TestCl
     intake.write(lambda c: c.execute(delete(lead).where(lead.c.id == ids[0])))
     assert undone(attorney, first) == {ids[1]: "undone"}
     assert [one["count"] for one in attorney.get("/internal/changes").json()] == [1, 2]
+
+
+def test_a_change_that_moved_nothing_is_stored_and_not_listed(attorney: TestClient, intake: Intake) -> None:
+    ids = fill(intake, 1)
+    mine = str(uuid4())
+    assert change(attorney, [MISSING], "ENGAGED", change=mine) == mine
+    assert attorney.get("/internal/changes").json() == []
+    assert post(attorney, ids, "DECLINED", change=mine).status_code == 422, "its id is taken"
+    change(attorney, ids, "ENGAGED", change=mine)
+    assert [one["id"] for one in attorney.get("/internal/changes").json()] == [mine]
+
+
+def test_one_lists_ones_own_changes_and_no_undos(attorney: TestClient, intake: Intake) -> None:
+    ids = fill(intake, 2)
+    mine = change(attorney, ids, "ENGAGED")
+    undoing = undo(attorney, mine).json()["change"]
+    theirs = colleagues_change(intake, ids, "DECLINED")
+
+    def listed(query: str) -> list[str]:
+        return [one["id"] for one in attorney.get(f"/internal/changes?{query}").json()]
+
+    assert listed("") == [theirs, undoing, mine]
+    assert listed("mine=true") == [undoing, mine]
+    assert listed("mine=true&undos=false") == [mine]
+    assert listed("undos=false") == [theirs, mine]
+    page = attorney.get("/internal/changes?mine=true&limit=1")
+    assert "mine=true" in page.links["next"]["url"]
+
+
+def test_changes_are_found_by_the_beginning_of_their_ids(attorney: TestClient, intake: Intake) -> None:
+    [number] = fill(intake, 1)
+    for name, status in (("6f1a0c1e-0000", "ENGAGED"), ("6f1a0c1e-ffff", "DECLINED"), ("6f1a0c1f-0000", "ENGAGED")):
+        change(attorney, [number], status, change=f"{name}-4d0e-9a52-1f6f3c1d2b7a")
+
+    def found(begins: str) -> list[str]:
+        return [one["id"][:13] for one in attorney.get(f"/internal/changes?id={begins}").json()]
+
+    assert found("6f1a0c1e") == ["6f1a0c1e-ffff", "6f1a0c1e-0000"]
+    assert found("6F1A0C1E-f") == found("6f1a0c1ef") == ["6f1a0c1e-ffff"]
+    assert found("6f1a0c1f-0000-4d0e-9a52-1f6f3c1d2b7a") == ["6f1a0c1f-0000"]
+    assert found("6f1a0c20") == []
+
+
+@pytest.mark.parametrize("begins", ["", "42", "6f1a0c1", "6f1a0c1g", "-6f1a0c1e", "6f1a0c1e-", "0" * 33, "6f1a0c1e%0A"])
+def test_what_begins_no_id_is_a_422(attorney: TestClient, begins: str) -> None:
+    answer = attorney.get(f"/internal/changes?id={begins}")
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "id")
 
 
 @pytest.mark.parametrize("number", ["8f14e45f-ceea-467f-a83c-7e9d1f0b2c31", "x"])
@@ -144,8 +234,17 @@ def test_a_leads_history_is_kept_oldest_first(attorney: TestClient, intake: Inta
         ("PENDING", "ENGAGED", "ada", first),
         ("ENGAGED", "DECLINED", "ada", None),
     ]
-    assert list(events[0]) == ["at", "user", "from", "to", "change"]
+    assert list(events[0]) == ["at", "user", "from", "to", "change", "undoes"]
     assert attorney.get(f"/internal/leads/{MISSING}/history").status_code == 404
+
+
+def test_a_history_tells_undos_from_changes(attorney: TestClient, intake: Intake) -> None:
+    [number] = fill(intake, 1)
+    first = change(attorney, [number], "ENGAGED")
+    undoing = undo(attorney, first).json()["change"]
+    attorney.patch(f"/internal/leads/{number}", json={"status": "DECLINED"})
+    events = attorney.get(f"/internal/leads/{number}/history").json()
+    assert [(one["change"], one["undoes"]) for one in events] == [(first, None), (undoing, first), (None, None)]
 
 
 def test_a_state_that_is_known_no_more_is_not_gone_back_to(attorney: TestClient, intake: Intake) -> None:

@@ -23,6 +23,7 @@ from intake.cvs.spool import Spool
 from intake.database import Database, schema
 from intake.leads import changes, entries, erasure, history, persons, scans, search, submissions
 from intake.leads.changes import Author
+from intake.leads.history import ChangeFilter
 from intake.leads.persons import Person
 from intake.leads.search import Filter
 from intake.mail import caps, outbox, review
@@ -180,6 +181,10 @@ def trail(**wanted: Any) -> Callable[[Database], object]:
     return lambda database: audit.find(database, AuditFilter(**wanted), limit=50)
 
 
+def listed_changes(**wanted: Any) -> Callable[[Database], object]:
+    return lambda database: history.recent_changes(database, ChangeFilter(**wanted), limit=50)
+
+
 def mails(**wanted: Any) -> Callable[[Database], object]:
     return lambda database: review.find(database, MailFilter(**wanted), limit=50)
 
@@ -254,9 +259,9 @@ BY_INDEX: dict[str, Callable[[Database], object]] = {
     "a part that nobody has": page(Filter(q="qqqzzz")),
     "one lead": lambda d: search.get(d, 77),
     "history": lambda d: history.history(d, 77),
-    "changes that go on": lambda d: history.recent_changes(
-        d, before=UUID("00000000-0000-0000-0000-000010010000"), limit=50
-    ),
+    "changes that go on": listed_changes(before=CHANGE),
+    "changes of a user": listed_changes(user_id=9),
+    "a change by its beginning": listed_changes(id_start="0000000000000000000000001001"),
     "changes and their undoing": change_and_undo,
     "mails of a lead": mails(lead_id=77),
     "mails that are dead": mails(states=["dead"]),
@@ -300,7 +305,7 @@ WALKS: dict[str, Callable[[Database], object]] = {
     "mails that were sent": mails(states=["sent"]),
     "the audit trail": trail(newest_first=True),
     "the audit trail until lately": trail(until=LATELY),
-    "the changes": lambda d: history.recent_changes(d, before=None, limit=50),
+    "the changes": listed_changes(),
 }
 
 
