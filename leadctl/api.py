@@ -21,6 +21,7 @@ _LEAD = {"id": int, **dict.fromkeys(("email", "f_name", "l_name", "CV_name", "st
 _MAIL = {"id": int, "lead_id": int, "attempts": int, **dict.fromkeys(("kind", "recipient", "state"), str)}
 _OUTCOME = {"id": int, "result": str}
 _CHANGE = {"id": str, "at": str, "user": str, "count": int, "undone_by": list}
+_UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _EVENT = dict.fromkeys(("at", "user", "from", "to"), str)
 _ENTRY = {"id": int, "at": str, "action": str}
 _ERASURE = {"leads": list, **dict.fromkeys(("cvs", "mails", "mails_sent", "objects_left"), int)}
@@ -153,30 +154,37 @@ class Api:
             body["from"] = expected
         return self._outcomes(self._http.json("POST", "/internal/leads/state", json=body, repeatable=True))
 
-    def undo(self, change: UUID, *, undoing: UUID, dry_run: bool) -> Iterator[list[dict[str, Any]]]:
-        """Put back what a change did, page by page; yield each page's outcomes (undone or moved)."""
+    def undo(self, change: UUID, *, undoing: UUID, others: bool, dry_run: bool) -> Iterator[list[dict[str, Any]]]:
+        """Put back what a change did, page by page; yield each page's outcomes (undone, already_undone or moved).
+
+        Raises Conflict where another user made the change, unless `others`.
+        """
         after = 0
         while after is not None:
-            body = {"change": str(undoing), "after": after, "dry_run": dry_run}
+            body = {"change": str(undoing), "after": after, "others": others, "dry_run": dry_run}
             answer = self._http.json("POST", f"/internal/changes/{change}/undo", json=body, repeatable=True)
             yield self._outcomes(answer)
             before, after = after, answer.get("next")
             if after is not None and (not isinstance(after, int) or after <= before):
                 raise self._http.not_intake(": its pages do not go on")
 
-    def changes(self, limit: int) -> Iterator[dict[str, Any]]:
-        """Yield the newest changes, at most `limit`."""
-        query: dict[str, Any] = {}
+    def changes(
+        self, limit: int, *, mine: bool = False, undos: bool = True, start: str | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the newest changes, at most `limit`: the user's own, without undos, or those whose ids start so."""
+        query: dict[str, Any] = {"mine": mine, "undos": undos, **({} if start is None else {"id": start})}
         while limit > 0:
             response = self._http.request(
                 "GET", "/internal/changes", expected=200, params={**query, "limit": min(limit, PAGE)}
             )
             page = self._http.records(response, _CHANGE)
+            if not all(re.fullmatch(_UUID, one["id"]) for one in page):
+                raise self._http.not_intake()
             yield from page
             if not page or "next" not in response.links:
                 return
             limit -= len(page)
-            query = {"before": page[-1]["id"]}
+            query["before"] = page[-1]["id"]
 
     def history(self, lead_id: int) -> list[dict[str, Any]]:
         """Return what was changed of a lead, oldest first."""

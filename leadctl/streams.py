@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO, TypeVar
-from uuid import UUID
 
 import typer
 
@@ -89,10 +88,12 @@ class Streams:
         if not self.flags.is_quiet:
             self.complain(text)
 
-    def mention(self, text: str) -> None:
-        """Tell what only a person wants to know, or a script that asks for it."""
-        if sys.stderr.isatty() or self.flags.is_verbose:
+    def mention(self, text: str) -> bool:
+        """Tell what only a person wants to know, or a script that asks for it. Return whether it was told."""
+        is_wanted = not self.flags.is_quiet and (sys.stderr.isatty() or self.flags.is_verbose)
+        if is_wanted:
             self.say(text)
+        return is_wanted
 
     def warn(self, text: str) -> None:
         """Tell in colour what only a person wants to be warned of, or a script that asks for it."""
@@ -100,10 +101,6 @@ class Streams:
             colour = None if os.environ.get("NO_COLOR") is None else False  # None: as standard error can
             with suppress(OSError):
                 typer.secho(visible(text), err=True, fg="yellow", bold=True, color=colour)
-
-    def mention_change(self, change: UUID) -> None:
-        """Tell under which change leads are moved, before they are, to whom mention() tells."""
-        self.mention(f"This is change {change}; to take it back: leadctl undo {change}")
 
     def complain(self, text: str) -> None:
         """Tell of something that was not done, quiet or not."""

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from leadctl.change_ids import shown
 from leadctl.context import Context
 from leadctl.options import ColumnsOption, FaceOption, HeaderOption, RawOption
 from leadctl.output import Face, Record
@@ -15,7 +16,8 @@ SHOWN = 20
 
 def command(
     ctx: typer.Context,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = SHOWN,
+    mine: Annotated[bool, typer.Option("--mine", help="Only changes that you made.")] = False,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Maximum number of changes.")] = SHOWN,
     face: FaceOption = None,
     columns: ColumnsOption = None,
     header: HeaderOption = False,
@@ -23,22 +25,25 @@ def command(
 ) -> None:
     """List changes of many leads, newest first: who, when, from and to what, how many, and what undid them.
 
+    Those that moved no lead are left out. Tables show the first 8 characters of ids, which `leadctl undo` accepts.
+
     Examples: leadctl changes
 
-    leadctl changes -n 1 -o ids
+    leadctl changes --mine -n 1 -o ids
     """
     context: Context = ctx.obj
     look = context.look(COLUMNS, face=face, only=columns, header=header, raw=raw)
-    changes: Iterable[Record] = context.api.changes(limit)
+    changes: Iterable[Record] = context.api.changes(limit, mine=mine)
     if look.face in (Face.JSON, Face.NDJSON):
         context.show(changes, look)
     else:
-        context.show(_flat(changes, in_words=look.face is Face.TABLE), look)
+        context.show(_flat(changes, look.face), look)
 
 
-def _flat(changes: Iterable[Record], *, in_words: bool) -> Iterator[Record]:
+def _flat(changes: Iterable[Record], face: Face) -> Iterator[Record]:
     for change in changes:
-        undone_by = " ".join(str(undoing["id"]) for undoing in change["undone_by"])
+        undone_by = " ".join(str(shown(undoing["id"], face)) for undoing in change["undone_by"])
+        undoes = shown(change["undoes"], face)
         # a narrow table has no room for what else tells an undo from a change
-        to = f"undo of {change['undoes'][:8]}" if in_words and change["undoes"] else change["to"]
-        yield {**change, "to": to, "undone_by": undone_by}
+        to = f"undo of {undoes}" if face is Face.TABLE and undoes else change["to"]
+        yield {**change, "id": shown(change["id"], face), "to": to, "undoes": undoes, "undone_by": undone_by}

@@ -4,13 +4,14 @@ from typing import Annotated
 
 import typer
 
+from leadctl.change_ids import shown
 from leadctl.context import Context
 from leadctl.errors import Usage
 from leadctl.options import ColumnsOption, FaceOption, HeaderOption, RawOption
-from leadctl.output import Face
+from leadctl.output import Face, Record
 from leadctl.selection import read_id
 
-COLUMNS = ("at", "user", "from", "to", "change")
+COLUMNS = ("at", "user", "from", "to", "change", "undoes")
 
 
 def command(
@@ -21,7 +22,7 @@ def command(
     header: HeaderOption = False,
     raw: RawOption = False,
 ) -> None:
-    """Show who moved a lead, when, and from where to where; oldest first.
+    """Show who moved a lead, when, and from where to where; oldest first. `undoes` marks what an undo put back.
 
     Examples: leadctl history 42
 
@@ -31,4 +32,9 @@ def command(
     if face is Face.IDS:
         raise Usage("-o is 'ids'; what happened to a lead has none")
     look = context.look(COLUMNS, face=face, only=columns, header=header, raw=raw)
-    context.show(context.api.history(read_id(lead_id)), look)
+    events = context.api.history(read_id(lead_id))
+    context.show([_with_short_ids(event) for event in events] if look.face is Face.TABLE else events, look)
+
+
+def _with_short_ids(event: Record) -> Record:
+    return {**event, **{name: shown(event.get(name), Face.TABLE) for name in ("change", "undoes")}}

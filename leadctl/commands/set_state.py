@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import typer
 
+from leadctl.announcing import announced
 from leadctl.completing import states
 from leadctl.context import Context
 from leadctl.errors import Conflict, LeadctlError, NotFound
@@ -40,13 +41,14 @@ def command(
     if len(selection.ids) >= ASK_FROM and not (yes or dry_run):
         context.confirm(f"Move {len(selection.ids)} leads to {state}?")
     change = uuid4()
-    if not dry_run:
-        context.mention_change(change)
+    with announced(context, change, dry_run=dry_run) as announce:
 
-    def move(batch: Sequence[int]) -> list[dict[str, Any]]:
-        return context.api.change_states(batch, state, expected=expected, change=change, dry_run=dry_run)
+        def move(batch: Sequence[int]) -> list[dict[str, Any]]:
+            done = context.api.change_states(batch, state, expected=expected, change=change, dry_run=dry_run)
+            announce(done)
+            return done
 
-    outcomes = context.in_batches(selection.ids, "Moving leads", move)
+        outcomes = context.in_batches(selection.ids, "Moving leads", move)
     if dry_run:
         context.show(outcomes, context.look(OUTCOME_COLUMNS, face=face))
     failures = {one["id"]: failure for one in outcomes if (failure := _failure(one, expected))}

@@ -1,6 +1,7 @@
 """leadctl set-state and undo with thousands of leads, broken off in the middle, and run again."""
 
 import json
+import re
 import signal
 import socket
 import sqlite3
@@ -27,14 +28,14 @@ FILL = (
 
 
 class Gate:
-    """A way to the service on which the second request that changes leads is held up, and then cut or let through."""
+    """A way to the service on which one request that changes leads is held up, and then cut or let through."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, *, held: int = 2) -> None:
         self._target = int(service.url.rpartition(":")[2])
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.reached, self._let_go = threading.Event(), threading.Event()
-        self._seen, self._cut = 0, False
+        self._seen, self._cut, self._held = 0, False, held
         threading.Thread(target=self._listen, daemon=True).start()
 
     def open(self, *, cut: bool = False) -> None:
@@ -63,7 +64,7 @@ class Gate:
     def _hold(self, data: bytes) -> None:
         if b"POST /internal/" in data:
             self._seen += 1
-        if self._seen == 2 and not self._let_go.is_set():
+        if self._seen == self._held and not self._let_go.is_set():
             self.reached.set()
             self._let_go.wait(60)
             if self._cut:
@@ -85,8 +86,8 @@ def firm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Servi
 
 
 @pytest.fixture
-def gate(firm: tuple[Service, Office]) -> Iterator[Gate]:
-    made = Gate(firm[0])
+def gate(request: pytest.FixtureRequest, firm: tuple[Service, Office]) -> Iterator[Gate]:
+    made = Gate(firm[0], held=getattr(request, "param", 2))
     yield made
     made.close()
 
@@ -117,7 +118,7 @@ def begin(office: Office, gate: Gate) -> subprocess.Popen[str]:
 
 def token_of(office: Office) -> str:
     kept = json.loads((office.home / ".config/leadctl/credentials.json").read_text())
-    return str(kept["servers"][office.url]["token"])
+    return str(kept["profiles"]["default"]["token"])
 
 
 FIRST = f"the first {BATCH} of {LEADS} are done, up to id {BATCH}; the same command again does the rest"
@@ -139,9 +140,21 @@ def test_a_signal_in_the_middle(firm: tuple[Service, Office], gate: Gate, number
     _, told = process.communicate(timeout=30)
     assert process.returncode == code
     assert FIRST in told
+    change = office.data("changes", "-n", "1", "-o", "ids").strip()
+    assert told.count(f"This is change {change}; to take it back: leadctl undo {change}") == 1
     assert "Traceback" not in told
     assert moved(office.home) == BATCH
     finish(office)
+
+
+@pytest.mark.parametrize("gate", [1], indirect=True)
+def test_a_signal_before_the_first_response_tells_the_id_too(firm: tuple[Service, Office], gate: Gate) -> None:
+    _, office = firm
+    process = begin(office, gate)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert re.fullmatch(r"change (\S{36}) may have moved leads; to take it back: leadctl undo \1\n", told), told
 
 
 def test_a_connection_that_breaks_in_the_middle(firm: tuple[Service, Office], gate: Gate) -> None:
@@ -175,6 +188,5 @@ def test_thousands_are_moved_and_put_back(firm: tuple[Service, Office]) -> None:
     done = office.run("--verbose", "set-state", "ENGAGED", "-", typed=ids)
     assert done.returncode == 0
     assert moved(office.home) == LEADS
-    change = office.data("changes", "-n", "1", "-o", "ids").strip()
-    assert office.run("undo", change).stderr == f"{LEADS} of {LEADS} leads are back where they were\n"
+    assert office.run("undo").stderr == f"{LEADS} of {LEADS} leads are back where they were\n"
     assert moved(office.home) == 0

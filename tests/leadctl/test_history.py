@@ -1,6 +1,7 @@
 """leadctl history."""
 
 from tests.leadctl.conftest import Office
+from tests.leadctl.test_set_state import change_of
 from tests.leadctl.test_undo import changed
 
 
@@ -11,6 +12,17 @@ def test_who_moved_a_lead_and_from_where(office: Office) -> None:
     lines = [line.split("\t") for line in office.data("history", str(lead_id)).splitlines()]
     assert [line[1:4] for line in lines] == [["peter", "PENDING", "ENGAGED"], ["peter", "ENGAGED", "DECLINED"]]
     assert lines[0][4] == change
+
+
+def test_undos_are_marked(office: Office) -> None:
+    lead_id = office.submit()
+    change = changed(office, lead_id)
+    undoing = change_of(office.run("--verbose", "undo", change))
+    lines = [line.split("\t") for line in office.data("history", str(lead_id)).splitlines()]
+    assert [line[4:] for line in lines] == [[change, ""], [undoing, change]]
+    head, _, last = office.data("history", str(lead_id), "-o", "table").splitlines()
+    assert head.split()[-2:] == ["change", "undoes"]
+    assert last.split()[-2:] == [undoing[:8], change[:8]]
 
 
 def test_a_lead_that_nobody_moved_has_none(office: Office) -> None:

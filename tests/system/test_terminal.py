@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.leadctl.conftest import PASSWORD, Office, admin, administrators_home, logged_in, office, service, stranger
+from tests.leadctl.test_undo import changed
 from tests.system.programs import LEADCTL, Service
 
 __all__ = ["admin", "administrators_home", "logged_in", "office", "service", "stranger"]
@@ -178,7 +179,32 @@ def test_who_says_so_before_is_not_asked(office: Office, flag: str) -> None:
     code, screen = Terminal(office, "set-state", flag, "ENGAGED", *ids).end()
     assert code == 3
     assert "[y/N]" not in screen
-    assert ("leadctl undo" in screen) == (flag == "--yes"), "a change is told of at a terminal"
+    assert "leadctl undo" not in screen, "none of them was moved"
+
+
+def test_a_change_is_told_of_at_a_terminal(office: Office) -> None:
+    _, screen = Terminal(office, "set-state", "ENGAGED", str(office.submit())).end()
+    [change] = re.findall(r"This is change (\S+); to take it back: leadctl undo \1", screen)
+    _, screen = Terminal(office, "undo").end()
+    assert f"Change {change[:8]}: to ENGAGED, 1 lead, by peter, now" in screen
+    assert "1 of 1 leads are back where they were" in screen
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "state", "told"), [("y", 0, "PENDING", "1 of 1 leads"), ("", 1, "ENGAGED", "nothing was changed")]
+)
+def test_another_users_change_is_undone_only_after_a_question(
+    office: Office, admin: Office, typed: str, code: int, state: str, told: str
+) -> None:
+    lead_id = office.submit()
+    change = changed(admin, lead_id)
+    terminal = Terminal(office, "undo", change[:8])
+    question = f"Change {change[:8]} was made by another user (to ENGAGED, 1 lead, by harriet, now). Undo it? [y/N] "
+    terminal.read_until(question)
+    terminal.type(f"{typed}\n")
+    ended, screen = terminal.end()
+    assert (ended, told in screen) == (code, True)
+    assert office.state(lead_id) == state
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
