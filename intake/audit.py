@@ -8,7 +8,7 @@ from typing import Any, TypedDict, cast
 
 from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, func, insert, select, union
 
-from intake.database import Database
+from intake.database import Database, serialised
 from intake.database.clock import Now
 from intake.database.ids import page_by_id, within
 from intake.database.schema import audit, user_account
@@ -30,6 +30,15 @@ class Action(StrEnum):
     ERASURE = "erasure"
     EXPORT = "export"
     RETENTION = "retention"
+    LEAD_CREATION = "lead-creation"
+    LIST = "list"
+    MAIL_LIST = "mail-list"
+    MAIL_RETRY = "mail-retry"
+    ERASURE_PREVIEW = "erasure-preview"
+
+
+HOUR_S = 3600.0
+SERIES_LOCK = 0x1EADC73
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,32 @@ def record(
     connection.execute(
         insert(audit).values(action=action, lead_id=lead_id, subject_id=subject_id, detail=detail, **entry)
     )
+
+
+def record_alone(
+    database: Database, action: Action, origin: Origin, *, lead_id: int | None = None, detail: str | None = None
+) -> None:
+    """Record what was read, in a transaction of its own. Raises DatabaseUnavailable: then it must not be given out."""
+    database.write(lambda connection: record(connection, action, origin, lead_id=lead_id, detail=detail))
+
+
+def record_series(
+    database: Database, action: Action, origin: Origin, *, lead_id: int, detail: str | None = None
+) -> None:
+    """Record one of a series of requests, unless the user has such an entry for the lead from the last hour.
+
+    Raises DatabaseUnavailable, as `record_alone` does.
+    """
+    same = audit.c.lead_id == lead_id, audit.c.user_id == origin.user_id, audit.c.action == action
+    recent = select(audit.c.id).where(*same, audit.c.at > Now(plus_s=-HOUR_S)).limit(1)
+
+    def work(connection: Connection) -> None:
+        serialised(connection, SERIES_LOCK)  # of two requests at once, at two replicas too, one is recorded
+        if connection.scalar(recent) is None:
+            record(connection, action, origin, lead_id=lead_id, detail=detail)
+
+    if database.read(lambda connection: connection.scalar(recent)) is None:  # most often there is one: no write
+        database.write(work)
 
 
 class Entry(TypedDict):

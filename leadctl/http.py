@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import UnionType
 from typing import Any, Protocol, TypeGuard
 from urllib.request import getproxies, proxy_bypass
 
@@ -19,7 +20,7 @@ LONGEST_WAIT_S = 30.0  # in all, for a server that asks to wait
 SHORTEST_WAIT_S = 0.5
 PAGE = 1000  # the most that the server gives at once
 
-Shape = Mapping[str, type]
+Shape = Mapping[str, type | UnionType]
 
 _ERRORS: Mapping[int, type[LeadctlError]] = {
     401: NotAllowed,

@@ -87,7 +87,7 @@ class EventModel(BaseModel):
 
     at: datetime
     user: str
-    from_: str = Field(alias="from")
+    from_: str | None = Field(alias="from", description="Null where the lead was created by hand.")
     to: str
     change: UUID | None = Field(description="The change of many that it was part of.")
     undoes: UUID | None = Field(description="The change that this one undid.")

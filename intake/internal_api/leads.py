@@ -6,7 +6,10 @@ from collections.abc import Mapping
 
 from starlette.responses import Response, StreamingResponse
 
+from intake import audit
+from intake.audit import Action
 from intake.errors import LeadNotFound
+from intake.internal_api.audit_schemas import filters_in_use
 from intake.internal_api.schemas import MAX_ID, CvQuery, LeadQuery, StateChange
 from intake.leads import downloads, entries, search, states
 from intake.leads.records import CvFacts, Lead
@@ -31,6 +34,7 @@ def get_leads(request: AppRequest) -> Response:
         return _page(request, wanted, query.limit)
     pieces = search.json_array(parts["database"], wanted)
     begun = itertools.chain([next(pieces)], pieces)  # a database that is away is told before the 200
+    audit.record_alone(parts["database"], Action.LIST, origin_of(request), detail=filters_in_use(query))
     return StreamingResponse(stream_in_threads(request, begun), media_type="application/json")
 
 
@@ -62,7 +66,9 @@ async def post_internal_lead(request: AppRequest) -> Response:
                 faults=form.faults,
             ),
         )
-        number, is_new = await in_thread(request, lambda: entries.enter(database, settings, entry))
+        number, is_new = await in_thread(
+            request, lambda: entries.enter(database, settings, entry, origin=origin_of(request))
+        )
     if is_new:
         parts["metrics"].leads.inc()
         if entry.notify and parts["worker"] is not None:
@@ -98,7 +104,7 @@ def get_cv(request: AppRequest) -> Response:
         headers |= {"Content-Range": content_range(span, size=cv.size), "Content-Length": str(len(span))}
     pieces = search.cv_pieces(database, number, cv, span)
     begun = itertools.chain([next(pieces)], pieces)  # a store that is away is told first
-    downloads.record(database, number, cv, origin_of(request))
+    downloads.record(database, number, cv, origin_of(request), is_part=span is not None)
     return StreamingResponse(stream_in_threads(request, begun), 200 if span is None else 206, headers, cv.detected_type)
 
 

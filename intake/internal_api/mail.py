@@ -2,11 +2,15 @@
 
 from starlette.responses import Response
 
+from intake import audit
+from intake.audit import Action
+from intake.internal_api.audit_schemas import filters_in_use
 from intake.internal_api.schemas import MailQuery, MailRetry
 from intake.mail import review
 from intake.web.bodies import json_response, read_query
 from intake.web.paging import page_response
 from intake.web.parts import AppRequest
+from intake.web.routing import origin_of
 
 
 def get_mail(request: AppRequest) -> Response:
@@ -19,13 +23,16 @@ def get_mail(request: AppRequest) -> Response:
         after=query.after,
         newest_first=query.order == "desc",
     )
-    found = review.find(request.state["database"], wanted, limit=query.limit + 1)
+    database = request.state["database"]
+    found = review.find(database, wanted, limit=query.limit + 1)
+    detail = filters_in_use(query)
+    audit.record_alone(database, Action.MAIL_LIST, origin_of(request), lead_id=query.lead, detail=detail)
     return page_response(request, found, limit=query.limit)
 
 
 def post_mail_retry(request: AppRequest, body: MailRetry) -> Response:
     """Make dead mails owed again."""
-    results = review.retry(request.state["database"], body.ids)
+    results = review.retry(request.state["database"], body.ids, origin=origin_of(request))
     if (worker := request.state["worker"]) is not None:
         worker.wake()
     return json_response({"results": [{"id": i, "result": r} for i, r in zip(body.ids, results, strict=True)]})

@@ -17,7 +17,7 @@ def post_persons_erase(request: AppRequest, body: ErasureRequest) -> Response:
     """Erase a person, or tell what that would be."""
     database, person = request.state["database"], Person.parse(body.email)
     if body.dry_run:
-        erased = erasure.survey(database, person)
+        erased = erasure.survey(database, person, origin=origin_of(request))
     else:
         erased = erasure.erase(database, person, origin=origin_of(request))
     return json_response(

@@ -19,9 +19,13 @@ def check(lead_id: int, cv: CvFacts, *, force: bool) -> None:
         )
 
 
-def record(database: Database, lead_id: int, cv: CvFacts, origin: Origin) -> None:
-    """Write down that the CV is given out. Raises DatabaseUnavailable: what can't be recorded is not given."""
+def record(database: Database, lead_id: int, cv: CvFacts, origin: Origin, *, is_part: bool) -> None:
+    """Record that the CV, or a part of it, is given out; parts are recorded once per user, lead and hour.
+
+    Raises DatabaseUnavailable: what can't be recorded is not given.
+    """
     action, detail = Action.DOWNLOAD, None
     if cv.scan_state in (ScanState.QUARANTINED, ScanState.SCANNING):
         action, detail = Action.QUARANTINE_DOWNLOAD, cv.signature or "not scanned yet"
-    database.write(lambda connection: audit.record(connection, action, origin, lead_id=lead_id, detail=detail))
+    record_it = audit.record_series if is_part else audit.record_alone
+    record_it(database, action, origin, lead_id=lead_id, detail=detail)

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, select
 
+from intake.audit import Action, Origin, record
 from intake.cvs.spool import Spool
 from intake.database import Database, insert_once, waiting_briefly
 from intake.database.schema import lead
@@ -58,7 +59,7 @@ def check_entry(
     return Entry(submission, external_id, state, notify)
 
 
-def enter(database: Database, settings: Settings, entry: Entry) -> tuple[int, bool]:
+def enter(database: Database, settings: Settings, entry: Entry, *, origin: Origin) -> tuple[int, bool]:
     """Keep the lead, its CV and the mails it owes, in one transaction; return its id, and whether it is a new one.
 
     Where a lead with the external id is kept already, it is that one, and nothing is changed. Raises StorageUnavailable
@@ -72,6 +73,7 @@ def enter(database: Database, settings: Settings, entry: Entry) -> tuple[int, bo
     def work(connection: Connection) -> tuple[int, bool]:
         lead_id, is_new = _insert_lead(connection, entry)
         if is_new:
+            record(connection, Action.LEAD_CREATION, origin, lead_id=lead_id, detail=entry.state)
             keep_cv(connection, settings, entry.submission, lead_id, place)
             if entry.notify:
                 owe_mails(connection, settings, entry.submission, lead_id)

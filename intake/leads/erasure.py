@@ -62,10 +62,19 @@ class _Cause:
     conditions: tuple[ColumnElement[bool], ...] = ()
 
 
-def survey(database: Database, person: Person) -> Erased:
-    """Return what would be erased of the person. Raises PersonNotFound or DatabaseUnavailable."""
+def survey(database: Database, person: Person, *, origin: Origin) -> Erased:
+    """Return what would be erased of the person, and record that it was asked for.
+
+    Raises PersonNotFound or DatabaseUnavailable.
+    """
     found = persons.find(database, person)
-    return database.read(lambda connection: _counted(connection, [(one.id, one.state) for one in found]))
+
+    def work(connection: Connection) -> Erased:
+        for one in found:
+            record(connection, Action.ERASURE_PREVIEW, origin, lead_id=one.id)
+        return _counted(connection, [(one.id, one.state) for one in found])
+
+    return database.write(work)
 
 
 def erase(database: Database, person: Person, *, origin: Origin) -> Erased:

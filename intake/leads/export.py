@@ -11,8 +11,9 @@ from sqlalchemy import Column, Connection, RowMapping, Select, select
 from intake.audit import Action, Origin, record
 from intake.database import Database
 from intake.database.ids import is_among
-from intake.database.schema import cv, lead, lead_event, outbox_mail, user_account
+from intake.database.schema import audit, cv, lead, lead_event, outbox_mail, user_account
 from intake.leads import persons
+from intake.leads.history import creations
 from intake.leads.persons import Person
 from intake.leads.records import ScanState
 from intake.leads.search import cv_pieces, get
@@ -120,6 +121,7 @@ def _leads(connection: Connection, numbers: Sequence[int], withheld: Set[int]) -
     events = select(lead_event.c.lead_id, lead_event.c.at, user_account.c.username.label("user"), *_FROM_TO)
     events = events.join(user_account, user_account.c.id == lead_event.c.user_id)
     cvs = _of_leads(connection, select(cv), cv.c.lead_id, numbers, order=cv.c.lead_id)
+    created = _of_leads(connection, creations(), audit.c.lead_id, numbers, order=audit.c.id)
     history = _of_leads(connection, events, lead_event.c.lead_id, numbers, order=lead_event.c.id)
     mails = _of_leads(connection, select(outbox_mail), outbox_mail.c.lead_id, numbers, order=outbox_mail.c.id)
     rows = connection.execute(select(lead).where(is_among(lead.c.id, numbers)).order_by(lead.c.id)).mappings()
@@ -128,7 +130,7 @@ def _leads(connection: Connection, numbers: Sequence[int], withheld: Set[int]) -
             **_told(row),
             "CV": next((_told(one) for one in cvs.get(row["id"], ())), None),
             "CV_path": None if row["id"] in withheld else _cv_path(row["id"], row["CV_name"]),
-            "history": [_told(one) for one in history.get(row["id"], ())],
+            "history": [_told(one) for found in (created, history) for one in found.get(row["id"], ())],
             "mails": [_told(one) for one in mails.get(row["id"], ())],
         }
         for row in rows

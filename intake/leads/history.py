@@ -6,14 +6,15 @@ from datetime import datetime
 from typing import TypedDict, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, null, select, tuple_
 
+from intake.audit import Action
 from intake.database import Database
-from intake.database.schema import MOVED, change, lead, lead_event, user_account
+from intake.database.schema import MOVED, audit, change, lead, lead_event, user_account
 from intake.errors import ChangeNotFound, LeadNotFound
 
 Event = TypedDict(
-    "Event", {"at": datetime, "user": str, "from": str, "to": str, "change": UUID | None, "undoes": UUID | None}
+    "Event", {"at": datetime, "user": str, "from": str | None, "to": str, "change": UUID | None, "undoes": UUID | None}
 )
 
 
@@ -53,7 +54,10 @@ class ChangeFilter:
 
 
 def history(database: Database, lead_id: int) -> list[Event]:
-    """Return what was changed of the lead, oldest first. Raises LeadNotFound or DatabaseUnavailable."""
+    """Return what was changed of the lead, oldest first, and before that who created it by hand.
+
+    Raises LeadNotFound or DatabaseUnavailable.
+    """
     columns = lead_event.c.at, user_account.c.username, lead_event.c.from_state, lead_event.c.to_state
     query = (
         select(*columns, lead_event.c.change_id, change.c.undoes)
@@ -66,10 +70,21 @@ def history(database: Database, lead_id: int) -> list[Event]:
     def work(connection: Connection) -> list[Event]:
         if connection.execute(select(lead.c.id).where(lead.c.id == lead_id)).first() is None:
             raise LeadNotFound(f"there is no lead {lead_id}")
-        names = Event.__annotations__
-        return [cast("Event", dict(zip(names, row, strict=True))) for row in connection.execute(query)]
+        created = connection.execute(creations().where(audit.c.lead_id == lead_id))
+        rows = [*((*row[1:], None) for row in created), *connection.execute(query)]
+        return [cast("Event", dict(zip(Event.__annotations__, row, strict=True))) for row in rows]
 
     return database.read(work)
+
+
+def creations() -> Select[tuple[int, datetime, str, None, str, None]]:
+    """Return the query for who created leads by hand: a lead's id, and its first event, which comes from no state."""
+    event = audit.c.at, user_account.c.username.label("user"), null().label("from"), audit.c.detail.label("to")
+    return (
+        select(audit.c.lead_id, *event, null().label("change_id"))
+        .join(user_account, user_account.c.id == audit.c.user_id)
+        .where(audit.c.action == Action.LEAD_CREATION)
+    )
 
 
 def recent_changes(database: Database, wanted: ChangeFilter, *, limit: int) -> list[Change]:

@@ -7,6 +7,7 @@ from typing import TypedDict, cast
 
 from sqlalchemy import Connection, TextClause, case, func, or_, select, update
 
+from intake.audit import Action, Origin, record
 from intake.database import Database
 from intake.database.clock import Now
 from intake.database.ids import page_by_id
@@ -86,8 +87,8 @@ def _narrowed(states: Sequence[str]) -> Sequence[TextClause]:
     return [UNSENT] if {"owed", "dead"}.issuperset(states) else []
 
 
-def retry(database: Database, ids: Sequence[int]) -> list[str]:
-    """Make dead mails owed again, due at once, and return for each id what came of it.
+def retry(database: Database, ids: Sequence[int], *, origin: Origin) -> list[str]:
+    """Make dead mails owed again, due at once, record each, and return for each id what came of it.
 
     `revived`; `not_dead` where it is owed or was sent; `missing`. Attempts are counted on from none, and the two days
     after which a mail is given up begin anew. With a digest, all that it tells of is revived, and told of in it again;
@@ -99,14 +100,17 @@ def retry(database: Database, ids: Sequence[int]) -> list[str]:
         update(outbox_mail)
         .where(chosen, outbox_mail.c.state == "dead")
         .values(state="owed", attempts=0, next_attempt_at=Now(), owed_since=Now(), digest_id=digest)
-        .returning(outbox_mail.c.id)
+        .returning(outbox_mail.c.id, outbox_mail.c.lead_id)
     )
     known = select(outbox_mail.c.id).where(outbox_mail.c.id.in_(ids))
     in_order = select(outbox_mail.c.id).where(chosen).order_by(outbox_mail.c.id).with_for_update()
 
     def work(connection: Connection) -> tuple[set[int], set[int]]:
         connection.execute(in_order)  # as an erasure locks them: opposite orders deadlock
-        return set(connection.scalars(revive)), set(connection.scalars(known))
+        revived = sorted(connection.execute(revive).all())
+        for mail_id, lead_id in revived:
+            record(connection, Action.MAIL_RETRY, origin, lead_id=lead_id, detail=f"mail {mail_id}")
+        return {mail_id for mail_id, _ in revived}, set(connection.scalars(known))
 
     revived, found = database.write(work)
     return ["revived" if one in revived else "not_dead" if one in found else "missing" for one in ids]

@@ -29,6 +29,11 @@ class Action(StrEnum):
     ERASURE = "erasure"
     EXPORT = "export"
     RETENTION = "retention"
+    LEAD_CREATION = "lead-creation"
+    LIST = "list"
+    MAIL_LIST = "mail-list"
+    MAIL_RETRY = "mail-retry"
+    ERASURE_PREVIEW = "erasure-preview"
 
 
 def command(
@@ -45,7 +50,7 @@ def command(
     raw: RawOption = False,
     no_pager: NoPagerOption = False,
 ) -> None:
-    """Show who did what, newest first: logins, changes of users, downloads, erasures; for administrators.
+    """Show who did what, newest first: logins, changes of users, downloads, lists, erasures; for administrators.
 
     Examples: leadctl audit --user bunter --since 7d
 

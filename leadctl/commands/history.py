@@ -22,7 +22,9 @@ def command(
     header: HeaderOption = False,
     raw: RawOption = False,
 ) -> None:
-    """Show who moved a lead, when, and from where to where; oldest first. `undoes` marks what an undo put back.
+    """Show who created a lead by hand and who moved it, when, and from where to where; oldest first.
+
+    `undoes` marks what an undo put back.
 
     Examples: leadctl history 42
 

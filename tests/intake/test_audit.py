@@ -1,16 +1,18 @@
 """GET /internal/audit, and what stands in it."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
 from starlette.testclient import TestClient
 
 from intake.audit import Action, Origin, record
-from intake.database.schema import audit
+from intake.database.clock import Now
+from intake.database.schema import audit, cv, outbox_mail
 from intake.users import accounts
 from tests.conftest import PASSWORD, Intake
 
@@ -188,3 +190,127 @@ def test_an_entry_is_not_replaced(admin: TestClient, intake: Intake) -> None:
     with pytest.raises(IntegrityError):
         intake.write(lambda connection: connection.execute(forged))
     assert entries(admin) == [entry]
+
+
+def of_lead(admin: TestClient, query: str = "") -> list[tuple[str, str | None, int | None, str | None]]:
+    return [(one["action"], one["user"], one["lead"], one["detail"]) for one in entries(admin, query)]
+
+
+def test_a_lead_created_by_hand_has_its_author_in_both_records(admin: TestClient) -> None:
+    form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace", "state": "ENGAGED", "external_id": "x"}
+    ids = [admin.post("/internal/leads/", data=form, files={"CV": ("cv.pdf", b"a CV")}).json()["id"] for _ in range(2)]
+    assert ids[0] == ids[1]
+    assert of_lead(admin) == [("lead-creation", "harriet", ids[0], "ENGAGED")], "a lead that exists is not created"
+    assert admin.patch(f"/internal/leads/{ids[0]}", json={"status": "DECLINED"}).status_code == 204
+    events = admin.get(f"/internal/leads/{ids[0]}/history").json()
+    assert [(one["user"], one["from"], one["to"], one["change"]) for one in events] == [
+        ("harriet", None, "ENGAGED", None),
+        ("harriet", "ENGAGED", "DECLINED", None),
+    ]
+    [entry] = entries(admin)
+    assert events[0]["at"] == entry["at"]
+
+
+def test_a_submission_has_no_author(admin: TestClient, intake: Intake) -> None:
+    number = intake.submitted()
+    assert admin.get(f"/internal/leads/{number}/history").json() == []
+    assert entries(admin) == []
+
+
+def test_a_full_list_is_one_entry_and_pages_are_none(admin: TestClient, intake: Intake) -> None:
+    for _ in range(300):  # more than the first chunk
+        intake.write(lambda c: c.exec_driver_sql(LEAD))
+    assert len(admin.get("/internal/leads/").json()) == 300
+    query = {"email": "marked*", "state": ["PENDING", "DECLINED"], "order": "desc"}
+    assert admin.get("/internal/leads/", params=query).status_code == 200
+    assert admin.get("/internal/leads/?limit=1000").status_code == 200
+    assert admin.get("/internal/leads/?limit=5&after=3").status_code == 200
+    assert admin.get("/internal/leads/?state=LOST").status_code == 422
+    assert of_lead(admin) == [("list", "harriet", None, None), ("list", "harriet", None, "by email, state")]
+    assert "marked" not in str(entries(admin)), "an entry names no person"
+
+
+LEAD = (
+    'INSERT INTO lead (email, f_name, l_name, "CV_name", state, created_at, state_since, email_key, f_name_key,'
+    " l_name_key) VALUES ('a', 'a', 'a', 'a', 'PENDING', '2026-01-01 00:00:00', '2026-01-01 00:00:00', 'a', 'a', 'a')"
+)
+
+
+def test_each_reading_of_mail_recipients_is_recorded(admin: TestClient, intake: Intake) -> None:
+    number = intake.submitted()
+    assert admin.get("/internal/mail?limit=1").status_code == 200
+    assert admin.get(f"/internal/mail?lead={number}&state=owed&after=0").status_code == 200
+    assert admin.get("/internal/mail?state=lost").status_code == 422
+    assert of_lead(admin) == [
+        ("mail-list", "harriet", None, None),
+        ("mail-list", "harriet", number, "by state"),
+    ]
+
+
+def test_what_would_be_erased_is_recorded(admin: TestClient, intake: Intake) -> None:
+    ids = [intake.submitted() for _ in range(2)]
+    body = {"email": "ADA@example.com", "dry_run": True}
+    assert admin.post("/internal/persons/erase", json=body).status_code == 200
+    unknown = {"email": "nobody@example.com", "dry_run": True}
+    assert admin.post("/internal/persons/erase", json=unknown).status_code == 404
+    assert of_lead(admin) == [("erasure-preview", "harriet", number, None) for number in ids]
+    assert "ada" not in str(entries(admin)).lower()
+
+
+def test_mails_that_are_retried_are_recorded(admin: TestClient, intake: Intake) -> None:
+    number = intake.submitted()
+    intake.write(lambda c: c.execute(update(outbox_mail).where(outbox_mail.c.id < 3).values(state="dead")))
+    body = {"ids": [2, 1, 3, 99, 1]}
+    assert admin.post("/internal/mail/retry", json=body).status_code == 200
+    assert of_lead(admin) == [("mail-retry", "harriet", number, f"mail {mail}") for mail in (1, 2)]
+
+
+def ranges(intake: Intake, path: str, user: int, count: int = 4) -> None:
+    for start in range(count):
+        headers = {"Range": f"bytes={start}-{start}", **intake.bearer(user)}
+        assert intake.client.get(path, headers=headers).status_code == 206
+
+
+def test_ranges_of_a_cv_are_one_entry_per_user_lead_and_hour(admin: TestClient, intake: Intake) -> None:
+    first, second = (f"/internal/leads/{intake.submitted()}/cv-download" for _ in range(2))
+    for path, user in ((first, 1), (first, 2), (second, 1)):
+        ranges(intake, path, user)
+    series = [("download", "harriet", 1, None), ("download", "Peter", 1, None), ("download", "harriet", 2, None)]
+    assert of_lead(admin) == series
+    assert admin.get(first).status_code == admin.get(first).status_code == 200
+    assert len(entries(admin)) == 5, "each whole download is an entry"
+
+
+def test_an_hour_later_a_range_is_recorded_anew(admin: TestClient, intake: Intake) -> None:
+    path = f"/internal/leads/{intake.submitted()}/cv-download"
+    old = insert(audit).values(action="download", user_id=1, lead_id=1, at=Now(plus_s=-3601))
+    intake.write(lambda c: c.execute(old))
+    ranges(intake, path, 1)
+    assert len(entries(admin)) == 2
+
+
+def test_ranges_of_a_quarantined_cv_are_recorded_as_such(admin: TestClient, intake: Intake) -> None:
+    path = f"/internal/leads/{intake.submitted()}/cv-download"
+    ranges(intake, path, 1)
+    intake.write(lambda c: c.execute(update(cv).values(scan_state="quarantined", signature="Eicar")))
+    ranges(intake, f"{path}?force=true", 1)
+    assert [(one["action"], one["detail"]) for one in entries(admin)] == [
+        ("download", None),
+        ("quarantine-download", "Eicar"),
+    ]
+
+
+def test_ranges_at_two_replicas_at_once_are_one_entry(admin: TestClient, intake: Intake, twin: Intake) -> None:
+    path = f"/internal/leads/{intake.submitted()}/cv-download"
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: ranges((intake, twin)[n % 2], path, 1, count=1), range(24)))
+    assert len(entries(admin)) == 1
+
+
+@pytest.mark.parametrize("path", ["/internal/leads/", "/internal/mail"])
+def test_what_can_not_be_recorded_is_not_given(admin: TestClient, intake: Intake, path: str) -> None:
+    intake.submitted(email="marked@example.com")
+    intake.write(lambda c: c.exec_driver_sql("ALTER TABLE audit RENAME TO away"))
+    answer = admin.get(path)
+    assert answer.status_code in (500, 503)
+    assert "marked" not in answer.text

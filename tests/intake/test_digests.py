@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, update
 
+from intake.audit import HERE
 from intake.database.clock import Now
 from intake.database.schema import DUE, alerted_address, lead, outbox_mail
 from intake.mail import digests, outbox, review
@@ -118,7 +119,7 @@ def test_one_that_was_given_up_is_revived_whole(firm: Intake) -> None:
     [digest] = alerts(firm)
     outbox.record_failure(firm.database, digest, reason="550 no", delay_s=None)
     submit(firm, 1)
-    assert review.retry(firm.database, [digest.id]) == ["revived"]
+    assert review.retry(firm.database, [digest.id], origin=HERE) == ["revived"]
     [again] = alerts(firm)
     assert (ids(again), again.message_id) == (leads, digest.message_id), "what it tells of stays"
 
@@ -128,7 +129,7 @@ def test_one_lead_of_it_can_be_told_of_again_alone(firm: Intake) -> None:
     [digest] = alerts(firm)
     outbox.record_failure(firm.database, digest, reason="550 no", delay_s=None)
     second = kept(firm)[1]
-    assert review.retry(firm.database, [second["id"]]) == ["revived"]
+    assert review.retry(firm.database, [second["id"]], origin=HERE) == ["revived"]
     next_minute(firm)
     [again] = alerts(firm)
     assert (ids(again), again.message_id) == ([second["lead_id"]], second["message_id"])

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Connection, func, insert, select, text, update
 from starlette.testclient import TestClient
 
+from intake.audit import HERE
 from intake.cvs import store
 from intake.database import Database
 from intake.database.schema import (
@@ -393,7 +394,7 @@ def test_mails_that_are_revived_meanwhile_deadlock_with_no_erasure(intake: Intak
         def hold(connection: Connection) -> Any:
             """Lock one mail and then the next, as an erasure does."""
             connection.execute(select(outbox_mail.c.id).where(outbox_mail.c.id == first).with_for_update())
-            retrying = pool.submit(lambda: review.retry(intake.database, [first, second]))
+            retrying = pool.submit(lambda: review.retry(intake.database, [first, second], origin=HERE))
             wait_for(lambda: intake.read(lambda c: c.execute(WAITING).scalar_one()) == 1)
             connection.execute(select(outbox_mail.c.id).where(outbox_mail.c.id == second).with_for_update())
             return retrying

@@ -131,3 +131,14 @@ def test_what_breaks_off_is_not_whole(start: Callable[..., Intake], tmp_path: Pa
 def test_whom_nobody_knows(intake: Intake, admin: TestClient, email: str, status: int) -> None:
     intake.submitted()
     assert admin.post("/internal/persons/export", json={"email": email}).status_code == status
+
+
+def test_who_created_a_lead_by_hand_is_in_its_history(intake: Intake, admin: TestClient) -> None:
+    form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
+    number = admin.post("/internal/leads/", data=form, files={"CV": ("cv", b"x")}).json()["id"]
+    admin.patch(f"/internal/leads/{number}", json={"status": "ENGAGED"})
+    [one] = document(exported(admin))["leads"]
+    assert [(event["user"], event["from"], event["to"], event["change_id"]) for event in one["history"]] == [
+        ("harriet", None, "PENDING", None),
+        ("harriet", "PENDING", "ENGAGED", None),
+    ]

@@ -228,7 +228,7 @@ def change_and_undo(database: Database) -> None:
 
 def enter_again(database: Database) -> None:
     entry = entries.Entry(submission=None, external_id="crm-77", state="PENDING", notify=False)  # type: ignore[arg-type]
-    assert entries.enter(database, SETTINGS, entry) == (77, False)
+    assert entries.enter(database, SETTINGS, entry, origin=ORIGIN) == (77, False)
 
 
 def collect_orphans(database: Database) -> None:
@@ -268,7 +268,7 @@ BY_INDEX: dict[str, Callable[[Database], object]] = {
     "mails that are owed, newest first": mails(states=["owed"], newest_first=True),
     "mails that go on": mails(after=60000),
     "mails that are unsent": review.count_unsent,
-    "mails revived": lambda d: review.retry(d, [100, 200]),
+    "mails revived": lambda d: review.retry(d, [100, 200], origin=ORIGIN),
     "mails sent": work_off_mail,
     "mails held and released": hold_mail,
     "mails forgotten": lambda d: outbox.prune(d, age_s=90 * 86_400.0),
@@ -279,11 +279,12 @@ BY_INDEX: dict[str, Callable[[Database], object]] = {
     "audit since lately": trail(since=LATELY),
     "audit since lately, newest first": trail(since=LATELY, newest_first=True),
     "audit that goes on": trail(after=30000),
+    "a part of a CV": lambda d: audit.record_series(d, Action.DOWNLOAD, ORIGIN, lead_id=77),
     "recent logins": lambda d: audit.recent_logins(d, within_s=300.0, most=100),
     "a submission": submit,
     "keys forgotten": submissions.prune_keys,
     "a person": lambda d: persons.find(d, SOMEBODY),
-    "what would be erased": lambda d: erasure.survey(d, SOMEBODY),
+    "what would be erased": lambda d: erasure.survey(d, SOMEBODY, origin=ORIGIN),
     "erasure": lambda d: erasure.erase(d, Person.parse("email39999@b.example"), origin=ORIGIN),
     "retention": lambda d: erasure.purge(d, [("ENGAGED", 400)]),
     "what is due for retention": lambda d: erasure.due(d, [("ENGAGED", 400)]),

@@ -29,6 +29,17 @@ def test_a_lead_that_nobody_moved_has_none(office: Office) -> None:
     assert office.data("history", str(office.submit())) == ""
 
 
+def test_who_created_a_lead_by_hand(office: Office) -> None:
+    (office.home / "cv.pdf").write_bytes(b"%PDF-1.4 a CV")
+    person = ("--email", "ada@example.com", "--f-name", "Ada", "--l-name", "Lovelace")
+    lead_id = office.data("submit", *person, "--state", "ENGAGED", "cv.pdf").strip()
+    office.data("set-state", "DECLINED", lead_id)
+    lines = [line.split("\t") for line in office.data("history", lead_id).splitlines()]
+    assert [line[1:4] for line in lines] == [["peter", "", "ENGAGED"], ["peter", "ENGAGED", "DECLINED"]]
+    assert "null" in office.data("history", lead_id, "-o", "ndjson").splitlines()[0]
+    assert "peter" in office.data("history", lead_id, "-o", "table")
+
+
 def test_what_is_no_lead(office: Office) -> None:
     assert office.run("history", "999999").returncode == 5
     assert office.run("history", "x").returncode == 2
