@@ -101,6 +101,10 @@ class CvQuarantined(IntakeError):
     """The CV is one to be wary of."""
 
 
+class CvTooLargeToScan(IntakeError):
+    """The scanner could not scan the CV, so it may be infected."""
+
+
 class StatesInUse(IntakeError):
     """Stored leads are in states that the configured list lacks."""
 

@@ -226,7 +226,7 @@ class Api:
     def cv(self, lead_id: int, *, offset: int = 0, sha256: str = "", quarantined: bool = False) -> Iterator[Download]:
         """Give the lead's CV as it comes: from `offset` on, if it is the one of this SHA-256 and the server can.
 
-        Where it is `quarantined`, or not scanned yet, it comes only if asked for as such.
+        A CV that is quarantined, or was not scanned, is given only with `quarantined`.
         """
         going_on = {"Range": f"bytes={offset}-", "If-Range": f'"{sha256}"'} if offset else {}
         headers = {"Accept-Encoding": "identity", **going_on}  # an encoded body has other offsets

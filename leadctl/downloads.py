@@ -78,7 +78,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Source:
-    """Where CVs come from, and whether those that are `quarantined`, or not scanned yet, are wanted, too."""
+    """Where CVs come from; `quarantined` also asks for CVs that are quarantined or were not scanned."""
 
     api: "Api"
     quarantined: bool = False

@@ -93,7 +93,8 @@ def get_cv(request: AppRequest) -> Response:
     database, number = request.state["database"], lead_id(request)
     query = read_query(request.query_params, CvQuery)
     _, cv = search.get(database, number)
-    downloads.check(number, cv, force=query.force)
+    has_scanner = request.state["settings"].clamd is not None
+    downloads.check(number, cv, force=query.force, has_scanner=has_scanner)
     headers = _cv_headers(cv)
     if _is_listed(headers["ETag"], request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers={"ETag": headers["ETag"]})
@@ -104,7 +105,8 @@ def get_cv(request: AppRequest) -> Response:
         headers |= {"Content-Range": content_range(span, size=cv.size), "Content-Length": str(len(span))}
     pieces = search.cv_pieces(database, number, cv, span)
     begun = itertools.chain([next(pieces)], pieces)  # a store that is away is told first
-    downloads.record(database, number, cv, origin_of(request), is_part=span is not None)
+    origin = origin_of(request)
+    downloads.record(database, number, cv, origin, is_part=span is not None, has_scanner=has_scanner)
     return StreamingResponse(stream_in_threads(request, begun), 200 if span is None else 206, headers, cv.detected_type)
 
 

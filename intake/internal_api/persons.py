@@ -37,7 +37,9 @@ def post_persons_erase(request: AppRequest, body: ErasureRequest) -> Response:
 
 def post_persons_export(request: AppRequest, body: PersonModel) -> Response:
     """Stream a zip of all that is kept of a person."""
-    pieces = export.export(request.state["database"], Person.parse(body.email), origin=origin_of(request))
+    parts, person = request.state, Person.parse(body.email)
+    has_scanner = parts["settings"].clamd is not None
+    pieces = export.export(parts["database"], person, origin=origin_of(request), has_scanner=has_scanner)
     begun = itertools.chain([next(pieces)], pieces)  # whom nobody knows, and a database that is away, are told first
     headers = {"Content-Disposition": attachment("person.zip"), "Cache-Control": "no-store"}
     return StreamingResponse(stream_in_threads(request, begun), 200, headers, "application/zip")

@@ -6,6 +6,7 @@ from intake.errors import (
     CvBeingScanned,
     CvDamaged,
     CvQuarantined,
+    CvTooLargeToScan,
     DatabaseUnavailable,
     LastAdministrator,
     LeadNotFound,
@@ -123,7 +124,10 @@ OPERATIONS = (
             "If-Range": "An ETag: the whole is sent where the file is another.",
             "If-None-Match": "ETags: 304 where the file is one of theirs.",
         },
-        problems=(LeadNotFound, CvBeingScanned, CvQuarantined, RangeNotSatisfiable, CvDamaged, StorageUnavailable),
+        problems=(
+            *(LeadNotFound, CvBeingScanned, CvQuarantined, CvTooLargeToScan),
+            *(RangeNotSatisfiable, CvDamaged, StorageUnavailable),
+        ),
     ),
     Operation(
         method="GET",

@@ -103,7 +103,9 @@ class LeadWithCv(LeadModel):
 class CvQuery(RequestModel):
     """How a CV is asked for."""
 
-    force: bool = Field(False, description="Give it though it is quarantined, or not scanned yet.")
+    force: bool = Field(
+        False, description="Give it though it is quarantined, not scanned yet, or was too large to scan."
+    )
 
 
 # multipart, read by web.forms and checked by leads.entries

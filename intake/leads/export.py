@@ -13,9 +13,9 @@ from intake.database import Database
 from intake.database.ids import is_among
 from intake.database.schema import audit, cv, lead, lead_event, outbox_mail, user_account
 from intake.leads import persons
+from intake.leads.downloads import withheld_states
 from intake.leads.history import creations
 from intake.leads.persons import Person
-from intake.leads.records import ScanState
 from intake.leads.search import cv_pieces, get
 
 LEADS_AT_ONCE = 100
@@ -27,18 +27,17 @@ _MAKE = orjson.OPT_UTC_Z | orjson.OPT_INDENT_2
 _INTERNAL = {"email_key", "f_name_key", "l_name_key", "last_event_id", "lead_id", "store_url", "store_key"}
 _INTERNAL |= {"claim", "claimed_by", "claimed_until", "capped_domain", "held_by"}
 _INTERNAL |= {"scan_attempts", "next_scan_at", "scan_claim", "scan_claimed_until"}
-_WITHHELD = (ScanState.QUARANTINED, ScanState.SCANNING)  # given only to who asks for that one by force
 
 
-def export(database: Database, person: Person, *, origin: Origin) -> Iterator[bytes]:
+def export(database: Database, person: Person, *, origin: Origin, has_scanner: bool) -> Iterator[bytes]:
     """Yield a zip of the person's leads: `person.json` with all that is kept of each, and the CVs in `cvs/`.
 
-    CVs that are quarantined, or not scanned yet, are left out, and have no path in `person.json`. It is written down
-    that it was asked for, before the first piece. Raises PersonNotFound, LeadNotFound where a lead is erased meanwhile,
+    CVs that are given only with force (`withheld_states`) are left out, and have no path in `person.json`. The export
+    is recorded before the first piece. Raises PersonNotFound, LeadNotFound where a lead is erased meanwhile,
     CvDamaged, StorageUnavailable or DatabaseUnavailable.
     """
     numbers = [one.id for one in persons.find(database, person)]
-    withheld = database.read(lambda connection: _withheld(connection, numbers))
+    withheld = database.read(lambda connection: _withheld(connection, numbers, has_scanner))
     database.write(lambda connection: _record(connection, numbers, origin))
     pieces = _Pieces()
     with zipfile.ZipFile(pieces, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -78,8 +77,9 @@ class _Pieces:
             yield bytes(written)
 
 
-def _withheld(connection: Connection, numbers: Sequence[int]) -> set[int]:
-    query = select(cv.c.lead_id).where(is_among(cv.c.lead_id, numbers), cv.c.scan_state.in_(_WITHHELD))
+def _withheld(connection: Connection, numbers: Sequence[int], has_scanner: bool) -> set[int]:
+    states = withheld_states(has_scanner=has_scanner)
+    query = select(cv.c.lead_id).where(is_among(cv.c.lead_id, numbers), cv.c.scan_state.in_(states))
     return set(connection.scalars(query))
 
 

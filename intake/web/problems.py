@@ -46,6 +46,7 @@ KINDS: Mapping[type[errors.IntakeError], Kind] = {
     errors.CvBeingScanned: Kind(409, "CV being scanned"),
     errors.CvQuarantined: Kind(409, "CV quarantined"),
     errors.ChangeByAnotherUser: Kind(409, "Change by another user"),
+    errors.CvTooLargeToScan: Kind(409, "CV too large to scan"),
     errors.UsernameTaken: Kind(409, "Username taken"),
     errors.LastAdministrator: Kind(409, "Last administrator"),
     errors.BodyTooLarge: Kind(413, "Body too large"),

@@ -31,7 +31,8 @@ def command(
     quarantined: Annotated[
         bool,
         typer.Option(
-            "--force-quarantined", help="Fetch one that is quarantined, or not scanned yet, too; it is recorded."
+            "--force-quarantined",
+            help="Also fetch a CV that is quarantined, not scanned yet, or too large to scan; it is recorded.",
         ),
     ] = False,
 ) -> None:

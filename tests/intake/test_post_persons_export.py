@@ -88,6 +88,20 @@ def test_what_may_be_infected_is_left_out(intake: Intake, admin: TestClient, sta
     assert not any(name.startswith(("scan_c", "scan_a", "next")) for name in one["CV"])
 
 
+@pytest.mark.parametrize("clamd", ["unix:///nowhere", None])
+def test_what_was_too_large_to_scan_is_left_out_where_there_is_a_scanner(
+    start: Callable[..., Intake], clamd: str | None
+) -> None:
+    intake = start(clamd=clamd)
+    intake.client.headers.update(intake.bearer(intake.user("harriet", role="admin")))
+    number = intake.submitted()
+    intake.write(lambda c: c.execute(update(cv).values(scan_state="too-large-to-scan")))
+    archive = exported(intake.client)
+    given = None if clamd else f"cvs/{number}-cv.pdf"
+    assert archive.namelist() == ["person.json", *([given] if given else [])]
+    assert document(archive)["leads"][0]["CV_path"] == given
+
+
 HOSTILE = ["..", "...", "x\u202efdp.png", "a:b|c?.pdf", "é" * 250 + ".pdf", "con.txt", "-rf .", "\u200b"]
 
 
@@ -108,7 +122,7 @@ def test_memory_holds_a_piece_at_a_time(intake: Intake, monkeypatch: pytest.Monk
     monkeypatch.setattr(export, "LEADS_AT_ONCE", 3)
     for n in range(10):
         intake.submitted(f_name=f"A{n}", CV=("cv", CONTENT))
-    pieces = list(export.export(intake.database, Person.parse("ada@example.com"), origin=Origin()))
+    pieces = list(export.export(intake.database, Person.parse("ada@example.com"), origin=Origin(), has_scanner=False))
     assert max(map(len, pieces)) < 400_000
     whole = zipfile.ZipFile(io.BytesIO(b"".join(pieces)))
     assert len(document(whole)["leads"]) == 10

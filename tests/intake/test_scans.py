@@ -121,6 +121,25 @@ def test_what_is_quarantined_is_given_only_by_force_and_that_is_recorded(firm: I
     ]
 
 
+def test_what_was_too_large_to_scan_is_given_only_by_force_where_there_is_a_scanner(
+    firm: Intake, start: Callable[..., Intake]
+) -> None:
+    lead_id = firm.submitted(CV=("cv", b"a CV"))
+    firm.write(lambda c: c.execute(update(cv).values(scan_state="too-large-to-scan")))
+    path = f"/internal/leads/{lead_id}/cv-download"
+    for method in ("GET", "HEAD"):
+        assert firm.client.request(method, path, headers={"Range": "bytes=0-0"}).status_code == 409
+    refused = firm.client.get(path).json()
+    assert refused["title"] == "CV too large to scan"
+    assert refused["detail"] == f"the CV of lead {lead_id} was too large to scan; it is given only with force"
+    assert recorded(firm) == []
+    assert firm.client.get(path, params={"force": "true"}).content == b"a CV"
+    assert recorded(firm) == [("quarantine-download", lead_id, "too large to scan")]
+    without = start(database_url=firm.settings.database_url)
+    assert without.client.get(path, headers=firm.bearer(1)).content == b"a CV"
+    assert recorded(firm)[1:] == [("download", lead_id, None)]
+
+
 def test_each_download_is_recorded_before_its_bytes_go_out(attorney: TestClient, intake: Intake) -> None:
     lead_id = intake.submitted()
     path = f"/internal/leads/{lead_id}/cv-download"
