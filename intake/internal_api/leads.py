@@ -21,7 +21,7 @@ from intake.web.parts import AppRequest
 from intake.web.ranges import content_range, wanted_range
 from intake.web.routing import in_thread, origin_of, signed_in, stream_in_threads
 
-_TEXT_FIELDS = ("email", "f_name", "l_name", "external_id", "state", "notify")
+_TEXT_FIELDS = ("email", "f_name", "l_name", "external_id", "state", "notify", "dry_run")
 
 
 def get_leads(request: AppRequest) -> Response:
@@ -69,6 +69,8 @@ async def post_internal_lead(request: AppRequest) -> Response:
         number, is_new = await in_thread(
             request, lambda: entries.enter(database, settings, entry, origin=origin_of(request))
         )
+    if number is None:
+        return Response(status_code=204)
     if is_new:
         parts["metrics"].leads.inc()
         if entry.notify and parts["worker"] is not None:

@@ -85,7 +85,10 @@ OPERATIONS = (
         summary="Enter a lead: a walk-in, or one that another system kept before.",
         form=ENTRY_FORM,
         answer=Answer(201, "The lead is kept.", LeadWithCv, headers={"Location": "Where it is."}),
-        also=(Answer(200, "The lead that is kept under the external id already, as it is.", LeadWithCv),),
+        also=(
+            Answer(200, "The lead that is kept under the external id already, as it is.", LeadWithCv),
+            Answer(204, "With `dry_run`: a new lead would be saved."),
+        ),
         problems=(StorageUnavailable,),
     ),
     Operation(

@@ -129,6 +129,12 @@ ENTRY_FORM = {
             "default": "false",
             "description": "Whether the person is sent a confirmation, and attorneys an alert.",
         },
+        "dry_run": {
+            "type": "string",
+            "enum": ["true", "false"],
+            "default": "false",
+            "description": "Check all of it, and save nothing.",
+        },
     },
     "required": ["email", "f_name", "l_name", "CV"],
     "additionalProperties": False,

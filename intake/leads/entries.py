@@ -22,12 +22,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Entry:
-    """A submission, its id in another system, the state it begins in, and whether the usual mails are owed for it."""
+    """A submission, its id in another system, its first state, and flags: queue the usual mails; save nothing."""
 
     submission: Submission
     external_id: str | None
     state: str
     notify: bool
+    dry_run: bool = False
 
 
 def check_entry(
@@ -54,20 +55,24 @@ def check_entry(
 
     external_id = checked(_external_id, None)
     state = checked(lambda fields: _state(fields, states), "")
-    notify = checked(_notify, False)
+    notify = checked(lambda fields: _flag(fields, "notify"), False)
+    dry_run = checked(lambda fields: _flag(fields, "dry_run"), False)
     submission = check(texts, cv_name=cv_name, cv=cv, extensions=extensions, faults=found)
-    return Entry(submission, external_id, state, notify)
+    return Entry(submission, external_id, state, notify, dry_run)
 
 
-def enter(database: Database, settings: Settings, entry: Entry, *, origin: Origin) -> tuple[int, bool]:
+def enter(database: Database, settings: Settings, entry: Entry, *, origin: Origin) -> tuple[int | None, bool]:
     """Keep the lead, its CV and the mails it owes, in one transaction; return its id, and whether it is a new one.
 
     Where a lead with the external id is kept already, it is that one, and nothing is changed. Raises StorageUnavailable
-    or DatabaseUnavailable; then nothing is kept, but that bytes put into a store wait there to be collected.
+    or DatabaseUnavailable; then nothing is kept, but that bytes put into a store wait there to be collected. A dry run
+    saves nothing: the id of a new lead is None.
     """
     kept = database.read(lambda connection: _kept(connection, entry.external_id))
     if kept is not None:  # what is put into the store would be left there
         return kept, False
+    if entry.dry_run:
+        return None, True
     place = put_away(settings, entry.submission.cv)
 
     def work(connection: Connection) -> tuple[int, bool]:
@@ -118,8 +123,8 @@ def _state(texts: Mapping[str, str], states: Sequence[str]) -> str:
     return state
 
 
-def _notify(texts: Mapping[str, str]) -> bool:
-    text = texts.get("notify", "false")
+def _flag(texts: Mapping[str, str], name: str) -> bool:
+    text = texts.get(name, "false")
     if text not in ("true", "false"):
-        raise InvalidFields(FieldFault("notify", "must be true or false"))
+        raise InvalidFields(FieldFault(name, "must be true or false"))
     return text == "true"

@@ -146,3 +146,36 @@ def test_it_is_counted(attorney: TestClient, intake: Intake) -> None:
     enter(attorney, external_id="x")
     enter(attorney, external_id="x")
     assert "intake_leads_total 1.0" in intake.client.get("/metrics").text
+
+
+def test_a_dry_run_checks_as_the_real_one_does_and_saves_nothing(start: Callable[..., Intake], tmp_path: Path) -> None:
+    intake = start(cv_store=(tmp_path / "CVs").as_uri(), cv_extensions=("pdf",))
+    client = intake.client
+    client.headers.update(intake.bearer(intake.user()))
+    first = enter(client, external_id="x").json()
+    answer = enter(client, dry_run="true", external_id="y", notify="true", state="ENGAGED")
+    assert (answer.status_code, answer.content) == (204, b"")
+    known = enter(client, dry_run="true", external_id="x", email="grace@example.com")
+    assert (known.status_code, known.json()) == (200, first), "the client tells whether it is the same person"
+    for fields in (
+        {"state": "LOST"},
+        {"email": "ada"},
+        {"external_id": ""},
+        {"CV": ("cv.exe", b"a CV")},
+        {"CV": ("cv.pdf", b"MZ" + bytes(100))},
+        {"CV": ("cv.pdf", b"")},
+    ):
+        real, dry = (enter(client, **fields, dry_run=text) for text in ("false", "true"))
+        assert (real.status_code, real.json()["errors"]) == (422, dry.json()["errors"])
+    assert enter(client, dry_run="yes").json()["errors"] == [{"field": "dry_run", "detail": "must be true or false"}]
+    assert intake.count(lead) == intake.count(cv) == 1
+    assert intake.count(outbox_mail) == 0
+    assert len(list((tmp_path / "CVs").iterdir())) == 1
+    assert "intake_leads_total 1.0" in client.get("/metrics").text
+
+
+def test_a_dry_run_is_within_the_same_limits(start: Callable[..., Intake]) -> None:
+    intake = start(max_cv_bytes=1000)
+    assert enter(intake.client, dry_run="true").status_code == 401
+    intake.client.headers.update(intake.bearer(intake.user()))
+    assert enter(intake.client, dry_run="true", CV=("x", bytes(1001))).status_code == 413
