@@ -136,11 +136,20 @@ class Api:
         """Return one lead, its CV's facts under names of their own, its flags with commas between."""
         return self._with_cv(self._http.json("GET", f"/internal/leads/{lead_id}"))
 
-    def enter(self, fields: Mapping[str, str], *, name: str, cv: IO[bytes]) -> tuple[dict[str, Any], bool]:
-        """Enter a lead, its CV read from `cv` as it is sent; return it, and whether it is a new one."""
-        files = {"CV": (name, cv)}
-        answer = self._http.request("POST", "/internal/leads/", expected=(200, 201), data=dict(fields), files=files)
-        return self._with_cv(self._http.parsed(answer)), answer.status_code == 201
+    def enter(
+        self, fields: Mapping[str, str], *, name: str, cv: IO[bytes], dry_run: bool
+    ) -> tuple[dict[str, Any], bool]:
+        """Enter a lead, its CV read from `cv` as it is sent; return it, and whether it is a new one.
+
+        A dry run saves nothing: a new lead is empty.
+        """
+        data = {**fields, "dry_run": "true"} if dry_run else dict(fields)
+        created = 204 if dry_run else 201
+        answer = self._http.request(
+            "POST", "/internal/leads/", expected=(200, created), data=data, files={"CV": (name, cv)}
+        )
+        is_new = answer.status_code == created
+        return {} if is_new and dry_run else self._with_cv(self._http.parsed(answer)), is_new
 
     def change_states(
         self, ids: Sequence[int], state: str, *, expected: str | None, change: UUID, dry_run: bool

@@ -1,12 +1,13 @@
 """CVs on this machine, as they are sent."""
 
+import hashlib
 import io
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from leadctl.errors import Usage
+from leadctl.errors import Conflict, Usage
 
 if TYPE_CHECKING:  # importing it costs 95 ms
     from leadctl.api import Api
@@ -26,14 +27,21 @@ def check_cv(path: Path) -> int:
     return size
 
 
-def send(api: "Api", fields: dict[str, str], path: Path, *, transfer: Transfer) -> tuple[dict[str, Any], bool]:
+def send(
+    api: "Api", fields: dict[str, str], path: Path, *, transfer: Transfer, dry_run: bool = False
+) -> tuple[dict[str, Any], bool]:
     """Enter a lead with the CV at `path`, read as it is sent; return it, and whether it is a new one.
 
-    Raises Usage where the file can't be sent, or the LeadctlError that the answer amounts to.
+    Raises Usage where the file can't be sent, Conflict where the external id is another person's, or the LeadctlError
+    that the answer amounts to.
     """
     size = check_cv(path)
     with path.open("rb") as file, transfer(size) as advance:
-        return api.enter(fields, name=path.name, cv=cast("IO[bytes]", _Watched(file, advance)))
+        cv = cast("IO[bytes]", _Watched(file, advance))
+        lead, is_new = api.enter(fields, name=path.name, cv=cv, dry_run=dry_run)
+    if not is_new and _is_somebody_else(lead, fields["email"], path):
+        raise Conflict(f"external_id {fields.get('external_id')} belongs to lead {lead['id']}, {lead['email']}")
+    return lead, is_new
 
 
 class _Watched:
@@ -55,6 +63,13 @@ class _Watched:
 
     def tell(self) -> int:
         return self._file.tell()
+
+
+def _is_somebody_else(lead: dict[str, Any], email: str, cv: Path) -> bool:
+    if lead["email"].casefold() == email.strip().casefold():
+        return False
+    with cv.open("rb") as file:  # the server writes some addresses in another way, so the CV counts, too
+        return bool(lead["CV_sha256"] != hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def _no_file(path: Path) -> IO[bytes]:

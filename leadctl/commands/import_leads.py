@@ -29,7 +29,9 @@ def command(
         Path | None, typer.Option(help="Where rows go that fail; else FILE with .errors before its ending.")
     ] = None,
     notify: Annotated[bool, typer.Option("--notify", help="Send confirmations and alerts, as for new leads.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check every row and its CV, and send nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Have the server check every row and CV, and save nothing.")
+    ] = False,
 ) -> None:
     """Enter the leads of a CSV file, each once, however often it is run; in a pipe, the ids of new ones are printed.
 
@@ -44,7 +46,7 @@ def command(
     sheet = Sheet(file, _delimiter(delimiter))
     total = sum(1 for _ in sheet.rows())  # what can't be read is told before anything is sent
     if dry_run:
-        _check(context, sheet, total)
+        _Import(context, sheet, None, total, notify=notify).run()
         return
     with Errors(errors or file.with_name(f"{file.stem}.errors{file.suffix}"), sheet) as failed:
         _Import(context, sheet, failed, total, notify=notify).run()
@@ -60,13 +62,13 @@ def made_external_id(row: Row, cv: Path) -> str:
 
 
 class _Import:
-    """One run: what came of each row so far."""
+    """One run: what came of each row so far. A run without a file for errors is a dry run."""
 
-    def __init__(self, context: Context, sheet: Sheet, failed: Errors, total: int, *, notify: bool) -> None:
-        self._context, self._sheet, self._failed, self._total = context, sheet, failed, total
+    def __init__(self, context: Context, sheet: Sheet, errors: Errors | None, total: int, *, notify: bool) -> None:
+        self._context, self._sheet, self._errors, self._total = context, sheet, errors, total
         self._notify = notify
         self._rows = _Rows(sheet)
-        self._new = self._known = 0
+        self._new = self._known = self._failed = 0
 
     def run(self) -> None:
         """Enter every row. Raises Partly where some failed, or the first error that is not a row's own."""
@@ -74,12 +76,13 @@ class _Import:
             for row in self._context.progress(self._sheet.rows(), self._total, "Importing leads"):
                 self._handle(row)
         except (KeyboardInterrupt, SystemExit):
-            self._context.say(f"interrupted: {self._account()}; {_AGAIN}")
+            self._context.say(f"interrupted: {self._account()}{self._again}")
             raise
         except LeadctlError as error:
-            raise type(error)(f"{error} ({self._account()}; {_AGAIN})") from error
-        if self._failed.count:
-            raise Partly(f"{self._account()}; mend them in {self._failed.path} and import that")
+            raise type(error)(f"{error} ({self._account()}{self._again})") from error
+        if self._failed:
+            advice = f"; mend them in {self._errors.path} and import that" if self._errors else ""
+            raise Partly(self._account() + advice)
         self._context.say(self._account())
 
     def _handle(self, row: Row) -> None:
@@ -90,10 +93,12 @@ class _Import:
         except (LeadctlError, OSError) as error:
             text = f"can't read {error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
             self._context.say(f"line {row.line}: {text}")
-            self._failed.add(row, text)
+            if self._errors:
+                self._errors.add(row, text)
+            self._failed += 1
             return
         self._new, self._known = self._new + is_new, self._known + (not is_new)
-        if is_new and not self._context.is_terminal:
+        if is_new and self._errors and not self._context.is_terminal:
             self._context.print(str(lead["id"]))
 
     def _enter(self, row: Row) -> tuple[Record, bool]:
@@ -101,22 +106,27 @@ class _Import:
         fields = {name: row.values[name] for name in _SENT if name in row.values}
         fields |= {"notify": "true"} if self._notify else {}
         fields.setdefault("external_id", made_external_id(row, cv))
-        lead, is_new = retried(
+        return retried(
             lambda: send(
-                self._context.api, fields, cv, transfer=lambda size: self._context.transfer("Sending a CV", size)
+                self._context.api,
+                fields,
+                cv,
+                transfer=lambda size: self._context.transfer("Sending a CV", size),
+                dry_run=self._errors is None,
             ),
             tries=TRIES,
             tell=lambda error: self._context.say(f"line {row.line}: {error} (trying again)"),
         )
-        if not is_new and _is_somebody_else(lead, row, cv):
-            raise Usage(f"external_id {fields['external_id']} is that of lead {lead['id']}, {lead['email']}")
-        return lead, is_new
 
     def _account(self) -> str:
-        done = self._new + self._known
+        done = f"{self._new + self._known} of {self._total} leads are"
         known = f" ({self._known} of them before)" if self._known else ""
-        failed = f", {self._failed.count} failed" if self._failed.count else ""
-        return f"{done} of {self._total} leads are kept{known}{failed}"
+        failed = f", {self._failed} failed" if self._failed else ""
+        return f"{done} kept{known}{failed}" if self._errors else f"dry run: {done} valid{known}{failed}"
+
+    @property
+    def _again(self) -> str:
+        return f"; {_AGAIN}" if self._errors else ""
 
 
 class _Rows:
@@ -138,27 +148,6 @@ class _Rows:
         path = self._directory / row.values["CV"]
         check_cv(path)
         return path
-
-
-def _check(context: Context, sheet: Sheet, total: int) -> None:
-    rows, bad = _Rows(sheet), 0
-    for row in context.progress(sheet.rows(), total, "Checking leads"):
-        try:
-            rows.check(row)
-        except Usage as error:
-            context.say(f"line {row.line}: {error}")
-            bad += 1
-    summary = f"{total - bad} of {total} leads can be sent"
-    if bad:
-        raise Partly(summary)
-    context.say(f"{summary}; nothing was")
-
-
-def _is_somebody_else(lead: Record, row: Row, cv: Path) -> bool:
-    if lead["email"].casefold() == row.values["email"].casefold():
-        return False
-    with cv.open("rb") as file:  # the server writes some addresses in another way, so the CV counts, too
-        return bool(lead["CV_sha256"] != hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def _delimiter(text: str | None) -> str | None:

@@ -32,6 +32,8 @@ def command(
 ) -> None:
     """Move leads to another state: all of them under one change, which `leadctl undo` takes back.
 
+    With -o, and in a dry run, the result for each lead is printed.
+
     Examples: leadctl set-state REACHED_OUT 42
 
     leadctl list --state PENDING -o ids | leadctl set-state REACHED_OUT --from PENDING -
@@ -49,7 +51,7 @@ def command(
             return done
 
         outcomes = context.in_batches(selection.ids, "Moving leads", move)
-    if dry_run:
+    if dry_run or face:
         context.show(outcomes, context.look(OUTCOME_COLUMNS, face=face))
     failures = {one["id"]: failure for one in outcomes if (failure := _failure(one, expected))}
     would = "would be " if dry_run else ""

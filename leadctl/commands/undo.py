@@ -27,7 +27,8 @@ def command(
 ) -> None:
     """Put back what a change did, wherever nobody moved the lead since.
 
-    Without CHANGE: your own latest change that moved leads and is not itself an undo, never an earlier one.
+    Without CHANGE: your own latest change that moved leads and is not itself an undo, never an earlier one. With -o, and
+    in a dry run, the result for each lead is printed.
 
     Examples: leadctl undo
 
@@ -42,7 +43,7 @@ def command(
             raise
         _ask(context, undone, refused)
         outcomes = _undo(context, undone, others=True, dry_run=dry_run)
-    if dry_run:
+    if dry_run or face:
         context.show(outcomes, context.look(OUTCOME_COLUMNS, face=face))
     _conclude(context, undone, outcomes, are="would be" if dry_run else "are")
 

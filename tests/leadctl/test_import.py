@@ -228,27 +228,52 @@ def test_other_usage(office: Office, cabinet: Cabinet) -> None:
     assert cabinet.kept() == []
 
 
-def test_a_dry_run_checks_all_and_asks_no_server(stranger: Office) -> None:
-    cabinet = Cabinet(stranger)
-    rows = [cabinet.row("ada", external_id="1"), cabinet.row("bob", external_id="1"), "x,x,x,x,,"]
-    url = ("--url", "http://127.0.0.1:1")
-    done = stranger.run(*url, "import", "--dry-run", cabinet.write(HEADER, *rows))
-    assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr.splitlines() == [
-        "line 3: external_id 1 is that of line 2, too",
-        "line 4: email: 'x' is no address",
-        "leadctl: 1 of 3 leads can be sent",
+def test_a_dry_run_accepts_what_the_real_run_accepts_and_saves_nothing(office: Office, cabinet: Cabinet) -> None:
+    known = [cabinet.row("zoe", external_id=cabinet.domain), cabinet.row("yan", external_id=f"{cabinet.domain}/y")]
+    lead_id = office.data("import", cabinet.write(HEADER, *known)).split()[0]
+    (cabinet.directory / "run.pdf").write_bytes(b"MZ" + bytes(100))
+    (cabinet.directory / "large.pdf").write_bytes(bytes(11 * 2**20))
+    rows = [
+        cabinet.row("ada", external_id=f"{cabinet.domain}/1"),
+        cabinet.row("bob", external_id=f"{cabinet.domain}/1"),
+        "x,x,x,x,,",
+        cabinet.row("cy", state="LOST"),
+        cabinet.row("dan", external_id=cabinet.domain),
+        f"eve@{cabinet.domain},Eve,Old,run.pdf,,",
+        f"fay@{cabinet.domain},Fay,Old,large.pdf,,",
+        cabinet.row("gus"),
+        known[1],
     ]
-    assert sorted(path.name for path in cabinet.directory.iterdir()) == ["ada.pdf", "bob.pdf", "leads.csv"]
-    done = stranger.run(*url, "import", "--dry-run", cabinet.write(HEADER, *rows[:1]))
-    assert (done.returncode, done.stderr) == (0, "1 of 1 leads can be sent; nothing was\n")
+    file = cabinet.write(HEADER, *rows)
+    dry = office.run("import", "--dry-run", file)
+    assert [lead["f_name"] for lead in cabinet.kept()] == ["Zoe", "Yan"]
+    assert not (cabinet.directory / "leads.errors.csv").exists()
+    real = office.run("import", file)
+    assert (dry.returncode, real.returncode, dry.stdout) == (3, 3, "")
+    *dry_lines, dry_summary = dry.stderr.splitlines()
+    *lines, summary = real.stderr.splitlines()
+    assert dry_lines == lines
+    assert [line.partition(": ")[0] for line in lines] == [f"line {n}" for n in (3, 4, 5, 6, 7, 8)]
+    assert f"external_id {cabinet.domain} belongs to lead {lead_id}, zoe@{cabinet.domain}" in lines[3]
+    assert dry_summary == "leadctl: dry run: 3 of 9 leads are valid (1 of them before), 6 failed"
+    assert summary.startswith("leadctl: 3 of 9 leads are kept (1 of them before), 6 failed; mend them in ")
+    assert [lead["f_name"] for lead in cabinet.kept()] == ["Zoe", "Yan", "Ada", "Gus"]
+    done = office.run("import", "--dry-run", cabinet.write(HEADER, rows[0]))
+    assert (done.returncode, done.stderr) == (0, "dry run: 1 of 1 leads are valid (1 of them before)\n")
+
+
+def test_a_dry_run_asks_the_server(stranger: Office) -> None:
+    cabinet = Cabinet(stranger)
+    done = stranger.run("import", "--dry-run", cabinet.write(HEADER, cabinet.row("ada")))
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "(dry run: 0 of 1 leads are valid)" in done.stderr
 
 
 def test_an_external_id_that_is_somebody_elses_is_an_error(office: Office, cabinet: Cabinet) -> None:
     [lead_id] = office.data("import", cabinet.write(HEADER, cabinet.row("ada", external_id=cabinet.domain))).split()
     done = office.run("import", cabinet.write(HEADER, cabinet.row("bob", external_id=cabinet.domain)))
     assert done.returncode == 3
-    assert f"external_id {cabinet.domain} is that of lead {lead_id}, ada@{cabinet.domain}\n" in done.stderr
+    assert f"external_id {cabinet.domain} belongs to lead {lead_id}, ada@{cabinet.domain}\n" in done.stderr
 
 
 def test_an_answer_that_is_lost_makes_no_second_lead(office: Office, cabinet: Cabinet) -> None:

@@ -1,5 +1,6 @@
 """leadctl set-state."""
 
+import json
 import re
 from subprocess import CompletedProcess
 
@@ -89,6 +90,25 @@ def test_a_dry_run_shows_what_would_happen(office: Office) -> None:
     assert done.stdout == f"{first}\tchanged\tENGAGED\n{second}\tconflict\tDECLINED\n999999\tmissing\t\n"
     assert done.stderr.splitlines()[-1] == "leadctl: 1 of 3 leads would be moved to ENGAGED"
     assert (office.state(first), office.state(second)) == ("PENDING", "DECLINED")
+
+
+def test_with_o_the_results_are_printed_whatever_came_of_them(office: Office) -> None:
+    first, second = office.submit(), office.submit()
+    office.data("set-state", "DECLINED", str(second))
+
+    def results(*arguments: str, typed: str = "") -> tuple[int, list[tuple[int, str, str | None]]]:
+        done = office.run("set-state", *arguments, "-o", "json", typed=typed)
+        return done.returncode, [(one["id"], one["result"], one["state"]) for one in json.loads(done.stdout)]
+
+    assert results("ENGAGED", str(first)) == (0, [(first, "changed", "ENGAGED")])
+    assert results("ENGAGED", str(first)) == (0, [(first, "unchanged", "ENGAGED")])
+    assert results("ENGAGED", "999999") == (5, [(999999, "missing", None)])
+    claim = ("--from", "PENDING", "ENGAGED")
+    assert results(*claim, str(second)) == (6, [(second, "conflict", "DECLINED")])
+    both = [(second, "conflict", "DECLINED"), (999999, "missing", None)]
+    assert results(*claim, str(second), "999999") == (3, both)
+    assert results("ENGAGED", "-") == (0, [])
+    assert office.run("set-state", "ENGAGED", str(first), "-o", "ids").stdout == f"{first}\n"
 
 
 def test_quiet_says_nothing_of_what_was_done(office: Office) -> None:

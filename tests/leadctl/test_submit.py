@@ -91,6 +91,17 @@ def test_a_bad_field_is_usage(office: Office, cv: Path, arguments: list[str], na
     assert named in done.stderr
 
 
+def test_an_external_id_of_another_person_is_a_conflict(office: Office, cv: Path) -> None:
+    kept = office.data("submit", *ADA, "--external-id", "taken", cv.name).strip()
+    cv.write_bytes(b"%PDF-1.4 another CV")
+    bob = ("--email", "bob@example.com", "--f-name", "Bob", "--l-name", "Old")
+    done = office.run("submit", *bob, "--external-id", "taken", "-o", "json", cv.name)
+    assert (done.returncode, done.stdout) == (6, "")
+    assert done.stderr == f"leadctl: external_id taken belongs to lead {kept}, ada@example.com\n"
+    again = office.run("submit", *ADA[:1], "ADA@example.com", *ADA[2:], "--external-id", "taken", cv.name)
+    assert (again.returncode, again.stdout) == (0, f"{kept}\n"), "the same person"
+
+
 def test_who_is_not_logged_in_may_not(stranger: Office) -> None:
     (stranger.home / "cv").write_text("a CV")
     assert stranger.run("submit", *ADA, "cv").returncode == 4

@@ -1,5 +1,6 @@
 """leadctl undo."""
 
+import json
 from uuid import uuid4
 
 import httpx2
@@ -39,6 +40,17 @@ def test_a_dry_run_shows_what_would_happen(office: Office) -> None:
     assert (done.returncode, done.stdout) == (0, f"{lead_id}\tundone\tPENDING\n")
     assert done.stderr == "1 of 1 leads would be back where they were\n"
     assert office.state(lead_id) == "ENGAGED"
+
+
+def test_with_o_the_results_are_printed_whatever_came_of_them(office: Office) -> None:
+    lead_id = office.submit()
+    change = changed(office, lead_id)
+    done = office.run("undo", change, "-o", "json")
+    assert (done.returncode, json.loads(done.stdout)) == (0, [{"id": lead_id, "result": "undone", "state": "PENDING"}])
+    moved = changed(office, lead_id)
+    office.data("set-state", "DECLINED", str(lead_id))
+    done = office.run("undo", moved, "-o", "json")
+    assert (done.returncode, json.loads(done.stdout)) == (3, [{"id": lead_id, "result": "moved", "state": "DECLINED"}])
 
 
 def test_an_undo_is_undone(office: Office) -> None:
