@@ -15,8 +15,9 @@ class ExitCode(IntEnum):
     PARTLY = 3, "of several ids, ids from standard input, or rows of a file, some were not done; each has a line"
     NOT_ALLOWED = 4, "not logged in, or not allowed"
     NOT_FOUND = 5, "there is no such lead, mail, change, user or person"
-    CONFLICT = 6, (
-        "conflict: the lead is in another state, the name or external id is taken, or another user made the change"
+    CONFLICT = (
+        6,
+        ("conflict: the lead is in another state, the name or external id is taken, or another user made the change"),
     )
     TRY_AGAIN = 75, "try again later: the server is away, or asks to wait"  # sysexits' EX_TEMPFAIL
     INTERRUPTED = 130, "interrupted"

@@ -27,8 +27,8 @@ def command(
 ) -> None:
     """Put back what a change did, wherever nobody moved the lead since.
 
-    Without CHANGE: your own latest change that moved leads and is not itself an undo, never an earlier one. With -o, and
-    in a dry run, the result for each lead is printed.
+    Without CHANGE: your own latest change that moved leads and is not itself an undo, never an earlier one. With -o,
+    and in a dry run, the result for each lead is printed.
 
     Examples: leadctl undo
 
