@@ -7,6 +7,7 @@ from string import Formatter
 from typing import Any
 
 from leadctl.errors import Usage
+from leadctl.escapes import is_hidden
 
 FIELDS = ("id", "email", "f_name", "l_name", "name", "stem", "ext", "state")
 MAX_NAME_BYTES = 200  # most file systems take 255
@@ -43,7 +44,7 @@ class Template:
 def safe_name(name: str) -> str:
     """Return a file name that is near to `name`, and on any system stays in its directory and is obeyed by nothing."""
     base = _SEPARATORS.split(name)[-1]
-    plain = "".join(c if c.isprintable() and c not in '<>:"|?*' else "_" for c in base)
+    plain = "".join(c if c.isprintable() and not is_hidden(c) and c not in '<>:"|?*' else "_" for c in base)
     stem = plain.encode("utf-8")[:MAX_NAME_BYTES].decode("utf-8", "ignore").strip(". ")
     if len(stem) < len(plain.strip(". ")):  # cut: the ending says more than the end of the rest
         ending = PurePosixPath(plain).suffix[:16]

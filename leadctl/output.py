@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, TextIO
 
 from leadctl.errors import Usage
-from leadctl.escapes import json_text, visible
+from leadctl.escapes import json_text, safe_cell, visible
 
 Record = Mapping[str, Any]
 
@@ -15,7 +15,6 @@ LEAD_COLUMNS = ("id", "email", "f_name", "l_name", "CV_name", "state", "created_
 OUTCOME_COLUMNS = ("id", "result", "state")  # of what a change does to a lead
 
 FLUSH_EVERY = 1000  # as long as a page: what has come is not held back while the next one is waited for
-_FORMULA_STARTS = tuple("=+-@\t\r＝＋－＠")  # noqa: RUF001 - spreadsheets read full-width ones alike
 
 
 class Face(StrEnum):
@@ -122,8 +121,8 @@ def _csv(records: Iterable[Record], look: Look) -> Iterator[str]:
         writer.writerow(cells)
         return made.getvalue()
 
-    yield line(look.columns)
-    cell = _raw_cell if look.raw else _safe_cell
+    cell = _raw_cell if look.raw else safe_cell
+    yield line(map(cell, look.columns))
     for record in records:
         yield line([cell(record.get(column)) for column in look.columns])
 
@@ -132,14 +131,8 @@ def _raw_cell(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _safe_cell(value: object) -> str:
-    """Return the value as a cell that no spreadsheet takes for a formula; an apostrophe makes it a text."""
-    is_formula = isinstance(value, str) and value.startswith(_FORMULA_STARTS)
-    return "'" + visible(value) if is_formula else visible(value)
-
-
 def _ids(records: Iterable[Record], _look: Look) -> Iterator[str]:
-    return (f"{record['id']}\n" for record in records)
+    return (f"{visible(record['id'])}\n" for record in records)
 
 
 _FACES: Mapping[Face, Callable[[Iterable[Record], Look], Iterator[str]]] = {

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from leadctl.errors import LeadctlError, Usage
+from leadctl.escapes import safe_cell
 
 REQUIRED = ("email", "f_name", "l_name", "CV")
 OPTIONAL = ("state", "external_id")
@@ -113,7 +114,7 @@ class Errors:
             writer = csv.writer(file, delimiter=self._sheet.delimiter, lineterminator="\n")
             if not self.count:
                 writer.writerow([name for name in self._sheet.columns if name != ERROR] + [ERROR])
-            writer.writerow([*cells, error, *further])
+            writer.writerow([*cells, safe_cell(error), *further])
             file.flush()
         except OSError as failure:
             raise LeadctlError(f"can't write {self.path}: {failure.strerror}") from failure

@@ -62,10 +62,10 @@ def table_lines(records: Iterable[Record], columns: Sequence[str], *, keep_all: 
 
 def record_lines(record: Record) -> Iterator[str]:
     """Yield a line for each member of a record."""
-    margin, texts = max(map(cells, record)), _Texts()
+    margin, texts = max(cells(visible(name)) for name in record), _Texts()
     for name, value in record.items():
         text = texts.whole(name, value)
-        yield from painted([[(f"{name:<{margin}}{_GAP}", "bold"), (_marked(text), style(name, text))]])
+        yield from painted([[(f"{visible(name):<{margin}}{_GAP}", "bold"), (_marked(text), style(name, text))]])
 
 
 def running_lines(records: Iterable[Record], columns: Sequence[str]) -> Iterator[str]:

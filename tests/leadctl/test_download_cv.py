@@ -122,6 +122,7 @@ def test_a_reader_that_leaves_does_not_stop_the_work(office: Office) -> None:
         ("-rf", "-rf"),
         ("a\x1b[31m\nb.pdf", "a_[31m_b.pdf"),
         ("\u202efdp.exe", "_fdp.exe"),
+        ("cv.pdf\u3164\u2800.exe", "cv.pdf__.exe"),
         ('a<b>:"|?*.pdf', "a_b______.pdf"),
         ("NUL", "_NUL"),
         ("com1.txt", "_com1.txt"),

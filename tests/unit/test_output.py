@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import re
+from itertools import chain
 
 import pytest
 from hypothesis import given
@@ -10,10 +12,10 @@ from hypothesis import strategies as st
 
 from leadctl.errors import Usage
 from leadctl.escapes import visible
-from leadctl.output import Face, Look, Record, chosen, lines
+from leadctl.output import Face, Look, Record, chosen, lines, write_record
 
 COLUMNS = ("id", "f_name", "l_name")
-text = st.text() | st.text(st.sampled_from("=+-@\t\r\n\",;'a\x1b"))
+text = st.text() | st.text(st.sampled_from("=+-@\t\r\n\",;|'a \x1b＝"))
 records = st.lists(
     st.fixed_dictionaries({"id": st.integers(1), "f_name": text | st.none(), "l_name": text}), max_size=5
 )
@@ -23,8 +25,8 @@ def shown(records: list[Record], face: Face, *, only: bool = False, header: bool
     return "".join(lines(records, Look(face=face, columns=COLUMNS, only=only, header=header, raw=raw)))
 
 
-def read_csv(text: str) -> list[list[str]]:
-    return list(csv.reader(io.StringIO(text, newline=""), strict=True))
+def read_csv(text: str, delimiter: str = ",") -> list[list[str]]:
+    return list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=delimiter == ","))
 
 
 @given(records)
@@ -41,9 +43,31 @@ def test_csv_holds_no_formula_and_nothing_that_a_terminal_obeys(records: list[Re
     _, *rows = read_csv(made)
     for row, record in zip(rows, records, strict=True):
         for cell, column in zip(row, COLUMNS, strict=True):
-            assert cell[:1] not in tuple("=+-@\t\r")
-            is_formula = str(record[column] or "").startswith(tuple("=+-@\t\r"))
-            assert cell == ("'" if is_formula else "") + visible(record[column])
+            is_formula = re.search(r'(^|[;|])[\s"]*[=+\-@＝]', visible(record[column]))
+            assert is_formula or cell == visible(record[column])
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@given(records=records)
+def test_csv_holds_no_formula_whatever_is_taken_for_the_delimiter(delimiter: str, records: list[Record]) -> None:
+    for cell in chain.from_iterable(read_csv(shown(records, Face.CSV), delimiter)):
+        assert cell.lstrip(' "\r\n')[:1] not in tuple("=+-@\t＝")
+
+
+def test_a_formula_in_the_midst_of_a_cell_is_made_a_text() -> None:
+    record = {"id": 1, "f_name": "x;=1+1;", "l_name": 'a|"@b; -c d;e-f'}
+    assert shown([record], Face.CSV).splitlines()[1] == '1,x;\'=1+1;,"a|\'""@b;\' -c d;e-f"'
+    assert shown([record], Face.CSV, raw=True).splitlines()[1] == '1,x;=1+1;,"a|""@b; -c d;e-f"'
+
+
+def test_the_names_of_members_are_shown_as_safely_as_their_values() -> None:
+    record = {"id": 1, "\x1b[31m;=1": "a"}
+    for face in (Face.TABLE, Face.PLAIN, Face.CSV):
+        out = io.StringIO()
+        write_record(record, face=face, out=out)
+        assert "\x1b" not in out.getvalue()
+        assert ";=" not in out.getvalue() or face is not Face.CSV
+    assert shown([{"id": "\x1b]0;x\x07\n1"}], Face.IDS) == "\\x1b]0;x\\x07\\n1\n"
 
 
 def test_csv_is_rfc_4180() -> None:
