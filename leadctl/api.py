@@ -11,9 +11,11 @@ from typing import IO, Any
 from urllib.parse import quote
 from uuid import UUID
 
+from leadctl.connections import MAX_LIST_BYTES
 from leadctl.errors import LeadctlError, NotFound, Usage
 from leadctl.http import PAGE, Http, has
-from leadctl.settings import is_token
+from leadctl.moments import is_day
+from leadctl.settings import is_state, is_token
 
 MAX_TTL_S = 10**9
 
@@ -161,7 +163,9 @@ class Api:
         body: dict[str, Any] = {"ids": list(ids), "status": state, "change": str(change), "dry_run": dry_run}
         if expected is not None:
             body["from"] = expected
-        return self._outcomes(self._http.json("POST", "/internal/leads/state", json=body, repeatable=True))
+        return self._outcomes(
+            self._http.json("POST", "/internal/leads/state", json=body, repeatable=True, most=MAX_LIST_BYTES)
+        )
 
     def undo(self, change: UUID, *, undoing: UUID, others: bool, dry_run: bool) -> Iterator[list[dict[str, Any]]]:
         """Put back what a change did, page by page; yield each page's outcomes (undone, already_undone or moved).
@@ -171,7 +175,9 @@ class Api:
         after = 0
         while after is not None:
             body = {"change": str(undoing), "after": after, "others": others, "dry_run": dry_run}
-            answer = self._http.json("POST", f"/internal/changes/{change}/undo", json=body, repeatable=True)
+            answer = self._http.json(
+                "POST", f"/internal/changes/{change}/undo", json=body, repeatable=True, most=MAX_LIST_BYTES
+            )
             yield self._outcomes(answer)
             before, after = after, answer.get("next")
             if after is not None and (not isinstance(after, int) or after <= before):
@@ -183,9 +189,8 @@ class Api:
         """Yield the newest changes, at most `limit`: the user's own, without undos, or those whose ids start so."""
         query: dict[str, Any] = {"mine": mine, "undos": undos, **({} if start is None else {"id": start})}
         while limit > 0:
-            response = self._http.request(
-                "GET", "/internal/changes", expected=200, params={**query, "limit": min(limit, PAGE)}
-            )
+            params = {**query, "limit": min(limit, PAGE)}
+            response = self._http.request("GET", "/internal/changes", expected=200, most=MAX_LIST_BYTES, params=params)
             page = self._http.records(response, _CHANGE)
             if not all(re.fullmatch(_UUID, one["id"]) for one in page):
                 raise self._http.not_intake()
@@ -197,8 +202,8 @@ class Api:
 
     def history(self, lead_id: int) -> list[dict[str, Any]]:
         """Return what was changed of a lead, oldest first."""
-        response = self._http.request("GET", f"/internal/leads/{lead_id}/history", expected=200)
-        return self._http.records(response, _EVENT)
+        path = f"/internal/leads/{lead_id}/history"
+        return self._http.records(self._http.request("GET", path, expected=200, most=MAX_LIST_BYTES), _EVENT)
 
     def erase(self, email: str, *, dry_run: bool) -> Iterator[dict[str, Any]]:
         """Erase a person, as many leads as fit in a request at a time; yield what came of each request."""
@@ -206,7 +211,7 @@ class Api:
         is_begun = is_complete = False
         while not is_complete:
             try:
-                answer = self._http.json("POST", "/internal/persons/erase", json=body)
+                answer = self._http.json("POST", "/internal/persons/erase", json=body, most=MAX_LIST_BYTES)
             except NotFound:
                 if is_begun:  # another erased the rest
                     return
@@ -276,8 +281,9 @@ def _are_numbers(stats: Mapping[str, Any]) -> bool:
     oldest = stats.get("oldest_waiting")
     return (
         all(isinstance(members, dict) and members for members in counts)
-        and all(isinstance(number, int) for number in numbers)
-        and all(re.fullmatch(r"\d{4}-\d\d-\d\d", day, re.ASCII) for day in stats["days"])
+        and all(isinstance(number, int) and 0 <= number < 2**63 for number in (stats["total"], *numbers))
+        and all(map(is_state, stats["states"]))
+        and all(map(is_day, stats["days"]))
         and has(stats["mails"], {"owed": int, "dead": int})
         and (oldest is None or has(oldest, {"id": int, "created_at": str}))
     )

@@ -13,6 +13,8 @@ from typing import IO
 from leadctl.errors import Damaged
 from leadctl.names import give_name
 
+MAX_PERSON_BYTES = 2**25  # of what is read at once: all that is stored of a person but the CVs
+
 
 def to_stream(pieces: Iterable[bytes], out: IO[bytes]) -> list[int]:
     """Write a person's zip once it has arrived whole, and return the leads whose CV is left out of it.
@@ -46,12 +48,18 @@ def to_file(pieces: Iterable[bytes], target: Path, *, force: bool) -> list[int]:
     return left_out
 
 
+def _is_hungry(entry: zipfile.ZipInfo) -> bool:
+    """Return whether reading the entry could take memory without bound; CVs are read in pieces."""
+    is_usual = entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    return not is_usual or (entry.filename == "person.json" and entry.file_size > MAX_PERSON_BYTES)
+
+
 def _take(pieces: Iterable[bytes], file: IO[bytes]) -> list[int]:
     for piece in pieces:
         file.write(piece)
     try:
         with zipfile.ZipFile(file) as archive:
-            if archive.testzip() is not None:
+            if any(map(_is_hungry, archive.infolist())) or archive.testzip() is not None:
                 raise Damaged("what arrived of the zip is damaged; try again")
             leads = json.loads(archive.read("person.json"))["leads"]
             return [int(lead["id"]) for lead in leads if lead["CV_path"] is None]

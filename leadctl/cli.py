@@ -131,9 +131,9 @@ def main() -> NoReturn:
     _prepare_streams()
     _heed_signals()
     if "_LEADCTL_COMPLETE" in os.environ:
-        from typer._completion_classes import completion_init  # noqa: PLC0415 - typer's own options would do it
+        from leadctl.shells import prepare  # noqa: PLC0415 - for a shell that asks
 
-        completion_init()
+        prepare()
     try:
         app()
     except LeadctlError as error:

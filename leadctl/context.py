@@ -10,13 +10,14 @@ import typer
 
 from leadctl.choice import choose, choose_to_log_in
 from leadctl.credentials import Credentials, Profile
+from leadctl.errors import NotAllowed
 from leadctl.output import Face
 from leadctl.settings import Flags, Settings
 from leadctl.streams import Streams
 
 if TYPE_CHECKING:  # it takes 95 ms to import, which `--version` and `--help` need not pay
     from leadctl.api import Api
-    from leadctl.http import Bearer
+    from leadctl.connections import Bearer
     from leadctl.session import Session
 
 
@@ -75,6 +76,18 @@ class Context(Streams):
         """The server, shown a token if there is one."""
         may_show = self._settings.token or self.profile.token or self.profile.password_command
         return self.api if may_show else self.stranger
+
+    def api_at_hand(self) -> "Api":
+        """Return the server, shown a token that is there already: no program is run for one, and none is renewed.
+
+        Raises NotAllowed where there is none.
+        """
+        from leadctl.session import GivenToken  # noqa: PLC0415
+
+        token = self._settings.token or self.profile.token
+        if token is None:
+            raise NotAllowed("not logged in")
+        return self._api(GivenToken(token))
 
     @cached_property
     def session(self) -> "Session":

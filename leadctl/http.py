@@ -1,21 +1,17 @@
 """Requests to a server, and what its answers amount to: a value of the shape that was asked for, or an error."""
 
-import ipaddress
-import ssl
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import UnionType
-from typing import Any, Protocol, TypeGuard
-from urllib.request import getproxies, proxy_bypass
+from typing import Any, TypeGuard
 
 import httpx2
 
+from leadctl.connections import MAX_BODY_BYTES, MAX_LIST_BYTES, Bearer, at_most, connect
 from leadctl.errors import Conflict, LeadctlError, NotAllowed, NotFound, NotIntake, TryAgain, Usage
 
-CONNECT_TIMEOUT_S = 5.0
-ANSWER_TIMEOUT_S = 60.0
 LONGEST_WAIT_S = 30.0  # in all, for a server that asks to wait
 SHORTEST_WAIT_S = 0.5
 PAGE = 1000  # the most that the server gives at once
@@ -33,16 +29,6 @@ _ERRORS: Mapping[int, type[LeadctlError]] = {
     503: TryAgain,
     504: TryAgain,
 }
-
-
-class Bearer(Protocol):
-    """Where tokens come from."""
-
-    def token(self) -> str:
-        """Return the token to show."""
-
-    def another(self, refused: str) -> str | None:
-        """Return a token in place of one that the server refused, where there is another."""
 
 
 class Http:
@@ -65,25 +51,13 @@ class Http:
     ) -> None:
         self._url = url
         self._say, self._listener = say, listener
-        try:
-            self._client = httpx2.Client(
-                base_url=url,
-                auth=_Authorization(bearer) if bearer else None,
-                timeout=httpx2.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-                event_hooks={"response": [self._heard]} if listener else {},
-                verify=_trusted(url, cacert),
-                follow_redirects=False,  # it would show the token, or send the password, to whoever is named there
-            )
-        except (OSError, ValueError, ImportError, httpx2.InvalidURL) as error:
-            # the environment's proxies and certificates are read here
-            raise LeadctlError(
-                f"can't set up connections, look at *_PROXY, SSL_CERT_* and --cacert: {error}"
-            ) from error
-        if not insecure_http and (how := _readable_on_its_way(self._client.base_url)):
-            raise Usage(
-                f"a password or token could be read on its way {how}: use https, or allow it with leadctl"
-                " --insecure-http or LEADCTL_INSECURE_HTTP=1"
-            )
+        self._client = connect(
+            url,
+            bearer=bearer,
+            cacert=cacert,
+            insecure_http=insecure_http,
+            listener=self._heard if listener else None,
+        )
 
     def close(self) -> None:
         """End the connections; until then they are kept for the next request."""
@@ -99,8 +73,8 @@ class Http:
     def stream(
         self, path: str, *, method: str = "GET", expected: Collection[int] = (200,), **content: Any
     ) -> Iterator[httpx2.Response]:
-        """Give an answer whose body is still to come."""
-        with self._told(), self._client.stream(method, path, **content) as response:
+        """Give an answer whose body, of any size, is still to come."""
+        with self._told(), self._client.stream(method, path, extensions=at_most(None), **content) as response:
             if response.status_code not in expected:
                 response.read()
             yield self._check(response, expected=expected)
@@ -126,8 +100,10 @@ class Http:
             query = {**filters, "limit": size, "order": "desc" if newest_first else "asc"}
             if after:
                 query["after"] = after
-            response = self.request("GET", path, expected=200, params=query)
+            response = self.request("GET", path, expected=200, most=MAX_LIST_BYTES, params=query)
             page = self._page(response, shape, after, newest_first=newest_first)
+            if len(page) > size:
+                raise self.not_intake(": it sends more than was asked for")
             yield from page
             if not page or "next" not in response.links:
                 return
@@ -135,9 +111,16 @@ class Http:
             after = page[-1]["id"]
 
     def request(
-        self, method: str, path: str, *, expected: int | Collection[int], repeatable: bool = False, **content: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        expected: int | Collection[int],
+        repeatable: bool = False,
+        most: int = MAX_BODY_BYTES,
+        **content: Any,
     ) -> httpx2.Response:
-        """Return an answer of the expected status, or of one of them.
+        """Return an answer of the expected status, or of one of them, with a body of `most` bytes at most.
 
         A GET, and what is `repeatable` since twice comes to the same, is sent again where the server asks to wait.
         """
@@ -145,7 +128,7 @@ class Http:
         waited = 0.0
         while True:
             with self._told():
-                response = self._client.request(method, path, **content)
+                response = self._client.request(method, path, extensions=at_most(most), **content)
             pause = _pause_s(response)
             if not (repeatable or method == "GET") or pause is None or waited + pause > LONGEST_WAIT_S:
                 return self._check(response, expected=statuses)
@@ -206,53 +189,6 @@ class Http:
     def not_intake(self, how: str = "") -> LeadctlError:
         """Return the error of an answer that no intake service gives."""
         return NotIntake(f"{self._url} does not answer as an intake service{how}: is the URL right?")
-
-
-class _Authorization(httpx2.Auth):
-    """Shows a token with each request, the one that is good then, and once more another where it is refused."""
-
-    def __init__(self, bearer: Bearer) -> None:
-        self._bearer = bearer
-
-    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
-        token = self._bearer.token()
-        request.headers["Authorization"] = f"Bearer {token}"
-        response = yield request
-        if response.status_code == 401 and (another := self._bearer.another(token)):
-            request.headers["Authorization"] = f"Bearer {another}"
-            yield request
-
-
-def _trusted(url: str, cacert: Path | None) -> ssl.SSLContext | bool:
-    if cacert:
-        return ssl.create_default_context(cafile=cacert)
-    if url.startswith("http://") and not getproxies():
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # unused: to read the system's certificates takes 25 ms
-    return True
-
-
-def _readable_on_its_way(url: httpx2.URL) -> str | None:
-    """Return where a request to the address would pass unencrypted, if it would leave this machine so."""
-    if url.scheme == "https":
-        return None
-    if not _is_loopback(url.host):
-        return f"to http://{url.netloc.decode('ascii')}"
-    proxies = getproxies()
-    proxy = proxies.get("http") or proxies.get("all")
-    if proxy is None or proxy_bypass(url.host) or _is_loopback(_host(proxy)):
-        return None
-    return "to a proxy (leave this host out with NO_PROXY)"
-
-
-def _host(proxy: str) -> str:
-    return httpx2.URL(proxy if "://" in proxy else f"http://{proxy}").host
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def has(value: Any, shape: Shape) -> TypeGuard[dict[str, Any]]:

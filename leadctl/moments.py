@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from leadctl.errors import Usage
 
@@ -37,6 +37,14 @@ def seconds(text: str, flag: str, *, least: float, most: float) -> float:
 def is_moment(column: str) -> bool:
     """Return whether a column of this name holds moments."""
     return column == "at" or column.endswith("_at")
+
+
+def is_day(text: str) -> bool:
+    """Return whether the text is a date such as 2026-11-01."""
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
 
 
 def ago(value: str, now: datetime) -> str:

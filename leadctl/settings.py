@@ -63,9 +63,14 @@ def _first(flag: str | None, flag_name: str, environ: Mapping[str, str], name: s
 
 
 def _profile_name(text: str, source: str) -> str:
-    if re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", text):
+    if is_profile_name(text):
         return text
     raise Usage(f"{source} is {text!r}; a profile's name is 1 to 64 of letters, digits, '.', '_' and '-'")
+
+
+def is_profile_name(text: str) -> bool:
+    """Return whether a profile can be called that; no shell makes anything of it."""
+    return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", text) is not None
 
 
 def server_url(text: str, source: str) -> str:
@@ -83,6 +88,11 @@ def server_url(text: str, source: str) -> str:
     scheme, _, rest = text.partition("://")
     authority, slash, path = rest.partition("/")
     return f"{scheme.lower()}://{authority.lower()}{slash}{path}".rstrip("/")
+
+
+def is_state(text: str) -> bool:
+    """Return whether an intake service can have a state of this name; a shell is offered no other."""
+    return re.fullmatch(r"[A-Z][A-Z0-9_]{0,31}", text) is not None
 
 
 def is_token(text: str) -> bool:

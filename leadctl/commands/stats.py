@@ -86,7 +86,7 @@ def _days(stats: Mapping[str, Any]) -> "Iterator[list[tuple[str, str]]]":
         for row in chart(list(days.values()), rows=_ROWS, cells=cells):
             yield [(row.rstrip(), "blue")]
     begin, end = (f"{day.day} {day:%b}" for day in (first, last))
-    yield [(f"{begin}{end:>{cells * len(days) - len(begin)}}", "bright_black")]
+    yield [(f"{begin}{end:>{max(cells * len(days) - len(begin), len(end) + 1)}}", "bright_black")]
 
 
 def _rest(stats: Mapping[str, Any]) -> "Iterator[list[tuple[str, str]]]":

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.leadctl.conftest import PASSWORD, Office
+from tests.leadctl.proxy import Proxy
 
 TLS = Path(__file__).parent / "tls"
 CA = str(TLS / "ca.pem")
@@ -101,13 +102,28 @@ def test_loopback_is_this_machine(stranger: Office, listener: Any, host: str) ->
     assert "could be read" not in done.stderr
 
 
-def test_nor_to_another_machine_that_is_a_proxy(stranger: Office, listener: Any) -> None:
-    flags = ("--url", listener.url, "whoami")
-    done = stranger.run(*flags, LEADCTL_TOKEN="t", http_proxy="http://192.0.2.1:3128")
-    assert done.returncode == 2
-    assert "on its way to a proxy (leave this host out with NO_PROXY)" in done.stderr
-    done = stranger.run(*flags, LEADCTL_TOKEN="t", http_proxy="192.0.2.1:3128", no_proxy="127.0.0.1")
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+@pytest.mark.parametrize("variable", ["http_proxy", "ALL_PROXY"])
+@pytest.mark.parametrize("no_proxy", [None, "", ".localhost", "example.com,127.0.0.2"])
+def test_no_proxy_is_asked_for_this_machine(
+    stranger: Office, listener: Any, host: str, variable: str, no_proxy: str | None
+) -> None:
+    url = f"http://{host}:{listener.server_port}"
+    with Proxy(listener.url) as proxy:
+        proxied = {variable: proxy.url} | ({} if no_proxy is None else {"NO_PROXY": no_proxy})
+        done = stranger.run("--url", url, "login", "-u", "peter", "--password-stdin", typed=PASSWORD, **proxied)
+    assert proxy.connections == 0
+    assert "could be read" not in done.stderr
+    assert listener.heard == [("POST", "/internal/auth/login", None)]
+
+
+def test_a_proxy_on_another_machine_may_be_set_for_others(stranger: Office, listener: Any) -> None:
+    with listening(tls=True) as server:
+        for url in (listener.url, server.url):
+            for proxy in ("http://192.0.2.1:3128", "socks5://192.0.2.1:1080"):
+                proxied = {"LEADCTL_TOKEN": "t", "http_proxy": proxy, "https_proxy": proxy}
+                done = stranger.run("--cacert", CA, "--url", url, "whoami", **proxied)
+                assert done.returncode == 0, done.stderr
 
 
 def test_a_redirect_is_never_followed(stranger: Office, listener: Any) -> None:

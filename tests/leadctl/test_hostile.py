@@ -1,16 +1,21 @@
 """Hostile data, and servers that answer anything but what they should."""
 
+import csv
 import hashlib
+import io
 import json
 import signal
 import subprocess
 import threading
 import time
+import zipfile
+import zlib
 from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import cycle
+from itertools import chain, cycle, repeat
 from typing import Any
 
 import pytest
@@ -18,7 +23,7 @@ import pytest
 from tests.leadctl.conftest import Office
 from tests.system.programs import LEADCTL
 
-EVIL_NAMES = ["[bold red]x[/]", "\u202eevil", "a\u2028b", "\u200bhidden", "a\ufeffb"]
+EVIL_NAMES = ["[bold red]x[/]", "\u202eevil", "a\u2028b", "\u200bhidden", "a\ufeffb", "a\u3164b", "\u2800", "a\u200db"]
 
 
 @pytest.mark.parametrize("name", EVIL_NAMES)
@@ -26,8 +31,18 @@ EVIL_NAMES = ["[bold red]x[/]", "\u202eevil", "a\u2028b", "\u200bhidden", "a\ufe
 def test_what_a_terminal_would_obey_is_shown_and_never_sent(office: Office, name: str, face: str) -> None:
     lead_id = office.submit(f_name=name, l_name="Hostile")
     for shown in (office.run("list", "-n", "1", "-o", face, COLUMNS="200").stdout, office.data("show", str(lead_id))):
-        assert not set(shown) & set("\u202e\u2028\u200b\ufeff\x1b")
+        assert not set(shown) & set("\u202e\u2028\u200b\ufeff\x1b\u3164\u2800\u200d")
         assert name.encode("unicode_escape").decode() in shown or name in shown
+
+
+@pytest.mark.parametrize("name", ["x;=1+1;", 'y|"@SUM(1)"', "=1+1", 'z";-1'])
+def test_no_name_is_a_formula_whatever_is_taken_for_the_delimiter(office: Office, name: str) -> None:
+    office.submit(f_name=name, l_name=name)
+    made = office.data("list", "-n", "1", "-o", "csv")
+    for delimiter in ",;\t|":
+        for cell in chain.from_iterable(csv.reader(io.StringIO(made, newline=""), delimiter=delimiter)):
+            assert cell.lstrip(' "')[:1] not in tuple("=+-@")
+    assert name in next(iter(csv.reader(office.data("list", "-n", "1", "-o", "csv", "--raw").splitlines()[1:])))
 
 
 class Hostile(BaseHTTPRequestHandler):
@@ -40,11 +55,14 @@ class Hostile(BaseHTTPRequestHandler):
             self.connection.close()
             return
         status, headers, body = answer
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))  # what is left unread would reset the connection
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        with suppress(OSError):  # who has enough goes away
+            for piece in repeat(*body) if isinstance(body, tuple) else [body]:
+                self.wfile.write(piece)
         self.server.released.wait(20)  # type: ignore[attr-defined]
 
     do_POST = do_PATCH = do_GET  # noqa: N815 - http.server's names
@@ -85,6 +103,8 @@ HTML = (200, {"Content-Type": "text/html"}, b"<html>welcome to the wifi</html>")
         ((200, JSON, b"null"), 1),
         ((200, JSON | {"Content-Length": "100"}, b"[{}"), 75),
         ((200, JSON | {"Content-Encoding": "gzip"}, b"no gzip"), 1),
+        ((503, PROBLEM | {"Content-Encoding": "br"}, b'{"detail": "away"}'), 1),
+        ((200, JSON | {"Content-Encoding": "Identity"}, b"[]"), 0),
         ((302, {"Location": "http://127.0.0.1:1/"}, b""), 1),
         ((404, {"Content-Type": "text/html"}, b"nothing here"), 1),
         ((401, PROBLEM, b'{"detail": "gone"}'), 4),
@@ -110,7 +130,7 @@ def test_any_answer_is_told_in_one_line(
     with ThreadPoolExecutor() as pool:
         runs = list(pool.map(lambda command: stranger.run("--url", url, *command, LEADCTL_TOKEN="t"), commands))
     assert runs[0].returncode == code, runs[0].stderr
-    for done in runs:
+    for done in runs[code == 0 :]:
         assert done.returncode in (code, 1), done.stderr
         assert done.stderr.startswith("leadctl: ")
         assert done.stderr.count("\n") == 1
@@ -193,6 +213,127 @@ def test_a_signal_in_the_middle_of_a_download_keeps_what_arrived(
     process.send_signal(number)
     assert process.wait(20) == 128 + number
     assert {path.name: path.read_bytes() for path in stranger.home.iterdir()} == {part: b"x"}
+
+
+def peak_bytes_of(office: Office, *arguments: str) -> tuple[int, int, str]:
+    """Run leadctl; return its exit code, the most memory that it had, and what it said."""
+    script = """
+import sys
+from leadctl.cli import main
+try:
+    main()
+finally:
+    sys.stdout = open("peak", "w")
+    print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+    done = subprocess.run(
+        [LEADCTL.replace("leadctl", "python"), "-c", script, *arguments],
+        env=office.environment,
+        cwd=office.home,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    return done.returncode, int((office.home / "peak").read_text()) * 1024, done.stderr
+
+
+@pytest.fixture(scope="session")
+def bomb() -> bytes:
+    """300 MB of blanks in gzip."""
+    packed = zlib.compressobj(1, wbits=31)
+    return b"".join(packed.compress(b" " * 2**20) for _ in range(300)) + packed.flush()
+
+
+GZIP = {"Content-Encoding": "gzip"}
+CRON = {"username": "x", "token": "t", "password_command": "echo x"}
+ENTRY = {"id": 1, "at": "2026-11-01T09:00:00Z", "action": "login"}
+MAX_MEMORY = 300_000_000  # of which it takes 45 MB in any case, and 200 MB for 8 MiB of empty objects
+
+
+@pytest.mark.parametrize(
+    ("answer", "command"),
+    [
+        ((500, PROBLEM | GZIP), ["list"]),
+        ((200, JSON | GZIP), ["list"]),
+        ((401, PROBLEM | GZIP), ["--profile", "cron", "list"]),
+        ((200, GZIP | {"Repr-Digest": DIGEST_OF_X}), ["download-cv", "1"]),
+    ],
+)
+def test_no_encoded_answer_is_decoded(
+    stranger: Office, hostile: Any, bomb: bytes, answer: tuple[int, dict[str, str]], command: list[str]
+) -> None:
+    hostile.answer = (*answer, bomb)
+    url = f"http://127.0.0.1:{hostile.server_port}"
+    kept = stranger.home / ".config" / "leadctl" / "credentials.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text(json.dumps({"profiles": {"cron": {**CRON, "url": url}}}))
+    stranger.environment["LEADCTL_URL"] = url
+    if "cron" not in command:
+        stranger.environment["LEADCTL_TOKEN"] = "t"
+    code, peak, said = peak_bytes_of(stranger, *command)
+    assert (code, said.count("\n")) == (1, 1)
+    assert "its answer is encoded as 'gzip'" in said
+    assert peak < MAX_MEMORY
+
+
+@pytest.mark.parametrize(
+    ("answer", "command", "told"),
+    [
+        ((500, PROBLEM, (b" " * 2**20, 200)), ["list"], "larger than 1 MiB"),
+        ((404, PROBLEM, (b" " * 2**20, 200)), ["download-cv", "1"], "larger than 1 MiB"),
+        ((200, JSON, (b" " * 2**20, 200)), ["stats"], "larger than 1 MiB"),
+        ((200, JSON, (b'["' + b"a" * 2**20, 200)), ["list"], "larger than 8 MiB"),
+        ((200, JSON, (b"[{}," + b"{}," * 2_700_000 + b"{}]", 1)), ["list"], "does not answer as an intake service"),
+        ((200, JSON, json.dumps([ENTRY] * 5000).encode()), ["audit"], "it sends more than was asked for"),
+    ],
+)
+def test_no_answer_takes_much_memory(
+    stranger: Office, hostile: Any, answer: object, command: list[str], told: str
+) -> None:
+    hostile.answer = answer
+    stranger.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
+    code, peak, said = peak_bytes_of(stranger, *command)
+    assert (code, said.count("\n")) == (1, 1)
+    assert told in said
+    assert peak < MAX_MEMORY
+
+
+@pytest.mark.parametrize(("compression", "size"), [(zipfile.ZIP_DEFLATED, 300), (zipfile.ZIP_LZMA, 1)])
+def test_a_zip_is_read_within_bounds(stranger: Office, hostile: Any, compression: int, size: int) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", compression) as archive, archive.open("person.json", "w") as person:
+        person.write(b'{"leads": []}')
+        for _ in range(size):
+            person.write(b" " * 2**20)
+    hostile.answer = (200, {"Content-Type": "application/zip"}, made.getvalue())
+    stranger.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
+    code, peak, said = peak_bytes_of(stranger, "export-person", "--email", "a@b.example")
+    assert (code, said) == (1, "leadctl: what arrived of the zip is damaged; try again\n")
+    assert peak < MAX_MEMORY
+    assert not list(stranger.home.glob("*.zip"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"states": {"$(touch x)": 1}},
+        {"states": {"A\n": 1}},
+        {"states": {"A": -1}},
+        {"states": {"A": 10**30}},
+        {"days": {"2026-99-99": 1}},
+        {"total": -1},
+    ],
+)
+def test_numbers_are_those_of_states_and_days(stranger: Office, hostile: Any, wrong: dict[str, Any]) -> None:
+    numbers = {"total": 1, "states": {"A": 1}, "days": {"2026-11-01": 1}, "mails": {"owed": 0, "dead": 0}}
+    numbers["oldest_waiting"] = None
+    url = f"http://127.0.0.1:{hostile.server_port}"
+    hostile.answer = (200, JSON, json.dumps(numbers).encode())
+    assert stranger.run("--url", url, "stats", "-o", "table", LEADCTL_TOKEN="t").returncode == 0
+    hostile.answer = (200, JSON, json.dumps(numbers | wrong).encode())
+    done = stranger.run("--url", url, "stats", "-o", "table", LEADCTL_TOKEN="t")
+    assert done.returncode == 1
+    assert "does not answer as an intake service" in done.stderr
 
 
 def test_pages_that_go_in_circles_end(stranger: Office, hostile: Any) -> None:
