@@ -20,6 +20,7 @@ class Action(StrEnum):
 
     LOGIN = "login"
     LOGIN_FAILED = "login-failed"
+    LOGIN_ALLOWED = "login-allowed"
     REGISTRATION = "registration"
     ROLE_CHANGE = "role-change"
     DISABLED = "disabled"

@@ -184,6 +184,7 @@ user_account = Table(
     Column("disabled", Boolean, nullable=False, default=False),
     Column("token_generation", Integer, nullable=False, default=0),
     Column("created_at", UtcDateTime, nullable=False, default=Now()),
+    Column("login_allowed_until", UtcDateTime),  # `intake allow-login`
     sqlite_autoincrement=True,
 )
 

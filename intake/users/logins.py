@@ -1,15 +1,16 @@
-"""Proving to be somebody by a password: logging in, and changing one's own."""
+"""Proving to be somebody by a password: logging in, and changing one's own; and going ahead of others."""
 
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, select, update
 
 from intake.audit import HERE, Action, Origin, record
 from intake.database import Database
+from intake.database.clock import Now
 from intake.database.schema import user_account
-from intake.errors import NotAllowed, NotAuthenticated
+from intake.errors import NotAllowed, NotAuthenticated, UserNotFound
 from intake.users.accounts import LOGIN_ENDED, User, account_row, check_password, new_password_values, username_fault
 from intake.users.passwords import matches
 from intake.users.tokens import Claims, TokenKeys
@@ -78,6 +79,35 @@ def change_password(
     if not database.write(work):
         raise NotAuthenticated(LOGIN_ENDED)
     return keys.issue(Claims(by.id, int(time.time()), by.claims.generation + 1))
+
+
+def allow(database: Database, *, username: str, for_s: float) -> None:
+    """Have the user's logins go ahead of all others, and not wait for wrong guesses, for so many seconds.
+
+    Raises UserNotFound, NotAllowed where the user is disabled, or DatabaseUnavailable.
+    """
+
+    def work(connection: Connection) -> None:
+        row = None if username_fault(username) else account_row(connection, username_key=username.casefold())
+        if row is None:
+            raise UserNotFound(f"there is no user {username!r}")
+        if row["disabled"]:
+            raise NotAllowed(f"{username!r} is disabled; an administrator enables with: leadctl users enable NAME")
+        values = {"login_allowed_until": Now(plus_s=for_s)}
+        connection.execute(update(user_account).where(user_account.c.id == row["id"]).values(values))
+        record(connection, Action.LOGIN_ALLOWED, HERE, subject_id=row["id"], detail=f"for {for_s:.0f} s")
+
+    database.write(work)
+
+
+def is_allowed(database: Database, *, username: str) -> bool:
+    """Return whether the user's logins go ahead now. Raises DatabaseUnavailable."""
+    if username_fault(username):
+        return False
+    query = select(user_account.c.id).where(
+        user_account.c.username_key == username.casefold(), user_account.c.login_allowed_until > Now()
+    )
+    return database.read(lambda connection: connection.execute(query).first()) is not None
 
 
 def _record_failure(database: Database, origin: Origin, subject_id: int | None, *, detail: str | None) -> None:

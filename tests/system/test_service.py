@@ -96,6 +96,18 @@ def test_users_are_made_on_the_server(databases: Databases, tmp_path: Path) -> N
     assert intake(tmp_path, "create-user", "x", **url).returncode == 2
 
 
+def test_who_is_locked_out_is_allowed_in_on_the_server(databases: Databases, tmp_path: Path) -> None:
+    url = postgres(databases.migrated_url())
+    intake(tmp_path, "create-user", "ada", "--password-stdin", typed=PASSWORD, **url)
+    done = intake(tmp_path, "allow-login", "ADA", "--for", "30m", **url)
+    assert (done.returncode, done.stderr) == (0, "intake: ADA may log in ahead of others for 30m\n")
+    nobody = intake(tmp_path, "allow-login", "nobody", **url)
+    assert (nobody.returncode, nobody.stderr) == (1, "intake: there is no user 'nobody'\n")
+    for wrong in ("0", "2d", "soon", "-1h"):
+        bad = intake(tmp_path, "allow-login", "ada", "--for", wrong, **url)
+        assert (bad.returncode, f"--for is '{wrong}'; expected" in bad.stderr) == (2, True), bad.stderr
+
+
 def test_of_two_that_make_the_same_user_at_once_one_does(databases: Databases, tmp_path: Path) -> None:
     environment = clean_environment(tmp_path, **postgres(databases.migrated_url()))
     command = [INTAKE, "create-user", "ada", "--password-stdin"]
