@@ -67,6 +67,12 @@ class ServiceBusy(Refused):
         self.reason = reason
 
 
+class TooManyLogins(Refused):
+    """As many passwords wait to be checked as may wait: in all, for one user, or from one network."""
+
+    reason = "logins"
+
+
 class BodyTooSlow(Refused):
     """The body does not arrive in the time that it may take."""
 

@@ -4,28 +4,40 @@ from collections.abc import Callable
 
 from starlette.responses import Response
 
-from intake.errors import IntakeError, LoginsUnavailable, NotAllowed, NotAuthenticated, TooManyGuesses
+from intake.errors import (
+    IntakeError,
+    LoginsUnavailable,
+    NotAllowed,
+    NotAuthenticated,
+    TooManyGuesses,
+    TooManyLogins,
+)
 from intake.internal_api.schemas import Credentials, PasswordChange, Registration, Token, UserModel
 from intake.users import accounts, logins
 from intake.users.guesses import Attempt
 from intake.web.bodies import json_response
+from intake.web.hashing import ahead, behind
 from intake.web.parts import AppRequest
-from intake.web.routing import in_thread, origin_of, signed_in
+from intake.web.routing import in_hashing_thread, in_thread, origin_of, signed_in, turn_of
 
 
-def post_register(request: AppRequest, body: Registration) -> Response:
+async def post_register(request: AppRequest, body: Registration) -> Response:
     """Make a user."""
     parts = request.state
-    accounts.register(
-        parts["database"],
-        by=parts["user"],
-        open_to_all=parts["settings"].open_registration,
-        username=body.username,
-        password=body.password,
-        role=body.role,
-        min_characters=parts["settings"].min_password_characters,
-        origin=origin_of(request),
-    )
+    open_to_all = parts["settings"].open_registration
+    accounts.check_registration(by=parts["user"], open_to_all=open_to_all, role=body.role)
+
+    def register() -> None:
+        accounts.create(
+            parts["database"],
+            username=body.username,
+            password=body.password,
+            role="attorney" if body.role is None else body.role,
+            min_characters=parts["settings"].min_password_characters,
+            origin=origin_of(request),
+        )
+
+    await in_hashing_thread(request, register, turn_of(request))
     return Response(status_code=204)
 
 
@@ -83,7 +95,7 @@ async def _proven(request: AppRequest, username: str, work: Callable[[], str], *
     when its turn has come, since of many that were sent at once others may have been wrong.
     """
     parts = request.state
-    count, client = parts["metrics"].logins.labels, parts["client"].key
+    count = parts["metrics"].logins.labels
 
     def prove(attempt: Attempt) -> str:
         attempt.check()
@@ -98,13 +110,22 @@ async def _proven(request: AppRequest, username: str, work: Callable[[], str], *
         return proof
 
     try:
-        has_token = parts["user"] is not None
-        attempt = await in_thread(request, lambda: parts["guesses"].attempt(username, client, has_token=has_token))
-        parts["threads"] = parts["hashing_threads"]
-        return await in_thread(request, lambda: prove(attempt))
-    except (TooManyGuesses, LoginsUnavailable):
+        attempt = await in_thread(request, lambda: _attempt(request, username))
+        turn = behind(parts["client"].network) if attempt.group is None else ahead(attempt.group)
+        return await in_hashing_thread(request, lambda: prove(attempt), turn)
+    except (TooManyGuesses, TooManyLogins, LoginsUnavailable):
         count("refused").inc()
         raise
+
+
+def _attempt(request: AppRequest, username: str) -> Attempt:
+    parts = request.state
+    return parts["guesses"].attempt(
+        username,
+        parts["client"].key,
+        has_token=parts["user"] is not None,
+        may_go_ahead=lambda: logins.is_allowed(parts["database"], username=username),
+    )
 
 
 def _token(token: str) -> Response:

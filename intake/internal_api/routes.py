@@ -18,6 +18,7 @@ from intake.errors import (
     StateConflict,
     StorageUnavailable,
     TooManyGuesses,
+    TooManyLogins,
     UsernameTaken,
     UserNotFound,
 )
@@ -222,10 +223,9 @@ OPERATIONS = (
         endpoint=auth.post_register,
         summary="Make a user: for administrators, or for anyone where registration is open.",
         access=Access.ADAPTIVE,
-        hashes=True,
         body=Registration,
         answer=Answer(204, "The user is made."),
-        problems=(NotAllowed, UsernameTaken),
+        problems=(NotAllowed, UsernameTaken, TooManyLogins),
     ),
     Operation(
         method="POST",
@@ -235,7 +235,7 @@ OPERATIONS = (
         access=Access.OPEN,
         body=Credentials,
         answer=Answer(200, "A token", Token),
-        problems=(NotAuthenticated, TooManyGuesses, DatabaseUnavailable, LoginsUnavailable),
+        problems=(NotAuthenticated, TooManyGuesses, TooManyLogins, DatabaseUnavailable, LoginsUnavailable),
     ),
     Operation(
         method="GET",
@@ -258,7 +258,7 @@ OPERATIONS = (
         summary="Change one's own password. Every older token ends.",
         body=PasswordChange,
         answer=Answer(200, "A token", Token),
-        problems=(NotAllowed, TooManyGuesses, LoginsUnavailable),
+        problems=(NotAllowed, TooManyGuesses, TooManyLogins, LoginsUnavailable),
     ),
     Operation(
         method="GET",
@@ -275,10 +275,9 @@ OPERATIONS = (
         endpoint=users.patch_user,
         summary="Change a user's role or password, disable or enable one. What ends a login ends every token.",
         access=Access.ADMIN,
-        hashes=True,
         body=UserChange,
         answer=Answer(204, "The user is changed."),
-        problems=(UserNotFound, LastAdministrator),
+        problems=(UserNotFound, LastAdministrator, TooManyLogins),
     ),
     Operation(
         method="GET",

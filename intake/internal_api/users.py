@@ -2,12 +2,14 @@
 
 from starlette.responses import Response
 
+from intake.errors import NotAllowed
 from intake.internal_api.schemas import PageQuery, UserChange
 from intake.users import accounts
+from intake.users.accounts import User
 from intake.web.bodies import read_query
 from intake.web.paging import page_response
 from intake.web.parts import AppRequest
-from intake.web.routing import origin_of
+from intake.web.routing import in_hashing_thread, in_thread, origin_of, signed_in, turn_of
 
 
 def get_users(request: AppRequest) -> Response:
@@ -19,16 +21,33 @@ def get_users(request: AppRequest) -> Response:
     return page_response(request, found, limit=query.limit)
 
 
-def patch_user(request: AppRequest, body: UserChange) -> Response:
+async def patch_user(request: AppRequest, body: UserChange) -> Response:
     """Change a user."""
-    parts = request.state
-    accounts.change(
-        parts["database"],
-        username=request.path_params["name"],
-        role=body.role,
-        disabled=body.disabled,
-        password=body.password,
-        min_characters=parts["settings"].min_password_characters,
-        origin=origin_of(request),
-    )
+    parts, name = request.state, request.path_params["name"]
+
+    def change() -> None:
+        accounts.change(
+            parts["database"],
+            username=name,
+            role=body.role,
+            disabled=body.disabled,
+            password=body.password,
+            min_characters=parts["settings"].min_password_characters,
+            origin=origin_of(request),
+        )
+
+    if body.password is None:
+        await in_thread(request, change)
+    else:
+        _check_not_own(name, by=signed_in(request))
+        await in_hashing_thread(request, change, turn_of(request))
     return Response(status_code=204)
+
+
+def _check_not_own(name: str, *, by: User) -> None:
+    """Raise NotAllowed where it is the user's own: a stolen token alone must not be enough for a new password."""
+    if name.casefold() == by.username.casefold():
+        raise NotAllowed(
+            "your own password can't be reset, only changed by showing the old one:"
+            " PUT /internal/auth/password, or leadctl passwd"
+        )

@@ -84,36 +84,16 @@ def create(
         raise UsernameTaken(f"the name {username!r} is taken") from error
 
 
-def register(
-    database: Database,
-    *,
-    by: User | None,
-    open_to_all: bool,
-    username: str,
-    password: str,
-    role: str | None,
-    min_characters: int,
-    origin: Origin,
-) -> None:
-    """Make an account for somebody else, or for oneself where registration is open to all.
-
-    Raises NotAuthenticated, NotAllowed, InvalidFields, UsernameTaken or DatabaseUnavailable.
-    """
-    is_admin = by is not None and by.is_admin
-    if not is_admin and not open_to_all:
-        if by is None:
-            raise NotAuthenticated("registering a user needs an administrator's token")
+def check_registration(*, by: User | None, open_to_all: bool, role: str | None) -> None:
+    """Raise NotAuthenticated or NotAllowed where `by` may not make an account of that role."""
+    if by is not None and by.is_admin:
+        return
+    if not open_to_all and by is None:
+        raise NotAuthenticated("registering a user needs an administrator's token")
+    if not open_to_all:
         raise NotAllowed("only an administrator may register users")
-    if not is_admin and role is not None:
+    if role is not None:
         raise NotAllowed("only an administrator may give a role")
-    create(
-        database,
-        username=username,
-        password=password,
-        role="attorney" if role is None else role,
-        min_characters=min_characters,
-        origin=origin,
-    )
 
 
 def authenticate(database: Database, keys: TokenKeys, *, token: str) -> User:

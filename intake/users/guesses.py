@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Protocol
 
@@ -21,6 +21,8 @@ LONGEST_WAIT_S = 300
 FORGOTTEN_AFTER_S = 3600  # counted from the first of them
 KNOWN_FOR_S = 30 * 86400
 UNKNOWN_NAMES_NOTED = 1000  # in an hour
+ALLOWED_TRIES = 6  # a minute, for a user of `intake allow-login`
+ALLOWED_TRIES_OF_CLIENT = 3  # of these, so that one attacker does not take all of them
 MOST_KEPT = 100_000  # counters in memory, some 20 MB
 
 log = logging.getLogger("intake.logins")
@@ -78,15 +80,22 @@ class Memory:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A try to prove to be a user; what it is counted under, and whether it is from where that user is known."""
+    """A try to prove to be a user, and the keys that it is counted under.
+
+    `group` is set where it goes ahead of others: the key that its place in the queue counts under. `is_allowed` is
+    true where it does not wait for wrong guesses, either.
+    """
 
     guesses: "Guesses"
     keys: tuple[str, ...]
     known: str
+    group: str | None
+    is_allowed: bool = False
 
     def check(self) -> None:
         """Raise TooManyGuesses where it must wait, and LoginsUnavailable where that can't be known."""
-        self.guesses.check(self.keys)
+        if not self.is_allowed:
+            self.guesses.check(self.keys)
 
     def fail(self) -> None:
         """Count it: the password was wrong. Raises LoginsUnavailable."""
@@ -123,31 +132,54 @@ class Guesses:
         store = open_store(settings.limits_store)
         return cls(keys, counters=store, known=store, clock=time.time)
 
-    def attempt(self, username: str, client: str, *, has_token: bool = False) -> Attempt:
+    def attempt(
+        self, username: str, client: str, *, has_token: bool = False, may_go_ahead: Callable[[], bool] = lambda: False
+    ) -> Attempt:
         """Return a try of somebody at the client to prove to be the user, before any work is done for it.
 
-        Raises TooManyGuesses where it must wait, and LoginsUnavailable where that can't be known.
+        `may_go_ahead` says whether the user is one of `intake allow-login`. Raises TooManyGuesses where the try must
+        wait, and LoginsUnavailable where that can't be known.
         """
-        name = username.casefold()
+        usual = self._usual(username.casefold(), client, has_token=has_token)
+        left_s = self._left_s(usual.keys)
+        if (usual.group is None or left_s) and may_go_ahead() and self._takes_allowed_try(username, client):
+            group = f"allowed:{self._keys.fingerprint(username.casefold())}"
+            return replace(usual, group=group, is_allowed=True)
+        _refuse_for(left_s)
+        return usual
+
+    def _usual(self, name: str, client: str, *, has_token: bool) -> Attempt:
         account, pair = self._keys.fingerprint(name), self._pair(name, client)
         with self._store():
             if self._known.get(f"known:{pair}"):
-                keys: tuple[str, ...] = (f"pair:{pair}",)
-            elif has_token:
-                keys = (f"holder:{account}",)  # who holds a token does not wait for those who only know the name
-            else:
-                keys = (f"client:{self._keys.fingerprint(client)}", f"account:{account}")
-        self.check(keys)
-        return Attempt(self, keys, f"known:{pair}")
+                return Attempt(self, (f"pair:{pair}",), f"known:{pair}", group=f"pair:{pair}")
+        if has_token:  # who holds a token does not wait for those who only know the name
+            return Attempt(self, (f"holder:{account}",), f"known:{pair}", group=f"holder:{account}")
+        keys = f"client:{self._keys.fingerprint(client)}", f"account:{account}"
+        return Attempt(self, keys, f"known:{pair}", group=None)
+
+    def _takes_allowed_try(self, username: str, client: str) -> bool:
+        """Count one of the user's tries of this minute, and return whether there was one left for the client."""
+        name = username.casefold()
+        with self._store():
+            of_client = self._counters.incr(f"allowed:{self._pair(name, client)}", 60)
+            return (
+                of_client <= ALLOWED_TRIES_OF_CLIENT
+                and self._counters.incr(f"allowed:{self._keys.fingerprint(name)}", 60) <= ALLOWED_TRIES
+            )
 
     def check(self, keys: tuple[str, ...]) -> None:
         """Raise TooManyGuesses where a try counted under the keys must wait, or LoginsUnavailable."""
+        _refuse_for(self._left_s(keys))
+
+    def _left_s(self, keys: tuple[str, ...]) -> int:
+        """Return how long a try counted under the keys must wait, 0 where it need not."""
         with self._store():
             waiting = [f"wait:{key}" for key in keys if self._counters.get(f"wait:{key}")]
-            if waiting:
-                left_s = math.ceil(max(map(self._counters.get_expiry, waiting)) - self._clock())
-                retry_after_s = min(max(left_s, 1), LONGEST_WAIT_S)
-                raise TooManyGuesses("too many wrong passwords; try again later", retry_after_s=retry_after_s)
+            if not waiting:
+                return 0
+            left_s = math.ceil(max(map(self._counters.get_expiry, waiting)) - self._clock())
+            return min(max(left_s, 1), LONGEST_WAIT_S)
 
     def count(self, keys: tuple[str, ...]) -> None:
         """Count a wrong guess under each of the keys, and let the next one wait. Raises LoginsUnavailable."""
@@ -165,6 +197,7 @@ class Guesses:
                 # the client's others stay: who has an account could else guess at another for ever
                 if not key.startswith("client:"):
                     self._counters.clear(f"failed:{key}")
+                    self._counters.clear(f"wait:{key}")  # which an allowed try did not wait for
             self._known.clear(known)
             self._known.incr(known, KNOWN_FOR_S)
 
@@ -194,3 +227,8 @@ class Guesses:
                 "the store of INTAKE_LIMITS_STORE is away, and no login is taken: %s", type(error.__cause__).__name__
             )
             raise unavailable from error
+
+
+def _refuse_for(left_s: int) -> None:
+    if left_s:
+        raise TooManyGuesses("too many wrong passwords; try again later", retry_after_s=left_s)

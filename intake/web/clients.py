@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
@@ -34,6 +34,14 @@ class Client:
             prefix = int(self.address) >> (128 - IPV6_PREFIX) << (128 - IPV6_PREFIX)
             return f"{IPv6Address(prefix)}/{IPV6_PREFIX}"
         return str(self.address)
+
+    @property
+    def network(self) -> str:
+        """Where one attacker may have many addresses: an IPv4 /24, or an IPv6 /48."""
+        if self.address is None:
+            return str(None)
+        bits = 24 if self.address.version == 4 else 48
+        return str(ip_network((self.address, bits), strict=False))
 
     def is_in(self, networks: Iterable[Network]) -> bool:
         """Return whether the address is in one of the networks."""

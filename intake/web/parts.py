@@ -11,6 +11,7 @@ from intake.users.accounts import User
 from intake.users.guesses import Guesses
 from intake.users.tokens import TokenKeys
 from intake.web.clients import Client, ForwardingWatch
+from intake.web.hashing import HashingQueue
 from intake.web.limiting import Limiter
 from intake.web.threads import Threads
 
@@ -59,7 +60,7 @@ class Parts(TypedDict):
     client: Client
     answer_fields: dict[str, str]  # header fields of whatever is answered
     threads: Threads  # the door's own
-    hashing_threads: Threads  # the door's, for what hashes
+    hashing: HashingQueue  # the door's
     user: User | None
 
 

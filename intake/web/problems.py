@@ -56,6 +56,7 @@ KINDS: Mapping[type[errors.IntakeError], Kind] = {
     errors.InvalidFields: Kind(422, "Invalid fields"),
     errors.RateLimited: Kind(429, "Too many requests"),
     errors.TooManyGuesses: Kind(429, "Too many guesses"),
+    errors.TooManyLogins: Kind(429, "Too many logins"),
     errors.CvDamaged: Kind(500, "CV damaged"),
     errors.DatabaseUnavailable: Kind(503, "Database unavailable"),
     errors.StorageUnavailable: Kind(503, "Storage unavailable"),

@@ -1,5 +1,6 @@
 """Doors: tables of operations, closed unless they say otherwise, each door with threads of its own."""
 
+import asyncio
 import inspect
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -20,8 +22,9 @@ from intake.errors import FieldFault, IntakeError, InvalidFields, NotAllowed, No
 from intake.users.accounts import User, authenticate, check_active
 from intake.web.admission import Places, check_rate
 from intake.web.bodies import read_json
+from intake.web.hashing import HashingQueue, Turn, ahead, behind
 from intake.web.parts import AppRequest
-from intake.web.threads import Threads
+from intake.web.threads import Threads, result_of
 
 HASHING_THREADS = 2  # at most, and one for each two processors: a flood of logins leaves the rest to those who are in
 
@@ -53,7 +56,7 @@ class Operation:
     """One method on one path: what runs it, who may call it, what it takes and what it may answer.
 
     `endpoint` takes the request, and the body where there is a model of one. A plain function runs in one of its
-    door's threads, and one that hashes passwords, a quarter of a second's work, in one of the few for that.
+    door's threads; what hashes passwords, a quarter of a second's work, waits for one of the few threads for that.
     """
 
     method: str
@@ -68,7 +71,6 @@ class Operation:
     headers: Mapping[str, str] = field(default_factory=dict)
     problems: Sequence[type[IntakeError]] = ()
     also: Sequence[Answer] = ()  # other successful answers
-    hashes: bool = False
     is_rate_limited: bool = False  # by client, before anything of the body is read
 
     @cached_property
@@ -85,7 +87,7 @@ class Door:
 
     def __init__(self, operations: Sequence[Operation], *, threads: int, places: Places) -> None:
         self._threads = Threads(threads)
-        self._hashing_threads = Threads(min(HASHING_THREADS, max(1, (os.cpu_count() or 1) // 2)))
+        self._hashing = HashingQueue(min(HASHING_THREADS, max(1, (os.cpu_count() or 1) // 2)))
         self._places = places
         self._paths: dict[str, dict[str, Operation]] = {}
         for operation in operations:
@@ -99,7 +101,7 @@ class Door:
         return [
             Route(
                 spelling,
-                _Dispatcher(methods, self._threads, self._hashing_threads, self._places),
+                _Dispatcher(methods, self._threads, self._hashing, self._places),
                 methods=list(methods),
             )
             for path, methods in sorted(self._paths.items(), key=lambda item: "{" in item[0])
@@ -111,20 +113,20 @@ class _Dispatcher:
     """One path: finds out who asks, reads the body, and runs the method's operation."""
 
     def __init__(
-        self, methods: Mapping[str, Operation], threads: Threads, hashing_threads: Threads, places: Places
+        self, methods: Mapping[str, Operation], threads: Threads, hashing: HashingQueue, places: Places
     ) -> None:
         self._methods = methods
         self._places = places
         self._threads = threads
-        self._hashing_threads = hashing_threads
+        self._hashing = hashing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = AppRequest(scope, receive)
         operation = self._methods["GET" if request.method == "HEAD" else request.method]
         scope["route_path"] = operation.path
         _check_target(request, operation)
-        request.state["hashing_threads"] = self._hashing_threads
-        request.state["threads"] = self._hashing_threads if operation.hashes else self._threads
+        request.state["hashing"] = self._hashing
+        request.state["threads"] = self._threads
         request.state["user"] = None
         token = _needed_token(request, operation.access)
         if operation.is_plain:
@@ -169,6 +171,38 @@ async def in_thread(request: AppRequest, work: Callable[[], T], *, is_under_way:
     Raises ServiceBusy where none is free in time; what `is_under_way`, and would be lost, waits longer.
     """
     return await request.state["threads"].run(work, is_under_way=is_under_way)
+
+
+async def in_hashing_thread(request: AppRequest, work: Callable[[], T], turn: Turn) -> T:
+    """Return what `work` returns, run in one of the door's threads for hashing, once the request's body is read.
+
+    Raises TooManyLogins, ServiceBusy where it is not begun in time, or ClientDisconnect: the place of a client that
+    goes away is free at once.
+    """
+    given = request.state["hashing"].join(work, turn)
+    is_gone = False
+
+    async def leave_when_gone() -> None:
+        nonlocal is_gone
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        is_gone = given.cancel()  # which fails once it has begun
+
+    watching = asyncio.create_task(leave_when_gone())
+    try:
+        return await result_of(given)
+    except asyncio.CancelledError:
+        if is_gone:
+            raise ClientDisconnect from None
+        raise
+    finally:
+        watching.cancel()
+
+
+def turn_of(request: AppRequest) -> Turn:
+    """Return the turn of whoever has a token, or of everyone else."""
+    user = request.state["user"]
+    return behind(request.state["client"].network) if user is None else ahead(f"user:{user.id}")
 
 
 async def stream_in_threads(request: AppRequest, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:

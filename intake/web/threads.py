@@ -3,7 +3,7 @@
 import asyncio
 from asyncio import CancelledError
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from anyio import CancelScope
@@ -39,30 +39,36 @@ class Threads:
         """
         if not is_under_way and self.waiting >= MAX_WAITING:
             raise _busy()
-        given = self._executor.submit(work)
-        is_late = False
-
-        def give_up() -> None:
-            nonlocal is_late
-            is_late = given.cancel()  # which fails once it has begun
-
-        patience_s = MAX_WAIT_UNDER_WAY_S if is_under_way else MAX_WAIT_S
-        timer = asyncio.get_running_loop().call_later(patience_s, give_up)
         self._works += 1
         try:
-            return await asyncio.wrap_future(given)
-        except CancelledError:
-            if is_late:
-                raise _busy() from None
-            if not given.cancelled():
-                with CancelScope(shield=True):
-                    ended = asyncio.wrap_future(given)
-                    await asyncio.wait([ended])
-                    ended.exception()  # nobody is left to be told
-            raise
+            return await result_of(self._executor.submit(work), is_under_way=is_under_way)
         finally:
-            timer.cancel()
             self._works -= 1
+
+
+async def result_of(given: "Future[T]", *, is_under_way: bool = False) -> T:
+    """Return the result of what was given to a thread. Raises ServiceBusy where it has not begun in time."""
+    is_late = False
+
+    def give_up() -> None:
+        nonlocal is_late
+        is_late = given.cancel()  # which fails once it has begun
+
+    patience_s = MAX_WAIT_UNDER_WAY_S if is_under_way else MAX_WAIT_S
+    timer = asyncio.get_running_loop().call_later(patience_s, give_up)
+    try:
+        return await asyncio.wrap_future(given)
+    except CancelledError:
+        if is_late:
+            raise _busy() from None
+        if not given.cancelled():
+            with CancelScope(shield=True):
+                ended = asyncio.wrap_future(given)
+                await asyncio.wait([ended])
+                ended.exception()  # nobody is left to be told
+        raise
+    finally:
+        timer.cancel()
 
 
 def _busy() -> ServiceBusy:

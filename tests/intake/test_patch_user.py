@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from intake.database.schema import user_account
 from tests.conftest import PASSWORD, Intake
+from tests.intake.hashing import all_taken, await_waiting
 
 
 @pytest.fixture
@@ -60,6 +61,24 @@ def test_a_new_password_ends_the_old_ones_tokens(admin: TestClient, intake: Inta
     assert (log_in(intake, "peter"), log_in(intake, "peter", "a new password")) == (401, 200)
 
 
+def test_ones_own_is_not_reset_since_a_token_may_be_stolen(admin: TestClient, intake: Intake) -> None:
+    for name in ("harriet", "HARRIET"):
+        answer = patch(admin, name, password="a new password", disabled=False)
+        assert (answer.status_code, answer.json()["title"]) == (403, "Not allowed")
+        for remedy in ("PUT /internal/auth/password", "leadctl passwd"):
+            assert remedy in answer.json()["detail"]
+    assert (log_in(intake, "harriet"), row(intake, "harriet")["token_generation"]) == (200, 0)
+
+
+def test_only_a_password_waits_for_those_that_hash(admin: TestClient, intake: Intake) -> None:
+    with ThreadPoolExecutor(1) as pool, all_taken(intake) as queue:
+        assert patch(admin, "peter", role="admin").status_code == 204
+        assert patch(admin, "peter", disabled=True).status_code == 204
+        waiting = pool.submit(patch, admin, "peter", password="a new password")
+        await_waiting(queue, 1)
+    assert waiting.result().status_code == 204
+
+
 def test_several_things_at_once(admin: TestClient, intake: Intake) -> None:
     assert patch(admin, "peter", role="admin", disabled=True, password="a new password").status_code == 204
     peter = row(intake, "peter")
@@ -69,7 +88,7 @@ def test_several_things_at_once(admin: TestClient, intake: Intake) -> None:
 @pytest.mark.parametrize("body", [{"disabled": True}, {"role": "attorney"}])
 def test_the_last_administrator_stays_one(admin: TestClient, intake: Intake, body: dict[str, object]) -> None:
     intake.user("parker", role="admin", disabled=True)
-    answer = patch(admin, "harriet", **body, password="a new password")
+    answer = patch(admin, "harriet", **body)
     assert (answer.status_code, answer.json()["title"]) == (409, "Last administrator")
     assert answer.json()["detail"] == "'harriet' is the last administrator who is not disabled"
     assert admin.get("/internal/users").status_code == 200, "nothing of it was done"

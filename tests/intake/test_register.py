@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from intake.database.schema import user_account
 from tests.conftest import Intake
+from tests.intake.hashing import all_taken, await_waiting
 
 
 def register(intake: Intake, headers: dict[str, str] | None = None, **body: object) -> Response:
@@ -34,6 +35,26 @@ def test_nobody_else_does(intake: Intake) -> None:
     assert register(intake, {"Authorization": "Bearer x"}).status_code == 401
     assert register(intake, attorney).status_code == 403
     assert users(intake) == {"ada": "attorney"}
+
+
+def test_who_may_not_waits_for_no_hashing(intake: Intake) -> None:
+    attorney = intake.bearer(intake.user())
+    with all_taken(intake):
+        assert register(intake).status_code == 401
+        assert register(intake, attorney).status_code == 403
+
+
+def test_where_registration_is_open_few_of_one_network_wait(start: Callable[..., Intake]) -> None:
+    intake = start(open_registration=True)
+    with ThreadPoolExecutor(2) as pool, all_taken(intake) as queue:
+        waiting = [pool.submit(register, intake, username=f"user{number}") for number in range(2)]
+        await_waiting(queue, 2)
+        refused = register(intake)
+    assert (refused.status_code, refused.json()["title"], refused.headers["Retry-After"]) == (
+        *(429, "Too many logins"),
+        "5",
+    )
+    assert [answer.result().status_code for answer in waiting] == [204, 204]
 
 
 def test_where_registration_is_open_anyone_may_as_an_attorney_only(start: Callable[..., Intake]) -> None:

@@ -85,6 +85,12 @@ def test_exit_codes(admin: Office, arguments: list[str], code: int) -> None:
     assert admin.run("users", *arguments, typed="short").returncode == code
 
 
+def test_ones_own_password_is_changed_and_not_reset(admin: Office) -> None:
+    done = admin.run("users", "reset-password", "harriet", "--password-stdin", typed=NEW)
+    assert done.returncode == 4
+    assert "or leadctl passwd" in done.stderr
+
+
 def test_it_is_for_administrators(office: Office) -> None:
     for arguments in (["list"], ["disable", "harriet"], ["reset-password", "harriet", "--password-stdin"]):
         done = office.run("users", *arguments, typed=NEW)

@@ -56,6 +56,10 @@ def test_what_is_counted_together() -> None:
     assert found("192.0.2.1").key == "192.0.2.1"
     assert found("2001:db8:1:2:3:4:5:6").key == found("2001:db8:1:2:ffff::").key == "2001:db8:1:2::/64"
     assert found("2001:db8:1:3::").key != found("2001:db8:1:2::").key
+    assert found("192.0.2.1").network == "192.0.2.0/24"
+    assert found("2001:db8:1:2::3").network == found("2001:db8:1:ffff::").network == "2001:db8:1::/48"
+    assert found("::ffff:192.0.2.1").network == "192.0.2.0/24"
+    assert found(None).network == "None"
 
 
 def test_a_chain_longer_than_any_costs_no_more() -> None:

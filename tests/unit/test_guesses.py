@@ -207,3 +207,52 @@ def test_no_name_and_no_address_stands_in_a_store(clock: Clock) -> None:
     fail(guesses, TRIES, username="hunter22", client=HOME)
     guesses.remember("hunter22", HOME)
     assert not any("hunter22" in key or HOME in key for key in store._counters)
+
+
+def allowed(guesses: Guesses, username: str = "ada", client: str = HOME) -> bool:
+    """Return whether a try of a user of `intake allow-login` goes ahead without a wait."""
+    try:
+        return guesses.attempt(username, client, may_go_ahead=lambda: True).is_allowed
+    except TooManyGuesses:
+        return False
+
+
+def test_who_goes_ahead_is_known_there_or_has_a_token(guesses: Guesses) -> None:
+    assert guesses.attempt("ada", HOME).group is None
+    guesses.remember("ada", HOME)
+    assert guesses.attempt("Ada", HOME).group
+    assert guesses.attempt("ada", ELSEWHERE).group is None
+    assert guesses.attempt("grace", HOME).group is None
+    assert guesses.attempt("ada", ELSEWHERE, has_token=True).group
+
+
+def test_who_is_allowed_waits_for_no_guesses_six_times_a_minute(guesses: Guesses, clock: Clock) -> None:
+    fail(guesses, TRIES + 9, client="203.0.113.1")
+    clients = [f"198.51.100.{number}" for number in range(7)]
+    assert [allowed(guesses, client=client) for client in clients] == [True] * 6 + [False]
+    clock.now += 60
+    assert allowed(guesses)
+    assert wait_s(guesses, client=ELSEWHERE) > 200, "only where it may"
+
+
+def test_one_address_takes_half_of_the_allowed_tries_at_the_most(guesses: Guesses) -> None:
+    fail(guesses, TRIES + 9)
+    assert [allowed(guesses, client=HOME) for _ in range(100)].count(True) == 3
+    assert [allowed(guesses, client=ELSEWHERE) for _ in range(100)].count(True) == 3
+
+
+def test_an_allowed_try_that_is_right_ends_the_wait_and_makes_the_address_known(guesses: Guesses) -> None:
+    guesses.remember("ada", HOME)
+    fail(guesses, TRIES + 9)
+    assert wait_s(guesses) == LONGEST_WAIT_S
+    attempt = guesses.attempt("ada", HOME, may_go_ahead=lambda: True)
+    attempt.check()
+    attempt.succeed()
+    assert wait_s(guesses) == 0
+
+
+def test_an_allowed_try_is_taken_only_where_it_is_needed(guesses: Guesses) -> None:
+    guesses.remember("ada", HOME)
+    assert [allowed(guesses) for _ in range(9)] == [False] * 9, "known here, and none was wrong"
+    fail(guesses, TRIES)
+    assert allowed(guesses)
