@@ -7,11 +7,15 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import Connection, insert, select
+
 from benchmarks.filling import fill
 from benchmarks.hanging_relay import database
 from benchmarks.rivals import answering
+from intake.audit import Action, Origin, record
 from intake.database import Database
 from intake.database.migrations import migrate
+from intake.database.schema import user_account
 from intake.settings import Settings
 from intake.users import accounts, logins
 from intake.users.tokens import TokenKeys
@@ -20,6 +24,8 @@ from tests.system.programs import Service, clean_environment
 
 KINDS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}  # and what they are called
 USERNAME, PASSWORD = "ada", "a password for the benchmark"
+LOGINS = 20  # other users, who are known at this machine
+OTHERS = [f"user{number}" for number in range(LOGINS)]
 
 
 class Rival(Service):
@@ -58,9 +64,20 @@ def firm(kind: str, *, leads: int) -> Iterator[Firm]:
             yield Firm(name=KINDS[kind], url=url, token=token, service=service, rival=rival, files=files)
 
 
+def _add_others(connection: Connection) -> None:
+    """Add users with the same password, who logged in from this machine, without the seconds that hashing takes."""
+    password_hash = connection.execute(select(user_account.c.password_hash)).scalar_one()
+    shared = {"password_hash": password_hash, "role": "attorney"}
+    for name in OTHERS:
+        account = insert(user_account).values(username=name, username_key=name, **shared).returning(user_account.c.id)
+        number = connection.execute(account).scalar_one()
+        record(connection, Action.LOGIN, Origin(user_id=number, client="127.0.0.1"))
+
+
 def _token(url: str) -> str:
     settings = Settings(database_url=url, jwt_secrets=(SECRET,))
     with closing(Database(settings, connections=1)) as opened:
         accounts.create(opened, username=USERNAME, password=PASSWORD, role=None)
+        opened.write(_add_others)
         keys = TokenKeys.from_settings(settings)
         return logins.log_in(opened, keys, username=USERNAME, password=PASSWORD)

@@ -9,7 +9,7 @@ from tests.system.attack.sizes import ONE, SMALL, TWO
 from tests.system.torture import tally
 from tests.system.torture.firm import POSTGRESQL, SQLITE, Site
 
-CASES = (("one-address", SQLITE, ONE), ("hostile-forms", POSTGRESQL, TWO))
+CASES = (("one-address", SQLITE, ONE), ("hostile-forms", POSTGRESQL, TWO), ("owner-logins", SQLITE, ONE))
 
 
 @pytest.fixture(scope="module")

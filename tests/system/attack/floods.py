@@ -9,6 +9,7 @@ from tests.system.torture.firm import USERNAME
 CLIENTS = 200
 GUESSERS = 32
 ADDRESSES = 200
+STRANGERS = 128
 
 
 async def from_one_address(aim: Aim) -> Spoils:
@@ -32,6 +33,19 @@ async def guesses(aim: Aim) -> Spoils:
         await _ask(spoils, wires, request)
 
     spoils.seconds = await paced(aim, aim.size.guesses / aim.size.seconds, GUESSERS, guess)
+    return spoils
+
+
+async def logins(aim: Aim) -> Spoils:
+    """Try names that are nobody's, each from a new /64 of one /48, as a trusted proxy would pass it on."""
+    spoils, wires = Spoils(), [Wire(aim.internal) for _ in range(STRANGERS)]
+
+    async def log_in(number: int) -> None:
+        body = json.dumps({"username": f"nobody{number}", "password": f"guess number {number}"}).encode()
+        by = f"X-Forwarded-For: 2001:db8:1:{number:x}::1"
+        await _ask(spoils, wires, post("/internal/auth/login", body, by, content_type="application/json"))
+
+    spoils.seconds = await paced(aim, aim.size.strangers_logins_per_s, STRANGERS, log_in)
     return spoils
 
 

@@ -1,10 +1,12 @@
-"""How long the internal list takes, asked for at a steady rate by a process of its own."""
+"""How long the internal list or a login takes, asked for at a steady rate by a process of its own."""
 
 import asyncio
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.system.attack.wire import Address, Wire, get
+from tests.system.attack.wire import Address, Wire, get, post
+from tests.system.torture.firm import PASSWORD, USERNAME
 
 PATH = "/internal/leads/?limit=50"
 
@@ -23,14 +25,24 @@ class Latencies:
 
     @property
     def failures(self) -> dict[str, int]:
-        """What was answered otherwise than with the list."""
+        """How many answers were not 200, by status."""
         return {kind: n for kind, n in self.statuses.items() if kind != "200"}
 
 
-async def probe(at: Address, token: str, *, seconds: float, per_s: float) -> Latencies:
+def list_request(token: str) -> bytes:
+    """Return a request for the internal list."""
+    return get(PATH, token)
+
+
+def login_request(_token: str) -> bytes:
+    """Return the owner's login, from the address at which the owner is known."""
+    body = json.dumps({"username": USERNAME, "password": PASSWORD}).encode()
+    return post("/internal/auth/login", body, "Connection: close", content_type="application/json")
+
+
+async def probe(at: Address, request: bytes, *, seconds: float, per_s: float) -> Latencies:
     """Ask on a new connection each time, whether or not the last answer has come: a stall is waited for by many."""
     found = Latencies()
-    request = get(PATH, token)
     loop = asyncio.get_running_loop()
     began = loop.time()
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 ONE, TWO = "one process", "two processes"
 GOALS = {ONE: 5.0, TWO: 3.0}  # the internal list's 99th percentile under attack, as a multiple of the idle one
+LOGINS_GOAL = 3.0  # the same of the owner's logins
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,7 @@ class Size:
     large_body_bytes: int = 200 * 10**6
     parts: int = 100_000
     guesses: int = 10_000
+    strangers_logins_per_s: float = 30.0
 
 
 FULL = Size(seconds=60, idle_s=20, judges_latency=True)
