@@ -74,7 +74,7 @@ test-redis: setup
 torture: setup
 	@$(BIN)/python -m tests.system.torture $(PROOFS)
 
-# About 45 minutes: two databases, one process and two. Fewer: make attack ATTACKS="guesses" SECONDS=10 FLAGS="--database sqlite"
+# About an hour: two databases, one process and two. Fewer: make attack ATTACKS="guesses" SECONDS=10 FLAGS="--database sqlite"
 attack: setup
 	@$(BIN)/python -m tests.system.attack $(if $(SECONDS),--seconds $(SECONDS)) $(FLAGS) $(ATTACKS)
 

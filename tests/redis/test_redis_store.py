@@ -18,6 +18,8 @@ from intake import limits_store
 from intake.database.installation import Fingerprints
 from intake.errors import LimitsUnavailable, SettingsInvalid
 from intake.metrics import Metrics
+from intake.settings import Settings
+from intake.users.guesses import Guesses
 from intake.web import limiting
 from intake.web.limiting import Limiter
 from tests.conftest import Intake
@@ -121,6 +123,18 @@ def test_no_address_and_no_name_is_in_it_and_replicas_agree_on_what_stands_for_t
     keys: list[bytes] = server.client.keys()  # type: ignore[assignment]
     assert len(keys) == len({"submissions", "failed:client", "failed:account", "unknown"}), keys
     assert not [key for key in keys if b"192.0.2" in key or b"hunter22" in key]
+
+
+def test_replicas_count_allowed_logins_together(server: RedisServer) -> None:
+    settings = Settings(limits_store=server.url)
+    replicas = [Guesses.from_settings(settings, Fingerprints(b"k" * 32)) for _ in range(2)]
+    tries = [
+        replicas[number % 2].attempt("ada", f"192.0.2.{number}", may_go_ahead=lambda: True).is_allowed
+        for number in range(8)
+    ]
+    assert tries == [True] * 6 + [False] * 2
+    replicas[0].remember("ada", "192.0.2.1")
+    assert replicas[1].attempt("ada", "192.0.2.1").group
 
 
 def test_what_is_counted_expires_by_itself(server: RedisServer) -> None:

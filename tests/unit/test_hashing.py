@@ -10,7 +10,7 @@ from intake.errors import TooManyLogins
 from intake.web import hashing
 from intake.web.hashing import HashingQueue, Turn, ahead, behind
 
-WITHIN_S = 10
+WITHIN_S = 60
 
 
 class Busy:
