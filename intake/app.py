@@ -1,5 +1,7 @@
 """The composition root: every part of the service is built here, once, from one settings object."""
 
+import logging
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
@@ -12,9 +14,10 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from intake import audit
-from intake.cvs import store
+from intake.cvs import binding, store
 from intake.database import Database
 from intake.database.installation import Fingerprints
+from intake.errors import DatabaseUnavailable, StorageUnavailable
 from intake.internal_api.routes import OPERATIONS as INTERNAL
 from intake.leads.states import check_stored
 from intake.mail.messages import Composer
@@ -47,7 +50,10 @@ from intake.worker import OTHER_THREADS, Worker
 DOORS = ((PUBLIC, 4), (INTERNAL, 8), (OPERATORS, 2))
 MOST_LOGINS_REMEMBERED = 10_000
 SMTP_CONNECTIONS = 4
+STORE_ANSWERS_WITHIN_S = 5.0
 WORKER_CONNECTIONS = SMTP_CONNECTIONS + OTHER_THREADS
+
+log = logging.getLogger("intake")
 
 
 class Surface(StrEnum):
@@ -85,6 +91,7 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
     keys = TokenKeys([token_hex(32)]) if surface is Surface.PUBLIC else TokenKeys.from_settings(settings)
     database = Database(settings, connections=surface.connections + WORKER_CONNECTIONS)
     check_stored(database, known=settings.states)
+    _check_store(database, settings)
     fingerprints = Fingerprints.from_database(database)
     limiter = Limiter(settings.limits_store, metrics, fingerprints)
     worker = create_worker(settings, database, metrics)
@@ -121,6 +128,21 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
     checked = HostCheck(Front(app, settings), settings.allowed_hosts)
     bounded = Precedence(Arrival(Shares(checked, settings), settings), open_to_strangers=PATH.rstrip("/"))
     return Observer(bounded, metrics, settings.trusted_proxies, forwarding)
+
+
+def _check_store(database: Database, settings: Settings) -> None:
+    """Compare the CV store with the database, for a while; if it does not answer, the first submission waits for it."""
+
+    def check(store_url: str) -> None:
+        try:
+            binding.check_once(database, store_url)
+        except (DatabaseUnavailable, StorageUnavailable) as error:
+            log.warning("the CV store is not compared with the database yet: %s", error)
+
+    if settings.cv_store:
+        thread = threading.Thread(target=check, args=[settings.cv_store], name="intake-store-check", daemon=True)
+        thread.start()
+        thread.join(STORE_ANSWERS_WITHIN_S)
 
 
 @cache

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+from collections import Counter
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
@@ -122,13 +123,27 @@ def migrate_command() -> None:
 
 
 @app.command()
-def collect_orphans() -> None:
-    """Delete what is in INTAKE_CV_STORE for over a day and belongs to no lead; the worker does so daily."""
+def collect_orphans(
+    adopt: Annotated[
+        bool,
+        typer.Option("--adopt", help="Bind the store to this database, lift a hold, and collect any number of them."),
+    ] = False,
+) -> None:
+    """Move what is in INTAKE_CV_STORE for over a day and belongs to no lead to trash, as the worker does daily.
+
+    What lay in trash for 30 days is deleted. A store that does not match the database is left alone: see
+    docs/operations.md, Restoring.
+    """
     settings = _settings()
     if not settings.cv_store:
         raise SettingsInvalid(["INTAKE_CV_STORE is not set: CVs are in the database, where there are no orphans"])
-    count = sum(orphans.collect(_database(settings), settings.cv_store))
-    typer.echo(f"intake: orphans deleted: {count}", err=True)
+    with closing(_database(settings)) as database:
+        counts = sum(orphans.collect(database, settings.cv_store, adopt=adopt), Counter[str]())
+    typer.echo(
+        f"intake: orphans moved to trash: {counts['trashed']}, deleted from trash: {counts['deleted']},"
+        f" moved back: {counts['restored']}; CVs missing from the store: {counts['missing']}",
+        err=True,
+    )
 
 
 @app.command()

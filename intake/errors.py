@@ -39,6 +39,10 @@ class StorageUnavailable(IntakeError):
     """There is no room, or no leave, to hold an upload."""
 
 
+class OrphansNotCollected(IntakeError):
+    """Objects in the CV store belong to no lead, and there is reason to doubt that they can be deleted."""
+
+
 class LimitsUnavailable(IntakeError):
     """What clients do can't be counted now, since the store that holds the counts is away."""
 

@@ -44,6 +44,11 @@ class Metrics:
         self.scans = Counter(
             "intake_cv_scans", "Scans of CVs, by what came of them.", ("outcome",), registry=self._registry
         )
+        self.cvs_missing = Gauge(
+            "intake_cv_objects_missing",
+            "Leads whose CV was not in the CV store at the last orphan collection.",
+            registry=self._registry,
+        )
 
         self.logins = Counter(
             "intake_logins",

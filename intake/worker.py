@@ -1,4 +1,4 @@
-"""Time's door: sends the mail that is owed and forgets what has lapsed, in an event loop and a thread of its own.
+"""Time's door: sends the mail that is owed, in an event loop and a thread of its own, beside maintenance and scans.
 
 Any number of workers in any number of processes share one outbox. A mail is claimed with a lease, which is renewed
 while its holder lives; its result is committed before its connection takes the next one; and no transaction is open
@@ -12,21 +12,19 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from intake.cvs import orphans
 from intake.database import Database
-from intake.errors import DatabaseUnavailable, StorageUnavailable
-from intake.leads import erasure
-from intake.leads.submissions import prune_keys
+from intake.errors import DatabaseUnavailable
 from intake.mail import outbox
 from intake.mail.claims import Claims
 from intake.mail.messages import Composer
 from intake.mail.outbox import OwedMail
 from intake.mail.retries import retry_delay_s
 from intake.mail.transports import DeliveryFailed, LoginRefused, Transport
+from intake.maintenance import Maintenance
 from intake.metrics import Metrics
 from intake.scanner import Scanner
 from intake.settings import Settings
@@ -37,8 +35,6 @@ POLL_S = 0.5  # for mails that another process wrote down, or that are due again
 PAUSE_S = 5.0  # after the database was away
 LOGIN_PAUSE_S = 60.0  # after the relay refused our login; more attempts would not mend it
 IDLE_S = 5.0  # after which a connection that has nothing to do is closed
-PRUNE_EVERY_S = 600.0
-COLLECT_EVERY_S = PURGE_EVERY_S = 24 * 3600.0
 OTHER_THREADS = 3  # one that claims and renews, one that cleans up, and one that has CVs scanned
 STOP_WITHIN_S = 20.0
 GIVES_WAY_S, GIVES_WAY_TIMES = 0.02, 5  # that a mail waits for requests in progress
@@ -72,9 +68,9 @@ class Worker:
         self._is_more = True  # whether the last look left mails that are due
         self._paused_until = 0.0
         self._stopping = False
-        self._ending = threading.Event()
         self._trouble: str | None = None
         self._scanner = Scanner(settings.clamd, database, metrics) if settings.clamd else None
+        self._maintenance = Maintenance(settings, database, metrics)
 
     @property
     def trouble(self) -> str | None:
@@ -87,12 +83,17 @@ class Worker:
         """What keeps every CV from being scanned, if anything does."""
         return self._scanner.trouble if self._scanner else None
 
+    @property
+    def store_hold(self) -> str | None:
+        """Why orphans in the CV store are not collected, if a hold is in it."""
+        return self._maintenance.store_hold
+
     def start(self) -> None:
         """Begin sending, and scanning where there is a clamd."""
         self._thread.start()
         if self._scanner:
             self._scanner.start()
-        threading.Thread(target=self._keep_up, name="intake-upkeep", daemon=True).start()
+        self._maintenance.start()
 
     def wake(self) -> None:
         """Look for owed mails and scans now; from any thread."""
@@ -105,7 +106,7 @@ class Worker:
     def stop(self) -> None:
         """Claim no more, finish the mails that are under way within STOP_WITHIN_S seconds, and give back the rest."""
         self._stopping = True
-        self._ending.set()
+        self._maintenance.stop()
         self.wake()
         self._thread.join(STOP_WITHIN_S + PAUSE_S)
         if self._scanner:
@@ -238,39 +239,6 @@ class Worker:
             log.info("mail %d (%s for lead %d) %s", mail.id, mail.kind, mail.lead_id, outcome)
         else:
             log.warning("mail %d was claimed by another worker meanwhile, whose result counts, or erased", mail.id)
-
-    def _keep_up(self) -> None:
-        """Clean up, step by step and again and again, in a thread that nothing waits for."""
-        every = {
-            self._prune: PRUNE_EVERY_S,
-            self._collect_orphans: COLLECT_EVERY_S,
-            self._purge: PURGE_EVERY_S,
-        }
-        due = dict.fromkeys(every, 0.0)
-        while not self._ending.wait(POLL_S):
-            for work in [one for one, at in due.items() if at <= time.monotonic()]:
-                due[work] = time.monotonic() + every[work]
-                try:
-                    any(self._ending.is_set() for _ in work())
-                except (DatabaseUnavailable, StorageUnavailable) as error:
-                    log.warning("cleaning up is put off: %s", error)
-                except Exception:
-                    log.exception("cleaning up is put off")
-
-    def _prune(self) -> Iterator[int]:
-        prune_keys(self._database)
-        if self._settings.mail_retention_s:
-            yield from outbox.prune(self._database, age_s=self._settings.mail_retention_s)
-
-    def _collect_orphans(self) -> Iterator[int]:
-        if self._settings.cv_store:
-            yield from orphans.collect(self._database, self._settings.cv_store)
-
-    def _purge(self) -> Iterator[int]:
-        for state, count in erasure.purge(self._database, self._settings.retention_days):
-            log.info("leads erased, whose time in %s is over: %d", state, count)
-            yield count
-        erasure.swept(self._database)  # of what was erased here, or before
 
     async def _renew(self) -> None:
         while True:

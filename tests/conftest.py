@@ -4,9 +4,10 @@ import itertools
 import os
 import shutil
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,20 @@ class Databases:
         """Return the address of a new database that is migrated."""
         name = self._new_name()
         self._create(name, self._template)
+        return self._url(name, self._service_url)
+
+    def backup(self, url: str) -> str:
+        """Return the address of a copy of a database as it is now; whoever has it open is thrown out of PostgreSQL."""
+        name = self._new_name()
+        if self._kind == "sqlite":
+            source = sqlite3.connect(url.removeprefix("sqlite:///"))
+            with closing(source), closing(sqlite3.connect(self._directory / f"{name}.db")) as copy:
+                source.backup(copy)
+            return self._url(name, self._service_url)
+        source_name = url.rpartition("/")[2].partition("?")[0]
+        with maintenance(self._postgres_url) as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [source_name])
+        self._create(name, source_name)
         return self._url(name, self._service_url)
 
     def drop_all(self) -> None:

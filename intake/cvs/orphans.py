@@ -1,29 +1,134 @@
 """Objects in the store that no CV's row names: left by what was put there and then not committed."""
 
-from collections.abc import Iterator
-from datetime import timedelta
+import logging
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import Connection, func, select, union
 
-from intake.cvs import store
-from intake.cvs.store import Place
+from intake.cvs import binding, store
+from intake.cvs.store import Place, Stored
 from intake.database import Database
-from intake.database.schema import cv
+from intake.database.clock import Now
+from intake.database.schema import cv, cv_deletion, lead
+from intake.errors import OrphansNotCollected
 
-AGE = timedelta(days=1)  # far longer than from the putting to the commit
+AGE = timedelta(days=1)  # far longer than from the upload to the commit
+TRASH_AGE = timedelta(days=30)
+MOST_ORPHANS = 20  # or one in a hundred objects: crashes leave fewer
+COUNTED_IDS = 10_000  # in one statement
+
+log = logging.getLogger("intake.cvs")
+
+Steps = Iterator[Counter[str]]
 
 
-def collect(database: Database, store_url: str) -> Iterator[int]:
-    """Delete the orphans older than AGE in the store one by one, and yield how many each step deleted.
+def collect(database: Database, store_url: str, *, adopt: bool = False) -> Steps:
+    """Move the orphans older than AGE to trash, delete what lay there for TRASH_AGE, and yield the counts of each step.
 
-    Rows are looked up by their keys, however the store's address is spelled in them. The store must be this database's
-    alone: what another one's rows name are orphans to this one. Raises DatabaseUnavailable or StorageUnavailable.
+    Counted are objects `restored` from trash, since a row names them, `deleted` from it, and `trashed`; and rows whose
+    object is `missing`. The store's own clock tells ages. Rows are looked up by their keys, however the store's address
+    is spelled in them.
+
+    Raises OrphansNotCollected before anything is deleted where a hold is in the store, or where there are more orphans
+    than crashes leave behind. With `adopt`, the store is bound to this database first, and any number is collected.
+    Raises DatabaseUnavailable or StorageUnavailable.
     """
-    store.delete_drafts(store_url, age=AGE)
-    for keys in store.old_keys(store_url, age=AGE):
-        named = select(cv.c.store_key).where(cv.c.store_key.in_(keys))
-        found = database.read(lambda connection: set(connection.scalars(named)))  # noqa: B023 - run at once
-        yield 0
-        for key in set(keys) - found:
-            store.delete(Place(store_url, key))
-            yield 1
+    if adopt:
+        binding.adopt(database, store_url)
+    now = store.now(store_url)
+    yield from _restore(database, store_url)
+    binding.check(database, store_url)
+    totals = yield from _survey(database, store_url, before=now - AGE)
+    binding.refuse_if_held(store_url)
+    most = max(MOST_ORPHANS, totals["objects"] // 100)
+    if totals["orphans"] > most and not adopt:
+        raise OrphansNotCollected(
+            f"{totals['orphans']} of {totals['objects']} objects in the CV store belong to no lead, and one run"
+            f" collects at most {most}; {binding.ADOPT}"
+        )
+    store.delete_drafts(store_url, before=now - AGE)
+    yield from _empty_trash(database, store_url, before=now - TRASH_AGE)
+    yield from _move_to_trash(database, store_url, before=now - AGE, most=totals["orphans"])
+
+
+def _restore(database: Database, store_url: str) -> Steps:
+    """Put back what a row names: it was moved to trash while another database was in use."""
+    for batch in store.trashed_cvs(store_url):
+        for key in _named(database, [one.key for one in batch]):
+            log.warning("an object of a lead is moved back from the CV store's trash")
+            store.put_back(Place(store_url, key))
+            yield Counter(restored=1)
+
+
+def _survey(database: Database, store_url: str, *, before: datetime) -> Generator[Counter[str], None, Counter[str]]:
+    """Return how many `objects` and `orphans` there are, once the missing ones are logged."""
+    newest = database.read(_newest_settled)
+    totals = Counter[str]()
+    for batch in store.cvs(store_url):
+        found = database.read(lambda connection: _found(connection, store_url, batch, newest))  # noqa: B023 - run at once
+        orphans = _orphans(database, batch, before)
+        totals += Counter(objects=len(batch), orphans=len(orphans), found=found)
+        yield Counter()
+    expected = 0
+    for first in range(0, newest, COUNTED_IDS):
+        last = min(first + COUNTED_IDS, newest)
+        expected += database.read(lambda connection: _expected(connection, store_url, first, last))  # noqa: B023
+        yield Counter()
+    if (missing := expected - totals["found"]) > 0:
+        log.error("CVs of leads that are not in the CV store: %d; restore them from a backup of the store", missing)
+        yield Counter(missing=missing)
+    return totals
+
+
+def _empty_trash(database: Database, store_url: str, *, before: datetime) -> Steps:
+    for batch in store.trashed_cvs(store_url):
+        if old := [one.key for one in batch if one.written_at < before]:
+            binding.refuse_if_held(store_url)
+            for key in set(old) - _named(database, old):
+                store.delete(store.trashed(Place(store_url, key)))
+                yield Counter(deleted=1)
+
+
+def _move_to_trash(database: Database, store_url: str, *, before: datetime, most: int) -> Steps:
+    for batch in store.cvs(store_url):
+        if orphans := _orphans(database, batch, before)[:most]:
+            binding.refuse_if_held(store_url)
+        for key in orphans:
+            store.move_to_trash(Place(store_url, key))
+            yield Counter(trashed=1)
+        most -= len(orphans)
+
+
+def _orphans(database: Database, batch: Sequence[Stored], before: datetime) -> list[str]:
+    """Return the old keys that neither a CV's row nor an erasure explains."""
+    old = [one.key for one in batch if one.written_at < before]
+    # one statement, since an erasure moves a key from the first table to the second
+    explained = union(
+        select(cv.c.store_key).where(cv.c.store_key.in_(old)),
+        select(cv_deletion.c.store_key).where(cv_deletion.c.store_key.in_(old)),
+    )
+    return sorted(set(old) - database.read(lambda connection: set(connection.scalars(explained))))
+
+
+def _named(database: Database, keys: Sequence[str]) -> set[str]:
+    query = select(cv.c.store_key).where(cv.c.store_key.in_(keys))
+    return database.read(lambda connection: set(connection.scalars(query)))
+
+
+def _newest_settled(connection: Connection) -> int:
+    """Return the newest lead older than AGE: no transaction that could still add or show an older one is open."""
+    is_old = lead.c.created_at <= Now(plus_s=-AGE.total_seconds())
+    return connection.scalar(select(lead.c.id).where(is_old).order_by(lead.c.created_at.desc()).limit(1)) or 0
+
+
+def _found(connection: Connection, store_url: str, batch: Sequence[Stored], newest: int) -> int:
+    keys = [one.key for one in batch]
+    is_here = cv.c.store_key.in_(keys), cv.c.store_url == store_url, cv.c.lead_id <= newest
+    return connection.scalar(select(func.count()).select_from(cv).where(*is_here)) or 0
+
+
+def _expected(connection: Connection, store_url: str, first: int, last: int) -> int:
+    is_here = cv.c.lead_id > first, cv.c.lead_id <= last, cv.c.store_url == store_url
+    return connection.scalar(select(func.count()).select_from(cv).where(*is_here)) or 0

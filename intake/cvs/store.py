@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from secrets import token_hex
-from typing import IO
+from typing import IO, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -24,6 +24,9 @@ PART_BYTES = 5 * 2**20  # S3 takes no smaller part but the last
 PARTS_AT_ONCE = 2  # an upload holds so many in memory
 KEY_BYTES = 16
 KEY = re.compile("[0-9a-f]{32}")
+TRASH = "trash"
+TRASHED = re.compile(r"trash/([0-9a-f]{32})\.cv")  # the ending tells them from the CVs of a store at …/trash
+CLOCK = "intake/clock"
 DRAFT = re.compile("[0-9a-f]{32}#[0-9]+")
 BATCH = 500
 MAX_RETRIES = 2  # each request has obstore's own limits: 5 s to connect, 30 s in all
@@ -58,11 +61,25 @@ def put(store_url: str, file: IO[bytes]) -> Place:
     return place
 
 
+def write(place: Place, content: bytes) -> None:
+    """Store a small object under a key of its own, durably; it replaces what was there. Raises StorageUnavailable."""
+    with _translated_errors(place.store_url):
+        obstore.put(_store(place.store_url), place.key, content)
+        if (directory := _directory(place.store_url)) is not None:
+            _make_durable((directory / place.key).parent, directory / place.key)
+
+
 def read(place: Place, *, offset: int, size: int) -> bytes:
-    """Return up to PIECE_BYTES of an object's first `size` bytes, from `offset` on. Raises StorageUnavailable."""
+    """Return up to PIECE_BYTES of an object's first `size` bytes, from `offset` on. Raises StorageUnavailable.
+
+    An object that lies in trash although a lead names it is read from there; collection puts it back.
+    """
     end = min(offset + PIECE_BYTES, size)
     with _translated_errors(place.store_url):
-        return bytes(obstore.get_range(_store(place.store_url), place.key, start=offset, end=end))
+        try:
+            return bytes(obstore.get_range(_store(place.store_url), place.key, start=offset, end=end))
+        except FileNotFoundError:
+            return bytes(obstore.get_range(_store(place.store_url), trashed(place).key, start=offset, end=end))
 
 
 def delete(place: Place) -> None:
@@ -71,21 +88,74 @@ def delete(place: Place) -> None:
         obstore.delete(_store(place.store_url), place.key)
 
 
-def old_keys(store_url: str, *, age: timedelta) -> Iterator[list[str]]:
-    """Yield the keys of what was put there longer ago than `age`, in batches. Raises StorageUnavailable."""
-    before = datetime.now(UTC) - age
+def trashed(place: Place) -> Place:
+    """Return where an object lies once it was moved to trash."""
+    return Place(place.store_url, f"{TRASH}/{place.key}.cv")
+
+
+def delete_everywhere(place: Place) -> None:
+    """Delete an object, also where it lies in trash. Raises StorageUnavailable."""
+    delete(place)
+    delete(trashed(place))
+
+
+def move_to_trash(place: Place) -> None:
+    """Move an object to trash, if it is still there; `written_at` is the time of that. Raises StorageUnavailable."""
+    with _translated_errors(place.store_url), suppress(FileNotFoundError):
+        if (directory := _directory(place.store_url)) is not None:
+            os.utime(directory / place.key)  # a rename alone would keep the time of the upload
+        obstore.rename(_store(place.store_url), place.key, trashed(place).key)
+
+
+def put_back(place: Place) -> None:
+    """Move an object out of trash, if it is still there. Raises StorageUnavailable."""
+    with _translated_errors(place.store_url), suppress(FileNotFoundError):
+        obstore.rename(_store(place.store_url), trashed(place).key, place.key)
+
+
+class Stored(NamedTuple):
+    """An object's key in its store, and when it was written, by the store's clock."""
+
+    key: str
+    written_at: datetime
+
+
+def cvs(store_url: str) -> Iterator[list[Stored]]:
+    """Yield the CVs in the store, in batches. Raises StorageUnavailable."""
+    for batch in _listed(store_url, None):
+        yield [one for one in batch if KEY.fullmatch(one.key)]
+
+
+def trashed_cvs(store_url: str) -> Iterator[list[Stored]]:
+    """Yield the CVs in trash, in batches, under the keys that they had. Raises StorageUnavailable."""
+    for batch in _listed(store_url, TRASH):
+        yield [Stored(match[1], one.written_at) for one in batch if (match := TRASHED.fullmatch(one.key))]
+
+
+def keys(store_url: str, prefix: str) -> set[str]:
+    """Return the keys of all objects under a prefix that holds few. Raises StorageUnavailable."""
+    return {one.key for batch in _listed(store_url, prefix) for one in batch}
+
+
+def now(store_url: str) -> datetime:
+    """Return the time by the store's clock: that of an object just written there. Raises StorageUnavailable."""
+    write(Place(store_url, CLOCK), b"The time at which this was written is the time by this store's clock.\n")
     with _translated_errors(store_url):
-        for batch in obstore.list(_store(store_url), chunk_size=BATCH):
-            yield [one["path"] for one in batch if one["last_modified"] < before and KEY.fullmatch(one["path"])]
+        return obstore.head(_store(store_url), CLOCK)["last_modified"]
 
 
-def delete_drafts(store_url: str, *, age: timedelta) -> None:
-    """Delete what uploads that a crash cut off more than `age` ago left in a directory; obstore lists it not."""
-    before = (datetime.now(UTC) - age).timestamp()
+def delete_drafts(store_url: str, *, before: datetime) -> None:
+    """Delete what uploads that a crash interrupted before then left in a directory; obstore does not list it."""
     with _translated_errors(store_url):
         for file in directory.iterdir() if (directory := _directory(store_url)) is not None else ():
-            if DRAFT.fullmatch(file.name) and file.stat().st_mtime < before:
+            if DRAFT.fullmatch(file.name) and file.stat().st_mtime < before.timestamp():
                 file.unlink(missing_ok=True)
+
+
+def _listed(store_url: str, prefix: str | None) -> Iterator[list[Stored]]:
+    with _translated_errors(store_url):
+        for batch in obstore.list(_store(store_url), prefix, chunk_size=BATCH):
+            yield [Stored(one["path"], one["last_modified"]) for one in batch]
 
 
 @cache

@@ -1,11 +1,36 @@
-"""The installation's own secret, which never leaves the database."""
+"""The identity of a database: its random id and key, and the highest lead id that it ever allocated."""
 
 import hmac
+from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from intake.database.schema import installation
 from intake.database.transactions import Database
+
+_HIGHEST_LEAD_ID = {
+    "sqlite": "SELECT seq FROM sqlite_sequence WHERE name = 'lead'",
+    "postgresql": "SELECT pg_sequence_last_value(pg_get_serial_sequence('lead', 'id')::regclass)",
+}
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A database's id, in hexadecimal, and the highest lead id that it ever allocated (0: none yet)."""
+
+    database_id: str
+    highest_lead_id: int
+
+
+def identity(database: Database) -> Identity:
+    """Return the database's identity; the lead id comes from the sequence. Raises DatabaseUnavailable."""
+
+    def read(connection: Connection) -> Identity:
+        database_id = connection.execute(select(installation.c.database_id)).scalar_one()
+        highest = connection.exec_driver_sql(_HIGHEST_LEAD_ID[connection.dialect.name]).scalar()
+        return Identity(bytes(database_id).hex(), highest or 0)
+
+    return database.read(read)
 
 
 class Fingerprints:

@@ -108,6 +108,14 @@ cv_content = Table(
     Column("content", LargeBinary, nullable=False),
 )
 
+# Objects of erased leads that are still in a store. Without a lead's id: the keys are random and name nobody.
+cv_deletion = Table(
+    "cv_deletion",
+    metadata,
+    Column("store_key", Key, primary_key=True),
+    Column("store_url", Text, nullable=False),
+)
+
 submission_key = Table(
     "submission_key",
     metadata,
@@ -212,6 +220,15 @@ audit = Table(
         sqlite_where=text("subject_id IS NOT NULL"),
     ),
     sqlite_autoincrement=True,
+)
+
+# One row of random values, made by the migration: the database's id, and a key for client addresses.
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="id"), primary_key=True, autoincrement=False),
+    Column("database_id", LargeBinary(32), nullable=False),
+    Column("client_key", LargeBinary(32), nullable=False),
 )
 
 # Conditions that queries share with partial indexes, word for word, since SQLite uses an index for no other.

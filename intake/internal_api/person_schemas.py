@@ -36,7 +36,7 @@ class ErasureModel(BaseModel):
     mails: int = Field(description="Mails that were owed, sent or given up.")
     mails_sent: int = Field(description="Those of them that were sent: where they went, they still are.")
     in_maildir: bool = Field(description="Whether sent mails are kept by the service, in a Maildir, and so still are.")
-    objects_left: int = Field(description="CVs that their store could not delete now; they are collected daily.")
+    objects_left: int = Field(description="CVs that their store could not delete yet; the worker retries.")
     complete: bool = Field(description="False where there is more than one request erases: send it again.")
     swept: bool = Field(description="Whether no trace is left in the database's files either.")
     dry_run: bool

@@ -73,7 +73,7 @@ def enter(database: Database, settings: Settings, entry: Entry, *, origin: Origi
         return kept, False
     if entry.dry_run:
         return None, True
-    place = put_away(settings, entry.submission.cv)
+    place = put_away(database, settings, entry.submission.cv)
 
     def work(connection: Connection) -> tuple[int, bool]:
         lead_id, is_new = _insert_lead(connection, entry)

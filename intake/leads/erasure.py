@@ -14,14 +14,14 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, Connection, delete, func, select
 
 from intake.audit import Action, Origin, record
-from intake.cvs import store
+from intake.cvs import deletions
 from intake.cvs.store import Place
 from intake.database import Database
 from intake.database.clock import Now
 from intake.database.ids import is_among
 from intake.database.schema import cv, lead, outbox_mail
 from intake.database.traces import REWRITTEN_BYTES, note_deletion
-from intake.errors import DatabaseUnavailable, LockTimeout, StorageUnavailable
+from intake.errors import DatabaseUnavailable, LockTimeout
 from intake.leads import persons
 from intake.leads.persons import Person, PersonsLead
 
@@ -40,7 +40,7 @@ T = TypeVar("T")
 class Erased:
     """What was erased, or would be: leads with the states they were in, CVs, mails, and how many of these were sent.
 
-    `objects_left` counts CVs that could not be deleted from their store, where orphans are collected; `is_complete`:
+    `objects_left` counts CVs that could not be deleted from their store yet, which the worker retries; `is_complete`:
     no lead of the person is left; `is_swept`: no trace is left in the database's files either.
     """
 
@@ -167,7 +167,7 @@ def _erase(database: Database, ids: Sequence[int], cause: _Cause) -> Erased:
         numbers = [number for number, _ in found]
         mails = select(outbox_mail.c.id).where(is_among(outbox_mail.c.lead_id, numbers)).order_by(outbox_mail.c.id)
         connection.execute(mails.with_for_update())
-        counted, places = _counted(connection, found), _places(connection, numbers)
+        counted, places = _counted(connection, found), deletions.record(connection, numbers)
         connection.execute(delete(lead).where(is_among(lead.c.id, numbers)))
         for number in numbers:
             record(connection, cause.action, cause.origin, lead_id=number)
@@ -175,7 +175,7 @@ def _erase(database: Database, ids: Sequence[int], cause: _Cause) -> Erased:
         return counted, places
 
     erased, places = _patiently(lambda: database.write(work))
-    return replace(erased, objects_left=_delete(places))
+    return replace(erased, objects_left=deletions.finish(database, places))
 
 
 def _patiently(work: Callable[[], T]) -> T:
@@ -197,25 +197,6 @@ def _counted(connection: Connection, leads: Sequence[tuple[int, str]]) -> Erased
         mails=sum(mails.values()),
         mails_sent=mails.get(True, 0),
     )
-
-
-def _places(connection: Connection, numbers: Sequence[int]) -> list[Place]:
-    query = select(cv.c.store_url, cv.c.store_key).where(is_among(cv.c.lead_id, numbers), cv.c.store_key.is_not(None))
-    return [Place(url, key) for url, key in connection.execute(query)]
-
-
-def _delete(places: Sequence[Place]) -> int:
-    """Delete CVs from their stores, and return how many are left; of a store that is away, all that follow are."""
-    left, away = 0, set()
-    for place in places:
-        try:
-            if place.store_url not in away:
-                store.delete(place)
-                continue
-        except StorageUnavailable:
-            away.add(place.store_url)
-        left += 1
-    return left
 
 
 def _sum(one: Erased, other: Erased) -> Erased:

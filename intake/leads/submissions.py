@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
-from intake.cvs import store
+from intake.cvs import binding, store
 from intake.cvs.inspection import Findings, inspect
 from intake.cvs.spool import Spool
 from intake.cvs.store import Place
@@ -120,7 +120,7 @@ def submit(database: Database, settings: Settings, submission: Submission, *, ke
     nothing is kept, but that with the last of them bytes put into a store are left there: whether a commit that broke
     off came through is not known, and what no row names is collected later.
     """
-    place = put_away(settings, submission.cv)
+    place = put_away(database, settings, submission.cv)
 
     def work(connection: Connection) -> bool:
         # the first statement, so that the key's own lock is what a second submission waits for
@@ -144,9 +144,16 @@ def submit(database: Database, settings: Settings, submission: Submission, *, ke
     return is_new
 
 
-def put_away(settings: Settings, cv: Spool) -> Place | None:
-    """Put a CV into the store and return where; None: there is no store. Raises StorageUnavailable."""
-    return store.put(settings.cv_store, cv.file) if settings.cv_store else None
+def put_away(database: Database, settings: Settings, cv: Spool) -> Place | None:
+    """Put a CV into the store and return where; None: there is no store.
+
+    The first one waits until the store was compared with the database: each new lead raises the number by which an
+    older database is told from the store's own. Raises StorageUnavailable or DatabaseUnavailable.
+    """
+    if not settings.cv_store:
+        return None
+    binding.check_once(database, settings.cv_store)
+    return store.put(settings.cv_store, cv.file)
 
 
 def take_back(place: Place | None) -> None:

@@ -23,7 +23,8 @@ def get_readyz(request: AppRequest) -> Response:
         return problem(503, detail="the database is not migrated: run `intake migrate`", headers={"Retry-After": "30"})
     worker = request.state["worker"]
     troubles = {} if worker is None else {"mail": worker.trouble, "scan": worker.scan_trouble}
-    told = {**troubles, "forwarded": request.state["forwarding"].trouble}
+    holds = {} if worker is None else {"cv_store": worker.store_hold}
+    told = {**troubles, **holds, "forwarded": request.state["forwarding"].trouble}
     if not request.state["tells_reasons"]:
         told = {name: text and "see the service's log" for name, text in told.items()}
     return json_response({"status": "ready", **{name: text for name, text in told.items() if text}})
@@ -50,6 +51,7 @@ _STATUS = {
         "status": {"type": "string"},
         "mail": {"type": "string", "description": "What keeps every mail from being sent, where something does."},
         "scan": {"type": "string", "description": "What keeps every CV from being scanned, where something does."},
+        "cv_store": {"type": "string", "description": "Why orphans in the CV store are not collected, on a hold."},
         "forwarded": {
             "type": "string",
             "description": "What keeps clients from being told apart, where something does.",

@@ -27,6 +27,10 @@ class Mailer(Protocol):
     def scan_trouble(self) -> str | None:
         """What keeps every CV from being scanned, if anything does."""
 
+    @property
+    def store_hold(self) -> str | None:
+        """Why orphans in the CV store are not collected, if a hold is in it."""
+
     def wake(self) -> None:
         """Look for owed mails and scans now."""
 

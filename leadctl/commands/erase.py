@@ -65,7 +65,7 @@ def _left(answers: Sequence[dict[str, Any]]) -> list[str]:
         where = "in the Maildir beside the server's database" if answers[-1]["in_maildir"] else "in mailboxes"
         lines.append(f"mails that were sent are not erased where they went, {where}: {sent}")
     if objects := _sum(answers, "objects_left"):
-        lines.append(f"CVs that the server's store could not delete now, and that are collected daily: {objects}")
+        lines.append(f"CVs that the server's store could not delete yet; the server retries: {objects}")
     if not answers[-1]["swept"]:
         lines.append("the server's database files may hold traces for a while: see docs/operations.md, People's rights")
     return lines

@@ -3,6 +3,7 @@
 import os
 import stat
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from secrets import token_hex
@@ -47,8 +48,14 @@ def download(intake: Intake, lead_id: int) -> Any:
 
 
 def collect(intake: Intake) -> int:
+    """Collect orphans, and return how many were moved to trash."""
     assert intake.settings.cv_store is not None
-    return sum(orphans.collect(intake.database, intake.settings.cv_store))
+    return sum(orphans.collect(intake.database, intake.settings.cv_store), Counter[str]())["trashed"]
+
+
+def files(folder: Path) -> list[Path]:
+    """Return the CVs in the store, and what is beside them: not what is in its own folders."""
+    return [path for path in folder.iterdir() if path.is_file()]
 
 
 @pytest.mark.parametrize("content", [b"x", CONTENT])
@@ -148,7 +155,7 @@ def test_orphans_are_collected_after_a_day_and_nothing_else(firm: Intake, folder
     old, young, foreign = (folder / name for name in (token_hex(16), token_hex(16), "notes.txt"))
     for file in (old, young, foreign):
         file.write_text("x")
-    for file in (*folder.iterdir(),):
+    for file in files(folder):
         if file != young:
             os.utime(file, (A_DAY_AGO, A_DAY_AGO))
     assert collect(firm) == 1
@@ -164,10 +171,10 @@ def test_orphans_are_found_in_many_batches(firm: Intake, folder: Path, monkeypat
     for n in range(10):
         firm.submitted(email=f"{n}@example.com")
         (folder / token_hex(16)).write_text("x")
-    for file in folder.iterdir():
+    for file in files(folder):
         os.utime(file, (A_DAY_AGO, A_DAY_AGO))
     assert collect(firm) == 10
-    assert len(list(folder.iterdir())) == 10
+    assert len(list(files(folder))) == 10
 
 
 def with_key(firm: Intake, content: bytes) -> int:
@@ -182,12 +189,12 @@ def with_key(firm: Intake, content: bytes) -> int:
 
 def test_what_a_refused_submission_put_there_is_taken_back(firm: Intake, folder: Path) -> None:
     assert [with_key(firm, content) for content in (b"one", b"another")] == [204, 422]
-    assert [file.read_bytes() for file in folder.iterdir()] == [b"one"]
+    assert [file.read_bytes() for file in files(folder)] == [b"one"]
 
 
 def test_a_repeated_submission_leaves_none(firm: Intake, folder: Path) -> None:
     assert [with_key(firm, b"one") for _ in range(3)] == [204] * 3
-    assert len(list(folder.iterdir())) == 1
+    assert len(list(files(folder))) == 1
 
 
 def test_what_a_killed_upload_left_is_deleted_after_a_day(firm: Intake, folder: Path) -> None:
@@ -196,7 +203,7 @@ def test_what_a_killed_upload_left_is_deleted_after_a_day(firm: Intake, folder: 
         file.write_text("x")
     os.utime(old, (A_DAY_AGO, A_DAY_AGO))
     collect(firm)
-    assert list(folder.iterdir()) == [young]
+    assert list(files(folder)) == [young]
 
 
 @pytest.mark.parametrize("spelling", ["link", "CVs/../CVs", "./CVs"])
@@ -205,7 +212,7 @@ def test_an_address_that_is_spelled_otherwise_makes_no_orphans(
 ) -> None:
     lead_id = firm.submitted()
     (folder.parent / "link").symlink_to(folder)
-    for file in folder.iterdir():
+    for file in files(folder):
         os.utime(file, (A_DAY_AGO, A_DAY_AGO))
     address = f"{folder.parent.as_uri()}/{spelling}"
     assert collect(start(database_url=firm.settings.database_url, cv_store=address)) == 0

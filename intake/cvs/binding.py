@@ -1,0 +1,130 @@
+"""The binding of a CV store to its database: a marker in the store, and a hold once the two do not match.
+
+A marker is an object whose key holds the database's id and the highest lead id ever allocated; of several, the highest
+counts. So a marker can't be lowered, by whichever of several workers writes at the same time, and no store needs
+conditional writes for it.
+"""
+
+import logging
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from intake.cvs import store
+from intake.cvs.store import Place
+from intake.database import Database
+from intake.database.installation import Identity, identity
+from intake.errors import OrphansNotCollected
+
+PREFIX = "intake"
+HOLD = f"{PREFIX}/hold"
+REASON_BYTES = 500
+_MARKER = re.compile(rf"{PREFIX}/marker/([0-9a-f]{{64}})/([0-9]{{20}})")
+_MARKER_TEXT = b"This CV store belongs to the database of this id, which allocated lead ids up to this number.\n"
+ADOPT = "if this is the right database for the store, run: intake collect-orphans --adopt"
+
+log = logging.getLogger("intake.cvs")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The markers in the store, whether a hold is in it, and this database's identity."""
+
+    markers: frozenset[Identity]
+    is_held: bool
+    own: Identity
+
+    @property
+    def highest(self) -> int:
+        """The highest lead id that a marker holds."""
+        return max((marker.highest_lead_id for marker in self.markers), default=0)
+
+    @property
+    def mismatch(self) -> str | None:
+        """Say how the store's markers and this database differ, if they do."""
+        if other := {marker.database_id for marker in self.markers} - {self.own.database_id}:
+            return f"the store belongs to another database ({min(other)[:8]}…, and this one is {self._short_id})"
+        highest = max((marker.highest_lead_id for marker in self.markers), default=0)
+        if highest > self.own.highest_lead_id:
+            return (
+                f"this database is older than the store: it knows leads up to {self.own.highest_lead_id}, not {highest}"
+            )
+        return None
+
+    @property
+    def _short_id(self) -> str:
+        return f"{self.own.database_id[:8]}…"
+
+
+def check(database: Database, store_url: str) -> None:
+    """Write a hold into the store unless its markers match the database. Raises as `mark` does."""
+    _check(database, store_url)
+
+
+@cache
+def check_once(database: Database, store_url: str) -> None:
+    """Check as `check` does, but only until that was done once in this process."""
+    _check(database, store_url)
+
+
+def mark(database: Database, store_url: str) -> None:
+    """Write the database's marker into the store; where another one does not match it or a hold exists, write none.
+
+    Raises DatabaseUnavailable or StorageUnavailable.
+    """
+    found = _check(database, store_url)
+    if found.is_held:
+        return
+    if found.own not in found.markers:
+        store.write(_place(store_url, found.own), _MARKER_TEXT)
+    for marker in found.markers:
+        # the one before stays until the next time, so that who lists them meanwhile finds one at least
+        if marker.highest_lead_id < found.highest:
+            store.delete(_place(store_url, marker))
+
+
+def adopt(database: Database, store_url: str) -> None:
+    """Bind the store to this database, whatever its markers say, and lift the hold.
+
+    The hold goes last, so that it remains if this is interrupted. Raises DatabaseUnavailable or StorageUnavailable.
+    """
+    found = _look(database, store_url)
+    store.write(_place(store_url, found.own), _MARKER_TEXT)
+    for marker in found.markers - {found.own}:
+        store.delete(_place(store_url, marker))
+    store.delete(Place(store_url, HOLD))
+
+
+def hold(store_url: str) -> str | None:
+    """Return why orphans are not collected from the store, None if no hold is in it. Raises StorageUnavailable."""
+    if HOLD not in store.keys(store_url, PREFIX):
+        return None
+    text = store.read(Place(store_url, HOLD), offset=0, size=REASON_BYTES).decode(errors="replace")
+    reason = "".join(character for character in text if character.isprintable())
+    return f"the CV store is on hold: {reason}; {ADOPT}"
+
+
+def refuse_if_held(store_url: str) -> None:
+    """Raise OrphansNotCollected if a hold is in the store, or StorageUnavailable."""
+    if (reason := hold(store_url)) is not None:
+        raise OrphansNotCollected(reason)
+
+
+def _check(database: Database, store_url: str) -> _Found:
+    found = _look(database, store_url)
+    if found.is_held or (reason := found.mismatch) is None:
+        return found
+    log.error("the CV store is on hold, and orphans are not collected: %s", reason)
+    store.write(Place(store_url, HOLD), reason.encode())
+    return _Found(found.markers, True, found.own)
+
+
+def _look(database: Database, store_url: str) -> _Found:
+    # The store comes first: were it read last, another worker could have raised both numbers in between.
+    keys = store.keys(store_url, PREFIX)
+    markers = frozenset(Identity(match[1], int(match[2])) for key in keys if (match := _MARKER.fullmatch(key)))
+    return _Found(markers, HOLD in keys, identity(database))
+
+
+def _place(store_url: str, marker: Identity) -> Place:
+    return Place(store_url, f"{PREFIX}/marker/{marker.database_id}/{marker.highest_lead_id:020}")
