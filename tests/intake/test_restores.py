@@ -75,19 +75,23 @@ def collect(firm: Intake, *, adopt: bool = False) -> Counter[str]:
     return sum(orphans.collect(firm.database, firm.settings.cv_store, adopt=adopt), Counter[str]())
 
 
+def stored(store_url: str) -> set[str]:
+    """Return the keys of all that is in a store but its clock."""
+    found = (one["path"] for batch in obstore.list(from_url(store_url)) for one in batch)
+    return {key for key in found if key != "intake/clock"}
+
+
 def contents(store_url: str) -> dict[str, bytes]:
-    """Return all that is in a store but its clock."""
-    opened = from_url(store_url)
-    found = [one["path"] for batch in obstore.list(opened) for one in batch]
-    return {key: bytes(obstore.get(opened, key).bytes()) for key in found if key != "intake/clock"}
+    """Return what is under those keys; nothing may be deleted meanwhile."""
+    return {key: bytes(obstore.get(from_url(store_url), key).bytes()) for key in stored(store_url)}
 
 
 def cvs(store_url: str) -> set[str]:
-    return {key for key in contents(store_url) if "/" not in key}
+    return {key for key in stored(store_url) if "/" not in key}
 
 
 def in_trash(store_url: str) -> set[str]:
-    return {key.removeprefix("trash/").removesuffix(".cv") for key in contents(store_url) if key.startswith("trash/")}
+    return {key.removeprefix("trash/").removesuffix(".cv") for key in stored(store_url) if key.startswith("trash/")}
 
 
 def markers(store_url: str) -> list[int]:
@@ -133,7 +137,7 @@ def test_an_older_database_deletes_no_cv(
     mark(firm)
     whole = cvs(store_url)
     wrong = restored(older)
-    assert HOLD in contents(store_url), "it is there before the first submission"
+    assert HOLD in stored(store_url), "it is there before the first submission"
     submit(wrong, 9)  # which hide that lead ids are given out again
     mark(wrong)
     assert markers(store_url) == [8], "it is neither raised nor replaced on a hold"
@@ -147,7 +151,7 @@ def test_an_older_database_deletes_no_cv(
     done = run(wrong, monkeypatch, "--adopt")
     assert done.exit_code == 0
     assert "moved to trash: 5, deleted from trash: 0, moved back: 0; CVs missing from the store: 0" in done.output
-    assert HOLD not in contents(store_url)
+    assert HOLD not in stored(store_url)
     assert markers(store_url) == [12]
 
 
@@ -193,7 +197,7 @@ def test_an_older_store_is_counted_and_no_row_is_deleted(
     assert (firm.count(lead), firm.count(cv)) == (5, 5)
     mark(firm)
     assert markers(store_url)[-1] == 5
-    assert HOLD not in contents(store_url)
+    assert HOLD not in stored(store_url)
 
 
 @pytest.mark.usefixtures("all_old")
@@ -212,7 +216,7 @@ def test_both_older_match(
     both = restored(older)
     mark(both)
     assert collect(both) == Counter()
-    assert HOLD not in contents(store_url)
+    assert HOLD not in stored(store_url)
     assert len(cvs(store_url)) == 3
 
 
@@ -227,7 +231,7 @@ def test_a_restore_between_two_markers_is_seen_by_the_second(
     submit(firm, 2)
     mark(firm)
     restored(older)
-    assert HOLD in contents(store_url)
+    assert HOLD in stored(store_url)
 
 
 @pytest.mark.usefixtures("all_old")
@@ -241,7 +245,7 @@ def test_what_came_after_the_last_marker_is_in_trash_and_comes_back(
     keys = {key_of(firm, lead_id) for lead_id in lost}
     wrong = restored(older)
     mark(wrong)
-    assert HOLD not in contents(store_url), "nothing tells it from the right one"
+    assert HOLD not in stored(store_url), "nothing tells it from the right one"
     assert collect(wrong) == Counter(trashed=3)
     assert in_trash(store_url) == keys
     assert download(firm, lost[0], firm.user()).content == b"a CV", "the right database is back"
@@ -271,7 +275,7 @@ def test_the_hold_is_there_before_the_first_submission_even_if_the_store_was_awa
         assert wrong.submit().status_code == 503
         assert wrong.count(lead) == 1
     submit(wrong, 1)
-    assert HOLD in contents(store_url)
+    assert HOLD in stored(store_url)
 
 
 @pytest.mark.usefixtures("all_old")
@@ -335,7 +339,7 @@ def test_of_many_workers_at_once_none_lowers_the_marker(
     assert faults == []
     assert seen == sorted(seen)
     assert markers(store_url)[-1] == 15
-    assert HOLD not in contents(store_url), "a number that rises meanwhile is no mismatch"
+    assert HOLD not in stored(store_url), "a number that rises meanwhile is no mismatch"
 
 
 @pytest.mark.usefixtures("all_old")
@@ -445,7 +449,7 @@ def test_what_else_is_under_the_prefix_is_left_alone(
     submit(firm, 1)
     mark(firm)
     assert collect(firm) == Counter()
-    assert others <= contents(store_url).keys()
+    assert others <= stored(store_url)
 
 
 @pytest.mark.usefixtures("all_old")
