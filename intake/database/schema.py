@@ -223,14 +223,6 @@ audit = Table(
 )
 
 # One row of random values, made by the migration: the database's id, and a key for client addresses.
-installation = Table(
-    "installation",
-    metadata,
-    Column("id", Integer, CheckConstraint("id = 1", name="id"), primary_key=True, autoincrement=False),
-    Column("database_id", LargeBinary(32), nullable=False),
-    Column("client_key", LargeBinary(32), nullable=False),
-)
-
 # Conditions that queries share with partial indexes, word for word, since SQLite uses an index for no other.
 # An alert is sent once it is gathered, alone or at the head of a digest; a confirmation unless a cap holds it back.
 DUE = text("state = 'owed' AND (kind <> 'alert' OR digest_id = id) AND held_by IS NULL")
