@@ -222,7 +222,6 @@ audit = Table(
     sqlite_autoincrement=True,
 )
 
-# One row of random values, made by the migration: the database's id, and a key for client addresses.
 # Conditions that queries share with partial indexes, word for word, since SQLite uses an index for no other.
 # An alert is sent once it is gathered, alone or at the head of a digest; a confirmation unless a cap holds it back.
 DUE = text("state = 'owed' AND (kind <> 'alert' OR digest_id = id) AND held_by IS NULL")
