@@ -42,7 +42,7 @@ test-browser: setup .venv/ready-browser
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/browser.txt
 # Real services against their own description: schemathesis and what it needs are set up here and not before.
 test-schema: setup .venv/ready-schema
-	@$(BIN)/python -m tests.system.described $(FLAGS)
+	@$(BIN)/python -m tests.system.schemathesis_run $(FLAGS)
 
 # The multipart reader, for so many seconds: make fuzz SECONDS=60
 fuzz: setup .venv/ready-fuzz
@@ -72,11 +72,11 @@ test-redis: setup
 
 # About 15 minutes; the proof that fills a disk needs root, and the others can be named: make torture PROOFS="relay"
 torture: setup
-	@$(BIN)/python -m tests.system.torture $(PROOFS)
+	@$(BIN)/python -m stress.durability $(PROOFS)
 
 # About an hour: two databases, one process and two. Fewer: make attack ATTACKS="guesses" SECONDS=10 FLAGS="--database sqlite"
 attack: setup
-	@$(BIN)/python -m tests.system.attack $(if $(SECONDS),--seconds $(SECONDS)) $(FLAGS) $(ATTACKS)
+	@$(BIN)/python -m stress.load $(if $(SECONDS),--seconds $(SECONDS)) $(FLAGS) $(ATTACKS)
 
 lint: setup
 	$(BIN)/ruff format --check --quiet .

@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx2
 import psycopg2
 
-from benchmarks.firm import KINDS, Firm, firm
 from benchmarks.measure import Result, Size, in_turn
+from benchmarks.services import KINDS, Firm, firm
 from tests.system.programs import LEADCTL, clean_environment
 
 REQUESTED = 10_000

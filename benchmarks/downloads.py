@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import httpx2
 
-from benchmarks.asking import Asking
-from benchmarks.firm import Firm
+from benchmarks.http_client import Asking
 from benchmarks.measure import MB, Result, Size, in_turn
+from benchmarks.services import Firm
 from tests.system.programs import peak_bytes
 
 CV = b"%PDF-1.4\n" + bytes(5_000_000)

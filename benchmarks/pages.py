@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 import httpx2
 
-from benchmarks import asking
-from benchmarks.asking import Asking
-from benchmarks.firm import LOGINS, OTHERS, PASSWORD, Firm
+from benchmarks import http_client
+from benchmarks.http_client import Asking
 from benchmarks.measure import Result, Size, in_turn
+from benchmarks.services import LOGINS, OTHERS, PASSWORD, Firm
 
 PAGE = "/internal/leads/?limit=50"
 CONSTANT = "/constant"
@@ -27,9 +27,9 @@ def results(firm: Firm, size: Size) -> Iterator[Result]:
     """Yield how long the pages take, each beside a server that answers with a constant."""
     queries = _queries(firm, size)
     token, seconds = firm.token, size.seconds * SHARE
-    constant = partial(asking.median_of, firm.rival.url, token, CONSTANT, seconds=seconds)
+    constant = partial(http_client.median_of, firm.rival.url, token, CONSTANT, seconds=seconds)
     pages = {
-        name: partial(asking.median_of, firm.service.url, token, f"{PAGE}&{query}", seconds=seconds)
+        name: partial(http_client.median_of, firm.service.url, token, f"{PAGE}&{query}", seconds=seconds)
         for name, query in queries.items()
     }
     taken = in_turn(size, {CONSTANT: constant, **pages})
@@ -89,7 +89,7 @@ def _queries(firm: Firm, size: Size) -> dict[str, str]:
 
 
 def _slowest(firm: Firm, size: Size) -> float:
-    return _p99(asking.times(firm.service.url, firm.token, PAGE, seconds=size.seconds, pause_s=PAUSE_S))
+    return _p99(http_client.times(firm.service.url, firm.token, PAGE, seconds=size.seconds, pause_s=PAUSE_S))
 
 
 def _slowest_during_logins(firm: Firm) -> float:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from benchmarks import downloads, pages, whole_list
-from benchmarks.firm import KINDS, firm
 from benchmarks.measure import Result, Size
+from benchmarks.services import KINDS, firm
 
 
 def results(size: Size) -> Iterator[Result]:

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
-from benchmarks.firm import firm
 from benchmarks.measure import Result, Size, in_turn
+from benchmarks.services import firm
 from tests.system.programs import LEADCTL, clean_environment
 
 RUNS = 3  # in a round

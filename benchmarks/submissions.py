@@ -3,12 +3,12 @@
 import os
 from collections.abc import Callable, Iterator
 
-from benchmarks import offices
+from benchmarks import multi_process
 from benchmarks.measure import MB, Result, Size, in_turn
-from benchmarks.offices import Load, Offices
+from benchmarks.multi_process import Load, Offices
+from stress.durability.deployment import Site
+from stress.durability.tally import SMALL
 from tests.system.programs import Service, peak_bytes
-from tests.system.torture.firm import Site
-from tests.system.torture.tally import SMALL
 
 CV, LARGE_CV = 100_000, 5_000_000
 CONNECTIONS, FEW_CONNECTIONS = 32, 8
@@ -39,7 +39,7 @@ def on_postgresql(site: Site, size: Size) -> Iterator[Result]:
         figures = in_turn(
             size,
             {
-                "limit": lambda: offices.bare(limit, seconds=size.seconds, cv_bytes=CV),
+                "limit": lambda: multi_process.bare(limit, seconds=size.seconds, cv_bytes=CV),
                 "one": _posting([one], size, loads[1]),
                 "two": _posting([one, another], size, loads[2]),
             },
@@ -61,7 +61,7 @@ def on_sqlite(site: Site, size: Size) -> Iterator[Result]:
         figures = in_turn(
             size,
             {
-                "limit": lambda: offices.bare(limit, seconds=size.seconds, cv_bytes=CV),
+                "limit": lambda: multi_process.bare(limit, seconds=size.seconds, cv_bytes=CV),
                 "ours": _posting([service], size),
             },
         )
@@ -81,10 +81,10 @@ def beside_seed_style(site: Site, kind: str, size: Size, *, with_mail: float, wi
 
         def ours() -> float:
             rate = post()
-            until_sent.append(rate * size.seconds / (size.seconds + offices.settled_after(url)))
+            until_sent.append(rate * size.seconds / (size.seconds + multi_process.settled_after(url)))
             return rate
 
-        offices.settled_after(url)
+        multi_process.settled_after(url)
         figures = in_turn(
             size,
             {
@@ -107,7 +107,7 @@ def large_cvs(site: Site, size: Size) -> Iterator[Result]:
         figures = in_turn(
             size,
             {
-                "limit": lambda: offices.bare(limit, seconds=size.seconds, cv_bytes=LARGE_CV),
+                "limit": lambda: multi_process.bare(limit, seconds=size.seconds, cv_bytes=LARGE_CV),
                 "ours": _posting([service], size, connections=FEW_CONNECTIONS, cv_bytes=LARGE_CV),
             },
         )
@@ -144,10 +144,10 @@ def _posting(
     cv_bytes: int = CV,
 ) -> Callable[[], float]:
     """Return what measures a round of submissions to the services, which are warm by then; `loads` gets all of it."""
-    offices.warm(services, connections=connections, cv_bytes=cv_bytes)
+    multi_process.warm(services, connections=connections, cv_bytes=cv_bytes)
 
     def post() -> float:
-        load = offices.submitted(services, seconds=size.seconds, connections=connections, cv_bytes=cv_bytes)
+        load = multi_process.submitted(services, seconds=size.seconds, connections=connections, cv_bytes=cv_bytes)
         if loads is not None:
             loads.append(load)
         return load.rate

@@ -7,9 +7,9 @@ from contextlib import closing
 
 import psycopg2
 
-from benchmarks.asking import Asking
-from benchmarks.firm import Firm
+from benchmarks.http_client import Asking
 from benchmarks.measure import MB, Result, Size, in_turn
+from benchmarks.services import Firm
 from tests.system.programs import peak_bytes
 
 COLUMNS = 'SELECT id, email, f_name, l_name, "CV_name", state, created_at FROM lead ORDER BY id'

@@ -14,36 +14,36 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from intake import audit
-from intake.cvs import binding, store
+from intake.cvs import store, store_marker
 from intake.database import Database
 from intake.database.installation import Fingerprints
 from intake.errors import DatabaseUnavailable, StorageUnavailable
+from intake.http import openapi
+from intake.http.access_log import Observer
+from intake.http.body_timeout import Arrival
+from intake.http.client_address import Client, ForwardingWatch
+from intake.http.concurrency import Shares
+from intake.http.health import HEALTH
+from intake.http.health import OPERATIONS as OPERATORS
+from intake.http.multipart import MAX_OVERHEAD_BYTES
+from intake.http.precedence import Precedence
+from intake.http.problems import HANDLERS
+from intake.http.routing import HASHING_THREADS, Door, Operation
+from intake.http.trusted_hosts import HostCheck
+from intake.http.upload_limits import Places
 from intake.internal_api.routes import OPERATIONS as INTERNAL
 from intake.leads.states import check_stored
 from intake.mail.messages import Composer
 from intake.mail.transports import MaildirTransport, SmtpTransport, Transport
 from intake.metrics import Metrics
-from intake.public_api.front import Front
 from intake.public_api.leads import OPERATIONS as PUBLIC
 from intake.public_api.leads import PATH
+from intake.public_api.middleware import Front
+from intake.rate_limits.limiter import Limiter
 from intake.settings import Settings
-from intake.users.guesses import KNOWN_FOR_S, Guesses
+from intake.users.login_throttle import KNOWN_FOR_S, Guesses
 from intake.users.tokens import TokenKeys
-from intake.web import openapi
-from intake.web.admission import Places
-from intake.web.arrival import Arrival
-from intake.web.clients import Client, ForwardingWatch
-from intake.web.forms import MAX_OVERHEAD_BYTES
-from intake.web.hosts import HostCheck
-from intake.web.limiting import Limiter
-from intake.web.observing import Observer
-from intake.web.operators import HEALTH
-from intake.web.operators import OPERATIONS as OPERATORS
-from intake.web.precedence import Precedence
-from intake.web.problems import HANDLERS
-from intake.web.routing import HASHING_THREADS, Door, Operation
-from intake.web.shares import Shares
-from intake.worker import OTHER_THREADS, Worker
+from intake.workers.mail import OTHER_THREADS, Worker
 
 # Each door has threads of its own, and a thread uses one connection at the most: so connections are counted apart,
 # too, and none is ever waited for. Prospects have few where attorneys share the interpreter with them.
@@ -135,7 +135,7 @@ def _check_store(database: Database, settings: Settings) -> None:
 
     def check(store_url: str) -> None:
         try:
-            binding.check_once(database, store_url)
+            store_marker.check_once(database, store_url)
         except (DatabaseUnavailable, StorageUnavailable) as error:
             log.warning("the CV store is not compared with the database yet: %s", error)
 

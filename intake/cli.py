@@ -17,18 +17,18 @@ import typer
 try:
     import uvicorn
 
-    from intake.advice import weaknesses
     from intake.app import WORKER_CONNECTIONS, Surface, create_app, create_worker
-    from intake.connections import Connections, allow_open_files, protocol
     from intake.cvs import orphans
     from intake.database import Database
     from intake.database.migrations import is_migrated, migrate
     from intake.errors import DatabaseNotMigrated, DatabaseUnavailable, IntakeError, SettingsInvalid
+    from intake.http.protocol import Connections, allow_open_files, protocol
     from intake.leads import erasure
     from intake.metrics import Metrics
     from intake.settings import Settings, read_environment, unknown_names
-    from intake.users import accounts, logins
-    from intake.values import interval_s
+    from intake.settings.checks import weaknesses
+    from intake.settings.parsers import interval_s
+    from intake.users import accounts, authentication
 except ModuleNotFoundError as missing:
     if (missing.name or "").split(".")[0] in ("intake", "leadctl"):
         raise
@@ -227,7 +227,7 @@ def allow_login(
 
     That is for six tries a minute, three of them from one address; replicas without INTAKE_LIMITS_STORE count apart.
     """
-    logins.allow(_database(_settings()), username=username, for_s=_allowed_s(for_))
+    authentication.allow(_database(_settings()), username=username, for_s=_allowed_s(for_))
     typer.echo(f"intake: {username} may log in ahead of others for {for_}", err=True)
 
 

@@ -14,8 +14,8 @@ from uuid import UUID
 from leadctl.connections import MAX_LIST_BYTES
 from leadctl.errors import LeadctlError, NotFound, Usage
 from leadctl.http import PAGE, Http, has
-from leadctl.moments import is_day
 from leadctl.settings import is_state, is_token
+from leadctl.times import is_day
 
 MAX_TTL_S = 10**9
 

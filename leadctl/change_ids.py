@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from leadctl.errors import NotFound, Usage
-from leadctl.moments import ago
-from leadctl.output import Face, Record
+from leadctl.output.formats import Face, Record
+from leadctl.times import ago
 
 if TYPE_CHECKING:  # importing it costs 95 ms
     from leadctl.api import Api

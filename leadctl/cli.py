@@ -84,7 +84,7 @@ app = typer.Typer(
 
 
 def _profiles(incomplete: str) -> list[str]:
-    from leadctl.completing import profiles  # noqa: PLC0415 - for a shell that asks
+    from leadctl.completion import profiles  # noqa: PLC0415 - for a shell that asks
 
     return profiles(incomplete)
 
@@ -131,7 +131,7 @@ def main() -> NoReturn:
     _prepare_streams()
     _heed_signals()
     if "_LEADCTL_COMPLETE" in os.environ:
-        from leadctl.shells import prepare  # noqa: PLC0415 - for a shell that asks
+        from leadctl.completion_shells import prepare  # noqa: PLC0415 - for a shell that asks
 
         prepare()
     try:
@@ -153,8 +153,8 @@ def main() -> NoReturn:
 def _fail(text: str, code: ExitCode) -> NoReturn:
     import traceback  # noqa: PLC0415 - these take 15 ms, where something went wrong
 
-    from leadctl.escapes import visible  # noqa: PLC0415
-    from leadctl.streams import discard_output  # noqa: PLC0415
+    from leadctl.output.console import discard_output  # noqa: PLC0415
+    from leadctl.output.escapes import visible  # noqa: PLC0415
 
     with suppress(OSError):
         if "--debug" in sys.argv:
@@ -191,7 +191,7 @@ def _readers_may_leave() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError as error:
-        from leadctl.streams import discard_output  # noqa: PLC0415 - at the end, and seldom
+        from leadctl.output.console import discard_output  # noqa: PLC0415 - at the end, and seldom
 
         discard_output()
         raise typer.Exit(ExitCode.DONE) from error

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from leadctl.choice import choose, choose_to_log_in
-from leadctl.credentials import Credentials, Profile
+from leadctl.configuration.credentials import Credentials, Profile
+from leadctl.configuration.profile_resolution import choose, choose_to_log_in
 from leadctl.errors import NotAllowed
-from leadctl.output import Face
+from leadctl.output.console import Streams
+from leadctl.output.formats import Face
 from leadctl.settings import Flags, Settings
-from leadctl.streams import Streams
 
 if TYPE_CHECKING:  # it takes 95 ms to import, which `--version` and `--help` need not pay
     from leadctl.api import Api
+    from leadctl.configuration.session import Session
     from leadctl.connections import Bearer
-    from leadctl.session import Session
 
 
 def time_left(seconds: int | None, face: Face) -> str | int | None:
@@ -82,7 +82,7 @@ class Context(Streams):
 
         Raises NotAllowed where there is none.
         """
-        from leadctl.session import GivenToken  # noqa: PLC0415
+        from leadctl.configuration.session import GivenToken  # noqa: PLC0415
 
         token = self._settings.token or self.profile.token
         if token is None:
@@ -92,7 +92,7 @@ class Context(Streams):
     @cached_property
     def session(self) -> "Session":
         """The profile in use, its token renewed in time."""
-        from leadctl.session import Session  # noqa: PLC0415
+        from leadctl.configuration.session import Session  # noqa: PLC0415
 
         return Session(self.profile, self.credentials, lambda: self.stranger)
 
@@ -112,7 +112,7 @@ class Context(Streams):
 
     @property
     def _bearer(self) -> "Bearer":
-        from leadctl.session import GivenToken  # noqa: PLC0415
+        from leadctl.configuration.session import GivenToken  # noqa: PLC0415
 
         return GivenToken(self._settings.token) if self._settings.token else self.session
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from leadctl.output import Face
+from leadctl.output.formats import Face
 
 FaceOption = Annotated[Face | None, typer.Option("--output", "-o", help="How to show them.")]
 ColumnsOption = Annotated[str | None, typer.Option("--columns", help="These alone, in this order: id,state,…")]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from threading import BoundedSemaphore
 from typing import IO
 
-from intake.cvs import archives, programs
-from intake.cvs.detection import detect_type
-from intake.cvs.flags import find_flags
+from intake.cvs import executables, zip_inspection
+from intake.cvs.active_content import find_flags
+from intake.cvs.media_type import detect_type
 from intake.cvs.spool import Spool
 from intake.errors import StorageUnavailable
 
@@ -37,22 +37,22 @@ def inspect(cv: Spool, *, name: str, extensions: Sequence[str]) -> Findings:
     _check_name(name, extensions)
     try:
         with _places:
-            return _inspect(cv, programs.extension(name), may_be_any=not extensions)
+            return _inspect(cv, executables.extension(name), may_be_any=not extensions)
     except OSError as error:
         raise StorageUnavailable("the file can't be read while it is checked; try again later") from error
 
 
 def _check_name(name: str, extensions: Sequence[str]) -> None:
-    extension = programs.extension(name)
+    extension = executables.extension(name)
     if extensions and extension not in extensions:
         *most, last = (f".{one}" for one in extensions)
         raise ValueError(f"its file name must end in {', '.join(most)}{' or ' if most else ''}{last}")
-    if not extensions and programs.is_named_as_one(name):
+    if not extensions and executables.is_named_as_one(name):
         raise ValueError("is a program or a script by its name; send a document")
 
 
 def _inspect(cv: Spool, extension: str, *, may_be_any: bool) -> Findings:
-    kind = programs.kind_of(cv.head) or _installer(cv.head, cv.file)
+    kind = executables.kind_of(cv.head) or _installer(cv.head, cv.file)
     if kind is not None:
         raise ValueError(f"is {kind}; send a document")
     detected, flags = detect_type(cv.head), set[str]()
@@ -61,19 +61,19 @@ def _inspect(cv: Spool, extension: str, *, may_be_any: bool) -> Findings:
         if is_zip or _ends_as_zip(cv.file, cv.size):
             contents = _contents(cv)
             detected, flags = contents.media_type if is_zip else detected, set(contents.flags)
-        elif archives.is_another(cv.head, cv.file):
-            raise archives.NotLookedInto("can't be looked into")
-    except archives.NotLookedInto as error:
-        if is_zip or archives.is_another(cv.head, cv.file):
-            if not (may_be_any or extension in archives.EXTENSIONS):
+        elif zip_inspection.is_another(cv.head, cv.file):
+            raise zip_inspection.NotLookedInto("can't be looked into")
+    except zip_inspection.NotLookedInto as error:
+        if is_zip or zip_inspection.is_another(cv.head, cv.file):
+            if not (may_be_any or extension in zip_inspection.EXTENSIONS):
                 raise ValueError(f"is an archive that {error}; send a document") from error
             flags.add("archive")
     flags |= find_flags(cv.file, cv.head, media_type=detected, extension=extension)
     return Findings(detected, tuple(sorted(flags)))
 
 
-def _contents(cv: Spool) -> archives.Contents:
-    contents = archives.look_into(cv.file, cv.size)
+def _contents(cv: Spool) -> zip_inspection.Contents:
+    contents = zip_inspection.look_into(cv.file, cv.size)
     if contents.program is not None:
         raise ValueError("is an archive with a program in it; send a document")
     return contents

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, select, union
 
-from intake.cvs import binding, store
+from intake.cvs import store, store_marker
 from intake.cvs.store import Place, Stored
 from intake.database import Database
 from intake.database.clock import Now
@@ -36,17 +36,17 @@ def collect(database: Database, store_url: str, *, adopt: bool = False) -> Steps
     Raises DatabaseUnavailable or StorageUnavailable.
     """
     if adopt:
-        binding.adopt(database, store_url)
+        store_marker.adopt(database, store_url)
     now = store.now(store_url)
     yield from _restore(database, store_url)
-    binding.check(database, store_url)
+    store_marker.check(database, store_url)
     totals = yield from _survey(database, store_url, before=now - AGE)
-    binding.refuse_if_held(store_url)
+    store_marker.refuse_if_held(store_url)
     most = max(MOST_ORPHANS, totals["objects"] // 100)
     if totals["orphans"] > most and not adopt:
         raise OrphansNotCollected(
             f"{totals['orphans']} of {totals['objects']} objects in the CV store belong to no lead, and one run"
-            f" collects at most {most}; {binding.ADOPT}"
+            f" collects at most {most}; {store_marker.ADOPT}"
         )
     store.delete_drafts(store_url, before=now - AGE)
     yield from _empty_trash(database, store_url, before=now - TRASH_AGE)
@@ -85,7 +85,7 @@ def _survey(database: Database, store_url: str, *, before: datetime) -> Generato
 def _empty_trash(database: Database, store_url: str, *, before: datetime) -> Steps:
     for batch in store.trashed_cvs(store_url):
         if old := [one.key for one in batch if one.written_at < before]:
-            binding.refuse_if_held(store_url)
+            store_marker.refuse_if_held(store_url)
             for key in set(old) - _named(database, old):
                 store.delete(store.trashed(Place(store_url, key)))
                 yield Counter(deleted=1)
@@ -94,7 +94,7 @@ def _empty_trash(database: Database, store_url: str, *, before: datetime) -> Ste
 def _move_to_trash(database: Database, store_url: str, *, before: datetime, most: int) -> Steps:
     for batch in store.cvs(store_url):
         if orphans := _orphans(database, batch, before)[:most]:
-            binding.refuse_if_held(store_url)
+            store_marker.refuse_if_held(store_url)
         for key in orphans:
             store.move_to_trash(Place(store_url, key))
             yield Counter(trashed=1)

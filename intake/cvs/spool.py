@@ -4,7 +4,7 @@ import hashlib
 import tempfile
 from typing import IO, Self, cast
 
-from intake.cvs.detection import HEAD_BYTES
+from intake.cvs.media_type import HEAD_BYTES
 from intake.errors import StorageUnavailable
 
 MEMORY_BYTES = 2**20

@@ -14,8 +14,8 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from intake.database.engine import LOCK_TIMEOUT_S, BoundedConnection, open_engine
-from intake.database.joining import JoinedWrites
-from intake.database.traces import REWRITTEN_BYTES, sweep
+from intake.database.group_commit import JoinedWrites
+from intake.database.secure_delete import REWRITTEN_BYTES, sweep
 from intake.errors import DatabaseUnavailable, LockTimeout
 from intake.settings import Settings
 

@@ -3,10 +3,10 @@
 from starlette.responses import Response
 
 from intake import audit
-from intake.internal_api.audit_schemas import AuditQuery
-from intake.web.bodies import read_query
-from intake.web.paging import page_response
-from intake.web.parts import AppRequest
+from intake.http.pagination import page_response
+from intake.http.request_parsing import read_query
+from intake.http.request_state import AppRequest
+from intake.internal_api.schemas.audit import AuditQuery
 
 
 def get_audit(request: AppRequest) -> Response:

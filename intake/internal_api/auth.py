@@ -12,13 +12,13 @@ from intake.errors import (
     TooManyGuesses,
     TooManyLogins,
 )
-from intake.internal_api.schemas import Credentials, PasswordChange, Registration, Token, UserModel
-from intake.users import accounts, logins
-from intake.users.guesses import Attempt
-from intake.web.bodies import json_response
-from intake.web.hashing import ahead, behind
-from intake.web.parts import AppRequest
-from intake.web.routing import in_hashing_thread, in_thread, origin_of, signed_in, turn_of
+from intake.http.hashing_queue import ahead, behind
+from intake.http.request_parsing import json_response
+from intake.http.request_state import AppRequest
+from intake.http.routing import in_hashing_thread, in_thread, origin_of, signed_in, turn_of
+from intake.internal_api.schemas.leads import Credentials, PasswordChange, Registration, Token, UserModel
+from intake.users import accounts, authentication
+from intake.users.login_throttle import Attempt
 
 
 async def post_register(request: AppRequest, body: Registration) -> Response:
@@ -46,7 +46,7 @@ async def post_login(request: AppRequest, body: Credentials) -> Response:
     parts = request.state
 
     def log_in() -> str:
-        return logins.log_in(
+        return authentication.log_in(
             parts["database"],
             parts["keys"],
             username=body.username,
@@ -75,7 +75,7 @@ async def put_password(request: AppRequest, body: PasswordChange) -> Response:
     parts, user = request.state, signed_in(request)
 
     def change_password() -> str:
-        return logins.change_password(
+        return authentication.change_password(
             parts["database"],
             parts["keys"],
             by=user,
@@ -124,7 +124,7 @@ def _attempt(request: AppRequest, username: str) -> Attempt:
         username,
         parts["client"].key,
         has_token=parts["user"] is not None,
-        may_go_ahead=lambda: logins.is_allowed(parts["database"], username=username),
+        may_go_ahead=lambda: authentication.is_allowed(parts["database"], username=username),
     )
 
 

@@ -9,17 +9,17 @@ from starlette.responses import Response, StreamingResponse
 from intake import audit
 from intake.audit import Action
 from intake.errors import LeadNotFound
-from intake.internal_api.audit_schemas import filters_in_use
-from intake.internal_api.schemas import MAX_ID, CvQuery, LeadQuery, StateChange
-from intake.leads import downloads, entries, search, states
-from intake.leads.records import CvFacts, Lead
-from intake.web.bodies import json_response, read_query
-from intake.web.disposition import attachment
-from intake.web.forms import form_reader, read_form
-from intake.web.paging import link_to_next
-from intake.web.parts import AppRequest
-from intake.web.ranges import content_range, wanted_range
-from intake.web.routing import in_thread, origin_of, signed_in, stream_in_threads
+from intake.http.content_disposition import attachment
+from intake.http.multipart import form_reader, read_form
+from intake.http.pagination import link_to_next
+from intake.http.ranges import content_range, wanted_range
+from intake.http.request_parsing import json_response, read_query
+from intake.http.request_state import AppRequest
+from intake.http.routing import in_thread, origin_of, signed_in, stream_in_threads
+from intake.internal_api.schemas.audit import filters_in_use
+from intake.internal_api.schemas.leads import MAX_ID, CvQuery, LeadQuery, StateChange
+from intake.leads import cv_access, listing, manual_leads, states
+from intake.leads.models import CvFacts, Lead
 
 _TEXT_FIELDS = ("email", "f_name", "l_name", "external_id", "state", "notify", "dry_run")
 
@@ -32,7 +32,7 @@ def get_leads(request: AppRequest) -> Response:
     wanted = _filter(query)
     if query.limit is not None:
         return _page(request, wanted, query.limit)
-    pieces = search.json_array(parts["database"], wanted)
+    pieces = listing.json_array(parts["database"], wanted)
     begun = itertools.chain([next(pieces)], pieces)  # a database that is away is told before the 200
     audit.record_alone(parts["database"], Action.LIST, origin_of(request), detail=filters_in_use(query))
     return StreamingResponse(stream_in_threads(request, begun), media_type="application/json")
@@ -40,7 +40,7 @@ def get_leads(request: AppRequest) -> Response:
 
 def get_lead(request: AppRequest) -> Response:
     """Give one lead, with what is known of its CV."""
-    return json_response(_with_cv(*search.get(request.state["database"], lead_id(request))))
+    return json_response(_with_cv(*listing.get(request.state["database"], lead_id(request))))
 
 
 async def post_internal_lead(request: AppRequest) -> Response:
@@ -57,7 +57,7 @@ async def post_internal_lead(request: AppRequest) -> Response:
         form = await read_form(request, reader)
         entry = await in_thread(
             request,
-            lambda: entries.check_entry(
+            lambda: manual_leads.check_entry(
                 form.texts,
                 states=settings.states,
                 cv_name=form.filename,
@@ -67,7 +67,7 @@ async def post_internal_lead(request: AppRequest) -> Response:
             ),
         )
         number, is_new = await in_thread(
-            request, lambda: entries.enter(database, settings, entry, origin=origin_of(request))
+            request, lambda: manual_leads.enter(database, settings, entry, origin=origin_of(request))
         )
     if number is None:
         return Response(status_code=204)
@@ -75,7 +75,7 @@ async def post_internal_lead(request: AppRequest) -> Response:
         parts["metrics"].leads.inc()
         if entry.notify and parts["worker"] is not None:
             parts["worker"].wake()
-    found = await in_thread(request, lambda: search.get(database, number))
+    found = await in_thread(request, lambda: listing.get(database, number))
     return _entered(request, _with_cv(*found), is_new=is_new)
 
 
@@ -94,9 +94,9 @@ def get_cv(request: AppRequest) -> Response:
     """Give a CV's bytes, or a range of them, as a file to save and never to show."""
     database, number = request.state["database"], lead_id(request)
     query = read_query(request.query_params, CvQuery)
-    _, cv = search.get(database, number)
+    _, cv = listing.get(database, number)
     has_scanner = request.state["settings"].clamd is not None
-    downloads.check(number, cv, force=query.force, has_scanner=has_scanner)
+    cv_access.check(number, cv, force=query.force, has_scanner=has_scanner)
     headers = _cv_headers(cv)
     if _is_listed(headers["ETag"], request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers={"ETag": headers["ETag"]})
@@ -105,10 +105,10 @@ def get_cv(request: AppRequest) -> Response:
     span = wanted_range(request, tag=headers["ETag"], size=cv.size)
     if span is not None:
         headers |= {"Content-Range": content_range(span, size=cv.size), "Content-Length": str(len(span))}
-    pieces = search.cv_pieces(database, number, cv, span)
+    pieces = listing.cv_pieces(database, number, cv, span)
     begun = itertools.chain([next(pieces)], pieces)  # a store that is away is told first
     origin = origin_of(request)
-    downloads.record(database, number, cv, origin, is_part=span is not None, has_scanner=has_scanner)
+    cv_access.record(database, number, cv, origin, is_part=span is not None, has_scanner=has_scanner)
     return StreamingResponse(stream_in_threads(request, begun), 200 if span is None else 206, headers, cv.detected_type)
 
 
@@ -132,8 +132,8 @@ def lead_id(request: AppRequest) -> int:
     raise LeadNotFound(f"there is no lead {text!r}: ids are whole numbers from 1 to {MAX_ID}")
 
 
-def _filter(query: LeadQuery) -> search.Filter:
-    return search.Filter(
+def _filter(query: LeadQuery) -> listing.Filter:
+    return listing.Filter(
         email=query.email,
         f_name=query.f_name,
         l_name=query.l_name,
@@ -146,8 +146,8 @@ def _filter(query: LeadQuery) -> search.Filter:
     )
 
 
-def _page(request: AppRequest, wanted: search.Filter, limit: int) -> Response:
-    page, last_id = search.json_page(request.state["database"], wanted, limit=limit)
+def _page(request: AppRequest, wanted: listing.Filter, limit: int) -> Response:
+    page, last_id = listing.json_page(request.state["database"], wanted, limit=limit)
     response = Response(page, media_type="application/json")
     return response if last_id is None else link_to_next(request, response, after=last_id)
 

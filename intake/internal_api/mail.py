@@ -4,19 +4,19 @@ from starlette.responses import Response
 
 from intake import audit
 from intake.audit import Action
-from intake.internal_api.audit_schemas import filters_in_use
-from intake.internal_api.schemas import MailQuery, MailRetry
-from intake.mail import review
-from intake.web.bodies import json_response, read_query
-from intake.web.paging import page_response
-from intake.web.parts import AppRequest
-from intake.web.routing import origin_of
+from intake.http.pagination import page_response
+from intake.http.request_parsing import json_response, read_query
+from intake.http.request_state import AppRequest
+from intake.http.routing import origin_of
+from intake.internal_api.schemas.audit import filters_in_use
+from intake.internal_api.schemas.leads import MailQuery, MailRetry
+from intake.mail import admin
 
 
 def get_mail(request: AppRequest) -> Response:
     """Give a page of mails."""
     query = read_query(request.query_params, MailQuery)
-    wanted = review.MailFilter(
+    wanted = admin.MailFilter(
         states=query.state,
         kinds=query.kind,
         lead_id=query.lead,
@@ -24,7 +24,7 @@ def get_mail(request: AppRequest) -> Response:
         newest_first=query.order == "desc",
     )
     database = request.state["database"]
-    found = review.find(database, wanted, limit=query.limit + 1)
+    found = admin.find(database, wanted, limit=query.limit + 1)
     detail = filters_in_use(query)
     audit.record_alone(database, Action.MAIL_LIST, origin_of(request), lead_id=query.lead, detail=detail)
     return page_response(request, found, limit=query.limit)
@@ -32,7 +32,7 @@ def get_mail(request: AppRequest) -> Response:
 
 def post_mail_retry(request: AppRequest, body: MailRetry) -> Response:
     """Make dead mails owed again."""
-    results = review.retry(request.state["database"], body.ids, origin=origin_of(request))
+    results = admin.retry(request.state["database"], body.ids, origin=origin_of(request))
     if (worker := request.state["worker"]) is not None:
         worker.wake()
     return json_response({"results": [{"id": i, "result": r} for i, r in zip(body.ids, results, strict=True)]})

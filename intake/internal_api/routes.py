@@ -22,9 +22,10 @@ from intake.errors import (
     UsernameTaken,
     UserNotFound,
 )
-from intake.internal_api import audit, auth, changes, leads, mail, persons, stats, users
-from intake.internal_api.audit_schemas import AuditQuery, EntryModel
-from intake.internal_api.change_schemas import (
+from intake.http.routing import Access, Answer, Operation
+from intake.internal_api import audit, auth, bulk_changes, leads, mail, privacy, stats, users
+from intake.internal_api.schemas.audit import AuditQuery, EntryModel
+from intake.internal_api.schemas.bulk_changes import (
     BulkChange,
     ChangeModel,
     ChangeQuery,
@@ -33,8 +34,7 @@ from intake.internal_api.change_schemas import (
     Undo,
     UndoOutcomes,
 )
-from intake.internal_api.person_schemas import ErasureModel, ErasureRequest, PersonModel
-from intake.internal_api.schemas import (
+from intake.internal_api.schemas.leads import (
     ENTRY_FORM,
     Credentials,
     CvQuery,
@@ -55,7 +55,7 @@ from intake.internal_api.schemas import (
     UserChange,
     UserModel,
 )
-from intake.web.routing import Access, Answer, Operation
+from intake.internal_api.schemas.privacy import ErasureModel, ErasureRequest, PersonModel
 
 _LINK = {"Link": '`<?…>; rel="next"`, where there are more.'}
 _FILE = {"type": "string", "format": "binary"}
@@ -136,7 +136,7 @@ OPERATIONS = (
     Operation(
         method="GET",
         path="/internal/leads/{id}/history",
-        endpoint=changes.get_history,
+        endpoint=bulk_changes.get_history,
         summary="Who changed a lead, and when.",
         answer=Answer(200, "Its changes, oldest first.", [EventModel]),
         problems=(LeadNotFound,),
@@ -144,7 +144,7 @@ OPERATIONS = (
     Operation(
         method="POST",
         path="/internal/leads/state",
-        endpoint=changes.post_leads_state,
+        endpoint=bulk_changes.post_leads_state,
         summary="Move many leads to another state, in one transaction.",
         body=BulkChange,
         answer=Answer(200, "What came of each.", Outcomes),
@@ -152,7 +152,7 @@ OPERATIONS = (
     Operation(
         method="GET",
         path="/internal/changes",
-        endpoint=changes.get_changes,
+        endpoint=bulk_changes.get_changes,
         summary="A page of the changes of many leads, newest first.",
         query=ChangeQuery,
         answer=Answer(200, "The changes.", [ChangeModel], headers=_LINK),
@@ -161,7 +161,7 @@ OPERATIONS = (
     Operation(
         method="POST",
         path="/internal/changes/{id}/undo",
-        endpoint=changes.post_undo,
+        endpoint=bulk_changes.post_undo,
         summary="Put back what a change did, wherever nobody moved the lead since.",
         body=Undo,
         answer=Answer(200, "What came of each lead of a page.", UndoOutcomes),
@@ -194,7 +194,7 @@ OPERATIONS = (
     Operation(
         method="POST",
         path="/internal/persons/erase",
-        endpoint=persons.post_persons_erase,
+        endpoint=privacy.post_persons_erase,
         summary="Erase all that is kept of a person: leads, CVs, history and mails.",
         access=Access.ADMIN,
         body=ErasureRequest,
@@ -204,7 +204,7 @@ OPERATIONS = (
     Operation(
         method="POST",
         path="/internal/persons/export",
-        endpoint=persons.post_persons_export,
+        endpoint=privacy.post_persons_export,
         summary="All that is kept of a person, as a zip of JSON and CVs.",
         access=Access.ADMIN,
         body=PersonModel,

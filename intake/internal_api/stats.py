@@ -2,10 +2,10 @@
 
 from starlette.responses import Response
 
+from intake.http.request_parsing import json_response
+from intake.http.request_state import AppRequest
 from intake.leads import statistics
-from intake.mail import review
-from intake.web.bodies import json_response
-from intake.web.parts import AppRequest
+from intake.mail import admin
 
 
 def get_stats(request: AppRequest) -> Response:
@@ -19,6 +19,6 @@ def get_stats(request: AppRequest) -> Response:
             "states": leads.states,
             "days": {day.isoformat(): number for day, number in leads.days.items()},
             "oldest_waiting": oldest and {"id": oldest.id, "created_at": oldest.created_at},
-            "mails": review.count_unsent(parts["database"]),
+            "mails": admin.count_unsent(parts["database"]),
         }
     )

@@ -3,13 +3,13 @@
 from starlette.responses import Response
 
 from intake.errors import NotAllowed
-from intake.internal_api.schemas import PageQuery, UserChange
+from intake.http.pagination import page_response
+from intake.http.request_parsing import read_query
+from intake.http.request_state import AppRequest
+from intake.http.routing import in_hashing_thread, in_thread, origin_of, signed_in, turn_of
+from intake.internal_api.schemas.leads import PageQuery, UserChange
 from intake.users import accounts
 from intake.users.accounts import User
-from intake.web.bodies import read_query
-from intake.web.paging import page_response
-from intake.web.parts import AppRequest
-from intake.web.routing import in_hashing_thread, in_thread, origin_of, signed_in, turn_of
 
 
 def get_users(request: AppRequest) -> Response:

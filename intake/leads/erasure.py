@@ -20,10 +20,10 @@ from intake.database import Database
 from intake.database.clock import Now
 from intake.database.ids import is_among
 from intake.database.schema import cv, lead, outbox_mail
-from intake.database.traces import REWRITTEN_BYTES, note_deletion
+from intake.database.secure_delete import REWRITTEN_BYTES, note_deletion
 from intake.errors import DatabaseUnavailable, LockTimeout
-from intake.leads import persons
-from intake.leads.persons import Person, PersonsLead
+from intake.leads import data_subjects
+from intake.leads.data_subjects import Person, PersonsLead
 
 MAX_LEADS = 200  # in one transaction
 MAX_BYTES = 2**26  # of their CVs: SQLite writes as much to its log
@@ -67,7 +67,7 @@ def survey(database: Database, person: Person, *, origin: Origin) -> Erased:
 
     Raises PersonNotFound or DatabaseUnavailable.
     """
-    found = persons.find(database, person)
+    found = data_subjects.find(database, person)
 
     def work(connection: Connection) -> Erased:
         for one in found:
@@ -84,13 +84,13 @@ def erase(database: Database, person: Person, *, origin: Origin) -> Erased:
     erased before stays so.
     """
     until = time.monotonic() + WITHIN_S
-    waiting = persons.find(database, person)
+    waiting = data_subjects.find(database, person)
     cause = _Cause(Action.ERASURE, origin)
     erased = Erased()
     while waiting:
         batch = _first_batch(waiting)
         erased = _sum(erased, _erase(database, [one.id for one in batch], cause))
-        waiting = waiting[len(batch) :] or persons.find_any(database, person)
+        waiting = waiting[len(batch) :] or data_subjects.find_any(database, person)
         if time.monotonic() >= until:
             break
     return replace(erased, is_complete=not waiting, is_swept=not waiting and swept(database))

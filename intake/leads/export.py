@@ -12,11 +12,11 @@ from intake.audit import Action, Origin, record
 from intake.database import Database
 from intake.database.ids import is_among
 from intake.database.schema import audit, cv, lead, lead_event, outbox_mail, user_account
-from intake.leads import persons
-from intake.leads.downloads import withheld_states
+from intake.leads import data_subjects
+from intake.leads.cv_access import withheld_states
+from intake.leads.data_subjects import Person
 from intake.leads.history import creations
-from intake.leads.persons import Person
-from intake.leads.search import cv_pieces, get
+from intake.leads.listing import cv_pieces, get
 
 LEADS_AT_ONCE = 100
 MAX_NAME_CHARACTERS = 100
@@ -36,7 +36,7 @@ def export(database: Database, person: Person, *, origin: Origin, has_scanner: b
     is recorded before the first piece. Raises PersonNotFound, LeadNotFound where a lead is erased meanwhile,
     CvDamaged, StorageUnavailable or DatabaseUnavailable.
     """
-    numbers = [one.id for one in persons.find(database, person)]
+    numbers = [one.id for one in data_subjects.find(database, person)]
     withheld = database.read(lambda connection: _withheld(connection, numbers, has_scanner))
     database.write(lambda connection: _record(connection, numbers, origin))
     pieces = _Pieces()

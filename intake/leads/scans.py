@@ -13,8 +13,8 @@ from intake.cvs.clamd import Verdict
 from intake.database import Database
 from intake.database.clock import Now
 from intake.database.schema import SCAN_OWED, cv
-from intake.leads import search
-from intake.leads.records import ScanState
+from intake.leads import listing
+from intake.leads.models import ScanState
 
 LEASE_S = clamd.SCAN_TIMEOUT_S + 60.0  # longer than any scan: it need not be renewed
 LONGEST_DELAY_S = 3600.0
@@ -76,10 +76,10 @@ def scan(database: Database, url: str, owed: OwedScan, *, is_stopping: Callable[
 
     Raises ScannerUnavailable, ScanFailed, LeadNotFound, CvDamaged, StorageUnavailable, DatabaseUnavailable, or Stopped.
     """
-    _, facts = search.get(database, owed.lead_id)
+    _, facts = listing.get(database, owed.lead_id)
 
     def pieces() -> Iterator[bytes]:
-        for piece in search.cv_pieces(database, owed.lead_id, facts):
+        for piece in listing.cv_pieces(database, owed.lead_id, facts):
             if is_stopping():
                 raise Stopped
             yield piece

@@ -11,17 +11,17 @@ from typing import Any, TypeVar
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
-from intake.cvs import binding, store
+from intake.cvs import store, store_marker
 from intake.cvs.inspection import Findings, inspect
 from intake.cvs.spool import Spool
 from intake.cvs.store import Place
 from intake.database import Database, execute_with_next, insert_once, waiting_briefly
-from intake.database.blobs import write_content
 from intake.database.clock import Now
+from intake.database.cv_blobs import write_content
 from intake.database.schema import cv as cv_table
 from intake.database.schema import lead, submission_key
 from intake.errors import FieldFault, InvalidFields, LockTimeout, StorageUnavailable, SubmissionUnderWay
-from intake.leads.keys import fold, mailbox_key
+from intake.leads.normalization import fold, mailbox_key
 from intake.mail import outbox
 from intake.settings import Settings
 
@@ -152,7 +152,7 @@ def put_away(database: Database, settings: Settings, cv: Spool) -> Place | None:
     """
     if not settings.cv_store:
         return None
-    binding.check_once(database, settings.cv_store)
+    store_marker.check_once(database, settings.cv_store)
     return store.put(settings.cv_store, cv.file)
 
 

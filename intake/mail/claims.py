@@ -5,14 +5,14 @@ import time
 from collections.abc import Mapping
 
 from intake.database import Database
-from intake.mail import caps, outbox
+from intake.mail import confirmation_caps, outbox
 from intake.mail.outbox import OwedMail
 from intake.metrics import Metrics
 from intake.settings import Settings
 
 RELEASE_EVERY_S = 10.0
 
-log = logging.getLogger("intake.worker")
+log = logging.getLogger("intake.workers.mail")
 
 
 class Claims:
@@ -27,7 +27,7 @@ class Claims:
         """Claim up to `limit` due mails. Raises DatabaseUnavailable."""
         per_hour = self._settings.confirmations_per_hour
         if time.monotonic() >= self._release_at:
-            self._report("suppressed", caps.release(self._database, per_hour=per_hour))
+            self._report("suppressed", confirmation_caps.release(self._database, per_hour=per_hour))
             self._release_at = time.monotonic() + RELEASE_EVERY_S
         self.held_some = False
         return outbox.claim(

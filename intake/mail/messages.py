@@ -16,8 +16,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from intake.errors import TemplateInvalid
 from intake.mail.digests import ToldLead
 from intake.mail.outbox import OwedMail
-from intake.trusted_files import ownership_fault
-from intake.values import Mailbox
+from intake.settings.parsers import Mailbox
+from intake.settings.trusted_files import ownership_fault
 
 _ASCII, _UTF8 = (policy.clone(cte_type="7bit") for policy in (SMTP, SMTPUTF8))
 _SAMPLE = OwedMail(

@@ -27,7 +27,7 @@ from sqlalchemy import (
 from intake.database import Database, execute_with_next, insertion
 from intake.database.clock import Now
 from intake.database.schema import DUE, SETTLED, confirmed_mailbox, outbox_mail
-from intake.mail import caps, digests
+from intake.mail import confirmation_caps, digests
 
 PRUNED_AT_ONCE = 1_000
 LEASE_S = 60.0  # renewed while a worker holds the mail; after a crash, the mail is free again then
@@ -35,7 +35,7 @@ LEASE_S = 60.0  # renewed while a worker holds the mail; after a crash, the mail
 # statements that many a mail needs are built once: building one takes as long as running it
 _DUE = (
     select(outbox_mail.c.id)
-    .where(DUE, caps.is_due())
+    .where(DUE, confirmation_caps.is_due())
     .order_by(outbox_mail.c.next_attempt_at)
     .limit(bindparam("most", type_=Integer))
     .with_for_update(skip_locked=True)
@@ -124,7 +124,7 @@ def owe(connection: Connection, *, lead_id: int, prospect: Prospect, attorneys: 
     execute_with_next(connection, confirm, confirmed)
     recipients = prospect.address, *attorneys
     mails = [{"lead_id": lead_id, "recipient": one, "message_id": _message_id(domain)} for one in recipients]
-    counted_for = {"capped_domain": caps.capped_domain(prospect.mailbox_key)}
+    counted_for = {"capped_domain": confirmation_caps.capped_domain(prospect.mailbox_key)}
     execute_with_next(connection, _OWE_CONFIRMATION, {**mails[0], **counted_for, "lead": lead_id})
     if alerts := mails[1:]:
         execute_with_next(connection, _OWE_ALERT, alerts)
@@ -177,7 +177,7 @@ def _take(
         found = list(connection.scalars(_TAKE, {**claimed, "most": limit - len(taken)}))
         newly_held: Counter[str] = Counter()
         if found and per_hour:
-            found, newly_held = caps.admit(connection, found, per_hour=per_hour)
+            found, newly_held = confirmation_caps.admit(connection, found, per_hour=per_hour)
         taken, held = taken + found, held + newly_held
         if not newly_held:
             break
@@ -236,7 +236,7 @@ def _claimed(mails: Iterable[OwedMail]) -> ColumnElement[bool]:
 def prune(database: Database, *, age_s: float) -> Iterator[int]:
     """Forget mails older than `age_s` seconds that were sent or suppressed, and yield the number of each batch's."""
     is_old = outbox_mail.c.created_at <= Now(plus_s=-age_s)
-    old = select(outbox_mail.c.id).where(SETTLED, is_old, not_(caps.is_counted())).limit(PRUNED_AT_ONCE)
+    old = select(outbox_mail.c.id).where(SETTLED, is_old, not_(confirmation_caps.is_counted())).limit(PRUNED_AT_ONCE)
     forget = delete(outbox_mail).where(outbox_mail.c.id.in_(old.scalar_subquery()))
     while count := database.write(lambda connection: connection.execute(forget).rowcount):
         yield count

@@ -18,7 +18,7 @@ from aiosmtplib import (
     SMTPSenderRefused,
 )
 
-from intake.values import SmtpServer
+from intake.settings.parsers import SmtpServer
 
 STEP_TIMEOUT_S = 20.0  # for each reply of the relay
 DELIVERY_TIMEOUT_S = 60.0  # for all of one mail's, so that a relay which sends a byte a second holds up nobody

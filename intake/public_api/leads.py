@@ -3,11 +3,11 @@
 from starlette.responses import Response
 
 from intake.errors import DatabaseUnavailable, StorageUnavailable, SubmissionUnderWay
+from intake.http.multipart import Form, form_reader, read_form
+from intake.http.request_state import AppRequest
+from intake.http.routing import Access, Answer, Operation, in_thread
 from intake.leads.submissions import KEY_FIELD, check, check_key, submit
-from intake.public_api.pages import prefers_page
-from intake.web.forms import Form, form_reader, read_form
-from intake.web.parts import AppRequest
-from intake.web.routing import Access, Answer, Operation, in_thread
+from intake.public_api.html_responses import prefers_page
 
 PATH = "/leads/"
 _TEXT_FIELDS = ("email", "f_name", "l_name")

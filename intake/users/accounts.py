@@ -23,9 +23,9 @@ from intake.errors import (
     UsernameTaken,
     UserNotFound,
 )
+from intake.settings.parsers import MIN_PASSWORD_CHARACTERS
 from intake.users.passwords import hash_password, password_fault
 from intake.users.tokens import SESSION_S, Claims, TokenKeys
-from intake.values import MIN_PASSWORD_CHARACTERS
 
 Role = Literal["admin", "attorney"]
 ROLES: tuple[Role, ...] = get_args(Role)

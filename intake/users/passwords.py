@@ -7,8 +7,8 @@ from importlib import resources
 import bcrypt
 
 from intake.errors import FieldFault
-from intake.values import MAX_PASSWORD_BYTES as MAX_BYTES
-from intake.values import MIN_PASSWORD_CHARACTERS as MIN_CHARACTERS
+from intake.settings.parsers import MAX_PASSWORD_BYTES as MAX_BYTES
+from intake.settings.parsers import MIN_PASSWORD_CHARACTERS as MIN_CHARACTERS
 
 COST = 12
 _REMEDY = "take another, such as several words that have nothing to do with each other"

@@ -13,8 +13,8 @@ import jwt
 
 from intake.errors import NotAuthenticated, SettingsInvalid
 from intake.settings import Settings
-from intake.trusted_files import ownership_fault
-from intake.values import MIN_SECRET_BYTES
+from intake.settings.parsers import MIN_SECRET_BYTES
+from intake.settings.trusted_files import ownership_fault
 
 TOKEN_TTL_S = 30 * 60
 SESSION_S = 12 * 3600  # so long after the login its tokens can be renewed

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from leadctl.context import Context
-from leadctl.moments import moment
 from leadctl.options import ColumnsOption, FaceOption, HeaderOption, NoPagerOption, RawOption
+from leadctl.times import moment
 
 COLUMNS = ("id", "at", "action", "user", "subject", "lead", "detail", "client", "request_id")
 ON_A_TERMINAL = 50

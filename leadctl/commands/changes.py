@@ -8,7 +8,7 @@ import typer
 from leadctl.change_ids import shown
 from leadctl.context import Context
 from leadctl.options import ColumnsOption, FaceOption, HeaderOption, RawOption
-from leadctl.output import Face, Record
+from leadctl.output.formats import Face, Record
 
 COLUMNS = ("id", "at", "user", "from", "to", "count", "undoes", "undone_by")
 SHOWN = 20

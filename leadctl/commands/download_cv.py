@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from leadctl.context import Context
-from leadctl.downloads import Source, to_file, to_stream
 from leadctl.errors import LeadctlError, Partly, Usage
-from leadctl.names import Template, safe_name
-from leadctl.selection import select
+from leadctl.files.downloads import Source, to_file, to_stream
+from leadctl.files.filenames import Template, safe_name
+from leadctl.lead_ids import select
 
 
 def command(

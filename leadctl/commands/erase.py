@@ -9,7 +9,7 @@ import typer
 from leadctl.context import Context
 from leadctl.errors import Usage
 from leadctl.options import FaceOption
-from leadctl.output import Look
+from leadctl.output.formats import Look
 
 COLUMNS = ("id", "state")
 

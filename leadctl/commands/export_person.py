@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from leadctl.archives import to_file, to_stream
 from leadctl.context import Context
 from leadctl.errors import LeadctlError, Usage
-from leadctl.names import safe_name
+from leadctl.files.filenames import safe_name
+from leadctl.files.person_export import to_file, to_stream
 
 
 def command(

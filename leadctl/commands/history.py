@@ -7,9 +7,9 @@ import typer
 from leadctl.change_ids import shown
 from leadctl.context import Context
 from leadctl.errors import Usage
+from leadctl.lead_ids import read_id
 from leadctl.options import ColumnsOption, FaceOption, HeaderOption, RawOption
-from leadctl.output import Face, Record
-from leadctl.selection import read_id
+from leadctl.output.formats import Face, Record
 
 COLUMNS = ("at", "user", "from", "to", "change", "undoes")
 

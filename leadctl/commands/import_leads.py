@@ -9,10 +9,10 @@ import typer
 
 from leadctl.context import Context
 from leadctl.errors import LeadctlError, NotAllowed, NotFound, NotIntake, Partly, TryAgain, Usage
-from leadctl.output import Record
+from leadctl.files.csv_import import Errors, Row, Sheet
+from leadctl.files.uploads import check_cv, send
+from leadctl.output.formats import Record
 from leadctl.retries import retried
-from leadctl.sheets import Errors, Row, Sheet
-from leadctl.uploads import check_cv, send
 
 TRIES = 5
 _SENT = ("email", "f_name", "l_name", "state", "external_id")

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from leadctl.completing import states
+from leadctl.completion import states
 from leadctl.context import Context
-from leadctl.moments import moment
 from leadctl.options import ColumnsOption, FaceOption, HeaderOption, NoPagerOption, RawOption
-from leadctl.output import LEAD_COLUMNS
+from leadctl.output.formats import LEAD_COLUMNS
+from leadctl.times import moment
 
 ON_A_TERMINAL = 50
 

@@ -31,7 +31,7 @@ def command(
 
     leadctl login --profile cron -u cron --password-command 'pass show intake'
     """
-    from leadctl.session import logged_in  # noqa: PLC0415 - 10 ms that help need not pay
+    from leadctl.configuration.session import logged_in  # noqa: PLC0415 - 10 ms that help need not pay
 
     context: Context = ctx.obj
     kept = context.turn_to(url=url, profile=profile)
@@ -52,6 +52,6 @@ def command(
 
 
 def _password(context: Context, program: str | None, from_stdin: bool) -> str:
-    from leadctl.session import password_from  # noqa: PLC0415
+    from leadctl.configuration.session import password_from  # noqa: PLC0415
 
     return password_from(program) if program else context.password(from_stdin=from_stdin)

@@ -8,9 +8,9 @@ import typer
 
 from leadctl.context import Context
 from leadctl.errors import Conflict, LeadctlError, NotFound
+from leadctl.lead_ids import read_id, select
 from leadctl.options import ColumnsOption, FaceOption, HeaderOption, NoPagerOption, RawOption
-from leadctl.output import Face, Record, write_record
-from leadctl.selection import read_id, select
+from leadctl.output.formats import Face, Record, write_record
 
 COLUMNS = ("id", "lead_id", "kind", "recipient", "state", "attempts", "last_error")
 ALL_COLUMNS = (*COLUMNS, "next_attempt_at", "created_at", "sent_at", "message_id", "digest_id")

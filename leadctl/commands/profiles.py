@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from leadctl.completing import profiles as profile_names
+from leadctl.completion import profiles as profile_names
 from leadctl.context import Context, time_left
 from leadctl.errors import Usage
 from leadctl.options import ColumnsOption, FaceOption, HeaderOption, RawOption
-from leadctl.output import Face
+from leadctl.output.formats import Face
 
 COLUMNS = ("name", "url", "username", "time_left", "current")
 

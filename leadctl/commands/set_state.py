@@ -7,13 +7,13 @@ from uuid import uuid4
 
 import typer
 
-from leadctl.announcing import announced
-from leadctl.completing import states
+from leadctl.change_announcement import announced
+from leadctl.completion import states
 from leadctl.context import Context
 from leadctl.errors import Conflict, LeadctlError, NotFound
+from leadctl.lead_ids import select
 from leadctl.options import FaceOption
-from leadctl.output import OUTCOME_COLUMNS, Record
-from leadctl.selection import select
+from leadctl.output.formats import OUTCOME_COLUMNS, Record
 
 ASK_FROM = 101
 

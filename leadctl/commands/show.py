@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from leadctl.context import Context
-from leadctl.output import Face, Record, write_record
-from leadctl.selection import read_id
+from leadctl.lead_ids import read_id
+from leadctl.output.formats import Face, Record, write_record
 
 
 def command(

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from leadctl.charts import bar, chart
 from leadctl.context import Context
-from leadctl.escapes import json_text, visible
-from leadctl.moments import ago
+from leadctl.output.bars import bar, chart
+from leadctl.output.escapes import json_text, visible
+from leadctl.times import ago
 
 _BAR = 40  # cells at most
 _ROWS = 4
@@ -57,13 +57,13 @@ def _plain(stats: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _table(stats: Mapping[str, Any]) -> Iterator[str]:
-    from leadctl.tables import painted  # noqa: PLC0415 - it imports rich
+    from leadctl.output.tables import painted  # noqa: PLC0415 - it imports rich
 
     return painted([*_states(stats), [], *_days(stats), [], *_rest(stats)])
 
 
 def _states(stats: Mapping[str, Any]) -> "Iterator[list[tuple[str, str]]]":
-    from leadctl.tables import style, width  # noqa: PLC0415
+    from leadctl.output.tables import style, width  # noqa: PLC0415
 
     states = {visible(name): number for name, number in stats["states"].items()}
     margin, digits = max(map(len, [*states, "Leads"])), len(f"{stats['total']:,}")
@@ -76,7 +76,7 @@ def _states(stats: Mapping[str, Any]) -> "Iterator[list[tuple[str, str]]]":
 
 
 def _days(stats: Mapping[str, Any]) -> "Iterator[list[tuple[str, str]]]":
-    from leadctl.tables import width  # noqa: PLC0415
+    from leadctl.output.tables import width  # noqa: PLC0415
 
     days = {date.fromisoformat(day): number for day, number in stats["days"].items()}
     first, last = min(days), max(days)

@@ -7,8 +7,8 @@ import typer
 
 from leadctl.context import Context
 from leadctl.errors import TryAgain
-from leadctl.output import Face, write_record
-from leadctl.uploads import send
+from leadctl.files.uploads import send
+from leadctl.output.formats import Face, write_record
 
 
 def command(

@@ -7,12 +7,12 @@ from uuid import UUID, uuid4
 
 import typer
 
-from leadctl.announcing import announced
+from leadctl.change_announcement import announced
 from leadctl.change_ids import SHORT, described, read_change
 from leadctl.context import Context
 from leadctl.errors import Conflict, NotFound
 from leadctl.options import FaceOption
-from leadctl.output import OUTCOME_COLUMNS, Record
+from leadctl.output.formats import OUTCOME_COLUMNS, Record
 
 
 def command(

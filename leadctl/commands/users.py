@@ -8,7 +8,7 @@ import typer
 
 from leadctl.context import Context
 from leadctl.options import ColumnsOption, FaceOption, HeaderOption, RawOption
-from leadctl.output import Face
+from leadctl.output.formats import Face
 
 COLUMNS = ("id", "username", "role", "disabled", "created_at")
 

@@ -10,14 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
-from leadctl.completing import states
+from leadctl.completion import states
 from leadctl.context import Context
 from leadctl.errors import Usage
-from leadctl.escapes import json_text
-from leadctl.following import Following, follow
-from leadctl.moments import moment, seconds
 from leadctl.options import ColumnsOption, FaceOption
-from leadctl.output import LEAD_COLUMNS, Face, Look, Record, lines, write_lines
+from leadctl.output.escapes import json_text
+from leadctl.output.formats import LEAD_COLUMNS, Face, Look, Record, lines, write_lines
+from leadctl.polling import Following, follow
+from leadctl.times import moment, seconds
 
 TERMINAL_COLUMNS = ("created_at", "id", "state", "f_name", "l_name", "email", "CV_name")
 
@@ -80,7 +80,7 @@ def _look(context: Context, face: Face | None, columns: str | None) -> Look:
 def _lines(leads: Iterable[Record], look: Look) -> Iterator[str]:
     if look.face is not Face.TABLE:
         return lines(leads, look)
-    from leadctl.tables import running_lines  # noqa: PLC0415 - it imports rich
+    from leadctl.output.tables import running_lines  # noqa: PLC0415 - it imports rich
 
     return running_lines(leads, look.columns)
 

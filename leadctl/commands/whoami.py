@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from leadctl.context import Context, time_left
-from leadctl.output import Face, write_record
+from leadctl.output.formats import Face, write_record
 
 
 def command(

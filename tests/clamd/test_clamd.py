@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import Intake
 from tests.files import EICAR, docx, pdf, zipped
-from tests.intake.test_scans import known, scanning, settle, wait_for
+from tests.intake.leads.test_scans import known, scanning, settle, wait_for
 
 START_WITHIN_S = 60
 SIGNATURE = "Test.Eicar"

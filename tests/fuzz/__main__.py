@@ -22,7 +22,9 @@ LARGEST_INPUT = 4096
 def main() -> None:
     """Fuzz, and keep the inputs that led further in a directory that is gone afterwards."""
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 600
-    with atheris.instrument_imports(include=["intake.web.forms", "intake.web.disposition", "python_multipart"]):
+    with atheris.instrument_imports(
+        include=["intake.http.multipart", "intake.http.content_disposition", "python_multipart"]
+    ):
         from tests.fuzz import forms
 
     logging.disable()

@@ -7,7 +7,7 @@ from itertools import pairwise
 import httpx2
 
 from intake.errors import BodyTooLarge, FieldFault, MalformedBody
-from intake.web.forms import MAX_PARTS, MAX_TEXT_BYTES, FormReader, form_reader
+from intake.http.multipart import MAX_PARTS, MAX_TEXT_BYTES, FormReader, form_reader
 
 BOUNDARY = "fuzz"
 CONTENT_TYPE = f"multipart/form-data; boundary={BOUNDARY}"

@@ -18,16 +18,16 @@ from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from intake.audit import Action, Origin, record
-from intake.database import Database, migrations, substrings
+from intake.database import Database, migrations, substring_search
 from intake.database.engine import open_engine
 from intake.database.installation import Fingerprints
 from intake.database.migrations import is_migrated, migrate
 from intake.database.schema import metadata
-from intake.database.substrings import is_described
+from intake.database.substring_search import is_described
 from intake.errors import DatabaseMissing, DatabaseNotMigrated, DatabaseUnavailable
-from intake.leads import search
-from intake.leads.keys import fold
-from intake.mail import outbox, review
+from intake.leads import listing
+from intake.leads.normalization import fold
+from intake.mail import admin, outbox
 from intake.settings import Settings
 from tests.conftest import POOLED, Databases
 from tests.postgres import database_url, maintenance
@@ -145,12 +145,12 @@ def test_every_step_leaves_what_is_there(settings: Settings) -> None:
     """What was kept under the first revision is whole under the last."""
     database = migrated_from_the_first(settings)
     for n in LEADS:
-        lead, facts = search.get(database, n)
+        lead, facts = listing.get(database, n)
         assert (lead["email"], lead["state"], facts.place) == (f"{n}@b", "ENGAGED", None)
         assert lead["created_at"].isoformat() == "2026-01-02T03:04:05.000006+00:00"
-        assert b"".join(search.cv_pieces(database, n, facts)) == content(n)
+        assert b"".join(listing.cv_pieces(database, n, facts)) == content(n)
         assert (facts.flags, facts.scan_state, facts.signature) == ((), "unscanned", None)
-    mails = review.find(database, review.MailFilter(), limit=100)
+    mails = admin.find(database, admin.MailFilter(), limit=100)
     assert Counter(mail["state"] for mail in mails) == {"owed": 25, "sent": 5, "dead": 5, "suppressed": 5}
     assert database.read(lambda c: c.execute(text("SELECT count(*) FROM lead_event")).scalar_one()) == len(LEADS)
     claimed = outbox.claim(database, owner="test", limit=50, alert_interval_s=60.0)
@@ -338,8 +338,8 @@ def test_a_library_without_an_index_of_parts_does_without(settings: Settings, wo
         event.remove(Engine, "before_cursor_execute", lacking)
     database = Database(settings, connections=1)
     assert is_migrated(database)
-    assert not database.read(lambda c: substrings.has_own_index(c, "part"))
-    assert list(search.json_array(database, search.Filter(q="part"))) == [b"[]"]
+    assert not database.read(lambda c: substring_search.has_own_index(c, "part"))
+    assert list(listing.json_array(database, listing.Filter(q="part"))) == [b"[]"]
     database.close()
 
 
@@ -361,9 +361,9 @@ def test_a_role_that_may_not_have_an_extension_made_does_without(settings: Setti
 
 def test_what_came_before_the_index_of_parts_is_found_by_it(settings: Settings) -> None:
     database = migrated_from_the_first(settings)
-    found = json.loads(b"".join(search.json_array(database, search.Filter(q="26@b"))))
+    found = json.loads(b"".join(listing.json_array(database, listing.Filter(q="26@b"))))
     assert [lead["id"] for lead in found] == [26]
     if settings.sqlite_file is not None:
         limits: dict[str, Any] = {"after": None, "newest_first": False, "limit": 9}
-        assert database.read(lambda c: substrings.ids_with_part(c, "26@b", **limits)) == [26]
+        assert database.read(lambda c: substring_search.ids_with_part(c, "26@b", **limits)) == [26]
     database.close()

@@ -11,8 +11,8 @@ import uvicorn
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
-from intake.values import Network
-from intake.web.clients import find_client
+from intake.http.client_address import find_client
+from intake.settings.parsers import Network
 from tests.proxy.programs import Proxy, client, default_nginx, documented_caddy, documented_nginx
 
 PROXY = ip_network("127.0.0.1/32")

@@ -14,14 +14,13 @@ from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 from starlette.testclient import TestClient
 
-from intake import limits_store
 from intake.database.installation import Fingerprints
 from intake.errors import LimitsUnavailable, SettingsInvalid
 from intake.metrics import Metrics
+from intake.rate_limits import limiter, redis_store
+from intake.rate_limits.limiter import Limiter
 from intake.settings import Settings
-from intake.users.guesses import Guesses
-from intake.web import limiting
-from intake.web.limiting import Limiter
+from intake.users.login_throttle import Guesses
 from tests.conftest import Intake
 from tests.system.programs import free_port
 
@@ -80,7 +79,7 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 
 @pytest.fixture(autouse=True)
 def brief_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limiting, "PAUSE_S", 1.0)
+    monkeypatch.setattr(limiter, "PAUSE_S", 1.0)
 
 
 def failures(intake: Intake) -> float:
@@ -159,7 +158,7 @@ def test_submissions_go_on_without_it_and_are_limited_again_with_it(
     assert "RateLimit" not in answers[0].headers
     assert 1 <= failures(intake) < 10, "one each second, not for each request"
     server.start()
-    time.sleep(limits_store.PAUSE_S)
+    time.sleep(redis_store.PAUSE_S)
     assert [intake.submit().status_code for _ in range(3)] == [204, 204, 429], "it has forgotten what it counted"
     assert warnings(caplog) == ["the limits store is away", "the limits store is back"]
     assert PASSWORD not in caplog.text
@@ -172,11 +171,11 @@ def test_nobody_waits_for_one_that_hangs(start: Callable[..., Intake], server: R
     try:
         answers = [intake.submit() for _ in range(5)]
         assert {answer.status_code for answer in answers} == {204}
-        assert sum(answer.elapsed.total_seconds() > limits_store.SOCKET_TIMEOUT_S for answer in answers) <= 2
+        assert sum(answer.elapsed.total_seconds() > redis_store.SOCKET_TIMEOUT_S for answer in answers) <= 2
         assert max(answer.elapsed.total_seconds() for answer in answers) < 5
     finally:
         server.go_on()
-    time.sleep(limits_store.PAUSE_S)
+    time.sleep(redis_store.PAUSE_S)
     assert "RateLimit" in intake.submit().headers
 
 

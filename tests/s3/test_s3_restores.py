@@ -1,4 +1,4 @@
-"""A restored database beside an S3 store, and the reverse: the tests of `tests/intake/test_restores.py`."""
+"""A restored database beside an S3 store, and the reverse: the tests of `tests/intake/cvs/test_restores.py`."""
 
 from collections.abc import Callable, Iterator
 from secrets import token_hex
@@ -6,7 +6,7 @@ from secrets import token_hex
 import pytest
 
 from tests.conftest import Intake
-from tests.intake import test_restores
+from tests.intake.cvs import test_restores
 from tests.s3.conftest import S3, reached
 
 for _name, _test in vars(test_restores).items():

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.attack.attacks import Crew, run
-from tests.system.attack.sizes import ONE, SMALL, TWO
-from tests.system.torture import tally
-from tests.system.torture.firm import POSTGRESQL, SQLITE, Site
+from stress.durability import tally
+from stress.durability.deployment import POSTGRESQL, SQLITE, Site
+from stress.load.attacks import Crew, run
+from stress.load.sizes import ONE, SMALL, TWO
 
 CASES = (("one-address", SQLITE, ONE), ("hostile-forms", POSTGRESQL, TWO), ("owner-logins", SQLITE, ONE))
 

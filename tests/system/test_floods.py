@@ -9,8 +9,8 @@ from contextlib import ExitStack, closing
 import httpx2
 import pytest
 
-from intake.web.arrival import GRACE_S
-from intake.web.forms import MAX_OVERHEAD_BYTES
+from intake.http.body_timeout import GRACE_S
+from intake.http.multipart import MAX_OVERHEAD_BYTES
 from tests.system.programs import INTAKE, Service, clean_environment
 
 MAX_CV_BYTES = 2**20

@@ -10,7 +10,7 @@ from sqlalchemy import insert
 from intake.app import create_app
 from intake.database import Database
 from intake.database.schema import lead
-from intake.leads.keys import fold
+from intake.leads.normalization import fold
 from intake.settings import Settings
 from intake.users import accounts
 from tests.conftest import PASSWORD, SECRET, Databases

@@ -18,7 +18,7 @@ import pytest
 from intake.database import Database
 from intake.errors import NotAuthenticated
 from intake.settings import Settings
-from intake.users import accounts, logins
+from intake.users import accounts, authentication
 from intake.users.tokens import TokenKeys
 from tests.conftest import SECRET, Databases
 from tests.postgres import PostgresServer
@@ -135,12 +135,12 @@ def test_a_new_password_ends_the_old_ones_tokens(databases: Databases, tmp_path:
     settings = Settings(database_url=url, jwt_secrets=(SECRET,))
     database, keys = Database(settings, connections=1), TokenKeys.from_settings(settings)
     accounts.create(database, username="ada", password=PASSWORD, role=None)
-    token = logins.log_in(database, keys, username="ada", password=PASSWORD)
+    token = authentication.log_in(database, keys, username="ada", password=PASSWORD)
     done = intake(tmp_path, "set-password", "ADA", "--password-stdin", typed="another password", **postgres(url))
     assert done.returncode == 0
     with pytest.raises(NotAuthenticated):
         accounts.authenticate(database, keys, token=token)
-    assert logins.log_in(database, keys, username="ada", password="another password")
+    assert authentication.log_in(database, keys, username="ada", password="another password")
     database.close()
     nobody = intake(tmp_path, "set-password", "nobody", "--password-stdin", typed=PASSWORD, **postgres(url))
     assert (nobody.returncode, nobody.stderr) == (1, "intake: there is no user 'nobody'\n")
@@ -267,7 +267,7 @@ def full_postgres(own_postgres: PostgresServer, tmp_path: Path) -> Iterator[tupl
     settings = Settings(database_url=url.replace("sql:", "sql+psycopg2:"), jwt_secrets=(SECRET,))
     database = Database(settings, connections=1)
     accounts.create(database, username="ada", password=PASSWORD, role=None)
-    token = logins.log_in(database, TokenKeys.from_settings(settings), username="ada", password=PASSWORD)
+    token = authentication.log_in(database, TokenKeys.from_settings(settings), username="ada", password=PASSWORD)
     columns = '(email, f_name, l_name, "CV_name", state, created_at, state_since, email_key, f_name_key, l_name_key)'
     rows = "SELECT 'a@b.c', n, n, 'cv', 'PENDING', now(), now(), 'a@b.c', n, n FROM generate_series(1, 60000) n"
     database.write(lambda c: c.exec_driver_sql(f"INSERT INTO lead {columns} {rows}"))

@@ -16,9 +16,9 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from intake.app import create_app
-from intake.connections import Connections, protocol
 from intake.database import Database
 from intake.database.migrations import migrate
+from intake.http.protocol import Connections, protocol
 from intake.settings import Settings
 from intake.users import accounts
 from tests.conftest import PASSWORD, SECRET

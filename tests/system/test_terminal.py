@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.leadctl.commands.test_undo import changed
 from tests.leadctl.conftest import PASSWORD, Office, admin, administrators_home, logged_in, office, service, stranger
-from tests.leadctl.test_undo import changed
 from tests.system.programs import LEADCTL, Service
 
 __all__ = ["admin", "administrators_home", "logged_in", "office", "service", "stranger"]

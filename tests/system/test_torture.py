@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.torture.firm import Site
-from tests.system.torture.proofs import PROOFS
-from tests.system.torture.tally import SMALL
+from stress.durability.deployment import Site
+from stress.durability.proofs import PROOFS
+from stress.durability.tally import SMALL
 
 CASES = [(name, kind) for name, proof in PROOFS.items() if not proof.needs_root for kind in proof.kinds]
 

@@ -14,7 +14,7 @@ def test_what_is_in_it(tmp_path: Path) -> None:
     [wheel] = tmp_path.glob("leadctl-*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"intake/migrations/env.py", "intake/migrations/versions/0001_leads_users_and_owed_mail.py"} <= names
-    assert {"intake/web/docs.html.jinja", "intake/mail/templates/alert.txt.jinja", "leadctl/cli.py"} <= names
+    assert {"intake/http/docs.html.jinja", "intake/mail/templates/alert.txt.jinja", "leadctl/cli.py"} <= names
     assert not [name for name in names if name.startswith(("tests", "alembic", "docs"))]
     metadata = zipfile.ZipFile(wheel).read(next(n for n in names if n.endswith("/METADATA"))).decode()
     client = [line for line in metadata.splitlines() if line.startswith("Requires-Dist") and "extra ==" not in line]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.leadctl.commands.test_bulk import firm
 from tests.leadctl.conftest import Office
-from tests.leadctl.test_bulk import firm
 from tests.system.programs import BIN, Service
 from tests.system.test_terminal import Terminal
 

@@ -1,0 +1,45 @@
+"""A server like ours that does next to nothing: a constant for who shows a token, and the files of a directory.
+
+`python answering.py DIRECTORY`, with the service's own settings in the environment.
+"""
+
+import logging
+import os
+import sys
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from intake.cli import server
+from intake.database import Database
+from intake.http.thread_pool import Threads
+from intake.settings import Settings
+from intake.users.accounts import authenticate
+from intake.users.tokens import TokenKeys
+
+THREADS = 8
+
+
+def application(settings: Settings, directory: str) -> Starlette:
+    database, keys = Database(settings, connections=THREADS), TokenKeys.from_settings(settings)
+    threads = Threads(THREADS)
+
+    async def constant(request: Request) -> Response:
+        token = request.headers["authorization"].removeprefix("Bearer ")
+        await threads.run(lambda: authenticate(database, keys, token=token))
+        return Response(b"[]", media_type="application/json")
+
+    return Starlette(routes=[Route("/constant", constant), Mount("/files", StaticFiles(directory=directory))])
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO)
+    settings = Settings.from_environment(os.environ)
+    server(application(settings, sys.argv[1]), settings).run()
+
+
+if __name__ == "__main__":
+    main()

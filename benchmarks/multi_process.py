@@ -1,0 +1,120 @@
+"""Where submissions go: services and their rivals, each a process with a database of its own, all on one server."""
+
+import json
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from benchmarks.sample_data import fill
+from benchmarks.smtp_sink import SmtpSink
+from intake.database import Database
+from intake.database.migrations import migrate
+from intake.mail import admin
+from intake.settings import Settings
+from stress.durability.deployment import Site
+from tests.conftest import SECRET
+from tests.system.programs import Service, clean_environment
+
+ROOT = Path(__file__).parents[1]
+SEED_STYLE_FLAGS = ("--app-dir", str(ROOT), "--port", "0", "--no-access-log")
+WARM_UP_S = 0.3
+ENDS_WITHIN_S = 120
+SETTLES_WITHIN_S = 120
+POLL_S = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """How many submissions a second were answered, what of a core their sender took, and how many cores were busy."""
+
+    rate: float
+    share: float
+    busy: float
+
+
+class SeedStyle(Service):
+    """A service as they are often built, run as it would be in production."""
+
+    program = (sys.executable, "-m", "uvicorn", "benchmarks.baselines.seed_style:app")
+
+
+class Offices:
+    """A place for all that takes submissions, with a relay that takes all mail; its processes end with it."""
+
+    def __init__(self, site: Site) -> None:
+        self._stack = ExitStack()
+        self._site = site
+        self._relay = SmtpSink()
+
+    def database(self, kind: str, *, leads: int = 0) -> str:
+        """Return the address of a database of the service's, with so many leads in it."""
+        url = self._site.new_database(kind)
+        migrate(Settings(database_url=url))
+        if leads:
+            fill(url, leads)
+        return url
+
+    def service(self, url: str, *, has_worker: bool = False) -> Service:
+        """Start a service, whose worker alerts to each lead by a mail of its own, as the rival does."""
+        environment = clean_environment(
+            self._site.directory,
+            INTAKE_DATABASE_URL=url,
+            INTAKE_JWT_SECRET=SECRET,
+            INTAKE_SMTP_URL=f"smtp://127.0.0.1:{self._relay.port}?starttls=off",
+            INTAKE_ATTORNEY_EMAILS="attorney@firm.example",
+            INTAKE_ALERT_INTERVAL="0",
+        )
+        flag = "--worker" if has_worker else "--no-worker"
+        return self._stack.enter_context(Service(environment, self._site.directory, "serve", flag))
+
+    def seed_style(self, kind: str, *, has_mail: bool) -> Service:
+        """Start the rival, on a database of its own."""
+        environment = clean_environment(
+            self._site.directory,
+            SEED_DATABASE_URL=self._site.new_database(kind),
+            SEED_SMTP_PORT=str(self._relay.port if has_mail else 0),
+        )
+        return self._stack.enter_context(SeedStyle(environment, self._site.directory, *SEED_STYLE_FLAGS))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._stack.close()
+
+
+def submitted(services: list[Service], *, seconds: float, connections: int, cv_bytes: int) -> Load:
+    """Submit to the services from a process of its own. Raises CalledProcessError for any answer but a 204."""
+    numbers = map(str, (seconds, connections, cv_bytes))
+    return Load(**json.loads(_output("benchmarks.submission_load", *numbers, *(service.url for service in services))))
+
+
+def warm(services: list[Service], *, connections: int, cv_bytes: int) -> None:
+    """Have the services open what they keep open."""
+    submitted(services, seconds=WARM_UP_S, connections=connections, cv_bytes=cv_bytes)
+
+
+def bare(url: str, *, seconds: float, cv_bytes: int) -> float:
+    """Return how many submissions a second the bare driver writes, in a process of its own."""
+    return float(_output("benchmarks.baselines.bare", url, str(cv_bytes), str(seconds)))
+
+
+def settled_after(url: str) -> float:
+    """Wait until no mail is owed, and return the seconds that took."""
+    began = time.perf_counter()
+    with closing(Database(Settings(database_url=url), connections=1)) as database:
+        while owed := admin.count_unsent(database)["owed"]:
+            assert time.perf_counter() - began < SETTLES_WITHIN_S, f"{owed} mails are still owed"
+            time.sleep(POLL_S)
+    return time.perf_counter() - began
+
+
+def _output(module: str, *arguments: str) -> str:
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True, timeout=ENDS_WITHIN_S
+    ).stdout

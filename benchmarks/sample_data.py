@@ -1,0 +1,114 @@
+"""Databases with many leads: names as people have them, a few often and most seldom, spread over the last two years.
+
+Both databases get the same leads, each with a small CV, and each address its confirmation. No mail is owed.
+"""
+
+import hashlib
+import io
+import random
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate, islice, product
+from unicodedata import normalize
+
+import psycopg2
+
+from intake.leads.normalization import fold
+
+PEOPLE = 2_000  # of each name: numbers in their addresses
+SPAN = timedelta(days=730)
+STATES = {"PENDING": 20, "REACHED_OUT": 30, "ENGAGED": 10, "DECLINED": 40}
+DOMAINS = ("mail.example", "post.example", "inbox.example", "home.example", "office.example")
+FIRST = tuple(
+    "".join(parts).capitalize() for parts in product("adbejklmnrstv", ("an", "el", "i", "ö", "u"), ("a", "ie", "ne"))
+)
+LAST = tuple(
+    "".join(parts).capitalize()
+    for parts in product(
+        ("ab", "be", "cho", "da", "es", "fa", "gon", "ha", "iv", "jo", "ko", "li", "mü", "na", "o", "pe", "ro", "sa"),
+        ("la", "mi", "no", "ra", "si", "ta", "ve", "dor", "gel", "kin", "lo", "nn", "per", "ry", "sk", "zu"),
+        ("d", "er", "ez", "i", "ley", "man", "nd", "ov", "ra", "s", "ser", "sky", "son", "th", "ton", "u", "wa"),
+    )
+)
+CV = b"%PDF-1.4\na CV that is not long\n"
+COLUMNS = 'email, f_name, l_name, "CV_name", state, created_at, state_since, email_key, f_name_key, l_name_key'
+FACTS = (
+    "INSERT INTO cv (lead_id, size, sha256, detected_type)"
+    f" SELECT id, {len(CV)}, '{hashlib.sha256(CV).hexdigest()}', 'application/pdf' FROM lead"
+)
+CONTENT = "INSERT INTO cv_content (lead_id, content) SELECT id, "
+CONFIRMED = (
+    "INSERT INTO confirmed_mailbox (mailbox_key, lead_id, confirmed_at)"
+    " SELECT email_key, max(id), max(created_at) FROM lead GROUP BY email_key"
+)
+PIECE_ROWS = 20_000
+
+
+def fill(url: str, leads: int) -> None:
+    """Put so many leads into the database at a URL: migrated, without leads, and opened by nobody else."""
+    if url.startswith("sqlite"):
+        _fill_sqlite(url.removeprefix("sqlite:///"), leads)
+    else:
+        _fill_postgresql(url.replace("+psycopg2", ""), leads)
+
+
+def _fill_sqlite(file: str, leads: int) -> None:
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-500000"):  # if it breaks off, all is lost
+            connection.execute(f"PRAGMA {pragma}")
+        indexes = "SELECT name, sql FROM sqlite_master WHERE tbl_name = 'lead' AND name LIKE 'ix%'"
+        dropped = dict(connection.execute(indexes).fetchall())
+        for name in dropped:
+            connection.execute(f"DROP INDEX {name}")
+        connection.execute("BEGIN")
+        connection.executemany(f"INSERT INTO lead ({COLUMNS}) VALUES ({', '.join('?' * 10)})", _rows(leads))
+        connection.execute(f"{CONTENT} ? FROM lead", (CV,))
+        for statement in (*dropped.values(), FACTS, CONFIRMED):
+            connection.execute(statement)
+        for ending in ("COMMIT", "ANALYZE", "PRAGMA journal_mode=WAL"):
+            connection.execute(ending)
+
+
+def _fill_postgresql(url: str, leads: int) -> None:
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        # foreign keys hold by construction, and each would be looked up by itself
+        cursor.execute("SET session_replication_role = replica; SET timezone = 'UTC'")
+        cursor.execute("SET maintenance_work_mem = '256MB'; SET work_mem = '256MB'")
+        cursor.execute("SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'lead' AND indexname LIKE 'ix%'")
+        dropped = dict(cursor.fetchall())
+        cursor.execute(f"DROP INDEX {', '.join(dropped)}")
+        lines = ("\t".join(row) + "\n" for row in _rows(leads))
+        while piece := "".join(islice(lines, PIECE_ROWS)):
+            cursor.copy_expert(f"COPY lead ({COLUMNS}) FROM STDIN", io.StringIO(piece))
+        cursor.execute(f"{CONTENT} %s FROM lead", (CV,))
+        for statement in (*dropped.values(), FACTS, CONFIRMED):
+            cursor.execute(statement)
+        connection.commit()
+        connection.autocommit = True
+        for ending in ("VACUUM ANALYZE", "CHECKPOINT"):
+            cursor.execute(ending)
+
+
+def _rows(leads: int) -> Iterator[tuple[str, ...]]:
+    chance = random.Random(1)
+    firsts, lasts = (_drawn(chance, [_spellings(name) for name in names], leads) for names in (FIRST, LAST))
+    states = chance.choices(list(STATES), [*STATES.values()], k=leads)
+    began, each = datetime.now(UTC).replace(tzinfo=None) - SPAN, SPAN / leads
+    for number, first, last, state in zip(range(leads), firsts, lasts, states, strict=True):
+        email = f"{first[2]}.{last[2]}{number % PEOPLE}@{DOMAINS[number % len(DOMAINS)]}"
+        moment = (began + number * each).isoformat(" ", "microseconds")
+        yield email, first[0], last[0], f"{last[0]}.pdf", state, moment, moment, email, first[1], last[1]
+
+
+def _drawn(chance: random.Random, names: list[tuple[str, str, str]], count: int) -> list[tuple[str, str, str]]:
+    """Draw names: of 5,000, the most common once in a hundred times, the rarest three times in a hundred thousand."""
+    chance.shuffle(names)
+    return chance.choices(names, cum_weights=list(accumulate(1 / (rank + 15) for rank in range(len(names)))), k=count)
+
+
+def _spellings(name: str) -> tuple[str, str, str]:
+    """Return a name as it is written, as it is compared, and as it stands in an address."""
+    key = fold(name)
+    return name, key, normalize("NFKD", key).encode("ascii", "ignore").decode()

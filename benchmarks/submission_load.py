@@ -1,0 +1,140 @@
+"""Prospects who submit as fast as they are answered.
+
+`python -m benchmarks.submission_load SECONDS CONNECTIONS CV-BYTES URL…` prints how many were answered in each second, what
+of a core that took, and how many cores were busy meanwhile. Each submission has an email address of its own, each
+connection is kept, and whatever is no 204 ends it all. The bytes are made beforehand and sent by one thread: no load
+generator at hand sends 100 KB of which a few differ each time, at so little cost.
+"""
+
+import json
+import os
+import selectors
+import socket
+import sys
+import time
+from itertools import count
+from pathlib import Path
+from random import Random
+from secrets import token_hex
+from urllib.parse import urlsplit
+
+BOUNDARY = "benchmark"
+ANSWER_WITHIN_S = 60.0
+
+
+def form(cv_bytes: int) -> tuple[bytes, bytes]:
+    """Return what stands before an email address of 32 characters, and after it."""
+    part = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{{}}"{{}}\r\n\r\n'
+    before = part.format("email", "")
+    names = part.format("f_name", "") + "Ada\r\n" + part.format("l_name", "") + "Lovelace\r\n"
+    file = "\r\n" + names + part.format("CV", '; filename="cv.pdf"\r\nContent-Type: application/pdf')
+    after = file.encode() + b"%PDF-1.4\n" + Random(1).randbytes(cv_bytes - 9) + f"\r\n--{BOUNDARY}--\r\n".encode()
+    length = len(before) + 32 + len(after)
+    head = (
+        f"POST /leads/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
+        f"Content-Length: {length}\r\n\r\n"
+    )
+    return (head + before).encode(), after
+
+
+class Prospect:
+    """A connection on which one submission after another is sent."""
+
+    def __init__(self, url: str, before: bytes, after: bytes) -> None:
+        self._before, self._after = before, memoryview(after)
+        self.socket = socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), ANSWER_WITHIN_S)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.setblocking(False)
+        self._left: list[memoryview] = []
+        self._answer = b""
+
+    def begin(self, email: bytes) -> bool:
+        """Send a submission; return whether some of it is left to send."""
+        self._left = [memoryview(self._before + email), self._after]
+        return self.go_on()
+
+    def go_on(self) -> bool:
+        """Send what is left as far as the connection takes it; return whether some is left."""
+        while self._left:
+            try:
+                sent = self.socket.sendmsg(self._left)
+            except BlockingIOError:
+                return True
+            while self._left and sent >= len(self._left[0]):
+                sent -= len(self._left.pop(0))
+            if self._left:
+                self._left[0] = self._left[0][sent:]
+        return False
+
+    def is_answered(self) -> bool:
+        """Read; return whether the answer is whole. Raises RuntimeError for any but a 204."""
+        self._answer += self.socket.recv(2**16)
+        if not self._answer.startswith(b"HTTP/1.1 204"):
+            raise RuntimeError(f"no 204: {self._answer[:500]!r}")
+        if not self._answer.endswith(b"\r\n\r\n"):
+            return False
+        self._answer = b""
+        return True
+
+
+class Crowd:
+    """Prospects on so many connections, spread over the URLs."""
+
+    def __init__(self, urls: list[str], connections: int, cv_bytes: int) -> None:
+        before, after = form(cv_bytes)
+        self._selector = selectors.DefaultSelector()
+        self._prospects = [Prospect(urls[number % len(urls)], before, after) for number in range(connections)]
+        self._series, self._numbers = token_hex(6), count()
+        for prospect in self._prospects:
+            self._selector.register(prospect.socket, selectors.EVENT_READ, prospect)
+
+    def submit(self, seconds: float) -> float:
+        """Have all submit for so long, and wait for their last answers; return how many came in a second."""
+        began, answered, waiting = time.perf_counter(), 0, len(self._prospects)
+        for prospect in self._prospects:
+            self._watch(prospect, is_sending=prospect.begin(self._email()))
+        while waiting:
+            ready = self._selector.select(ANSWER_WITHIN_S)
+            if not ready:
+                raise RuntimeError("there is no answer")
+            for key, events in ready:
+                one: Prospect = key.data
+                if events & selectors.EVENT_WRITE:
+                    self._watch(one, is_sending=one.go_on())
+                if not events & selectors.EVENT_READ or not one.is_answered():
+                    continue
+                answered += 1
+                if time.perf_counter() < began + seconds:
+                    self._watch(one, is_sending=one.begin(self._email()))
+                else:
+                    waiting -= 1
+        return answered / (time.perf_counter() - began)
+
+    def _watch(self, prospect: Prospect, *, is_sending: bool) -> None:
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if is_sending else 0)
+        if self._selector.get_key(prospect.socket).events != events:
+            self._selector.modify(prospect.socket, events, prospect)
+
+    def _email(self) -> bytes:
+        return f"{self._series}{next(self._numbers):08}@example.com".encode()
+
+
+def busy_s() -> float:
+    """Return the seconds that the machine's cores were busy, added up, since it started."""
+    user, nice, system, _idle, _waiting, *interrupts = map(int, Path("/proc/stat").read_text().split()[1:8])
+    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
+
+
+def main() -> None:
+    seconds, connections, cv_bytes, *urls = sys.argv[1:]
+    crowd = Crowd(urls, int(connections), int(cv_bytes))
+    began, worked, busy = time.perf_counter(), time.process_time(), busy_s()
+    rate = crowd.submit(float(seconds))
+    taken = time.perf_counter() - began
+    print(
+        json.dumps({"rate": rate, "share": (time.process_time() - worked) / taken, "busy": (busy_s() - busy) / taken})
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What both HTTP APIs share: routing, parsing, middleware and error responses."""

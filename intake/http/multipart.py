@@ -1,0 +1,253 @@
+"""A multipart form, read as it arrives (RFC 7578): texts within bounds, the file into a spool."""
+
+import re
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser
+
+from intake.cvs.spool import MEMORY_BYTES, Spool
+from intake.errors import BodyTooLarge, BodyTypeNotSupported, FieldFault, MalformedBody
+from intake.http.content_disposition import Disposition, read_disposition
+from intake.http.request_state import AppRequest
+from intake.http.routing import in_thread
+
+MAX_BOUNDARY_CHARACTERS = 70  # RFC 2046, section 5.1.1
+MAX_PARTS = 20
+_PLAIN_ENCODINGS = (b"binary", b"8bit", b"7bit")  # RFC 7578, section 4.7: others are deprecated, and undone by nobody
+MAX_TEXT_BYTES = 8 * 2**10
+MAX_OVERHEAD_BYTES = 2**18  # of everything but the file
+
+
+@dataclass
+class Form:
+    """What a form held: its texts, its file with the name it was sent under, and what was wrong with either."""
+
+    spool: Spool
+    texts: dict[str, str] = field(default_factory=dict)
+    filename: str | None = None
+    faults: list[FieldFault] = field(default_factory=list)
+
+    @property
+    def file(self) -> Spool | None:
+        """The file, where there was one."""
+        return None if self.filename is None else self.spool
+
+
+@contextmanager
+def form_reader(
+    content_type: str, *, texts: Collection[str], file: str, max_file_bytes: int, is_closed: bool = False
+) -> Iterator["FormReader"]:
+    """Give a reader of a form with the fields `texts` and the file `file`, whose spool is gone at the end.
+
+    Where the form `is_closed`, text fields that it does not know are faults, as such files always are.
+
+    Raises BodyTypeNotSupported or MalformedBody for a content type that is none of a form.
+    """
+    with Spool() as spool:
+        yield FormReader(
+            _boundary(content_type),
+            spool,
+            texts=texts,
+            file=file,
+            max_file_bytes=max_file_bytes,
+            is_closed=is_closed,
+        )
+
+
+async def read_form(request: AppRequest, reader: "FormReader") -> Form:
+    """Feed the request's body to the reader and return the form. Raises MalformedBody or BodyTooLarge."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and len(declared) < 20:
+        reader.expect(int(declared))
+    async for chunk in request.stream():
+        if reader.received + len(chunk) <= MEMORY_BYTES:
+            reader.feed(chunk)
+        else:  # the spool may be on disk by now, and a disk can stall
+            await in_thread(request, lambda data=chunk: reader.feed(data), is_under_way=True)  # type: ignore[misc]
+    return reader.finish()
+
+
+class FormReader:
+    """Reads a form in pieces; files that it does not know are faults, and so are such texts where it `is_closed`."""
+
+    def __init__(
+        self,
+        boundary: bytes,
+        spool: Spool,
+        *,
+        texts: Collection[str],
+        file: str,
+        max_file_bytes: int,
+        is_closed: bool = False,
+    ) -> None:
+        self.received = 0
+        self._form = Form(spool)
+        self._texts, self._file, self._max_file_bytes = texts, file, max_file_bytes
+        self._is_closed = is_closed
+        self._parts = 0
+        self._begun = self._ended = False
+        self._seen: set[str] = set()
+        self._header_name = self._header_value = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._part: _Part | None = None
+        self._parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._on_part_begin,
+                "on_header_field": self._on_header_field,
+                "on_header_value": self._on_header_value,
+                "on_header_end": self._on_header_end,
+                "on_headers_finished": self._on_headers_finished,
+                "on_part_data": self._on_part_data,
+                "on_part_end": self._on_part_end,
+                "on_end": self._on_end,
+            },
+        )
+
+    def expect(self, size: int) -> None:
+        """Raise BodyTooLarge where a body of `size` bytes can't be a form that is accepted."""
+        if size > self._max_file_bytes + MAX_OVERHEAD_BYTES:
+            raise BodyTooLarge(
+                f"the body is too large: the file {self._file} may have {self._max_file_bytes} bytes,"
+                f" and everything else {MAX_OVERHEAD_BYTES}"
+            )
+
+    def feed(self, data: bytes) -> None:
+        """Read a piece of the body. Raises MalformedBody or BodyTooLarge."""
+        self.received += len(data)
+        self.expect(self.received)
+        if not self._begun:
+            data = data.lstrip(b"\r\n")  # the parser would pass over more, up to wherever the piece ends
+            self._begun = bool(data)
+        if not self._ended and data:
+            try:
+                self._parser.write(data)
+            except FormParserError as error:
+                raise MalformedBody(f"the multipart body can't be read: {error}") from error
+
+    def finish(self) -> Form:
+        """Return the form. Raises MalformedBody where its last boundary never came."""
+        if not self._ended:
+            raise MalformedBody("the multipart body breaks off before its closing boundary")
+        return self._form
+
+    def _on_part_begin(self) -> None:
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise MalformedBody(f"the form has more than {MAX_PARTS} parts")
+        self._headers = {}
+
+    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header_name += data[start:end]
+
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header_value += data[start:end]
+
+    def _on_header_end(self) -> None:
+        self._headers[self._header_name.lower()] = self._header_value
+        self._header_name = self._header_value = b""
+
+    def _on_headers_finished(self) -> None:
+        # aiohttp alone writes the type first, and encodes a name whole
+        is_aiohttp = next(iter(self._headers), b"") == b"content-type"
+        try:
+            header = self._headers.get(b"content-disposition", b"")
+            disposition = read_disposition(header, is_percent_encoded=is_aiohttp)
+        except ValueError as error:
+            raise MalformedBody(f"a part's Content-Disposition can't be read: {error}") from error
+        self._part = self._open(disposition)
+        encoding = self._headers.get(b"content-transfer-encoding", b"binary").strip().lower()
+        if encoding not in _PLAIN_ENCODINGS:
+            raise MalformedBody(f"the part {disposition.name!r} has a Content-Transfer-Encoding: send it as it is")
+
+    def _open(self, disposition: Disposition) -> "_Part":
+        name, is_file = disposition.name, disposition.filename is not None
+        if name in self._seen and (name in self._texts or name == self._file):
+            self._fault(name, "is there more than once")
+            return _Part(name)
+        self._seen.add(name)
+        if name == self._file:
+            # a browser sends an empty name, and no bytes, for a file that was not chosen
+            self._form.filename = disposition.filename or None
+            if not is_file:
+                self._fault(name, "must be a file")
+            return _Part(name, takes_file=is_file)
+        if is_file:
+            return _Part(name, refuses=True)
+        if self._is_closed and name not in self._texts:
+            self._fault(name, "is no field of this form")
+        return _Part(name, takes_text=name in self._texts, charset=_charset(self._headers))
+
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+        part = self._part
+        assert part is not None
+        if part.takes_file:
+            self._write_file(data[start:end])
+        elif part.refuses:
+            self._fault(
+                part.name, "must be text, not a file" if part.name in self._texts else "is no file of this form"
+            )
+            part.refuses = False
+        elif part.takes_text and len(part.text) <= MAX_TEXT_BYTES:
+            part.text += data[start:end]
+
+    def _write_file(self, data: bytes) -> None:
+        if self._form.spool.size + len(data) > self._max_file_bytes:
+            raise BodyTooLarge(f"the file {self._file} is larger than {self._max_file_bytes} bytes")
+        self._form.spool.write(data)
+
+    def _on_part_end(self) -> None:
+        part = self._part
+        assert part is not None
+        if part.takes_text:
+            try:
+                self._form.texts[part.name] = part.decoded()
+            except ValueError as error:
+                self._fault(part.name, str(error))
+
+    def _on_end(self) -> None:
+        self._ended = True
+
+    def _fault(self, name: str, detail: str) -> None:
+        if all(fault.field != name for fault in self._form.faults):
+            self._form.faults.append(FieldFault(name, detail))
+
+
+@dataclass
+class _Part:
+    """The part that is being read, and what becomes of its bytes."""
+
+    name: str
+    takes_text: bool = False
+    takes_file: bool = False
+    refuses: bool = False
+    charset: str = "utf-8"
+    text: bytes = b""
+
+    def decoded(self) -> str:
+        if len(self.text) > MAX_TEXT_BYTES:
+            raise ValueError(f"must have at most {MAX_TEXT_BYTES} bytes")
+        if self.charset not in ("utf-8", "utf8", "us-ascii", "ascii") and not self.text.isascii():
+            raise ValueError(f"must be UTF-8, not {self.charset}")
+        try:
+            return self.text.decode("utf-8")
+        except UnicodeDecodeError:
+            raise ValueError("must be UTF-8") from None
+
+
+def _charset(headers: dict[bytes, bytes]) -> str:
+    found = re.search(rb'charset="?([^\s;"]{1,40})', headers.get(b"content-type", b""), re.IGNORECASE)
+    return found[1].decode("ascii", "replace").lower() if found else "utf-8"
+
+
+def _boundary(content_type: str) -> bytes:
+    media_type, _, parameters = content_type.partition(";")
+    if media_type.strip().lower() != "multipart/form-data":
+        raise BodyTypeNotSupported("the body must be multipart/form-data")
+    found = re.search(r'(?:^|;)\s*boundary=(?:"([^"]+)"|([^\s;"]+))', parameters, re.IGNORECASE)
+    if found is None or len(found[1] or found[2]) > MAX_BOUNDARY_CHARACTERS:
+        raise MalformedBody(f"the Content-Type lacks a boundary of 1 to {MAX_BOUNDARY_CHARACTERS} characters")
+    return (found[1] or found[2]).encode("latin-1")

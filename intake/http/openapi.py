@@ -1,0 +1,228 @@
+"""The OpenAPI 3.1 description, made from the doors' tables: what is documented is what is routed."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any, Literal
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from intake import errors
+from intake.http.problems import KINDS, MEDIA_TYPE
+from intake.http.request_parsing import json_bytes
+from intake.http.routing import Access, Answer, Operation
+from intake.http.templates import templates
+
+RATE_LIMIT_FIELDS = {  # draft-ietf-httpapi-ratelimit-headers
+    "RateLimit-Policy": '`"minute";q=60;w=60, "day";q=600;w=86400`: how many (q) in how many seconds (w).',
+    "RateLimit": '`"minute";r=59;t=60, …`: how many are left (r), and in how many seconds there are more (t).',
+}
+_PROBLEM_HEADERS = {
+    "401": {"WWW-Authenticate": "`Bearer`"},
+    "408": {"Connection": "`close`"},
+    "416": {"Content-Range": "`bytes */SIZE`"},
+    "429": {"Retry-After": "Seconds to wait before the next try."},
+    "503": {"Retry-After": "Seconds to wait before the next try."},
+}
+_PATH_PARAMETERS: Mapping[str, Mapping[str, object]] = {
+    "id": {"type": "integer", "format": "int64", "minimum": 1},
+    "name": {"type": "string", "minLength": 1, "maxLength": 64},
+}
+_REF = "#/components/schemas/{model}"
+
+Json = dict[str, Any]
+
+
+class FaultSchema(BaseModel):
+    """One field and what is wrong with it."""
+
+    field: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FaultSchema] | None = None
+    request_id: str | None = None
+
+
+class Description:
+    """The OpenAPI document of some operations, and a page that shows it; each made when it is first asked for."""
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        self._operations = operations
+
+    @cached_property
+    def document(self) -> bytes:
+        return json_bytes(describe(self._operations))
+
+    @cached_property
+    def page(self) -> str:
+        return docs_page(describe(self._operations))
+
+
+def describe(operations: Sequence[Operation]) -> Json:
+    """Return the OpenAPI document of these operations."""
+    paths: dict[str, Json] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    models: dict[str, type[BaseModel]] = {"Problem": Problem}
+    models |= {model.__name__: model for operation in operations for model in _models(operation)}
+    bodies = {operation.body for operation in operations}
+    named: list[tuple[type[BaseModel], Literal["validation", "serialization"]]] = [
+        (model, "validation" if model in bodies else "serialization") for _, model in sorted(models.items())
+    ]
+    _, schemas = models_json_schema(named, ref_template=_REF)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "intake",
+            "version": version("leadctl"),
+            "description": "Lead intake: a public door for prospects and an internal one for attorneys.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas["$defs"],
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    }
+
+
+def docs_page(document: Json) -> str:
+    """Return the document as a page of HTML that needs no script and no other host."""
+    kinds = sorted(KINDS.items(), key=lambda item: item[1].status)
+    described = [(kind, (cls.__doc__ or "").strip()) for cls, kind in kinds]
+    template = templates("intake.http", is_strict=False).get_template("docs.html.jinja")
+    return template.render(document=document, problems=described)
+
+
+def schema_of(value: Any) -> Json:
+    """Return the JSON schema of a model, of `[model]`, or of what is one already."""
+    if isinstance(value, list):
+        return {"type": "array", "items": schema_of(value[0])}
+    if isinstance(value, type) and issubclass(value, BaseModel):
+        return {"$ref": _REF.format(model=value.__name__)}
+    return dict(value)
+
+
+def _models(operation: Operation) -> Iterator[type[BaseModel]]:
+    for candidate in (operation.body, *_flat(operation.answer.schema)):
+        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+            yield candidate
+
+
+def _flat(schema: Any) -> list[Any]:
+    return schema if isinstance(schema, list) else [schema]
+
+
+def _operation(operation: Operation) -> Json:
+    described: Json = {
+        "summary": operation.summary,
+        "operationId": operation.endpoint.__name__,
+        "responses": _responses(operation),
+    }
+    if parameters := [*_path_parameters(operation), *_query_parameters(operation), *_header_parameters(operation)]:
+        described["parameters"] = parameters
+    if operation.body is not None:
+        described["requestBody"] = _content("application/json", schema_of(operation.body), required=True)
+    if operation.form is not None:
+        described["requestBody"] = _content("multipart/form-data", dict(operation.form), required=True)
+    if operation.access is not Access.OPEN:
+        described["security"] = [{"bearer": []}, {}] if operation.access is Access.ADAPTIVE else [{"bearer": []}]
+    return described
+
+
+def _responses(operation: Operation) -> Json:
+    fields = RATE_LIMIT_FIELDS if operation.is_rate_limited else {}
+    answers = {str(answer.status): _answer(answer, fields) for answer in (operation.answer, *operation.also)}
+    problems = _problems(operation)
+    if operation.is_rate_limited:
+        problems["429"]["headers"] |= _headers(RATE_LIMIT_FIELDS)
+    return {**answers, **problems}
+
+
+def _content(media_type: str, schema: Json, **more: Any) -> Json:
+    return {"content": {media_type: {"schema": schema}}, **more}
+
+
+def _answer(answer: Answer, fields: Mapping[str, str]) -> Json:
+    described: Json = {"description": answer.description}
+    if answer.schema is not None:
+        described |= _content(answer.media_type, schema_of(answer.schema))
+    if headers := {**answer.headers, **fields}:
+        described["headers"] = _headers(headers)
+    return described
+
+
+def _headers(descriptions: Mapping[str, str]) -> Json:
+    return {name: {"description": text, "schema": {"type": "string"}} for name, text in descriptions.items()}
+
+
+def _problems(operation: Operation) -> Json:
+    by_status: dict[int, list[str]] = {}
+    for cls in dict.fromkeys((*operation.problems, *_implied_problems(operation))):
+        by_status.setdefault(KINDS[cls].status, []).append(KINDS[cls].title)
+    answers = {str(status): " or ".join(titles) for status, titles in sorted(by_status.items())}
+    return {
+        status: {
+            "description": titles,
+            "headers": _headers(_PROBLEM_HEADERS.get(status, {})),
+            **_content(MEDIA_TYPE, schema_of(Problem)),
+        }
+        for status, titles in {**answers, "default": "Any other problem"}.items()
+    }
+
+
+def _implied_problems(operation: Operation) -> Iterable[type[errors.IntakeError]]:
+    if operation.access is not Access.OPEN:
+        yield errors.NotAuthenticated
+        if operation.access is Access.ADMIN:
+            yield errors.NotAllowed
+        yield errors.DatabaseUnavailable
+    if operation.body is not None or operation.form is not None:
+        yield from (
+            errors.MalformedBody,
+            errors.BodyTooSlow,
+            errors.BodyTooLarge,
+            errors.BodyTypeNotSupported,
+            errors.InvalidFields,
+        )
+    if operation.query is not None:
+        yield errors.InvalidFields
+    if operation.is_rate_limited:
+        yield errors.RateLimited
+    yield errors.ServiceBusy  # every operation runs in its door's threads
+
+
+def _path_parameters(operation: Operation) -> Iterator[Json]:
+    for name in re.findall(r"{(\w+)}", operation.path):
+        yield {"name": name, "in": "path", "required": True, "schema": _PATH_PARAMETERS.get(name, {"type": "string"})}
+
+
+def _header_parameters(operation: Operation) -> Iterator[Json]:
+    for name, description in operation.headers.items():
+        yield {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "description": description,
+            "schema": {"type": "string"},
+        }
+
+
+def _query_parameters(operation: Operation) -> Iterator[Json]:
+    if operation.query is None:
+        return
+    for name, schema in operation.query.model_json_schema()["properties"].items():
+        described = schema.pop("description")
+        kinds = [kind for kind in schema.pop("anyOf", []) if kind != {"type": "null"}]  # an absent one is none
+        shape = {**schema, **(kinds[0] if kinds else {})}
+        shape = {key: value for key, value in shape.items() if (key, value) != ("default", None)}
+        yield {"name": name, "in": "query", "required": False, "description": described, "schema": shape}

@@ -1,0 +1,28 @@
+"""Answers written to a connection by the server itself, for requests that never reach the application."""
+
+from http import HTTPStatus
+
+from intake.http.problems import RETRY_AFTER_S, problem
+from intake.http.security_headers import protect
+
+MAX_HEADER_BYTES = 32 * 2**10  # of a request's line and its headers together
+MAX_HEADERS = 100
+TOO_MANY_CONNECTIONS = "too many connections are open"
+DETAILS = {
+    HTTPStatus.BAD_REQUEST: "the service can't parse this as an HTTP request",
+    HTTPStatus.REQUEST_TIMEOUT: "the request's headers did not arrive in time",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (
+        f"the request's headers are too long: at most {MAX_HEADERS}, of {MAX_HEADER_BYTES} bytes together"
+    ),
+}
+
+
+def raw_answer(status: HTTPStatus, detail: str, headers: list[tuple[bytes, bytes]]) -> bytes:
+    """Return a problem document as bytes of HTTP, after which the connection closes."""
+    response = problem(status, detail=detail, headers={"Connection": "close"})
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    protect(response.headers, path="")
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode()]
+    lines += [name + b": " + value for name, value in (*headers, *response.raw_headers)]
+    return b"\r\n".join([*lines, b"", bytes(response.body)])

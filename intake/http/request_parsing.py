@@ -1,0 +1,79 @@
+"""JSON bodies and queries, read into models; values, written as JSON."""
+
+from typing import TypeVar, get_origin
+
+import orjson
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from starlette.datastructures import QueryParams
+from starlette.responses import Response
+
+from intake.errors import MAX_FAULTS, BodyTooLarge, BodyTypeNotSupported, FieldFault, InvalidFields, MalformedBody
+from intake.http.request_state import AppRequest
+
+MAX_BODY_BYTES = 2**16  # unless the model says otherwise
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def json_bytes(value: object) -> bytes:
+    """Return the value as JSON; moments as RFC 3339 in UTC."""
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z)
+
+
+def json_response(value: object, status: int = 200) -> Response:
+    """Return an answer that holds the value as JSON."""
+    return Response(json_bytes(value), status, media_type="application/json")
+
+
+async def read_json(request: AppRequest, model: type[Model]) -> Model:
+    """Return the request's JSON body as a `model`.
+
+    Raises BodyTypeNotSupported, BodyTooLarge, MalformedBody or InvalidFields.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise BodyTypeNotSupported("the body must be application/json")
+    most = getattr(model, "max_body_bytes", MAX_BODY_BYTES)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise BodyTooLarge(f"the body is larger than {most} bytes")
+    try:
+        return model.model_validate_json(bytes(body), strict=True)  # or true would be the id 1
+    except ValidationError as error:
+        if (first := _faults(error)[0])["type"] == "json_invalid":
+            raise MalformedBody(f"the body is not JSON: {first['msg']}") from error
+        raise _invalid(error) from error
+
+
+def read_query(params: QueryParams, model: type[Model]) -> Model:
+    """Return the query as a `model`; a name may repeat where its field is a list. Raises InvalidFields."""
+    lists = {name for name, field in model.model_fields.items() if get_origin(field.annotation) is list}
+    given = {name: params.getlist(name) if name in lists else params[name] for name in params}
+    repeated = [name for name in given if name not in lists and len(params.getlist(name)) > 1]
+    if repeated:
+        raise InvalidFields(*(FieldFault(name, "is given more than once") for name in repeated))
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise _invalid(error) from error
+
+
+def _invalid(error: ValidationError) -> InvalidFields:
+    return InvalidFields(
+        *(
+            FieldFault(".".join(map(str, fault["loc"])) or "body", _lower_first(fault["msg"]))
+            for fault in _faults(error)
+        )
+    )
+
+
+def _faults(error: ValidationError) -> list[ErrorDetails]:
+    """Return the first of what is wrong: of a small body it can be thousands, each of which takes its time."""
+    return error.errors(include_url=False, include_context=False, include_input=False)[:MAX_FAULTS]
+
+
+def _lower_first(message: str) -> str:
+    return message[:1].lower() + message[1:]

@@ -1,0 +1,45 @@
+"""Which host a request is for."""
+
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from intake.errors import AmbiguousHost, HostNotServed, IntakeError
+from intake.http.problems import on_intake_error
+
+PROBES = ("/healthz", "/readyz")  # which ask an address, whatever the service is called
+
+
+class HostCheck:
+    """Refuses requests that are for none of the allowed hosts (none given: any), or for no one host at all."""
+
+    def __init__(self, app: ASGIApp, allowed: Sequence[str]) -> None:
+        self._app = app
+        self._names = frozenset(host for host in allowed if not host.startswith("*."))
+        self._suffixes = tuple(host[1:] for host in allowed if host.startswith("*."))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (fault := self._fault(scope)) is not None:
+            answer = await on_intake_error(Request(scope), fault)
+            await answer(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _fault(self, scope: Scope) -> IntakeError | None:
+        hosts = Headers(scope=scope).getlist("host")
+        if len(hosts) > 1 or (not hosts and scope["http_version"] == "1.1"):
+            return AmbiguousHost("a request names one host: send one Host header")
+        if scope["path"].rstrip("/") in PROBES or self._is_allowed(_name("".join(hosts))):
+            return None
+        return HostNotServed("this service does not serve the host that the request is for")
+
+    def _is_allowed(self, name: str) -> bool:
+        return not (self._names or self._suffixes) or name in self._names or name.endswith(self._suffixes)
+
+
+def _name(host: str) -> str:
+    """Return the host without its port, in lower case and without the root's dot."""
+    name, bracket, _port = host.lower().partition("]")
+    return name + bracket if bracket else name.partition(":")[0].removesuffix(".")

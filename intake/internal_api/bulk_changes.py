@@ -1,0 +1,68 @@
+"""Changes, for attorneys: of many leads at once, looked at, and undone."""
+
+from uuid import UUID, uuid4
+
+from starlette.responses import Response
+
+from intake.errors import ChangeNotFound
+from intake.http.pagination import page_response
+from intake.http.request_parsing import json_response, read_query
+from intake.http.request_state import AppRequest
+from intake.http.routing import signed_in
+from intake.internal_api.leads import lead_id
+from intake.internal_api.schemas.bulk_changes import BulkChange, ChangeQuery, Undo
+from intake.leads import bulk_changes, history, states
+from intake.leads.bulk_changes import Author
+
+
+def post_leads_state(request: AppRequest, body: BulkChange) -> Response:
+    """Move many leads to another state."""
+    parts = request.state
+    states.check_known([body.status], known=parts["settings"].states, field="status")
+    states.check_known([body.from_] if body.from_ is not None else [], known=parts["settings"].states, field="from")
+    author = _author(request, body)
+    results = bulk_changes.change_states(
+        parts["database"], body.ids, to=body.status, expected=body.from_, author=author
+    )
+    return json_response({"change": author.id, "results": results})
+
+
+def post_undo(request: AppRequest, body: Undo) -> Response:
+    """Put back what a change did, a page of leads at a time."""
+    parts = request.state
+    author = _author(request, body)
+    known, others = parts["settings"].states, body.others
+    results, following = bulk_changes.undo(
+        parts["database"], _id(request), after=body.after, known=known, author=author, others=others
+    )
+    return json_response({"change": author.id, "results": results, "next": following})
+
+
+def get_changes(request: AppRequest) -> Response:
+    """Give a page of the changes, newest first."""
+    query = read_query(request.query_params, ChangeQuery)
+    wanted = history.ChangeFilter(
+        user_id=signed_in(request).id if query.mine else None,
+        id_start=query.id,
+        undos=query.undos,
+        before=query.before,
+    )
+    found = history.recent_changes(request.state["database"], wanted, limit=query.limit + 1)
+    return page_response(request, found, limit=query.limit, by="before")
+
+
+def get_history(request: AppRequest) -> Response:
+    """Give who changed a lead, and when."""
+    return json_response(history.history(request.state["database"], lead_id(request)))
+
+
+def _author(request: AppRequest, body: BulkChange | Undo) -> Author:
+    return Author(id=body.change or uuid4(), user_id=signed_in(request).id, dry_run=body.dry_run)
+
+
+def _id(request: AppRequest) -> UUID:
+    text = request.path_params["id"]
+    try:
+        return UUID(text)
+    except ValueError:
+        raise ChangeNotFound(f"there is no change {text!r}: changes have UUIDs") from None

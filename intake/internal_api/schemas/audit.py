@@ -1,0 +1,43 @@
+"""What the internal door takes and gives of the audit trail, as models."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, Field, WithJsonSchema
+
+from intake.audit import Action
+from intake.internal_api.schemas.leads import MAX_ID, FilterText, Moment, Number, PageQuery
+
+# written out where it is used: a parameter's description refers to nothing
+ActionName = Annotated[Action, WithJsonSchema({"type": "string", "enum": [action.value for action in Action]})]
+
+
+def filters_in_use(query: BaseModel) -> str | None:
+    """Return which filters a list was read by, for its entry: their names, since their values may name a person."""
+    names = [name for name in type(query).model_fields if name in query.model_fields_set]
+    filters = [name for name in names if name not in ("limit", "after", "order", "lead")]
+    return f"by {', '.join(filters)}" if filters else None
+
+
+class AuditQuery(PageQuery):
+    """The trail's filters."""
+
+    user: FilterText | None = Field(None, description="Who did it, or to whom it was done.")
+    action: list[ActionName] = Field([], description="What was done; may repeat.")
+    lead: Annotated[Number, Field(ge=1, le=MAX_ID)] | None = Field(None, description="Done to this lead.")
+    since: Moment | None = Field(None, description="At this moment (RFC 3339) or later.")
+    until: Moment | None = Field(None, description="Before this moment.")
+
+
+class EntryModel(BaseModel):
+    """Something that was done."""
+
+    id: int
+    at: datetime
+    action: str
+    user: str | None = Field(description="Who did it; null: nobody who was logged in, or the service itself.")
+    subject: str | None = Field(description="The user to whom it was done.")
+    lead: int | None
+    detail: str | None
+    client: str | None = Field(description="The address it was done from; null: on the server.")
+    request_id: str | None

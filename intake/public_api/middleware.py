@@ -1,0 +1,35 @@
+"""What stands before the public door alone: CORS, and pages for browsers."""
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from intake.leads.submissions import KEY_FIELD
+from intake.public_api.html_responses import FormPages
+from intake.public_api.leads import PATH
+from intake.settings import Settings
+
+_SPELLINGS = (PATH, PATH.rstrip("/"))
+_EXPOSED = ("Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-ID")
+
+
+class Front:
+    """Passes each request on to the service: the public door's through its pages and CORS, all others untouched.
+
+    It stands outside of all that answers errors, so that a firm's script can read these as well.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._public: ASGIApp = FormPages(app, settings)
+        if settings.cors_origins:
+            self._public = CORSMiddleware(
+                self._public,
+                allow_origins=settings.cors_origins,
+                allow_methods=("POST",),
+                allow_headers=("Content-Type", KEY_FIELD),
+                expose_headers=_EXPOSED,
+            )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_public = scope["type"] == "http" and scope["path"] in _SPELLINGS
+        await (self._public if is_public else self._app)(scope, receive, send)

@@ -1,0 +1,1 @@
+"""The rate limiter and its storage backends."""

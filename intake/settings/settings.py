@@ -1,0 +1,210 @@
+"""Settings from the environment and a `.env` file: read once, checked whole, then frozen."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from email.errors import MessageError
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+
+from intake.errors import SettingsInvalid
+from intake.settings import parsers
+from intake.settings.parsers import Mailbox, Network, SmtpServer
+from intake.settings.trusted_files import ownership_fault
+
+_TIME = "a time such as 30s, 10m, 24h or 7d"
+_COUNT = "a number from 1 to 100000"
+_NETWORKS = "addresses and networks such as 10.0.0.1, 10.1.0.0/16 or 2001:db8::/48, separated by commas"
+_EXTENSIONS = ("pdf", "doc", "docx", "odt", "rtf", "txt", "md", "html", "png", "jpg", "jpeg", "tif", "tiff")
+
+
+def _setting(name: str, default: Any, parse: Callable[[str], Any], expected: str, *, secret: bool = False) -> Any:
+    return field(
+        default=default,
+        repr=not secret,
+        metadata={"name": name, "parse": parse, "expected": expected, "secret": secret},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every setting of the service; a field's metadata holds its environment variable and what it expects."""
+
+    database_url: str = _setting(
+        "INTAKE_DATABASE_URL",
+        "sqlite:///intake.db",
+        parsers.database_url,
+        "sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME",
+        secret=True,
+    )
+    host: str = _setting("INTAKE_HOST", "127.0.0.1", parsers.host, "a host name or an address to listen on")
+    port: int = _setting("INTAKE_PORT", 8000, parsers.port, "a TCP port from 0 (any free one) to 65535")
+    jwt_secrets: tuple[str, ...] = _setting(
+        "INTAKE_JWT_SECRET",
+        (),
+        parsers.secrets,
+        f"one secret of at least {parsers.MIN_SECRET_BYTES} bytes, or two (new,old) during a rotation",
+        secret=True,
+    )
+    smtp_server: SmtpServer | None = _setting(
+        "INTAKE_SMTP_URL",
+        None,
+        parsers.smtp_server,
+        "smtp://[USER:PASSWORD@]HOST[:PORT][?starttls=required|opportunistic|off] or smtps://…",
+        secret=True,
+    )
+    mail_from: Mailbox = _setting(
+        "INTAKE_MAIL_FROM", Mailbox("intake@localhost"), parsers.mailbox, "an address, or NAME <ADDRESS>"
+    )
+    attorney_emails: tuple[str, ...] = _setting(
+        "INTAKE_ATTORNEY_EMAILS", (), parsers.addresses, "email addresses, separated by commas"
+    )
+    confirmation_interval_s: float = _setting(
+        "INTAKE_CONFIRMATION_INTERVAL", 24 * 3600.0, parsers.interval_s, f"{_TIME}, or 0"
+    )
+    confirmations_per_hour: int = _setting(
+        "INTAKE_CONFIRMATIONS_PER_HOUR", 1000, parsers.hourly_cap, "a number from 0 (no caps) to 100000"
+    )
+    alert_interval_s: float = _setting("INTAKE_ALERT_INTERVAL", 60.0, parsers.interval_s, f"{_TIME}, or 0")
+    mail_retention_s: float = _setting("INTAKE_MAIL_RETENTION", 90 * 86400.0, parsers.interval_s, f"{_TIME}, or 0")
+    mail_templates: Path | None = _setting(
+        "INTAKE_MAIL_TEMPLATES", None, parsers.directory, "a directory that exists, with the templates to replace"
+    )
+    max_cv_bytes: int = _setting(
+        "INTAKE_MAX_CV_BYTES", 10 * 2**20, parsers.cv_bytes, "a number of bytes, or one with KiB or MiB, up to 900 MiB"
+    )
+    cv_extensions: tuple[str, ...] = _setting(
+        "INTAKE_CV_EXTENSIONS", _EXTENSIONS, parsers.extensions, "extensions of files such as pdf docx, or *"
+    )
+    clamd: str | None = _setting("INTAKE_CLAMD", None, parsers.clamd, "unix:///PATH or tcp://HOST:PORT")
+    cv_store: str | None = _setting(
+        "INTAKE_CV_STORE", None, parsers.cv_store, "file:///DIRECTORY or s3://BUCKET[/PREFIX]"
+    )
+    states: tuple[str, ...] = _setting(
+        "INTAKE_STATES",
+        ("PENDING", "REACHED_OUT", "ENGAGED", "DECLINED"),
+        parsers.states,
+        "different names of A-Z, 0-9 and _, separated by commas, the first one where leads begin",
+    )
+    retention_days: tuple[tuple[str, int], ...] = _setting(
+        "INTAKE_RETENTION_DAYS",
+        (),
+        parsers.retention_days,
+        "STATE=DAYS, for one state or for several with commas between",
+    )
+    open_registration: bool = _setting("INTAKE_OPEN_REGISTRATION", False, parsers.flag, "0 or 1")
+    min_password_characters: int = _setting(
+        "INTAKE_MIN_PASSWORD_LENGTH",
+        parsers.MIN_PASSWORD_CHARACTERS,
+        parsers.password_length,
+        f"a number of characters from {parsers.MIN_PASSWORD_CHARACTERS} to {parsers.MAX_PASSWORD_BYTES}",
+    )
+    trusted_proxies: tuple[Network, ...] = _setting("INTAKE_TRUSTED_PROXIES", (), parsers.networks, _NETWORKS)
+    rate_limits: tuple[str, ...] = _setting(
+        "INTAKE_RATE_LIMIT",
+        ("60/minute", "600/day"),
+        parsers.rate_limits,
+        "limits such as 60/minute;600/day (per second, minute, hour or day), or off",
+    )
+    rate_limit_exempt: tuple[Network, ...] = _setting("INTAKE_RATE_LIMIT_EXEMPT", (), parsers.networks, _NETWORKS)
+    limits_store: str | None = _setting(
+        "INTAKE_LIMITS_STORE",
+        None,
+        parsers.limits_store,
+        "redis://HOST[:PORT][/DATABASE], rediss://…, valkey://… or valkeys://…",
+        secret=True,
+    )
+    max_uploads: int = _setting("INTAKE_MAX_UPLOADS", 32, parsers.count, _COUNT)
+    max_spool_bytes: int = _setting(
+        "INTAKE_MAX_SPOOL_BYTES", 2**30, parsers.byte_count, "a number of bytes, or one with KiB, MiB or GiB"
+    )
+    max_connections: int = _setting("INTAKE_MAX_CONNECTIONS", 1000, parsers.count, _COUNT)
+    header_timeout_s: float = _setting("INTAKE_HEADER_TIMEOUT", 10.0, parsers.time_limit_s, _TIME)
+    body_timeout_s: float = _setting("INTAKE_BODY_TIMEOUT", 300.0, parsers.time_limit_s, _TIME)
+    min_body_rate: int = _setting(
+        "INTAKE_MIN_BODY_RATE", 2**10, parsers.byte_count, "a number of bytes a second, or one with KiB, MiB or GiB"
+    )
+    allowed_hosts: tuple[str, ...] = _setting(
+        "INTAKE_ALLOWED_HOSTS", (), parsers.hosts, "host names such as intake.example or *.example, separated by commas"
+    )
+    cors_origins: tuple[str, ...] = _setting(
+        "INTAKE_CORS_ORIGINS", (), parsers.origins, "origins such as https://www.example, separated by commas"
+    )
+    form_thanks_url: str | None = _setting(
+        "INTAKE_FORM_THANKS_URL", None, parsers.page_url, "an http or https URL, or a path"
+    )
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str], *, serving: bool = False) -> "Settings":
+        """Read the settings; an empty value counts as none. `serving` needs more of them than other work.
+
+        Raises SettingsInvalid with a line for each value that can't be used.
+        """
+        given, faults = {}, []
+        for item in fields(cls):
+            if text := environ.get(item.metadata["name"]):
+                try:
+                    given[item.name] = item.metadata["parse"](text)
+                except (ValueError, KeyError, IndexError, MessageError):
+                    faults.append(_fault(item.metadata, text))
+        settings = cls(**given)
+        if serving and settings.sqlite_file is None and not environ.get("INTAKE_JWT_SECRET"):
+            faults.append("INTAKE_JWT_SECRET is not set; with PostgreSQL it must be: try `openssl rand -hex 32`")
+        if not faults:  # of settings that are each right by themselves
+            faults += settings.contradictions()
+        if faults:
+            raise SettingsInvalid(faults)
+        return settings
+
+    def contradictions(self) -> list[str]:
+        """Return a line for each setting that does not go with another."""
+        return [
+            f"INTAKE_RETENTION_DAYS names {state}, which is none of the states: {', '.join(self.states)}"
+            for state, _ in self.retention_days
+            if state not in self.states
+        ]
+
+    @property
+    def connections_of_client(self) -> int:
+        """How many connections, or requests through trusted proxies, one client may have at once."""
+        return max(1, self.max_connections // 10)
+
+    @property
+    def unbounded_clients(self) -> tuple[Network, ...]:
+        """Who has no such bound: trusted proxies, behind which there are many, and who is exempt from rate limits."""
+        return (*self.trusted_proxies, *self.rate_limit_exempt)
+
+    @property
+    def sqlite_file(self) -> Path | None:
+        """The embedded database's file, or None where the database is PostgreSQL."""
+        scheme, _, path = self.database_url.partition(":///")
+        return Path(path) if scheme == "sqlite" else None
+
+    def beside_database(self, suffix: str) -> Path:
+        """Return the path of what is kept beside the database's file: its name with `suffix` behind it."""
+        file = self.sqlite_file or Path("intake.db")
+        return file.with_name(file.name + suffix)
+
+
+def read_environment(environ: Mapping[str, str], directory: Path) -> dict[str, str]:
+    """Return `environ`, and what `.env` in the directory adds to it. Raises SettingsInvalid."""
+    file = directory / ".env"
+    try:
+        if file.exists() and (fault := ownership_fault(file)):
+            raise SettingsInvalid([fault])
+        kept = dotenv_values(file, encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsInvalid([f".env can't be read: {error}"]) from error
+    return {**{name: value or "" for name, value in kept.items()}, **environ}
+
+
+def unknown_names(environ: Mapping[str, str]) -> list[str]:
+    """Return the names in `environ` that look like settings of this service and are none."""
+    known = {item.metadata["name"] for item in fields(Settings)}
+    return sorted(name for name in environ if name.startswith("INTAKE_") and name not in known)
+
+
+def _fault(metadata: Mapping[str, Any], text: str) -> str:
+    shown = "(not shown)" if metadata["secret"] else repr(text)
+    return f"{metadata['name']} is {shown}; expected {metadata['expected']}"

@@ -1,0 +1,117 @@
+"""Proving to be somebody by a password: logging in, and changing one's own; and going ahead of others."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from sqlalchemy import Connection, select, update
+
+from intake.audit import HERE, Action, Origin, record
+from intake.database import Database
+from intake.database.clock import Now
+from intake.database.schema import user_account
+from intake.errors import NotAllowed, NotAuthenticated, UserNotFound
+from intake.settings.parsers import MIN_PASSWORD_CHARACTERS
+from intake.users.accounts import LOGIN_ENDED, User, account_row, check_password, new_password_values, username_fault
+from intake.users.passwords import matches
+from intake.users.tokens import Claims, TokenKeys
+
+
+def log_in(
+    database: Database,
+    keys: TokenKeys,
+    *,
+    username: str,
+    password: str,
+    origin: Origin = HERE,
+    notes_unknown: Callable[[], bool] = lambda: True,
+) -> str:
+    """Return a token for the user who has that name and password.
+
+    `notes_unknown` says whether a failure under a name that is nobody's is worth an entry in the audit trail; the name
+    is not in it, since people type passwords there. Raises DatabaseUnavailable, or NotAuthenticated: the same, and
+    after the same time, for a wrong name and a wrong password.
+    """
+    row = None
+    if username_fault(username) is None:  # no other is in the database, and PostgreSQL takes no NUL
+        row = database.read(lambda connection: account_row(connection, username_key=username.casefold()))
+    is_right = matches(password, row["password_hash"] if row else None)
+    if row is not None and is_right and not row["disabled"]:
+        database.write(lambda connection: record(connection, Action.LOGIN, replace(origin, user_id=row["id"])))
+        return keys.issue(Claims(row["id"], int(time.time()), row["token_generation"]))
+    if row is not None or notes_unknown():
+        _record_failure(database, origin, row["id"] if row else None, detail="disabled" if is_right else None)
+    raise NotAuthenticated("wrong username or password")
+
+
+def change_password(
+    database: Database,
+    keys: TokenKeys,
+    *,
+    by: User,
+    old: str,
+    new: str,
+    min_characters: int = MIN_PASSWORD_CHARACTERS,
+    origin: Origin = HERE,
+) -> str:
+    """Give the user a new password, end every token of the old one, and return one of the new.
+
+    Raises InvalidFields, NotAllowed where the old one is wrong, NotAuthenticated or DatabaseUnavailable.
+    """
+    check_password(new, field="new", username=by.username, min_characters=min_characters)
+    row = database.read(lambda connection: account_row(connection, id=by.id))
+    if not matches(old, row["password_hash"] if row else None):
+        _record_failure(database, origin, by.id, detail="old password")
+        raise NotAllowed("the old password is wrong")
+    # of two changes at once, and of one and an administrator's, the first ends the other's token
+    change = (
+        update(user_account)
+        .where(user_account.c.id == by.id, user_account.c.token_generation == by.claims.generation)
+        .values(**new_password_values(new))
+    )
+
+    def work(connection: Connection) -> bool:
+        if connection.execute(change).rowcount == 0:
+            return False
+        record(connection, Action.PASSWORD, origin, subject_id=by.id, detail="own")
+        return True
+
+    if not database.write(work):
+        raise NotAuthenticated(LOGIN_ENDED)
+    return keys.issue(Claims(by.id, int(time.time()), by.claims.generation + 1))
+
+
+def allow(database: Database, *, username: str, for_s: float) -> None:
+    """Have the user's logins go ahead of all others, and not wait for wrong guesses, for so many seconds.
+
+    Raises UserNotFound, NotAllowed where the user is disabled, or DatabaseUnavailable.
+    """
+
+    def work(connection: Connection) -> None:
+        row = None if username_fault(username) else account_row(connection, username_key=username.casefold())
+        if row is None:
+            raise UserNotFound(f"there is no user {username!r}")
+        if row["disabled"]:
+            raise NotAllowed(f"{username!r} is disabled; an administrator enables with: leadctl users enable NAME")
+        values = {"login_allowed_until": Now(plus_s=for_s)}
+        connection.execute(update(user_account).where(user_account.c.id == row["id"]).values(values))
+        record(connection, Action.LOGIN_ALLOWED, HERE, subject_id=row["id"], detail=f"for {for_s:.0f} s")
+
+    database.write(work)
+
+
+def is_allowed(database: Database, *, username: str) -> bool:
+    """Return whether the user's logins go ahead now. Raises DatabaseUnavailable."""
+    if username_fault(username):
+        return False
+    query = select(user_account.c.id).where(
+        user_account.c.username_key == username.casefold(), user_account.c.login_allowed_until > Now()
+    )
+    return database.read(lambda connection: connection.execute(query).first()) is not None
+
+
+def _record_failure(database: Database, origin: Origin, subject_id: int | None, *, detail: str | None) -> None:
+    """Write down a wrong password, in a transaction of its own: there is no other that is committed."""
+    database.write(
+        lambda connection: record(connection, Action.LOGIN_FAILED, origin, subject_id=subject_id, detail=detail)
+    )

@@ -1,1 +1,0 @@
-"""What the two HTTP doors share."""

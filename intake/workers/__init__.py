@@ -1,0 +1,1 @@
+"""Background workers: mail delivery, CV scans and maintenance."""

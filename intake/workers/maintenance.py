@@ -1,0 +1,121 @@
+"""Periodic maintenance in a thread of its own: retention, orphan collection, the CV store's marker and the like."""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from intake.cvs import deletions, orphans, store_marker
+from intake.database import Database
+from intake.errors import DatabaseUnavailable, OrphansNotCollected, StorageUnavailable
+from intake.leads import erasure
+from intake.leads.submissions import prune_keys
+from intake.mail import outbox
+from intake.metrics import Metrics
+from intake.settings import Settings
+
+POLL_S = 0.5
+PRUNE_EVERY_S = 600.0
+MARK_EVERY_S = 60.0
+DELETE_EVERY_S = 60.0
+COLLECT_EVERY_S = PURGE_EVERY_S = 24 * 3600.0
+FIRST_RETRY_S, LONGEST_RETRY_S = 1.0, 300.0
+
+log = logging.getLogger("intake.workers.mail")
+
+
+class Job:
+    """Work in steps that is due again some time after it succeeded, and soon after it failed."""
+
+    def __init__(self, work: Callable[[], Iterator[object]], *, every_s: float) -> None:
+        self._work, self._every_s = work, every_s
+        self._steps: Iterator[object] | None = None
+        self._due_at = 0.0
+        self._retry_s = FIRST_RETRY_S
+
+    def step(self) -> bool:
+        """Take the next step if one is due, and return whether another one follows at once."""
+        if self._steps is None:
+            if time.monotonic() < self._due_at:
+                return False
+            self._steps = self._work()
+        try:
+            next(self._steps)
+        except StopIteration:
+            self._end(self._every_s, FIRST_RETRY_S)
+        except (DatabaseUnavailable, StorageUnavailable) as error:
+            log.warning("maintenance is retried in %.0f s: %s", self._retry_s, error)
+            self._end(self._retry_s, min(2 * self._retry_s, LONGEST_RETRY_S))
+        except Exception:
+            log.exception("maintenance is retried in %.0f s", self._retry_s)
+            self._end(self._retry_s, min(2 * self._retry_s, LONGEST_RETRY_S))
+        return self._steps is not None
+
+    def _end(self, pause_s: float, retry_s: float) -> None:
+        self._steps, self._due_at, self._retry_s = None, time.monotonic() + pause_s, retry_s
+
+
+class Maintenance:
+    """Runs all jobs, step by step in turns, until it is stopped: a long one delays none of the others."""
+
+    def __init__(self, settings: Settings, database: Database, metrics: Metrics) -> None:
+        self._settings, self._database, self._metrics = settings, database, metrics
+        self._ending = threading.Event()
+        self.store_hold: str | None = None  # why orphans are not collected, if a hold is in the CV store
+        self._jobs = [
+            Job(self._mark, every_s=MARK_EVERY_S),
+            Job(self._delete_cvs, every_s=DELETE_EVERY_S),
+            Job(self._prune, every_s=PRUNE_EVERY_S),
+            Job(self._collect_orphans, every_s=COLLECT_EVERY_S),
+            Job(self._purge, every_s=PURGE_EVERY_S),
+        ]
+
+    def start(self) -> None:
+        """Begin; nothing waits for the thread's end."""
+        threading.Thread(target=self._run, name="intake-maintenance", daemon=True).start()
+
+    def stop(self) -> None:
+        """End after the step that is running."""
+        self._ending.set()
+
+    def _run(self) -> None:
+        is_busy = False
+        while not self._ending.wait(0 if is_busy else POLL_S):
+            is_busy = False
+            for job in self._jobs:
+                is_busy = (not self._ending.is_set() and job.step()) or is_busy
+
+    def _mark(self) -> Iterator[object]:
+        if self._settings.cv_store:
+            store_marker.mark(self._database, self._settings.cv_store)
+            self.store_hold = store_marker.hold(self._settings.cv_store)
+        yield from ()
+
+    def _delete_cvs(self) -> Iterator[object]:
+        return deletions.retry(self._database)
+
+    def _prune(self) -> Iterator[object]:
+        prune_keys(self._database)
+        if self._settings.mail_retention_s:
+            yield from outbox.prune(self._database, age_s=self._settings.mail_retention_s)
+
+    def _collect_orphans(self) -> Iterator[object]:
+        if not self._settings.cv_store:
+            return
+        counts = Counter[str]()
+        try:
+            for step in orphans.collect(self._database, self._settings.cv_store):
+                counts += step
+                yield step
+        except OrphansNotCollected as error:  # which a retry would not change
+            log.error("orphans are not collected: %s", error)
+        else:
+            log.info("orphans: %d moved to trash, %d deleted from it", counts["trashed"], counts["deleted"])
+        self._metrics.cvs_missing.set(counts["missing"])
+
+    def _purge(self) -> Iterator[object]:
+        for state, count in erasure.purge(self._database, self._settings.retention_days):
+            log.info("leads erased, whose time in %s is over: %d", state, count)
+            yield count
+        erasure.swept(self._database)  # of what was erased here, or before

@@ -1,0 +1,1 @@
+"""Settings, stored profiles and login sessions."""

@@ -1,0 +1,1 @@
+"""Files that are downloaded, uploaded and imported."""

@@ -1,0 +1,1 @@
+"""Output formats, tables, the pager and the console."""

@@ -1,0 +1,29 @@
+"""The table of proofs."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from stress.durability.deployment import POSTGRESQL, SQLITE, Site
+from stress.durability.full_disk import full_disk
+from stress.durability.kills import kill_postgresql, kill_service
+from stress.durability.relay_failures import relay
+from stress.durability.tally import Tally
+from stress.durability.workers import many_workers
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What runs a proof on one kind of database, and the kinds that it is for."""
+
+    run: Callable[[Site, str], Iterator[Tally]]
+    kinds: Sequence[str] = (SQLITE, POSTGRESQL)
+    needs_root: bool = False
+
+
+PROOFS: Mapping[str, Proof] = {
+    "kill-service": Proof(kill_service),
+    "kill-postgresql": Proof(kill_postgresql, kinds=[POSTGRESQL]),
+    "relay": Proof(relay),
+    "many-workers": Proof(many_workers, kinds=[POSTGRESQL]),
+    "full-disk": Proof(full_disk, needs_root=True),
+}

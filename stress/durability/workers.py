@@ -1,0 +1,39 @@
+"""Several services and several workers on one database."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import RowMapping
+
+from stress.durability.checks import check_answers, check_leads, check_mails
+from stress.durability.deployment import Site, opened
+from stress.durability.load import BUSY, Load, Prospect
+from stress.durability.tally import Tally
+from tests.system.relay import Relay
+
+
+def many_workers(site: Site, kind: str) -> Iterator[Tally]:
+    """Let several services take leads and several workers send their mails, with a relay that is well."""
+    tally, began = Tally("many-workers", kind), time.monotonic()
+    size, relay = site.size, Relay()
+    with opened(site, kind, relay) as firm:
+        urls = [firm.serve("--no-worker").url for _ in range(size.services)]
+        for _ in range(size.workers):
+            firm.work()
+        prospects = map(Prospect, range(size.shared_leads))
+        with Load(urls, prospects, submitters=size.submitters) as load:
+            outcomes = load.finish()
+        mails = firm.settle()
+        check_answers(tally, outcomes, foreseen=BUSY)
+        check_leads(tally, urls[0], outcomes)
+        check_mails(tally, mails, relay.taken, allowed_duplicates=0)
+        _count_shares(tally, mails, relay.taken_at)
+    tally.count(seconds=time.monotonic() - began)
+    yield tally
+
+
+def _count_shares(tally: Tally, mails: Sequence[RowMapping], taken_at: Sequence[float]) -> None:
+    by_worker = Counter(mail["claimed_by"] for mail in mails)
+    tally.count(**{f"by_worker_{number}": n for number, (_, n) in enumerate(by_worker.most_common(), 1)})
+    tally.count(mails_per_s=(len(taken_at) - 1) / (taken_at[-1] - taken_at[0]) if len(taken_at) > 1 else 0.0)

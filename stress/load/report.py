@@ -1,0 +1,81 @@
+"""A line for each attack: its figures beside the same without it, and the claims that did not hold."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from stress.load.probe import Latencies
+
+MIB = 2**20
+WIDTHS: Mapping[str, int] = {
+    "attack": 14,
+    "surfaces": 13,
+    "database": 10,
+    "tries/s": 7,
+    "idle p50/p99 ms": 15,
+    "attacked p50/p99 ms": 19,
+    "ratio": 5,
+    "goal": 4,
+    "MiB idle/peak/bound": 19,
+    "kept/acknowledged": 17,
+    "verdict": 7,
+    "answers": 0,
+}
+
+
+@dataclass
+class Line:
+    """One attack on one target."""
+
+    attack: str
+    surfaces: str
+    database: str
+    rate: float
+    answers: Counter[str]
+    idle: Latencies
+    attacked: Latencies
+    goal: float
+    memory: tuple[int, int, int]  # bytes: idle, at the peak, and what is allowed
+    kept: int
+    acknowledged: int
+    broken: list[str] = field(default_factory=list)
+
+    @property
+    def ratio(self) -> float:
+        """The slowest in a hundred under attack, beside the slowest in a hundred without."""
+        return self.attacked.percentile_ms(99) / self.idle.percentile_ms(99)
+
+    def claim(self, claim: str, holds: bool) -> None:
+        """Keep a claim that does not hold."""
+        if not holds:
+            self.broken.append(claim)
+
+    def __str__(self) -> str:
+        cells = [
+            self.attack,
+            self.surfaces,
+            self.database,
+            f"{self.rate:.0f}",
+            _latency(self.idle),
+            _latency(self.attacked),
+            f"{self.ratio:.1f}",
+            f"{self.goal:.0f}",
+            "/".join(f"{size / MIB:.0f}" for size in self.memory),
+            f"{self.kept}/{self.acknowledged}",
+            "BROKEN" if self.broken else "holds",
+            ", ".join(f"{kind} {n}" for kind, n in sorted(self.answers.items())),
+        ]
+        return "\n".join([_row(cells), *(f"    broken: {claim}" for claim in self.broken)])
+
+
+def heading() -> str:
+    """Return the line above all lines."""
+    return _row(list(WIDTHS))
+
+
+def _row(cells: list[str]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, WIDTHS.values(), strict=True)).rstrip()
+
+
+def _latency(found: Latencies) -> str:
+    return f"{found.percentile_ms(50):.1f}/{found.percentile_ms(99):.1f}"

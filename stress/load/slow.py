@@ -1,0 +1,135 @@
+"""Clients that take their time: a byte a second to send, or to read, and uploads that stop half way."""
+
+import asyncio
+import socket
+from contextlib import suppress
+
+from stress.load.wire import (
+    CLOSED,
+    HELD,
+    NO_ANSWER,
+    Address,
+    Aim,
+    Spoils,
+    connect,
+    form,
+    get,
+    post,
+    source,
+    status,
+    until_time_is_up,
+)
+
+PAUSE_S = 1.0
+HALF_BYTES = 2**20
+RECEIVE_BYTES = 4096
+ADDRESSES = 50  # so that what holds for each client alone is not what stops them
+
+
+async def senders(aim: Aim) -> Spoils:
+    """Send headers, or a body, a byte a second; whoever is thrown out comes back."""
+    whole = post("/leads/", form("slow@example.com", cv=b"%PDF-" + b"x" * 100_000))
+    begun = whole.index(b"\r\n\r\n") + 4
+    spoils = Spoils()
+
+    async def drip(number: int) -> None:
+        at_once = begun if number % 2 else 1
+        while True:
+            spoils.answers[await _send_slowly(aim.public, _source(number), whole, at_once, spoils)] += 1
+            await asyncio.sleep(PAUSE_S)
+
+    spoils.seconds = await until_time_is_up(aim, aim.size.slow_clients, drip)
+    return spoils
+
+
+async def readers(aim: Aim) -> Spoils:
+    """Ask for the whole list, or for a large CV, and read a byte a second."""
+    requests = [
+        get("/internal/leads/", aim.token),
+        get(f"/internal/leads/{aim.cv_lead}/cv-download", aim.token),
+    ]
+    spoils = Spoils()
+
+    async def sip(number: int) -> None:
+        while True:
+            spoils.answers[await _read_slowly(aim.internal, _source(number), requests[number % 2], spoils)] += 1
+            await asyncio.sleep(PAUSE_S)
+
+    spoils.seconds = await until_time_is_up(aim, aim.size.slow_clients, sip)
+    return spoils
+
+
+async def half_uploads(aim: Aim) -> Spoils:
+    """Send half of a form and no more; whoever is thrown out comes back."""
+    whole = post("/leads/", form("half@example.com", cv=b"%PDF-" + b"x" * 2 * HALF_BYTES))
+    spoils = Spoils()
+
+    async def stop_half_way(number: int) -> None:
+        while True:
+            spoils.answers[await _send_half(aim.public, _source(number), whole[:HALF_BYTES], spoils)] += 1
+            await asyncio.sleep(PAUSE_S)
+
+    spoils.seconds = await until_time_is_up(aim, aim.size.half_uploads, stop_half_way)
+    return spoils
+
+
+def _source(number: int) -> str:
+    return source(number, of=ADDRESSES)
+
+
+async def _send_slowly(to: Address, by: str, whole: bytes, at_once: int, spoils: Spoils) -> str:
+    with suppress(OSError):
+        reader, writer = await connect(to, by)
+        try:
+            writer.write(whole[:at_once])
+            for at in range(at_once, len(whole)):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(PAUSE_S):  # wait_for() can lose a cancellation before Python 3.12
+                        return _kind(await reader.read(RECEIVE_BYTES))
+                writer.write(whole[at : at + 1])
+        except asyncio.CancelledError:
+            spoils.answers[HELD] += 1
+            raise
+        finally:
+            writer.transport.abort()
+    return CLOSED
+
+
+async def _send_half(to: Address, by: str, half: bytes, spoils: Spoils) -> str:
+    with suppress(OSError):
+        reader, writer = await connect(to, by)
+        try:
+            writer.write(half)
+            return _kind(await reader.read(RECEIVE_BYTES))
+        except asyncio.CancelledError:
+            spoils.answers[HELD] += 1
+            raise
+        finally:
+            writer.transport.abort()
+    return CLOSED
+
+
+async def _read_slowly(to: Address, by: str, request: bytes, spoils: Spoils) -> str:
+    loop = asyncio.get_running_loop()
+    with suppress(OSError), socket.socket() as client:
+        client.setblocking(False)
+        client.bind((by, 0))
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+        try:
+            await loop.sock_connect(client, (to.host, to.port))
+            await loop.sock_sendall(client, request)
+            head = await loop.sock_recv(client, 512)
+            if not head.startswith(b"HTTP/1.1 200"):
+                return _kind(head)
+            while True:
+                if not await loop.sock_recv(client, 1):
+                    break
+                await asyncio.sleep(PAUSE_S)
+        except asyncio.CancelledError:
+            spoils.answers[HELD] += 1
+            raise
+    return CLOSED
+
+
+def _kind(head: bytes) -> str:
+    return status(head) if head.startswith(b"HTTP/") else (CLOSED if not head else NO_ANSWER)

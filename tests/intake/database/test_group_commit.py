@@ -1,0 +1,104 @@
+"""Writes that wait for their turn on SQLite: joined in one transaction, and each alone again where that fails."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, select
+
+from intake.database import Database, engine
+from intake.database.schema import cv, cv_content, lead, outbox_mail
+from intake.settings import Settings
+from tests.conftest import Databases, Intake
+from tests.intake.database.test_unavailable import locked
+
+CV_BYTES = 100_000
+
+
+@pytest.fixture
+def database(databases: Databases) -> Any:
+    settings = Settings(database_url=databases.migrated_url())
+    opened = Database(settings, connections=8)
+    yield opened
+    opened.close()
+
+
+def all_at_once(database: Database, works: list[Callable[[Connection], Any]]) -> list[Future[Any]]:
+    """Have the works wait behind one that is under way, and return what came of them."""
+    with ThreadPoolExecutor(len(works) + 1) as pool:
+
+        def slow(connection: Connection) -> None:
+            connection.exec_driver_sql("SELECT 1")
+            time.sleep(0.5)
+
+        first = pool.submit(database.write, slow)
+        time.sleep(0.2)
+        results = [pool.submit(database.write, work) for work in works]
+        first.result()
+    return results
+
+
+def add(name: str, *, fails: bool = False) -> Callable[[Connection], int]:
+    def work(connection: Connection) -> int:
+        row = {"email": name, "f_name": "A", "l_name": "B", "CV_name": "c", "state": "PENDING"}
+        keys = {"email_key": name, "f_name_key": "a", "l_name_key": "b"}
+        connection.execute(lead.insert().values(**row, **keys))
+        if fails:
+            raise ZeroDivisionError(name)
+        return id(connection)
+
+    return work
+
+
+def names(database: Database) -> list[str]:
+    return sorted(database.read(lambda c: list(c.scalars(select(lead.c.email)))))
+
+
+def test_those_that_wait_share_a_transaction_on_sqlite(database: Database) -> None:
+    results = all_at_once(database, [add(f"{n}") for n in range(6)])
+    is_sqlite = database.read(lambda c: c.dialect.name) == "sqlite"
+    transactions = {result.result() for result in results}
+    assert len(transactions) == 1 if is_sqlite else len(transactions) > 1
+    assert names(database) == [f"{n}" for n in range(6)]
+
+
+def test_one_that_fails_takes_none_of_the_others_along(database: Database) -> None:
+    results = all_at_once(database, [add(f"{n}", fails=n in (1, 4)) for n in range(6)])
+    for n, result in enumerate(results):
+        if n in (1, 4):
+            with pytest.raises(ZeroDivisionError, match=f"^{n}$"):
+                result.result()
+        else:
+            assert result.result()
+    assert names(database) == ["0", "2", "3", "5"]
+
+
+def content(n: int) -> bytes:
+    return bytes([n]) * CV_BYTES
+
+
+def page_count(connection: Connection) -> int:
+    return int(connection.exec_driver_sql("PRAGMA page_count").scalar_one())
+
+
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
+def test_a_database_that_fills_in_the_middle_keeps_what_it_acknowledged(
+    start: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roomy = start()
+    room = roomy.read(page_count) + 4 * CV_BYTES // 4096  # for three, and their indexes
+    monkeypatch.setattr(engine, "PRAGMAS", (*engine.PRAGMAS, f"max_page_count={room}"))
+    tight = start(database_url=roomy.settings.database_url)
+    with ThreadPoolExecutor(8) as pool:
+        with locked(tight):
+            answers = [pool.submit(tight.submit, email=f"{n}@example.com", CV=("c", content(n))) for n in range(8)]
+            time.sleep(1)
+        statuses = [answer.result().status_code for answer in answers]
+    query = select(lead.c.email, cv_content.c.content).join(cv_content, lead.c.id == cv_content.c.lead_id)
+    kept = roomy.read(lambda c: {row.email: row.content for row in c.execute(query)})
+    assert kept == {f"{n}@example.com": content(n) for n in range(8) if statuses[n] == 204}
+    assert set(statuses) == {204, 503}
+    assert roomy.count(lead) == roomy.count(cv) == len(kept)
+    assert roomy.count(outbox_mail) == 3 * len(kept)

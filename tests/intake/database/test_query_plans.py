@@ -1,0 +1,354 @@
+"""What each database says it will do with the statements that the verbs execute, on tables that are worth an index.
+
+SQLite plans without statistics, as it does in the service, where nothing gathers any.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import Connection, event, text
+
+from intake import audit
+from intake.audit import Action, AuditFilter, Origin
+from intake.cvs import orphans
+from intake.cvs.spool import Spool
+from intake.database import Database, schema
+from intake.leads import (
+    bulk_changes,
+    data_subjects,
+    erasure,
+    history,
+    listing,
+    manual_leads,
+    scans,
+    submissions,
+)
+from intake.leads.bulk_changes import Author
+from intake.leads.data_subjects import Person
+from intake.leads.history import ChangeFilter
+from intake.leads.listing import Filter
+from intake.mail import admin, confirmation_caps, outbox
+from intake.mail.admin import MailFilter
+from intake.settings import Settings
+from tests.conftest import Databases
+
+LEADS = 40_000
+NOW = datetime.now(UTC).replace(microsecond=0)
+PARTIAL = {
+    index.name
+    for table in schema.metadata.tables.values()
+    for index in table.indexes
+    if index.dialect_options["postgresql"]["where"] is not None
+}
+# those with a row for each who works there, and with one row
+BIG = set(schema.metadata.tables) - {"user_account", "alerted_address", "installation"}
+CHANGE = UUID("00000000-0000-0000-0000-000010010000")
+SETTINGS = Settings(attorney_emails=("harriet@firm.example",))
+ORIGIN = Origin(1, "192.0.2.1", "request")
+EXPLAINED = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b")
+
+
+NUMBERS = f"WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < {LEADS})"
+# a row or two for each lead in most tables, one a minute until now
+FILLED = {
+    "user_account (id, username, username_key, password_hash, role, disabled, token_generation, created_at)": (
+        "n, 'u' || n, 'u' || n, 'hash', 'admin', 1 = 0, 0, {at} FROM t WHERE n < 10"
+    ),
+    'lead (email, f_name, l_name, "CV_name", state, created_at, state_since, email_key, f_name_key, l_name_key,'
+    " last_event_id, external_id)": (
+        "{e}, 'f' || {e}, 'l' || {e}, 'cv.pdf', CASE WHEN n % 100 = 0 THEN 'ENGAGED' ELSE 'PENDING' END, {at}, {at},"
+        " {e}, 'f' || {e}, 'l' || {e}, n, 'crm-' || n FROM t"
+    ),
+    "cv (lead_id, size, sha256, detected_type, store_url, store_key)": (
+        "n, 5, '0', 'application/pdf', 'file:///x', 'k' || n FROM t"
+    ),
+    "cv_deletion (store_key, store_url)": "'gone' || n, 'file:///x' FROM t",
+    "cv_content (lead_id, content)": "n, {content} FROM t",
+    "submission_key (email_key, key, content_sha256, created_at, lead_id)": "{e}, 'key', '0', {now}, n FROM t",
+    "confirmed_mailbox (mailbox_key, lead_id, confirmed_at)": "{e}, n, {at} FROM t",
+    "change (id, user_id, at, to_state, count)": (
+        "CAST('{zeros}' || (10000000 + n) AS {uuid}), 1, {at}, 'PENDING', 1 FROM t WHERE n % 10 = 0"
+    ),
+    "lead_event (lead_id, user_id, at, from_state, to_state)": "n, 1 + n % 9, {at}, 'PENDING', 'ENGAGED' FROM t",
+    "outbox_mail (lead_id, kind, recipient, message_id, created_at, state, attempts, next_attempt_at, owed_since)": (
+        "n, kind, CASE WHEN kind = 'alert' THEN 'harriet@firm.example' ELSE {e} END, kind || n, {at}, CASE n % 100"
+        " WHEN 0 THEN 'dead' WHEN 1 THEN 'owed' ELSE 'sent' END, 1, {at}, {at}"
+        " FROM t, (SELECT 'alert' AS kind UNION SELECT 'confirmation') AS kinds"
+    ),
+    # more that a cap holds
+    "outbox_mail (lead_id, kind, recipient, message_id, created_at, state, attempts, next_attempt_at, owed_since,"
+    " capped_domain, held_by, held_since)": (
+        "n, 'confirmation', 'v@victim.example', 'held' || n, {at}, 'owed', 0, {at}, {at}, 'victim.example',"
+        " CASE WHEN n % 2 = 0 THEN 'victim.example' ELSE '' END, {now} FROM t WHERE n <= 2000"
+    ),
+    # an hour's count
+    "outbox_mail (lead_id, kind, recipient, message_id, created_at, state, attempts, next_attempt_at, owed_since,"
+    " capped_domain, counted_at)": (
+        "n, 'confirmation', 'v@victim.example', 'counted' || n, {at}, 'sent', 1, {at}, {at}, 'victim.example', {now}"
+        " FROM t WHERE n <= 1000"
+    ),
+    "audit (at, action, user_id, subject_id, lead_id, client)": (
+        "{at}, CASE WHEN n % 100 = 0 THEN 'erasure' ELSE 'login' END, 1 + n % 8,"
+        " CASE WHEN n % 500 = 0 THEN 9 END, n, '192.0.2.1' FROM t"
+    ),
+}
+WORDS = {"e": "'email' || n || '@b.example'", "zeros": "0" * 24}
+OWN_WORDS = {
+    "sqlite": {
+        "at": f"strftime('%Y-%m-%d %H:%M:%f000', 'now', (n - {LEADS}) || ' minutes')",
+        "now": "strftime('%Y-%m-%d %H:%M:%f000', 'now')",
+        "uuid": "TEXT",
+        "content": "CAST('a CV' AS BLOB)",
+    },
+    "postgresql": {
+        "at": f"now() + (n - {LEADS}) * interval '1 minute'",
+        "now": "now()",
+        "uuid": "UUID",
+        "content": "'a CV'::bytea",
+    },
+}
+
+
+@pytest.fixture
+def database(databases: Databases) -> Iterator[Database]:
+    """A database with so much in each table that an index pays."""
+    opened = Database(Settings(database_url=databases.migrated_url()), connections=1)
+
+    def fill(connection: Connection) -> None:
+        words = {**WORDS, **OWN_WORDS[connection.dialect.name]}
+        for table, values in FILLED.items():
+            connection.execute(text(f"INSERT INTO {table} {NUMBERS} SELECT {values.format(**words)}"))
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("ANALYZE"))
+
+    opened.write(fill)
+    yield opened
+    opened.close()
+
+
+def executed(database: Database, call: Callable[[Database], object]) -> list[tuple[str, Any]]:
+    """Return the statements that a verb executes, and what it hands them."""
+    found: list[tuple[str, Any]] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
+        if EXPLAINED.match(statement):
+            found.append((statement, parameters[0] if isinstance(parameters, list) else parameters))
+
+    event.listen(database._engine, "before_cursor_execute", note)
+    try:
+        result = call(database)
+        if isinstance(result, Iterator):
+            list(result)
+    finally:
+        event.remove(database._engine, "before_cursor_execute", note)
+    return found
+
+
+def explained(database: Database, statement: str, parameters: Any) -> list[Any]:
+    """Return the statement's plan: SQLite's steps, or PostgreSQL's tree in a list of its own."""
+    how = "QUERY PLAN" if (is_sqlite := database._engine.dialect.name == "sqlite") else "(FORMAT JSON)"
+    rows = database.read(lambda connection: connection.exec_driver_sql(f"EXPLAIN {how} {statement}", parameters).all())
+    return [row[3] for row in rows] if is_sqlite else [rows[0][0][0]["Plan"]]
+
+
+def walked(database: Database, statement: str, parameters: Any) -> set[str]:
+    """Return through which of the big tables the statement's plan goes from end to end, or as far as a limit lets it.
+
+    A partial index may be gone through: what it holds is what is asked for.
+    """
+    plan = explained(database, statement, parameters)
+    is_postgresql = bool(plan) and isinstance(plan[0], dict)
+    return set(walks_of_postgresql(plan[0]) if is_postgresql else walks_of_sqlite(plan)) & BIG
+
+
+def walks_of_sqlite(plan: list[str]) -> Iterator[str]:
+    for step in plan:
+        found = re.match(r"(?:SCAN|SEARCH(?=.* AUTOMATIC)) (\w+?)(?:_\d+)?(?:$| USING .*INDEX (\w+))", step)
+        if found and found[2] not in PARTIAL:
+            yield found[1]
+
+
+def walks_of_postgresql(node: Mapping[str, Any]) -> Iterator[str]:
+    is_whole_index = "Index Cond" not in node and node.get("Index Name") not in PARTIAL
+    if node["Node Type"] == "Seq Scan" or (node["Node Type"] in ("Index Scan", "Index Only Scan") and is_whole_index):
+        yield node["Relation Name"]
+    for child in node.get("Plans", ()):
+        yield from walks_of_postgresql(child)
+
+
+def page(wanted: Filter, limit: int = 50) -> Callable[[Database], object]:
+    return lambda database: listing.json_page(database, wanted, limit=limit)
+
+
+def trail(**wanted: Any) -> Callable[[Database], object]:
+    return lambda database: audit.find(database, AuditFilter(**wanted), limit=50)
+
+
+def listed_changes(**wanted: Any) -> Callable[[Database], object]:
+    return lambda database: history.recent_changes(database, ChangeFilter(**wanted), limit=50)
+
+
+def mails(**wanted: Any) -> Callable[[Database], object]:
+    return lambda database: admin.find(database, MailFilter(**wanted), limit=50)
+
+
+def submit(database: Database) -> None:
+    with Spool() as cv:
+        cv.write(b"a CV")
+        texts = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
+        sent = submissions.check(texts, cv_name="cv.pdf", cv=cv, extensions=())
+        submissions.submit(database, SETTINGS, sent, key="key")
+        submissions.submit(database, SETTINGS, sent, key="key")
+
+
+def work_off_mail(database: Database) -> None:
+    held = outbox.claim(database, owner="here", limit=8, alert_interval_s=60.0)
+    assert len(held) == 8
+    outbox.renew(database, held)
+    outbox.give_back(database, held[:1])
+    outbox.record_failure(database, held[1], reason="away", delay_s=None)
+    for mail in held[2:]:
+        outbox.record_sent(database, mail)
+
+
+def hold_mail(database: Database) -> None:
+    held: Counter[str] = Counter()
+    # the first due mails are confirmations, and there is no room for them: alerts behind them are claimed at once
+    for _ in range(2):
+        found = outbox.claim(
+            database, owner="h", limit=8, alert_interval_s=60.0, confirmations_per_hour=900, note_held=held.update
+        )
+        assert {mail.kind for mail in found} <= {"alert"}
+    assert held["total"] > 300
+    confirmation_caps.release(database, per_hour=2000)
+
+
+def change_and_undo(database: Database) -> None:
+    ids, number = list(range(100, 200)), uuid4()
+    bulk_changes.change_states(database, ids, to="DECLINED", expected="PENDING", author=Author(id=number, user_id=1))
+    bulk_changes.undo(database, number, after=0, known=SETTINGS.states, author=Author(id=uuid4(), user_id=1))
+
+
+def enter_again(database: Database) -> None:
+    entry = manual_leads.Entry(submission=None, external_id="crm-77", state="PENDING", notify=False)  # type: ignore[arg-type]
+    assert manual_leads.enter(database, SETTINGS, entry, origin=ORIGIN) == (77, False)
+
+
+def collect_orphans(database: Database) -> None:
+    with TemporaryDirectory() as folder:
+        old = Path(folder) / ("0" * 32)
+        old.touch()
+        os.utime(old, (0, 0))
+        counts = sum(orphans.collect(database, Path(folder).as_uri()), Counter[str]())
+        assert counts["trashed"] == 1
+
+
+LATELY = NOW - timedelta(minutes=5)
+SOMEBODY = Person.parse("email77@b.example")
+BY_INDEX: dict[str, Callable[[Database], object]] = {
+    "a page that goes on": page(Filter(after=30000)),
+    "newest first, too": page(Filter(after=30000, newest_first=True)),
+    "whole address": page(Filter(email="email77@b.example")),
+    "address by its beginning": page(Filter(email="email399*")),
+    "first name": page(Filter(f_name="femail77@b.example")),
+    "first name by its beginning, and more": page(Filter(f_name="femail5*9@b*")),
+    "last name, newest first": page(Filter(l_name="lemail77@b.example", newest_first=True)),
+    "a state": page(Filter(states=["ENGAGED"])),
+    "a state that no lead is in": page(Filter(states=["DECLINED"], newest_first=True)),
+    "since lately": page(Filter(since=LATELY)),
+    "since lately, newest first": page(Filter(since=LATELY, newest_first=True)),
+    "a rare part": page(Filter(q="email13131")),
+    "a rare part, newest first": page(Filter(q="email13131", newest_first=True)),
+    "a rare part in a state": page(Filter(q="email13131", states=["ENGAGED"])),
+    "a part that nobody has": page(Filter(q="qqqzzz")),
+    "one lead": lambda d: listing.get(d, 77),
+    "history": lambda d: history.history(d, 77),
+    "changes that go on": listed_changes(before=CHANGE),
+    "changes of a user": listed_changes(user_id=9),
+    "a change by its beginning": listed_changes(id_start="0000000000000000000000001001"),
+    "changes and their undoing": change_and_undo,
+    "mails of a lead": mails(lead_id=77),
+    "mails that are dead": mails(states=["dead"]),
+    "mails that are owed, newest first": mails(states=["owed"], newest_first=True),
+    "mails that go on": mails(after=60000),
+    "mails that are unsent": admin.count_unsent,
+    "mails revived": lambda d: admin.retry(d, [100, 200], origin=ORIGIN),
+    "mails sent": work_off_mail,
+    "mails held and released": hold_mail,
+    "mails forgotten": lambda d: outbox.prune(d, age_s=90 * 86_400.0),
+    "audit of a user": trail(username="u9"),
+    "audit of a user, newest first": trail(username="u9", newest_first=True),
+    "audit of a lead": trail(lead_id=77),
+    "audit of an action": trail(actions=[Action.ERASURE], newest_first=True),
+    "audit since lately": trail(since=LATELY),
+    "audit since lately, newest first": trail(since=LATELY, newest_first=True),
+    "audit that goes on": trail(after=30000),
+    "a part of a CV": lambda d: audit.record_series(d, Action.DOWNLOAD, ORIGIN, lead_id=77),
+    "recent logins": lambda d: audit.recent_logins(d, within_s=300.0, most=100),
+    "a submission": submit,
+    "keys forgotten": submissions.prune_keys,
+    "a person": lambda d: data_subjects.find(d, SOMEBODY),
+    "what would be erased": lambda d: erasure.survey(d, SOMEBODY, origin=ORIGIN),
+    "erasure": lambda d: erasure.erase(d, Person.parse("email39999@b.example"), origin=ORIGIN),
+    "retention": lambda d: erasure.purge(d, [("ENGAGED", 400)]),
+    "what is due for retention": lambda d: erasure.due(d, [("ENGAGED", 400)]),
+    "a scan": scans.claim,
+    "an entry that is there": enter_again,
+    "orphans": collect_orphans,
+}
+
+
+PARTS = {name for name in BY_INDEX if "part" in name}
+
+# what is asked for begins where the walk does, and the page ends it
+WALKS: dict[str, Callable[[Database], object]] = {
+    "a first page": page(Filter()),
+    "the newest": page(Filter(newest_first=True)),
+    "until lately": page(Filter(until=LATELY)),
+    "a part that most have": page(Filter(q="b.example")),
+    "the first mails": mails(newest_first=True),
+    "mails that were sent": mails(states=["sent"]),
+    "the audit trail": trail(newest_first=True),
+    "the audit trail until lately": trail(until=LATELY),
+    "the changes": listed_changes(),
+}
+
+
+# a range of ids looks like what an index serves; these find its beginning, or what is in it, in one of their own
+NEEDED = {"a person": "ix_lead_email_key", "since lately": "ix_lead_created_at", "audit since lately": "ix_audit_at"}
+
+
+def finds_parts(connection: Connection) -> bool:
+    """Return whether parts have an index: the PostgreSQL that PyPI brings has no pg_trgm."""
+    if connection.dialect.name == "sqlite":
+        return True
+    return bool(connection.scalar(text("SELECT count(*) FROM pg_indexes WHERE indexname = 'ix_lead_parts'")))
+
+
+def faults(database: Database, name: str) -> Iterator[str]:
+    """Yield what is wrong with the plans of a verb's statements, which changes nothing that another verb's rest on."""
+    statements = executed(database, {**BY_INDEX, **WALKS}[name])
+    plans = [str(explained(database, *one)) for one in statements]
+    if NEEDED.get(name, "") not in "".join(plans) or not statements:
+        yield f"{NEEDED.get(name)} is not used: {plans}"
+    for (statement, parameters), plan in zip(statements, plans, strict=True):
+        if statement.startswith("SELECT") and "cv_content" in statement:
+            yield f"CVs are read: {statement}"
+        if name in BY_INDEX and walked(database, statement, parameters):
+            yield f"it is walked through a table: {statement}: {plan}"
+        if name in WALKS and "LIMIT" in statement and re.search("Sort|TEMP B-TREE", plan):
+            yield f"all is sorted for a page: {statement}: {plan}"
+
+
+def test_indexes_serve_and_walks_end_with_their_page(database: Database) -> None:
+    served = {*BY_INDEX, *WALKS} - (set() if database.read(finds_parts) else PARTS)
+    found = {name: list(faults(database, name)) for name in served}
+    assert {name: wrong for name, wrong in found.items() if wrong} == {}

@@ -1,0 +1,95 @@
+"""A database that is locked, read-only or gone: 503 at once, nothing kept by halves, nothing told."""
+
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg2.extensions
+import pytest
+from sqlalchemy import text
+
+from intake.database import engine, group_commit
+from intake.database.schema import cv, lead
+from tests.conftest import Intake
+from tests.postgres import maintenance
+
+
+@contextmanager
+def locked(intake: Intake) -> Any:
+    """Hold the lead table, as another process would."""
+    file = intake.settings.sqlite_file
+    if file is not None:
+        connection: Any = sqlite3.connect(file, isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+    else:
+        connection = psycopg2.connect(intake.settings.database_url.replace("+psycopg2", ""))
+        connection.cursor().execute("LOCK TABLE lead")
+    try:
+        yield
+    finally:
+        connection.close()
+
+
+def test_a_lock_is_waited_for_within_bounds(start: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 300)
+    monkeypatch.setattr(engine, "LOCK_TIMEOUT_S", 1)
+    monkeypatch.setattr(group_commit, "TURN_TIMEOUT_S", 1)
+    intake = start()
+    with locked(intake), ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: intake.submit(), range(8)))
+    assert {answer.status_code for answer in answers} == {503}
+    assert {answer.json()["title"] for answer in answers} == {"Database unavailable"}
+    assert answers[0].headers["Retry-After"] == "5"
+    assert max(answer.elapsed.total_seconds() for answer in answers) < 5
+    assert intake.count(lead) == intake.count(cv) == 0
+    assert intake.submit().status_code == 204
+
+
+def test_a_database_that_can_not_be_written_is_503(
+    start: Callable[..., Intake], postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake = start()
+    if intake.settings.sqlite_file is not None:
+        # of pages it may have no more than it has: a full disk, as SQLite sees it
+        monkeypatch.setattr(engine, "PRAGMAS", (*engine.PRAGMAS, "max_page_count=1"))
+        intake = start()
+    else:
+        name = intake.read(lambda c: c.execute(text("SELECT current_database()")).scalar_one())
+        with maintenance(postgres_url) as cursor:  # by a session apart, so that a pooler can't give us one it spared
+            cursor.execute(f"ALTER DATABASE {name} SET default_transaction_read_only=on")
+            cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+    answer = intake.submit(CV=("x", b"x" * 100_000))
+    assert (answer.status_code, answer.json()["title"]) == (503, "Database unavailable")
+    assert intake.count(lead) == intake.count(cv) == 0
+
+
+def test_what_is_logged_of_it_holds_no_names(intake: Intake, caplog: pytest.LogCaptureFixture) -> None:
+    intake.write(lambda c: c.execute(text("DROP TABLE outbox_mail")))
+    answer = intake.submit(f_name="Secretname")
+    assert answer.status_code in (500, 503)
+    assert "Secretname" not in answer.text
+    assert "Secretname" not in caplog.text
+    assert intake.count(lead) == 0
+
+
+def test_limits_hold_for_a_transaction_and_end_with_it(
+    start: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 4_321)  # not the driver's own
+    intake = start()
+    if intake.settings.sqlite_file is not None:
+        assert intake.read(lambda c: c.exec_driver_sql("PRAGMA busy_timeout").scalar_one()) == 4_321
+        return
+    limits = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+    query = "SELECT pg_backend_pid()" + "".join(f", current_setting('{limit}')" for limit in limits)
+    for run in (intake.read, intake.write):
+        session, *values = run(lambda c: [c.exec_driver_sql(query).one() for _ in range(2)][1])
+        assert values == ["15s", "5s", "15s"]
+    # the same session, without what the service sends before a statement
+    connection = intake.database._engine.raw_connection()
+    cursor = connection.cursor(cursor_factory=psycopg2.extensions.cursor)
+    cursor.execute(query)
+    assert cursor.fetchone() == (session, "0", "0", "0")
+    connection.close()

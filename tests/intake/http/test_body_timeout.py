@@ -1,0 +1,217 @@
+"""Bodies that arrive too slowly, and answers that come before them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import anyio
+import pytest
+from starlette.requests import Request
+from starlette.types import Message, Receive, Scope, Send
+
+from intake.errors import BodyTooSlow
+from intake.http import body_timeout
+from intake.http.body_timeout import Arrival
+from intake.settings import Settings
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+SETTINGS = Settings(body_timeout_s=0.5, min_body_rate=1000)
+DECLARED = (b"content-length", b"100000")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body_timeout, "GRACE_S", 0.1)
+    monkeypatch.setattr(body_timeout, "LINGER_S", 0.8)
+    monkeypatch.setattr(body_timeout, "QUIET_S", 0.1)
+
+
+class Client:
+    """Sends pieces of a body, with pauses in seconds before each; stays connected, and keeps what it is answered."""
+
+    def __init__(self, *pieces: tuple[float, bytes], is_whole: bool = False, headers: Sequence[object] = (DECLARED,)):
+        self.pieces, self.is_whole = list(pieces), is_whole
+        self.scope = {"type": "http", "method": "POST", "path": "/", "headers": list(headers)}
+        self.answer: list[Message] = []
+
+    async def receive(self) -> Message:
+        if not self.pieces:
+            await asyncio.Event().wait()
+        await asyncio.sleep(self.pieces[0][0])
+        _, piece = self.pieces.pop(0)
+        return {"type": "http.request", "body": piece, "more_body": bool(self.pieces) or not self.is_whole}
+
+    async def send(self, message: Message) -> None:
+        self.answer.append(message)
+
+    def call(self, app: App, settings: Settings = SETTINGS) -> float:
+        """Return how long the application took, in seconds."""
+
+        async def run() -> float:
+            began = anyio.current_time()
+            await Arrival(app, settings)(self.scope, self.receive, self.send)
+            return anyio.current_time() - began
+
+        return anyio.run(run)
+
+    @property
+    def closes(self) -> bool:
+        return (b"connection", b"close") in [(name.lower(), value) for name, value in self.answer[0]["headers"]]
+
+
+async def reads(scope: Scope, receive: Receive, send: Send) -> None:
+    await Request(scope, receive).body()
+    await answers(scope, receive, send)
+
+
+async def answers(_scope: Scope, _receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 413, "headers": []})
+    await send({"type": "http.response.body", "body": b"no"})
+
+
+def test_a_body_in_time_is_let_through() -> None:
+    client = Client(*[(0.02, b"x" * 500)] * 10, is_whole=True)
+    client.call(reads)
+    assert [message["type"] for message in client.answer] == ["http.response.start", "http.response.body"]
+    assert not client.closes
+
+
+@pytest.mark.parametrize(
+    ("pieces", "at_least_s", "at_most_s"),
+    [
+        ([], 0.1, 0.3),  # nothing at all, once the grace is over
+        ([(0.02, b"x")] * 200, 0.1, 0.3),  # a byte now and then
+        ([(0.02, b"x" * 1000)] * 200, 0.5, 0.8),  # quick enough, and without end
+    ],
+    ids=["silent", "dribbling", "endless"],
+)
+def test_a_body_that_is_too_slow_ends(pieces: list[tuple[float, bytes]], at_least_s: float, at_most_s: float) -> None:
+    async def expires(scope: Scope, receive: Receive, send: Send) -> None:
+        with pytest.raises(BodyTooSlow):
+            await Request(scope, receive).body()
+
+    assert at_least_s <= Client(*pieces).call(expires) < at_most_s + 0.5
+
+
+def test_time_that_the_service_takes_is_not_the_clients() -> None:
+    async def dawdles(scope: Scope, receive: Receive, send: Send) -> None:
+        async for _ in Request(scope, receive).stream():
+            await asyncio.sleep(0.2)
+        await answers(scope, receive, send)
+
+    client = Client(*[(0.0, b"x")] * 4, is_whole=True)
+    client.call(dawdles)
+    assert client.answer
+
+
+def test_an_early_answer_is_whole_before_the_rest_is_passed_over_and_the_connection_ends() -> None:
+    client = Client(*[(0.01, b"x" * 1000)] * 5, is_whole=True)
+    client.call(answers)
+    assert client.closes
+    assert [message.get("more_body") for message in client.answer] == [None, True, None]
+    assert client.answer[1]["body"] == b"no"
+    assert not client.pieces
+
+
+@pytest.mark.parametrize(("pieces", "most_s"), [([], 0.1), ([(0.05, b"x")] * 100, 0.8)], ids=["silent", "dribbling"])
+def test_it_is_not_passed_over_for_long(pieces: list[tuple[float, bytes]], most_s: float) -> None:
+    assert Client(*pieces).call(answers) < most_s + 0.3
+
+
+def test_what_has_come_already_costs_no_connection() -> None:
+    client = Client((0.0, b"x"), is_whole=True)
+    client.pieces = []
+    came: list[Message] = [
+        {"type": "http.request", "body": b"x", "more_body": True},
+        {"type": "http.request", "body": b"y"},
+    ]
+
+    async def receive() -> Message:
+        return came.pop(0)
+
+    client.receive = receive  # type: ignore[method-assign]
+    client.call(answers)
+    assert not client.closes
+    assert len(client.answer) == 2
+
+
+def test_who_sends_fast_is_answered_before_all_of_it_has_come() -> None:
+    client, left = Client(), 1000
+
+    async def receive() -> Message:
+        nonlocal left
+        if not left:
+            await asyncio.Event().wait()
+        left -= 1
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async def send(message: Message) -> None:
+        client.answer.append({**message, "left": left})
+
+    client.receive, client.send = receive, send  # type: ignore[method-assign]
+    client.call(answers)
+    assert client.closes
+    assert client.answer[0]["left"] >= 998
+    assert left == 0, "what comes after is passed over"
+
+
+def test_a_body_that_waits_to_be_asked_for_is_not() -> None:
+    client = Client(headers=[DECLARED, (b"expect", b"100-continue")])
+    asked: list[object] = []
+
+    async def receive() -> Message:
+        asked.append(1)
+        return {"type": "http.request", "body": b"x", "more_body": False}
+
+    client.receive = receive  # type: ignore[method-assign]
+    client.call(answers)
+    assert client.closes
+    assert not asked
+
+
+def test_once_it_was_asked_for_it_comes_and_is_passed_over() -> None:
+    client = Client(*[(0.02, b"x" * 500)] * 10, is_whole=True, headers=[DECLARED, (b"expect", b"100-continue")])
+
+    async def reads_a_piece(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await answers(scope, receive, send)
+
+    client.call(reads_a_piece)
+    assert client.closes
+    assert not client.pieces
+
+
+def test_only_who_says_so_waits_to_be_asked() -> None:
+    client = Client(*[(0.02, b"x" * 500)] * 10, is_whole=True, headers=[DECLARED, (b"expect", b"the best")])
+    client.call(answers)
+    assert not client.pieces
+
+
+def test_who_listens_for_the_end_of_the_connection_is_not_timed() -> None:
+    async def streams(scope: Scope, receive: Receive, send: Send) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(listen, receive)
+            await asyncio.sleep(0)
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await asyncio.sleep(0.3)
+            await send({"type": "http.response.body", "body": b"late"})
+            tasks.cancel_scope.cancel()
+
+    client = Client()
+    client.call(streams)
+    assert client.answer[1]["body"] == b"late"
+
+
+async def listen(receive: Receive) -> None:
+    await receive()
+
+
+def test_no_body_no_clock() -> None:
+    async def streams(scope: Scope, receive: Receive, send: Send) -> None:
+        with anyio.move_on_after(0.3) as waited:
+            await receive()
+        assert waited.cancelled_caught
+        await answers(scope, receive, send)
+
+    client = Client(headers=[])
+    client.call(streams)
+    assert not client.closes

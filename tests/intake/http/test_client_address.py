@@ -1,0 +1,66 @@
+"""Who the client is, behind proxies and forged headers."""
+
+from ipaddress import ip_network
+
+import pytest
+
+from intake.http.client_address import MAX_FORWARDED, Client, find_client
+
+TRUSTED = (ip_network("127.0.0.1"), ip_network("10.0.0.0/8"), ip_network("2001:db8:aaaa::/48"))
+
+
+def found(peer: str | None, *forwarded: str) -> Client:
+    headers = [(b"x-forwarded-for", text.encode("latin-1")) for text in forwarded]
+    return find_client({"type": "http", "headers": headers, "client": (peer, 1234) if peer else None}, TRUSTED)
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "address"),
+    [
+        ("192.0.2.1", [], "192.0.2.1"),
+        ("192.0.2.1", ["198.51.100.7"], "192.0.2.1"),  # nobody trusts it
+        ("127.0.0.1", ["198.51.100.7"], "198.51.100.7"),
+        ("127.0.0.1", ["1.2.3.4, 198.51.100.7"], "198.51.100.7"),  # the first is what the client made up
+        ("127.0.0.1", ["1.2.3.4", "198.51.100.7"], "198.51.100.7"),  # a header given twice is one list
+        ("127.0.0.1", ["198.51.100.7, 10.1.2.3"], "198.51.100.7"),
+        ("127.0.0.1", ["198.51.100.7, 10.1.2.3, unknown"], "127.0.0.1"),
+        ("127.0.0.1", ["198.51.100.7, _hidden, 10.1.2.3"], "10.1.2.3"),
+        ("127.0.0.1", [""], "127.0.0.1"),
+        ("127.0.0.1", [",,,"], "127.0.0.1"),
+        ("127.0.0.1", ["198.51.100.7:4711"], "198.51.100.7"),
+        ("127.0.0.1", ["[2001:db8::7]:4711"], "2001:db8::7"),
+        ("127.0.0.1", ["2001:db8::7"], "2001:db8::7"),
+        ("127.0.0.1", ["::ffff:198.51.100.7"], "198.51.100.7"),
+        ("::ffff:127.0.0.1", ["198.51.100.7"], "198.51.100.7"),
+        ("2001:db8:aaaa::1", ["198.51.100.7"], "198.51.100.7"),
+        ("127.0.0.1", ["10.0.0.1, 10.0.0.2"], "10.0.0.1"),  # from within
+        ("fe80::1%eth0", [], "fe80::1"),
+    ],
+)
+def test_the_nearest_address_that_is_no_trusted_proxys(peer: str, forwarded: list[str], address: str) -> None:
+    assert str(found(peer, *forwarded).address) == address
+
+
+def test_a_header_from_a_stranger_is_told_of() -> None:
+    assert found("192.0.2.1", "198.51.100.7").is_forwarded_untrusted
+    assert not found("127.0.0.1", "198.51.100.7").is_forwarded_untrusted
+    assert not found("192.0.2.1").is_forwarded_untrusted
+
+
+def test_a_unix_sockets_client_has_no_address() -> None:
+    assert found(None).address is None
+    assert found(None).key == "None"
+
+
+def test_what_is_counted_together() -> None:
+    assert found("192.0.2.1").key == "192.0.2.1"
+    assert found("2001:db8:1:2:3:4:5:6").key == found("2001:db8:1:2:ffff::").key == "2001:db8:1:2::/64"
+    assert found("2001:db8:1:3::").key != found("2001:db8:1:2::").key
+    assert found("192.0.2.1").network == "192.0.2.0/24"
+    assert found("2001:db8:1:2::3").network == found("2001:db8:1:ffff::").network == "2001:db8:1::/48"
+    assert found("::ffff:192.0.2.1").network == "192.0.2.0/24"
+    assert found(None).network == "None"
+
+
+def test_a_chain_longer_than_any_costs_no_more() -> None:
+    assert str(found("127.0.0.1", ", ".join(["198.51.100.7"] + ["10.0.0.1"] * MAX_FORWARDED)).address) == "10.0.0.1"

@@ -1,0 +1,114 @@
+"""The operators' routes."""
+
+import logging
+import re
+
+import pytest
+from openapi_spec_validator import validate
+from sqlalchemy import text
+from starlette.testclient import TestClient
+
+from intake.app import DOORS
+from intake.internal_api.schemas.leads import LeadModel, LeadWithCv, UserModel
+from tests.conftest import Intake
+
+
+def test_healthz(intake: Intake) -> None:
+    assert intake.client.get("/healthz").json() == {"status": "up"}
+
+
+def test_readyz_is_ready_only_while_the_schema_is_this_versions(intake: Intake) -> None:
+    assert intake.client.get("/readyz").status_code == 200
+    intake.write(lambda c: c.execute(text("DELETE FROM alembic_version")))
+    answer = intake.client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+    assert "intake migrate" in answer.json()["detail"]
+
+
+def test_metrics_count_leads_and_requests(intake: Intake) -> None:
+    intake.submitted()
+    intake.client.request("BREW", "/a/path/nobody/knows")
+    answer = intake.client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert "intake_leads_total 1.0" in answer.text
+    assert 'intake_request_seconds_count{method="POST",route="/leads/",status="204"} 1.0' in answer.text
+    assert 'method="other",route="none",status="404"' in answer.text
+    assert "nobody" not in answer.text
+
+
+def test_the_description_is_valid_and_whole(intake: Intake) -> None:
+    document = intake.client.get("/openapi.json").json()
+    validate(document)
+    assert document["openapi"].startswith("3.1")
+    described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+    assert described == {(op.method, op.path) for operations, _ in DOORS for op in operations}
+    patch = document["paths"]["/internal/leads/{id}"]["patch"]
+    assert set(patch["responses"]) == {"204", "400", "401", "404", "408", "409", "413", "415", "422", "503", "default"}
+    assert patch["security"] == [{"bearer": []}]
+    [name] = document["paths"]["/internal/users/{name}"]["patch"]["parameters"]
+    assert name["schema"]["type"] == "string"
+    assert "security" not in document["paths"]["/leads/"]["post"]
+    names = [parameter["name"] for parameter in document["paths"]["/internal/leads/"]["get"]["parameters"]]
+    assert names == ["email", "f_name", "l_name", "state", "q", "since", "until", "limit", "after", "order"]
+
+
+def test_answers_are_as_described(attorney: TestClient, intake: Intake) -> None:
+    lead_id = intake.submitted()
+    for path, model, whole in (
+        ("/internal/leads/", LeadModel, False),
+        (f"/internal/leads/{lead_id}", LeadWithCv, True),
+        ("/internal/auth/me", UserModel, True),
+    ):
+        answer = attorney.get(path).json()
+        one = answer if whole else answer[0]
+        assert set(one) == set(model.model_fields)
+        model.model_validate_json(attorney.get(path).content if whole else attorney.get(path).content[1:-1])
+
+
+def test_the_page_needs_no_other_host_and_no_script(intake: Intake) -> None:
+    answer = intake.client.get("/docs")
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "<script" not in answer.text
+    assert not re.search(r"(src|href)=\"?(https?:)?//", answer.text)
+    for operations, _ in DOORS:
+        for operation in operations:
+            assert f'id="{operation.endpoint.__name__}"' in answer.text
+    assert 'id="lead-not-found"' in answer.text, "problem types point here"
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", "/internal", "/leads/1", "/internal/leads/1/2", "/%00", "/\u20ac"])
+def test_nothing_is_at_other_paths(intake: Intake, path: str) -> None:
+    answer = intake.client.get(path)
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_every_answer_has_an_id_and_is_not_sniffed(intake: Intake) -> None:
+    answers = [intake.client.get(path) for path in ("/healthz", "/nothing", "/internal/leads/")]
+    assert len({answer.headers["X-Request-ID"] for answer in answers}) == 3
+    assert {answer.headers["X-Content-Type-Options"] for answer in answers} == {"nosniff"}
+
+
+def test_a_defect_shows_nothing_but_the_requests_id(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("intake.http.health.is_migrated", lambda _database: 1 / 0)
+    answer = intake.client.get("/readyz")
+    assert answer.status_code == 500
+    assert "division" not in answer.text
+    assert answer.json()["request_id"] == answer.headers["X-Request-ID"]
+    assert answer.json()["request_id"] in caplog.text
+
+
+def test_a_request_is_never_shown_to_itself(intake: Intake) -> None:
+    assert intake.client.request("TRACE", "/healthz").status_code == 405
+
+
+def test_a_path_is_one_line_of_the_log(intake: Intake, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "intake.access")
+    intake.client.get("/nothing%0d%0aINFO intake: forged%1b[31m")
+    [line] = [record.getMessage() for record in caplog.records if record.name == "intake.access"]
+    assert r"/nothing\r\nINFO intake: forged\x1b[31m" in line
+    assert line.isprintable()

@@ -1,0 +1,190 @@
+"""The multipart reader, fed in pieces of any size."""
+
+from contextlib import suppress
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intake.errors import BodyTooLarge, BodyTypeNotSupported, FieldFault, MalformedBody
+from intake.http.multipart import MAX_TEXT_BYTES, form_reader
+from tests.fuzz.forms import SEEDS, TOKENS, check_any, check_encoded
+
+BOUNDARY = "xYz"
+CONTENT_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
+
+
+class Read(NamedTuple):
+    """A form that was read, its spool gone."""
+
+    texts: dict[str, str]
+    filename: str | None
+    faults: list[FieldFault]
+    content: bytes
+    has_file: bool
+
+
+def part(headers: str, content: bytes) -> bytes:
+    return f"--{BOUNDARY}\r\nContent-Disposition: form-data; {headers}\r\n\r\n".encode() + content + b"\r\n"
+
+
+def body(*parts: bytes) -> bytes:
+    return b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
+
+
+def read(data: bytes, *, piece: int = 10_000, content_type: str = CONTENT_TYPE, max_file_bytes: int = 1000) -> Read:
+    texts = ("email", "f_name", "l_name")
+    with form_reader(content_type, texts=texts, file="CV", max_file_bytes=max_file_bytes) as reader:
+        for at in range(0, len(data), piece):
+            reader.feed(data[at : at + piece])
+        form = reader.finish()
+        form.spool.file.seek(0)
+        return Read(form.texts, form.filename, form.faults, form.spool.file.read(), form.file is not None)
+
+
+@given(
+    name=st.text(st.characters(exclude_categories=["Cs"]), max_size=200),
+    file=st.binary(max_size=500),
+    piece=st.integers(1, 60),
+)
+def test_texts_and_file_come_through_in_any_pieces(name: str, file: bytes, piece: int) -> None:
+    if f"--{BOUNDARY}" in name or f"--{BOUNDARY}".encode() in file:
+        return
+    form = read(body(part('name="f_name"', name.encode()), part('name="CV"; filename="x"', file)), piece=piece)
+    assert form.texts == {"f_name": name}
+    assert form.content == file
+    assert form.filename == "x"
+    assert not form.faults
+
+
+@given(st.binary(max_size=600), st.integers(1, 40))
+def test_noise_is_malformed_at_worst(noise: bytes, piece: int) -> None:
+    with suppress(MalformedBody, BodyTooLarge):
+        read(f"--{BOUNDARY}\r\n".encode() + noise, piece=piece)
+
+
+@pytest.mark.parametrize("cut", range(1, 120, 7))
+def test_a_body_that_breaks_off_is_malformed(cut: int) -> None:
+    whole = body(part('name="email"', b"ada@example.com"), part('name="CV"; filename="x"', b"content"))
+    with pytest.raises(MalformedBody):
+        read(whole[: -cut - 4])
+
+
+def test_an_epilogue_is_passed_over() -> None:
+    assert read(body(part('name="email"', b"a")) + b"what follows").texts == {"email": "a"}
+
+
+@pytest.mark.parametrize("piece", [1, 3, 1000])
+def test_what_comes_before_the_first_boundary_is_line_breaks_at_most(piece: int) -> None:
+    whole = body(part('name="email"', b"a"))
+    assert read(b"\r\n\r\n" + whole, piece=piece).texts == {"email": "a"}
+    with pytest.raises(MalformedBody):
+        read(b"\r\na preamble\r\n" + whole, piece=piece)
+
+
+def test_unknown_texts_are_passed_over() -> None:
+    assert read(body(part('name="submit"', b"Send"), part('name="email"', b"a"))).texts == {"email": "a"}
+
+
+def test_a_file_that_was_not_chosen_is_none() -> None:
+    form = read(body(part('name="CV"; filename=""', b"")))
+    assert not form.has_file
+    assert not form.faults
+
+
+@pytest.mark.parametrize(
+    ("parts", "fault"),
+    [
+        ([part('name="email"', b"a"), part('name="email"', b"b")], FieldFault("email", "is there more than once")),
+        (
+            [part('name="CV"; filename="a"', b"a"), part('name="CV"; filename="b"', b"b")],
+            FieldFault("CV", "is there more than once"),
+        ),
+        ([part('name="email"; filename="a"', b"a")], FieldFault("email", "must be text, not a file")),
+        ([part('name="other"; filename="a"', b"a")], FieldFault("other", "is no file of this form")),
+        ([part('name="CV"', b"text")], FieldFault("CV", "must be a file")),
+        ([part('name="f_name"', b"\xff\xfe")], FieldFault("f_name", "must be UTF-8")),
+        (
+            [part('name="f_name"\r\nContent-Type: text/plain; charset=ISO-8859-1', "é".encode("latin-1"))],
+            FieldFault("f_name", "must be UTF-8, not iso-8859-1"),
+        ),
+        (
+            [part('name="f_name"', b"a" * (MAX_TEXT_BYTES + 1))],
+            FieldFault("f_name", f"must have at most {MAX_TEXT_BYTES} bytes"),
+        ),
+    ],
+)
+def test_faults_name_their_field(parts: list[bytes], fault: FieldFault) -> None:
+    assert read(body(*parts)).faults == [fault]
+
+
+def test_a_charset_does_not_matter_to_plain_ascii() -> None:
+    form = read(body(part('name="f_name"\r\nContent-Type: text/plain; charset=ISO-8859-1', b"Ada")))
+    assert form.texts == {"f_name": "Ada"}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"no boundary at all",
+        body(*(part(f'name="f{n}"', b"") for n in range(21))),
+        body(part('filename="x"', b"x")),
+        f"--{BOUNDARY}\r\n\r\nno headers\r\n--{BOUNDARY}--\r\n".encode(),
+        body(part('name="CV"; filename="x"\r\nContent-Transfer-Encoding: base64', b"YQ==")),
+        b"",
+    ],
+)
+def test_malformed_bodies(data: bytes) -> None:
+    with pytest.raises(MalformedBody):
+        read(data)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["multipart/form-data", "multipart/form-data; boundary=", f"multipart/form-data; boundary={'b' * 71}"],
+)
+def test_a_content_type_without_a_boundary(content_type: str) -> None:
+    with pytest.raises(MalformedBody):
+        read(b"", content_type=content_type)
+
+
+@pytest.mark.parametrize("content_type", ["", "application/json", "multipart/mixed; boundary=x", "\xff"])
+def test_other_content_types(content_type: str) -> None:
+    with pytest.raises(BodyTypeNotSupported):
+        read(b"", content_type=content_type)
+
+
+def test_a_client_that_encodes_names_whole_is_told_by_the_order_of_its_headers() -> None:
+    disposition = b'Content-Disposition: form-data; name="CV"; filename="my%20cv.pdf"\r\n'
+    kind = b"Content-Type: application/pdf\r\n"
+    for headers, name in ((kind + disposition, "my cv.pdf"), (disposition + kind, "my%20cv.pdf")):
+        assert read(f"--{BOUNDARY}\r\n".encode() + headers + b"\r\nx\r\n" + body()).filename == name
+
+
+def test_a_quoted_boundary() -> None:
+    form = read(body(part('name="email"', b"a")), content_type=f'Multipart/Form-Data; charset=x; boundary="{BOUNDARY}"')
+    assert form.texts == {"email": "a"}
+
+
+def test_a_file_over_the_limit_ends_the_reading() -> None:
+    assert len(read(body(part('name="CV"; filename="x"', b"x" * 1000))).content) == 1000
+    with pytest.raises(BodyTooLarge, match="CV is larger than 1000 bytes"):
+        read(body(part('name="CV"; filename="x"', b"x" * 1001)), piece=100)
+
+
+def test_much_of_anything_else_ends_it_too() -> None:
+    with pytest.raises(BodyTooLarge):
+        read(body(part('name="unknown"', b"x" * 300_000)))
+
+
+@pytest.mark.parametrize("seed", range(len(SEEDS)))
+def test_what_is_fuzzed_holds_for_the_forms_it_begins_with(seed: int) -> None:
+    for number, token in enumerate(TOKENS):
+        at = number * 7 % len(SEEDS[seed])
+        check_any(SEEDS[seed][:at] + token + SEEDS[seed][at:], [at, at + 1])
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=50), st.binary(max_size=300), st.integers(1, 60))
+def test_what_a_well_known_client_made_is_read_back_equal(text: str, content: bytes, cut: int) -> None:
+    check_encoded({"email": "ada@example.com", "f_name": text, "l_name": text * 2}, "cv.pdf", content, [cut, cut * 3])

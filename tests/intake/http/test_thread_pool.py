@@ -1,0 +1,108 @@
+"""A door's threads, when all of them are taken."""
+
+import threading
+import time
+from collections.abc import Awaitable, Callable
+
+import anyio
+import pytest
+
+from intake.errors import ServiceBusy
+from intake.http import thread_pool
+from intake.http.thread_pool import Threads
+
+
+def busy(test: Callable[[Threads], Awaitable[None]]) -> None:
+    """Run a test while both of two threads are taken."""
+
+    async def run() -> None:
+        release, given = threading.Event(), Threads(2)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(2):
+                tasks.start_soon(given.run, release.wait)
+            await anyio.sleep(0.05)
+            try:
+                await test(given)
+            finally:
+                release.set()
+        assert await given.run(lambda: "free again") == "free again"
+        assert given._works == 0
+
+    anyio.run(run)
+
+
+def test_a_wait_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thread_pool, "MAX_WAIT_S", 0.1)
+
+    async def waits(given: Threads) -> None:
+        with pytest.raises(ServiceBusy) as raised:
+            await given.run(lambda: None)
+        assert raised.value.reason == "threads"
+
+    busy(waits)
+
+
+def test_what_is_under_way_waits_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thread_pool, "MAX_WAIT_S", 0.05)
+    monkeypatch.setattr(thread_pool, "MAX_WAIT_UNDER_WAY_S", 0.2)
+
+    async def waits(given: Threads) -> None:
+        began = anyio.current_time()
+        with pytest.raises(ServiceBusy):
+            await given.run(lambda: None, is_under_way=True)
+        assert anyio.current_time() - began > 0.15
+
+    busy(waits)
+
+
+def test_past_so_many_that_wait_one_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thread_pool, "MAX_WAITING", 3)
+
+    async def waits(given: Threads) -> None:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(3):
+                tasks.start_soon(given.run, lambda: None)
+            await anyio.sleep(0.05)
+            with anyio.fail_after(0.05), pytest.raises(ServiceBusy):
+                await given.run(lambda: None)
+            tasks.start_soon(lambda: given.run(lambda: None, is_under_way=True))
+            await anyio.sleep(0.05)
+            assert given.waiting == 4
+            tasks.cancel_scope.cancel()
+
+    busy(waits)
+
+
+def test_an_error_gives_the_thread_back() -> None:
+    async def run() -> None:
+        given = Threads(1)
+        for _ in range(3):
+            with pytest.raises(ZeroDivisionError):
+                await given.run(lambda: 1 // 0)
+        assert given._works == 0
+
+    anyio.run(run)
+
+
+def test_who_is_cancelled_waits_for_what_has_begun() -> None:
+    done: list[str] = []
+
+    def work() -> None:
+        time.sleep(0.2)
+        done.append("begun")
+        raise ValueError("for nobody")
+
+    async def run() -> None:
+        given = Threads(1)
+        with anyio.move_on_after(0.05) as scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(given.run, work)
+                await anyio.sleep(0.01)
+                tasks.start_soon(given.run, lambda: done.append("waiting"))
+        assert scope.cancelled_caught
+        assert done == ["begun"]
+        await given.run(lambda: None)
+        assert done == ["begun"]
+        assert given._works == 0
+
+    anyio.run(run)

@@ -1,0 +1,96 @@
+"""Room for uploads, shared out."""
+
+from contextlib import AbstractContextManager, ExitStack
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from intake.errors import ServiceBusy
+from intake.http.client_address import Client
+from intake.http.request_state import AppRequest
+from intake.http.upload_limits import Places
+from intake.settings import Settings
+
+LARGEST = 1000
+EXEMPT = ip_network("198.51.100.0/24")
+
+
+def places(*, uploads: int = 8, spool_bytes: int = 100_000) -> Places:
+    settings = Settings(max_uploads=uploads, max_spool_bytes=spool_bytes, rate_limit_exempt=(EXEMPT,))
+    return Places(settings, largest_bytes=LARGEST)
+
+
+def taken(given: Places, address: str, size: int | str | None = 10) -> AbstractContextManager[None]:
+    headers = [] if size is None else [(b"content-length", str(size).encode())]
+    scope = {"type": "http", "headers": headers, "state": {"client": Client(ip_address(address))}}
+    return given.taken(AppRequest(scope))
+
+
+def count(given: Places, *addresses: str, size: int | None = 10) -> int:
+    """Return how many of these have room at the same time."""
+    with ExitStack() as stack:
+        for number, address in enumerate(addresses):
+            try:
+                stack.enter_context(taken(given, address, size))
+            except ServiceBusy:
+                return number
+        return len(addresses)
+
+
+def reason(given: Places, address: str, size: int | None) -> str:
+    with pytest.raises(ServiceBusy) as raised, taken(given, address, size):
+        pass
+    return raised.value.reason
+
+
+def test_a_client_has_a_quarter_of_the_places_and_all_have_all() -> None:
+    given = places()
+    assert count(given, *["192.0.2.1"] * 9) == 2
+    assert count(given, *[f"192.0.2.{number // 2}" for number in range(2, 20)]) == 8
+    assert count(places(uploads=1), "192.0.2.1", "192.0.2.2") == 1
+
+
+def test_an_ipv6_64_is_one_client() -> None:
+    assert count(places(), *[f"2001:db8::{number}" for number in range(9)]) == 2
+    assert count(places(), *[f"2001:db8:0:{number}::" for number in range(9)]) == 8
+
+
+def test_an_exempt_client_has_no_quarter_and_no_more_than_all() -> None:
+    assert count(places(), *["198.51.100.7"] * 9) == 8
+
+
+def test_room_is_held_as_declared_or_as_much_as_there_can_be() -> None:
+    given = places(spool_bytes=12_000)
+    assert count(given, *["192.0.2.1"] * 9, size=1500) == 2, "no more than the largest"
+    assert count(places(uploads=100, spool_bytes=12_000), *["192.0.2.1"] * 99, size=300) == 10
+    assert count(places(uploads=100, spool_bytes=12_000), *["192.0.2.1"] * 99, size=None) == 3
+    every = [f"192.0.2.{number}" for number in range(99)]
+    assert count(places(uploads=100, spool_bytes=12_000), *every, size=None) == 12
+
+
+@pytest.mark.parametrize("declared", ["", "-1", "x", "9" * 20, "\u0663"], ids=range(5))
+def test_what_is_no_length_is_none(declared: str) -> None:
+    assert places()._size(declared) == LARGEST
+
+
+def test_it_is_told_what_there_is_no_room_for() -> None:
+    given = places(spool_bytes=2000)
+    with taken(given, "192.0.2.1", 600):
+        assert reason(given, "192.0.2.1", 600) == "spool"
+        with taken(given, "192.0.2.1", 1), taken(given, "192.0.2.2", 900):
+            assert reason(given, "192.0.2.1", 1) == "uploads"
+            assert reason(given, "192.0.2.3", 600) == "spool"
+
+
+def test_the_largest_always_has_room_where_there_is_no_other() -> None:
+    assert count(places(uploads=1, spool_bytes=10), "192.0.2.1", size=LARGEST) == 1
+    assert count(places(uploads=1, spool_bytes=10), "192.0.2.1", size=None) == 1
+
+
+def test_places_are_given_back_whatever_happens() -> None:
+    given = places()
+    for _ in range(20):
+        with pytest.raises(ZeroDivisionError), taken(given, "192.0.2.1"), taken(given, "192.0.2.1"):
+            _ = 1 // 0
+    assert given._all.uploads == given._all.spool_bytes == 0
+    assert not given._of_one

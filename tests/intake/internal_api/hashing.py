@@ -1,0 +1,49 @@
+"""The service's threads for hashing, held busy."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from intake.http.hashing_queue import HashingQueue, Turn
+from tests.conftest import Intake
+
+WITHIN_S = 60
+
+
+def queue_of(intake: Intake) -> HashingQueue:
+    """Return the queue of the internal API."""
+    app: Any = intake.client.app
+    while not hasattr(app, "routes"):
+        app = app._app
+    queue: HashingQueue = next(route for route in app.routes if route.path == "/internal/auth/login").endpoint._hashing
+    return queue
+
+
+@contextmanager
+def all_taken(intake: Intake) -> Iterator[HashingQueue]:
+    """Give the queue while no thread is free."""
+    queue, release = queue_of(intake), threading.Event()
+    count = queue._executor._max_workers
+    begun = threading.Barrier(count + 1)
+
+    def hold() -> None:
+        begun.wait(WITHIN_S)
+        release.wait(WITHIN_S)
+
+    for _ in range(count):
+        queue.join(hold, Turn(True, {}))
+    begun.wait(WITHIN_S)
+    try:
+        yield queue
+    finally:
+        release.set()
+
+
+def await_waiting(queue: HashingQueue, count: int) -> None:
+    """Return once so many wait."""
+    until = time.monotonic() + WITHIN_S
+    while queue.waiting != count:
+        assert time.monotonic() < until, f"{queue.waiting} wait"
+        time.sleep(0.01)

@@ -1,0 +1,213 @@
+"""POST /internal/auth/login, when many try at once: who goes ahead of whom."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import anyio
+import pytest
+from httpx2 import Response
+from sqlalchemy import select, update
+from starlette.testclient import TestClient
+
+from intake.database.clock import Now
+from intake.database.schema import audit, user_account
+from intake.errors import NotAllowed, UserNotFound
+from intake.users import authentication
+from intake.users.login_throttle import TRIES
+from tests.conftest import PASSWORD, Intake
+from tests.intake.internal_api.hashing import all_taken, await_waiting
+
+HOME, OFFICE, PHONE = "192.0.2.1", "198.51.100.1", "203.0.113.1"
+
+
+def log_in(intake: Intake, username: str = "ada", password: str = PASSWORD, *, client: str = HOME) -> Response:
+    at = TestClient(intake.client.app, client=(client, 5000), raise_server_exceptions=False)
+    at.app_state.update(intake.client.app_state)
+    return at.post("/internal/auth/login", json={"username": username, "password": password})
+
+
+@pytest.fixture
+def ada(intake: Intake) -> Intake:
+    """The service, where ada logged in from HOME."""
+    intake.user()
+    assert log_in(intake).status_code == 200
+    return intake
+
+
+def stranger(number: int) -> str:
+    return f"2001:db8:1:{number}::1"
+
+
+@pytest.mark.parametrize("name", ["ada", "nobody", "no\0body"])
+def test_of_one_network_two_wait_whatever_the_name_is(ada: Intake, name: str) -> None:
+    with ThreadPoolExecutor(2) as pool, all_taken(ada) as queue:
+        waiting = [pool.submit(log_in, ada, name, "wrong", client=stranger(number)) for number in range(2)]
+        await_waiting(queue, 2)
+        refused = log_in(ada, name, "wrong", client=stranger(2))
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "5")
+    assert (refused.json()["title"], refused.json()["detail"]) == (
+        "Too many logins",
+        "too many passwords wait to be checked; try again later",
+    )
+    assert [answer.result().status_code for answer in waiting] == [401, 401]
+    text = ada.client.get("/metrics").text
+    assert 'intake_logins_total{outcome="refused"} 1.0' in text
+    assert 'reason="logins"} 1.0' in text
+
+
+def test_who_is_known_goes_ahead_and_is_never_refused_for_strangers(ada: Intake) -> None:
+    order: list[str] = []
+
+    def enter(name: str, username: str, client: str) -> None:
+        log_in(ada, username, client=client)
+        order.append(name)
+
+    with ThreadPoolExecutor(5) as pool, all_taken(ada) as queue:
+        for number in range(4):
+            pool.submit(enter, "stranger", "nobody", f"2001:db8:{number}::1")
+        await_waiting(queue, 4)
+        assert log_in(ada, "ada", client=PHONE).status_code == 429, "a first login from a new address is not promised"
+        pool.submit(enter, "ada", "ada", HOME)
+        await_waiting(queue, 5)
+    assert order[0] == "ada"
+
+
+def test_who_has_a_token_changes_the_password_whoever_waits(ada: Intake) -> None:
+    bearer, change = ada.bearer(1), {"old": PASSWORD, "new": "a new correct horse"}
+    with ThreadPoolExecutor(5) as pool, all_taken(ada) as queue:
+        for number in range(4):
+            pool.submit(log_in, ada, "nobody", client=f"2001:db8:{number}::1")
+        await_waiting(queue, 4)
+        changed = pool.submit(ada.client.put, "/internal/auth/password", json=change, headers=bearer)
+        await_waiting(queue, 5)
+    assert changed.result().status_code == 200
+
+
+def test_one_address_of_a_user_can_not_fill_the_queue_for_the_others(ada: Intake) -> None:
+    with ThreadPoolExecutor(9) as pool, all_taken(ada) as queue:
+        first = [pool.submit(log_in, ada) for _ in range(8)]
+        await_waiting(queue, 8)
+        assert log_in(ada).status_code == 429
+        ada.client.app_state["guesses"].remember("ada", OFFICE)
+        elsewhere = pool.submit(log_in, ada, client=OFFICE)
+        await_waiting(queue, 9)
+    assert {answer.result().status_code for answer in (*first, elsewhere)} == {200}
+
+
+def test_who_goes_away_frees_the_place(ada: Intake) -> None:
+    body = b'{"username": "nobody", "password": "wrong"}'
+    headers = [(b"host", b"testserver"), (b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/internal/auth/login",
+        "raw_path": b"/internal/auth/login",
+        "query_string": b"",
+        "headers": headers,
+        "client": (stranger(0), 5000),
+        "server": ("testserver", 80),
+        "scheme": "http",
+        "http_version": "1.1",
+        "root_path": "",
+        "state": dict(ada.client.app_state),
+    }
+
+    app: Any = ada.client.app
+
+    async def leave(queue: Any) -> None:
+        gone, sent = anyio.Event(), [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive() -> dict[str, Any]:
+            if sent:
+                return sent.pop()
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(_message: object) -> None:
+            pass
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(app, scope, receive, send)
+            await anyio.to_thread.run_sync(await_waiting, queue, 1)
+            gone.set()
+
+    with all_taken(ada) as queue:
+        anyio.run(leave, queue)
+        assert queue.waiting == 0
+
+
+def allow(intake: Intake, *, for_s: float = 3600) -> None:
+    authentication.allow(intake.database, username="ADA", for_s=for_s)
+
+
+def test_who_is_allowed_gets_in_while_many_addresses_guess_the_name(ada: Intake) -> None:
+    for number in range(TRIES + 1):
+        log_in(ada, password="wrong", client=f"2001:db8:{number}::1")
+    assert log_in(ada, client=PHONE).status_code == 429
+    allow(ada)
+    with ThreadPoolExecutor(5) as pool, all_taken(ada) as queue:
+        for number in range(4):
+            pool.submit(log_in, ada, "nobody", client=f"2001:db8:{number}::1")
+        await_waiting(queue, 4)
+        owner = pool.submit(log_in, ada, client=PHONE)
+        await_waiting(queue, 5)
+    assert owner.result().status_code == 200
+
+
+def test_who_is_allowed_gets_in_behind_the_address_of_who_guesses_other_names(ada: Intake) -> None:
+    for _ in range(TRIES):
+        assert log_in(ada, "nobody", "wrong", client=OFFICE).status_code == 401
+    assert log_in(ada, client=OFFICE).status_code == 429
+    allow(ada)
+    assert [log_in(ada, password=password, client=OFFICE).status_code for password in ("typo", PASSWORD)] == [401, 200]
+    assert log_in(ada, client=OFFICE).status_code == 200, "and is known there from now on"
+
+
+def test_who_is_allowed_gets_in_where_the_name_was_guessed_at_the_owners_address(ada: Intake) -> None:
+    for _ in range(TRIES):
+        assert log_in(ada, password="wrong").status_code == 401
+    assert log_in(ada).status_code == 429
+    allow(ada)
+    assert log_in(ada).status_code == 200
+
+
+def test_while_the_name_is_guessed_at_without_a_pause_there_another_address_is_let_in(ada: Intake) -> None:
+    for _ in range(TRIES):
+        log_in(ada, password="wrong")
+    allow(ada)
+    statuses = [log_in(ada, password="wrong").status_code for _ in range(30)]
+    assert statuses.count(401) == 3, "of six tries a minute an address has three"
+    assert log_in(ada).status_code == 429, "not promised: the attacker took them"
+    assert log_in(ada, client=PHONE).status_code == 200
+
+
+def test_it_ends_by_itself_and_is_written_down(ada: Intake) -> None:
+    for number in range(TRIES):
+        log_in(ada, password="wrong", client=f"2001:db8:{number}::1")
+    allow(ada)
+    ada.write(lambda connection: connection.execute(update(user_account).values(login_allowed_until=Now())))
+    assert log_in(ada, client=PHONE).status_code == 429
+    query = select(audit.c.subject_id, audit.c.detail, audit.c.client).where(audit.c.action == "login-allowed")
+    assert ada.read(lambda connection: connection.execute(query).all()) == [(1, "for 3600 s", None)]
+
+
+def test_nobody_and_who_is_disabled_is_not_allowed(intake: Intake) -> None:
+    intake.user("ada", disabled=True)
+    for name in ("nobody", "no\0body"):
+        with pytest.raises(UserNotFound):
+            authentication.allow(intake.database, username=name, for_s=60)
+        assert not authentication.is_allowed(intake.database, username=name)
+    with pytest.raises(NotAllowed, match="leadctl users enable"):
+        allow(intake)
+    assert not authentication.is_allowed(intake.database, username="ada")
+
+
+def test_replicas_count_apart_without_a_store(ada: Intake, start: Callable[..., Intake]) -> None:
+    twin = start(database_url=ada.settings.database_url)
+    for each in (ada, twin):
+        for _ in range(TRIES):
+            log_in(each, "nobody", "wrong", client=OFFICE)
+    allow(ada)
+    for each in (ada, twin):
+        assert [log_in(each, password="wrong", client=OFFICE).status_code for _ in range(4)] == [401] * 3 + [429]

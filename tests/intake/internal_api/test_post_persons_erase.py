@@ -1,0 +1,414 @@
+"""POST /internal/persons/erase."""
+
+import random
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, func, insert, select, text, update
+from starlette.testclient import TestClient
+
+from intake.audit import HERE
+from intake.cvs import store
+from intake.database import Database
+from intake.database.schema import (
+    audit,
+    change,
+    confirmed_mailbox,
+    cv,
+    cv_content,
+    lead,
+    lead_event,
+    outbox_mail,
+    submission_key,
+)
+from intake.errors import StorageUnavailable
+from intake.leads import data_subjects, erasure
+from intake.leads.normalization import fold
+from intake.mail import admin, outbox
+from tests.conftest import Intake
+from tests.intake.workers.test_mail import wait_for
+
+MARK = "Zaphodmark"  # in all that a marked person sends
+SIGNS = "𓀀𓁐𓂀𓃒"  # of a marked person's last name: an index of its parts holds no more than three of them together
+WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
+EVERYTHING = (cv, cv_content, lead, lead_event, outbox_mail, submission_key, confirmed_mailbox)
+
+
+@pytest.fixture
+def admin(intake: Intake) -> TestClient:
+    """A client that shows an administrator's token."""
+    return administered(intake)
+
+
+def administered(intake: Intake) -> TestClient:
+    intake.client.headers.update(intake.bearer(intake.user("harriet", role="admin")))
+    return intake.client
+
+
+def erase(client: TestClient, email: str, **more: Any) -> Any:
+    return client.post("/internal/persons/erase", json={"email": email, **more})
+
+
+def erased_ids(client: TestClient, email: str) -> list[int]:
+    answer = erase(client, email)
+    assert answer.status_code == 200, answer.text
+    return [one["id"] for one in answer.json()["leads"]]
+
+
+def numbers(intake: Intake, column: Any) -> list[Any]:
+    return list(intake.read(lambda c: c.scalars(select(column).order_by(column)).all()))
+
+
+def marked(intake: Intake, n: int = 0, **fields: Any) -> int:
+    """Send in a lead of the marked person, all of whose words hold the mark."""
+    given = {"email": f"{MARK}@example.com", "f_name": MARK, "l_name": f"{MARK}-{n}{SIGNS}", **fields}
+    content = f"%PDF-1.4 {MARK} ".encode() * (1 + n % 7 * 900)  # from a few bytes to many pages
+    files, headers = {"CV": (f"{MARK}.pdf", content)}, {"Idempotency-Key": f"{MARK}-{n}"}
+    answer = intake.client.post("/leads/", data=given, files=files, headers=headers)
+    assert answer.status_code == 204, answer.text
+    return numbers(intake, lead.c.id)[-1]  # type: ignore[no-any-return]
+
+
+def test_all_that_is_kept_of_a_person_goes_and_nothing_else(intake: Intake, admin: TestClient) -> None:
+    other = intake.submitted(email="grace@example.com", f_name="Grace")
+    ids = [marked(intake, n) for n in range(3)]
+    moved = admin.post("/internal/leads/state", json={"ids": [*ids, other], "status": "ENGAGED"}).json()
+    answer = erase(admin, f"{MARK}@example.com")
+    assert (answer.status_code, answer.json()["leads"]) == (200, [{"id": i, "state": "ENGAGED"} for i in ids])
+    assert {name: answer.json()[name] for name in ("cvs", "mails", "mails_sent", "objects_left", "complete")} == {
+        "cvs": 3,
+        "mails": 9,
+        "mails_sent": 0,
+        "objects_left": 0,
+        "complete": True,
+    }
+    for table in EVERYTHING:
+        column = table.c.id if table is lead else table.c.lead_id
+        assert set(numbers(intake, column)) <= {other}, table.name
+    assert intake.count(outbox_mail) == 3
+    assert admin.get(f"/internal/leads/{other}").status_code == 200
+    assert numbers(intake, change.c.count) == [4], moved
+    assert erase(admin, f"{MARK}@example.com").status_code == 404
+
+
+def test_that_it_happened_is_kept_and_not_who(intake: Intake, admin: TestClient) -> None:
+    ids = [marked(intake, n) for n in range(2)]
+    request_id = erase(admin, f"{MARK}@example.com").headers["x-request-id"]
+    query = select(audit.c.lead_id, audit.c.user_id, audit.c.request_id, audit.c.detail, audit.c.subject_id)
+    rows = intake.read(lambda c: c.execute(query.where(audit.c.action == "erasure").order_by(audit.c.id)).all())
+    assert [tuple(row) for row in rows] == [(number, 1, request_id, None, None) for number in ids]
+
+
+def test_an_external_id_is_forgotten_and_the_address_confirmed_anew(intake: Intake, admin: TestClient) -> None:
+    form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace", "external_id": "crm-1", "notify": "true"}
+    file = {"CV": ("cv.pdf", b"%PDF-1.4 a CV")}
+    first = admin.post("/internal/leads/", data=form, files=file).json()["id"]
+    assert erased_ids(admin, "ada@example.com") == [first]
+    again = admin.post("/internal/leads/", data=form, files=file)
+    assert (again.status_code, again.json()["id"] > first) == (201, True)
+    states = intake.read(lambda c: c.scalars(select(outbox_mail.c.state)).all())
+    assert set(states) == {"owed"}
+
+
+def raw_bytes(intake: Intake, *folders: Path) -> bytes:
+    file = intake.settings.sqlite_file
+    assert file is not None
+    files = [*file.parent.glob(f"{file.name}*"), *(found for folder in folders for found in folder.iterdir())]
+    return b"\n".join(one.read_bytes() for one in files if one.is_file())
+
+
+def is_left_in(content: bytes) -> bool:
+    """Return whether a marked person's mark is there, or one of the signs."""
+    return MARK.lower().encode() in content.lower() or any(sign.encode() in content for sign in SIGNS)
+
+
+def texts(intake: Intake) -> str:
+    """Return all that PostgreSQL holds, every column of every table."""
+
+    def read(connection: Any) -> str:
+        tables = connection.scalars(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).all()
+        rows = [row for name in tables for row in connection.execute(text(f'SELECT t::text FROM "{name}" t')).scalars()]
+        contents = connection.scalars(select(cv_content.c.content)).all()
+        return "\n".join([*rows, *(bytes(one).decode("latin-1") for one in contents)])
+
+    return str(intake.read(read))
+
+
+@pytest.mark.parametrize("where", ["database", "store"])
+def test_no_byte_of_it_is_left(start: Callable[..., Intake], tmp_path: Path, where: str) -> None:
+    folder = tmp_path / "CVs"
+    intake = start(cv_store=folder.as_uri() if where == "store" else None)
+    client = administered(intake)
+    for n in range(30):
+        marked(intake, n)
+        intake.submitted(email=f"{n % 9}@example.com", CV=("cv.pdf", b"another's " * (n % 5 * 300 + 1)))
+    is_sqlite = intake.settings.sqlite_file is not None
+    assert not is_sqlite or f"0{SIGNS[:3]}".encode() in raw_bytes(intake), "as the index has it"
+    ids = [one["id"] for one in erase(client, f"{MARK}@example.com", dry_run=True).json()["leads"]]
+    for state in ("REACHED_OUT", "ENGAGED", "PENDING"):
+        client.post("/internal/leads/state", json={"ids": ids, "status": state})
+    answer = erase(client, f"{MARK}@EXAMPLE.com").json()
+    assert (len(answer["leads"]), answer["complete"]) == (30, True)
+    assert answer["swept"] is is_sqlite
+    left = raw_bytes(intake, *([folder] if where == "store" else [])) if is_sqlite else texts(intake).encode()
+    assert b"another's" in left or where == "store"
+    assert not is_left_in(left)
+    if where == "store":
+        assert len(list(folder.iterdir())) == 30, "the others' CVs"
+
+
+def test_copies_that_moving_rows_left_behind_go_too(intake: Intake, admin: TestClient) -> None:
+    """Where pages of others' leads between them are split and joined, deleting alone leaves some."""
+    letters = random.Random(1)
+    rows = []
+    for n in range(1500):
+        who = MARK if n % 3 else "Other"
+        name = f"{letters.choice('abcdefgh')}{who}" * letters.randrange(1, 8) + SIGNS * (who == MARK)
+        texts = dict.fromkeys(("f_name", "l_name", "CV_name", "f_name_key", "l_name_key"), name)
+        address = f"{who}@example.com"
+        rows.append({**texts, "email": address, "email_key": fold(address), "state": "PENDING"})
+    intake.write(lambda c: c.execute(insert(lead), rows))
+    assert len(erased_ids(admin, f"{MARK}@example.com")) == 1000
+    assert intake.count(lead) == 500
+    if intake.settings.sqlite_file is not None:
+        assert not is_left_in(raw_bytes(intake))
+
+
+def test_a_reader_in_the_way_leaves_traces_until_the_next_sweep(intake: Intake, admin: TestClient) -> None:
+    if intake.settings.sqlite_file is None:
+        assert intake.database.sweep() is False  # it does so by itself
+        return
+    marked(intake)
+    reader = Database(intake.settings, connections=1)
+
+    def work(connection: Any) -> dict[str, Any]:
+        connection.execute(select(func.count()).select_from(lead)).scalar_one()
+        return erase(admin, f"{MARK}@example.com").json()  # type: ignore[no-any-return]
+
+    answer = reader.read(work)
+    reader.close()
+    assert (answer["complete"], answer["swept"]) == (True, False)
+    assert MARK.encode() in raw_bytes(intake)
+    assert erasure.swept(intake.database)
+    assert not is_left_in(raw_bytes(intake))
+
+
+def test_a_large_file_is_not_rewritten_by_itself(
+    intake: Intake, admin: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure, "REWRITTEN_BYTES", 4096)
+    marked(intake)
+    answer = erase(admin, f"{MARK}@example.com").json()
+    assert (answer["complete"], answer["swept"]) == (True, False)
+    assert erasure.swept(intake.database, whatever_its_size=True) is (intake.settings.sqlite_file is not None)
+
+
+HOSTILE = [
+    "*@example.com",
+    "ad*@example.com",
+    "ad%@example.com",
+    "a_a@example.com",
+    "strasse@example.com",
+    "ﬁona@example.com",  # a ligature, which folds to two letters
+]
+
+
+@pytest.mark.parametrize("email", HOSTILE)
+def test_an_address_is_no_pattern_and_is_not_folded(intake: Intake, admin: TestClient, email: str) -> None:
+    for other in ("ada@example.com", "straße@example.com", "fiona@example.com"):
+        intake.submitted(email=other)
+    answer = erase(admin, email)
+    assert answer.status_code in (404, 422), answer.text
+    assert intake.count(lead) == 3
+
+
+def test_an_address_with_a_star_is_its_own(intake: Intake, admin: TestClient) -> None:
+    intake.submitted()
+    star = intake.submitted(email="*@example.com")
+    assert erased_ids(admin, "*@example.com") == [star]
+    assert intake.count(lead) == 1
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked"),
+    [
+        ("Ada@Example.com", "aDA@eXAMPLE.COM"),
+        ("ada@bücher.example", "ada@xn--bcher-kva.example"),
+        ("ada@xn--bcher-kva.example", "ADA@BÜCHER.example"),
+        ("rene\u0301@example.com", "REN\u00c9@example.com"),
+        ("straße@example.com", "STRAßE@example.com"),
+        (" ada@example.com ", "\tada@example.com"),
+    ],
+)
+def test_an_address_is_the_same_however_it_is_written(
+    intake: Intake, admin: TestClient, stored: str, asked: str
+) -> None:
+    number = intake.submitted(email=stored)
+    assert erased_ids(admin, asked) == [number]
+
+
+def test_of_two_persons_with_one_key_one_is_erased(
+    intake: Intake, admin: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_subjects, "PAGE", 2)
+    ids: dict[str, list[int]] = {"straße@example.com": [], "strasse@example.com": []}
+    for n in range(6):
+        email = list(ids)[n % 2]
+        ids[email].append(intake.submitted(email=email))
+    assert erased_ids(admin, "strasse@example.com") == ids["strasse@example.com"]
+    assert numbers(intake, lead.c.id) == ids["straße@example.com"]
+
+
+@pytest.mark.parametrize(
+    "email", ['"ada"@example.com', '"a b"@example.com', "Ada <ada@example.com>", "ada", "a\0@b.de", ""]
+)
+def test_what_is_no_address_is_422(admin: TestClient, email: str) -> None:
+    answer = erase(admin, email)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "email")
+
+
+def test_a_dry_run_erases_nothing(intake: Intake, admin: TestClient) -> None:
+    number = marked(intake)
+    answer = erase(admin, f"{MARK}@example.com", dry_run=True).json()
+    assert answer["leads"] == [{"id": number, "state": "PENDING"}]
+    assert (answer["cvs"], answer["mails"], answer["complete"], answer["dry_run"]) == (1, 3, False, True)
+    assert intake.count(lead) == 1
+    assert "erasure" not in numbers(intake, audit.c.action)
+
+
+def test_thousands_of_leads_in_bounded_transactions(
+    intake: Intake, admin: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure, "MAX_LEADS", 7)
+    monkeypatch.setattr(erasure, "MAX_BYTES", 30_000)
+    ids = [marked(intake, n) for n in range(25)]
+    batches: list[int] = []
+    whole = erasure._erase
+
+    def counted(database: Any, some: Any, cause: Any) -> Any:
+        batches.append(len(some))
+        return whole(database, some, cause)
+
+    monkeypatch.setattr(erasure, "_erase", counted)
+    assert erased_ids(admin, f"{MARK}@example.com") == ids
+    assert sum(batches) == 25
+    assert min(batches) >= 1
+    assert max(batches) < 7, "their CVs are large"
+
+
+def test_what_takes_too_long_is_left_to_the_next_request(
+    intake: Intake, admin: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure, "MAX_LEADS", 2)
+    monkeypatch.setattr(erasure, "WITHIN_S", 0.0)
+    ids = [marked(intake, n) for n in range(3)]
+    first, second = (erase(admin, f"{MARK}@example.com").json() for _ in range(2))
+    assert [one["id"] for one in first["leads"] + second["leads"]] == ids
+    assert (first["complete"], first["swept"], second["complete"]) == (False, False, True)
+
+
+def test_a_store_that_is_away_leaves_orphans_and_says_so(
+    start: Callable[..., Intake], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake = start(cv_store=(tmp_path / "CVs").as_uri())
+    client = administered(intake)
+    for n in range(3):
+        marked(intake, n)
+    tried = []
+
+    def away(place: store.Place) -> None:
+        tried.append(place)
+        raise StorageUnavailable("away")
+
+    monkeypatch.setattr(store, "delete", away)
+    assert erase(client, f"{MARK}@example.com").json()["objects_left"] == 3
+    assert len(tried) == 1, "a store that is away is asked once for each transaction"
+    assert intake.count(cv) == 0
+
+
+def test_a_mail_that_is_being_sent_meanwhile_fails_no_worker(intake: Intake, admin: TestClient) -> None:
+    marked(intake)
+    other = intake.submitted(email="grace@example.com")
+    held = outbox.claim(intake.database, owner="here", limit=10, alert_interval_s=60.0)
+    digest = next(mail for mail in held if mail.lead_count == 2)
+    assert erase(admin, f"{MARK}@example.com").status_code == 200
+    outbox.renew(intake.database, held)
+    for mail in held:
+        assert outbox.record_sent(intake.database, mail) is (mail.lead_id == other)
+    intake.write(lambda c: c.execute(text("DELETE FROM alerted_address")))
+    told = outbox.claim(intake.database, owner="here", limit=10, alert_interval_s=60.0)
+    assert [mail.lead_id for mail in told if mail.recipient == digest.recipient] == [other], "told of in another"
+
+
+def test_leads_that_come_in_meanwhile_are_whole_or_gone(
+    intake: Intake, admin: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure, "MAX_LEADS", 3)
+    for n in range(12):
+        intake.submitted(f_name=f"A{n}")
+    with ThreadPoolExecutor(4) as pool:
+        sent = [pool.submit(intake.submit, f_name=f"B{n}") for n in range(12)]
+        erasures = [pool.submit(erase, admin, "ada@example.com") for _ in range(2)]
+    assert {one.result().status_code for one in sent} == {204}
+    assert {one.result().status_code for one in erasures} <= {200, 404}
+    left = set(numbers(intake, lead.c.id))
+    assert set(numbers(intake, cv.c.lead_id)) == left
+    assert Counter(numbers(intake, outbox_mail.c.lead_id)) == dict.fromkeys(left, 3)
+    gone = intake.read(lambda c: c.scalars(select(audit.c.lead_id).where(audit.c.action == "erasure")).all())
+    assert len(gone) == len(set(gone)) == 24 - len(left)
+    if left:
+        assert erase(admin, "ada@example.com").status_code == 200
+
+
+def test_a_lead_that_another_transaction_holds_is_waited_for(intake: Intake, admin: TestClient) -> None:
+    if intake.settings.sqlite_file is not None:
+        return  # its writers are one at a time
+    number = marked(intake)
+    with ThreadPoolExecutor(1) as pool:
+        other = Database(intake.settings, connections=1)
+
+        def hold(connection: Any) -> Any:
+            connection.execute(update(lead).where(lead.c.id == number).values(state="ENGAGED"))
+            return pool.submit(lambda: erase(admin, f"{MARK}@example.com").json())
+
+        waiting = other.write(hold)
+        other.close()
+        assert waiting.result()["leads"] == [{"id": number, "state": "ENGAGED"}]
+
+
+def test_mails_that_are_revived_meanwhile_deadlock_with_no_erasure(intake: Intake) -> None:
+    if intake.settings.sqlite_file is not None:
+        return  # its writers are one at a time
+    marked(intake)
+    first, second = numbers(intake, outbox_mail.c.id)[:2]
+    intake.write(lambda c: c.execute(update(outbox_mail).values(state="dead")))
+    # written anew, the first row comes behind the second in the table
+    intake.write(lambda c: c.execute(update(outbox_mail).where(outbox_mail.c.id == first).values(attempts=9)))
+    with ThreadPoolExecutor(1) as pool:
+        other = Database(intake.settings, connections=1)
+
+        def hold(connection: Connection) -> Any:
+            """Lock one mail and then the next, as an erasure does."""
+            connection.execute(select(outbox_mail.c.id).where(outbox_mail.c.id == first).with_for_update())
+            retrying = pool.submit(lambda: admin.retry(intake.database, [first, second], origin=HERE))
+            wait_for(lambda: intake.read(lambda c: c.execute(WAITING).scalar_one()) == 1)
+            connection.execute(select(outbox_mail.c.id).where(outbox_mail.c.id == second).with_for_update())
+            return retrying
+
+        retried = other.write(hold)
+        other.close()
+        assert retried.result() == ["revived", "revived"]
+
+
+def test_it_is_for_administrators(attorney: TestClient, intake: Intake) -> None:
+    marked(intake)
+    for path in ("erase", "export"):
+        answer = attorney.post(f"/internal/persons/{path}", json={"email": f"{MARK}@example.com"})
+        assert answer.status_code == 403
+    assert intake.count(lead) == 1
+    del attorney.headers["Authorization"]
+    assert erase(attorney, f"{MARK}@example.com").status_code == 401

@@ -1,0 +1,158 @@
+"""POST /internal/persons/export."""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+from starlette.testclient import TestClient
+
+from intake.audit import Origin
+from intake.database.schema import audit, cv
+from intake.leads import export
+from intake.leads.data_subjects import Person
+from tests.conftest import Intake
+from tests.intake.internal_api.test_post_persons_erase import administered
+
+CONTENT = bytes(range(256)) * 4_000  # a megabyte: several pieces
+
+
+@pytest.fixture
+def admin(intake: Intake) -> TestClient:
+    """A client that shows an administrator's token."""
+    return administered(intake)
+
+
+def exported(client: TestClient, email: str = "ada@example.com") -> zipfile.ZipFile:
+    answer = client.post("/internal/persons/export", json={"email": email})
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "application/zip"
+    assert 'filename="person.zip"' in answer.headers["content-disposition"]
+    archive = zipfile.ZipFile(io.BytesIO(answer.content))
+    assert archive.testzip() is None
+    return archive
+
+
+def document(archive: zipfile.ZipFile) -> dict[str, Any]:
+    return json.loads(archive.read("person.json"))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("where", ["database", "store"])
+def test_all_that_is_kept_of_a_person(start: Callable[..., Intake], tmp_path: Path, where: str) -> None:
+    intake = start(cv_store=(tmp_path / "CVs").as_uri() if where == "store" else None)
+    client = administered(intake)
+    intake.submitted(email="grace@example.com", f_name="Grace")
+    first = intake.submitted(CV=("Lebenslauf Ä.pdf", CONTENT))
+    second = intake.submitted(email="ADA@example.com", CV=("b.txt", b"a second CV"))
+    client.patch(f"/internal/leads/{first}", json={"status": "ENGAGED"})
+    archive = exported(client)
+    names = ["person.json", f"cvs/{first}-Lebenslauf Ä.pdf", f"cvs/{second}-b.txt"]
+    assert archive.namelist() == names
+    assert [archive.read(name) for name in names[1:]] == [CONTENT, b"a second CV"]
+    person = document(archive)
+    assert person["email"] == "ada@example.com"
+    one, other = person["leads"]
+    assert {**client.get(f"/internal/leads/{first}").json(), "CV": None}.items() <= {**one, "CV": None}.items()
+    assert {"external_id", "state_since"} <= set(one)
+    assert not any(name.endswith("_key") or name.startswith(("store", "claim")) for name in one | one["CV"])
+    assert one["CV"]["size"] == len(CONTENT)
+    assert [one["CV_path"], other["CV_path"]] == names[1:]
+    assert [(event["user"], event["from"], event["to"]) for event in one["history"]] == [
+        ("harriet", "PENDING", "ENGAGED")
+    ]
+    assert [mail["kind"] for mail in one["mails"]] == ["confirmation", "alert", "alert"]
+    assert {mail["state"] for mail in other["mails"]} == {"suppressed", "owed"}
+    assert other["history"] == []
+
+
+def test_that_it_was_asked_for_is_written_down_and_not_by_whom_it_is(intake: Intake, admin: TestClient) -> None:
+    number = intake.submitted()
+    exported(admin)
+    query = select(audit.c.lead_id, audit.c.user_id, audit.c.detail).where(audit.c.action == "export")
+    assert [tuple(row) for row in intake.read(lambda c: c.execute(query).all())] == [(number, 1, None)]
+
+
+@pytest.mark.parametrize("state", ["quarantined", "scanning"])
+def test_what_may_be_infected_is_left_out(intake: Intake, admin: TestClient, state: str) -> None:
+    held, given = intake.submitted(), intake.submitted(CV=("b.txt", b"fine"))
+    intake.write(lambda c: c.execute(update(cv).where(cv.c.lead_id == held).values(scan_state=state)))
+    archive = exported(admin)
+    assert archive.namelist() == ["person.json", f"cvs/{given}-b.txt"]
+    one, other = document(archive)["leads"]
+    assert (one["id"], one["CV"]["scan_state"], one["CV_path"]) == (held, state, None)
+    assert other["CV_path"] == f"cvs/{given}-b.txt"
+    assert not any(name.startswith(("scan_c", "scan_a", "next")) for name in one["CV"])
+
+
+@pytest.mark.parametrize("clamd", ["unix:///nowhere", None])
+def test_what_was_too_large_to_scan_is_left_out_where_there_is_a_scanner(
+    start: Callable[..., Intake], clamd: str | None
+) -> None:
+    intake = start(clamd=clamd)
+    intake.client.headers.update(intake.bearer(intake.user("harriet", role="admin")))
+    number = intake.submitted()
+    intake.write(lambda c: c.execute(update(cv).values(scan_state="too-large-to-scan")))
+    archive = exported(intake.client)
+    given = None if clamd else f"cvs/{number}-cv.pdf"
+    assert archive.namelist() == ["person.json", *([given] if given else [])]
+    assert document(archive)["leads"][0]["CV_path"] == given
+
+
+HOSTILE = ["..", "...", "x\u202efdp.png", "a:b|c?.pdf", "é" * 250 + ".pdf", "con.txt", "-rf .", "\u200b"]
+
+
+def test_names_are_harmless(intake: Intake, admin: TestClient) -> None:
+    ids = [intake.submitted(CV=(f"{name}x" if name.startswith("..") else name, b"x")) for name in HOSTILE]
+    names = exported(admin).namelist()[1:]
+    for number, name in zip(ids, names, strict=True):
+        folder, _, base = name.partition("/")
+        assert (folder, base.partition("-")[0]) == ("cvs", str(number))
+        assert base.isprintable()
+        assert not set(base) & set('<>:"/\\|?*')
+        assert base == base.rstrip(". ")
+        assert len(base) < 140
+    assert names[4].endswith(".pdf")
+
+
+def test_memory_holds_a_piece_at_a_time(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "LEADS_AT_ONCE", 3)
+    for n in range(10):
+        intake.submitted(f_name=f"A{n}", CV=("cv", CONTENT))
+    pieces = list(export.export(intake.database, Person.parse("ada@example.com"), origin=Origin(), has_scanner=False))
+    assert max(map(len, pieces)) < 400_000
+    whole = zipfile.ZipFile(io.BytesIO(b"".join(pieces)))
+    assert len(document(whole)["leads"]) == 10
+    assert sum(one.file_size for one in whole.infolist()) > 10 * len(CONTENT)
+
+
+def test_what_breaks_off_is_not_whole(start: Callable[..., Intake], tmp_path: Path) -> None:
+    folder = tmp_path / "CVs"
+    intake = start(cv_store=folder.as_uri())
+    client = administered(intake)
+    intake.submitted(CV=("cv", CONTENT))
+    [file] = folder.iterdir()
+    file.write_bytes(CONTENT[::-1])
+    with client.stream("POST", "/internal/persons/export", json={"email": "ada@example.com"}) as cut:
+        received = b"".join(cut.iter_raw())
+    assert not zipfile.is_zipfile(io.BytesIO(received))
+
+
+@pytest.mark.parametrize(("email", "status"), [("bob@example.com", 404), ("*@example.com", 404), ("ada", 422)])
+def test_whom_nobody_knows(intake: Intake, admin: TestClient, email: str, status: int) -> None:
+    intake.submitted()
+    assert admin.post("/internal/persons/export", json={"email": email}).status_code == status
+
+
+def test_who_created_a_lead_by_hand_is_in_its_history(intake: Intake, admin: TestClient) -> None:
+    form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
+    number = admin.post("/internal/leads/", data=form, files={"CV": ("cv", b"x")}).json()["id"]
+    admin.patch(f"/internal/leads/{number}", json={"status": "ENGAGED"})
+    [one] = document(exported(admin))["leads"]
+    assert [(event["user"], event["from"], event["to"], event["change_id"]) for event in one["history"]] == [
+        ("harriet", None, "PENDING", None),
+        ("harriet", "PENDING", "ENGAGED", None),
+    ]

@@ -1,0 +1,85 @@
+"""PUT /internal/auth/password."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from httpx2 import Response
+from starlette.testclient import TestClient
+
+from intake.database.installation import Fingerprints
+from intake.users.login_throttle import Guesses
+from tests.conftest import PASSWORD, Intake
+
+NEW = "a new correct horse"
+
+
+def change(client: TestClient, old: Any = PASSWORD, new: Any = NEW, **more: object) -> Response:
+    return client.put("/internal/auth/password", json={"old": old, "new": new, **more})
+
+
+def log_in(intake: Intake, password: str) -> int:
+    body = {"username": "ada", "password": password}
+    return intake.client.post("/internal/auth/login", json=body).status_code
+
+
+def test_the_new_password_counts_and_its_owner_stays_in(attorney: TestClient, intake: Intake) -> None:
+    answer = change(attorney)
+    assert answer.status_code == 200
+    assert (answer.json()["expires_in"], answer.headers["Cache-Control"]) == (1800, "no-store")
+    assert (log_in(intake, PASSWORD), log_in(intake, NEW)) == (401, 200)
+    assert attorney.get("/internal/auth/me").status_code == 401, "every older token ends"
+    attorney.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+    assert attorney.get("/internal/auth/me").status_code == 200
+
+
+def test_the_old_password_must_be_right(attorney: TestClient, intake: Intake) -> None:
+    answer = change(attorney, old="wrong password")
+    assert (answer.status_code, answer.json()["detail"]) == (403, "the old password is wrong")
+    assert attorney.get("/internal/auth/me").status_code == 200
+    assert log_in(intake, PASSWORD) == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"new": "short"}, "new"),
+        ({"new": "é" * 37}, "new"),
+        ({"new": None}, "new"),
+        ({"old": 1}, "old"),
+        ({"user": "ada"}, "user"),
+    ],
+)
+def test_bad_fields_are_named(attorney: TestClient, body: dict[str, Any], field: str) -> None:
+    answer = change(attorney, **body)
+    assert answer.status_code == 422
+    assert [fault["field"] for fault in answer.json()["errors"]] == [field]
+
+
+def test_of_two_at_once_one_counts(attorney: TestClient, intake: Intake, twin: Intake) -> None:
+    twin.client.headers.update(attorney.headers)
+    with ThreadPoolExecutor(2) as pool:
+        new = "the first of two", "the second of two"
+        answers = list(pool.map(change, (attorney, twin.client), [PASSWORD] * 2, new))
+    assert sorted(answer.status_code for answer in answers) == [200, 401]
+    assert sorted((log_in(intake, "the first of two"), log_in(intake, "the second of two"))) == [200, 401]
+
+
+def test_who_holds_a_token_can_not_guess_the_password_for_ever(attorney: TestClient, intake: Intake) -> None:
+    later_s = 0
+    counted = Guesses.in_memory(Fingerprints(b"s" * 32), clock=lambda: time.monotonic() + later_s)
+    intake.client.app_state["guesses"] = counted
+    assert [change(attorney, old="wrong password").status_code for _ in range(5)] == [403] * 5
+    answer = change(attorney)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
+    assert attorney.get("/internal/auth/me").status_code == 200
+    later_s = 1
+    assert change(attorney).status_code == 200
+
+
+@pytest.mark.parametrize(("new", "part"), [("Password1", "commonest"), ("adaADAada", "own name")])
+def test_what_is_guessed_first_is_no_password(attorney: TestClient, new: str, part: str) -> None:
+    [fault] = change(attorney, new=new).json()["errors"]
+    assert fault["field"] == "new"
+    assert part in fault["detail"]

@@ -1,0 +1,80 @@
+"""How filters and values are compared."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intake.leads.normalization import Pattern, fold, mailbox_key
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Ada", "aDA"),
+        ("STRASSE", "straße"),
+        ("Zoë", "Zoe\u0308"),
+        ("ﬁne", "FINE"),
+        ("Ａｄａ", "ada"),
+        ("ΣΊΣΥΦΟΣ", "σίσυφος"),
+    ],
+)
+def test_case_and_form_do_not_count(one: str, other: str) -> None:
+    assert fold(one) == fold(other)
+
+
+def test_dotless_and_dotted_i_stay_apart() -> None:
+    assert fold("ı") != fold("i")
+
+
+@given(st.text())
+def test_folding_twice_changes_nothing(text: str) -> None:
+    assert fold(fold(text)) == fold(text)
+
+
+@given(st.text())
+def test_every_canonical_form_has_the_same_key(text: str) -> None:
+    assert {fold(unicodedata.normalize(form, text)) for form in ("NFC", "NFD")} == {fold(text)}
+
+
+@pytest.mark.parametrize(
+    ("text", "literals"),
+    [
+        ("ada", ("ada",)),
+        ("", ("",)),
+        ("*", ("", "")),
+        ("A*a", ("a", "a")),
+        (r"a\*b", ("a*b",)),
+        (r"a\b", (r"a\b",)),
+        (r"\\*", (r"\*",)),
+        ("a＊b", ("a*b",)),
+        ("100%_", ("100%_",)),
+    ],
+)
+def test_a_star_is_a_wildcard_and_nothing_else_is(text: str, literals: tuple[str, ...]) -> None:
+    assert Pattern.parse(text).literals == literals
+
+
+@given(st.text())
+def test_a_value_with_its_stars_escaped_is_a_whole_value(text: str) -> None:
+    pattern = Pattern.parse(text.replace("*", r"\*"))
+    assert pattern.is_whole
+    assert pattern.prefix == fold(text)
+
+
+@pytest.mark.parametrize(
+    ("address", "key"),
+    [
+        ("Ada+x+y@Example.com", "ada@example.com"),
+        ("+x@example.com", "+x@example.com"),
+        ("a+@example.com", "a@example.com"),
+        ("a.d.a+x@GMAIL.com", "ada@gmail.com"),
+        ("ada@googlemail.com", "ada@gmail.com"),
+        ("a.da@mail.gmail.com", "a.da@mail.gmail.com"),
+        ("a.da@example.com", "a.da@example.com"),
+        ("ada@straße.example", "ada@straße.example"),
+    ],
+)
+def test_a_mailbox_has_one_key(address: str, key: str) -> None:
+    assert mailbox_key(address) == key

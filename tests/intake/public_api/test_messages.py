@@ -1,0 +1,55 @@
+"""Problems in plain words."""
+
+import pytest
+
+from intake.http.problems import KINDS
+from intake.public_api.messages import explain
+
+
+def told(status: int, *, retry_after: str | None = None, max_bytes: int = 10 * 2**20) -> str:
+    problem = {"status": status, "title": "T", "detail": "the detail"}
+    return explain(problem, retry_after=retry_after, max_bytes=max_bytes).text
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("1", "in 1 second."),
+        ("0", "in 1 second."),
+        ("59", "in 59 seconds."),
+        ("61", "in 2 minutes."),
+        ("3600", "in 1 hour."),
+        ("172800", "in 2 days."),
+        (None, "in a little while."),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", "in a little while."),
+        ("-1", "in a little while."),
+        ("²", "in a little while."),
+    ],
+)
+def test_when_to_try_again(header: str | None, said: str) -> None:
+    assert said in told(429, retry_after=header)
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [(10 * 2**20, "10 MB"), (2**20 - 1, "1023 KB"), (1023, "1023 bytes"), (1536 * 2**10, "1 MB")]
+)
+def test_how_large_a_cv_may_be(size: int, said: str) -> None:
+    assert f"may have up to {said}." in told(413, max_bytes=size)
+
+
+@pytest.mark.parametrize("status", sorted({kind.status for kind in KINDS.values()} | {408, 429, 500}))
+def test_there_are_words_for_every_problem(status: int) -> None:
+    assert told(status)
+    assert "{" not in told(status)
+
+
+def test_fields_are_named_as_on_a_form_and_an_unknown_one_as_it_was_sent() -> None:
+    faults = [{"field": name, "detail": "is required"} for name in ("email", "f_name", "l_name", "CV", "photo")]
+    found = explain({"status": 422, "detail": "…", "errors": faults}, retry_after=None, max_bytes=1).faults
+    assert [label for label, _ in found] == ["Email address", "First name", "Last name", "CV", "photo"]
+    assert {detail for _, detail in found} == {"Is required"}
+
+
+def test_a_defect_is_told_by_its_number() -> None:
+    problem = {"status": 500, "detail": "the log has more", "request_id": "8f0c"}
+    assert explain(problem, retry_after=None, max_bytes=1).note == "8f0c"

@@ -1,0 +1,189 @@
+"""Settings from an environment."""
+
+from pathlib import Path
+
+import pytest
+
+from intake.errors import SettingsInvalid
+from intake.settings import Settings, read_environment, unknown_names
+from intake.settings.parsers import Mailbox, SmtpServer
+
+GOOD_SECRET = "s" * 32
+
+
+def read(directory: Path, **environ: str) -> Settings:
+    return Settings.from_environment(read_environment(environ, directory))
+
+
+def test_the_defaults(tmp_path: Path) -> None:
+    settings = read(tmp_path)
+    assert settings.database_url == "sqlite:///intake.db"
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert settings.max_cv_bytes == 10_485_760
+    assert settings.states == ("PENDING", "REACHED_OUT", "ENGAGED", "DECLINED")
+    assert settings.smtp_server is None
+    assert not settings.open_registration
+
+
+@pytest.mark.parametrize("url", ["file:///srv/CVs of ours", "s3://bucket.of-ours", "s3://bucket/a/b_c"])
+def test_a_stores_address_has_no_slash_at_its_end(tmp_path: Path, url: str) -> None:
+    assert read(tmp_path, INTAKE_CV_STORE=url).cv_store == read(tmp_path, INTAKE_CV_STORE=f"{url}/").cv_store == url
+
+
+def test_an_env_file_is_read_and_the_environment_counts_more(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("INTAKE_PORT=9000\nINTAKE_HOST=0.0.0.0\n")
+    settings = read(tmp_path, INTAKE_PORT="9001")
+    assert (settings.host, settings.port) == ("0.0.0.0", 9001)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("INTAKE_DATABASE_URL", "mysql://host/db"),
+        ("INTAKE_DATABASE_URL", "sqlite://"),
+        ("INTAKE_DATABASE_URL", "sqlite:///"),
+        ("INTAKE_DATABASE_URL", "sqlite:///:memory:"),
+        ("INTAKE_DATABASE_URL", "sqlite:///x.db?mode=ro"),
+        ("INTAKE_DATABASE_URL", "postgresql://u:p@host:port/db"),
+        ("INTAKE_DATABASE_URL", "postgresql://u:p@[bad/db"),
+        ("INTAKE_HOST", "a host"),
+        ("INTAKE_CV_STORE", "/var/cvs"),
+        ("INTAKE_CV_STORE", "file://cvs"),
+        ("INTAKE_CV_STORE", "file:///"),
+        ("INTAKE_CV_STORE", "file:///a%2fb"),
+        ("INTAKE_CV_STORE", "s3://"),
+        ("INTAKE_CV_STORE", "s3://UPPER"),
+        ("INTAKE_CV_STORE", "s3://key:secret@bucket"),
+        ("INTAKE_CV_STORE", "https://host/bucket"),
+        ("INTAKE_ALERT_INTERVAL", "1 minute"),
+        ("INTAKE_MAIL_RETENTION", "90"),
+        ("INTAKE_PORT", "eighty"),
+        ("INTAKE_RATE_LIMIT", "60"),
+        ("INTAKE_RATE_LIMIT", "0/minute"),
+        ("INTAKE_RATE_LIMIT", "60/minute;"),
+        ("INTAKE_RATE_LIMIT_EXEMPT", "10.0.0.1/8"),
+        ("INTAKE_TRUSTED_PROXIES", "localhost"),
+        ("INTAKE_LIMITS_STORE", "memcached://host"),
+        ("INTAKE_MAX_UPLOADS", "0"),
+        ("INTAKE_HEADER_TIMEOUT", "0"),
+        ("INTAKE_ALLOWED_HOSTS", "https://intake.example"),
+        ("INTAKE_CORS_ORIGINS", "*"),
+        ("INTAKE_CORS_ORIGINS", "https://a.example/path"),
+        ("INTAKE_FORM_THANKS_URL", "javascript:alert(1)"),
+        ("INTAKE_FORM_THANKS_URL", "//other.example"),
+        ("INTAKE_CLAMD", "/run/clamd.ctl"),
+        ("INTAKE_CV_EXTENSIONS", "../x"),
+        ("INTAKE_MIN_PASSWORD_LENGTH", "7"),
+        ("INTAKE_RETENTION_DAYS", "DECLINED"),
+        ("INTAKE_RETENTION_DAYS", "DECLINED=0"),
+        ("INTAKE_RETENTION_DAYS", "DECLINED=1,DECLINED=2"),
+        ("INTAKE_PORT", "65536"),
+        ("INTAKE_PORT", "٣"),
+        ("INTAKE_JWT_SECRET", "too short"),
+        ("INTAKE_JWT_SECRET", f"{GOOD_SECRET},short"),
+        ("INTAKE_JWT_SECRET", ",".join([GOOD_SECRET] * 3)),
+        ("INTAKE_SMTP_URL", "mail.example"),
+        ("INTAKE_SMTP_URL", "smtp://"),
+        ("INTAKE_SMTP_URL", "smtp://host:port"),
+        ("INTAKE_SMTP_URL", "smtp://host?starttls=maybe"),
+        ("INTAKE_SMTP_URL", "smtp://host?tls=off"),
+        ("INTAKE_SMTP_URL", "smtp://host/path"),
+        ("INTAKE_MAIL_FROM", "nobody"),
+        ("INTAKE_MAIL_FROM", "a..b@firm.example"),
+        ("INTAKE_ATTORNEY_EMAILS", "a..b@firm.example"),
+        ("INTAKE_MAIL_FROM", "a@b\nBcc: c@d"),
+        ("INTAKE_ATTORNEY_EMAILS", "ada@firm.example, peter"),
+        ("INTAKE_MAIL_TEMPLATES", "/no/such/directory"),
+        ("INTAKE_CONFIRMATION_INTERVAL", "a day"),
+        ("INTAKE_CONFIRMATION_INTERVAL", "10"),
+        ("INTAKE_CONFIRMATIONS_PER_HOUR", "-1"),
+        ("INTAKE_CONFIRMATIONS_PER_HOUR", "100001"),
+        ("INTAKE_MAX_CV_BYTES", "0"),
+        ("INTAKE_MAX_CV_BYTES", "10 MB"),
+        ("INTAKE_MAX_CV_BYTES", "901 MiB"),
+        ("INTAKE_STATES", "NEW,NEW"),
+        ("INTAKE_STATES", "new"),
+        ("INTAKE_STATES", ","),
+        ("INTAKE_OPEN_REGISTRATION", "yes"),
+    ],
+)
+def test_a_wrong_value_is_one_line_naming_the_setting(tmp_path: Path, name: str, value: str) -> None:
+    with pytest.raises(SettingsInvalid) as raised:
+        read(tmp_path, **{name: value})
+    assert str(raised.value).startswith(f"{name} is ")
+    assert "; expected " in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid) as raised:
+        read(tmp_path, INTAKE_PORT="x", INTAKE_STATES="x", INTAKE_HOST="127.0.0.1")
+    assert len(str(raised.value).splitlines()) == 2
+
+
+def test_a_secret_is_never_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid) as raised:
+        read(tmp_path, INTAKE_JWT_SECRET="hush", INTAKE_SMTP_URL="x://me:hush@host", INTAKE_DATABASE_URL="x:hush")
+    assert "hush" not in str(raised.value)
+    settings = read(tmp_path, INTAKE_JWT_SECRET=GOOD_SECRET, INTAKE_SMTP_URL="smtp://me:hush@host")
+    assert "hush" not in repr(settings)
+    assert GOOD_SECRET not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("smtp://relay.example", SmtpServer("relay.example", 587, None, None, "required")),
+        ("smtp://localhost:1025", SmtpServer("localhost", 1025, None, None, "opportunistic")),
+        ("smtp://relay?starttls=off", SmtpServer("relay", 587, None, None, "off")),
+        ("smtps://me%40firm:p%2Fw@relay", SmtpServer("relay", 465, "me@firm", "p/w", "implicit")),
+    ],
+)
+def test_relays(tmp_path: Path, url: str, server: SmtpServer) -> None:
+    assert read(tmp_path, INTAKE_SMTP_URL=url).smtp_server == server
+
+
+def test_lists_sizes_and_mailboxes(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        INTAKE_ATTORNEY_EMAILS=" ada@firm.example , Peter <peter@firm.example>,",
+        INTAKE_MAX_CV_BYTES="2 MiB",
+        INTAKE_CONFIRMATION_INTERVAL="10m",
+        INTAKE_CONFIRMATIONS_PER_HOUR="0",
+        INTAKE_MAIL_FROM="Marple & Wimsey <intake@firm.example>",
+        INTAKE_STATES="NEW, DONE",
+        INTAKE_JWT_SECRET=f"{GOOD_SECRET},{GOOD_SECRET}",
+    )
+    assert settings.attorney_emails == ("ada@firm.example", "peter@firm.example")
+    assert settings.max_cv_bytes == 2_097_152
+    assert settings.confirmation_interval_s == 600
+    assert settings.confirmations_per_hour == 0
+    assert settings.mail_from == Mailbox("intake@firm.example", "Marple & Wimsey")
+    assert settings.states == ("NEW", "DONE")
+    assert len(settings.jwt_secrets) == 2
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2"])
+def test_postgresql_means_psycopg2(tmp_path: Path, scheme: str) -> None:
+    settings = read(tmp_path, INTAKE_DATABASE_URL=f"{scheme}://u:p@host/db?sslmode=require")
+    assert settings.database_url == "postgresql+psycopg2://u:p@host/db?sslmode=require"
+    assert settings.sqlite_file is None
+
+
+def test_serving_on_postgresql_needs_a_secret_and_says_so_with_all_else() -> None:
+    environ = {"INTAKE_DATABASE_URL": "postgresql://host/db", "INTAKE_PORT": "x"}
+    with pytest.raises(SettingsInvalid) as raised:
+        Settings.from_environment(environ, serving=True)
+    assert [line.split()[0] for line in str(raised.value).splitlines()] == ["INTAKE_PORT", "INTAKE_JWT_SECRET"]
+    del environ["INTAKE_PORT"]
+    assert Settings.from_environment(environ).jwt_secrets == ()
+
+
+def test_an_env_file_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"INTAKE_HOST=\xff")
+    with pytest.raises(SettingsInvalid, match=r"\.env can't be read"):
+        read(tmp_path)
+
+
+def test_names_that_are_no_settings_are_found() -> None:
+    assert unknown_names({"INTAKE_PROT": "1", "INTAKE_PORT": "1", "HOME": "/"}) == ["INTAKE_PROT"]

@@ -1,0 +1,66 @@
+"""The worker beside a database that fails it: it goes on by itself."""
+
+import time
+from collections.abc import Callable
+
+from sqlalchemy import select, text
+
+from intake.app import WORKER_CONNECTIONS, create_worker
+from intake.database import Database
+from intake.database.schema import outbox_mail
+from intake.metrics import Metrics
+from intake.workers.mail import GIVES_WAY_S, GIVES_WAY_TIMES, Worker
+from tests.conftest import Intake
+
+
+def wait_for(condition: Callable[[], bool], *, within_s: float = 20.0) -> None:
+    until = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def rename(intake: Intake, old: str, new: str) -> None:
+    intake.write(lambda c: c.execute(text(f"ALTER TABLE {old} RENAME TO {new}")))
+
+
+def sent(intake: Intake) -> bool:
+    return set(intake.read(lambda c: c.scalars(select(outbox_mail.c.state)).all())) == {"sent"}
+
+
+def test_a_statement_that_fails_ends_no_worker(intake: Intake) -> None:
+    database = Database(intake.settings, connections=WORKER_CONNECTIONS)
+    worker: Worker = create_worker(intake.settings, database, Metrics())
+    intake.submitted()
+    rename(intake, "outbox_mail", "away")
+    worker.start()
+    time.sleep(1)
+    rename(intake, "away", "outbox_mail")
+    assert worker.trouble is None
+    wait_for(lambda: sent(intake))
+    worker.stop()
+    database.close()
+
+
+def test_a_worker_that_ended_says_so(intake: Intake) -> None:
+    database = Database(intake.settings, connections=WORKER_CONNECTIONS)
+    worker = create_worker(intake.settings, database, Metrics())
+    assert worker.trouble is not None
+    assert "has ended" in worker.trouble
+    database.close()
+
+
+def test_mail_gives_way_to_people_who_wait(intake: Intake) -> None:
+    metrics = Metrics()
+    database = Database(intake.settings, connections=WORKER_CONNECTIONS)
+    worker = create_worker(intake.settings, database, metrics)
+    intake.submitted()
+    metrics.in_progress = 1
+    began = time.monotonic()
+    worker.start()
+    wait_for(lambda: sent(intake))
+    worker.stop()
+    mails = intake.count(outbox_mail)
+    assert mails >= 2
+    assert time.monotonic() - began >= mails * GIVES_WAY_S * GIVES_WAY_TIMES
+    database.close()

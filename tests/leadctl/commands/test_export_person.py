@@ -1,0 +1,137 @@
+"""leadctl export-person."""
+
+import io
+import json
+import stat
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from leadctl.errors import Damaged
+from leadctl.files.person_export import to_file, to_stream
+from tests.leadctl.conftest import Office
+from tests.system.programs import LEADCTL
+
+ADDRESS = "exported@example.com"
+
+
+def test_a_file_that_is_ones_own_and_never_overwritten(admin: Office) -> None:
+    lead_id = admin.submit(email=ADDRESS, cv=b"%PDF-1.4 exported", cv_name="a/b c.pdf")
+    assert admin.data("export-person", "--email", ADDRESS) == f"{ADDRESS}.zip\n"
+    file = admin.home / f"{ADDRESS}.zip"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    with zipfile.ZipFile(file) as archive:
+        assert archive.read(f"cvs/{lead_id}-b c.pdf") == b"%PDF-1.4 exported"
+        assert [one["id"] for one in json.loads(archive.read("person.json"))["leads"]] == [lead_id]
+    file.write_text("mine")
+    again = admin.run("export-person", "--email", ADDRESS)
+    assert (again.returncode, file.read_text()) == (1, "mine")
+    assert "--force" in again.stderr
+    admin.data("export-person", "--email", ADDRESS, "-O", file.name, "--force")
+    assert zipfile.is_zipfile(file)
+    assert [path.name for path in admin.home.iterdir() if path.name.startswith(".leadctl")] == []
+
+
+def test_standard_output(admin: Office) -> None:
+    admin.submit(email=ADDRESS)
+    command = [LEADCTL, "export-person", "--email", ADDRESS.upper(), "-O", "-"]
+    done = subprocess.run(command, capture_output=True, env=admin.environment, cwd=admin.home, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "person.json" in zipfile.ZipFile(io.BytesIO(done.stdout)).namelist()
+
+
+def test_exit_codes(admin: Office) -> None:
+    assert admin.run("export-person", "--email", "nobody@example.com").returncode == 5
+    assert admin.run("export-person", "--email", "nobody").returncode == 2
+    admin.submit(email=ADDRESS)
+    nowhere = admin.run("export-person", "--email", ADDRESS, "-O", "nowhere/x.zip")
+    assert (nowhere.returncode, nowhere.stderr) == (
+        1,
+        "leadctl: can't write nowhere/x.zip: No such file or directory\n",
+    )
+    device = admin.run("export-person", "--email", ADDRESS, "-O", "/dev/null", "--force")
+    assert device.returncode == 1
+    assert Path("/dev/null").is_char_device()
+
+
+def made() -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("person.json", json.dumps({"leads": [{"id": n, "CV_path": "cvs/x"} for n in range(500)]}))
+    return made.getvalue()
+
+
+WHOLE = made()
+DAMAGED = [b"", b"not a zip", WHOLE[:-10], WHOLE[:60] + b"!!!!" + WHOLE[64:], WHOLE[30:]]
+
+
+@pytest.mark.parametrize("content", DAMAGED, ids=range(len(DAMAGED)))
+def test_what_is_not_whole_gets_no_name(tmp_path: Path, content: bytes) -> None:
+    out = io.BytesIO()
+    with pytest.raises(Damaged):
+        to_file([content], tmp_path / "x.zip", force=True)
+    with pytest.raises(Damaged):
+        to_stream([content], out)
+    assert (list(tmp_path.iterdir()), out.getvalue()) == ([], b"")
+
+
+def test_what_came_there_meanwhile_is_left(tmp_path: Path) -> None:
+    target = tmp_path / "x.zip"
+
+    def arriving() -> Iterator[bytes]:
+        target.write_text("another's")
+        yield WHOLE
+
+    with pytest.raises(FileExistsError):
+        to_file(arriving(), target, force=False)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("x.zip", "another's")]
+
+
+def test_what_is_left_out_is_told(tmp_path: Path) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("person.json", json.dumps({"leads": [{"id": 7, "CV_path": None}, {"id": 8, "CV_path": "x"}]}))
+    assert to_file([made.getvalue()], tmp_path / "x.zip", force=False) == [7]
+    assert to_stream([made.getvalue()], io.BytesIO()) == [7]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"leads": 1}', '{"leads": [1]}', '{"leads": [{"CV_path": null}]}'])
+def test_a_zip_of_something_else_gets_no_name(tmp_path: Path, text: str) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("person.json", text)
+    with pytest.raises(Damaged):
+        to_file([made.getvalue()], tmp_path / "x.zip", force=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+class CutOff(BaseHTTPRequestHandler):
+    """Answers with the beginning of a zip."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"%x\r\n%b\r\n" % (20, WHOLE[:20]))
+        self.close_connection = True
+
+    def log_message(self, *_arguments: object) -> None:
+        """Say nothing."""
+
+
+def test_what_breaks_off_is_to_be_tried_again(stranger: Office) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), CutOff)
+    Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    done = stranger.run("--url", url, "export-person", "--email", ADDRESS, LEADCTL_TOKEN="a.b.c")
+    server.shutdown()
+    server.server_close()
+    assert done.returncode == 75, done.stderr
+    assert list(stranger.home.iterdir()) == []

@@ -1,0 +1,83 @@
+"""What is shown of texts that a terminal would obey."""
+
+import json
+import re
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leadctl.output.escapes import json_text, visible
+
+OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+UNSEEN = set(
+    "\xad\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f\u200b\u2060\u2065\u2800\u3164\uffa0\ufff0"
+)
+UNSEEN |= {*"\U00016fe4\U0001d159\U0001bca0\U0001d173\U000e0001\U000e0041\U000e0100\U000e01ef\U000e0fff"}
+UNSEEN |= {chr(code) for code in range(0xFE00, 0xFE0E)}
+IN_PLACE = set("\u200c\u200d\ufe0e\ufe0f")  # seen or not by what is before them
+hostile = st.text(
+    st.characters()
+    | st.sampled_from("\x1b\x07\x9b\x85\t\r\n\u202e\u2066\u200b\u200d\ufeff\U000e0041[;m")
+    | st.sampled_from(sorted(UNSEEN | IN_PLACE))
+)
+
+
+def is_harmless(character: str) -> bool:
+    return unicodedata.category(character) not in OBEYED and character not in UNSEEN | IN_PLACE
+
+
+@given(hostile)
+def test_nothing_that_a_terminal_obeys_is_left(text: str) -> None:
+    shown = visible(text)
+    assert not {c for c in shown if unicodedata.category(c) in OBEYED} - IN_PLACE
+    assert not UNSEEN & set(shown)
+    assert len(shown.splitlines()) <= 1
+
+
+@given(hostile)
+def test_what_is_harmless_stays_as_it_is(text: str) -> None:
+    kept = "".join(filter(is_harmless, text))
+    kept = re.sub("[\U00016fe0-\U00016fff\U000e0000-\U000e0fff\u2065\ufff0-\ufff8]", "", kept)
+    assert visible(kept) == kept
+    assert visible(visible(text)) == visible(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
+        ("\x9b31m", "\\x9b31m"),
+        ("a\tb\r\n", "a\\tb\\r\\n"),
+        ("\u202etxt.exe", "\\u202etxt.exe"),
+        ("\U000e0041", "\\U000e0041"),
+        ("\ud800", "\\ud800"),
+        ("[bold]", "[bold]"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("क्\u200dष", "क्\u200dष"),
+        ("👩🏽\u200d💻 ❤\ufe0f\u200d🔥", "👩🏽\u200d💻 ❤\ufe0f\u200d🔥"),
+        ("ad\u200dmin\ufe0f", "ad\\u200dmin\\ufe0f"),
+        ("\u200dx", "\\u200dx"),
+        ("\u3164\u200d\u2800", "\\u3164\\u200d\\u2800"),
+        ("葛\U000e0100", "葛\\U000e0100"),
+        ("山田\u3000太郎", "山田\u3000太郎"),
+        (None, ""),
+        (7, "7"),
+    ],
+)
+def test_escapes(text: object, shown: str) -> None:
+    assert visible(text) == shown
+
+
+@given(st.dictionaries(hostile, hostile))
+def test_json_carries_a_text_exactly_and_shows_no_terminal_what_it_obeys(members: dict[str, str]) -> None:
+    text = json_text(members)
+    assert json.loads(text) == members
+    assert not {c for c in text if unicodedata.category(c) in OBEYED} - IN_PLACE
+    assert not UNSEEN & set(text)
+    assert len(text.splitlines()) == 1
+
+
+def test_json_leaves_letters_as_they_are() -> None:
+    assert json_text({"name": "山田 می\u200cخواهم"}) == '{"name": "山田 می\u200cخواهم"}'

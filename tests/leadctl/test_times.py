@@ -1,0 +1,55 @@
+"""Moments and spans of time."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from leadctl.errors import Usage
+from leadctl.times import ago, is_moment, moment, seconds
+
+NOW = datetime(2026, 11, 1, 9, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("age", "text"),
+    [
+        (timedelta(), "now"),
+        (timedelta(seconds=59), "59 s ago"),
+        (timedelta(seconds=200), "3 min ago"),
+        (timedelta(hours=23, minutes=59), "23 h ago"),
+        (timedelta(days=2, hours=3), "2 d ago"),
+        (timedelta(days=365), "2025-11-01"),
+        (timedelta(days=-2), "2026-11-03"),
+    ],
+)
+def test_how_long_ago(age: timedelta, text: str) -> None:
+    assert ago((NOW - age).isoformat(), NOW) == text
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "\\x1b[31m"])
+def test_what_is_no_moment_stays_as_it_is(text: str) -> None:
+    assert ago(text, NOW) == text
+
+
+@pytest.mark.parametrize(("text", "length"), [("500ms", 0.5), ("2s", 2), ("1.5m", 90), ("3", 3), ("1h", 3600)])
+def test_seconds(text: str, length: float) -> None:
+    assert seconds(text, "--interval", least=0.1, most=3600) == length
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1s", "2 s", "1d", "61m", "1e3", "٢s"])
+def test_no_seconds(text: str) -> None:
+    with pytest.raises(Usage, match="--interval is"):
+        seconds(text, "--interval", least=0.1, most=3600)
+
+
+def test_moments() -> None:
+    two_days_ago = datetime.now(UTC) - timedelta(days=2)
+    assert abs(datetime.fromisoformat(moment("2d", "--since")) - two_days_ago) < timedelta(minutes=1)
+    assert moment("2026-11-01T09:00+02:00", "--since").startswith("2026-11-01T")
+    assert datetime.fromisoformat(moment("2026-11-01", "--since")).tzinfo is not None
+    with pytest.raises(Usage):
+        moment("yesterday", "--since")
+
+
+def test_which_columns_hold_moments() -> None:
+    assert [is_moment(name) for name in ("created_at", "at", "state", "format")] == [True, True, False, False]

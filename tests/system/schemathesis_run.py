@@ -1,0 +1,85 @@
+"""Whether a real service answers as its OpenAPI description says, whatever it is sent: `make test-schema`.
+
+schemathesis makes requests from the description, good ones and bad ones, as an administrator, as an attorney and as
+nobody, on both databases, and ends with 1 where an answer is a 5xx, or is of a status, a media type, a schema or with
+headers that the description does not name.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from intake.users import accounts
+from stress.durability import tally
+from stress.durability.deployment import PASSWORD, POSTGRESQL, SQLITE, USERNAME, Firm, Site, opened
+from stress.durability.load import Prospect, ask, client
+from tests.system.programs import BIN, clean_environment
+from tests.system.relay import Relay
+
+ROLES = ("admin", "attorney", None)
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "allow_header_conformance",
+    "ignored_auth",
+)
+LEADS = 5
+PEER = "peter"
+
+
+def main() -> None:
+    """Run it for each role on each database."""
+    parser = argparse.ArgumentParser(prog="python -m tests.system.schemathesis_run", description=__doc__)
+    parser.add_argument("--examples", type=int, default=10, help="requests for each operation and phase, about")
+    parser.add_argument("--seed", type=int, default=1, help="makes other requests; the same seed makes the same ones")
+    parser.add_argument("--database", choices=[SQLITE, POSTGRESQL], help="both if absent")
+    arguments = parser.parse_args()
+    kinds = [arguments.database] if arguments.database else [SQLITE, POSTGRESQL]
+    with Site(tally.SMALL) as site:
+        runs = [_holds(site, kind, role, arguments) for kind in kinds for role in ROLES]
+    sys.exit(not all(runs))
+
+
+def _holds(site: Site, kind: str, role: str | None, arguments: argparse.Namespace) -> bool:
+    with _service(site, kind) as url, tempfile.TemporaryDirectory() as directory:
+        print(f"As {role or 'nobody'}, on {kind}", flush=True)
+        command = [str(BIN / "st"), "run", f"{url}/openapi.json", "--checks", ",".join(CHECKS)]
+        command += ["--max-examples", str(arguments.examples), "--seed", str(arguments.seed)]
+        command += ["--continue-on-failure", "--no-color", "--warnings", "off", "--suppress-health-check", "all"]
+        command += ["--phases", "examples,coverage,fuzzing"]
+        if role:
+            command += ["--header", f"Authorization: Bearer {_token(url, role)}"]
+        return subprocess.run(command, cwd=directory, env=clean_environment(Path(directory))).returncode == 0
+
+
+@contextmanager
+def _service(site: Site, kind: str) -> Iterator[str]:
+    """Start a service with some leads, an administrator and an attorney."""
+    with opened(site, kind, Relay(), INTAKE_RATE_LIMIT="off") as firm:
+        _make_attorney(firm)
+        url = firm.serve().url
+        with client() as at:
+            for number in range(1, LEADS + 1):
+                assert ask(at, url, Prospect(number), b"%PDF-1.4 a CV").kind == "204"
+        yield url
+
+
+def _make_attorney(firm: Firm) -> None:
+    accounts.create(firm.database, username=PEER, password=PASSWORD, role="attorney")
+
+
+def _token(url: str, role: str) -> str:
+    credentials = {"username": USERNAME if role == "admin" else PEER, "password": PASSWORD}
+    with client() as at:
+        return str(at.post(f"{url}/internal/auth/login", json=credentials).json()["access_token"])
+
+
+if __name__ == "__main__":
+    main()
