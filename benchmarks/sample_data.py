@@ -15,7 +15,7 @@ from unicodedata import normalize
 
 import psycopg2
 
-from intake.leads.normalization import fold
+from intake.leads.normalization import normalize_key
 
 PEOPLE = 2_000  # of each name: numbers in their addresses
 SPAN = timedelta(days=730)
@@ -110,5 +110,5 @@ def _drawn(chance: random.Random, names: list[tuple[str, str, str]], count: int)
 
 def _spellings(name: str) -> tuple[str, str, str]:
     """Return a name as it is written, as it is compared, and as it stands in an address."""
-    key = fold(name)
+    key = normalize_key(name)
     return name, key, normalize("NFKD", key).encode("ascii", "ignore").decode()

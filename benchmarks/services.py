@@ -12,13 +12,13 @@ from sqlalchemy import Connection, insert, select
 from benchmarks.baselines import constant
 from benchmarks.hanging_relay import database
 from benchmarks.sample_data import fill
-from intake.audit import Action, Origin, record
+from intake.audit import Action, Actor, record
 from intake.database import Database
 from intake.database.migrations import migrate
 from intake.database.schema import user_account
 from intake.settings import Settings
 from intake.users import accounts, authentication
-from intake.users.tokens import TokenKeys
+from intake.users.tokens import TokenSigner
 from tests.conftest import SECRET
 from tests.system.programs import Service, clean_environment
 
@@ -71,13 +71,13 @@ def _add_others(connection: Connection) -> None:
     for name in OTHERS:
         account = insert(user_account).values(username=name, username_key=name, **shared).returning(user_account.c.id)
         number = connection.execute(account).scalar_one()
-        record(connection, Action.LOGIN, Origin(user_id=number, client="127.0.0.1"))
+        record(connection, Action.LOGIN, Actor(user_id=number, client="127.0.0.1"))
 
 
 def _token(url: str) -> str:
     settings = Settings(database_url=url, jwt_secrets=(SECRET,))
     with closing(Database(settings, connections=1)) as opened:
-        accounts.create(opened, username=USERNAME, password=PASSWORD, role=None)
+        accounts.create_user(opened, username=USERNAME, password=PASSWORD, role=None)
         opened.write(_add_others)
-        keys = TokenKeys.from_settings(settings)
+        keys = TokenSigner.from_settings(settings)
         return authentication.log_in(opened, keys, username=USERNAME, password=PASSWORD)

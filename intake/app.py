@@ -19,36 +19,36 @@ from intake.database import Database
 from intake.database.installation import Fingerprints
 from intake.errors import DatabaseUnavailable, StorageUnavailable
 from intake.http import openapi
-from intake.http.access_log import Observer
-from intake.http.body_timeout import Arrival
-from intake.http.client_address import Client, ForwardingWatch
-from intake.http.concurrency import Shares
+from intake.http.access_log import AccessLogMiddleware
+from intake.http.body_timeout import BodyTimeoutMiddleware
+from intake.http.client_address import Client, ForwardingMonitor
+from intake.http.concurrency import ConcurrencyLimitMiddleware
 from intake.http.health import HEALTH
 from intake.http.health import OPERATIONS as OPERATORS
 from intake.http.multipart import MAX_OVERHEAD_BYTES
 from intake.http.precedence import Precedence
 from intake.http.problems import HANDLERS
-from intake.http.routing import HASHING_THREADS, Door, Operation
-from intake.http.trusted_hosts import HostCheck
-from intake.http.upload_limits import Places
+from intake.http.routing import HASHING_THREADS, Api, Operation
+from intake.http.trusted_hosts import TrustedHostMiddleware
+from intake.http.upload_limits import UploadLimiter
 from intake.internal_api.routes import OPERATIONS as INTERNAL
-from intake.leads.states import check_stored
-from intake.mail.messages import Composer
+from intake.leads.states import check_stored_states
+from intake.mail.messages import MessageBuilder
 from intake.mail.transports import MaildirTransport, SmtpTransport, Transport
 from intake.metrics import Metrics
 from intake.public_api.leads import OPERATIONS as PUBLIC
 from intake.public_api.leads import PATH
-from intake.public_api.middleware import Front
-from intake.rate_limits.limiter import Limiter
+from intake.public_api.middleware import PublicApiMiddleware
+from intake.rate_limits.limiter import RateLimiter
 from intake.settings import Settings
-from intake.users.login_throttle import KNOWN_FOR_S, Guesses
-from intake.users.tokens import TokenKeys
-from intake.workers.mail import OTHER_THREADS, Worker
+from intake.users.login_throttle import KNOWN_FOR_S, LoginThrottle
+from intake.users.tokens import TokenSigner
+from intake.workers.mail import OTHER_THREADS, MailWorker
 
 # Each door has threads of its own, and a thread uses one connection at the most: so connections are counted apart,
 # too, and none is ever waited for. Prospects have few where attorneys share the interpreter with them.
-DOORS = ((PUBLIC, 4), (INTERNAL, 8), (OPERATORS, 2))
-MOST_LOGINS_REMEMBERED = 10_000
+APIS = ((PUBLIC, 4), (INTERNAL, 8), (OPERATORS, 2))
+MAX_REMEMBERED_LOGINS = 10_000
 SMTP_CONNECTIONS = 4
 STORE_ANSWERS_WITHIN_S = 5.0
 WORKER_CONNECTIONS = SMTP_CONNECTIONS + OTHER_THREADS
@@ -69,7 +69,7 @@ class Surface(StrEnum):
         return {
             Surface.PUBLIC: ((PUBLIC, 8), (HEALTH, 2)),
             Surface.INTERNAL: ((INTERNAL, 8), (OPERATORS, 2)),
-            Surface.ALL: DOORS,
+            Surface.ALL: APIS,
         }[self]
 
     @property
@@ -86,20 +86,20 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
     if settings.cv_store:
         store.prepare(settings.cv_store)
     metrics = Metrics()
-    forwarding = ForwardingWatch()
+    forwarding = ForwardingMonitor()
     # whoever breaks in at the prospects' door finds no secret that makes a token
-    keys = TokenKeys([token_hex(32)]) if surface is Surface.PUBLIC else TokenKeys.from_settings(settings)
+    keys = TokenSigner([token_hex(32)]) if surface is Surface.PUBLIC else TokenSigner.from_settings(settings)
     database = Database(settings, connections=surface.connections + WORKER_CONNECTIONS)
-    check_stored(database, known=settings.states)
+    check_stored_states(database, known=settings.states)
     _check_store(database, settings)
     fingerprints = Fingerprints.from_database(database)
-    limiter = Limiter(settings.limits_store, metrics, fingerprints)
+    limiter = RateLimiter(settings.limits_store, metrics, fingerprints)
     worker = create_worker(settings, database, metrics)
     parts = {
         "settings": settings,
         "database": database,
         "keys": keys,
-        "guesses": _guesses(settings, fingerprints, database),
+        "guesses": _login_throttle(settings, fingerprints, database),
         "metrics": metrics,
         "description": _description(surface),
         "worker": worker if with_worker else None,
@@ -119,15 +119,18 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
 
     largest = settings.max_cv_bytes + MAX_OVERHEAD_BYTES
     doors = [
-        Door(operations, threads=threads, places=Places(settings, largest_bytes=largest))
+        Api(operations, threads=threads, places=UploadLimiter(settings, largest_bytes=largest))
         for operations, threads in surface.doors
     ]
     routes = [route for door in doors for route in door.routes()]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=HANDLERS)
     app.router.redirect_slashes = False  # curl without -L counts a redirect as success
-    checked = HostCheck(Front(app, settings), settings.allowed_hosts)
-    bounded = Precedence(Arrival(Shares(checked, settings), settings), open_to_strangers=PATH.rstrip("/"))
-    return Observer(bounded, metrics, settings.trusted_proxies, forwarding)
+    checked = TrustedHostMiddleware(PublicApiMiddleware(app, settings), settings.allowed_hosts)
+    bounded = Precedence(
+        BodyTimeoutMiddleware(ConcurrencyLimitMiddleware(checked, settings), settings),
+        open_to_strangers=PATH.rstrip("/"),
+    )
+    return AccessLogMiddleware(bounded, metrics, settings.trusted_proxies, forwarding)
 
 
 def _check_store(database: Database, settings: Settings) -> None:
@@ -150,20 +153,20 @@ def _description(surface: Surface) -> openapi.Description:
     return openapi.Description([operation for operations, _ in surface.doors for operation in operations])
 
 
-def create_worker(settings: Settings, database: Database, metrics: Metrics) -> Worker:
+def create_worker(settings: Settings, database: Database, metrics: Metrics) -> MailWorker:
     """Return a worker that sends owed mail once it is started. Raises TemplateInvalid."""
-    composer = Composer(sender=settings.mail_from, directory=settings.mail_templates)
+    composer = MessageBuilder(sender=settings.mail_from, directory=settings.mail_templates)
     transports: list[Transport] = [MaildirTransport(settings.beside_database(".maildir"))]
     if (server := settings.smtp_server) is not None:
         transports = [SmtpTransport(server, sender=settings.mail_from.address) for _ in range(SMTP_CONNECTIONS)]
-    return Worker(settings, database, composer, transports, metrics)
+    return MailWorker(settings, database, composer, transports, metrics)
 
 
-def _guesses(settings: Settings, fingerprints: Fingerprints, database: Database) -> Guesses:
+def _login_throttle(settings: Settings, fingerprints: Fingerprints, database: Database) -> LoginThrottle:
     """Return what counts wrong passwords; in memory, it knows from the audit trail who logged in from where."""
-    guesses = Guesses.from_settings(settings, fingerprints)
+    guesses = LoginThrottle.from_settings(settings, fingerprints)
     if settings.limits_store is None:
-        logins = audit.recent_logins(database, within_s=KNOWN_FOR_S, most=MOST_LOGINS_REMEMBERED)
+        logins = audit.recent_logins(database, within_s=KNOWN_FOR_S, most=MAX_REMEMBERED_LOGINS)
         for username, client in reversed(logins):
             guesses.remember(username, Client(ip_address(client)).key)
     return guesses

@@ -8,7 +8,7 @@ from typing import Any, TypedDict, cast
 
 from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, func, insert, select, union
 
-from intake.database import Database, serialised
+from intake.database import Database, advisory_lock
 from intake.database.clock import Now
 from intake.database.ids import page_by_id, within
 from intake.database.schema import audit, user_account
@@ -43,7 +43,7 @@ SERIES_LOCK = 0x1EADC73
 
 
 @dataclass(frozen=True)
-class Origin:
+class Actor:
     """Where something that is done comes from: a user, a client's address, a request; None where there is none.
 
     The command line and the worker have no client and no request.
@@ -54,13 +54,13 @@ class Origin:
     request_id: str | None = None
 
 
-HERE = Origin()  # the machine itself, where no request asks
+LOCAL_ACTOR = Actor()  # the machine itself, where no request asks
 
 
 def record(
     connection: Connection,
     action: Action,
-    origin: Origin,
+    origin: Actor,
     *,
     lead_id: int | None = None,
     subject_id: int | None = None,
@@ -74,14 +74,14 @@ def record(
 
 
 def record_alone(
-    database: Database, action: Action, origin: Origin, *, lead_id: int | None = None, detail: str | None = None
+    database: Database, action: Action, origin: Actor, *, lead_id: int | None = None, detail: str | None = None
 ) -> None:
     """Record what was read, in a transaction of its own. Raises DatabaseUnavailable: then it must not be given out."""
     database.write(lambda connection: record(connection, action, origin, lead_id=lead_id, detail=detail))
 
 
 def record_series(
-    database: Database, action: Action, origin: Origin, *, lead_id: int, detail: str | None = None
+    database: Database, action: Action, origin: Actor, *, lead_id: int, detail: str | None = None
 ) -> None:
     """Record one of a series of requests, unless the user has such an entry for the lead from the last hour.
 
@@ -91,7 +91,7 @@ def record_series(
     recent = select(audit.c.id).where(*same, audit.c.at > Now(plus_s=-HOUR_S)).limit(1)
 
     def work(connection: Connection) -> None:
-        serialised(connection, SERIES_LOCK)  # of two requests at once, at two replicas too, one is recorded
+        advisory_lock(connection, SERIES_LOCK)  # of two requests at once, at two replicas too, one is recorded
         if connection.scalar(recent) is None:
             record(connection, action, origin, lead_id=lead_id, detail=detail)
 
@@ -99,7 +99,7 @@ def record_series(
         database.write(work)
 
 
-class Entry(TypedDict):
+class AuditEntry(TypedDict):
     """What was done, by which user and to whom or which lead; None where there is none."""
 
     id: int
@@ -129,7 +129,7 @@ class AuditFilter:
     newest_first: bool = False
 
 
-def find(database: Database, wanted: AuditFilter, *, limit: int) -> list[Entry]:
+def list_entries(database: Database, wanted: AuditFilter, *, limit: int) -> list[AuditEntry]:
     """Return up to `limit` entries that match. Raises UserNotFound or DatabaseUnavailable."""
     return database.read(lambda connection: _find(connection, wanted, limit))
 
@@ -151,7 +151,7 @@ def recent_logins(database: Database, *, within_s: float, most: int) -> list[tup
     return [(username_key, client) for username_key, client in rows]
 
 
-def _find(connection: Connection, wanted: AuditFilter, limit: int) -> list[Entry]:
+def _find(connection: Connection, wanted: AuditFilter, limit: int) -> list[AuditEntry]:
     user, subject = user_account.alias(), user_account.alias()
     query = (
         select(
@@ -174,7 +174,7 @@ def _find(connection: Connection, wanted: AuditFilter, limit: int) -> list[Entry
         query = query.where(audit.c.id.in_(_of_user(number, conditions, wanted, limit)))
     query = _page(query.where(*conditions), wanted, limit)
     rows = connection.execute(query).mappings()
-    return [cast("Entry", {str(name): value for name, value in row.items()}) for row in rows]
+    return [cast("AuditEntry", {str(name): value for name, value in row.items()}) for row in rows]
 
 
 def _conditions(wanted: AuditFilter) -> Iterator[ColumnElement[bool]]:

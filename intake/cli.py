@@ -22,11 +22,11 @@ try:
     from intake.database import Database
     from intake.database.migrations import is_migrated, migrate
     from intake.errors import DatabaseNotMigrated, DatabaseUnavailable, IntakeError, SettingsInvalid
-    from intake.http.protocol import Connections, allow_open_files, protocol
+    from intake.http.protocol import ConnectionLimiter, limited_protocol, raise_open_file_limit
     from intake.leads import erasure
     from intake.metrics import Metrics
     from intake.settings import Settings, read_environment, unknown_names
-    from intake.settings.checks import weaknesses
+    from intake.settings.checks import run_checks
     from intake.settings.parsers import interval_s
     from intake.users import accounts, authentication
 except ModuleNotFoundError as missing:
@@ -74,7 +74,7 @@ def serve(
         migrate(settings)
     database = _database(settings)
     service = create_app(settings, with_worker=worker, surface=surface)
-    allow_open_files(settings.max_connections)
+    raise_open_file_limit(settings.max_connections)
     _log_what_to_know(settings, database)
     database.close()
     gc.collect()
@@ -88,7 +88,7 @@ def server(service: Any, settings: Settings) -> uvicorn.Server:
         service,
         host=settings.host,
         port=settings.port,
-        http=protocol(Connections(settings)),
+        http=limited_protocol(ConnectionLimiter(settings)),
         ws="none",
         proxy_headers=False,  # its default believes any local peer's X-Forwarded-For
         access_log=False,
@@ -158,14 +158,18 @@ def purge(
     if not settings.retention_days and (dry_run or settings.sqlite_file is None):
         raise SettingsInvalid(["INTAKE_RETENTION_DAYS is not set: leads are kept"])
     with closing(_database(settings)) as database:
-        counts = erasure.due(database, settings.retention_days) if dry_run else dict.fromkeys(settings.states, 0)
+        counts = (
+            erasure.preview_retention(database, settings.retention_days)
+            if dry_run
+            else dict.fromkeys(settings.states, 0)
+        )
         if not dry_run:
             for state, count in erasure.purge(database, settings.retention_days):
                 counts[state] += count
         for state, _ in settings.retention_days:
             typer.echo(f"intake: {state}: leads {'due' if dry_run else 'erased'}: {counts[state]}", err=True)
         if not dry_run and settings.sqlite_file is not None:
-            is_swept = erasure.swept(database, whatever_its_size=True)
+            is_swept = erasure.purge_deleted_data(database, whatever_its_size=True)
             told = "no traces of erased leads are" if is_swept else "traces of erased leads are still"
             typer.echo(f"intake: {told} in the database's files{'' if is_swept else '; run this again'}", err=True)
 
@@ -174,7 +178,7 @@ def purge(
 def check() -> None:
     """Say what of the settings is weak, a line each, and what to do; exit 1 where anything is."""
     settings = _settings(serving=True)
-    found = weaknesses(settings, Path.cwd())
+    found = run_checks(settings, Path.cwd())
     if not accounts.any_user(_database(settings)):
         found.append("there is no user yet: make the first administrator with: intake create-user NAME")
     for line in found:
@@ -195,7 +199,7 @@ def create_user(
     """Make a user."""
     settings = _settings()
     database = _database(settings)
-    given = accounts.create(
+    given = accounts.create_user(
         database,
         username=username,
         password=_new_password(password_stdin),

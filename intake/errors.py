@@ -39,21 +39,21 @@ class StorageUnavailable(IntakeError):
     """There is no room, or no leave, to hold an upload."""
 
 
-class OrphansNotCollected(IntakeError):
+class OrphanCollectionRefused(IntakeError):
     """Objects in the CV store belong to no lead, and there is reason to doubt that they can be deleted."""
 
 
-class LimitsUnavailable(IntakeError):
+class RateLimiterUnavailable(IntakeError):
     """What clients do can't be counted now, since the store that holds the counts is away."""
 
 
-class Refused(IntakeError):
+class RequestRejected(IntakeError):
     """A request is turned away so that the service stays up for others; `reason` is what is counted."""
 
     reason = ""
 
 
-class RateLimited(Refused):
+class RateLimited(RequestRejected):
     """A client does something too often; it may again in `retry_after_s` seconds."""
 
     reason = "rate"
@@ -63,7 +63,7 @@ class RateLimited(Refused):
         self.retry_after_s = retry_after_s
 
 
-class ServiceBusy(Refused):
+class ServiceBusy(RequestRejected):
     """There is as much under way as there may be: uploads, their bytes (`spool`), `requests`, waits for `threads`."""
 
     def __init__(self, detail: str, *, reason: str) -> None:
@@ -71,13 +71,13 @@ class ServiceBusy(Refused):
         self.reason = reason
 
 
-class TooManyLogins(Refused):
+class TooManyPendingLogins(RequestRejected):
     """As many passwords wait to be checked as may wait: in all, for one user, or from one network."""
 
     reason = "logins"
 
 
-class BodyTooSlow(Refused):
+class RequestTimeout(RequestRejected):
     """The body does not arrive in the time that it may take."""
 
     reason = "slow_body"
@@ -99,11 +99,11 @@ class RangeNotSatisfiable(IntakeError):
         self.size = size
 
 
-class CvDamaged(IntakeError):
+class ChecksumMismatch(IntakeError):
     """What is stored of a CV is not what came in."""
 
 
-class CvBeingScanned(IntakeError):
+class ScanPending(IntakeError):
     """It is not known yet whether the CV is one to be wary of."""
 
 
@@ -115,7 +115,7 @@ class CvTooLargeToScan(IntakeError):
     """The scanner could not scan the CV, so it may be infected."""
 
 
-class StatesInUse(IntakeError):
+class UnknownStatesInUse(IntakeError):
     """Stored leads are in states that the configured list lacks."""
 
 
@@ -123,11 +123,11 @@ class TemplateInvalid(IntakeError):
     """A mail template can't be rendered."""
 
 
-class AmbiguousHost(IntakeError):
+class InvalidHostHeader(IntakeError):
     """The request names no host, or more than one."""
 
 
-class HostNotServed(IntakeError):
+class MisdirectedRequest(IntakeError):
     """The request is for a host that this service is not."""
 
 
@@ -139,34 +139,34 @@ class BodyTooLarge(IntakeError):
     """The body, or its file, is larger than the service takes."""
 
 
-class BodyTypeNotSupported(IntakeError):
+class UnsupportedMediaType(IntakeError):
     """The body is of a media type that the route does not read."""
 
 
 @dataclass(frozen=True)
-class FieldFault:
+class FieldError:
     """One field of a request, and what is wrong with it."""
 
     field: str
     detail: str
 
 
-MAX_FAULTS = 20  # what is told of a request stays small, whatever was asked
+MAX_FIELD_ERRORS = 20  # what is told of a request stays small, whatever was asked
 
 
-class InvalidFields(IntakeError):
+class ValidationError(IntakeError):
     """Fields that parse, and hold what can't be accepted: every one of them at once, up to MAX_FAULTS."""
 
-    def __init__(self, *faults: FieldFault) -> None:
-        self.faults = faults[:MAX_FAULTS]
+    def __init__(self, *faults: FieldError) -> None:
+        self.faults = faults[:MAX_FIELD_ERRORS]
         super().__init__("; ".join(f"{fault.field}: {fault.detail}" for fault in self.faults))
 
 
-class NotAuthenticated(IntakeError):
+class AuthenticationRequired(IntakeError):
     """No valid token, or no valid name and password."""
 
 
-class TooManyGuesses(IntakeError):
+class LoginThrottled(IntakeError):
     """Wrong passwords were tried, and the next try must wait `retry_after_s` seconds."""
 
     def __init__(self, detail: str, *, retry_after_s: int) -> None:
@@ -174,11 +174,7 @@ class TooManyGuesses(IntakeError):
         self.retry_after_s = retry_after_s
 
 
-class LoginsUnavailable(IntakeError):
-    """Wrong passwords can't be counted, so none is looked at; tokens go on being good."""
-
-
-class NotAllowed(IntakeError):
+class PermissionDenied(IntakeError):
     """A known user who may not do this."""
 
 
@@ -198,7 +194,7 @@ class ChangeByAnotherUser(IntakeError):
     """A user would undo another user's change without saying so."""
 
 
-class SubmissionUnderWay(IntakeError):
+class IdempotencyKeyInUse(IntakeError):
     """The first submission under this key has not ended yet."""
 
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from leadctl.connections import MAX_LIST_BYTES
-from leadctl.errors import LeadctlError, NotFound, Usage
+from leadctl.errors import LeadctlError, NotFound, UsageError
 from leadctl.http import PAGE, Http, has
 from leadctl.settings import is_state, is_token
 from leadctl.times import is_day
@@ -102,7 +102,7 @@ class Api:
     def change_user(self, username: str, **values: Any) -> None:
         """Give the user a `role` or a `password`, or say whether it is `disabled`."""
         if not username:
-            raise Usage("'' is no username")
+            raise UsageError("'' is no username")
         # a name may be of dots alone, which would be gone from a path
         name = quote(username, safe="").replace(".", "%2E")
         self._http.request("PATCH", f"/internal/users/{name}", expected=204, json=values)

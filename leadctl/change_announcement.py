@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from uuid import UUID
 
 from leadctl.errors import LeadctlError, TryAgain
-from leadctl.output.console import Streams
+from leadctl.output.console import IOStreams
 from leadctl.output.formats import Record
 
 Announce = Callable[[Iterable[Record]], None]
 
 
 @contextmanager
-def announced(streams: Streams, change: UUID, *, dry_run: bool) -> Iterator[Announce]:
+def announced(streams: IOStreams, change: UUID, *, dry_run: bool) -> Iterator[Announce]:
     """Give a function that takes each response's outcomes, and announces the change at the first lead that was moved.
 
     Where the command is interrupted, the id is printed even in a script: it is what takes the leads back.

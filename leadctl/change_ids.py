@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from leadctl.errors import NotFound, Usage
-from leadctl.output.formats import Face, Record
-from leadctl.times import ago
+from leadctl.errors import NotFound, UsageError
+from leadctl.output.formats import OutputFormat, Record
+from leadctl.times import format_relative
 
 if TYPE_CHECKING:  # importing it costs 95 ms
     from leadctl.api import Api
@@ -17,15 +17,15 @@ SHORT = 8
 CANDIDATES = 10
 
 
-def shown(change: str | None, face: Face) -> str | None:
+def shown(change: str | None, face: OutputFormat) -> str | None:
     """Return the id as the format shows it."""
-    return change[:SHORT] if change and face is Face.TABLE else change
+    return change[:SHORT] if change and face is OutputFormat.TABLE else change
 
 
 def described(change: Record) -> str:
     """Return in a few words what a change did, who made it and when."""
     what = f"undo of {str(change['undoes'])[:SHORT]}" if change.get("undoes") else f"to {change.get('to')}"
-    when = ago(change["at"], datetime.now().astimezone())
+    when = format_relative(change["at"], datetime.now().astimezone())
     return f"{what}, {change['count']} lead{'s' * (change['count'] != 1)}, by {change['user']}, {when}"
 
 
@@ -35,7 +35,7 @@ def read_change(text: str, api: "Api", tell: Callable[[str], None]) -> UUID:
     Raises Usage or NotFound.
     """
     if not re.fullmatch(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]){0,24}", text):
-        raise Usage(f"{text!r} is not a change id; `leadctl changes` lists them")
+        raise UsageError(f"{text!r} is not a change id; `leadctl changes` lists them")
     if len(text.replace("-", "")) == 32:
         return UUID(text)
     found = list(api.changes(CANDIDATES, start=text))
@@ -44,5 +44,5 @@ def read_change(text: str, api: "Api", tell: Callable[[str], None]) -> UUID:
     if len(found) > 1:
         for one in found:
             tell(f"{one['id']}: {described(one)}")
-        raise Usage(f"{text} is the beginning of {len(found)} change ids; give more of it")
+        raise UsageError(f"{text} is the beginning of {len(found)} change ids; give more of it")
     return UUID(found[0]["id"])

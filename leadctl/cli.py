@@ -154,12 +154,12 @@ def _fail(text: str, code: ExitCode) -> NoReturn:
     import traceback  # noqa: PLC0415 - these take 15 ms, where something went wrong
 
     from leadctl.output.console import discard_output  # noqa: PLC0415
-    from leadctl.output.escapes import visible  # noqa: PLC0415
+    from leadctl.output.escapes import escape_control  # noqa: PLC0415
 
     with suppress(OSError):
         if "--debug" in sys.argv:
             traceback.print_exc()
-        typer.echo(f"leadctl: {visible(text)}", err=True)
+        typer.echo(f"leadctl: {escape_control(text)}", err=True)
     discard_output()
     sys.exit(code)
 

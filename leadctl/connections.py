@@ -8,7 +8,7 @@ from typing import Protocol
 
 import httpx2
 
-from leadctl.errors import LeadctlError, Usage
+from leadctl.errors import LeadctlError, UsageError
 
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 60.0
@@ -44,7 +44,7 @@ def connect(
         address = httpx2.URL(url)
         is_here = _is_loopback(address.host)
         if address.scheme == "http" and not (is_here or insecure_http):
-            raise Usage(
+            raise UsageError(
                 f"a password or token could be read on its way to http://{address.netloc.decode('ascii')}: use https,"
                 " or allow it with leadctl --insecure-http or LEADCTL_INSECURE_HTTP=1"
             )

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from leadctl.configuration.credentials import Credentials, Profile
-from leadctl.configuration.profile_resolution import choose, choose_to_log_in
-from leadctl.errors import NotAllowed
-from leadctl.output.console import Streams
-from leadctl.output.formats import Face
+from leadctl.configuration.profile_resolution import resolve_login_profile, resolve_profile
+from leadctl.errors import PermissionDenied
+from leadctl.output.console import IOStreams
+from leadctl.output.formats import OutputFormat
 from leadctl.settings import Flags, Settings
 
 if TYPE_CHECKING:  # it takes 95 ms to import, which `--version` and `--help` need not pay
@@ -21,14 +21,14 @@ if TYPE_CHECKING:  # it takes 95 ms to import, which `--version` and `--help` ne
     from leadctl.connections import Bearer
 
 
-def time_left(seconds: int | None, face: Face) -> str | int | None:
+def time_left(seconds: int | None, face: OutputFormat) -> str | int | None:
     """Return the seconds as a person reads them, or for programs as they are."""
-    if face is not Face.TABLE or seconds is None:
+    if face is not OutputFormat.TABLE or seconds is None:
         return seconds
     return f"{seconds // 60} min" if seconds else "ended"
 
 
-class Context(Streams):
+class Context(IOStreams):
     """One run of the program."""
 
     def __init__(self, flags: Flags) -> None:
@@ -48,7 +48,7 @@ class Context(Streams):
 
         A flag counts more than the environment, and either more than the current profile.
         """
-        return choose(self._settings, self.credentials)
+        return resolve_profile(self._settings, self.credentials)
 
     def turn_to(self, *, url: str | None, profile: str | None) -> Profile:
         """Turn to a server and a profile to log in, given as --url and --profile would be; the profile may be new.
@@ -56,7 +56,7 @@ class Context(Streams):
         Raises Usage.
         """
         self.flags = replace(self.flags, url=url or self.flags.url, profile=profile or self.flags.profile)
-        self.profile = choose_to_log_in(self._settings, self.credentials)
+        self.profile = resolve_login_profile(self._settings, self.credentials)
         return self.profile
 
     @cached_property
@@ -86,7 +86,7 @@ class Context(Streams):
 
         token = self._settings.token or self.profile.token
         if token is None:
-            raise NotAllowed("not logged in")
+            raise PermissionDenied("not logged in")
         return self._api(GivenToken(token))
 
     @cached_property

@@ -36,19 +36,19 @@ class LeadctlError(Exception):
     exit_code: ClassVar[ExitCode] = ExitCode.FAILED
 
 
-class Usage(LeadctlError):
+class UsageError(LeadctlError):
     """A value on the command line can't be used."""
 
     exit_code = ExitCode.USAGE
 
 
-class Partly(LeadctlError):
+class PartialFailure(LeadctlError):
     """Some of several were not done."""
 
     exit_code = ExitCode.PARTLY
 
 
-class NotAllowed(LeadctlError):
+class PermissionDenied(LeadctlError):
     """Not logged in, or not allowed."""
 
     exit_code = ExitCode.NOT_ALLOWED
@@ -76,9 +76,9 @@ class TryAgain(LeadctlError):
         self.retry_after_s = retry_after_s  # where the server said so
 
 
-class NotIntake(LeadctlError):
+class UnexpectedResponse(LeadctlError):
     """What answers is no intake service."""
 
 
-class Damaged(LeadctlError):
+class ChecksumError(LeadctlError):
     """What arrived is not what was sent."""

@@ -10,7 +10,15 @@ from typing import Any, TypeGuard
 import httpx2
 
 from leadctl.connections import MAX_BODY_BYTES, MAX_LIST_BYTES, Bearer, at_most, connect
-from leadctl.errors import Conflict, LeadctlError, NotAllowed, NotFound, NotIntake, TryAgain, Usage
+from leadctl.errors import (
+    Conflict,
+    LeadctlError,
+    NotFound,
+    PermissionDenied,
+    TryAgain,
+    UnexpectedResponse,
+    UsageError,
+)
 
 LONGEST_WAIT_S = 30.0  # in all, for a server that asks to wait
 SHORTEST_WAIT_S = 0.5
@@ -19,11 +27,11 @@ PAGE = 1000  # the most that the server gives at once
 Shape = Mapping[str, type | UnionType]
 
 _ERRORS: Mapping[int, type[LeadctlError]] = {
-    401: NotAllowed,
-    403: NotAllowed,
+    401: PermissionDenied,
+    403: PermissionDenied,
     404: NotFound,
     409: Conflict,
-    422: Usage,
+    422: UsageError,
     429: TryAgain,
     502: TryAgain,
     503: TryAgain,
@@ -188,7 +196,7 @@ class Http:
 
     def not_intake(self, how: str = "") -> LeadctlError:
         """Return the error of an answer that no intake service gives."""
-        return NotIntake(f"{self._url} does not answer as an intake service{how}: is the URL right?")
+        return UnexpectedResponse(f"{self._url} does not answer as an intake service{how}: is the URL right?")
 
 
 def has(value: Any, shape: Shape) -> TypeGuard[dict[str, Any]]:

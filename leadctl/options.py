@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from leadctl.output.formats import Face
+from leadctl.output.formats import OutputFormat
 
-FaceOption = Annotated[Face | None, typer.Option("--output", "-o", help="How to show them.")]
+FormatOption = Annotated[OutputFormat | None, typer.Option("--output", "-o", help="How to show them.")]
 ColumnsOption = Annotated[str | None, typer.Option("--columns", help="These alone, in this order: id,state,…")]
 HeaderOption = Annotated[bool, typer.Option("--header", help="Begin plain lines with the columns' names.")]
 RawOption = Annotated[

@@ -16,7 +16,7 @@ LONGEST_PAUSE_S = 10.0
 Find = Callable[[Mapping[str, Any]], Iterable[Record]]
 
 
-class Following:
+class LeadPoller:
     """The leads that `find` gives for a filter `since`, asked again and again, each once.
 
     Each time, all that came after two minutes before the time before is asked for, and what was seen is dropped. The
@@ -67,7 +67,7 @@ class Following:
 
 
 def follow(
-    following: Following, *, wait: Callable[[float], bool], interval_s: float, say: Callable[[str], None]
+    following: LeadPoller, *, wait: Callable[[float], bool], interval_s: float, say: Callable[[str], None]
 ) -> Iterator[Record]:
     """Yield new leads until `wait` says that nobody waits for more; a server that is away is waited for."""
     pause_s, is_away = interval_s, False

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from leadctl.errors import Usage
+from leadctl.errors import UsageError
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -46,7 +46,7 @@ class Settings:
         profile, profile_source = _first(flags.profile, "--profile", environ, "LEADCTL_PROFILE")
         token = environ.get("LEADCTL_TOKEN", "").strip()
         if token and not is_token(token):
-            raise Usage("LEADCTL_TOKEN holds no token")
+            raise UsageError("LEADCTL_TOKEN holds no token")
         return cls(
             url=server_url(url, url_source) if url else None,
             url_source=url_source,
@@ -65,7 +65,7 @@ def _first(flag: str | None, flag_name: str, environ: Mapping[str, str], name: s
 def _profile_name(text: str, source: str) -> str:
     if is_profile_name(text):
         return text
-    raise Usage(f"{source} is {text!r}; a profile's name is 1 to 64 of letters, digits, '.', '_' and '-'")
+    raise UsageError(f"{source} is {text!r}; a profile's name is 1 to 64 of letters, digits, '.', '_' and '-'")
 
 
 def is_profile_name(text: str) -> bool:
@@ -84,7 +84,7 @@ def server_url(text: str, source: str) -> str:
     if not usable or re.search(r"[?#@\s\x00-\x1f]", text):
         # it may hold a password, which is no place for one
         shown = "(not shown)" if "@" in text else repr(text)
-        raise Usage(f"{source} is {shown}; expected http://HOST[:PORT] or https://HOST[:PORT]")
+        raise UsageError(f"{source} is {shown}; expected http://HOST[:PORT] or https://HOST[:PORT]")
     scheme, _, rest = text.partition("://")
     authority, slash, path = rest.partition("/")
     return f"{scheme.lower()}://{authority.lower()}{slash}{path}".rstrip("/")

@@ -4,14 +4,14 @@ import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 
-from leadctl.errors import Usage
+from leadctl.errors import UsageError
 
 _UNITS: Mapping[str, str] = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGES = ((60, 1, "s"), (3600, 60, "min"), (86400, 3600, "h"), (60 * 86400, 86400, "d"))  # below, in, called
 _NOW_S = 5
 
 
-def moment(text: str, flag: str) -> str:
+def parse_timestamp(text: str, flag: str) -> str:
     """Return what the text means as RFC 3339: so long ago, or a date or moment on this machine's clock.
 
     Raises Usage, naming the flag.
@@ -22,19 +22,19 @@ def moment(text: str, flag: str) -> str:
             return (now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})).isoformat()
         return datetime.fromisoformat(text).astimezone().isoformat()
     except (ValueError, OverflowError) as error:
-        raise Usage(f"{flag} is {text!r}; expected 30m, 12h, 2d, 1w, 2026-11-01 or 2026-11-01T09:00") from error
+        raise UsageError(f"{flag} is {text!r}; expected 30m, 12h, 2d, 1w, 2026-11-01 or 2026-11-01T09:00") from error
 
 
-def seconds(text: str, flag: str, *, least: float, most: float) -> float:
+def parse_duration(text: str, flag: str, *, least: float, most: float) -> float:
     """Return the length of a span such as 500ms, 2s, 1.5m, or 2 (seconds). Raises Usage, naming the flag."""
     span = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s|m|h|)", text, re.ASCII)
     length = float(span[1]) * {"ms": 0.001, "m": 60, "h": 3600}.get(span[2], 1) if span else None
     if length is None or not least <= length <= most:
-        raise Usage(f"{flag} is {text!r}; expected e.g. 500ms, 2s or 1m, from {least:g} s to {most:g} s")
+        raise UsageError(f"{flag} is {text!r}; expected e.g. 500ms, 2s or 1m, from {least:g} s to {most:g} s")
     return length
 
 
-def is_moment(column: str) -> bool:
+def is_timestamp(column: str) -> bool:
     """Return whether a column of this name holds moments."""
     return column == "at" or column.endswith("_at")
 
@@ -47,7 +47,7 @@ def is_day(text: str) -> bool:
         return False
 
 
-def ago(value: str, now: datetime) -> str:
+def format_relative(value: str, now: datetime) -> str:
     """Return how long ago an RFC 3339 moment was, as its day where that is long; what is no moment as it is."""
     try:
         then = datetime.fromisoformat(value).astimezone()

@@ -24,7 +24,7 @@ from intake.database import Database
 from intake.database.migrations import migrate
 from intake.database.schema import lead, user_account
 from intake.settings import Settings
-from intake.users.tokens import Claims, TokenKeys
+from intake.users.tokens import Claims, TokenSigner
 from tests.pgbouncer import PgBouncer
 from tests.postgres import PostgresServer, database_url, maintenance
 
@@ -163,7 +163,7 @@ class Intake:
 
     def __init__(self, settings: Settings, database: Database, client: TestClient) -> None:
         self.settings, self.database, self.client = settings, database, client
-        self.keys = TokenKeys.from_settings(settings)
+        self.keys = TokenSigner.from_settings(settings)
 
     def user(self, username: str = "ada", *, role: str = "attorney", disabled: bool = False) -> int:
         """Make a user whose password is PASSWORD, and return the number."""

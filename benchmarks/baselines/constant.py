@@ -15,17 +15,17 @@ from starlette.staticfiles import StaticFiles
 
 from intake.cli import server
 from intake.database import Database
-from intake.http.thread_pool import Threads
+from intake.http.thread_pool import BoundedThreadPool
 from intake.settings import Settings
 from intake.users.accounts import authenticate
-from intake.users.tokens import TokenKeys
+from intake.users.tokens import TokenSigner
 
 THREADS = 8
 
 
 def application(settings: Settings, directory: str) -> Starlette:
-    database, keys = Database(settings, connections=THREADS), TokenKeys.from_settings(settings)
-    threads = Threads(THREADS)
+    database, keys = Database(settings, connections=THREADS), TokenSigner.from_settings(settings)
+    threads = BoundedThreadPool(THREADS)
 
     async def constant(request: Request) -> Response:
         token = request.headers["authorization"].removeprefix("Bearer ")

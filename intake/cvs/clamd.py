@@ -21,14 +21,14 @@ _LIMITS_EXCEEDED = "Heuristics.Limits.Exceeded"  # with AlertExceedsMax, where n
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ScanResult:
     """What clamd says of a file: the signature that fits it, or that it is too large to say; else it is clean."""
 
     signature: str | None = None
     is_too_large: bool = False
 
 
-def scan(url: str, pieces: Iterable[bytes]) -> Verdict:
+def scan(url: str, pieces: Iterable[bytes]) -> ScanResult:
     """Return what the clamd at `url` (unix:///PATH or tcp://HOST:PORT) says of a file, within SCAN_TIMEOUT_S seconds.
 
     Raises ScannerUnavailable where it can't be reached, ScanFailed where it breaks off or answers anything else, and
@@ -104,15 +104,15 @@ def _left(deadline: float) -> float:
     return max(deadline - time.monotonic(), 0.001)  # 0 would mean not to wait at all, and to fail where there is data
 
 
-def _verdict(reply: bytes) -> Verdict:
+def _verdict(reply: bytes) -> ScanResult:
     if reply == b"stream: OK":
-        return Verdict()
+        return ScanResult()
     if _TOO_LARGE in reply:
-        return Verdict(is_too_large=True)
+        return ScanResult(is_too_large=True)
     text = "".join(c if c.isprintable() else "?" for c in reply.decode("ascii", "replace"))
     if found := re.fullmatch(r"stream: (.+) FOUND", text):
         signature = found[1][:MAX_SIGNATURE_CHARACTERS]
         if signature.startswith(_LIMITS_EXCEEDED):
-            return Verdict(is_too_large=True)
-        return Verdict(signature=signature)
+            return ScanResult(is_too_large=True)
+        return ScanResult(signature=signature)
     raise ScanFailed(f"clamd answered: {text[:MAX_SIGNATURE_CHARACTERS]}")

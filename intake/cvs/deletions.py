@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import Connection, delete, insert, select
 
 from intake.cvs import store
-from intake.cvs.store import Place
+from intake.cvs.store import ObjectRef
 from intake.database import Database
 from intake.database.ids import is_among
 from intake.database.schema import cv, cv_deletion
@@ -17,22 +17,22 @@ BATCH = 500
 log = logging.getLogger("intake.cvs")
 
 
-def record(connection: Connection, lead_ids: Sequence[int]) -> list[Place]:
+def record(connection: Connection, lead_ids: Sequence[int]) -> list[ObjectRef]:
     """Record that the leads' objects must be deleted, and return where they are."""
     query = select(cv.c.store_url, cv.c.store_key).where(is_among(cv.c.lead_id, lead_ids), cv.c.store_key.is_not(None))
-    places = [Place(url, key) for url, key in connection.execute(query)]
+    places = [ObjectRef(url, key) for url, key in connection.execute(query)]
     if places:
         rows = [{"store_url": place.store_url, "store_key": place.key} for place in places]
         connection.execute(insert(cv_deletion), rows)
     return places
 
 
-def finish(database: Database, places: Sequence[Place]) -> int:
+def finish(database: Database, places: Sequence[ObjectRef]) -> int:
     """Delete the objects, also from trash, and return how many are left for a retry.
 
     One failure of a store leaves all that follow in it.
     """
-    left, away = set[Place](), set[str]()
+    left, away = set[ObjectRef](), set[str]()
     for place in places:
         try:
             if place.store_url not in away:
@@ -59,9 +59,11 @@ def retry(database: Database) -> Iterator[int]:
         raise StorageUnavailable(f"CVs of erased leads that their store can't delete now: {left}")
 
 
-def _recorded(connection: Connection, after: str) -> list[Place]:
+def _recorded(connection: Connection, after: str) -> list[ObjectRef]:
     query = select(cv_deletion.c.store_url, cv_deletion.c.store_key).where(cv_deletion.c.store_key > after)
-    return [Place(url, key) for url, key in connection.execute(query.order_by(cv_deletion.c.store_key).limit(BATCH))]
+    return [
+        ObjectRef(url, key) for url, key in connection.execute(query.order_by(cv_deletion.c.store_key).limit(BATCH))
+    ]
 
 
 def _forget(database: Database, keys: Sequence[str]) -> None:

@@ -45,7 +45,7 @@ _HTML_APPLICATION = re.compile(rb"(?i)<\s*hta:application")
 _BYTE_ORDER_MARK = re.compile(rb"^(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)")
 
 
-def kind_of(head: bytes) -> str | None:
+def executable_kind(head: bytes) -> str | None:
     """Return what the file that begins with `head` is, if that is something that runs; a text's first lines tell."""
     for magic, kind in _MAGIC:
         if head.startswith(magic):
@@ -64,6 +64,6 @@ def extension(name: str) -> str:
     return found.lower() if dot else ""
 
 
-def is_named_as_one(name: str) -> bool:
+def has_executable_name(name: str) -> bool:
     """Say whether a double click on a file of that name runs it; behind a colon Windows sees no part of the name."""
     return any(extension(part) in EXTENSIONS for part in name.split(":"))

@@ -8,7 +8,7 @@ from typing import IO
 from intake.cvs import executables, zip_inspection
 from intake.cvs.active_content import find_flags
 from intake.cvs.media_type import detect_type
-from intake.cvs.spool import Spool
+from intake.cvs.spool import SpooledUpload
 from intake.errors import StorageUnavailable
 
 AT_ONCE = 2  # that are looked into, by the processor alone: a hostile file may take a second of it
@@ -22,14 +22,14 @@ _ZIP_END_BYTES = 2**16 + 22  # with the longest comment behind it
 
 
 @dataclass(frozen=True)
-class Findings:
+class InspectionResult:
     """What a CV is: its media type by its content, and in words what its reader should know before opening it."""
 
     detected_type: str
     flags: tuple[str, ...]
 
 
-def inspect(cv: Spool, *, name: str, extensions: Sequence[str]) -> Findings:
+def inspect(cv: SpooledUpload, *, name: str, extensions: Sequence[str]) -> InspectionResult:
     """Return what the file is that came under that name; `extensions` are those it may have, none: any.
 
     Raises ValueError, in words for its sender, where it is refused, or StorageUnavailable.
@@ -47,12 +47,12 @@ def _check_name(name: str, extensions: Sequence[str]) -> None:
     if extensions and extension not in extensions:
         *most, last = (f".{one}" for one in extensions)
         raise ValueError(f"its file name must end in {', '.join(most)}{' or ' if most else ''}{last}")
-    if not extensions and executables.is_named_as_one(name):
+    if not extensions and executables.has_executable_name(name):
         raise ValueError("is a program or a script by its name; send a document")
 
 
-def _inspect(cv: Spool, extension: str, *, may_be_any: bool) -> Findings:
-    kind = executables.kind_of(cv.head) or _installer(cv.head, cv.file)
+def _inspect(cv: SpooledUpload, extension: str, *, may_be_any: bool) -> InspectionResult:
+    kind = executables.executable_kind(cv.head) or _installer(cv.head, cv.file)
     if kind is not None:
         raise ValueError(f"is {kind}; send a document")
     detected, flags = detect_type(cv.head), set[str]()
@@ -62,18 +62,18 @@ def _inspect(cv: Spool, extension: str, *, may_be_any: bool) -> Findings:
             contents = _contents(cv)
             detected, flags = contents.media_type if is_zip else detected, set(contents.flags)
         elif zip_inspection.is_another(cv.head, cv.file):
-            raise zip_inspection.NotLookedInto("can't be looked into")
-    except zip_inspection.NotLookedInto as error:
+            raise zip_inspection.UninspectableZip("can't be looked into")
+    except zip_inspection.UninspectableZip as error:
         if is_zip or zip_inspection.is_another(cv.head, cv.file):
             if not (may_be_any or extension in zip_inspection.EXTENSIONS):
                 raise ValueError(f"is an archive that {error}; send a document") from error
             flags.add("archive")
     flags |= find_flags(cv.file, cv.head, media_type=detected, extension=extension)
-    return Findings(detected, tuple(sorted(flags)))
+    return InspectionResult(detected, tuple(sorted(flags)))
 
 
-def _contents(cv: Spool) -> zip_inspection.Contents:
-    contents = zip_inspection.look_into(cv.file, cv.size)
+def _contents(cv: SpooledUpload) -> zip_inspection.Contents:
+    contents = zip_inspection.inspect_zip(cv.file, cv.size)
     if contents.program is not None:
         raise ValueError("is an archive with a program in it; send a document")
     return contents

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, func, select, union
 
 from intake.cvs import store, store_marker
-from intake.cvs.store import Place, Stored
+from intake.cvs.store import ObjectRef, Stored
 from intake.database import Database
 from intake.database.clock import Now
 from intake.database.schema import cv, cv_deletion, lead
-from intake.errors import OrphansNotCollected
+from intake.errors import OrphanCollectionRefused
 
 AGE = timedelta(days=1)  # far longer than from the upload to the commit
 TRASH_AGE = timedelta(days=30)
@@ -44,7 +44,7 @@ def collect(database: Database, store_url: str, *, adopt: bool = False) -> Steps
     store_marker.refuse_if_held(store_url)
     most = max(MOST_ORPHANS, totals["objects"] // 100)
     if totals["orphans"] > most and not adopt:
-        raise OrphansNotCollected(
+        raise OrphanCollectionRefused(
             f"{totals['orphans']} of {totals['objects']} objects in the CV store belong to no lead, and one run"
             f" collects at most {most}; {store_marker.ADOPT}"
         )
@@ -58,7 +58,7 @@ def _restore(database: Database, store_url: str) -> Steps:
     for batch in store.trashed_cvs(store_url):
         for key in _named(database, [one.key for one in batch]):
             log.warning("an object of a lead is moved back from the CV store's trash")
-            store.put_back(Place(store_url, key))
+            store.put_back(ObjectRef(store_url, key))
             yield Counter(restored=1)
 
 
@@ -87,7 +87,7 @@ def _empty_trash(database: Database, store_url: str, *, before: datetime) -> Ste
         if old := [one.key for one in batch if one.written_at < before]:
             store_marker.refuse_if_held(store_url)
             for key in set(old) - _named(database, old):
-                store.delete(store.trashed(Place(store_url, key)))
+                store.delete(store.trashed(ObjectRef(store_url, key)))
                 yield Counter(deleted=1)
 
 
@@ -96,7 +96,7 @@ def _move_to_trash(database: Database, store_url: str, *, before: datetime, most
         if orphans := _orphans(database, batch, before)[:most]:
             store_marker.refuse_if_held(store_url)
         for key in orphans:
-            store.move_to_trash(Place(store_url, key))
+            store.move_to_trash(ObjectRef(store_url, key))
             yield Counter(trashed=1)
         most -= len(orphans)
 

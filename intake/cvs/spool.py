@@ -10,7 +10,7 @@ from intake.errors import StorageUnavailable
 MEMORY_BYTES = 2**20
 
 
-class Spool:
+class SpooledUpload:
     """A file's bytes, written once from front to back, gone when closed. `size` is in bytes."""
 
     def __init__(self) -> None:

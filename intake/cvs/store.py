@@ -43,16 +43,16 @@ def prepare(store_url: str) -> None:
 
 
 @dataclass(frozen=True)
-class Place:
+class ObjectRef:
     """Where an object is: a store's address, and a key that no object in any store shares."""
 
     store_url: str
     key: str
 
 
-def put(store_url: str, file: IO[bytes]) -> Place:
+def put(store_url: str, file: IO[bytes]) -> ObjectRef:
     """Keep the bytes of `file`, read from its start, for good, and return where. Raises StorageUnavailable."""
-    place = Place(store_url, token_hex(KEY_BYTES))
+    place = ObjectRef(store_url, token_hex(KEY_BYTES))
     file.seek(0)
     with _translated_errors(store_url):
         obstore.put(_store(store_url), place.key, file, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
@@ -61,7 +61,7 @@ def put(store_url: str, file: IO[bytes]) -> Place:
     return place
 
 
-def write(place: Place, content: bytes) -> None:
+def write(place: ObjectRef, content: bytes) -> None:
     """Store a small object under a key of its own, durably; it replaces what was there. Raises StorageUnavailable."""
     with _translated_errors(place.store_url):
         obstore.put(_store(place.store_url), place.key, content)
@@ -69,7 +69,7 @@ def write(place: Place, content: bytes) -> None:
             _make_durable((directory / place.key).parent, directory / place.key)
 
 
-def read(place: Place, *, offset: int, size: int) -> bytes:
+def read(place: ObjectRef, *, offset: int, size: int) -> bytes:
     """Return up to PIECE_BYTES of an object's first `size` bytes, from `offset` on. Raises StorageUnavailable.
 
     An object that lies in trash although a lead names it is read from there; collection puts it back.
@@ -82,24 +82,24 @@ def read(place: Place, *, offset: int, size: int) -> bytes:
             return bytes(obstore.get_range(_store(place.store_url), trashed(place).key, start=offset, end=end))
 
 
-def delete(place: Place) -> None:
+def delete(place: ObjectRef) -> None:
     """Delete an object; one that is gone already counts as deleted. Raises StorageUnavailable."""
     with _translated_errors(place.store_url), suppress(FileNotFoundError):
         obstore.delete(_store(place.store_url), place.key)
 
 
-def trashed(place: Place) -> Place:
+def trashed(place: ObjectRef) -> ObjectRef:
     """Return where an object lies once it was moved to trash."""
-    return Place(place.store_url, f"{TRASH}/{place.key}.cv")
+    return ObjectRef(place.store_url, f"{TRASH}/{place.key}.cv")
 
 
-def delete_everywhere(place: Place) -> None:
+def delete_everywhere(place: ObjectRef) -> None:
     """Delete an object, also where it lies in trash. Raises StorageUnavailable."""
     delete(place)
     delete(trashed(place))
 
 
-def move_to_trash(place: Place) -> None:
+def move_to_trash(place: ObjectRef) -> None:
     """Move an object to trash, if it is still there; `written_at` is the time of that. Raises StorageUnavailable."""
     with _translated_errors(place.store_url), suppress(FileNotFoundError):
         if (directory := _directory(place.store_url)) is not None:
@@ -107,7 +107,7 @@ def move_to_trash(place: Place) -> None:
         obstore.rename(_store(place.store_url), place.key, trashed(place).key)
 
 
-def put_back(place: Place) -> None:
+def put_back(place: ObjectRef) -> None:
     """Move an object out of trash, if it is still there. Raises StorageUnavailable."""
     with _translated_errors(place.store_url), suppress(FileNotFoundError):
         obstore.rename(_store(place.store_url), trashed(place).key, place.key)
@@ -139,7 +139,7 @@ def keys(store_url: str, prefix: str) -> set[str]:
 
 def now(store_url: str) -> datetime:
     """Return the time by the store's clock: that of an object just written there. Raises StorageUnavailable."""
-    write(Place(store_url, CLOCK), b"The time at which this was written is the time by this store's clock.\n")
+    write(ObjectRef(store_url, CLOCK), b"The time at which this was written is the time by this store's clock.\n")
     with _translated_errors(store_url):
         return obstore.head(_store(store_url), CLOCK)["last_modified"]
 

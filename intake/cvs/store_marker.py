@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import cache
 
 from intake.cvs import store
-from intake.cvs.store import Place
+from intake.cvs.store import ObjectRef
 from intake.database import Database
 from intake.database.installation import Identity, identity
-from intake.errors import OrphansNotCollected
+from intake.errors import OrphanCollectionRefused
 
 PREFIX = "intake"
 HOLD = f"{PREFIX}/hold"
@@ -92,14 +92,14 @@ def adopt(database: Database, store_url: str) -> None:
     store.write(_place(store_url, found.own), _MARKER_TEXT)
     for marker in found.markers - {found.own}:
         store.delete(_place(store_url, marker))
-    store.delete(Place(store_url, HOLD))
+    store.delete(ObjectRef(store_url, HOLD))
 
 
 def hold(store_url: str) -> str | None:
     """Return why orphans are not collected from the store, None if no hold is in it. Raises StorageUnavailable."""
     if HOLD not in store.keys(store_url, PREFIX):
         return None
-    text = store.read(Place(store_url, HOLD), offset=0, size=REASON_BYTES).decode(errors="replace")
+    text = store.read(ObjectRef(store_url, HOLD), offset=0, size=REASON_BYTES).decode(errors="replace")
     reason = "".join(character for character in text if character.isprintable())
     return f"the CV store is on hold: {reason}; {ADOPT}"
 
@@ -107,7 +107,7 @@ def hold(store_url: str) -> str | None:
 def refuse_if_held(store_url: str) -> None:
     """Raise OrphansNotCollected if a hold is in the store, or StorageUnavailable."""
     if (reason := hold(store_url)) is not None:
-        raise OrphansNotCollected(reason)
+        raise OrphanCollectionRefused(reason)
 
 
 def _check(database: Database, store_url: str) -> _Found:
@@ -115,7 +115,7 @@ def _check(database: Database, store_url: str) -> _Found:
     if found.is_held or (reason := found.mismatch) is None:
         return found
     log.error("the CV store is on hold, and orphans are not collected: %s", reason)
-    store.write(Place(store_url, HOLD), reason.encode())
+    store.write(ObjectRef(store_url, HOLD), reason.encode())
     return _Found(found.markers, True, found.own)
 
 
@@ -126,5 +126,5 @@ def _look(database: Database, store_url: str) -> _Found:
     return _Found(markers, HOLD in keys, identity(database))
 
 
-def _place(store_url: str, marker: Identity) -> Place:
-    return Place(store_url, f"{PREFIX}/marker/{marker.database_id}/{marker.highest_lead_id:020}")
+def _place(store_url: str, marker: Identity) -> ObjectRef:
+    return ObjectRef(store_url, f"{PREFIX}/marker/{marker.database_id}/{marker.highest_lead_id:020}")

@@ -39,7 +39,7 @@ _FETCHED = re.compile(rb"/(?:attachedTemplate|oleObject|frame|subDocument)[\"']"
 _ODF = re.compile(rb"application/(?:vnd\.oasis\.opendocument\.[a-z-]{1,40}|epub\+zip)")
 
 
-class NotLookedInto(Exception):
+class UninspectableZip(Exception):
     """It is an archive, and what is in it can't be told."""
 
 
@@ -59,19 +59,19 @@ def is_another(head: bytes, file: IO[bytes]) -> bool:
     return _OTHER.match(head) is not None or file.read(len(magic)) == magic
 
 
-def look_into(file: IO[bytes], size: int) -> Contents:
+def inspect_zip(file: IO[bytes], size: int) -> Contents:
     """Return what is in the zip of `size` bytes. Raises NotLookedInto where it is none, is damaged, or is too large."""
     try:
         # what comes before a zip is no part of it; so it is wherever its directory at the end says
         with ZipFile(_Bounded(file, size)) as archive:
             entries = archive.infolist()
             if len(entries) > MAX_ENTRIES:
-                raise NotLookedInto(f"has more than {MAX_ENTRIES} files in it")
+                raise UninspectableZip(f"has more than {MAX_ENTRIES} files in it")
             if len({entry.header_offset for entry in entries}) < len(entries):  # as in bombs alone
-                raise NotLookedInto("has files in one place")
+                raise UninspectableZip("has files in one place")
             return _contents(archive, entries)
     except _BROKEN as error:
-        raise NotLookedInto("can't be looked into") from error
+        raise UninspectableZip("can't be looked into") from error
 
 
 def _contents(archive: ZipFile, entries: Sequence[ZipInfo]) -> Contents:
@@ -87,20 +87,20 @@ def _contents(archive: ZipFile, entries: Sequence[ZipInfo]) -> Contents:
             return Contents(media_type, entry.filename, frozenset())
         if _is_archive(entry.filename, head or b""):
             if not is_office and executables.extension(entry.filename) not in _OFFICE_EXTENSIONS:
-                raise NotLookedInto("has an archive in it")
+                raise UninspectableZip("has an archive in it")
             flags.add("embedded-file")
         flags.update(_flags(entry.filename, media_type))
     if not is_office and "encrypted" in flags:
-        raise NotLookedInto("is encrypted")
+        raise UninspectableZip("is encrypted")
     return Contents(media_type, None, frozenset(flags | set(_flags_of_texts(archive, names))))
 
 
 def _is_program(name: str, head: bytes, media_type: str) -> bool:
-    if name == "META-INF/MANIFEST.MF" or executables.kind_of(head) is not None:
+    if name == "META-INF/MANIFEST.MF" or executables.executable_kind(head) is not None:
         return True
     # an OpenDocument's scripts are its macros
     is_macro = media_type.startswith("application/vnd.oasis") and name.startswith("Scripts/")
-    return not is_macro and executables.is_named_as_one(name)
+    return not is_macro and executables.has_executable_name(name)
 
 
 def _is_archive(name: str, head: bytes) -> bool:

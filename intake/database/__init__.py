@@ -2,11 +2,11 @@
 
 from intake.database.transactions import (
     Database,
+    advisory_lock,
     execute_with_next,
-    insert_once,
+    insert_if_absent,
     insertion,
-    serialised,
-    waiting_briefly,
+    short_lock_timeout,
 )
 
-__all__ = ["Database", "execute_with_next", "insert_once", "insertion", "serialised", "waiting_briefly"]
+__all__ = ["Database", "advisory_lock", "execute_with_next", "insert_if_absent", "insertion", "short_lock_timeout"]

@@ -19,7 +19,7 @@ class _Transaction(Protocol):
     def __call__(self, work: Callable[[Connection], T], /) -> T: ...
 
 
-class JoinedWrites:
+class GroupCommit:
     """Runs works in `transaction`, one transaction at a time, and as many works in it as are waiting.
 
     No savepoints: a full disk rolls back the whole, and the next SAVEPOINT would begin a transaction unasked. On any

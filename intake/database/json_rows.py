@@ -23,7 +23,7 @@ class JsonChunk(NamedTuple):
     has_more: bool
 
 
-class JsonRows:
+class JsonRowSerializer:
     """How rows of these columns, of which the first is an id, are written as JSON; moments as RFC 3339 in UTC.
 
     `shaped` makes dictionaries of rows, where that is not left to the database.

@@ -12,7 +12,7 @@ from alembic.util.exc import CommandError
 from sqlalchemy import Connection
 
 from intake.database.engine import open_engine
-from intake.database.transactions import Database, serialised, translated_errors
+from intake.database.transactions import Database, advisory_lock, translated_errors
 from intake.errors import DatabaseMissing, DatabaseNotMigrated
 from intake.settings import Settings
 
@@ -30,7 +30,7 @@ def migrate(settings: Settings) -> None:
     engine = open_engine(settings, connections=1, migrating=True).execution_options(writing=True)
     try:
         with translated_errors(), engine.begin() as connection:
-            serialised(connection, MIGRATION_LOCK)
+            advisory_lock(connection, MIGRATION_LOCK)
             _check_encoding(connection)
             command.upgrade(_config(connection), "head")
             _check_foreign_keys(connection)

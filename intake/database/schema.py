@@ -70,7 +70,7 @@ lead = Table(
 )
 
 # A condition that queries share with a partial index, word for word, since SQLite uses the index for no other.
-SCAN_OWED = text("scan_state = 'scanning'")
+SCAN_PENDING = text("scan_state = 'scanning'")
 
 # what is known of a CV; its bytes are in `cv_content`, or in a store under a key that no other has
 cv = Table(
@@ -98,7 +98,7 @@ cv = Table(
     Column("scan_claim", String(32)),
     Column("scan_claimed_until", UtcDateTime),
     Index("ix_cv_store_key", "store_key", unique=True),
-    Index("ix_cv_scan_owed", "next_scan_at", postgresql_where=SCAN_OWED, sqlite_where=SCAN_OWED),
+    Index("ix_cv_scan_owed", "next_scan_at", postgresql_where=SCAN_PENDING, sqlite_where=SCAN_PENDING),
 )
 
 cv_content = Table(
@@ -224,7 +224,7 @@ audit = Table(
 
 # Conditions that queries share with partial indexes, word for word, since SQLite uses an index for no other.
 # An alert is sent once it is gathered, alone or at the head of a digest; a confirmation unless a cap holds it back.
-DUE = text("state = 'owed' AND (kind <> 'alert' OR digest_id = id) AND held_by IS NULL")
+IS_QUEUED = text("state = 'owed' AND (kind <> 'alert' OR digest_id = id) AND held_by IS NULL")
 HELD = text("state = 'owed' AND held_by IS NOT NULL")
 COUNTED = text("counted_at IS NOT NULL")
 UNGATHERED = text("state = 'owed' AND kind = 'alert' AND digest_id IS NULL")
@@ -264,7 +264,7 @@ outbox_mail = Table(
     Column("held_since", UtcDateTime),
     Index("ix_outbox_mail_lead_id", "lead_id"),
     Index("ix_outbox_mail_digest_id", "digest_id", postgresql_where=GATHERED, sqlite_where=GATHERED),
-    Index("ix_outbox_mail_due", "next_attempt_at", postgresql_where=DUE, sqlite_where=DUE),
+    Index("ix_outbox_mail_due", "next_attempt_at", postgresql_where=IS_QUEUED, sqlite_where=IS_QUEUED),
     Index("ix_outbox_mail_held", "held_by", "held_since", postgresql_where=HELD, sqlite_where=HELD),
     Index("ix_outbox_mail_counted", "counted_at", "capped_domain", postgresql_where=COUNTED, sqlite_where=COUNTED),
     Index("ix_outbox_mail_ungathered", "recipient", postgresql_where=UNGATHERED, sqlite_where=UNGATHERED),

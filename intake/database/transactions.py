@@ -14,7 +14,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from intake.database.engine import LOCK_TIMEOUT_S, BoundedConnection, open_engine
-from intake.database.group_commit import JoinedWrites
+from intake.database.group_commit import GroupCommit
 from intake.database.secure_delete import REWRITTEN_BYTES, sweep
 from intake.errors import DatabaseUnavailable, LockTimeout
 from intake.settings import Settings
@@ -41,7 +41,7 @@ class Database:
     def __init__(self, settings: Settings, *, connections: int) -> None:
         self._engine = open_engine(settings, connections=connections)
         self._writing_engine = self._engine.execution_options(writing=True)
-        self._joined = JoinedWrites(self._write_alone) if self._engine.dialect.name == "sqlite" else None
+        self._joined = GroupCommit(self._write_alone) if self._engine.dialect.name == "sqlite" else None
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Return what `work` returns, run in one transaction.
@@ -81,7 +81,7 @@ class Database:
         self._engine.dispose()
 
 
-def serialised(connection: Connection, lock: int) -> None:
+def advisory_lock(connection: Connection, lock: int) -> None:
     """Let one transaction at a time pass here, by the number of a lock; SQLite's writers are so by themselves."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
@@ -92,7 +92,7 @@ def execute_with_next(connection: Connection, statement: Executable, values: _Va
     connection.execute(statement, values, execution_options={"held": True})
 
 
-def insert_once(
+def insert_if_absent(
     connection: Connection, table: Table, values: Mapping[str, object], *, replacing: ColumnElement[bool] | None = None
 ) -> bool:
     """Insert a row unless one with its primary key is there, and return whether it was inserted.
@@ -122,7 +122,7 @@ def _insertion(dialect: str, table: Table, replacing: ColumnElement[bool] | None
 
 
 @contextmanager
-def waiting_briefly(connection: Connection) -> Iterator[None]:
+def short_lock_timeout(connection: Connection) -> Iterator[None]:
     """Wait no longer than BRIEFLY_S for any lock. LockTimeout is raised then."""
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BRIEFLY_S}s'")

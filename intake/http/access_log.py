@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from intake.http.client_address import ForwardingWatch, find_client
+from intake.http.client_address import ForwardingMonitor, find_client
 from intake.http.problems import stopping
-from intake.http.security_headers import protect
+from intake.http.security_headers import add_security_headers
 from intake.metrics import Metrics
 from intake.settings.parsers import Network
 
@@ -23,14 +23,14 @@ def new_request_id() -> str:
     return secrets.token_hex(8)
 
 
-class Observer:
+class AccessLogMiddleware:
     """Gives each request an id of its own, and writes down how it was answered.
 
     The log's line has the path without its query, since queries hold people's names.
     """
 
     def __init__(
-        self, app: ASGIApp, metrics: Metrics, trusted_proxies: Sequence[Network], forwarding: ForwardingWatch
+        self, app: ASGIApp, metrics: Metrics, trusted_proxies: Sequence[Network], forwarding: ForwardingMonitor
     ) -> None:
         self._app = app
         self._forwarding = forwarding
@@ -57,7 +57,7 @@ class Observer:
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
                 headers.update(fields)
-                protect(headers, path=scope["path"])
+                add_security_headers(headers, path=scope["path"])
             await send(message)
 
         try:

@@ -6,7 +6,7 @@ from anyio import move_on_after
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from intake.errors import BodyTooSlow
+from intake.errors import RequestTimeout
 from intake.settings import Settings
 
 GRACE_S = 5.0  # before a body's rate counts
@@ -16,7 +16,7 @@ AT_HAND_S = 0.001  # not 0, with which a scope is cancelled, at some cost, befor
 QUIET_S = 2.0  # and no longer than this once nothing comes
 
 
-class Arrival:
+class BodyTimeoutMiddleware:
     """Refuses bodies that are too slow, on whatever route; and lets a client read an answer that came early.
 
     An answer may be given before its request's body has arrived (401, 413, 429, 503…). The connection then ends with
@@ -76,7 +76,7 @@ class _Body:
             self._waited_s += time.monotonic() - began
         if not self._is_timed():  # an answer has begun: who still listens here waits for the client to go
             return await self._take()
-        raise BodyTooSlow(
+        raise RequestTimeout(
             f"the body did not arrive in time: it may take {self._settings.body_timeout_s:.0f} seconds,"
             f" and after {GRACE_S:.0f} not fewer than {self._settings.min_body_rate} bytes a second on average"
         )

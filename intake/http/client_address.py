@@ -69,20 +69,20 @@ def find_client(scope: Scope, trusted: Sequence[Network]) -> Client:
     return client
 
 
-class ForwardingWatch:
+class ForwardingMonitor:
     """Remembers whether a forwarding header was passed over: then every client looks like the proxy to this service."""
 
     def __init__(self) -> None:
-        self.trouble: str | None = None
+        self.last_error: str | None = None
 
     def look_at(self, client: Client) -> None:
         """Look at one request's client; the first that tells of it is written to the log."""
-        if client.is_forwarded_untrusted and self.trouble is None:
-            self.trouble = (
+        if client.is_forwarded_untrusted and self.last_error is None:
+            self.last_error = (
                 "X-Forwarded-For came from a peer that is not trusted, and is passed over;"
                 " if that is your proxy, set INTAKE_TRUSTED_PROXIES"
             )
-            log.warning("%s (the peer is %s)", self.trouble, client.address)
+            log.warning("%s (the peer is %s)", self.last_error, client.address)
 
 
 def _address(text: str) -> Address | None:

@@ -10,7 +10,7 @@ from intake.http.problems import on_intake_error
 from intake.settings import Settings
 
 
-class Shares:
+class ConcurrencyLimitMiddleware:
     """Refuses a client's requests past as many as it may have connections.
 
     Connections are bounded as they are opened; but behind a proxy all of them are the proxy's, and one client's slow

@@ -13,7 +13,7 @@ _PARAMETER = re.compile(
 
 
 @dataclass(frozen=True)
-class Disposition:
+class ContentDisposition:
     """What a part of a form says of itself: its field, and its file's name where it is a file."""
 
     name: str
@@ -21,7 +21,7 @@ class Disposition:
 
 
 @lru_cache(256)
-def read_disposition(header: bytes, *, is_percent_encoded: bool = False) -> Disposition:
+def parse_content_disposition(header: bytes, *, is_percent_encoded: bool = False) -> ContentDisposition:
     """Read a part's Content-Disposition (RFC 7578), whoever wrote it.
 
     Parameters come in any order, quoted or not, with raw UTF-8 or with `filename*` (RFC 5987), which counts more.
@@ -39,7 +39,7 @@ def read_disposition(header: bytes, *, is_percent_encoded: bool = False) -> Disp
         at = found.end()
     if "name" not in parameters or text[at:].strip(" \t;"):
         raise ValueError("no form-data with a name")
-    return Disposition(parameters["name"], _filename(parameters, is_percent_encoded=is_percent_encoded))
+    return ContentDisposition(parameters["name"], _filename(parameters, is_percent_encoded=is_percent_encoded))
 
 
 def attachment(filename: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Any, TypeVar
 
-from intake.errors import TooManyLogins
+from intake.errors import TooManyPendingLogins
 
 MOST_AHEAD = 40  # of those that wait; one thread needs ten seconds for them
 MOST_OF_ONE = 8  # of them, for one user at one address, or with one user's token
@@ -63,7 +63,7 @@ class HashingQueue:
         job = _Job(work, turn, Future())
         with self._lock:
             if any(self._counts[key] >= most for key, most in turn.bounds.items()):
-                raise TooManyLogins("too many passwords wait to be checked; try again later")
+                raise TooManyPendingLogins("too many passwords wait to be checked; try again later")
             self._counts.update(turn.bounds.keys())
             self._lane(job).append(job)
         job.future.add_done_callback(lambda _: self._leave(job))

@@ -8,7 +8,7 @@ from intake.errors import DatabaseUnavailable
 from intake.http.problems import problem
 from intake.http.request_parsing import json_response
 from intake.http.request_state import AppRequest
-from intake.http.routing import Access, Answer, Operation
+from intake.http.routing import Access, Operation, ResponseSpec
 from intake.http.templates import PAGE_POLICY
 
 
@@ -22,9 +22,9 @@ def get_readyz(request: AppRequest) -> Response:
     if not is_migrated(request.state["database"]):
         return problem(503, detail="the database is not migrated: run `intake migrate`", headers={"Retry-After": "30"})
     worker = request.state["worker"]
-    troubles = {} if worker is None else {"mail": worker.trouble, "scan": worker.scan_trouble}
+    troubles = {} if worker is None else {"mail": worker.last_error, "scan": worker.last_scan_error}
     holds = {} if worker is None else {"cv_store": worker.store_hold}
-    told = {**troubles, **holds, "forwarded": request.state["forwarding"].trouble}
+    told = {**troubles, **holds, "forwarded": request.state["forwarding"].last_error}
     if not request.state["tells_reasons"]:
         told = {name: text and "see the service's log" for name, text in told.items()}
     return json_response({"status": "ready", **{name: text for name, text in told.items() if text}})
@@ -68,7 +68,7 @@ HEALTH = (
         endpoint=get_healthz,
         summary="The process is up.",
         access=Access.OPEN,
-        answer=Answer(200, "Up", _STATUS),
+        answer=ResponseSpec(200, "Up", _STATUS),
     ),
     Operation(
         method="GET",
@@ -76,7 +76,7 @@ HEALTH = (
         endpoint=get_readyz,
         summary="The database can be reached and is migrated.",
         access=Access.OPEN,
-        answer=Answer(200, "Ready", _STATUS),
+        answer=ResponseSpec(200, "Ready", _STATUS),
         problems=(DatabaseUnavailable,),
     ),
 )
@@ -89,7 +89,7 @@ OPERATIONS = (
         endpoint=get_metrics,
         summary="Counters for Prometheus.",
         access=Access.OPEN,
-        answer=Answer(200, "Counters", _TEXT, media_type="text/plain"),
+        answer=ResponseSpec(200, "Counters", _TEXT, media_type="text/plain"),
     ),
     Operation(
         method="GET",
@@ -97,7 +97,7 @@ OPERATIONS = (
         endpoint=get_openapi,
         summary="This description, as OpenAPI 3.1.",
         access=Access.OPEN,
-        answer=Answer(200, "The description", {"type": "object"}),
+        answer=ResponseSpec(200, "The description", {"type": "object"}),
     ),
     Operation(
         method="GET",
@@ -105,6 +105,6 @@ OPERATIONS = (
         endpoint=get_docs,
         summary="This description, as a page.",
         access=Access.OPEN,
-        answer=Answer(200, "The page", _TEXT, media_type="text/html"),
+        answer=ResponseSpec(200, "The page", _TEXT, media_type="text/html"),
     ),
 )

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
-from intake.cvs.spool import MEMORY_BYTES, Spool
-from intake.errors import BodyTooLarge, BodyTypeNotSupported, FieldFault, MalformedBody
-from intake.http.content_disposition import Disposition, read_disposition
+from intake.cvs.spool import MEMORY_BYTES, SpooledUpload
+from intake.errors import BodyTooLarge, FieldError, MalformedBody, UnsupportedMediaType
+from intake.http.content_disposition import ContentDisposition, parse_content_disposition
 from intake.http.request_state import AppRequest
-from intake.http.routing import in_thread
+from intake.http.routing import run_in_pool
 
 MAX_BOUNDARY_CHARACTERS = 70  # RFC 2046, section 5.1.1
 MAX_PARTS = 20
@@ -25,29 +25,29 @@ MAX_OVERHEAD_BYTES = 2**18  # of everything but the file
 class Form:
     """What a form held: its texts, its file with the name it was sent under, and what was wrong with either."""
 
-    spool: Spool
+    spool: SpooledUpload
     texts: dict[str, str] = field(default_factory=dict)
     filename: str | None = None
-    faults: list[FieldFault] = field(default_factory=list)
+    faults: list[FieldError] = field(default_factory=list)
 
     @property
-    def file(self) -> Spool | None:
+    def file(self) -> SpooledUpload | None:
         """The file, where there was one."""
         return None if self.filename is None else self.spool
 
 
 @contextmanager
-def form_reader(
+def multipart_reader(
     content_type: str, *, texts: Collection[str], file: str, max_file_bytes: int, is_closed: bool = False
-) -> Iterator["FormReader"]:
+) -> Iterator["MultipartReader"]:
     """Give a reader of a form with the fields `texts` and the file `file`, whose spool is gone at the end.
 
     Where the form `is_closed`, text fields that it does not know are faults, as such files always are.
 
     Raises BodyTypeNotSupported or MalformedBody for a content type that is none of a form.
     """
-    with Spool() as spool:
-        yield FormReader(
+    with SpooledUpload() as spool:
+        yield MultipartReader(
             _boundary(content_type),
             spool,
             texts=texts,
@@ -57,7 +57,7 @@ def form_reader(
         )
 
 
-async def read_form(request: AppRequest, reader: "FormReader") -> Form:
+async def read_form(request: AppRequest, reader: "MultipartReader") -> Form:
     """Feed the request's body to the reader and return the form. Raises MalformedBody or BodyTooLarge."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and len(declared) < 20:
@@ -66,17 +66,17 @@ async def read_form(request: AppRequest, reader: "FormReader") -> Form:
         if reader.received + len(chunk) <= MEMORY_BYTES:
             reader.feed(chunk)
         else:  # the spool may be on disk by now, and a disk can stall
-            await in_thread(request, lambda data=chunk: reader.feed(data), is_under_way=True)  # type: ignore[misc]
+            await run_in_pool(request, lambda data=chunk: reader.feed(data), is_under_way=True)  # type: ignore[misc]
     return reader.finish()
 
 
-class FormReader:
+class MultipartReader:
     """Reads a form in pieces; files that it does not know are faults, and so are such texts where it `is_closed`."""
 
     def __init__(
         self,
         boundary: bytes,
-        spool: Spool,
+        spool: SpooledUpload,
         *,
         texts: Collection[str],
         file: str,
@@ -155,7 +155,7 @@ class FormReader:
         is_aiohttp = next(iter(self._headers), b"") == b"content-type"
         try:
             header = self._headers.get(b"content-disposition", b"")
-            disposition = read_disposition(header, is_percent_encoded=is_aiohttp)
+            disposition = parse_content_disposition(header, is_percent_encoded=is_aiohttp)
         except ValueError as error:
             raise MalformedBody(f"a part's Content-Disposition can't be read: {error}") from error
         self._part = self._open(disposition)
@@ -163,7 +163,7 @@ class FormReader:
         if encoding not in _PLAIN_ENCODINGS:
             raise MalformedBody(f"the part {disposition.name!r} has a Content-Transfer-Encoding: send it as it is")
 
-    def _open(self, disposition: Disposition) -> "_Part":
+    def _open(self, disposition: ContentDisposition) -> "_Part":
         name, is_file = disposition.name, disposition.filename is not None
         if name in self._seen and (name in self._texts or name == self._file):
             self._fault(name, "is there more than once")
@@ -213,7 +213,7 @@ class FormReader:
 
     def _fault(self, name: str, detail: str) -> None:
         if all(fault.field != name for fault in self._form.faults):
-            self._form.faults.append(FieldFault(name, detail))
+            self._form.faults.append(FieldError(name, detail))
 
 
 @dataclass
@@ -246,7 +246,7 @@ def _charset(headers: dict[bytes, bytes]) -> str:
 def _boundary(content_type: str) -> bytes:
     media_type, _, parameters = content_type.partition(";")
     if media_type.strip().lower() != "multipart/form-data":
-        raise BodyTypeNotSupported("the body must be multipart/form-data")
+        raise UnsupportedMediaType("the body must be multipart/form-data")
     found = re.search(r'(?:^|;)\s*boundary=(?:"([^"]+)"|([^\s;"]+))', parameters, re.IGNORECASE)
     if found is None or len(found[1] or found[2]) > MAX_BOUNDARY_CHARACTERS:
         raise MalformedBody(f"the Content-Type lacks a boundary of 1 to {MAX_BOUNDARY_CHARACTERS} characters")

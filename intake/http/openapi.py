@@ -10,9 +10,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from intake import errors
-from intake.http.problems import KINDS, MEDIA_TYPE
+from intake.http.problems import MEDIA_TYPE, PROBLEM_TYPES
 from intake.http.request_parsing import json_bytes
-from intake.http.routing import Access, Answer, Operation
+from intake.http.routing import Access, Operation, ResponseSpec
 from intake.http.templates import templates
 
 RATE_LIMIT_FIELDS = {  # draft-ietf-httpapi-ratelimit-headers
@@ -97,7 +97,7 @@ def describe(operations: Sequence[Operation]) -> Json:
 
 def docs_page(document: Json) -> str:
     """Return the document as a page of HTML that needs no script and no other host."""
-    kinds = sorted(KINDS.items(), key=lambda item: item[1].status)
+    kinds = sorted(PROBLEM_TYPES.items(), key=lambda item: item[1].status)
     described = [(kind, (cls.__doc__ or "").strip()) for cls, kind in kinds]
     template = templates("intake.http", is_strict=False).get_template("docs.html.jinja")
     return template.render(document=document, problems=described)
@@ -152,7 +152,7 @@ def _content(media_type: str, schema: Json, **more: Any) -> Json:
     return {"content": {media_type: {"schema": schema}}, **more}
 
 
-def _answer(answer: Answer, fields: Mapping[str, str]) -> Json:
+def _answer(answer: ResponseSpec, fields: Mapping[str, str]) -> Json:
     described: Json = {"description": answer.description}
     if answer.schema is not None:
         described |= _content(answer.media_type, schema_of(answer.schema))
@@ -168,7 +168,7 @@ def _headers(descriptions: Mapping[str, str]) -> Json:
 def _problems(operation: Operation) -> Json:
     by_status: dict[int, list[str]] = {}
     for cls in dict.fromkeys((*operation.problems, *_implied_problems(operation))):
-        by_status.setdefault(KINDS[cls].status, []).append(KINDS[cls].title)
+        by_status.setdefault(PROBLEM_TYPES[cls].status, []).append(PROBLEM_TYPES[cls].title)
     answers = {str(status): " or ".join(titles) for status, titles in sorted(by_status.items())}
     return {
         status: {
@@ -182,20 +182,20 @@ def _problems(operation: Operation) -> Json:
 
 def _implied_problems(operation: Operation) -> Iterable[type[errors.IntakeError]]:
     if operation.access is not Access.OPEN:
-        yield errors.NotAuthenticated
+        yield errors.AuthenticationRequired
         if operation.access is Access.ADMIN:
-            yield errors.NotAllowed
+            yield errors.PermissionDenied
         yield errors.DatabaseUnavailable
     if operation.body is not None or operation.form is not None:
         yield from (
             errors.MalformedBody,
-            errors.BodyTooSlow,
+            errors.RequestTimeout,
             errors.BodyTooLarge,
-            errors.BodyTypeNotSupported,
-            errors.InvalidFields,
+            errors.UnsupportedMediaType,
+            errors.ValidationError,
         )
     if operation.query is not None:
-        yield errors.InvalidFields
+        yield errors.ValidationError
     if operation.is_rate_limited:
         yield errors.RateLimited
     yield errors.ServiceBusy  # every operation runs in its door's threads

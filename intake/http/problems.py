@@ -19,7 +19,7 @@ log = logging.getLogger("intake.http")
 
 
 @dataclass(frozen=True)
-class Kind:
+class ProblemType:
     """A kind of problem: its status, its title and the anchor of its description on /docs."""
 
     status: int
@@ -31,38 +31,37 @@ class Kind:
         return self.title.lower().replace(" ", "-")
 
 
-KINDS: Mapping[type[errors.IntakeError], Kind] = {
-    errors.MalformedBody: Kind(400, "Malformed body"),
-    errors.AmbiguousHost: Kind(400, "Ambiguous host"),
-    errors.NotAuthenticated: Kind(401, "Not authenticated"),
-    errors.NotAllowed: Kind(403, "Not allowed"),
-    errors.LeadNotFound: Kind(404, "Lead not found"),
-    errors.PersonNotFound: Kind(404, "Person not found"),
-    errors.ChangeNotFound: Kind(404, "Change not found"),
-    errors.UserNotFound: Kind(404, "User not found"),
-    errors.BodyTooSlow: Kind(408, "Body too slow"),
-    errors.StateConflict: Kind(409, "State conflict"),
-    errors.SubmissionUnderWay: Kind(409, "Submission under way"),
-    errors.CvBeingScanned: Kind(409, "CV being scanned"),
-    errors.CvQuarantined: Kind(409, "CV quarantined"),
-    errors.ChangeByAnotherUser: Kind(409, "Change by another user"),
-    errors.CvTooLargeToScan: Kind(409, "CV too large to scan"),
-    errors.UsernameTaken: Kind(409, "Username taken"),
-    errors.LastAdministrator: Kind(409, "Last administrator"),
-    errors.BodyTooLarge: Kind(413, "Body too large"),
-    errors.BodyTypeNotSupported: Kind(415, "Body type not supported"),
-    errors.RangeNotSatisfiable: Kind(416, "Range not satisfiable"),
-    errors.HostNotServed: Kind(421, "Host not served"),
-    errors.InvalidFields: Kind(422, "Invalid fields"),
-    errors.RateLimited: Kind(429, "Too many requests"),
-    errors.TooManyGuesses: Kind(429, "Too many guesses"),
-    errors.TooManyLogins: Kind(429, "Too many logins"),
-    errors.CvDamaged: Kind(500, "CV damaged"),
-    errors.DatabaseUnavailable: Kind(503, "Database unavailable"),
-    errors.StorageUnavailable: Kind(503, "Storage unavailable"),
-    errors.LimitsUnavailable: Kind(503, "Limits unavailable"),
-    errors.ServiceBusy: Kind(503, "Service busy"),
-    errors.LoginsUnavailable: Kind(503, "Logins unavailable"),
+PROBLEM_TYPES: Mapping[type[errors.IntakeError], ProblemType] = {
+    errors.MalformedBody: ProblemType(400, "Malformed body"),
+    errors.InvalidHostHeader: ProblemType(400, "Ambiguous host"),
+    errors.AuthenticationRequired: ProblemType(401, "Not authenticated"),
+    errors.PermissionDenied: ProblemType(403, "Not allowed"),
+    errors.LeadNotFound: ProblemType(404, "Lead not found"),
+    errors.PersonNotFound: ProblemType(404, "Person not found"),
+    errors.ChangeNotFound: ProblemType(404, "Change not found"),
+    errors.UserNotFound: ProblemType(404, "User not found"),
+    errors.RequestTimeout: ProblemType(408, "Body too slow"),
+    errors.StateConflict: ProblemType(409, "State conflict"),
+    errors.IdempotencyKeyInUse: ProblemType(409, "Submission under way"),
+    errors.ScanPending: ProblemType(409, "CV being scanned"),
+    errors.CvQuarantined: ProblemType(409, "CV quarantined"),
+    errors.ChangeByAnotherUser: ProblemType(409, "Change by another user"),
+    errors.CvTooLargeToScan: ProblemType(409, "CV too large to scan"),
+    errors.UsernameTaken: ProblemType(409, "Username taken"),
+    errors.LastAdministrator: ProblemType(409, "Last administrator"),
+    errors.BodyTooLarge: ProblemType(413, "Body too large"),
+    errors.UnsupportedMediaType: ProblemType(415, "Body type not supported"),
+    errors.RangeNotSatisfiable: ProblemType(416, "Range not satisfiable"),
+    errors.MisdirectedRequest: ProblemType(421, "Host not served"),
+    errors.ValidationError: ProblemType(422, "Invalid fields"),
+    errors.RateLimited: ProblemType(429, "Too many requests"),
+    errors.LoginThrottled: ProblemType(429, "Too many guesses"),
+    errors.TooManyPendingLogins: ProblemType(429, "Too many logins"),
+    errors.ChecksumMismatch: ProblemType(500, "CV damaged"),
+    errors.DatabaseUnavailable: ProblemType(503, "Database unavailable"),
+    errors.StorageUnavailable: ProblemType(503, "Storage unavailable"),
+    errors.RateLimiterUnavailable: ProblemType(503, "Rate limiter unavailable"),
+    errors.ServiceBusy: ProblemType(503, "Service busy"),
 }
 
 
@@ -89,20 +88,20 @@ def stopping() -> Response:
 async def on_intake_error(request: Request, error: Exception) -> Response:
     """Answer an error of the service's own with its kind."""
     assert isinstance(error, errors.IntakeError)
-    kind = next(KINDS[cls] for cls in type(error).__mro__ if cls in KINDS)
+    kind = next(PROBLEM_TYPES[cls] for cls in type(error).__mro__ if cls in PROBLEM_TYPES)
     headers = {}
     members: dict[str, object] = {}
-    if isinstance(error, errors.NotAuthenticated):
+    if isinstance(error, errors.AuthenticationRequired):
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{error.size}"
     if kind.status in (429, 503):
         headers["Retry-After"] = str(getattr(error, "retry_after_s", RETRY_AFTER_S))
-    if isinstance(error, errors.Refused):
+    if isinstance(error, errors.RequestRejected):
         request.scope["state"]["metrics"].refused.labels(error.reason).inc()
     if isinstance(error, errors.DatabaseUnavailable):
         log.warning("the database is away: %s", error.reason)
-    if isinstance(error, errors.InvalidFields):
+    if isinstance(error, errors.ValidationError):
         members["errors"] = [asdict(fault) for fault in error.faults]
     return problem(
         kind.status,
@@ -127,7 +126,7 @@ async def on_disconnect(_request: Request, _error: Exception) -> Response:
     return Response(status_code=400)
 
 
-async def on_unforeseen_error(request: Request, _error: Exception) -> Response:
+async def on_unexpected_error(request: Request, _error: Exception) -> Response:
     """Answer a defect with nothing but the request's id, which stands in the log beside the traceback."""
     request_id = request.scope["state"]["request_id"]
     log.error("request %s failed; its traceback follows", request_id)
@@ -138,5 +137,5 @@ HANDLERS = {
     errors.IntakeError: on_intake_error,
     HTTPException: on_http_exception,
     ClientDisconnect: on_disconnect,
-    Exception: on_unforeseen_error,
+    Exception: on_unexpected_error,
 }

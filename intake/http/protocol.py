@@ -17,7 +17,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from intake.http.access_log import new_request_id
 from intake.http.client_address import find_client
 from intake.http.problems import STOPPING
-from intake.http.raw_responses import DETAILS, MAX_HEADER_BYTES, MAX_HEADERS, TOO_MANY_CONNECTIONS, raw_answer
+from intake.http.raw_responses import (
+    DETAILS,
+    MAX_HEADER_BYTES,
+    MAX_HEADERS,
+    TOO_MANY_CONNECTIONS,
+    raw_response,
+)
 from intake.settings import Settings
 
 if sys.platform != "win32":
@@ -36,7 +42,7 @@ OTHER_FILES = 256  # that the process has open beside its connections: databases
 log = logging.getLogger("intake.http.protocol")
 
 
-class Connections:
+class ConnectionLimiter:
     """The open connections: as many as the settings allow, each looked at again and again.
 
     Of one client there may be a tenth; trusted proxies, and who is exempt from rate limits, count in the whole alone.
@@ -48,14 +54,14 @@ class Connections:
         self._most = settings.max_connections
         self._most_of_client = settings.connections_of_client
         self._unbounded = settings.unbounded_clients
-        self._admitted: dict[BoundedProtocol, str] = {}
+        self._admitted: dict[LimitedHttpProtocol, str] = {}
         self._of_client: Counter[str] = Counter()
-        self._lingering: set[BoundedProtocol] = set()
+        self._lingering: set[LimitedHttpProtocol] = set()
         self._is_looking = False
         self._refused = 0
         self._warned_at = 0.0
 
-    def admit(self, connection: "BoundedProtocol") -> bool:
+    def admit(self, connection: "LimitedHttpProtocol") -> bool:
         """Return whether there is room for one more, which is then taken."""
         client = find_client({"client": connection.client, "headers": []}, ())
         key = "" if client.is_in(self._unbounded) else client.key
@@ -67,7 +73,7 @@ class Connections:
         self._keep_looking(connection.loop)
         return True
 
-    def linger(self, connection: "BoundedProtocol") -> bool:
+    def linger(self, connection: "LimitedHttpProtocol") -> bool:
         """Return whether a connection that is to end may still wait for its last answer to be read."""
         if connection not in self._admitted and len(self._lingering) >= MAX_LINGERING:
             return False
@@ -75,7 +81,7 @@ class Connections:
         self._keep_looking(connection.loop)
         return True
 
-    def release(self, connection: "BoundedProtocol") -> None:
+    def release(self, connection: "LimitedHttpProtocol") -> None:
         """Give back what a connection took."""
         self._lingering.discard(connection)
         if (key := self._admitted.pop(connection, None)) is not None:
@@ -99,10 +105,10 @@ class Connections:
             self._refused, self._warned_at = 0, now
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class LimitedHttpProtocol(HttpToolsProtocol):
     """One connection: a request's headers, its body, the next one's headers; `_due` ends the wait for what is next."""
 
-    bounds: Connections
+    bounds: ConnectionLimiter
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
         super().connection_made(transport)
@@ -258,7 +264,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if detail is not TOO_MANY_CONNECTIONS:  # those are counted, and a flood of them would fill the log
             log.info("refused by the server: %d %s", status, request_id)
         headers = [*self.server_state.default_headers, (b"X-Request-ID", request_id.encode())]
-        self.transport.write(raw_answer(status, detail, headers))
+        self.transport.write(raw_response(status, detail, headers))
         if not self.bounds.linger(self):
             self.transport.close()
             return
@@ -266,9 +272,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.write_eof()
 
 
-def protocol(connections: Connections) -> type[BoundedProtocol]:
+def limited_protocol(connections: ConnectionLimiter) -> type[LimitedHttpProtocol]:
     """Return the class of those connections, as uvicorn is given it: it makes one object for each."""
-    return type("BoundedProtocol", (BoundedProtocol,), {"bounds": connections})
+    return type("LimitedHttpProtocol", (LimitedHttpProtocol,), {"bounds": connections})
 
 
 def _keep_queue_short(transport: asyncio.Transport) -> None:
@@ -281,7 +287,7 @@ def _keep_queue_short(transport: asyncio.Transport) -> None:
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, option, MAX_QUEUED_BYTES)
 
 
-def allow_open_files(connections: int) -> None:
+def raise_open_file_limit(connections: int) -> None:
     """Let the process hold open as many files as that many connections need, or warn that it may not."""
     if sys.platform == "win32":
         return

@@ -9,7 +9,7 @@ from intake.http.request_state import AppRequest
 _RANGE = re.compile(r"bytes=[ \t]*(\d{0,999})-(\d{0,999})[ \t]*", re.ASCII | re.IGNORECASE)
 
 
-def wanted_range(request: AppRequest, *, tag: str, size: int) -> range | None:
+def parse_range(request: AppRequest, *, tag: str, size: int) -> range | None:
     """Return the offsets of the bytes of a file that a request asks for; None: all of it.
 
     It is all of it, too, where the file is no longer the one of the If-Range's tag, and where the Range names several

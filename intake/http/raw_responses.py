@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 from intake.http.problems import RETRY_AFTER_S, problem
-from intake.http.security_headers import protect
+from intake.http.security_headers import add_security_headers
 
 MAX_HEADER_BYTES = 32 * 2**10  # of a request's line and its headers together
 MAX_HEADERS = 100
@@ -17,12 +17,12 @@ DETAILS = {
 }
 
 
-def raw_answer(status: HTTPStatus, detail: str, headers: list[tuple[bytes, bytes]]) -> bytes:
+def raw_response(status: HTTPStatus, detail: str, headers: list[tuple[bytes, bytes]]) -> bytes:
     """Return a problem document as bytes of HTTP, after which the connection closes."""
     response = problem(status, detail=detail, headers={"Connection": "close"})
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
-    protect(response.headers, path="")
+    add_security_headers(response.headers, path="")
     lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode()]
     lines += [name + b": " + value for name, value in (*headers, *response.raw_headers)]
     return b"\r\n".join([*lines, b"", bytes(response.body)])

@@ -3,12 +3,20 @@
 from typing import TypeVar, get_origin
 
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
+from pydantic import ValidationError as PydanticError
 from pydantic_core import ErrorDetails
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
-from intake.errors import MAX_FAULTS, BodyTooLarge, BodyTypeNotSupported, FieldFault, InvalidFields, MalformedBody
+from intake.errors import (
+    MAX_FIELD_ERRORS,
+    BodyTooLarge,
+    FieldError,
+    MalformedBody,
+    UnsupportedMediaType,
+    ValidationError,
+)
 from intake.http.request_state import AppRequest
 
 MAX_BODY_BYTES = 2**16  # unless the model says otherwise
@@ -33,7 +41,7 @@ async def read_json(request: AppRequest, model: type[Model]) -> Model:
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
-        raise BodyTypeNotSupported("the body must be application/json")
+        raise UnsupportedMediaType("the body must be application/json")
     most = getattr(model, "max_body_bytes", MAX_BODY_BYTES)
     body = bytearray()
     async for chunk in request.stream():
@@ -42,7 +50,7 @@ async def read_json(request: AppRequest, model: type[Model]) -> Model:
             raise BodyTooLarge(f"the body is larger than {most} bytes")
     try:
         return model.model_validate_json(bytes(body), strict=True)  # or true would be the id 1
-    except ValidationError as error:
+    except PydanticError as error:
         if (first := _faults(error)[0])["type"] == "json_invalid":
             raise MalformedBody(f"the body is not JSON: {first['msg']}") from error
         raise _invalid(error) from error
@@ -54,25 +62,25 @@ def read_query(params: QueryParams, model: type[Model]) -> Model:
     given = {name: params.getlist(name) if name in lists else params[name] for name in params}
     repeated = [name for name in given if name not in lists and len(params.getlist(name)) > 1]
     if repeated:
-        raise InvalidFields(*(FieldFault(name, "is given more than once") for name in repeated))
+        raise ValidationError(*(FieldError(name, "is given more than once") for name in repeated))
     try:
         return model.model_validate(given)
-    except ValidationError as error:
+    except PydanticError as error:
         raise _invalid(error) from error
 
 
-def _invalid(error: ValidationError) -> InvalidFields:
-    return InvalidFields(
+def _invalid(error: PydanticError) -> ValidationError:
+    return ValidationError(
         *(
-            FieldFault(".".join(map(str, fault["loc"])) or "body", _lower_first(fault["msg"]))
+            FieldError(".".join(map(str, fault["loc"])) or "body", _lower_first(fault["msg"]))
             for fault in _faults(error)
         )
     )
 
 
-def _faults(error: ValidationError) -> list[ErrorDetails]:
+def _faults(error: PydanticError) -> list[ErrorDetails]:
     """Return the first of what is wrong: of a small body it can be thousands, each of which takes its time."""
-    return error.errors(include_url=False, include_context=False, include_input=False)[:MAX_FAULTS]
+    return error.errors(include_url=False, include_context=False, include_input=False)[:MAX_FIELD_ERRORS]
 
 
 def _lower_first(message: str) -> str:

@@ -17,13 +17,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from intake.audit import Origin
-from intake.errors import FieldFault, IntakeError, InvalidFields, NotAllowed, NotAuthenticated
+from intake.audit import Actor
+from intake.errors import AuthenticationRequired, FieldError, IntakeError, PermissionDenied, ValidationError
 from intake.http.hashing_queue import HashingQueue, Turn, ahead, behind
 from intake.http.request_parsing import read_json
 from intake.http.request_state import AppRequest
-from intake.http.thread_pool import Threads, result_of
-from intake.http.upload_limits import Places, check_rate
+from intake.http.thread_pool import BoundedThreadPool, result_of
+from intake.http.upload_limits import UploadLimiter, check_rate
 from intake.users.accounts import User, authenticate, check_active
 
 HASHING_THREADS = 2  # at most, and one for each two processors: a flood of logins leaves the rest to those who are in
@@ -41,7 +41,7 @@ class Access(Enum):
 
 
 @dataclass(frozen=True)
-class Answer:
+class ResponseSpec:
     """A successful answer, as it is documented: its schema, or the media type of what is no JSON."""
 
     status: int
@@ -63,14 +63,14 @@ class Operation:
     path: str
     endpoint: Callable[..., Any]
     summary: str
-    answer: Answer
+    answer: ResponseSpec
     access: Access = Access.BEARER
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     form: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     problems: Sequence[type[IntakeError]] = ()
-    also: Sequence[Answer] = ()  # other successful answers
+    also: Sequence[ResponseSpec] = ()  # other successful answers
     is_rate_limited: bool = False  # by client, before anything of the body is read
 
     @cached_property
@@ -79,14 +79,14 @@ class Operation:
         return self.body is None and not inspect.iscoroutinefunction(self.endpoint)
 
 
-class Door:
+class Api:
     """A table of operations as routes, run in at most `threads` threads at once, and up to HASHING_THREADS more.
 
     Forms are read in the door's own `places`.
     """
 
-    def __init__(self, operations: Sequence[Operation], *, threads: int, places: Places) -> None:
-        self._threads = Threads(threads)
+    def __init__(self, operations: Sequence[Operation], *, threads: int, places: UploadLimiter) -> None:
+        self._threads = BoundedThreadPool(threads)
         self._hashing = HashingQueue(min(HASHING_THREADS, max(1, (os.cpu_count() or 1) // 2)))
         self._places = places
         self._paths: dict[str, dict[str, Operation]] = {}
@@ -113,7 +113,7 @@ class _Dispatcher:
     """One path: finds out who asks, reads the body, and runs the method's operation."""
 
     def __init__(
-        self, methods: Mapping[str, Operation], threads: Threads, hashing: HashingQueue, places: Places
+        self, methods: Mapping[str, Operation], threads: BoundedThreadPool, hashing: HashingQueue, places: UploadLimiter
     ) -> None:
         self._methods = methods
         self._places = places
@@ -130,7 +130,7 @@ class _Dispatcher:
         request.state["user"] = None
         token = _needed_token(request, operation.access)
         if operation.is_plain:
-            response = await in_thread(request, lambda: _call(request, operation, token))
+            response = await run_in_pool(request, lambda: _call(request, operation, token))
         else:
             response = await self._call_with_body(request, operation, token)
         await response(scope, receive, send)
@@ -138,7 +138,7 @@ class _Dispatcher:
     async def _call_with_body(self, request: AppRequest, operation: Operation, token: str | None) -> Response:
         """Find out who asks, and whether there is room, before anything of the body is read."""
         if token is not None:
-            await in_thread(request, lambda: _find_user(request, operation, token))
+            await run_in_pool(request, lambda: _find_user(request, operation, token))
         with nullcontext() if operation.form is None else self._places.taken(request):
             if operation.is_rate_limited:  # whoever finds no room is not counted
                 await check_rate(request)
@@ -148,7 +148,7 @@ class _Dispatcher:
             if inspect.iscoroutinefunction(operation.endpoint):
                 response = await operation.endpoint(*arguments)
             else:
-                response = await in_thread(request, lambda: operation.endpoint(*arguments))
+                response = await run_in_pool(request, lambda: operation.endpoint(*arguments))
             return cast("Response", response)
 
 
@@ -161,11 +161,11 @@ def _call(request: AppRequest, operation: Operation, token: str | None) -> Respo
 def _find_user(request: AppRequest, operation: Operation, token: str) -> None:
     user = authenticate(request.state["database"], request.state["keys"], token=token)
     if operation.access is Access.ADMIN and not user.is_admin:
-        raise NotAllowed("this is for administrators only")
+        raise PermissionDenied("this is for administrators only")
     request.state["user"] = user
 
 
-async def in_thread(request: AppRequest, work: Callable[[], T], *, is_under_way: bool = False) -> T:
+async def run_in_pool(request: AppRequest, work: Callable[[], T], *, is_under_way: bool = False) -> T:
     """Return what `work` returns, run in one of the request's door's threads.
 
     Raises ServiceBusy where none is free in time; what `is_under_way`, and would be lost, waits longer.
@@ -205,29 +205,29 @@ def turn_of(request: AppRequest) -> Turn:
     return behind(request.state["client"].network) if user is None else ahead(f"user:{user.id}")
 
 
-async def stream_in_threads(request: AppRequest, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+async def stream_in_pool(request: AppRequest, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
     """Yield the chunks, each made in one of the request's door's threads, for as long as the user may log in."""
 
     def next_chunk() -> bytes | None:
-        check_active(request.state["database"], signed_in(request))
+        check_active(request.state["database"], require_user(request))
         return next(chunks, None)
 
-    while (chunk := await in_thread(request, next_chunk, is_under_way=True)) is not None:
+    while (chunk := await run_in_pool(request, next_chunk, is_under_way=True)) is not None:
         yield chunk
 
 
-def signed_in(request: AppRequest) -> User:
+def require_user(request: AppRequest) -> User:
     """Return the user that a closed operation is called by. Raises NotAllowed where the operation is an open one."""
     user = request.state["user"]
     if user is None:
-        raise NotAllowed("this is for users only")
+        raise PermissionDenied("this is for users only")
     return user
 
 
-def origin_of(request: AppRequest) -> Origin:
+def actor_of(request: AppRequest) -> Actor:
     """Return whom and what the audit trail names for what a request does."""
     user, client = request.state["user"], request.state["client"]
-    return Origin(
+    return Actor(
         user_id=user.id if user else None,
         client=str(client.address) if client.address else None,
         request_id=request.state["request_id"],
@@ -239,7 +239,7 @@ def _check_target(request: AppRequest, operation: Operation) -> None:
     if b"%2f" in request.scope.get("raw_path", b"").partition(b"?")[0].lower():
         raise HTTPException(404)
     if operation.query is None and operation.access is not Access.OPEN and request.query_params:
-        raise InvalidFields(*(FieldFault(name, "is no parameter of this route") for name in request.query_params))
+        raise ValidationError(*(FieldError(name, "is no parameter of this route") for name in request.query_params))
 
 
 def _needed_token(request: AppRequest, access: Access) -> str | None:
@@ -249,5 +249,5 @@ def _needed_token(request: AppRequest, access: Access) -> str | None:
     if access is Access.OPEN or (access is Access.ADAPTIVE and not is_given):
         return None
     if not is_given:
-        raise NotAuthenticated("a bearer token is needed: log in first")
+        raise AuthenticationRequired("a bearer token is needed: log in first")
     return token.strip()

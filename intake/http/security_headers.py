@@ -10,7 +10,7 @@ _ALWAYS = {
 }
 
 
-def protect(headers: MutableHeaders, *, path: str) -> None:
+def add_security_headers(headers: MutableHeaders, *, path: str) -> None:
     """Add the headers that the answer to a request for `path` lacks.
 
     Strict-Transport-Security is for the proxy that speaks TLS: over plain HTTP browsers pass it over.

@@ -17,7 +17,7 @@ MAX_WAIT_UNDER_WAY_S = 60.0  # for what has begun, and would be lost
 T = TypeVar("T")
 
 
-class Threads:
+class BoundedThreadPool:
     """At most `count` threads at once, given in the order in which they are asked for."""
 
     def __init__(self, count: int) -> None:

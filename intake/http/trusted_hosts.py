@@ -6,13 +6,13 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from intake.errors import AmbiguousHost, HostNotServed, IntakeError
+from intake.errors import IntakeError, InvalidHostHeader, MisdirectedRequest
 from intake.http.problems import on_intake_error
 
 PROBES = ("/healthz", "/readyz")  # which ask an address, whatever the service is called
 
 
-class HostCheck:
+class TrustedHostMiddleware:
     """Refuses requests that are for none of the allowed hosts (none given: any), or for no one host at all."""
 
     def __init__(self, app: ASGIApp, allowed: Sequence[str]) -> None:
@@ -30,10 +30,10 @@ class HostCheck:
     def _fault(self, scope: Scope) -> IntakeError | None:
         hosts = Headers(scope=scope).getlist("host")
         if len(hosts) > 1 or (not hosts and scope["http_version"] == "1.1"):
-            return AmbiguousHost("a request names one host: send one Host header")
+            return InvalidHostHeader("a request names one host: send one Host header")
         if scope["path"].rstrip("/") in PROBES or self._is_allowed(_name("".join(hosts))):
             return None
-        return HostNotServed("this service does not serve the host that the request is for")
+        return MisdirectedRequest("this service does not serve the host that the request is for")
 
     def _is_allowed(self, name: str) -> bool:
         return not (self._names or self._suffixes) or name in self._names or name.endswith(self._suffixes)

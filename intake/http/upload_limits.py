@@ -7,12 +7,12 @@ from functools import cache
 
 import limits
 
-from intake.errors import LimitsUnavailable, RateLimited, ServiceBusy
+from intake.errors import RateLimited, RateLimiterUnavailable, ServiceBusy
 from intake.http.request_state import AppRequest
 from intake.rate_limits.limiter import Quota
 from intake.settings import Settings
 
-SHARE = 4  # of what there is, one client gets this part
+CLIENT_SHARE = 4  # of what there is, one client gets this part
 _parsed = cache(limits.parse)
 
 
@@ -27,7 +27,7 @@ async def check_rate(request: AppRequest) -> None:
     limiter = request.state["limiter"]
     try:
         verdict = await limiter.hit_soon([*map(_parsed, settings.rate_limits)], "submissions", client.key)
-    except LimitsUnavailable:
+    except RateLimiterUnavailable:
         return
     request.state["answer_fields"].update(_rate_limit_fields(verdict.quotas))
     if not verdict.is_allowed:
@@ -40,7 +40,7 @@ class _Use:
     spool_bytes: int = 0
 
 
-class Places:
+class UploadLimiter:
     """One door's room for uploads: so many at once, and so many bytes; for each client a SHARE-th of it.
 
     One upload of `largest_bytes` always has room where there is no other.
@@ -51,7 +51,7 @@ class Places:
         self._exempt = settings.rate_limit_exempt
         self._largest = largest_bytes
         self._most = _Use(uploads, max(spool_bytes, largest_bytes))
-        self._most_of_one = _Use(max(uploads // SHARE, 1), max(spool_bytes // SHARE, largest_bytes))
+        self._most_of_one = _Use(max(uploads // CLIENT_SHARE, 1), max(spool_bytes // CLIENT_SHARE, largest_bytes))
         self._all = _Use()
         self._of_one: dict[str, _Use] = {}
 

@@ -21,5 +21,5 @@ def get_audit(request: AppRequest) -> Response:
         after=query.after,
         newest_first=query.order == "desc",
     )
-    found = audit.find(request.state["database"], wanted, limit=query.limit + 1)
+    found = audit.list_entries(request.state["database"], wanted, limit=query.limit + 1)
     return page_response(request, found, limit=query.limit)

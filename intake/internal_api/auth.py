@@ -5,20 +5,20 @@ from collections.abc import Callable
 from starlette.responses import Response
 
 from intake.errors import (
+    AuthenticationRequired,
     IntakeError,
-    LoginsUnavailable,
-    NotAllowed,
-    NotAuthenticated,
-    TooManyGuesses,
-    TooManyLogins,
+    LoginThrottled,
+    PermissionDenied,
+    RateLimiterUnavailable,
+    TooManyPendingLogins,
 )
 from intake.http.hashing_queue import ahead, behind
 from intake.http.request_parsing import json_response
 from intake.http.request_state import AppRequest
-from intake.http.routing import in_hashing_thread, in_thread, origin_of, signed_in, turn_of
+from intake.http.routing import actor_of, in_hashing_thread, require_user, run_in_pool, turn_of
 from intake.internal_api.schemas.leads import Credentials, PasswordChange, Registration, Token, UserModel
 from intake.users import accounts, authentication
-from intake.users.login_throttle import Attempt
+from intake.users.login_throttle import LoginAttempt
 
 
 async def post_register(request: AppRequest, body: Registration) -> Response:
@@ -28,13 +28,13 @@ async def post_register(request: AppRequest, body: Registration) -> Response:
     accounts.check_registration(by=parts["user"], open_to_all=open_to_all, role=body.role)
 
     def register() -> None:
-        accounts.create(
+        accounts.create_user(
             parts["database"],
             username=body.username,
             password=body.password,
             role="attorney" if body.role is None else body.role,
             min_characters=parts["settings"].min_password_characters,
-            origin=origin_of(request),
+            origin=actor_of(request),
         )
 
     await in_hashing_thread(request, register, turn_of(request))
@@ -51,28 +51,28 @@ async def post_login(request: AppRequest, body: Credentials) -> Response:
             parts["keys"],
             username=body.username,
             password=body.password,
-            origin=origin_of(request),
+            origin=actor_of(request),
             notes_unknown=parts["guesses"].notes_unknown,
         )
 
-    return _token(await _proven(request, body.username, log_in, wrong=NotAuthenticated))
+    return _token(await _proven(request, body.username, log_in, wrong=AuthenticationRequired))
 
 
 def get_me(request: AppRequest) -> Response:
     """Say who the token stands for."""
-    user = signed_in(request)
+    user = require_user(request)
     model = UserModel(id=user.id, username=user.username, role=user.role, created_at=user.created_at)
     return json_response(model.model_dump())
 
 
 def post_renew(request: AppRequest) -> Response:
     """Give a new token for one that is still good."""
-    return _token(accounts.renew(request.state["keys"], by=signed_in(request)))
+    return _token(accounts.renew(request.state["keys"], by=require_user(request)))
 
 
 async def put_password(request: AppRequest, body: PasswordChange) -> Response:
     """Give the user a new password, and a token of it."""
-    parts, user = request.state, signed_in(request)
+    parts, user = request.state, require_user(request)
 
     def change_password() -> str:
         return authentication.change_password(
@@ -82,10 +82,10 @@ async def put_password(request: AppRequest, body: PasswordChange) -> Response:
             old=body.old,
             new=body.new,
             min_characters=parts["settings"].min_password_characters,
-            origin=origin_of(request),
+            origin=actor_of(request),
         )
 
-    return _token(await _proven(request, user.username, change_password, wrong=NotAllowed))
+    return _token(await _proven(request, user.username, change_password, wrong=PermissionDenied))
 
 
 async def _proven(request: AppRequest, username: str, work: Callable[[], str], *, wrong: type[IntakeError]) -> str:
@@ -97,7 +97,7 @@ async def _proven(request: AppRequest, username: str, work: Callable[[], str], *
     parts = request.state
     count = parts["metrics"].logins.labels
 
-    def prove(attempt: Attempt) -> str:
+    def prove(attempt: LoginAttempt) -> str:
         attempt.check()
         try:
             proof = work()
@@ -110,15 +110,15 @@ async def _proven(request: AppRequest, username: str, work: Callable[[], str], *
         return proof
 
     try:
-        attempt = await in_thread(request, lambda: _attempt(request, username))
+        attempt = await run_in_pool(request, lambda: _attempt(request, username))
         turn = behind(parts["client"].network) if attempt.group is None else ahead(attempt.group)
         return await in_hashing_thread(request, lambda: prove(attempt), turn)
-    except (TooManyGuesses, TooManyLogins, LoginsUnavailable):
+    except (LoginThrottled, TooManyPendingLogins, RateLimiterUnavailable):
         count("refused").inc()
         raise
 
 
-def _attempt(request: AppRequest, username: str) -> Attempt:
+def _attempt(request: AppRequest, username: str) -> LoginAttempt:
     parts = request.state
     return parts["guesses"].attempt(
         username,

@@ -8,7 +8,7 @@ from intake.errors import ChangeNotFound
 from intake.http.pagination import page_response
 from intake.http.request_parsing import json_response, read_query
 from intake.http.request_state import AppRequest
-from intake.http.routing import signed_in
+from intake.http.routing import require_user
 from intake.internal_api.leads import lead_id
 from intake.internal_api.schemas.bulk_changes import BulkChange, ChangeQuery, Undo
 from intake.leads import bulk_changes, history, states
@@ -18,8 +18,8 @@ from intake.leads.bulk_changes import Author
 def post_leads_state(request: AppRequest, body: BulkChange) -> Response:
     """Move many leads to another state."""
     parts = request.state
-    states.check_known([body.status], known=parts["settings"].states, field="status")
-    states.check_known([body.from_] if body.from_ is not None else [], known=parts["settings"].states, field="from")
+    states.validate_states([body.status], known=parts["settings"].states, field="status")
+    states.validate_states([body.from_] if body.from_ is not None else [], known=parts["settings"].states, field="from")
     author = _author(request, body)
     results = bulk_changes.change_states(
         parts["database"], body.ids, to=body.status, expected=body.from_, author=author
@@ -42,12 +42,12 @@ def get_changes(request: AppRequest) -> Response:
     """Give a page of the changes, newest first."""
     query = read_query(request.query_params, ChangeQuery)
     wanted = history.ChangeFilter(
-        user_id=signed_in(request).id if query.mine else None,
+        user_id=require_user(request).id if query.mine else None,
         id_start=query.id,
         undos=query.undos,
         before=query.before,
     )
-    found = history.recent_changes(request.state["database"], wanted, limit=query.limit + 1)
+    found = history.list_changes(request.state["database"], wanted, limit=query.limit + 1)
     return page_response(request, found, limit=query.limit, by="before")
 
 
@@ -57,7 +57,7 @@ def get_history(request: AppRequest) -> Response:
 
 
 def _author(request: AppRequest, body: BulkChange | Undo) -> Author:
-    return Author(id=body.change or uuid4(), user_id=signed_in(request).id, dry_run=body.dry_run)
+    return Author(id=body.change or uuid4(), user_id=require_user(request).id, dry_run=body.dry_run)
 
 
 def _id(request: AppRequest) -> UUID:

@@ -10,12 +10,12 @@ from intake import audit
 from intake.audit import Action
 from intake.errors import LeadNotFound
 from intake.http.content_disposition import attachment
-from intake.http.multipart import form_reader, read_form
+from intake.http.multipart import multipart_reader, read_form
 from intake.http.pagination import link_to_next
-from intake.http.ranges import content_range, wanted_range
+from intake.http.ranges import content_range, parse_range
 from intake.http.request_parsing import json_response, read_query
 from intake.http.request_state import AppRequest
-from intake.http.routing import in_thread, origin_of, signed_in, stream_in_threads
+from intake.http.routing import actor_of, require_user, run_in_pool, stream_in_pool
 from intake.internal_api.schemas.audit import filters_in_use
 from intake.internal_api.schemas.leads import MAX_ID, CvQuery, LeadQuery, StateChange
 from intake.leads import cv_access, listing, manual_leads, states
@@ -28,26 +28,26 @@ def get_leads(request: AppRequest) -> Response:
     """Stream every lead that matches, or give a page of them."""
     query = read_query(request.query_params, LeadQuery)
     parts = request.state
-    states.check_known(query.state, known=parts["settings"].states, field="state")
+    states.validate_states(query.state, known=parts["settings"].states, field="state")
     wanted = _filter(query)
     if query.limit is not None:
         return _page(request, wanted, query.limit)
-    pieces = listing.json_array(parts["database"], wanted)
+    pieces = listing.stream_json(parts["database"], wanted)
     begun = itertools.chain([next(pieces)], pieces)  # a database that is away is told before the 200
-    audit.record_alone(parts["database"], Action.LIST, origin_of(request), detail=filters_in_use(query))
-    return StreamingResponse(stream_in_threads(request, begun), media_type="application/json")
+    audit.record_alone(parts["database"], Action.LIST, actor_of(request), detail=filters_in_use(query))
+    return StreamingResponse(stream_in_pool(request, begun), media_type="application/json")
 
 
 def get_lead(request: AppRequest) -> Response:
     """Give one lead, with what is known of its CV."""
-    return json_response(_with_cv(*listing.get(request.state["database"], lead_id(request))))
+    return json_response(_with_cv(*listing.get_lead(request.state["database"], lead_id(request))))
 
 
 async def post_internal_lead(request: AppRequest) -> Response:
     """Read the form as it arrives, and keep what it says; or find the lead that is kept under its external id."""
     parts = request.state
     settings, database = parts["settings"], parts["database"]
-    with form_reader(
+    with multipart_reader(
         request.headers.get("content-type", ""),
         texts=_TEXT_FIELDS,
         file="CV",
@@ -55,9 +55,9 @@ async def post_internal_lead(request: AppRequest) -> Response:
         is_closed=True,
     ) as reader:
         form = await read_form(request, reader)
-        entry = await in_thread(
+        entry = await run_in_pool(
             request,
-            lambda: manual_leads.check_entry(
+            lambda: manual_leads.validate_manual_lead(
                 form.texts,
                 states=settings.states,
                 cv_name=form.filename,
@@ -66,8 +66,8 @@ async def post_internal_lead(request: AppRequest) -> Response:
                 faults=form.faults,
             ),
         )
-        number, is_new = await in_thread(
-            request, lambda: manual_leads.enter(database, settings, entry, origin=origin_of(request))
+        number, is_new = await run_in_pool(
+            request, lambda: manual_leads.create_manual_lead(database, settings, entry, origin=actor_of(request))
         )
     if number is None:
         return Response(status_code=204)
@@ -75,7 +75,7 @@ async def post_internal_lead(request: AppRequest) -> Response:
         parts["metrics"].leads.inc()
         if entry.notify and parts["worker"] is not None:
             parts["worker"].wake()
-    found = await in_thread(request, lambda: listing.get(database, number))
+    found = await run_in_pool(request, lambda: listing.get_lead(database, number))
     return _entered(request, _with_cv(*found), is_new=is_new)
 
 
@@ -84,9 +84,11 @@ def patch_lead(request: AppRequest, body: StateChange) -> Response:
     parts = request.state
     number = lead_id(request)
     known = parts["settings"].states
-    states.check_known([body.status], known=known, field="status")
-    states.check_known([body.from_] if body.from_ is not None else [], known=known, field="from")
-    states.change_state(parts["database"], number, to=body.status, expected=body.from_, user_id=signed_in(request).id)
+    states.validate_states([body.status], known=known, field="status")
+    states.validate_states([body.from_] if body.from_ is not None else [], known=known, field="from")
+    states.change_state(
+        parts["database"], number, to=body.status, expected=body.from_, user_id=require_user(request).id
+    )
     return Response(status_code=204)
 
 
@@ -94,7 +96,7 @@ def get_cv(request: AppRequest) -> Response:
     """Give a CV's bytes, or a range of them, as a file to save and never to show."""
     database, number = request.state["database"], lead_id(request)
     query = read_query(request.query_params, CvQuery)
-    _, cv = listing.get(database, number)
+    _, cv = listing.get_lead(database, number)
     has_scanner = request.state["settings"].clamd is not None
     cv_access.check(number, cv, force=query.force, has_scanner=has_scanner)
     headers = _cv_headers(cv)
@@ -102,14 +104,14 @@ def get_cv(request: AppRequest) -> Response:
         return Response(status_code=304, headers={"ETag": headers["ETag"]})
     if request.method == "HEAD":
         return Response(headers=headers, media_type=cv.detected_type)
-    span = wanted_range(request, tag=headers["ETag"], size=cv.size)
+    span = parse_range(request, tag=headers["ETag"], size=cv.size)
     if span is not None:
         headers |= {"Content-Range": content_range(span, size=cv.size), "Content-Length": str(len(span))}
-    pieces = listing.cv_pieces(database, number, cv, span)
+    pieces = listing.read_cv(database, number, cv, span)
     begun = itertools.chain([next(pieces)], pieces)  # a store that is away is told first
-    origin = origin_of(request)
+    origin = actor_of(request)
     cv_access.record(database, number, cv, origin, is_part=span is not None, has_scanner=has_scanner)
-    return StreamingResponse(stream_in_threads(request, begun), 200 if span is None else 206, headers, cv.detected_type)
+    return StreamingResponse(stream_in_pool(request, begun), 200 if span is None else 206, headers, cv.detected_type)
 
 
 def _with_cv(lead: Lead, cv: CvFacts) -> dict[str, object]:
@@ -132,8 +134,8 @@ def lead_id(request: AppRequest) -> int:
     raise LeadNotFound(f"there is no lead {text!r}: ids are whole numbers from 1 to {MAX_ID}")
 
 
-def _filter(query: LeadQuery) -> listing.Filter:
-    return listing.Filter(
+def _filter(query: LeadQuery) -> listing.LeadFilter:
+    return listing.LeadFilter(
         email=query.email,
         f_name=query.f_name,
         l_name=query.l_name,
@@ -146,8 +148,8 @@ def _filter(query: LeadQuery) -> listing.Filter:
     )
 
 
-def _page(request: AppRequest, wanted: listing.Filter, limit: int) -> Response:
-    page, last_id = listing.json_page(request.state["database"], wanted, limit=limit)
+def _page(request: AppRequest, wanted: listing.LeadFilter, limit: int) -> Response:
+    page, last_id = listing.read_json_page(request.state["database"], wanted, limit=limit)
     response = Response(page, media_type="application/json")
     return response if last_id is None else link_to_next(request, response, after=last_id)
 

@@ -7,7 +7,7 @@ from intake.audit import Action
 from intake.http.pagination import page_response
 from intake.http.request_parsing import json_response, read_query
 from intake.http.request_state import AppRequest
-from intake.http.routing import origin_of
+from intake.http.routing import actor_of
 from intake.internal_api.schemas.audit import filters_in_use
 from intake.internal_api.schemas.leads import MailQuery, MailRetry
 from intake.mail import admin
@@ -24,15 +24,15 @@ def get_mail(request: AppRequest) -> Response:
         newest_first=query.order == "desc",
     )
     database = request.state["database"]
-    found = admin.find(database, wanted, limit=query.limit + 1)
+    found = admin.list_mails(database, wanted, limit=query.limit + 1)
     detail = filters_in_use(query)
-    audit.record_alone(database, Action.MAIL_LIST, origin_of(request), lead_id=query.lead, detail=detail)
+    audit.record_alone(database, Action.MAIL_LIST, actor_of(request), lead_id=query.lead, detail=detail)
     return page_response(request, found, limit=query.limit)
 
 
 def post_mail_retry(request: AppRequest, body: MailRetry) -> Response:
     """Make dead mails owed again."""
-    results = admin.retry(request.state["database"], body.ids, origin=origin_of(request))
+    results = admin.retry_mails(request.state["database"], body.ids, origin=actor_of(request))
     if (worker := request.state["worker"]) is not None:
         worker.wake()
     return json_response({"results": [{"id": i, "result": r} for i, r in zip(body.ids, results, strict=True)]})

@@ -1,30 +1,30 @@
 """The internal door's table. What does not say so is closed to all but users."""
 
 from intake.errors import (
+    AuthenticationRequired,
     ChangeByAnotherUser,
     ChangeNotFound,
-    CvBeingScanned,
-    CvDamaged,
+    ChecksumMismatch,
     CvQuarantined,
     CvTooLargeToScan,
     DatabaseUnavailable,
     LastAdministrator,
     LeadNotFound,
-    LoginsUnavailable,
-    NotAllowed,
-    NotAuthenticated,
+    LoginThrottled,
+    PermissionDenied,
     PersonNotFound,
     RangeNotSatisfiable,
+    RateLimiterUnavailable,
+    ScanPending,
     StateConflict,
     StorageUnavailable,
-    TooManyGuesses,
-    TooManyLogins,
+    TooManyPendingLogins,
     UsernameTaken,
     UserNotFound,
 )
-from intake.http.routing import Access, Answer, Operation
+from intake.http.routing import Access, Operation, ResponseSpec
 from intake.internal_api import audit, auth, bulk_changes, leads, mail, privacy, stats, users
-from intake.internal_api.schemas.audit import AuditQuery, EntryModel
+from intake.internal_api.schemas.audit import AuditEntryModel, AuditQuery
 from intake.internal_api.schemas.bulk_changes import (
     BulkChange,
     ChangeModel,
@@ -35,7 +35,7 @@ from intake.internal_api.schemas.bulk_changes import (
     UndoOutcomes,
 )
 from intake.internal_api.schemas.leads import (
-    ENTRY_FORM,
+    MANUAL_LEAD_FORM,
     Credentials,
     CvQuery,
     LeadModel,
@@ -67,7 +67,7 @@ OPERATIONS = (
         endpoint=leads.get_leads,
         summary="Every lead that matches all of the filters, or a page of them.",
         query=LeadQuery,
-        answer=Answer(
+        answer=ResponseSpec(
             200, "The leads.", [LeadModel], headers={"Link": 'With `limit`: `<?…>; rel="next"`, where there are more.'}
         ),
     ),
@@ -76,7 +76,7 @@ OPERATIONS = (
         path="/internal/leads/{id}",
         endpoint=leads.get_lead,
         summary="One lead.",
-        answer=Answer(200, "The lead", LeadWithCv),
+        answer=ResponseSpec(200, "The lead", LeadWithCv),
         problems=(LeadNotFound,),
     ),
     Operation(
@@ -84,11 +84,11 @@ OPERATIONS = (
         path="/internal/leads/",
         endpoint=leads.post_internal_lead,
         summary="Enter a lead: a walk-in, or one that another system kept before.",
-        form=ENTRY_FORM,
-        answer=Answer(201, "The lead is kept.", LeadWithCv, headers={"Location": "Where it is."}),
+        form=MANUAL_LEAD_FORM,
+        answer=ResponseSpec(201, "The lead is kept.", LeadWithCv, headers={"Location": "Where it is."}),
         also=(
-            Answer(200, "The lead that is kept under the external id already, as it is.", LeadWithCv),
-            Answer(204, "With `dry_run`: a new lead would be saved."),
+            ResponseSpec(200, "The lead that is kept under the external id already, as it is.", LeadWithCv),
+            ResponseSpec(204, "With `dry_run`: a new lead would be saved."),
         ),
         problems=(StorageUnavailable,),
     ),
@@ -98,7 +98,7 @@ OPERATIONS = (
         endpoint=leads.patch_lead,
         summary="Move a lead to another state.",
         body=StateChange,
-        answer=Answer(204, "The lead is in that state."),
+        answer=ResponseSpec(204, "The lead is in that state."),
         problems=(LeadNotFound, StateConflict),
     ),
     Operation(
@@ -107,7 +107,7 @@ OPERATIONS = (
         endpoint=leads.get_cv,
         summary="A lead's CV, to save: whole, or one range of it.",
         query=CvQuery,
-        answer=Answer(
+        answer=ResponseSpec(
             200,
             "The file, in the media type that its content speaks of.",
             _FILE,
@@ -120,8 +120,10 @@ OPERATIONS = (
             },
         ),
         also=(
-            Answer(206, "The range.", _FILE, media_type="*/*", headers={"Content-Range": "`bytes FIRST-LAST/SIZE`"}),
-            Answer(304, "With If-None-Match: it is the one that one has."),
+            ResponseSpec(
+                206, "The range.", _FILE, media_type="*/*", headers={"Content-Range": "`bytes FIRST-LAST/SIZE`"}
+            ),
+            ResponseSpec(304, "With If-None-Match: it is the one that one has."),
         ),
         headers={
             "Range": "RFC 9110: `bytes=N-M`, `bytes=N-` or `bytes=-N`; of several, the whole is sent.",
@@ -129,8 +131,8 @@ OPERATIONS = (
             "If-None-Match": "ETags: 304 where the file is one of theirs.",
         },
         problems=(
-            *(LeadNotFound, CvBeingScanned, CvQuarantined, CvTooLargeToScan),
-            *(RangeNotSatisfiable, CvDamaged, StorageUnavailable),
+            *(LeadNotFound, ScanPending, CvQuarantined, CvTooLargeToScan),
+            *(RangeNotSatisfiable, ChecksumMismatch, StorageUnavailable),
         ),
     ),
     Operation(
@@ -138,7 +140,7 @@ OPERATIONS = (
         path="/internal/leads/{id}/history",
         endpoint=bulk_changes.get_history,
         summary="Who changed a lead, and when.",
-        answer=Answer(200, "Its changes, oldest first.", [EventModel]),
+        answer=ResponseSpec(200, "Its changes, oldest first.", [EventModel]),
         problems=(LeadNotFound,),
     ),
     Operation(
@@ -147,7 +149,7 @@ OPERATIONS = (
         endpoint=bulk_changes.post_leads_state,
         summary="Move many leads to another state, in one transaction.",
         body=BulkChange,
-        answer=Answer(200, "What came of each.", Outcomes),
+        answer=ResponseSpec(200, "What came of each.", Outcomes),
     ),
     Operation(
         method="GET",
@@ -155,7 +157,7 @@ OPERATIONS = (
         endpoint=bulk_changes.get_changes,
         summary="A page of the changes of many leads, newest first.",
         query=ChangeQuery,
-        answer=Answer(200, "The changes.", [ChangeModel], headers=_LINK),
+        answer=ResponseSpec(200, "The changes.", [ChangeModel], headers=_LINK),
         problems=(ChangeNotFound,),
     ),
     Operation(
@@ -164,7 +166,7 @@ OPERATIONS = (
         endpoint=bulk_changes.post_undo,
         summary="Put back what a change did, wherever nobody moved the lead since.",
         body=Undo,
-        answer=Answer(200, "What came of each lead of a page.", UndoOutcomes),
+        answer=ResponseSpec(200, "What came of each lead of a page.", UndoOutcomes),
         problems=(ChangeNotFound, ChangeByAnotherUser),
     ),
     Operation(
@@ -173,7 +175,7 @@ OPERATIONS = (
         endpoint=mail.get_mail,
         summary="A page of the mails that are owed, were sent, or were given up.",
         query=MailQuery,
-        answer=Answer(200, "The mails.", [MailModel], headers=_LINK),
+        answer=ResponseSpec(200, "The mails.", [MailModel], headers=_LINK),
     ),
     Operation(
         method="POST",
@@ -182,14 +184,14 @@ OPERATIONS = (
         summary="Make dead mails owed again.",
         access=Access.ADMIN,
         body=MailRetry,
-        answer=Answer(200, "What came of each.", MailRetryResults),
+        answer=ResponseSpec(200, "What came of each.", MailRetryResults),
     ),
     Operation(
         method="GET",
         path="/internal/stats",
         endpoint=stats.get_stats,
         summary="How many leads are in each state and came on each day, and what mail is not sent.",
-        answer=Answer(200, "The numbers.", Statistics),
+        answer=ResponseSpec(200, "The numbers.", Statistics),
     ),
     Operation(
         method="POST",
@@ -198,7 +200,7 @@ OPERATIONS = (
         summary="Erase all that is kept of a person: leads, CVs, history and mails.",
         access=Access.ADMIN,
         body=ErasureRequest,
-        answer=Answer(200, "What was erased.", ErasureModel),
+        answer=ResponseSpec(200, "What was erased.", ErasureModel),
         problems=(PersonNotFound,),
     ),
     Operation(
@@ -208,7 +210,7 @@ OPERATIONS = (
         summary="All that is kept of a person, as a zip of JSON and CVs.",
         access=Access.ADMIN,
         body=PersonModel,
-        answer=Answer(
+        answer=ResponseSpec(
             200,
             "The zip, made while it is sent: one that breaks off is not whole.",
             _FILE,
@@ -224,8 +226,8 @@ OPERATIONS = (
         summary="Make a user: for administrators, or for anyone where registration is open.",
         access=Access.ADAPTIVE,
         body=Registration,
-        answer=Answer(204, "The user is made."),
-        problems=(NotAllowed, UsernameTaken, TooManyLogins),
+        answer=ResponseSpec(204, "The user is made."),
+        problems=(PermissionDenied, UsernameTaken, TooManyPendingLogins),
     ),
     Operation(
         method="POST",
@@ -234,22 +236,28 @@ OPERATIONS = (
         summary="Log in.",
         access=Access.OPEN,
         body=Credentials,
-        answer=Answer(200, "A token", Token),
-        problems=(NotAuthenticated, TooManyGuesses, TooManyLogins, DatabaseUnavailable, LoginsUnavailable),
+        answer=ResponseSpec(200, "A token", Token),
+        problems=(
+            AuthenticationRequired,
+            LoginThrottled,
+            TooManyPendingLogins,
+            DatabaseUnavailable,
+            RateLimiterUnavailable,
+        ),
     ),
     Operation(
         method="GET",
         path="/internal/auth/me",
         endpoint=auth.get_me,
         summary="Who the token stands for.",
-        answer=Answer(200, "The user", UserModel),
+        answer=ResponseSpec(200, "The user", UserModel),
     ),
     Operation(
         method="POST",
         path="/internal/auth/renew",
         endpoint=auth.post_renew,
         summary="A new token for one that is still good, up to 12 hours after the login.",
-        answer=Answer(200, "A token", Token),
+        answer=ResponseSpec(200, "A token", Token),
     ),
     Operation(
         method="PUT",
@@ -257,8 +265,8 @@ OPERATIONS = (
         endpoint=auth.put_password,
         summary="Change one's own password. Every older token ends.",
         body=PasswordChange,
-        answer=Answer(200, "A token", Token),
-        problems=(NotAllowed, TooManyGuesses, TooManyLogins, LoginsUnavailable),
+        answer=ResponseSpec(200, "A token", Token),
+        problems=(PermissionDenied, LoginThrottled, TooManyPendingLogins, RateLimiterUnavailable),
     ),
     Operation(
         method="GET",
@@ -267,7 +275,9 @@ OPERATIONS = (
         summary="A page of the users.",
         access=Access.ADMIN,
         query=PageQuery,
-        answer=Answer(200, "The users.", [ListedUser], headers={"Link": '`<?…>; rel="next"`, where there are more.'}),
+        answer=ResponseSpec(
+            200, "The users.", [ListedUser], headers={"Link": '`<?…>; rel="next"`, where there are more.'}
+        ),
     ),
     Operation(
         method="PATCH",
@@ -276,8 +286,8 @@ OPERATIONS = (
         summary="Change a user's role or password, disable or enable one. What ends a login ends every token.",
         access=Access.ADMIN,
         body=UserChange,
-        answer=Answer(204, "The user is changed."),
-        problems=(UserNotFound, LastAdministrator, TooManyLogins),
+        answer=ResponseSpec(204, "The user is changed."),
+        problems=(UserNotFound, LastAdministrator, TooManyPendingLogins),
     ),
     Operation(
         method="GET",
@@ -286,7 +296,7 @@ OPERATIONS = (
         summary="A page of the audit trail: who did what, when and from where.",
         access=Access.ADMIN,
         query=AuditQuery,
-        answer=Answer(200, "The entries.", [EntryModel], headers=_LINK),
+        answer=ResponseSpec(200, "The entries.", [AuditEntryModel], headers=_LINK),
         problems=(UserNotFound,),
     ),
 )

@@ -2,11 +2,11 @@
 
 from starlette.responses import Response
 
-from intake.errors import NotAllowed
+from intake.errors import PermissionDenied
 from intake.http.pagination import page_response
 from intake.http.request_parsing import read_query
 from intake.http.request_state import AppRequest
-from intake.http.routing import in_hashing_thread, in_thread, origin_of, signed_in, turn_of
+from intake.http.routing import actor_of, in_hashing_thread, require_user, run_in_pool, turn_of
 from intake.internal_api.schemas.leads import PageQuery, UserChange
 from intake.users import accounts
 from intake.users.accounts import User
@@ -17,7 +17,7 @@ def get_users(request: AppRequest) -> Response:
     query = read_query(request.query_params, PageQuery)
     newest_first = query.order == "desc"
     database = request.state["database"]
-    found = accounts.find(database, after=query.after, newest_first=newest_first, limit=query.limit + 1)
+    found = accounts.list_users(database, after=query.after, newest_first=newest_first, limit=query.limit + 1)
     return page_response(request, found, limit=query.limit)
 
 
@@ -26,20 +26,20 @@ async def patch_user(request: AppRequest, body: UserChange) -> Response:
     parts, name = request.state, request.path_params["name"]
 
     def change() -> None:
-        accounts.change(
+        accounts.update_user(
             parts["database"],
             username=name,
             role=body.role,
             disabled=body.disabled,
             password=body.password,
             min_characters=parts["settings"].min_password_characters,
-            origin=origin_of(request),
+            origin=actor_of(request),
         )
 
     if body.password is None:
-        await in_thread(request, change)
+        await run_in_pool(request, change)
     else:
-        _check_not_own(name, by=signed_in(request))
+        _check_not_own(name, by=require_user(request))
         await in_hashing_thread(request, change, turn_of(request))
     return Response(status_code=204)
 
@@ -47,7 +47,7 @@ async def patch_user(request: AppRequest, body: UserChange) -> Response:
 def _check_not_own(name: str, *, by: User) -> None:
     """Raise NotAllowed where it is the user's own: a stolen token alone must not be enough for a new password."""
     if name.casefold() == by.username.casefold():
-        raise NotAllowed(
+        raise PermissionDenied(
             "your own password can't be reset, only changed by showing the old one:"
             " PUT /internal/auth/password, or leadctl passwd"
         )

@@ -7,12 +7,12 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Select, Uuid, exists, insert, literal, select, update
 
-from intake.database import Database, insert_once
+from intake.database import Database, insert_if_absent
 from intake.database.clock import Now
 from intake.database.ids import is_among
 from intake.database.schema import change, lead, lead_event, user_account
-from intake.errors import ChangeByAnotherUser, ChangeNotFound, FieldFault, InvalidFields
-from intake.leads.states import check_known
+from intake.errors import ChangeByAnotherUser, ChangeNotFound, FieldError, ValidationError
+from intake.leads.states import validate_states
 
 MAX_LEADS = 10_000  # in one request, which is one transaction
 
@@ -36,7 +36,7 @@ class Author:
     dry_run: bool = False
 
 
-class _Standing(NamedTuple):
+class _LeadState(NamedTuple):
     """Where a lead stands; `is_done`: it was moved under this change before."""
 
     state: str
@@ -84,7 +84,7 @@ def undo(
         events = _events(connection, undone, after)
         found = _standing(connection, list(events), author)
         back = {n: events[n].from_state for n, at in found.items() if at.last_event_id == events[n].id}
-        check_known(sorted(set(back.values())), known=known, field="change")
+        validate_states(sorted(set(back.values())), known=known, field="change")
         already = _already_undone(connection, undone, found.keys() - back.keys())
         results = [_judged_undone(n, at, back.get(n), is_undone=n in already) for n, at in found.items()]
         last = lead_event.c.id == lead.c.last_event_id
@@ -104,12 +104,12 @@ def _begin(
 ) -> None:
     """Keep the change, or see that it is the same one that is kept under the id."""
     row = {"id": author.id, "user_id": author.user_id, "to_state": to_state, "undoes": undoes, "from_state": from_state}
-    if not author.dry_run and insert_once(connection, change, row):
+    if not author.dry_run and insert_if_absent(connection, change, row):
         return
     columns = change.c.user_id, change.c.to_state, change.c.undoes
     kept = connection.execute(select(*columns).where(change.c.id == author.id)).first()
     if kept is not None and tuple(kept) != (author.user_id, to_state, undoes):
-        raise InvalidFields(FieldFault("change", "is the id of another change; make a new one"))
+        raise ValidationError(FieldError("change", "is the id of another change; make a new one"))
 
 
 def _check_undoable(connection: Connection, undone: UUID, author: Author, *, others: bool) -> None:
@@ -121,7 +121,7 @@ def _check_undoable(connection: Connection, undone: UUID, author: Author, *, oth
         raise ChangeByAnotherUser(f'change {undone} was made by {owner.username}; undoing it needs "others": true')
 
 
-def _standing(connection: Connection, ids: Collection[int], author: Author) -> Mapping[int, _Standing]:
+def _standing(connection: Connection, ids: Collection[int], author: Author) -> Mapping[int, _LeadState]:
     """Return where the leads that exist stand, by id; locked in that order, since opposite orders deadlock."""
     distinct = set(ids)
     query = select(lead.c.id, lead.c.state, lead.c.last_event_id).where(is_among(lead.c.id, distinct))
@@ -129,17 +129,17 @@ def _standing(connection: Connection, ids: Collection[int], author: Author) -> M
     rows = connection.execute(query if author.dry_run else query.with_for_update()).all()
     under = select(lead_event.c.lead_id).where(lead_event.c.change_id == author.id)
     done = set(connection.scalars(under.where(is_among(lead_event.c.lead_id, distinct))))
-    return {row.id: _Standing(row.state, row.last_event_id, row.id in done) for row in rows}
+    return {row.id: _LeadState(row.state, row.last_event_id, row.id in done) for row in rows}
 
 
-def _last_moved_by(connection: Connection, user_id: int, standings: Collection[_Standing]) -> set[int]:
+def _last_moved_by(connection: Connection, user_id: int, standings: Collection[_LeadState]) -> set[int]:
     """Return those of the leads' last events that are the user's."""
     last = {at.last_event_id for at in standings if at.last_event_id is not None}
     query = select(lead_event.c.id).where(is_among(lead_event.c.id, last), lead_event.c.user_id == user_id)
     return set(connection.scalars(query))
 
 
-def _judged(number: int, at: _Standing | None, *, to: str, expected: str | None, own: set[int]) -> Outcome:
+def _judged(number: int, at: _LeadState | None, *, to: str, expected: str | None, own: set[int]) -> Outcome:
     if at is None:
         return Outcome(id=number, result="missing", state=None)
     if at.is_done:
@@ -151,7 +151,7 @@ def _judged(number: int, at: _Standing | None, *, to: str, expected: str | None,
     return Outcome(id=number, result="changed", state=to)
 
 
-def _judged_undone(number: int, at: _Standing, back: str | None, *, is_undone: bool) -> Outcome:
+def _judged_undone(number: int, at: _LeadState, back: str | None, *, is_undone: bool) -> Outcome:
     if back is not None:
         return Outcome(id=number, result="undone", state=back)
     if at.is_done:

@@ -3,14 +3,14 @@
 from collections.abc import Set
 
 from intake import audit
-from intake.audit import Action, Origin
+from intake.audit import Action, Actor
 from intake.database import Database
-from intake.errors import CvBeingScanned, CvQuarantined, CvTooLargeToScan
+from intake.errors import CvQuarantined, CvTooLargeToScan, ScanPending
 from intake.leads.models import CvFacts, ScanState
 
 _REFUSALS = {
     ScanState.QUARANTINED: (CvQuarantined, "is quarantined ({}); it is given only with force"),
-    ScanState.SCANNING: (CvBeingScanned, "is not scanned yet; try again in a moment, or ask for it with force"),
+    ScanState.SCANNING: (ScanPending, "is not scanned yet; try again in a moment, or ask for it with force"),
     ScanState.TOO_LARGE: (CvTooLargeToScan, "was too large to scan; it is given only with force"),
 }
 _DETAILS = {ScanState.SCANNING: "not scanned yet", ScanState.TOO_LARGE: "too large to scan"}
@@ -31,7 +31,7 @@ def check(lead_id: int, cv: CvFacts, *, force: bool, has_scanner: bool) -> None:
         raise kind(f"the CV of lead {lead_id} {why.format(cv.signature)}")
 
 
-def record(database: Database, lead_id: int, cv: CvFacts, origin: Origin, *, is_part: bool, has_scanner: bool) -> None:
+def record(database: Database, lead_id: int, cv: CvFacts, origin: Actor, *, is_part: bool, has_scanner: bool) -> None:
     """Record that the CV, or a part of it, is given out; parts are recorded once per user, lead and hour.
 
     Raises DatabaseUnavailable: what can't be recorded is not given.

@@ -9,13 +9,13 @@ from sqlalchemy import Connection, func, select
 from intake.database import Database
 from intake.database.ids import page_by_id
 from intake.database.schema import cv, lead
-from intake.errors import FieldFault, InvalidFields, PersonNotFound
-from intake.leads.normalization import fold
+from intake.errors import FieldError, PersonNotFound, ValidationError
+from intake.leads.normalization import normalize_key
 
 PAGE = 5_000
 
 
-class PersonsLead(NamedTuple):
+class SubjectLead(NamedTuple):
     """A lead's id and state, and the size of its CV in bytes."""
 
     id: int
@@ -24,7 +24,7 @@ class PersonsLead(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Person:
+class DataSubject:
     """A person, by an address that is normalised as those of leads are.
 
     Upper and lower case are one. Nothing else is: folding, by which leads are found, makes straße and strasse one.
@@ -33,38 +33,38 @@ class Person:
     address: str
 
     @classmethod
-    def parse(cls, text: str) -> "Person":
+    def parse(cls, text: str) -> "DataSubject":
         """Return the person whose address it is. Raises InvalidFields."""
         try:
             return cls(validate_email(text.strip(), check_deliverability=False).normalized)
         except EmailNotValidError as error:
-            raise InvalidFields(FieldFault("email", str(error))) from error
+            raise ValidationError(FieldError("email", str(error))) from error
 
     def has(self, address: str) -> bool:
         """Return whether a lead's address is theirs."""
         return address.lower() == self.address.lower()
 
 
-def find(database: Database, person: Person) -> list[PersonsLead]:
+def find_leads(database: Database, person: DataSubject) -> list[SubjectLead]:
     """Return the person's leads, by id. Raises PersonNotFound or DatabaseUnavailable."""
-    if not (found := find_any(database, person)):
+    if not (found := find_leads_or_none(database, person)):
         raise PersonNotFound(f"no lead has the address {person.address}")
     return found
 
 
-def find_any(database: Database, person: Person) -> list[PersonsLead]:
+def find_leads_or_none(database: Database, person: DataSubject) -> list[SubjectLead]:
     """Return the person's leads, by id; there may be none. Raises DatabaseUnavailable."""
     query = (
         select(lead.c.id, lead.c.state, func.coalesce(cv.c.size, 0), lead.c.email)
         .outerjoin(cv, cv.c.lead_id == lead.c.id)
-        .where(lead.c.email_key == fold(person.address))
+        .where(lead.c.email_key == normalize_key(person.address))
     )
 
-    def page(connection: Connection, after: int) -> list[tuple[PersonsLead, str]]:
+    def page(connection: Connection, after: int) -> list[tuple[SubjectLead, str]]:
         rows = connection.execute(page_by_id(query, lead.c.id, after=after, newest_first=False, limit=PAGE))
-        return [(PersonsLead(*facts), address) for *facts, address in rows]
+        return [(SubjectLead(*facts), address) for *facts, address in rows]
 
-    found: list[PersonsLead] = []
+    found: list[SubjectLead] = []
     after = 0
     while rows := database.read(lambda connection: page(connection, after)):  # noqa: B023 - run at once
         found += [one for one, address in rows if person.has(address)]

@@ -13,9 +13,9 @@ from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, delete, func, select
 
-from intake.audit import Action, Origin, record
+from intake.audit import Action, Actor, record
 from intake.cvs import deletions
-from intake.cvs.store import Place
+from intake.cvs.store import ObjectRef
 from intake.database import Database
 from intake.database.clock import Now
 from intake.database.ids import is_among
@@ -23,7 +23,7 @@ from intake.database.schema import cv, lead, outbox_mail
 from intake.database.secure_delete import REWRITTEN_BYTES, note_deletion
 from intake.errors import DatabaseUnavailable, LockTimeout
 from intake.leads import data_subjects
-from intake.leads.data_subjects import Person, PersonsLead
+from intake.leads.data_subjects import DataSubject, SubjectLead
 
 MAX_LEADS = 200  # in one transaction
 MAX_BYTES = 2**26  # of their CVs: SQLite writes as much to its log
@@ -58,16 +58,16 @@ class _Cause:
     """Why leads are erased, for the trail, and the conditions that must hold of each still, once it is locked."""
 
     action: Action
-    origin: Origin
+    origin: Actor
     conditions: tuple[ColumnElement[bool], ...] = ()
 
 
-def survey(database: Database, person: Person, *, origin: Origin) -> Erased:
+def preview(database: Database, person: DataSubject, *, origin: Actor) -> Erased:
     """Return what would be erased of the person, and record that it was asked for.
 
     Raises PersonNotFound or DatabaseUnavailable.
     """
-    found = data_subjects.find(database, person)
+    found = data_subjects.find_leads(database, person)
 
     def work(connection: Connection) -> Erased:
         for one in found:
@@ -77,26 +77,26 @@ def survey(database: Database, person: Person, *, origin: Origin) -> Erased:
     return database.write(work)
 
 
-def erase(database: Database, person: Person, *, origin: Origin) -> Erased:
+def erase(database: Database, person: DataSubject, *, origin: Actor) -> Erased:
     """Erase all of the person's leads, what comes in meanwhile too, in transactions of up to MAX_LEADS.
 
     After WITHIN_S seconds the rest is left for another call. Raises PersonNotFound or DatabaseUnavailable; what was
     erased before stays so.
     """
     until = time.monotonic() + WITHIN_S
-    waiting = data_subjects.find(database, person)
+    waiting = data_subjects.find_leads(database, person)
     cause = _Cause(Action.ERASURE, origin)
     erased = Erased()
     while waiting:
         batch = _first_batch(waiting)
         erased = _sum(erased, _erase(database, [one.id for one in batch], cause))
-        waiting = waiting[len(batch) :] or data_subjects.find_any(database, person)
+        waiting = waiting[len(batch) :] or data_subjects.find_leads_or_none(database, person)
         if time.monotonic() >= until:
             break
-    return replace(erased, is_complete=not waiting, is_swept=not waiting and swept(database))
+    return replace(erased, is_complete=not waiting, is_swept=not waiting and purge_deleted_data(database))
 
 
-def due(database: Database, retention: Sequence[tuple[str, int]]) -> dict[str, int]:
+def preview_retention(database: Database, retention: Sequence[tuple[str, int]]) -> dict[str, int]:
     """Return how many leads have been in each of the states for more than its days. Raises DatabaseUnavailable."""
 
     def count(connection: Connection, state: str, days: int) -> int:
@@ -116,7 +116,7 @@ def purge(database: Database, retention: Sequence[tuple[str, int]]) -> Iterator[
     DatabaseUnavailable.
     """
     for state, days in retention:
-        cause = _Cause(Action.RETENTION, Origin(), _over(state, days))
+        cause = _Cause(Action.RETENTION, Actor(), _over(state, days))
         while ids := database.read(lambda connection: _overdue(connection, cause)):  # noqa: B023 - run at once
             erased = _erase(database, ids, cause)
             yield state, len(erased.leads)
@@ -124,7 +124,7 @@ def purge(database: Database, retention: Sequence[tuple[str, int]]) -> Iterator[
                 break
 
 
-def swept(database: Database, *, whatever_its_size: bool = False) -> bool:
+def purge_deleted_data(database: Database, *, whatever_its_size: bool = False) -> bool:
     """Return whether no trace of what was erased is left in the database's files, once that was tried."""
     try:
         return database.sweep(most_bytes=None if whatever_its_size else REWRITTEN_BYTES)
@@ -145,10 +145,10 @@ def _overdue(connection: Connection, cause: _Cause) -> list[int]:
         .order_by(lead.c.state_since)
         .limit(MAX_LEADS)
     )
-    return [one.id for one in _first_batch([PersonsLead(*row) for row in connection.execute(query)])]
+    return [one.id for one in _first_batch([SubjectLead(*row) for row in connection.execute(query)])]
 
 
-def _first_batch(leads: Sequence[PersonsLead]) -> Sequence[PersonsLead]:
+def _first_batch(leads: Sequence[SubjectLead]) -> Sequence[SubjectLead]:
     """Return the first MAX_LEADS leads, or as many of them as have CVs of MAX_BYTES together, but one at least."""
     size = 0
     for number, one in enumerate(leads[:MAX_LEADS]):
@@ -159,7 +159,7 @@ def _first_batch(leads: Sequence[PersonsLead]) -> Sequence[PersonsLead]:
 
 
 def _erase(database: Database, ids: Sequence[int], cause: _Cause) -> Erased:
-    def work(connection: Connection) -> tuple[Erased, list[Place]]:
+    def work(connection: Connection) -> tuple[Erased, list[ObjectRef]]:
         # in the order of ids, since opposite orders deadlock
         locked = select(lead.c.id, lead.c.state).where(is_among(lead.c.id, ids), *cause.conditions).order_by(lead.c.id)
         passes_over = cause.action is Action.RETENTION

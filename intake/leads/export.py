@@ -8,15 +8,15 @@ from typing import Any
 import orjson
 from sqlalchemy import Column, Connection, RowMapping, Select, select
 
-from intake.audit import Action, Origin, record
+from intake.audit import Action, Actor, record
 from intake.database import Database
 from intake.database.ids import is_among
 from intake.database.schema import audit, cv, lead, lead_event, outbox_mail, user_account
 from intake.leads import data_subjects
 from intake.leads.cv_access import withheld_states
-from intake.leads.data_subjects import Person
+from intake.leads.data_subjects import DataSubject
 from intake.leads.history import creations
-from intake.leads.listing import cv_pieces, get
+from intake.leads.listing import get_lead, read_cv
 
 LEADS_AT_ONCE = 100
 MAX_NAME_CHARACTERS = 100
@@ -29,14 +29,14 @@ _INTERNAL |= {"claim", "claimed_by", "claimed_until", "capped_domain", "held_by"
 _INTERNAL |= {"scan_attempts", "next_scan_at", "scan_claim", "scan_claimed_until"}
 
 
-def export(database: Database, person: Person, *, origin: Origin, has_scanner: bool) -> Iterator[bytes]:
+def export(database: Database, person: DataSubject, *, origin: Actor, has_scanner: bool) -> Iterator[bytes]:
     """Yield a zip of the person's leads: `person.json` with all that is kept of each, and the CVs in `cvs/`.
 
     CVs that are given only with force (`withheld_states`) are left out, and have no path in `person.json`. The export
     is recorded before the first piece. Raises PersonNotFound, LeadNotFound where a lead is erased meanwhile,
     CvDamaged, StorageUnavailable or DatabaseUnavailable.
     """
-    numbers = [one.id for one in data_subjects.find(database, person)]
+    numbers = [one.id for one in data_subjects.find_leads(database, person)]
     withheld = database.read(lambda connection: _withheld(connection, numbers, has_scanner))
     database.write(lambda connection: _record(connection, numbers, origin))
     pieces = _Pieces()
@@ -46,9 +46,9 @@ def export(database: Database, person: Person, *, origin: Origin, has_scanner: b
                 file.write(text)
                 yield from pieces.taken()
         for number in (one for one in numbers if one not in withheld):
-            found, facts = get(database, number)
+            found, facts = get_lead(database, number)
             with archive.open(_entry(_cv_path(number, facts.name), found["created_at"]), "w") as file:
-                for piece in cv_pieces(database, number, facts):
+                for piece in read_cv(database, number, facts):
                     file.write(piece)
                     yield from pieces.taken()
     yield from pieces.taken()
@@ -83,7 +83,7 @@ def _withheld(connection: Connection, numbers: Sequence[int], has_scanner: bool)
     return set(connection.scalars(query))
 
 
-def _record(connection: Connection, numbers: Sequence[int], origin: Origin) -> None:
+def _record(connection: Connection, numbers: Sequence[int], origin: Actor) -> None:
     for number in numbers:
         record(connection, Action.EXPORT, origin, lead_id=number)
 
@@ -104,7 +104,7 @@ def _cv_path(number: int, name: str) -> str:
     return f"cvs/{number}-{plain.rstrip('. ')}"
 
 
-def _document(database: Database, person: Person, numbers: Sequence[int], withheld: Set[int]) -> Iterator[bytes]:
+def _document(database: Database, person: DataSubject, numbers: Sequence[int], withheld: Set[int]) -> Iterator[bytes]:
     head = orjson.dumps({"email": person.address, "exported_at": datetime.now(UTC)}, option=_MAKE)
     yield head.rstrip(b"}\n") + b',\n  "leads": ['
     before = b"\n"

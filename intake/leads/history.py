@@ -87,7 +87,7 @@ def creations() -> Select[tuple[int, datetime, str, None, str, None]]:
     )
 
 
-def recent_changes(database: Database, wanted: ChangeFilter, *, limit: int) -> list[Change]:
+def list_changes(database: Database, wanted: ChangeFilter, *, limit: int) -> list[Change]:
     """Return up to `limit` changes that moved leads, newest first.
 
     Raises ChangeNotFound or DatabaseUnavailable.

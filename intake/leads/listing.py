@@ -10,11 +10,11 @@ from typing import cast
 from sqlalchemy import Column, ColumnElement, Connection, RowMapping, Select, and_, func, literal, select
 
 from intake.cvs import store
-from intake.cvs.store import Place
+from intake.cvs.store import ObjectRef
 from intake.database import Database
 from intake.database.cv_blobs import read_content
 from intake.database.ids import is_among, page_by_id, within
-from intake.database.json_rows import JsonChunk, JsonRows, Rows
+from intake.database.json_rows import JsonChunk, JsonRowSerializer, Rows
 from intake.database.schema import cv, lead
 from intake.database.substring_search import (
     LIKE_ESCAPE,
@@ -24,9 +24,9 @@ from intake.database.substring_search import (
     ids_with_part,
     like_literal,
 )
-from intake.errors import CvDamaged, LeadNotFound
+from intake.errors import ChecksumMismatch, LeadNotFound
 from intake.leads.models import LEAD_COLUMNS, CvFacts, Lead, ScanState
-from intake.leads.normalization import Pattern, fold
+from intake.leads.normalization import Pattern, normalize_key
 
 FIRST_CHUNK_ROWS = 250  # who reads slowly, or goes away, has had little work done for it
 CHUNK_ROWS = 2_000  # with more, a long list is no faster
@@ -42,7 +42,7 @@ _CV_COLUMNS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filter:
+class LeadFilter:
     """Which leads, and in which order; what is None or empty does not narrow.
 
     `email`, `f_name` and `l_name` are read as Pattern reads them; `q` is a part of any of the three; `since` is
@@ -66,7 +66,7 @@ class Filter:
         return not self.states and all(one is None for one in others)
 
 
-def json_array(database: Database, wanted: Filter) -> Iterator[bytes]:
+def stream_json(database: Database, wanted: LeadFilter) -> Iterator[bytes]:
     """Yield the leads that match, by id, as a JSON array in pieces; its `]` comes only after all of them.
 
     Each piece is of twice as many leads as the one before, and read in a transaction of its own: a slow reader holds
@@ -83,7 +83,7 @@ def json_array(database: Database, wanted: Filter) -> Iterator[bytes]:
     yield b"[]" if before == b"[" else b"]"
 
 
-def json_page(database: Database, wanted: Filter, *, limit: int) -> tuple[bytes, int | None]:
+def read_json_page(database: Database, wanted: LeadFilter, *, limit: int) -> tuple[bytes, int | None]:
     """Return up to `limit` leads that match, by id, as a JSON array, and the id to go on from (None: no more match).
 
     Raises DatabaseUnavailable.
@@ -92,7 +92,7 @@ def json_page(database: Database, wanted: Filter, *, limit: int) -> tuple[bytes,
     return b"[" + objects + b"]", last_id if has_more else None
 
 
-def get(database: Database, lead_id: int) -> tuple[Lead, CvFacts]:
+def get_lead(database: Database, lead_id: int) -> tuple[Lead, CvFacts]:
     """Return the lead and what is known of its CV. Raises LeadNotFound or DatabaseUnavailable."""
     query = select(*LEAD_COLUMNS, *_CV_COLUMNS).join(cv, cv.c.lead_id == lead.c.id).where(lead.c.id == lead_id)
     row = database.read(lambda connection: connection.execute(query).mappings().first())
@@ -101,7 +101,7 @@ def get(database: Database, lead_id: int) -> tuple[Lead, CvFacts]:
     return _lead(row), _cv_facts(row)
 
 
-def cv_pieces(database: Database, lead_id: int, facts: CvFacts, span: range | None = None) -> Iterator[bytes]:
+def read_cv(database: Database, lead_id: int, facts: CvFacts, span: range | None = None) -> Iterator[bytes]:
     """Yield the CV's bytes, or those at the offsets in `span`; a slow reader holds nothing between two pieces.
 
     The last piece of the whole comes only where all of them have the SHA-256 that was written down when they came in;
@@ -117,7 +117,7 @@ def cv_pieces(database: Database, lead_id: int, facts: CvFacts, span: range | No
         offset += len(piece)
         if span == whole and offset >= facts.size and digest.hexdigest() != facts.sha256:
             log.error("the CV of lead %d is not what came in: its SHA-256 is another", lead_id)
-            raise CvDamaged(f"the CV of lead {lead_id} is damaged: its SHA-256 is not the one it came in with")
+            raise ChecksumMismatch(f"the CV of lead {lead_id} is damaged: its SHA-256 is not the one it came in with")
         yield piece
 
 
@@ -130,16 +130,16 @@ def _piece(database: Database, lead_id: int, facts: CvFacts, offset: int, stop: 
     return piece[: stop - offset]
 
 
-def _chunk(database: Database, wanted: Filter, *, after: int | None, size: int) -> JsonChunk:
+def _chunk(database: Database, wanted: LeadFilter, *, after: int | None, size: int) -> JsonChunk:
     def read(connection: Connection) -> JsonChunk:
-        if wanted.q and has_own_index(connection, fold(wanted.q)):
-            return _chunk_by_part(connection, wanted, fold(wanted.q), after=after, size=size)
+        if wanted.q and has_own_index(connection, normalize_key(wanted.q)):
+            return _chunk_by_part(connection, wanted, normalize_key(wanted.q), after=after, size=size)
         return _LISTED.read(connection, list_query(wanted, after=after, size=size + 1), most=size)
 
     return database.read(read)
 
 
-def _chunk_by_part(connection: Connection, wanted: Filter, part: str, *, after: int | None, size: int) -> JsonChunk:
+def _chunk_by_part(connection: Connection, wanted: LeadFilter, part: str, *, after: int | None, size: int) -> JsonChunk:
     query = list_query(wanted, after=after, size=size + 1)
     if (is_rare := has_rare_trigram(connection, part)) is not None:
         return _LISTED.read(connection, query.where(is_rare), most=size)
@@ -169,10 +169,10 @@ def _shaped(rows: Rows) -> Sequence[Lead]:
     ]
 
 
-_LISTED = JsonRows(LEAD_COLUMNS, _shaped)
+_LISTED = JsonRowSerializer(LEAD_COLUMNS, _shaped)
 
 
-def list_query(wanted: Filter, *, after: int | None, size: int) -> Select[tuple[object, ...]]:
+def list_query(wanted: LeadFilter, *, after: int | None, size: int) -> Select[tuple[object, ...]]:
     """Return the statement that reads one chunk."""
     bounds = within(
         lead.c.id,
@@ -186,7 +186,7 @@ def list_query(wanted: Filter, *, after: int | None, size: int) -> Select[tuple[
     return page_by_id(query, lead.c.id, after=after, newest_first=wanted.newest_first, limit=size)
 
 
-def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
+def _conditions(wanted: LeadFilter) -> Iterator[ColumnElement[bool]]:
     for column, text in (
         (lead.c.email_key, wanted.email),
         (lead.c.f_name_key, wanted.f_name),
@@ -199,7 +199,7 @@ def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
         is_one = len(wanted.states) == 1
         yield lead.c.state == wanted.states[0] if is_one else lead.c.state.in_(wanted.states)
     if wanted.q:
-        yield has_part(fold(wanted.q))
+        yield has_part(normalize_key(wanted.q))
 
 
 def _matches(column: Column[str], pattern: Pattern) -> ColumnElement[bool]:
@@ -233,7 +233,7 @@ def _cv_facts(row: RowMapping) -> CvFacts:
         flags=tuple(filter(None, row["flags"].split(","))),
         scan_state=ScanState(row["scan_state"]),
         signature=row["signature"],
-        place=Place(row["store_url"], row["store_key"]) if row["store_key"] is not None else None,
+        place=ObjectRef(row["store_url"], row["store_key"]) if row["store_key"] is not None else None,
     )
 
 

@@ -6,13 +6,22 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, select
 
-from intake.audit import Action, Origin, record
-from intake.cvs.spool import Spool
-from intake.database import Database, insert_once, waiting_briefly
+from intake.audit import Action, Actor, record
+from intake.cvs.spool import SpooledUpload
+from intake.database import Database, insert_if_absent, short_lock_timeout
 from intake.database.schema import lead
-from intake.errors import DatabaseUnavailable, FieldFault, InvalidFields
-from intake.leads.states import check_known
-from intake.leads.submissions import Submission, check, insert_lead, keep_cv, lead_row, owe_mails, put_away, take_back
+from intake.errors import DatabaseUnavailable, FieldError, ValidationError
+from intake.leads.states import validate_states
+from intake.leads.submissions import (
+    Submission,
+    discard_stored_cv,
+    enqueue_mails,
+    insert_cv,
+    insert_lead,
+    lead_row,
+    store_cv,
+    validate_submission,
+)
 from intake.settings import Settings
 
 MAX_EXTERNAL_ID_CHARACTERS = 255
@@ -21,7 +30,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Entry:
+class ManualLead:
     """A submission, its id in another system, its first state, and flags: queue the usual mails; save nothing."""
 
     submission: Submission
@@ -31,15 +40,15 @@ class Entry:
     dry_run: bool = False
 
 
-def check_entry(
+def validate_manual_lead(
     texts: Mapping[str, str],
     *,
     states: Sequence[str],
     cv_name: str | None,
-    cv: Spool | None,
+    cv: SpooledUpload | None,
     extensions: Sequence[str],
-    faults: Iterable[FieldFault] = (),
-) -> Entry:
+    faults: Iterable[FieldError] = (),
+) -> ManualLead:
     """Return the entry that a form's fields make; `faults` are those found while the form was read.
 
     Raises InvalidFields with every fault, those of the submission first, or StorageUnavailable.
@@ -49,7 +58,7 @@ def check_entry(
     def checked(rule: Callable[[Mapping[str, str]], T], instead: T) -> T:
         try:
             return rule(texts)
-        except InvalidFields as error:
+        except ValidationError as error:
             found.extend(error.faults)
             return instead
 
@@ -57,11 +66,13 @@ def check_entry(
     state = checked(lambda fields: _state(fields, states), "")
     notify = checked(lambda fields: _flag(fields, "notify"), False)
     dry_run = checked(lambda fields: _flag(fields, "dry_run"), False)
-    submission = check(texts, cv_name=cv_name, cv=cv, extensions=extensions, faults=found)
-    return Entry(submission, external_id, state, notify, dry_run)
+    submission = validate_submission(texts, cv_name=cv_name, cv=cv, extensions=extensions, faults=found)
+    return ManualLead(submission, external_id, state, notify, dry_run)
 
 
-def enter(database: Database, settings: Settings, entry: Entry, *, origin: Origin) -> tuple[int | None, bool]:
+def create_manual_lead(
+    database: Database, settings: Settings, entry: ManualLead, *, origin: Actor
+) -> tuple[int | None, bool]:
     """Keep the lead, its CV and the mails it owes, in one transaction; return its id, and whether it is a new one.
 
     Where a lead with the external id is kept already, it is that one, and nothing is changed. Raises StorageUnavailable
@@ -73,29 +84,29 @@ def enter(database: Database, settings: Settings, entry: Entry, *, origin: Origi
         return kept, False
     if entry.dry_run:
         return None, True
-    place = put_away(database, settings, entry.submission.cv)
+    place = store_cv(database, settings, entry.submission.cv)
 
     def work(connection: Connection) -> tuple[int, bool]:
         lead_id, is_new = _insert_lead(connection, entry)
         if is_new:
             record(connection, Action.LEAD_CREATION, origin, lead_id=lead_id, detail=entry.state)
-            keep_cv(connection, settings, entry.submission, lead_id, place)
+            insert_cv(connection, settings, entry.submission, lead_id, place)
             if entry.notify:
-                owe_mails(connection, settings, entry.submission, lead_id)
+                enqueue_mails(connection, settings, entry.submission, lead_id)
         return lead_id, is_new
 
     lead_id, is_new = database.write(work)
     if not is_new:  # another was first
-        take_back(place)
+        discard_stored_cv(place)
     return lead_id, is_new
 
 
-def _insert_lead(connection: Connection, entry: Entry) -> tuple[int, bool]:
+def _insert_lead(connection: Connection, entry: ManualLead) -> tuple[int, bool]:
     row = lead_row(entry.submission, state=entry.state)
     if entry.external_id is None:
         return insert_lead(connection, row), True
-    with waiting_briefly(connection):
-        is_new = insert_once(connection, lead, {**row, "external_id": entry.external_id})
+    with short_lock_timeout(connection):
+        is_new = insert_if_absent(connection, lead, {**row, "external_id": entry.external_id})
     lead_id = _kept(connection, entry.external_id)
     if lead_id is None:
         raise DatabaseUnavailable("the lead with this external id was erased a moment ago; try again")
@@ -113,18 +124,18 @@ def _external_id(texts: Mapping[str, str]) -> str | None:
     text = texts.get("external_id")
     if text is not None and not (0 < len(text) <= MAX_EXTERNAL_ID_CHARACTERS and text.isprintable()):
         detail = f"must have 1 to {MAX_EXTERNAL_ID_CHARACTERS} printable characters"
-        raise InvalidFields(FieldFault("external_id", detail))
+        raise ValidationError(FieldError("external_id", detail))
     return text
 
 
 def _state(texts: Mapping[str, str], states: Sequence[str]) -> str:
     state = texts.get("state", states[0])
-    check_known([state], known=states, field="state")
+    validate_states([state], known=states, field="state")
     return state
 
 
 def _flag(texts: Mapping[str, str], name: str) -> bool:
     text = texts.get(name, "false")
     if text not in ("true", "false"):
-        raise InvalidFields(FieldFault(name, "must be true or false"))
+        raise ValidationError(FieldError(name, "must be true or false"))
     return text == "true"

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypedDict
 
-from intake.cvs.store import Place
+from intake.cvs.store import ObjectRef
 from intake.database.schema import lead
 
 # the row's thin columns, which a list reads; the CV's stand in a table of their own
@@ -56,4 +56,4 @@ class CvFacts:
     flags: tuple[str, ...]
     scan_state: ScanState
     signature: str | None
-    place: Place | None
+    place: ObjectRef | None

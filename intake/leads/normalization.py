@@ -7,7 +7,7 @@ from dataclasses import dataclass
 GMAIL = ("gmail.com", "googlemail.com")
 
 
-def fold(text: str) -> str:
+def normalize_key(text: str) -> str:
     """Return the key under which `text` is found: NFKC, casefolded (Unicode's toNFKC_Casefold in effect)."""
     # the form before folding, since some of what it yields has a case; and after, since folding can undo it
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
@@ -20,7 +20,7 @@ def mailbox_key(address: str) -> str:
     hold back a confirmation and nothing else: never use it to find or to compare leads.
     """
     local, _, domain = address.rpartition("@")
-    folded, domain = fold(local), domain.lower()
+    folded, domain = normalize_key(local), domain.lower()
     mailbox = folded.partition("+")[0] or folded
     if domain in GMAIL:
         return f"{mailbox.replace('.', '')}@{GMAIL[0]}"
@@ -41,7 +41,7 @@ class Pattern:
     def parse(cls, text: str) -> "Pattern":
         """Read a filter's text."""
         literals = re.split(r"(?<!\\)\*", text)
-        return cls(tuple(fold(literal.replace(r"\*", "*")) for literal in literals))
+        return cls(tuple(normalize_key(literal.replace(r"\*", "*")) for literal in literals))
 
     @property
     def prefix(self) -> str:

@@ -9,10 +9,10 @@ from sqlalchemy import Connection, Select, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from intake.cvs import clamd
-from intake.cvs.clamd import Verdict
+from intake.cvs.clamd import ScanResult
 from intake.database import Database
 from intake.database.clock import Now
-from intake.database.schema import SCAN_OWED, cv
+from intake.database.schema import SCAN_PENDING, cv
 from intake.leads import listing
 from intake.leads.models import ScanState
 
@@ -26,7 +26,7 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True)
-class OwedScan:
+class ScanJob:
     """A claimed scan: what its holder writes back counts only while its claim stands."""
 
     lead_id: int
@@ -39,7 +39,7 @@ class OwedScan:
         return min(2.0 ** min(self.attempts, 12), LONGEST_DELAY_S)
 
 
-def claim(database: Database) -> OwedScan | None:
+def claim(database: Database) -> ScanJob | None:
     """Take the scan that is due the longest; nobody else gets it for LEASE_S seconds. None: there is none.
 
     Raises DatabaseUnavailable.
@@ -49,7 +49,7 @@ def claim(database: Database) -> OwedScan | None:
         return None
     token = token_hex(16)
     row = database.write(lambda connection: connection.execute(take(token)).first())
-    return None if row is None else OwedScan(row.lead_id, token, row.scan_attempts)
+    return None if row is None else ScanJob(row.lead_id, token, row.scan_attempts)
 
 
 def take(token: str) -> ReturningUpdate[tuple[int, int]]:
@@ -67,19 +67,19 @@ def take(token: str) -> ReturningUpdate[tuple[int, int]]:
 def due() -> Select[tuple[int]]:
     """Return the statement that reads whose scan is due the longest."""
     is_free = or_(cv.c.scan_claimed_until.is_(None), cv.c.scan_claimed_until <= Now())
-    is_due = (SCAN_OWED, cv.c.next_scan_at <= Now(), is_free)
+    is_due = (SCAN_PENDING, cv.c.next_scan_at <= Now(), is_free)
     return select(cv.c.lead_id).where(*is_due).order_by(cv.c.next_scan_at).limit(1)
 
 
-def scan(database: Database, url: str, owed: OwedScan, *, is_stopping: Callable[[], bool]) -> ScanState | None:
+def scan(database: Database, url: str, owed: ScanJob, *, is_stopping: Callable[[], bool]) -> ScanState | None:
     """Have the clamd at `url` scan a CV, and write down what it is; None: the claim stands no more, nothing is written.
 
     Raises ScannerUnavailable, ScanFailed, LeadNotFound, CvDamaged, StorageUnavailable, DatabaseUnavailable, or Stopped.
     """
-    _, facts = listing.get(database, owed.lead_id)
+    _, facts = listing.get_lead(database, owed.lead_id)
 
     def pieces() -> Iterator[bytes]:
-        for piece in listing.cv_pieces(database, owed.lead_id, facts):
+        for piece in listing.read_cv(database, owed.lead_id, facts):
             if is_stopping():
                 raise Stopped
             yield piece
@@ -92,26 +92,26 @@ def scan(database: Database, url: str, owed: OwedScan, *, is_stopping: Callable[
     return state if written else None
 
 
-def postpone(database: Database, owed: OwedScan) -> None:
+def postpone(database: Database, owed: ScanJob) -> None:
     """Let go of a scan that failed; it is due again after a while. Raises DatabaseUnavailable."""
     _write_back(database, owed, next_scan_at=Now(plus_s=owed.delay_s))
 
 
-def give_back(database: Database, owed: OwedScan) -> None:
+def release(database: Database, owed: ScanJob) -> None:
     """Let go of a scan that was not tried: it is due as it was. Raises DatabaseUnavailable."""
     _write_back(database, owed, scan_attempts=cv.c.scan_attempts - 1)
 
 
-def _state(verdict: Verdict) -> ScanState:
+def _state(verdict: ScanResult) -> ScanState:
     if verdict.is_too_large:
         return ScanState.TOO_LARGE
     return ScanState.CLEAN if verdict.signature is None else ScanState.QUARANTINED
 
 
-def _write_back(database: Database, owed: OwedScan, **values: object) -> bool:
+def _write_back(database: Database, owed: ScanJob, **values: object) -> bool:
     statement = (
         update(cv)
-        .where(cv.c.lead_id == owed.lead_id, cv.c.scan_claim == owed.claim, SCAN_OWED)
+        .where(cv.c.lead_id == owed.lead_id, cv.c.scan_claim == owed.claim, SCAN_PENDING)
         .values(**values, scan_claim=None, scan_claimed_until=None)
     )
 

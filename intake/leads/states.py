@@ -7,7 +7,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from intake.database import Database
 from intake.database.clock import Now
 from intake.database.schema import lead, lead_event
-from intake.errors import FieldFault, InvalidFields, LeadNotFound, StateConflict, StatesInUse
+from intake.errors import FieldError, LeadNotFound, StateConflict, UnknownStatesInUse, ValidationError
 
 
 def change_state(database: Database, lead_id: int, *, to: str, expected: str | None, user_id: int) -> None:
@@ -26,14 +26,14 @@ def change_state(database: Database, lead_id: int, *, to: str, expected: str | N
     database.write(work)
 
 
-def check_known(states: Sequence[str], *, known: Sequence[str], field: str) -> None:
+def validate_states(states: Sequence[str], *, known: Sequence[str], field: str) -> None:
     """Raise InvalidFields where one of the states is not a known one."""
     for state in states:
         if state not in known:
-            raise InvalidFields(FieldFault(field, f"{state!r} is not a state; the states are {', '.join(known)}"))
+            raise ValidationError(FieldError(field, f"{state!r} is not a state; the states are {', '.join(known)}"))
 
 
-def check_stored(database: Database, *, known: Sequence[str]) -> None:
+def check_stored_states(database: Database, *, known: Sequence[str]) -> None:
     """Raise StatesInUse, with the counts, where leads are in states that are not among the known ones."""
     query = (
         select(lead.c.state, func.count())
@@ -44,7 +44,9 @@ def check_stored(database: Database, *, known: Sequence[str]) -> None:
     counts = database.read(lambda connection: connection.execute(query).all())
     if counts:
         listed = ", ".join(f"{count} in {state}" for state, count in counts)
-        raise StatesInUse(f"leads are in states that INTAKE_STATES lacks: {listed}; put those states back into it")
+        raise UnknownStatesInUse(
+            f"leads are in states that INTAKE_STATES lacks: {listed}; put those states back into it"
+        )
 
 
 def _lock(connection: Connection, lead_id: int) -> str:

@@ -15,7 +15,7 @@ DAYS = 30
 
 
 @dataclass(frozen=True)
-class Waiting:
+class OldestPending:
     """A lead that nobody has taken up."""
 
     id: int
@@ -31,7 +31,7 @@ class Statistics:
 
     states: Mapping[str, int]
     days: Mapping[date, int]
-    oldest_waiting: Waiting | None
+    oldest_waiting: OldestPending | None
 
 
 def count(database: Database, *, states: Sequence[str]) -> Statistics:
@@ -43,7 +43,7 @@ def count(database: Database, *, states: Sequence[str]) -> Statistics:
         return Statistics(
             {state: found.get(state, 0) for state in states},
             _days(connection),
-            None if oldest is None else Waiting(oldest.id, oldest.created_at),
+            None if oldest is None else OldestPending(oldest.id, oldest.created_at),
         )
 
     return database.read(work)

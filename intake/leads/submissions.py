@@ -12,16 +12,16 @@ from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from intake.cvs import store, store_marker
-from intake.cvs.inspection import Findings, inspect
-from intake.cvs.spool import Spool
-from intake.cvs.store import Place
-from intake.database import Database, execute_with_next, insert_once, waiting_briefly
+from intake.cvs.inspection import InspectionResult, inspect
+from intake.cvs.spool import SpooledUpload
+from intake.cvs.store import ObjectRef
+from intake.database import Database, execute_with_next, insert_if_absent, short_lock_timeout
 from intake.database.clock import Now
 from intake.database.cv_blobs import write_content
 from intake.database.schema import cv as cv_table
 from intake.database.schema import lead, submission_key
-from intake.errors import FieldFault, InvalidFields, LockTimeout, StorageUnavailable, SubmissionUnderWay
-from intake.leads.normalization import fold, mailbox_key
+from intake.errors import FieldError, IdempotencyKeyInUse, LockTimeout, StorageUnavailable, ValidationError
+from intake.leads.normalization import mailbox_key, normalize_key
 from intake.mail import outbox
 from intake.settings import Settings
 
@@ -50,7 +50,7 @@ class Address:
     @property
     def key(self) -> str:
         """What the address is compared by."""
-        return fold(self.text)
+        return normalize_key(self.text)
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class Submission:
     f_name: str
     l_name: str
     cv_name: str
-    cv: Spool
-    findings: Findings
+    cv: SpooledUpload
+    findings: InspectionResult
 
     @property
     def content_sha256(self) -> str:
@@ -71,20 +71,20 @@ class Submission:
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def check_key(key: str | None) -> str | None:
+def validate_idempotency_key(key: str | None) -> str | None:
     """Return the key of a submission as it was sent. Raises InvalidFields."""
     if key is not None and not (0 < len(key) <= MAX_KEY_CHARACTERS and key.isprintable()):
-        raise InvalidFields(FieldFault(KEY_FIELD, f"must have 1 to {MAX_KEY_CHARACTERS} printable characters"))
+        raise ValidationError(FieldError(KEY_FIELD, f"must have 1 to {MAX_KEY_CHARACTERS} printable characters"))
     return key
 
 
-def check(
+def validate_submission(
     texts: Mapping[str, str],
     *,
     cv_name: str | None,
-    cv: Spool | None,
+    cv: SpooledUpload | None,
     extensions: Sequence[str],
-    faults: Iterable[FieldFault] = (),
+    faults: Iterable[FieldError] = (),
 ) -> Submission:
     """Return the submission that a form's fields make; `faults` are those found while the form was read.
 
@@ -99,7 +99,7 @@ def check(
             try:
                 return rule()
             except ValueError as error:
-                found[field] = FieldFault(field, str(error))
+                found[field] = FieldError(field, str(error))
         return None
 
     email = checked("email", lambda: _address(texts.get("email", "")))
@@ -108,10 +108,10 @@ def check(
     file = checked("CV", lambda: _file(cv_name, cv, extensions))
     if email and f_name and l_name and file and not found:
         return Submission(email, f_name, l_name, *file)
-    raise InvalidFields(*(found.pop(field) for field in FIELDS if field in found), *found.values())
+    raise ValidationError(*(found.pop(field) for field in FIELDS if field in found), *found.values())
 
 
-def submit(database: Database, settings: Settings, submission: Submission, *, key: str | None = None) -> bool:
+def create_lead(database: Database, settings: Settings, submission: Submission, *, key: str | None = None) -> bool:
     """Keep the lead, its CV and the mails it owes, in one transaction, and return whether it is a new one.
 
     Under a `key`, the same submission is kept once: the second one is done already. Keys count together with their
@@ -120,31 +120,31 @@ def submit(database: Database, settings: Settings, submission: Submission, *, ke
     nothing is kept, but that with the last of them bytes put into a store are left there: whether a commit that broke
     off came through is not known, and what no row names is collected later.
     """
-    place = put_away(database, settings, submission.cv)
+    place = store_cv(database, settings, submission.cv)
 
     def work(connection: Connection) -> bool:
         # the first statement, so that the key's own lock is what a second submission waits for
         if key is not None and not _is_first(connection, submission, key):
             return False
         lead_id = insert_lead(connection, lead_row(submission, state=settings.states[0]))
-        owe_mails(connection, settings, submission, lead_id)
+        enqueue_mails(connection, settings, submission, lead_id)
         if key is not None:
             link = update(submission_key).where(*_is_key(submission, key)).values(lead_id=lead_id)
             execute_with_next(connection, link, {})
-        keep_cv(connection, settings, submission, lead_id, place)
+        insert_cv(connection, settings, submission, lead_id, place)
         return True
 
     try:
         is_new = database.write(work)
-    except (InvalidFields, SubmissionUnderWay):
-        take_back(place)
+    except (ValidationError, IdempotencyKeyInUse):
+        discard_stored_cv(place)
         raise
     if not is_new:
-        take_back(place)
+        discard_stored_cv(place)
     return is_new
 
 
-def put_away(database: Database, settings: Settings, cv: Spool) -> Place | None:
+def store_cv(database: Database, settings: Settings, cv: SpooledUpload) -> ObjectRef | None:
     """Put a CV into the store and return where; None: there is no store.
 
     The first one waits until the store was compared with the database: each new lead raises the number by which an
@@ -156,7 +156,7 @@ def put_away(database: Database, settings: Settings, cv: Spool) -> Place | None:
     return store.put(settings.cv_store, cv.file)
 
 
-def take_back(place: Place | None) -> None:
+def discard_stored_cv(place: ObjectRef | None) -> None:
     """Delete what was put into the store for a lead that is not kept; where that fails, it is collected later."""
     if place is not None:
         with suppress(StorageUnavailable):
@@ -172,8 +172,8 @@ def lead_row(submission: Submission, *, state: str) -> dict[str, Any]:
         "CV_name": submission.cv_name,
         "state": state,
         "email_key": submission.email.key,
-        "f_name_key": fold(submission.f_name),
-        "l_name_key": fold(submission.l_name),
+        "f_name_key": normalize_key(submission.f_name),
+        "l_name_key": normalize_key(submission.l_name),
     }
 
 
@@ -182,8 +182,8 @@ def insert_lead(connection: Connection, row: Mapping[str, Any]) -> int:
     return int(connection.execute(_INSERT_LEAD, row).scalar_one())
 
 
-def keep_cv(
-    connection: Connection, settings: Settings, submission: Submission, lead_id: int, place: Place | None
+def insert_cv(
+    connection: Connection, settings: Settings, submission: Submission, lead_id: int, place: ObjectRef | None
 ) -> None:
     """Write down a lead's CV: what it is, where it is, or its bytes; where there is a clamd, a scan of it is owed."""
     cv, found = submission.cv, submission.findings
@@ -195,19 +195,19 @@ def keep_cv(
         write_content(connection, lead_id=lead_id, file=cv.file, size=cv.size)
 
 
-def owe_mails(connection: Connection, settings: Settings, submission: Submission, lead_id: int) -> None:
+def enqueue_mails(connection: Connection, settings: Settings, submission: Submission, lead_id: int) -> None:
     """Write down the mails that a submission is answered and told of with."""
     email = submission.email
-    outbox.owe(
+    outbox.enqueue(
         connection,
         lead_id=lead_id,
-        prospect=outbox.Prospect(email.recipient, mailbox_key(email.text), settings.confirmation_interval_s),
+        prospect=outbox.Recipient(email.recipient, mailbox_key(email.text), settings.confirmation_interval_s),
         attorneys=settings.attorney_emails,
         domain=settings.mail_from.domain,
     )
 
 
-def prune_keys(database: Database) -> None:
+def delete_expired_keys(database: Database) -> None:
     """Forget the keys that count no more. Raises DatabaseUnavailable."""
     old = delete(submission_key).where(submission_key.c.created_at <= Now(plus_s=-KEY_TTL_S))
     database.write(lambda connection: connection.execute(old))
@@ -220,16 +220,16 @@ def _is_first(connection: Connection, submission: Submission, key: str) -> bool:
     )
     try:
         row = {"email_key": submission.email.key, "key": key, "content_sha256": content}
-        with waiting_briefly(connection):
-            if insert_once(connection, submission_key, row):
+        with short_lock_timeout(connection):
+            if insert_if_absent(connection, submission_key, row):
                 return True
     except LockTimeout as error:
-        raise SubmissionUnderWay("the first submission under this key has not ended yet; try again") from error
+        raise IdempotencyKeyInUse("the first submission under this key has not ended yet; try again") from error
     kept = select(submission_key.c.content_sha256).where(*_is_key(submission, key))
     if (first := connection.execute(kept).scalar()) is None:  # erased since
-        raise SubmissionUnderWay("the first submission under this key is being erased; try again")
+        raise IdempotencyKeyInUse("the first submission under this key is being erased; try again")
     if first != content:
-        raise InvalidFields(FieldFault(KEY_FIELD, "was used for another submission; make a new one"))
+        raise ValidationError(FieldError(KEY_FIELD, "was used for another submission; make a new one"))
     return False
 
 
@@ -253,7 +253,9 @@ def _name(text: str) -> str:
     return _without_controls(name)
 
 
-def _file(name: str | None, cv: Spool | None, extensions: Sequence[str]) -> tuple[str, Spool, Findings]:
+def _file(
+    name: str | None, cv: SpooledUpload | None, extensions: Sequence[str]
+) -> tuple[str, SpooledUpload, InspectionResult]:
     if name is None or cv is None:
         raise ValueError("is required: attach a file")
     if cv.size == 0:

@@ -7,7 +7,7 @@ from typing import TypedDict, cast
 
 from sqlalchemy import Connection, TextClause, case, func, or_, select, update
 
-from intake.audit import Action, Origin, record
+from intake.audit import Action, Actor, record
 from intake.database import Database
 from intake.database.clock import Now
 from intake.database.ids import page_by_id
@@ -60,7 +60,7 @@ class MailFilter:
     newest_first: bool = False
 
 
-def find(database: Database, wanted: MailFilter, *, limit: int) -> list[Mail]:
+def list_mails(database: Database, wanted: MailFilter, *, limit: int) -> list[Mail]:
     """Return up to `limit` mails that match. Raises DatabaseUnavailable."""
     query = select(*_COLUMNS)
     if wanted.states:
@@ -87,7 +87,7 @@ def _narrowed(states: Sequence[str]) -> Sequence[TextClause]:
     return [UNSENT] if {"owed", "dead"}.issuperset(states) else []
 
 
-def retry(database: Database, ids: Sequence[int], *, origin: Origin) -> list[str]:
+def retry_mails(database: Database, ids: Sequence[int], *, origin: Actor) -> list[str]:
     """Make dead mails owed again, due at once, record each, and return for each id what came of it.
 
     `revived`; `not_dead` where it is owed or was sent; `missing`. Attempts are counted on from none, and the two days

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from intake.database import Database
 from intake.mail import confirmation_caps, outbox
-from intake.mail.outbox import OwedMail
+from intake.mail.outbox import OutboxMessage
 from intake.metrics import Metrics
 from intake.settings import Settings
 
@@ -23,7 +23,7 @@ class Claims:
         self._release_at = 0.0
         self.held_some = False  # by the last claim: other due mail may be behind what it held
 
-    def claim(self, limit: int) -> list[OwedMail]:
+    def claim(self, limit: int) -> list[OutboxMessage]:
         """Claim up to `limit` due mails. Raises DatabaseUnavailable."""
         per_hour = self._settings.confirmations_per_hour
         if time.monotonic() >= self._release_at:

@@ -28,9 +28,9 @@ from sqlalchemy import (
     update,
 )
 
-from intake.database import Database, serialised
+from intake.database import Database, advisory_lock
 from intake.database.clock import Now
-from intake.database.schema import COUNTED, DUE, HELD, confirmed_mailbox, outbox_mail
+from intake.database.schema import COUNTED, HELD, IS_QUEUED, confirmed_mailbox, outbox_mail
 
 PER_DOMAIN = 100
 HOUR_S = 3600.0
@@ -123,7 +123,7 @@ def admit(connection: Connection, claimed: Sequence[int], *, per_hour: int) -> t
     found = connection.execute(_CONFIRMATIONS, {"ids": claimed}).all()
     if not found:
         return list(claimed), Counter()
-    serialised(connection, CAPS_LOCK)
+    advisory_lock(connection, CAPS_LOCK)
     room = _Room(connection, per_hour, {row.capped_domain for row in found if row.capped_domain is not None})
     caps = {row.id: room.take(row.capped_domain) for row in found if row.is_new}
     held = {number: cap for number, cap in caps.items() if cap is not None}
@@ -149,7 +149,7 @@ def _hold_more(connection: Connection, room: _Room) -> Counter[str]:
     """Hold those of the next MAX_MOVED due mails that are over a cap without room."""
     due = (
         select(outbox_mail.c.id)
-        .where(DUE, is_due())
+        .where(IS_QUEUED, is_due())
         .order_by(outbox_mail.c.next_attempt_at)
         .limit(MAX_MOVED)
         .with_for_update(skip_locked=True)
@@ -176,7 +176,7 @@ def release(database: Database, *, per_hour: int) -> Counter[str]:
         names = _caps_that_hold(connection)
         if not names:
             return Counter()
-        serialised(connection, CAPS_LOCK)
+        advisory_lock(connection, CAPS_LOCK)
         suppressed = _suppress_expired(connection, names)
         chosen = random.sample(names, min(len(names), MAX_DOMAINS))
         if ids := _releasable(connection, chosen, per_hour):

@@ -26,11 +26,11 @@ from sqlalchemy import (
     update,
 )
 
-from intake.database import insert_once
+from intake.database import insert_if_absent
 from intake.database.clock import Now
-from intake.database.schema import DUE, UNGATHERED, alerted_address, lead, outbox_mail
+from intake.database.schema import IS_QUEUED, UNGATHERED, alerted_address, lead, outbox_mail
 
-MAX_TOLD = 100
+MAX_LISTED_LEADS = 100
 MAX_GATHERED = 10_000
 HELD_UP_S = 3600.0
 WRONG_BY_S = 3600.0
@@ -38,7 +38,7 @@ _EACH_ALONE = update(outbox_mail).where(UNGATHERED).values(digest_id=outbox_mail
 
 
 @dataclass(frozen=True)
-class ToldLead:
+class DigestLead:
     """What a mail's text may need of a lead."""
 
     id: int
@@ -49,7 +49,7 @@ class ToldLead:
     created_at: datetime
 
 
-def gather_alerts(connection: Connection, *, interval_s: float) -> None:
+def build_digests(connection: Connection, *, interval_s: float) -> None:
     """Make mails of the alerts that no mail tells of yet, one for each attorney who had none in `interval_s` seconds.
 
     While a mail to an attorney is still owed, the next is made an hour after it, so that a relay which comes back is
@@ -60,7 +60,7 @@ def gather_alerts(connection: Connection, *, interval_s: float) -> None:
         return
     for address, is_held_up in connection.execute(_waiting(interval_s)).all():
         is_due = _is_over(max(interval_s, HELD_UP_S) if is_held_up else interval_s)
-        if insert_once(connection, alerted_address, {"address": address}, replacing=is_due):
+        if insert_if_absent(connection, alerted_address, {"address": address}, replacing=is_due):
             _gather(connection, address)
 
 
@@ -68,7 +68,7 @@ def gather_alerts(connection: Connection, *, interval_s: float) -> None:
 def _waiting(interval_s: float) -> Select[Any]:
     """Return the statement that finds who waits for an alert, and whether a mail to them is still owed."""
     owed = outbox_mail.alias()
-    held_up = select(owed.c.recipient).where(DUE, owed.c.kind == "alert")
+    held_up = select(owed.c.recipient).where(IS_QUEUED, owed.c.kind == "alert")
     return (
         select(outbox_mail.c.recipient, outbox_mail.c.recipient.in_(held_up))
         .outerjoin(alerted_address, alerted_address.c.address == outbox_mail.c.recipient)
@@ -101,9 +101,9 @@ def _gather(connection: Connection, address: str) -> None:
     connection.execute(update(outbox_mail).where(outbox_mail.c.id.in_(select(free.c.id))).values(gathered))
 
 
-def told_leads(connection: Connection, mails: Sequence[int]) -> dict[int, tuple[tuple[ToldLead, ...], int]]:
+def told_leads(connection: Connection, mails: Sequence[int]) -> dict[int, tuple[tuple[DigestLead, ...], int]]:
     """Return for each mail the first MAX_TOLD leads that it tells of, and how many there are."""
-    rows = connection.execute(_told_leads(), {"mails": mails, "most": MAX_TOLD}).mappings()
+    rows = connection.execute(_told_leads(), {"mails": mails, "most": MAX_LISTED_LEADS}).mappings()
     return {
         number: (tuple(_told(row) for row in own), own[0]["count"])
         for number, group in groupby(rows, key=lambda row: int(row["mail"]))
@@ -139,5 +139,5 @@ def settle(mail_id: int, values: Mapping[str, object]) -> Update:
     return update(outbox_mail).where(*others).values(dict(values))
 
 
-def _told(row: RowMapping) -> ToldLead:
-    return ToldLead(*(row[name] for name in ("id", "email", "f_name", "l_name", "CV_name", "created_at")))
+def _told(row: RowMapping) -> DigestLead:
+    return DigestLead(*(row[name] for name in ("id", "email", "f_name", "l_name", "CV_name", "created_at")))

@@ -14,13 +14,13 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, S
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from intake.errors import TemplateInvalid
-from intake.mail.digests import ToldLead
-from intake.mail.outbox import OwedMail
+from intake.mail.digests import DigestLead
+from intake.mail.outbox import OutboxMessage
 from intake.settings.parsers import Mailbox
 from intake.settings.trusted_files import ownership_fault
 
 _ASCII, _UTF8 = (policy.clone(cte_type="7bit") for policy in (SMTP, SMTPUTF8))
-_SAMPLE = OwedMail(
+_SAMPLE = OutboxMessage(
     id=1,
     claim="",
     kind="alert",
@@ -29,7 +29,7 @@ _SAMPLE = OwedMail(
     owed_at=datetime(2026, 1, 1, tzinfo=UTC),
     age_s=0.0,
     attempts=1,
-    leads=(ToldLead(1, "ada@example.com", "Ada", "Lovelace", "cv.pdf", datetime(2026, 1, 1, tzinfo=UTC)),),
+    leads=(DigestLead(1, "ada@example.com", "Ada", "Lovelace", "cv.pdf", datetime(2026, 1, 1, tzinfo=UTC)),),
     lead_count=1,
 )
 
@@ -57,7 +57,7 @@ def _templates(directory: Path | None) -> Environment:
     )
 
 
-class Composer:
+class MessageBuilder:
     """Makes messages from `<kind>.txt.jinja`, whose first line is `Subject: …`, and `<kind>.html.jinja`.
 
     `directory` may hold a firm's own files of those names; the service's stand in for those it lacks.
@@ -73,7 +73,7 @@ class Composer:
         for count in (1, 2):
             self.compose(dataclasses.replace(_SAMPLE, lead_count=count))
 
-    def compose(self, mail: OwedMail) -> bytes:
+    def compose(self, mail: OutboxMessage) -> bytes:
         """Return the mail's message as it is sent: plain text with an HTML alternative.
 
         It is in ASCII, for any relay, unless an address is not: then it is SMTPUTF8's. Message-ID and Date are the owed
@@ -86,7 +86,7 @@ class Composer:
         is_common = mail.kind == "confirmation"
         return to + own + (self._confirmations[policy] if is_common else self._content(mail, policy))
 
-    def _content(self, mail: OwedMail, policy: "EmailPolicy[EmailMessage]") -> bytes:
+    def _content(self, mail: OutboxMessage, policy: "EmailPolicy[EmailMessage]") -> bytes:
         """Return a message without what is the mail's own. Auto-Submitted (RFC 3834) keeps auto-responders silent."""
         subject, text, html = self._render(mail)
         message = EmailMessage(policy=policy)
@@ -97,7 +97,7 @@ class Composer:
         message.add_alternative(html, subtype="html")
         return message.as_bytes()
 
-    def _render(self, mail: OwedMail) -> tuple[str, str, str]:
+    def _render(self, mail: OutboxMessage) -> tuple[str, str, str]:
         firm = self._sender.display_name or self._sender.domain
         name = "digest" if mail.lead_count > 1 else mail.kind
         # the confirmation is given nothing that the sender typed, so no template can send it on
@@ -118,7 +118,7 @@ class Composer:
         return subject.strip(), body.lstrip("\n"), html
 
 
-def _shown(lead: ToldLead) -> dict[str, object]:
+def _shown(lead: DigestLead) -> dict[str, object]:
     return {
         "id": lead.id,
         "email": _visible(lead.email),

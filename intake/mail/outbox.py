@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from intake.database import Database, execute_with_next, insertion
 from intake.database.clock import Now
-from intake.database.schema import DUE, SETTLED, confirmed_mailbox, outbox_mail
+from intake.database.schema import IS_QUEUED, SETTLED, confirmed_mailbox, outbox_mail
 from intake.mail import confirmation_caps, digests
 
 PRUNED_AT_ONCE = 1_000
@@ -35,7 +35,7 @@ LEASE_S = 60.0  # renewed while a worker holds the mail; after a crash, the mail
 # statements that many a mail needs are built once: building one takes as long as running it
 _DUE = (
     select(outbox_mail.c.id)
-    .where(DUE, confirmation_caps.is_due())
+    .where(IS_QUEUED, confirmation_caps.is_due())
     .order_by(outbox_mail.c.next_attempt_at)
     .limit(bindparam("most", type_=Integer))
     .with_for_update(skip_locked=True)
@@ -79,7 +79,7 @@ _END_SENT = _END.values(_SENT)
 
 
 @dataclass(frozen=True)
-class Prospect:
+class Recipient:
     """Whom a confirmation is for: an address, its mailbox, and the seconds within which that gets no second one."""
 
     address: str
@@ -88,7 +88,7 @@ class Prospect:
 
 
 @dataclass(frozen=True)
-class OwedMail:
+class OutboxMessage:
     """A claimed mail; `age_s` is the time it has been owed.
 
     `claim` is the token of this claim: what its holder writes back counts only while it stands. An alert may be a
@@ -103,7 +103,7 @@ class OwedMail:
     owed_at: datetime
     age_s: float
     attempts: int
-    leads: tuple[digests.ToldLead, ...]
+    leads: tuple[digests.DigestLead, ...]
     lead_count: int
 
     @property
@@ -112,7 +112,9 @@ class OwedMail:
         return self.leads[0].id
 
 
-def owe(connection: Connection, *, lead_id: int, prospect: Prospect, attorneys: Iterable[str], domain: str) -> None:
+def enqueue(
+    connection: Connection, *, lead_id: int, prospect: Recipient, attorneys: Iterable[str], domain: str
+) -> None:
     """Write down the confirmation that is owed to the prospect and the alert owed to each attorney.
 
     A confirmation is suppressed where its mailbox had one within the prospect's interval: decided here and not when it
@@ -148,7 +150,7 @@ def claim(
     alert_interval_s: float,
     confirmations_per_hour: int = 0,
     note_held: Callable[[Counter[str]], None] | None = None,
-) -> list[OwedMail]:
+) -> list[OutboxMessage]:
     """Take up to `limit` mails that are due, the longest due first; nobody else gets them for LEASE_S seconds.
 
     Of alerts, an attorney gets one in `alert_interval_s` seconds: those that came in meanwhile are gathered into the
@@ -156,8 +158,8 @@ def claim(
     """
     token = token_hex(16)
 
-    def work(connection: Connection) -> tuple[list[OwedMail], Counter[str]]:
-        digests.gather_alerts(connection, interval_s=alert_interval_s)
+    def work(connection: Connection) -> tuple[list[OutboxMessage], Counter[str]]:
+        digests.build_digests(connection, interval_s=alert_interval_s)
         claimed = {"token": token, "owner": owner}
         taken, held = _take(connection, claimed, limit=limit, per_hour=confirmations_per_hour)
         return _read(connection, taken, token) if taken else [], held
@@ -184,24 +186,24 @@ def _take(
     return taken, held
 
 
-def renew(database: Database, mails: Iterable[OwedMail]) -> None:
+def extend_lease(database: Database, mails: Iterable[OutboxMessage]) -> None:
     """Hold these mails for LEASE_S seconds from now on, those of them whose claim still stands."""
     longer = update(outbox_mail).where(_claimed(mails)).values(claimed_until=Now(plus_s=LEASE_S))
     database.write(lambda connection: connection.execute(longer))
 
 
-def give_back(database: Database, mails: Iterable[OwedMail]) -> None:
+def release(database: Database, mails: Iterable[OutboxMessage]) -> None:
     """Let go of mails that were not tried: they are due as they were, and no attempt is counted."""
     free = {"claim": None, "claimed_by": None, "claimed_until": None, "attempts": outbox_mail.c.attempts - 1}
     database.write(lambda connection: connection.execute(update(outbox_mail).where(_claimed(mails)).values(free)))
 
 
-def record_sent(database: Database, mail: OwedMail) -> bool:
+def record_sent(database: Database, mail: OutboxMessage) -> bool:
     """Write down that the mail was handed over; False: the claim stands no more, and nothing was written."""
     return _record(database, mail, _END_SENT, _SENT)
 
 
-def record_failure(database: Database, mail: OwedMail, *, reason: str, delay_s: float | None) -> bool:
+def record_failure(database: Database, mail: OutboxMessage, *, reason: str, delay_s: float | None) -> bool:
     """Write down why the mail was not handed over; it is due again in `delay_s` seconds, or dead if None.
 
     False: the claim stands no more, and nothing was written.
@@ -211,7 +213,7 @@ def record_failure(database: Database, mail: OwedMail, *, reason: str, delay_s: 
     return _record(database, mail, _END.values(values), values)
 
 
-def _record(database: Database, mail: OwedMail, end: Update, values: Mapping[str, object]) -> bool:
+def _record(database: Database, mail: OutboxMessage, end: Update, values: Mapping[str, object]) -> bool:
     def work(connection: Connection) -> bool:
         if connection.execute(end, {"mail": mail.id, "token": mail.claim}).rowcount == 0:
             return False
@@ -224,7 +226,7 @@ def _record(database: Database, mail: OwedMail, end: Update, values: Mapping[str
     return database.write(work)
 
 
-def _claimed(mails: Iterable[OwedMail]) -> ColumnElement[bool]:
+def _claimed(mails: Iterable[OutboxMessage]) -> ColumnElement[bool]:
     held = list(mails)
     return and_(
         outbox_mail.c.id.in_([mail.id for mail in held]),
@@ -242,11 +244,11 @@ def prune(database: Database, *, age_s: float) -> Iterator[int]:
         yield count
 
 
-def _read(connection: Connection, taken: Sequence[int], token: str) -> list[OwedMail]:
+def _read(connection: Connection, taken: Sequence[int], token: str) -> list[OutboxMessage]:
     rows = connection.execute(_TAKEN, {"taken": taken}).mappings().all()
     told = digests.told_leads(connection, taken)
     return [
-        OwedMail(
+        OutboxMessage(
             id=row["id"],
             claim=token,
             kind=row["kind"],

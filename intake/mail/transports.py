@@ -47,7 +47,7 @@ class ConnectionLost(DeliveryFailed):
         super().__init__(f"no connection to the relay: {reason}", permanent=False, logged=logged)
 
 
-class LoginRefused(DeliveryFailed):
+class SmtpAuthenticationFailed(DeliveryFailed):
     """The relay does not let us in: no mail can be handed over until somebody mends that."""
 
     def __init__(self, reason: str) -> None:
@@ -115,7 +115,7 @@ class SmtpTransport:
         except TimeoutError as error:
             await self.close(politely=False)
             raise ConnectionLost(f"it took longer than {DELIVERY_TIMEOUT_S:.0f} s") from error
-        except (ConnectionLost, LoginRefused):
+        except (ConnectionLost, SmtpAuthenticationFailed):
             await self.close(politely=False)
             raise
         self._delivered += 1
@@ -150,7 +150,7 @@ class SmtpTransport:
         try:
             await self._client.connect()
         except SMTPAuthenticationError as error:
-            raise LoginRefused(f"{error.code} {error.message}") from error
+            raise SmtpAuthenticationFailed(f"{error.code} {error.message}") from error
         except (SMTPException, OSError) as error:
             raise ConnectionLost(str(error)) from error
         return self._client

@@ -18,7 +18,7 @@ MAX_RANGES = 32  # that are read of an Accept: browsers send ten at most
 _DATA = ("application/json", problems.MEDIA_TYPE)
 
 
-class FormPages:
+class HtmlFormMiddleware:
     """Answers a form with a page where its sender prefers that: with thanks, or with what to do about a problem.
 
     A page has its answer's status and headers, but for thanks: these are a page (200), or the way to the firm's own
@@ -36,7 +36,7 @@ class FormPages:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        wants_page = prefers_page(Headers(scope=scope))
+        wants_page = accepts_html(Headers(scope=scope))
         answer = _Answer()
 
         async def send_page(message: Message) -> None:
@@ -62,7 +62,7 @@ class FormPages:
         )
         return self._page(answer, answer.status, explained)
 
-    def _page(self, answer: "_Answer", status: int, said: messages.Words) -> Iterator[Message]:
+    def _page(self, answer: "_Answer", status: int, said: messages.Message) -> Iterator[Message]:
         page = self._template.render(said=said, **self._known).encode()
         headers = {
             "Content-Type": f"{_PAGE}; charset=utf-8",
@@ -128,7 +128,7 @@ class _Range:
             return cls(media_type, 0.0)
 
 
-def prefers_page(headers: Headers) -> bool:
+def accepts_html(headers: Headers) -> bool:
     """Return whether a page of HTML is liked better than JSON. Browsers say so; `*/*`, or no word of it, doesn't."""
     accepted = [_Range.read(text) for text in ",".join(headers.getlist("accept")).split(",", MAX_RANGES)[:MAX_RANGES]]
     page = _liking(_PAGE, accepted)

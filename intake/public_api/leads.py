@@ -2,12 +2,12 @@
 
 from starlette.responses import Response
 
-from intake.errors import DatabaseUnavailable, StorageUnavailable, SubmissionUnderWay
-from intake.http.multipart import Form, form_reader, read_form
+from intake.errors import DatabaseUnavailable, IdempotencyKeyInUse, StorageUnavailable
+from intake.http.multipart import Form, multipart_reader, read_form
 from intake.http.request_state import AppRequest
-from intake.http.routing import Access, Answer, Operation, in_thread
-from intake.leads.submissions import KEY_FIELD, check, check_key, submit
-from intake.public_api.html_responses import prefers_page
+from intake.http.routing import Access, Operation, ResponseSpec, run_in_pool
+from intake.leads.submissions import KEY_FIELD, create_lead, validate_idempotency_key, validate_submission
+from intake.public_api.html_responses import accepts_html
 
 PATH = "/leads/"
 _TEXT_FIELDS = ("email", "f_name", "l_name")
@@ -16,15 +16,15 @@ _TEXT_FIELDS = ("email", "f_name", "l_name")
 async def post_lead(request: AppRequest) -> Response:
     """Read the form as it arrives, and keep what it says."""
     parts = request.state
-    key = check_key(request.headers.get(KEY_FIELD))
-    with form_reader(
+    key = validate_idempotency_key(request.headers.get(KEY_FIELD))
+    with multipart_reader(
         request.headers.get("content-type", ""),
         texts=_TEXT_FIELDS,
         file="CV",
         max_file_bytes=parts["settings"].max_cv_bytes,
     ) as reader:
         form = await read_form(request, reader)
-        is_new = await in_thread(request, lambda: _keep(request, form, key), is_under_way=True)
+        is_new = await run_in_pool(request, lambda: _keep(request, form, key), is_under_way=True)
     if is_new:
         parts["metrics"].leads.inc()
         if parts["worker"] is not None:
@@ -34,17 +34,17 @@ async def post_lead(request: AppRequest) -> Response:
 
 def _keep(request: AppRequest, form: Form, key: str | None) -> bool:
     parts = request.state
-    submission = check(
+    submission = validate_submission(
         form.texts,
         cv_name=form.filename,
         cv=form.file,
         extensions=parts["settings"].cv_extensions,
         faults=form.faults,
     )
-    if key is None and prefers_page(request.headers):
+    if key is None and accepts_html(request.headers):
         # a form can't make one: so a second click, or a reload, keeps no second lead
         key = submission.content_sha256
-    return submit(parts["database"], parts["settings"], submission, key=key)
+    return create_lead(parts["database"], parts["settings"], submission, key=key)
 
 
 _FORM = {
@@ -67,21 +67,21 @@ OPERATIONS = (
         access=Access.OPEN,
         is_rate_limited=True,
         form=_FORM,
-        answer=Answer(204, "The lead is kept, with its CV and the mails it owes."),
+        answer=ResponseSpec(204, "The lead is kept, with its CV and the mails it owes."),
         also=(
-            Answer(
+            ResponseSpec(
                 200,
                 "The same, where `Accept` prefers `text/html`: a page of thanks. Problems are pages, too.",
                 {"type": "string"},
                 media_type="text/html",
             ),
-            Answer(
+            ResponseSpec(
                 303,
                 "The same, where the firm has a page of its own.",
                 headers={"Location": "The firm's page of thanks."},
             ),
         ),
         headers={KEY_FIELD: "1 to 255 characters: within 24 hours, the same submission under it is kept once."},
-        problems=(DatabaseUnavailable, StorageUnavailable, SubmissionUnderWay),
+        problems=(DatabaseUnavailable, StorageUnavailable, IdempotencyKeyInUse),
     ),
 )

@@ -8,7 +8,7 @@ LABELS: Mapping[str, str] = {"email": "Email address", "f_name": "First name", "
 
 
 @dataclass(frozen=True)
-class Words:
+class Message:
     """What a page says: its heading, what happened and what to do, and the fields at fault, each with its own fault.
 
     `note` is for whoever looks into it.
@@ -21,44 +21,44 @@ class Words:
     is_problem: bool = True
 
 
-THANKS = Words(
+THANKS = Message(
     "Thank you",
     "We have received your details and your CV. There is nothing more for you to do, and you can close this page.",
     is_problem=False,
 )
 _BACK = "Go back with your browser's Back button: what you entered should still be there."
 _TWICE = "It does no harm if the same form reaches us twice: we keep it once."
-_OTHER = Words(
+_OTHER = Message(
     "Something went wrong on our side",
     f"We can't tell whether your form was kept. Please go back and send it again {{wait}}. {_TWICE}",
 )
-_BY_STATUS: Mapping[int, Words] = {
-    400: Words("Your form did not arrive in one piece", f"Nothing was kept. {_BACK} Then please send it again."),
-    408: Words(
+_BY_STATUS: Mapping[int, Message] = {
+    400: Message("Your form did not arrive in one piece", f"Nothing was kept. {_BACK} Then please send it again."),
+    408: Message(
         "Sending took too long",
         f"Nothing was kept. {_BACK} Then please send it again, with a smaller file if you have one.",
     ),
-    409: Words(
+    409: Message(
         "Your form is still on its way",
         "The same form was sent a moment ago and has not been dealt with yet. Please go back and send it again"
         f" {{wait}}. {_TWICE}",
     ),
-    413: Words(
+    413: Message(
         "What you sent is too large",
         f"Nothing was kept. A CV may have up to {{size}}. {_BACK} Then please choose a smaller file.",
     ),
-    415: Words(
+    415: Message(
         "What you sent can't be read",
         "Nothing was kept. This is most likely a mistake in the form and not yours: please tell us of it by telephone"
         " or email.",
     ),
-    422: Words("Please check what you entered", f"Nothing was kept yet. {_BACK}"),
-    429: Words(
+    422: Message("Please check what you entered", f"Nothing was kept yet. {_BACK}"),
+    429: Message(
         "Too many forms at once",
         "Nothing was kept, since more came in from your connection than we can take. Please go back and send yours"
         " again {wait}.",
     ),
-    503: Words(
+    503: Message(
         "We can't take your form right now",
         f"Please go back and send it again {{wait}}. {_TWICE}",
     ),
@@ -66,13 +66,13 @@ _BY_STATUS: Mapping[int, Words] = {
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
-def explain(problem: Mapping[str, Any], *, retry_after: str | None, max_bytes: int) -> Words:
+def explain(problem: Mapping[str, Any], *, retry_after: str | None, max_bytes: int) -> Message:
     """Return a problem document (RFC 9457) in plain words.
 
     `retry_after` is that header's value, where there is one; `max_bytes` is what a CV may have.
     """
     found = _BY_STATUS.get(problem["status"], _OTHER)
-    return Words(
+    return Message(
         found.heading,
         found.text.format(wait=_wait(retry_after), size=_size(max_bytes)),
         [

@@ -4,7 +4,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from intake.leads.submissions import KEY_FIELD
-from intake.public_api.html_responses import FormPages
+from intake.public_api.html_responses import HtmlFormMiddleware
 from intake.public_api.leads import PATH
 from intake.settings import Settings
 
@@ -12,7 +12,7 @@ _SPELLINGS = (PATH, PATH.rstrip("/"))
 _EXPOSED = ("Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-ID")
 
 
-class Front:
+class PublicApiMiddleware:
     """Passes each request on to the service: the public door's through its pages and CORS, all others untouched.
 
     It stands outside of all that answers errors, so that a firm's script can read these as well.
@@ -20,7 +20,7 @@ class Front:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self._public: ASGIApp = FormPages(app, settings)
+        self._public: ASGIApp = HtmlFormMiddleware(app, settings)
         if settings.cors_origins:
             self._public = CORSMiddleware(
                 self._public,

@@ -12,7 +12,7 @@ from limits import RateLimitItem
 from limits.errors import StorageError
 
 from intake.database.installation import Fingerprints
-from intake.errors import LimitsUnavailable
+from intake.errors import RateLimiterUnavailable
 from intake.metrics import Metrics
 from intake.rate_limits.memory_store import MemoryWindows
 from intake.rate_limits.redis_store import PAUSE_S, open_store
@@ -36,7 +36,7 @@ class Quota:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RateLimitResult:
     """Whether a client may go on, and what each limit leaves to it."""
 
     is_allowed: bool
@@ -61,7 +61,7 @@ class Windows(Protocol):
         """Forget a key."""
 
 
-class Limiter:
+class RateLimiter:
     """Counts hits against limits (`limits.parse("60/minute")`), in moving windows; what is refused does not count.
 
     Every method raises LimitsUnavailable while the store is away, within ANSWER_WITHIN_S and then at once: who fails
@@ -78,11 +78,11 @@ class Limiter:
         self._is_away = False
         self._left_alone_until = 0.0
 
-    def hit(self, limits: Sequence[RateLimitItem], *key: str) -> Verdict:
+    def hit(self, limits: Sequence[RateLimitItem], *key: str) -> RateLimitResult:
         """Count what the key's owner does now, unless one of the limits is used up."""
         return self._asked(lambda: self._hit(limits, key))
 
-    def look(self, limits: Sequence[RateLimitItem], *key: str) -> Verdict:
+    def look(self, limits: Sequence[RateLimitItem], *key: str) -> RateLimitResult:
         """Return what `hit` would say, and count nothing."""
         return self._asked(lambda: self._look(limits, key))
 
@@ -91,7 +91,7 @@ class Limiter:
         for limit in limits:
             self._asked(lambda cleared=limit: self._windows.clear(self._entry(cleared, key)))  # type: ignore[misc]
 
-    async def hit_soon(self, limits: Sequence[RateLimitItem], *key: str) -> Verdict:
+    async def hit_soon(self, limits: Sequence[RateLimitItem], *key: str) -> RateLimitResult:
         """Do the same as `hit`, without stalling the event loop."""
         if not self._is_shared:
             return self.hit(limits, *key)
@@ -102,7 +102,7 @@ class Limiter:
             )
         raise self._failed(TimeoutError("no answer in time"))
 
-    def _hit(self, limits: Sequence[RateLimitItem], key: tuple[str, ...]) -> Verdict:
+    def _hit(self, limits: Sequence[RateLimitItem], key: tuple[str, ...]) -> RateLimitResult:
         verdict = self._look(limits, key)
         if not verdict.is_allowed:
             return verdict
@@ -110,11 +110,11 @@ class Limiter:
             self._windows.acquire_entry(self._entry(limit, key), limit.amount, limit.get_expiry()) for limit in limits
         ]
         spent = tuple(replace(quota, remaining=quota.remaining - 1) for quota in verdict.quotas)
-        return Verdict(all(counted), spent)
+        return RateLimitResult(all(counted), spent)
 
-    def _look(self, limits: Sequence[RateLimitItem], key: tuple[str, ...]) -> Verdict:
+    def _look(self, limits: Sequence[RateLimitItem], key: tuple[str, ...]) -> RateLimitResult:
         quotas = tuple(self._quota(limit, key) for limit in limits)
-        return Verdict(all(quota.remaining for quota in quotas), quotas)
+        return RateLimitResult(all(quota.remaining for quota in quotas), quotas)
 
     def _quota(self, limit: RateLimitItem, key: tuple[str, ...]) -> Quota:
         window_s = limit.get_expiry()
@@ -145,12 +145,12 @@ class Limiter:
 
     def _check_away(self) -> None:
         if time.monotonic() < self._left_alone_until:
-            raise LimitsUnavailable("what clients do can't be counted now; try again later")
+            raise RateLimiterUnavailable("what clients do can't be counted now; try again later")
 
-    def _failed(self, error: Exception) -> LimitsUnavailable:
+    def _failed(self, error: Exception) -> RateLimiterUnavailable:
         self._left_alone_until = time.monotonic() + PAUSE_S
         self._metrics.limits_failures.inc()
         if not self._is_away:
             self._is_away = True
             log.warning("the limits store is away, and submissions are not limited by rate: %s", error)
-        return LimitsUnavailable("what clients do can't be counted now; try again later")
+        return RateLimiterUnavailable("what clients do can't be counted now; try again later")

@@ -8,26 +8,26 @@ from urllib.parse import parse_qs, urlsplit
 from intake.settings import Settings
 from intake.settings.parsers import LOOPBACK
 
-FEWEST_DISTINCT_CHARACTERS = 10  # 32 random bytes have more, in hexadecimal, too
+MIN_DISTINCT_CHARACTERS = 10  # 32 random bytes have more, in hexadecimal, too
 ENCRYPTED = ("require", "verify-ca", "verify-full")  # libpq's sslmode
 
 
-def weaknesses(settings: Settings, directory: Path) -> list[str]:
+def run_checks(settings: Settings, directory: Path) -> list[str]:
     """Return a line for each weak setting: what it is, what can come of it, and what to do.
 
     `directory` is the one whose `.env` was read.
     """
     return [
         *_secrets(settings),
-        *_doors(settings),
-        *_relay(settings),
+        *_network(settings),
+        *_mail(settings),
         *_database(settings),
         *_files(settings, directory),
     ]
 
 
 def _secrets(settings: Settings) -> Iterator[str]:
-    if any(len(set(secret)) < FEWEST_DISTINCT_CHARACTERS for secret in settings.jwt_secrets):
+    if any(len(set(secret)) < MIN_DISTINCT_CHARACTERS for secret in settings.jwt_secrets):
         yield "INTAKE_JWT_SECRET can be guessed, and anyone then sign tokens: set what `openssl rand -hex 32` prints"
     if settings.open_registration:
         yield (
@@ -36,7 +36,7 @@ def _secrets(settings: Settings) -> Iterator[str]:
         )
 
 
-def _doors(settings: Settings) -> Iterator[str]:
+def _network(settings: Settings) -> Iterator[str]:
     if settings.host not in LOOPBACK:
         if not settings.trusted_proxies:
             yield (
@@ -54,7 +54,7 @@ def _doors(settings: Settings) -> Iterator[str]:
             yield f"INTAKE_CORS_ORIGINS has {origin}, a page that can be changed on its way: use https"
 
 
-def _relay(settings: Settings) -> Iterator[str]:
+def _mail(settings: Settings) -> Iterator[str]:
     server = settings.smtp_server
     if server is None:
         yield "INTAKE_SMTP_URL is not set: mails are written to a Maildir, and nobody gets them"

@@ -10,22 +10,22 @@ from typing import Literal, TypedDict, cast, get_args
 from sqlalchemy import Connection, RowMapping, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from intake.audit import HERE, Action, Origin, record
-from intake.database import Database, serialised
+from intake.audit import LOCAL_ACTOR, Action, Actor, record
+from intake.database import Database, advisory_lock
 from intake.database.ids import page_by_id
 from intake.database.schema import user_account
 from intake.errors import (
-    FieldFault,
-    InvalidFields,
+    AuthenticationRequired,
+    FieldError,
     LastAdministrator,
-    NotAllowed,
-    NotAuthenticated,
+    PermissionDenied,
     UsernameTaken,
     UserNotFound,
+    ValidationError,
 )
 from intake.settings.parsers import MIN_PASSWORD_CHARACTERS
 from intake.users.passwords import hash_password, password_fault
-from intake.users.tokens import SESSION_S, Claims, TokenKeys
+from intake.users.tokens import SESSION_S, Claims, TokenSigner
 
 Role = Literal["admin", "attorney"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -49,14 +49,14 @@ class User:
         return self.role == "admin"
 
 
-def create(
+def create_user(
     database: Database,
     *,
     username: str,
     password: str,
     role: str | None,
     min_characters: int = MIN_PASSWORD_CHARACTERS,
-    origin: Origin = HERE,
+    origin: Actor = LOCAL_ACTOR,
 ) -> str:
     """Make an account and return its role: `role`, or without one admin while there is none, else attorney.
 
@@ -65,11 +65,11 @@ def create(
     weakness = password_fault(password, field="password", username=username, min_characters=min_characters)
     faults = [username_fault(username), weakness, _role_fault(role)]
     if found := [fault for fault in faults if fault]:
-        raise InvalidFields(*found)
+        raise ValidationError(*found)
     password_hash = hash_password(password)
 
     def work(connection: Connection) -> str:
-        serialised(connection, ACCOUNTS_LOCK)  # of two that are made at once, one is first
+        advisory_lock(connection, ACCOUNTS_LOCK)  # of two that are made at once, one is first
         given = role or ("attorney" if _has_admin(connection) else "admin")
         account = insert(user_account).values(
             username=username, username_key=username.casefold(), password_hash=password_hash, role=given
@@ -89,14 +89,14 @@ def check_registration(*, by: User | None, open_to_all: bool, role: str | None) 
     if by is not None and by.is_admin:
         return
     if not open_to_all and by is None:
-        raise NotAuthenticated("registering a user needs an administrator's token")
+        raise AuthenticationRequired("registering a user needs an administrator's token")
     if not open_to_all:
-        raise NotAllowed("only an administrator may register users")
+        raise PermissionDenied("only an administrator may register users")
     if role is not None:
-        raise NotAllowed("only an administrator may give a role")
+        raise PermissionDenied("only an administrator may give a role")
 
 
-def authenticate(database: Database, keys: TokenKeys, *, token: str) -> User:
+def authenticate(database: Database, keys: TokenSigner, *, token: str) -> User:
     """Return the user whom the token stands for. Raises NotAuthenticated."""
     claims = keys.read(token)
     row = _active_row(database, claims)
@@ -111,10 +111,10 @@ def check_active(database: Database, user: User) -> None:
     _active_row(database, user.claims)
 
 
-def renew(keys: TokenKeys, *, by: User) -> str:
+def renew(keys: TokenSigner, *, by: User) -> str:
     """Return a new token of the same login. Raises NotAuthenticated where that is SESSION_S seconds ago."""
     if time.time() >= by.claims.auth_time + SESSION_S:
-        raise NotAuthenticated(f"the login is {SESSION_S // 3600} hours old and can't be renewed; log in again")
+        raise AuthenticationRequired(f"the login is {SESSION_S // 3600} hours old and can't be renewed; log in again")
     return keys.issue(by.claims)
 
 
@@ -124,14 +124,14 @@ def set_password(
     username: str,
     password: str,
     min_characters: int = MIN_PASSWORD_CHARACTERS,
-    origin: Origin = HERE,
+    origin: Actor = LOCAL_ACTOR,
 ) -> None:
     """Give the user a new password, and end every token of the old one.
 
     Raises InvalidFields, UserNotFound or DatabaseUnavailable.
     """
     if fault := username_fault(username):
-        raise InvalidFields(fault)
+        raise ValidationError(fault)
     check_password(password, field="password", username=username, min_characters=min_characters)
     values = new_password_values(password)
 
@@ -152,7 +152,7 @@ class UserRecord(TypedDict):
     created_at: datetime
 
 
-def find(database: Database, *, after: int | None, newest_first: bool, limit: int) -> list[UserRecord]:
+def list_users(database: Database, *, after: int | None, newest_first: bool, limit: int) -> list[UserRecord]:
     """Return up to `limit` users, by id, going on after one. Raises DatabaseUnavailable."""
     columns = (user_account.c[name] for name in UserRecord.__annotations__)
     query = page_by_id(select(*columns), user_account.c.id, after=after, newest_first=newest_first, limit=limit)
@@ -160,7 +160,7 @@ def find(database: Database, *, after: int | None, newest_first: bool, limit: in
     return [cast("UserRecord", {str(name): value for name, value in row.items()}) for row in rows]
 
 
-def change(
+def update_user(
     database: Database,
     *,
     username: str,
@@ -168,7 +168,7 @@ def change(
     disabled: bool | None = None,
     password: str | None = None,
     min_characters: int = MIN_PASSWORD_CHARACTERS,
-    origin: Origin = HERE,
+    origin: Actor = LOCAL_ACTOR,
 ) -> None:
     """Give the user another role or password, disable or enable it; None leaves what is.
 
@@ -176,7 +176,7 @@ def change(
     no administrator would be left who is not disabled, or DatabaseUnavailable.
     """
     if role is None and disabled is None and password is None:
-        raise InvalidFields(FieldFault("body", "must hold a role, disabled, or a password"))
+        raise ValidationError(FieldError("body", "must hold a role, disabled, or a password"))
     if password is not None:
         check_password(password, field="password", username=username, min_characters=min_characters)
     given: dict[str, object] = {"role": role, "disabled": disabled}
@@ -187,7 +187,7 @@ def change(
         values |= new_password_values(password)
 
     def work(connection: Connection) -> None:
-        serialised(connection, ACCOUNTS_LOCK)  # two administrators who disable each other take turns
+        advisory_lock(connection, ACCOUNTS_LOCK)  # two administrators who disable each other take turns
         before = _update(connection, username, values)
         if not _has_admin(connection):
             raise LastAdministrator(f"{username!r} is the last administrator who is not disabled")
@@ -206,7 +206,7 @@ def any_user(database: Database) -> bool:
 def _update(connection: Connection, username: str, values: dict[str, object]) -> RowMapping:
     """Change the user's row, and return what it was."""
     # no other name is in the database, and PostgreSQL takes no NUL
-    row = None if username_fault(username) else account_row(connection, username_key=username.casefold())
+    row = None if username_fault(username) else get_account(connection, username_key=username.casefold())
     if row is None:
         raise UserNotFound(f"there is no user {username!r}")
     connection.execute(update(user_account).where(user_account.c.id == row["id"]).values(values))
@@ -235,7 +235,7 @@ def _has_admin(connection: Connection) -> bool:
     return connection.execute(query).first() is not None
 
 
-def account_row(connection: Connection, **key: object) -> RowMapping | None:
+def get_account(connection: Connection, **key: object) -> RowMapping | None:
     """Return all of the account that has this key, or None."""
     return connection.execute(select(user_account).filter_by(**key)).mappings().first()
 
@@ -243,24 +243,24 @@ def account_row(connection: Connection, **key: object) -> RowMapping | None:
 def check_password(password: str, *, field: str, username: str, min_characters: int) -> None:
     """Raise InvalidFields where the user can't be given the password; `field` is the one that holds it."""
     if fault := password_fault(password, field=field, username=username, min_characters=min_characters):
-        raise InvalidFields(fault)
+        raise ValidationError(fault)
 
 
-def username_fault(username: str) -> FieldFault | None:
+def username_fault(username: str) -> FieldError | None:
     """Return what keeps a text from being a name, or None."""
     if re.fullmatch(r"[A-Za-z0-9._@-]{1,64}", username):
         return None
-    return FieldFault("username", "must be 1 to 64 of letters, digits, '.', '_', '-' and '@'")
+    return FieldError("username", "must be 1 to 64 of letters, digits, '.', '_', '-' and '@'")
 
 
-def _role_fault(role: str | None) -> FieldFault | None:
+def _role_fault(role: str | None) -> FieldError | None:
     if role is None or role in ROLES:
         return None
-    return FieldFault("role", f"must be one of {', '.join(ROLES)}")
+    return FieldError("role", f"must be one of {', '.join(ROLES)}")
 
 
 def _active_row(database: Database, claims: Claims) -> RowMapping:
-    row = database.read(lambda connection: account_row(connection, id=claims.user_id))
+    row = database.read(lambda connection: get_account(connection, id=claims.user_id))
     if row is None or row["disabled"] or row["token_generation"] != claims.generation:
-        raise NotAuthenticated(LOGIN_ENDED)
+        raise AuthenticationRequired(LOGIN_ENDED)
     return row

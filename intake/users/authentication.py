@@ -6,24 +6,31 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, select, update
 
-from intake.audit import HERE, Action, Origin, record
+from intake.audit import LOCAL_ACTOR, Action, Actor, record
 from intake.database import Database
 from intake.database.clock import Now
 from intake.database.schema import user_account
-from intake.errors import NotAllowed, NotAuthenticated, UserNotFound
+from intake.errors import AuthenticationRequired, PermissionDenied, UserNotFound
 from intake.settings.parsers import MIN_PASSWORD_CHARACTERS
-from intake.users.accounts import LOGIN_ENDED, User, account_row, check_password, new_password_values, username_fault
-from intake.users.passwords import matches
-from intake.users.tokens import Claims, TokenKeys
+from intake.users.accounts import (
+    LOGIN_ENDED,
+    User,
+    check_password,
+    get_account,
+    new_password_values,
+    username_fault,
+)
+from intake.users.passwords import verify_password
+from intake.users.tokens import Claims, TokenSigner
 
 
 def log_in(
     database: Database,
-    keys: TokenKeys,
+    keys: TokenSigner,
     *,
     username: str,
     password: str,
-    origin: Origin = HERE,
+    origin: Actor = LOCAL_ACTOR,
     notes_unknown: Callable[[], bool] = lambda: True,
 ) -> str:
     """Return a token for the user who has that name and password.
@@ -34,35 +41,35 @@ def log_in(
     """
     row = None
     if username_fault(username) is None:  # no other is in the database, and PostgreSQL takes no NUL
-        row = database.read(lambda connection: account_row(connection, username_key=username.casefold()))
-    is_right = matches(password, row["password_hash"] if row else None)
+        row = database.read(lambda connection: get_account(connection, username_key=username.casefold()))
+    is_right = verify_password(password, row["password_hash"] if row else None)
     if row is not None and is_right and not row["disabled"]:
         database.write(lambda connection: record(connection, Action.LOGIN, replace(origin, user_id=row["id"])))
         return keys.issue(Claims(row["id"], int(time.time()), row["token_generation"]))
     if row is not None or notes_unknown():
         _record_failure(database, origin, row["id"] if row else None, detail="disabled" if is_right else None)
-    raise NotAuthenticated("wrong username or password")
+    raise AuthenticationRequired("wrong username or password")
 
 
 def change_password(
     database: Database,
-    keys: TokenKeys,
+    keys: TokenSigner,
     *,
     by: User,
     old: str,
     new: str,
     min_characters: int = MIN_PASSWORD_CHARACTERS,
-    origin: Origin = HERE,
+    origin: Actor = LOCAL_ACTOR,
 ) -> str:
     """Give the user a new password, end every token of the old one, and return one of the new.
 
     Raises InvalidFields, NotAllowed where the old one is wrong, NotAuthenticated or DatabaseUnavailable.
     """
     check_password(new, field="new", username=by.username, min_characters=min_characters)
-    row = database.read(lambda connection: account_row(connection, id=by.id))
-    if not matches(old, row["password_hash"] if row else None):
+    row = database.read(lambda connection: get_account(connection, id=by.id))
+    if not verify_password(old, row["password_hash"] if row else None):
         _record_failure(database, origin, by.id, detail="old password")
-        raise NotAllowed("the old password is wrong")
+        raise PermissionDenied("the old password is wrong")
     # of two changes at once, and of one and an administrator's, the first ends the other's token
     change = (
         update(user_account)
@@ -77,7 +84,7 @@ def change_password(
         return True
 
     if not database.write(work):
-        raise NotAuthenticated(LOGIN_ENDED)
+        raise AuthenticationRequired(LOGIN_ENDED)
     return keys.issue(Claims(by.id, int(time.time()), by.claims.generation + 1))
 
 
@@ -88,14 +95,16 @@ def allow(database: Database, *, username: str, for_s: float) -> None:
     """
 
     def work(connection: Connection) -> None:
-        row = None if username_fault(username) else account_row(connection, username_key=username.casefold())
+        row = None if username_fault(username) else get_account(connection, username_key=username.casefold())
         if row is None:
             raise UserNotFound(f"there is no user {username!r}")
         if row["disabled"]:
-            raise NotAllowed(f"{username!r} is disabled; an administrator enables with: leadctl users enable NAME")
+            raise PermissionDenied(
+                f"{username!r} is disabled; an administrator enables with: leadctl users enable NAME"
+            )
         values = {"login_allowed_until": Now(plus_s=for_s)}
         connection.execute(update(user_account).where(user_account.c.id == row["id"]).values(values))
-        record(connection, Action.LOGIN_ALLOWED, HERE, subject_id=row["id"], detail=f"for {for_s:.0f} s")
+        record(connection, Action.LOGIN_ALLOWED, LOCAL_ACTOR, subject_id=row["id"], detail=f"for {for_s:.0f} s")
 
     database.write(work)
 
@@ -110,7 +119,7 @@ def is_allowed(database: Database, *, username: str) -> bool:
     return database.read(lambda connection: connection.execute(query).first()) is not None
 
 
-def _record_failure(database: Database, origin: Origin, subject_id: int | None, *, detail: str | None) -> None:
+def _record_failure(database: Database, origin: Actor, subject_id: int | None, *, detail: str | None) -> None:
     """Write down a wrong password, in a transaction of its own: there is no other that is committed."""
     database.write(
         lambda connection: record(connection, Action.LOGIN_FAILED, origin, subject_id=subject_id, detail=detail)

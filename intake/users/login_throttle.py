@@ -12,12 +12,12 @@ from typing import Protocol
 from limits.errors import StorageError
 
 from intake.database.installation import Fingerprints
-from intake.errors import LoginsUnavailable, TooManyGuesses
+from intake.errors import LoginThrottled, RateLimiterUnavailable
 from intake.rate_limits.redis_store import PAUSE_S, open_store
 from intake.settings import Settings
 
-TRIES = 5  # so many fail before the first wait
-LONGEST_WAIT_S = 300
+FREE_ATTEMPTS = 5  # so many fail before the first wait
+MAX_WAIT_S = 300
 FORGOTTEN_AFTER_S = 3600  # counted from the first of them
 KNOWN_FOR_S = 30 * 86400
 UNKNOWN_NAMES_NOTED = 1000  # in an hour
@@ -44,7 +44,7 @@ class Counters(Protocol):
         """End it."""
 
 
-class Memory:
+class MemoryCounters:
     """Counters of this process, the least used given up where there are too many.
 
     The library's own walk through all of them after each change, and have no bound.
@@ -79,14 +79,14 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Attempt:
+class LoginAttempt:
     """A try to prove to be a user, and the keys that it is counted under.
 
     `group` is set where it goes ahead of others: the key that its place in the queue counts under. `is_allowed` is
     true where it does not wait for wrong guesses, either.
     """
 
-    guesses: "Guesses"
+    guesses: "LoginThrottle"
     keys: tuple[str, ...]
     known: str
     group: str | None
@@ -106,7 +106,7 @@ class Attempt:
         self.guesses.forget(self.keys, known=self.known)
 
 
-class Guesses:
+class LoginThrottle:
     """Counts what is tried, by account and by client.
 
     A client from which an account logged in lately counts by itself for that account, so that nobody elsewhere can
@@ -120,12 +120,12 @@ class Guesses:
         self._rests_until = -math.inf
 
     @classmethod
-    def in_memory(cls, keys: Fingerprints, *, clock: Callable[[], float] = time.monotonic) -> "Guesses":
+    def in_memory(cls, keys: Fingerprints, *, clock: Callable[[], float] = time.monotonic) -> "LoginThrottle":
         """Return what counts in this process alone."""
-        return cls(keys, counters=Memory(clock), known=Memory(clock), clock=clock)
+        return cls(keys, counters=MemoryCounters(clock), known=MemoryCounters(clock), clock=clock)
 
     @classmethod
-    def from_settings(cls, settings: Settings, keys: Fingerprints) -> "Guesses":
+    def from_settings(cls, settings: Settings, keys: Fingerprints) -> "LoginThrottle":
         """Return what counts where the settings say: in a store that replicas share, or in memory."""
         if settings.limits_store is None:
             return cls.in_memory(keys)
@@ -134,7 +134,7 @@ class Guesses:
 
     def attempt(
         self, username: str, client: str, *, has_token: bool = False, may_go_ahead: Callable[[], bool] = lambda: False
-    ) -> Attempt:
+    ) -> LoginAttempt:
         """Return a try of somebody at the client to prove to be the user, before any work is done for it.
 
         `may_go_ahead` says whether the user is one of `intake allow-login`. Raises TooManyGuesses where the try must
@@ -148,15 +148,15 @@ class Guesses:
         _refuse_for(left_s)
         return usual
 
-    def _usual(self, name: str, client: str, *, has_token: bool) -> Attempt:
+    def _usual(self, name: str, client: str, *, has_token: bool) -> LoginAttempt:
         account, pair = self._keys.fingerprint(name), self._pair(name, client)
         with self._store():
             if self._known.get(f"known:{pair}"):
-                return Attempt(self, (f"pair:{pair}",), f"known:{pair}", group=f"pair:{pair}")
+                return LoginAttempt(self, (f"pair:{pair}",), f"known:{pair}", group=f"pair:{pair}")
         if has_token:  # who holds a token does not wait for those who only know the name
-            return Attempt(self, (f"holder:{account}",), f"known:{pair}", group=f"holder:{account}")
+            return LoginAttempt(self, (f"holder:{account}",), f"known:{pair}", group=f"holder:{account}")
         keys = f"client:{self._keys.fingerprint(client)}", f"account:{account}"
-        return Attempt(self, keys, f"known:{pair}", group=None)
+        return LoginAttempt(self, keys, f"known:{pair}", group=None)
 
     def _takes_allowed_try(self, username: str, client: str) -> bool:
         """Count one of the user's tries of this minute, and return whether there was one left for the client."""
@@ -179,20 +179,20 @@ class Guesses:
             if not waiting:
                 return 0
             left_s = math.ceil(max(map(self._counters.get_expiry, waiting)) - self._clock())
-            return min(max(left_s, 1), LONGEST_WAIT_S)
+            return min(max(left_s, 1), MAX_WAIT_S)
 
     def count(self, keys: tuple[str, ...]) -> None:
         """Count a wrong guess under each of the keys, and let the next one wait. Raises LoginsUnavailable."""
         with self._store():
             for key in keys:
                 failed = self._counters.incr(f"failed:{key}", FORGOTTEN_AFTER_S)
-                if failed >= TRIES:
+                if failed >= FREE_ATTEMPTS:
                     self._counters.clear(f"wait:{key}")
-                    self._counters.incr(f"wait:{key}", min(2 ** min(failed - TRIES, 16), LONGEST_WAIT_S))
+                    self._counters.incr(f"wait:{key}", min(2 ** min(failed - FREE_ATTEMPTS, 16), MAX_WAIT_S))
 
     def forget(self, keys: tuple[str, ...], *, known: str) -> None:
         """Forget an account's wrong guesses, and take note that it is known at the client."""
-        with suppress(LoginsUnavailable), self._store():  # what was right is right
+        with suppress(RateLimiterUnavailable), self._store():  # what was right is right
             for key in keys:
                 # the client's others stay: who has an account could else guess at another for ever
                 if not key.startswith("client:"):
@@ -207,7 +207,7 @@ class Guesses:
 
     def notes_unknown(self) -> bool:
         """Return whether one more failure under a name that is nobody's is worth writing down."""
-        with suppress(LoginsUnavailable), self._store():
+        with suppress(RateLimiterUnavailable), self._store():
             return self._counters.incr("unknown", FORGOTTEN_AFTER_S) <= UNKNOWN_NAMES_NOTED
         return True
 
@@ -216,7 +216,9 @@ class Guesses:
 
     @contextmanager
     def _store(self) -> Iterator[None]:
-        unavailable = LoginsUnavailable("failed logins can't be counted now, so none is taken; try again in a moment")
+        unavailable = RateLimiterUnavailable(
+            "failed logins can't be counted now, so none is taken; try again in a moment"
+        )
         if self._clock() < self._rests_until:
             raise unavailable
         try:
@@ -231,4 +233,4 @@ class Guesses:
 
 def _refuse_for(left_s: int) -> None:
     if left_s:
-        raise TooManyGuesses("too many wrong passwords; try again later", retry_after_s=left_s)
+        raise LoginThrottled("too many wrong passwords; try again later", retry_after_s=left_s)

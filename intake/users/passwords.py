@@ -6,7 +6,7 @@ from importlib import resources
 
 import bcrypt
 
-from intake.errors import FieldFault
+from intake.errors import FieldError
 from intake.settings.parsers import MAX_PASSWORD_BYTES as MAX_BYTES
 from intake.settings.parsers import MIN_PASSWORD_CHARACTERS as MIN_CHARACTERS
 
@@ -19,17 +19,17 @@ _NOBODYS_HASH = "$2b$12$yS.yrVdDXMhjSTBhwIV26.3hv7U4Q6wyLi1XqYy/C.LmcY1rsOM5m"
 
 def password_fault(
     password: str, *, field: str, username: str, min_characters: int = MIN_CHARACTERS
-) -> FieldFault | None:
+) -> FieldError | None:
     """Return what keeps `password` from being set as that user's, or None; lengths and lists, no composition rules."""
     folded = unicodedata.normalize("NFC", password).casefold()
     if len(unicodedata.normalize("NFC", password)) < min_characters:
-        return FieldFault(field, f"must have at least {min_characters} characters")
+        return FieldError(field, f"must have at least {min_characters} characters")
     if len(_bytes(password)) > MAX_BYTES:
-        return FieldFault(field, f"must have at most {MAX_BYTES} bytes in UTF-8")
+        return FieldError(field, f"must have at most {MAX_BYTES} bytes in UTF-8")
     if folded in _common_passwords():
-        return FieldFault(field, f"is one of the commonest passwords, which are guessed first; {_REMEDY}")
+        return FieldError(field, f"is one of the commonest passwords, which are guessed first; {_REMEDY}")
     if not folded.replace(username.casefold(), ""):
-        return FieldFault(field, f"must not be the user's own name; {_REMEDY}")
+        return FieldError(field, f"must not be the user's own name; {_REMEDY}")
     return None
 
 
@@ -38,7 +38,7 @@ def hash_password(password: str) -> str:
     return bcrypt.hashpw(_bytes(password), bcrypt.gensalt(COST)).decode("ascii")
 
 
-def matches(password: str, password_hash: str | None) -> bool:
+def verify_password(password: str, password_hash: str | None) -> bool:
     """Return whether the password is the one that was hashed; None stands for nobody's, and takes as long."""
     given = _bytes(password)
     known = (password_hash or _NOBODYS_HASH).encode("ascii")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jwt
 
-from intake.errors import NotAuthenticated, SettingsInvalid
+from intake.errors import AuthenticationRequired, SettingsInvalid
 from intake.settings import Settings
 from intake.settings.parsers import MIN_SECRET_BYTES
 from intake.settings.trusted_files import ownership_fault
@@ -30,14 +30,14 @@ class Claims:
     generation: int
 
 
-class TokenKeys:
+class TokenSigner:
     """The secrets that tokens are signed with: the first signs, each is believed."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._keys = tuple(keys)
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> "TokenKeys":
+    def from_settings(cls, settings: Settings) -> "TokenSigner":
         """Return the keys that the settings hold, or with SQLite the one that is kept beside the file.
 
         Raises SettingsInvalid where the kept one can't be used.
@@ -67,10 +67,10 @@ class TokenKeys:
             except jwt.InvalidSignatureError:
                 continue
             except jwt.ExpiredSignatureError as error:
-                raise NotAuthenticated("the token has expired; log in again") from error
+                raise AuthenticationRequired("the token has expired; log in again") from error
             except (jwt.InvalidTokenError, ValueError) as error:
-                raise NotAuthenticated("the token is not valid; log in again") from error
-        raise NotAuthenticated("the token is not valid; log in again")
+                raise AuthenticationRequired("the token is not valid; log in again") from error
+        raise AuthenticationRequired("the token is not valid; log in again")
 
 
 def _claims(token: str, key: str) -> Claims:

@@ -21,13 +21,13 @@ from intake.errors import DatabaseUnavailable
 from intake.mail import outbox
 from intake.mail.backoff import retry_delay_s
 from intake.mail.claims import Claims
-from intake.mail.messages import Composer
-from intake.mail.outbox import OwedMail
-from intake.mail.transports import DeliveryFailed, LoginRefused, Transport
+from intake.mail.messages import MessageBuilder
+from intake.mail.outbox import OutboxMessage
+from intake.mail.transports import DeliveryFailed, SmtpAuthenticationFailed, Transport
 from intake.metrics import Metrics
 from intake.settings import Settings
 from intake.workers.maintenance import Maintenance
-from intake.workers.scans import Scanner
+from intake.workers.scans import ScanWorker
 
 HELD_PER_CONNECTION = 8  # one under way, and some at hand: a claim costs as much for many as for one
 LOOKS_APART_S = 0.05  # while mails come in one by one, so that a claim takes several
@@ -42,14 +42,14 @@ GIVES_WAY_S, GIVES_WAY_TIMES = 0.02, 5  # that a mail waits for requests in prog
 log = logging.getLogger("intake.workers.mail")
 
 
-class Worker:
+class MailWorker:
     """Sends owed mails over some connections, one for each of the transports, until it is stopped."""
 
     def __init__(
         self,
         settings: Settings,
         database: Database,
-        composer: Composer,
+        composer: MessageBuilder,
         transports: Sequence[Transport],
         metrics: Metrics,
     ) -> None:
@@ -63,25 +63,25 @@ class Worker:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="intake-worker", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
-        self._queue: asyncio.Queue[OwedMail | None] = asyncio.Queue()
-        self._held: dict[int, OwedMail] = {}
+        self._queue: asyncio.Queue[OutboxMessage | None] = asyncio.Queue()
+        self._held: dict[int, OutboxMessage] = {}
         self._is_more = True  # whether the last look left mails that are due
         self._paused_until = 0.0
         self._stopping = False
-        self._trouble: str | None = None
-        self._scanner = Scanner(settings.clamd, database, metrics) if settings.clamd else None
+        self._last_error: str | None = None
+        self._scanner = ScanWorker(settings.clamd, database, metrics) if settings.clamd else None
         self._maintenance = Maintenance(settings, database, metrics)
 
     @property
-    def trouble(self) -> str | None:
+    def last_error(self) -> str | None:
         """What keeps every mail from being sent, if anything does."""
         has_ended = not self._thread.is_alive() and not self._stopping
-        return "the worker has ended: start the service anew" if has_ended else self._trouble
+        return "the worker has ended: start the service anew" if has_ended else self._last_error
 
     @property
-    def scan_trouble(self) -> str | None:
+    def last_scan_error(self) -> str | None:
         """What keeps every CV from being scanned, if anything does."""
-        return self._scanner.trouble if self._scanner else None
+        return self._scanner.last_error if self._scanner else None
 
     @property
     def store_hold(self) -> str | None:
@@ -144,7 +144,7 @@ class Worker:
         if (pause := self._paused_until - time.monotonic()) > 0:
             return pause
         # one mail is enough to find out whether the relay lets us in again
-        most = 1 if self._trouble else HELD_PER_CONNECTION * len(self._transports)
+        most = 1 if self._last_error else HELD_PER_CONNECTION * len(self._transports)
         room = most - len(self._held)
         if room * 2 < most:
             self._is_more = True
@@ -183,22 +183,22 @@ class Worker:
                 return
             await asyncio.sleep(GIVES_WAY_S)
 
-    async def _next(self, transport: Transport) -> OwedMail | None:
+    async def _next(self, transport: Transport) -> OutboxMessage | None:
         try:
             return await asyncio.wait_for(self._queue.get(), IDLE_S)
         except TimeoutError:
             await transport.close()
         return await self._queue.get()
 
-    async def _send(self, transport: Transport, mail: OwedMail) -> None:
+    async def _send(self, transport: Transport, mail: OutboxMessage) -> None:
         if self._paused_until > time.monotonic():
             await self._give_back([mail])
             return
         try:
             await transport.deliver(self._composer.compose(mail), mail.recipient)
-        except LoginRefused as refusal:
+        except SmtpAuthenticationFailed as refusal:
             log.error("%s; no mail is sent for %.0f s: look at INTAKE_SMTP_URL", refusal, LOGIN_PAUSE_S)
-            self._trouble, self._paused_until = str(refusal), time.monotonic() + LOGIN_PAUSE_S
+            self._last_error, self._paused_until = str(refusal), time.monotonic() + LOGIN_PAUSE_S
             await self._give_back([mail])
         except DeliveryFailed as failure:
             await self._record_failure(mail, failure)
@@ -207,10 +207,10 @@ class Worker:
             log.exception("mail %d can't be made", mail.id)
             await self._record_failure(mail, DeliveryFailed(str(error), permanent=False))
         else:
-            self._trouble = None
+            self._last_error = None
             await self._record("sent", mail, lambda: outbox.record_sent(self._database, mail))
 
-    async def _record_failure(self, mail: OwedMail, failure: DeliveryFailed) -> None:
+    async def _record_failure(self, mail: OutboxMessage, failure: DeliveryFailed) -> None:
         delay_s = retry_delay_s(
             attempts=mail.attempts,
             age_s=mail.age_s,
@@ -225,7 +225,7 @@ class Worker:
             lambda: outbox.record_failure(self._database, mail, reason=str(failure), delay_s=delay_s),
         )
 
-    async def _record(self, outcome: str, mail: OwedMail, write: Callable[[], bool]) -> None:
+    async def _record(self, outcome: str, mail: OutboxMessage, write: Callable[[], bool]) -> None:
         """Commit a result before its connection takes the next mail, however long the database is away."""
         while True:
             try:
@@ -246,18 +246,18 @@ class Worker:
             held = list(self._held.values())
             try:
                 if held:
-                    await asyncio.to_thread(lambda: outbox.renew(self._database, held))  # noqa: B023 - awaited at once
+                    await asyncio.to_thread(lambda: outbox.extend_lease(self._database, held))  # noqa: B023 - awaited at once
             except DatabaseUnavailable as error:
                 log.warning("leases are not renewed: %s", error.reason)
             except Exception:
                 log.exception("leases are not renewed")
 
-    async def _give_back(self, mails: Sequence[OwedMail]) -> None:
+    async def _give_back(self, mails: Sequence[OutboxMessage]) -> None:
         for mail in mails:
             self._held.pop(mail.id, None)
         with suppress(DatabaseUnavailable):  # their lease ends by itself
             if mails:
-                await asyncio.to_thread(lambda: outbox.give_back(self._database, mails))
+                await asyncio.to_thread(lambda: outbox.release(self._database, mails))
 
     async def _wait(self, seconds: float) -> None:
         with suppress(TimeoutError):

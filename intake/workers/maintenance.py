@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 
 from intake.cvs import deletions, orphans, store_marker
 from intake.database import Database
-from intake.errors import DatabaseUnavailable, OrphansNotCollected, StorageUnavailable
+from intake.errors import DatabaseUnavailable, OrphanCollectionRefused, StorageUnavailable
 from intake.leads import erasure
-from intake.leads.submissions import prune_keys
+from intake.leads.submissions import delete_expired_keys
 from intake.mail import outbox
 from intake.metrics import Metrics
 from intake.settings import Settings
@@ -96,7 +96,7 @@ class Maintenance:
         return deletions.retry(self._database)
 
     def _prune(self) -> Iterator[object]:
-        prune_keys(self._database)
+        delete_expired_keys(self._database)
         if self._settings.mail_retention_s:
             yield from outbox.prune(self._database, age_s=self._settings.mail_retention_s)
 
@@ -108,7 +108,7 @@ class Maintenance:
             for step in orphans.collect(self._database, self._settings.cv_store):
                 counts += step
                 yield step
-        except OrphansNotCollected as error:  # which a retry would not change
+        except OrphanCollectionRefused as error:  # which a retry would not change
             log.error("orphans are not collected: %s", error)
         else:
             log.info("orphans: %d moved to trash, %d deleted from it", counts["trashed"], counts["deleted"])
@@ -118,4 +118,4 @@ class Maintenance:
         for state, count in erasure.purge(self._database, self._settings.retention_days):
             log.info("leads erased, whose time in %s is over: %d", state, count)
             yield count
-        erasure.swept(self._database)  # of what was erased here, or before
+        erasure.purge_deleted_data(self._database)  # of what was erased here, or before

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from intake.database import Database
 from intake.errors import (
-    CvDamaged,
+    ChecksumMismatch,
     DatabaseUnavailable,
     LeadNotFound,
     ScanFailed,
@@ -15,7 +15,7 @@ from intake.errors import (
     StorageUnavailable,
 )
 from intake.leads import scans
-from intake.leads.scans import OwedScan, Stopped
+from intake.leads.scans import ScanJob, Stopped
 from intake.metrics import Metrics
 
 POLL_S = 0.5
@@ -26,7 +26,7 @@ STOP_WITHIN_S = 10.0
 log = logging.getLogger("intake.workers.scans")
 
 
-class Scanner:
+class ScanWorker:
     """Has a clamd scan what is owed, until it is stopped. Any number of them share what there is."""
 
     def __init__(self, url: str, database: Database, metrics: Metrics) -> None:
@@ -35,7 +35,7 @@ class Scanner:
         self._woken = threading.Event()
         self._stopping = False
         self._pause_s = FIRST_PAUSE_S
-        self.trouble: str | None = None  # what keeps every CV from being scanned, if anything does
+        self.last_error: str | None = None  # what keeps every CV from being scanned, if anything does
 
     def start(self) -> None:
         """Begin scanning."""
@@ -72,28 +72,28 @@ class Scanner:
             state = scans.scan(self._database, self._url, owed, is_stopping=lambda: self._stopping)
         except ScannerUnavailable as error:
             return self._pause(owed, error)
-        except (ScanFailed, CvDamaged, StorageUnavailable) as error:
+        except (ScanFailed, ChecksumMismatch, StorageUnavailable) as error:
             log.warning("the CV of lead %d is not scanned: %s; next try in %.0f s", owed.lead_id, error, owed.delay_s)
             self._metrics.scans.labels("failed").inc()
             scans.postpone(self._database, owed)
             return 0
         except Stopped:
-            scans.give_back(self._database, owed)
+            scans.release(self._database, owed)
             return 0
         except LeadNotFound:  # erased in the meantime
             return 0
-        self.trouble, self._pause_s = None, FIRST_PAUSE_S
+        self.last_error, self._pause_s = None, FIRST_PAUSE_S
         if state is not None:
             self._metrics.scans.labels(state).inc()
             log.info("the CV of lead %d is %s", owed.lead_id, state)
         return 0
 
-    def _pause(self, owed: OwedScan, error: ScannerUnavailable) -> float:
+    def _pause(self, owed: ScanJob, error: ScannerUnavailable) -> float:
         with suppress(DatabaseUnavailable):  # its lease ends by itself
-            scans.give_back(self._database, owed)
+            scans.release(self._database, owed)
         pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, LONGEST_PAUSE_S)
         log.warning("%s; no CV is scanned, next try in %.0f s", error, pause_s)
-        self.trouble = str(error)
+        self.last_error = str(error)
         return pause_s
 
     def _wait(self, seconds: float) -> None:

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from leadctl.context import Context
-from leadctl.options import ColumnsOption, FaceOption, HeaderOption, NoPagerOption, RawOption
-from leadctl.times import moment
+from leadctl.options import ColumnsOption, FormatOption, HeaderOption, NoPagerOption, RawOption
+from leadctl.times import parse_timestamp
 
 COLUMNS = ("id", "at", "action", "user", "subject", "lead", "detail", "client", "request_id")
 ON_A_TERMINAL = 50
@@ -45,7 +45,7 @@ def command(
     since: Annotated[str | None, typer.Option(help="Done since: 30m, 12h, 2d, 1w, or 2026-11-01.")] = None,
     until: Annotated[str | None, typer.Option(help="Done before, likewise.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")] = None,
-    face: FaceOption = None,
+    face: FormatOption = None,
     columns: ColumnsOption = None,
     header: HeaderOption = False,
     raw: RawOption = False,
@@ -59,7 +59,10 @@ def command(
     """
     context: Context = ctx.obj
     look = context.look(COLUMNS, face=face, only=columns, header=header, raw=raw)
-    moments = {"since": since and moment(since, "--since"), "until": until and moment(until, "--until")}
+    moments = {
+        "since": since and parse_timestamp(since, "--since"),
+        "until": until and parse_timestamp(until, "--until"),
+    }
     given = {"user": user, "action": action, "lead": lead, **moments}
     filters = {name: value for name, value in given.items() if value is not None}
     # one more than a terminal shows by itself tells whether there is more

@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from leadctl.context import Context
-from leadctl.errors import LeadctlError, Partly, Usage
+from leadctl.errors import LeadctlError, PartialFailure, UsageError
 from leadctl.files.downloads import Source, to_file, to_stream
 from leadctl.files.filenames import Template, safe_name
-from leadctl.lead_ids import select
+from leadctl.lead_ids import read_lead_ids
 
 
 def command(
@@ -48,11 +48,11 @@ def command(
     """
     context: Context = ctx.obj
     template = None if name is None else Template(name)
-    selection = select(ids, sys.stdin)
+    selection = read_lead_ids(ids, sys.stdin)
     if target is not None and (len(selection.ids) != 1 or template):
-        raise Usage("-O is for a single CV, and is its whole name; use -d for several, and with --name")
+        raise UsageError("-O is for a single CV, and is its whole name; use -d for several, and with --name")
     if target is None and not directory.is_dir():
-        raise Usage(f"there is no directory {str(directory)!r}")
+        raise UsageError(f"there is no directory {str(directory)!r}")
     source = Source(context.api, quarantined)
     files = _Files(context, source, directory, template, force=force)
 
@@ -67,7 +67,7 @@ def command(
     if selection.is_single:
         fetch(selection.ids[0])
     elif (done := context.each(selection.ids, "Fetching CVs", fetch)) < len(selection.ids):
-        raise Partly(f"{done} of {len(selection.ids)} CVs were fetched")
+        raise PartialFailure(f"{done} of {len(selection.ids)} CVs were fetched")
 
 
 class _Files:

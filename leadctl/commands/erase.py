@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from leadctl.context import Context
-from leadctl.errors import Usage
-from leadctl.options import FaceOption
-from leadctl.output.formats import Look
+from leadctl.errors import UsageError
+from leadctl.options import FormatOption
+from leadctl.output.formats import OutputOptions
 
 COLUMNS = ("id", "state")
 
@@ -19,7 +19,7 @@ def command(
     email: Annotated[str, typer.Option(help="The person's whole address; nothing in it is a wildcard.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be erased, and erase nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    face: FaceOption = None,
+    face: FormatOption = None,
 ) -> None:
     """Erase all that is kept of a person: leads, CVs, history and mails; for administrators.
 
@@ -33,7 +33,7 @@ def command(
     look = context.look(COLUMNS, face=face)
     if dry_run or not yes:
         if not (dry_run or sys.stdin.isatty()):
-            raise Usage("there is no terminal to ask at: give --yes, or --dry-run to see what would be erased")
+            raise UsageError("there is no terminal to ask at: give --yes, or --dry-run to see what would be erased")
         _show(context, look, context.api.erase(email, dry_run=True), "would be erased")
         if dry_run:
             return
@@ -48,7 +48,7 @@ def command(
                 context.complain(line)
 
 
-def _show(context: Context, look: Look | None, answers: Any, what: str) -> None:
+def _show(context: Context, look: OutputOptions | None, answers: Any, what: str) -> None:
     """Tell how much it is, and list the leads if they are to be shown."""
     answers = list(answers)
     leads = [one for answer in answers for one in answer["leads"]]

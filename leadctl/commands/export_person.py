@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from leadctl.context import Context
-from leadctl.errors import LeadctlError, Usage
+from leadctl.errors import LeadctlError, UsageError
 from leadctl.files.filenames import safe_name
 from leadctl.files.person_export import to_file, to_stream
 
@@ -32,7 +32,7 @@ def command(
     context: Context = ctx.obj
     if target == "-":
         if context.is_terminal:
-            raise Usage("a zip is nothing for a terminal: give -O FILE, or send it into a pipe")
+            raise UsageError("a zip is nothing for a terminal: give -O FILE, or send it into a pipe")
         with context.api.person(email) as pieces:
             _tell(context, to_stream(pieces, sys.stdout.buffer))
         return

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from leadctl.context import Context
-from leadctl.errors import ExitCode, Usage
+from leadctl.errors import ExitCode, UsageError
 
 
 def command(
@@ -27,6 +27,6 @@ def command(
     if topic is None:
         context.out.write(group.get_help(root) + "\n")
     elif (described := group.get_command(root, topic)) is None:
-        raise Usage(f"there is no command {topic!r}; see: leadctl help")
+        raise UsageError(f"there is no command {topic!r}; see: leadctl help")
     else:
         context.out.write(described.get_help(described.make_context(topic, [], root, resilient_parsing=True)) + "\n")

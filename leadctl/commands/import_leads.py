@@ -8,8 +8,16 @@ from typing import Annotated
 import typer
 
 from leadctl.context import Context
-from leadctl.errors import LeadctlError, NotAllowed, NotFound, NotIntake, Partly, TryAgain, Usage
-from leadctl.files.csv_import import Errors, Row, Sheet
+from leadctl.errors import (
+    LeadctlError,
+    NotFound,
+    PartialFailure,
+    PermissionDenied,
+    TryAgain,
+    UnexpectedResponse,
+    UsageError,
+)
+from leadctl.files.csv_import import CsvFile, ErrorFile, Row
 from leadctl.files.uploads import check_cv, send
 from leadctl.output.formats import Record
 from leadctl.retries import retried
@@ -43,12 +51,12 @@ def command(
     leadctl import leads.csv --errors to-mend.csv
     """
     context: Context = ctx.obj
-    sheet = Sheet(file, _delimiter(delimiter))
+    sheet = CsvFile(file, _delimiter(delimiter))
     total = sum(1 for _ in sheet.rows())  # what can't be read is told before anything is sent
     if dry_run:
         _Import(context, sheet, None, total, notify=notify).run()
         return
-    with Errors(errors or file.with_name(f"{file.stem}.errors{file.suffix}"), sheet) as failed:
+    with ErrorFile(errors or file.with_name(f"{file.stem}.errors{file.suffix}"), sheet) as failed:
         _Import(context, sheet, failed, total, notify=notify).run()
 
 
@@ -64,7 +72,7 @@ def made_external_id(row: Row, cv: Path) -> str:
 class _Import:
     """One run: what came of each row so far. A run without a file for errors is a dry run."""
 
-    def __init__(self, context: Context, sheet: Sheet, errors: Errors | None, total: int, *, notify: bool) -> None:
+    def __init__(self, context: Context, sheet: CsvFile, errors: ErrorFile | None, total: int, *, notify: bool) -> None:
         self._context, self._sheet, self._errors, self._total = context, sheet, errors, total
         self._notify = notify
         self._rows = _Rows(sheet)
@@ -82,13 +90,13 @@ class _Import:
             raise type(error)(f"{error} ({self._account()}{self._again})") from error
         if self._failed:
             advice = f"; mend them in {self._errors.path} and import that" if self._errors else ""
-            raise Partly(self._account() + advice)
+            raise PartialFailure(self._account() + advice)
         self._context.say(self._account())
 
     def _handle(self, row: Row) -> None:
         try:
             lead, is_new = self._enter(row)
-        except (NotAllowed, NotFound, NotIntake, TryAgain):
+        except (PermissionDenied, NotFound, UnexpectedResponse, TryAgain):
             raise
         except (LeadctlError, OSError) as error:
             text = f"can't read {error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
@@ -132,19 +140,19 @@ class _Import:
 class _Rows:
     """The rows of a file, checked as they can be here."""
 
-    def __init__(self, sheet: Sheet) -> None:
+    def __init__(self, sheet: CsvFile) -> None:
         self._directory = sheet.path.parent
         self._lines: dict[str, int] = {}
 
     def check(self, row: Row) -> Path:
         """Return where the row's CV is. Raises Usage."""
         if row.fault:
-            raise Usage(row.fault)
+            raise UsageError(row.fault)
         if "@" not in row.values["email"]:
-            raise Usage(f"email: {row.values['email']!r} is no address")
+            raise UsageError(f"email: {row.values['email']!r} is no address")
         external_id = row.values.get("external_id")
         if external_id and (line := self._lines.setdefault(external_id, row.line)) != row.line:
-            raise Usage(f"external_id {external_id} is that of line {line}, too")
+            raise UsageError(f"external_id {external_id} is that of line {line}, too")
         path = self._directory / row.values["CV"]
         check_cv(path)
         return path
@@ -154,5 +162,5 @@ def _delimiter(text: str | None) -> str | None:
     if text in ("tab", "\\t"):
         return "\t"
     if text is not None and (len(text) != 1 or text in '"\r\n \0'):
-        raise Usage(f"--delimiter is {text!r}; expected one character, or tab")
+        raise UsageError(f"--delimiter is {text!r}; expected one character, or tab")
     return text

@@ -8,9 +8,9 @@ import typer
 
 from leadctl.completion import states
 from leadctl.context import Context
-from leadctl.options import ColumnsOption, FaceOption, HeaderOption, NoPagerOption, RawOption
+from leadctl.options import ColumnsOption, FormatOption, HeaderOption, NoPagerOption, RawOption
 from leadctl.output.formats import LEAD_COLUMNS
-from leadctl.times import moment
+from leadctl.times import parse_timestamp
 
 ON_A_TERMINAL = 50
 
@@ -35,7 +35,7 @@ def command(
     until: Annotated[str | None, typer.Option(help="Received before, likewise.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")] = None,
     sort: Annotated[Sort, typer.Option(help="Oldest or newest first.")] = Sort.NEWEST_FIRST,
-    face: FaceOption = None,
+    face: FormatOption = None,
     columns: ColumnsOption = None,
     header: HeaderOption = False,
     raw: RawOption = False,
@@ -50,7 +50,10 @@ def command(
     context: Context = ctx.obj
     look = context.look(LEAD_COLUMNS, face=face, only=columns, header=header, raw=raw)
     given = {"state": state, "email": email, "f_name": f_name, "l_name": l_name, "q": text}
-    moments = {"since": since and moment(since, "--since"), "until": until and moment(until, "--until")}
+    moments = {
+        "since": since and parse_timestamp(since, "--since"),
+        "until": until and parse_timestamp(until, "--until"),
+    }
     filters = {name: value for name, value in {**given, **moments}.items() if value is not None}
     newest_first = sort is Sort.NEWEST_FIRST
     # one more than a terminal shows by itself tells whether there is more

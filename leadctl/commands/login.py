@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from leadctl.context import Context
-from leadctl.errors import Usage
+from leadctl.errors import UsageError
 
 
 def command(
@@ -36,7 +36,7 @@ def command(
     context: Context = ctx.obj
     kept = context.turn_to(url=url, profile=profile)
     if password_command and not context.names_profile:
-        raise Usage("a password-command is kept in a profile: name one with --profile")
+        raise UsageError("a password-command is kept in a profile: name one with --profile")
     name = username or (kept.name and kept.username) or context.ask("Username", "--username")
     # a command that was kept is for the user that it was kept for, and nobody else
     program = password_command or (kept.password_command if name == kept.username else None)

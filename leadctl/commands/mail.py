@@ -8,9 +8,9 @@ import typer
 
 from leadctl.context import Context
 from leadctl.errors import Conflict, LeadctlError, NotFound
-from leadctl.lead_ids import read_id, select
-from leadctl.options import ColumnsOption, FaceOption, HeaderOption, NoPagerOption, RawOption
-from leadctl.output.formats import Face, Record, write_record
+from leadctl.lead_ids import parse_lead_id, read_lead_ids
+from leadctl.options import ColumnsOption, FormatOption, HeaderOption, NoPagerOption, RawOption
+from leadctl.output.formats import OutputFormat, Record, write_record
 
 COLUMNS = ("id", "lead_id", "kind", "recipient", "state", "attempts", "last_error")
 ALL_COLUMNS = (*COLUMNS, "next_attempt_at", "created_at", "sent_at", "message_id", "digest_id")
@@ -42,7 +42,7 @@ def list_mails(
     state: Annotated[list[State] | None, typer.Option("--state", help="In this state; may repeat.")] = None,
     lead: Annotated[int | None, typer.Option(help="Owed for this lead.", min=1)] = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")] = None,
-    face: FaceOption = None,
+    face: FormatOption = None,
     columns: ColumnsOption = None,
     header: HeaderOption = False,
     raw: RawOption = False,
@@ -67,11 +67,11 @@ def list_mails(
 def show(
     ctx: typer.Context,
     mail_id: Annotated[str, typer.Argument(metavar="ID")],
-    face: Annotated[Face | None, typer.Option("--output", "-o", help="How to show it.")] = None,
+    face: Annotated[OutputFormat | None, typer.Option("--output", "-o", help="How to show it.")] = None,
 ) -> None:
     """Show all that is known of one mail."""
     context: Context = ctx.obj
-    number = read_id(mail_id)
+    number = parse_lead_id(mail_id)
     mail = next(context.api.mails({"after": number - 1}, newest_first=False, limit=1), None)
     if mail is None or mail["id"] != number:
         raise NotFound(f"there is no mail {mail_id}")
@@ -85,7 +85,7 @@ def retry(
 ) -> None:
     """Make dead mails owed again, due at once; for administrators."""
     context: Context = ctx.obj
-    selection = select(ids, sys.stdin)
+    selection = read_lead_ids(ids, sys.stdin)
     # in one request, so that what was told of in one digest is so again
     outcomes = context.in_batches(selection.ids, "Reviving mails", context.api.retry_mails, most=MOST_AT_ONCE)
     failures = {outcome["id"]: _failure(outcome) for outcome in outcomes if outcome["result"] != "revived"}

@@ -6,9 +6,9 @@ import typer
 
 from leadctl.completion import profiles as profile_names
 from leadctl.context import Context, time_left
-from leadctl.errors import Usage
-from leadctl.options import ColumnsOption, FaceOption, HeaderOption, RawOption
-from leadctl.output.formats import Face
+from leadctl.errors import UsageError
+from leadctl.options import ColumnsOption, FormatOption, HeaderOption, RawOption
+from leadctl.output.formats import OutputFormat
 
 COLUMNS = ("name", "url", "username", "time_left", "current")
 
@@ -18,7 +18,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.callback(invoke_without_command=True)
 def list_profiles(
     ctx: typer.Context,
-    face: FaceOption = None,
+    face: FormatOption = None,
     columns: ColumnsOption = None,
     header: HeaderOption = False,
     raw: RawOption = False,
@@ -48,7 +48,7 @@ def list_profiles(
         for profile in profiles
     ]
     ids = ({"id": profile.name} for profile in profiles)
-    context.show(ids if look.face is Face.IDS else records, look)
+    context.show(ids if look.face is OutputFormat.IDS else records, look)
 
 
 @app.command()
@@ -65,6 +65,6 @@ def use(
     context: Context = ctx.obj
     profile = context.credentials.profile(name)
     if profile is None:
-        raise Usage(f"there is no profile {name}; `leadctl profiles` lists them")
+        raise UsageError(f"there is no profile {name}; `leadctl profiles` lists them")
     context.credentials.use(name)
     context.say(f"commands that name no profile now use {name}: {profile.username or 'nobody'} at {profile.url}")

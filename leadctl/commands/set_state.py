@@ -11,8 +11,8 @@ from leadctl.change_announcement import announced
 from leadctl.completion import states
 from leadctl.context import Context
 from leadctl.errors import Conflict, LeadctlError, NotFound
-from leadctl.lead_ids import select
-from leadctl.options import FaceOption
+from leadctl.lead_ids import read_lead_ids
+from leadctl.options import FormatOption
 from leadctl.output.formats import OUTCOME_COLUMNS, Record
 
 ASK_FROM = 101
@@ -28,7 +28,7 @@ def command(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would happen, and change nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before many leads are moved.")] = False,
-    face: FaceOption = None,
+    face: FormatOption = None,
 ) -> None:
     """Move leads to another state: all of them under one change, which `leadctl undo` takes back.
 
@@ -39,7 +39,7 @@ def command(
     leadctl list --state PENDING -o ids | leadctl set-state REACHED_OUT --from PENDING -
     """
     context: Context = ctx.obj
-    selection = select(ids, sys.stdin)
+    selection = read_lead_ids(ids, sys.stdin)
     if len(selection.ids) >= ASK_FROM and not (yes or dry_run):
         context.confirm(f"Move {len(selection.ids)} leads to {state}?")
     change = uuid4()

@@ -5,14 +5,14 @@ from typing import Annotated
 import typer
 
 from leadctl.context import Context
-from leadctl.lead_ids import read_id
-from leadctl.output.formats import Face, Record, write_record
+from leadctl.lead_ids import parse_lead_id
+from leadctl.output.formats import OutputFormat, Record, write_record
 
 
 def command(
     ctx: typer.Context,
     lead_id: Annotated[str, typer.Argument(metavar="ID")],
-    face: Annotated[Face | None, typer.Option("--output", "-o", help="How to show it.")] = None,
+    face: Annotated[OutputFormat | None, typer.Option("--output", "-o", help="How to show it.")] = None,
 ) -> None:
     """Show one lead, with what is known of its CV; at a terminal, with a warning where one is due.
 
@@ -21,7 +21,7 @@ def command(
     leadctl show 42 -o json
     """
     context: Context = ctx.obj
-    lead = context.api.lead(read_id(lead_id))
+    lead = context.api.lead(parse_lead_id(lead_id))
     write_record(lead, face=face or context.default_face, out=context.out)
     if warning := _warning(lead):
         context.warn(warning)

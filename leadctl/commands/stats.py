@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from leadctl.context import Context
-from leadctl.output.bars import bar, chart
-from leadctl.output.escapes import json_text, visible
-from leadctl.times import ago
+from leadctl.output.bars import bar, column_chart
+from leadctl.output.escapes import escape_control, escape_json
+from leadctl.times import format_relative
 
 _BAR = 40  # cells at most
 _ROWS = 4
@@ -40,7 +40,7 @@ def command(
 
 
 def _json(stats: Mapping[str, Any]) -> Iterator[str]:
-    yield json_text(stats) + "\n"
+    yield escape_json(stats) + "\n"
 
 
 def _plain(stats: Mapping[str, Any]) -> Iterator[str]:
@@ -53,7 +53,7 @@ def _plain(stats: Mapping[str, Any]) -> Iterator[str]:
         **{f"oldest_waiting.{name}": value for name, value in oldest.items()},
         **{f"mails.{name}": number for name, number in stats["mails"].items()},
     }
-    return (f"{visible(name)}\t{visible(value)}\n" for name, value in numbers.items())
+    return (f"{escape_control(name)}\t{escape_control(value)}\n" for name, value in numbers.items())
 
 
 def _table(stats: Mapping[str, Any]) -> Iterator[str]:
@@ -65,7 +65,7 @@ def _table(stats: Mapping[str, Any]) -> Iterator[str]:
 def _states(stats: Mapping[str, Any]) -> "Iterator[list[tuple[str, str]]]":
     from leadctl.output.tables import style, width  # noqa: PLC0415
 
-    states = {visible(name): number for name, number in stats["states"].items()}
+    states = {escape_control(name): number for name, number in stats["states"].items()}
     margin, digits = max(map(len, [*states, "Leads"])), len(f"{stats['total']:,}")
     room = min(_BAR, (width() or 80) - margin - digits - 4)
     yield [(f"{'Leads':<{margin}}", "bold"), (f"  {stats['total']:>{digits},}", "bold")]
@@ -83,7 +83,7 @@ def _days(stats: Mapping[str, Any]) -> "Iterator[list[tuple[str, str]]]":
     cells = 2 if 2 * len(days) <= (width() or 80) else 1
     yield [("Received", "bold"), (f"  {sum(days.values()):,} in {len(days)} days, {days[last]:,} today (UTC)", "")]
     if any(days.values()):
-        for row in chart(list(days.values()), rows=_ROWS, cells=cells):
+        for row in column_chart(list(days.values()), rows=_ROWS, cells=cells):
             yield [(row.rstrip(), "blue")]
     begin, end = (f"{day.day} {day:%b}" for day in (first, last))
     yield [(f"{begin}{end:>{max(cells * len(days) - len(begin), len(end) + 1)}}", "bright_black")]
@@ -91,8 +91,8 @@ def _days(stats: Mapping[str, Any]) -> "Iterator[list[tuple[str, str]]]":
 
 def _rest(stats: Mapping[str, Any]) -> "Iterator[list[tuple[str, str]]]":
     oldest, mails = stats["oldest_waiting"], stats["mails"]
-    waiting = f"lead {oldest['id']}, {ago(oldest['created_at'], datetime.now(UTC))}" if oldest else "none"
-    yield [("Oldest waiting", "bold"), (f"  {visible(waiting)}", "")]
+    waiting = f"lead {oldest['id']}, {format_relative(oldest['created_at'], datetime.now(UTC))}" if oldest else "none"
+    yield [("Oldest waiting", "bold"), (f"  {escape_control(waiting)}", "")]
     dead = (f", {mails['dead']:,} dead", "red" if mails["dead"] else "")
     yield [("Mail", "bold"), (f"            {mails['owed']:,} owed", ""), dead]
 

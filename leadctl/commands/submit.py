@@ -8,7 +8,7 @@ import typer
 from leadctl.context import Context
 from leadctl.errors import TryAgain
 from leadctl.files.uploads import send
-from leadctl.output.formats import Face, write_record
+from leadctl.output.formats import OutputFormat, write_record
 
 
 def command(
@@ -22,7 +22,7 @@ def command(
     external_id: Annotated[
         str | None, typer.Option(help="Another system's id of the lead, which is then kept once.")
     ] = None,
-    face: Annotated[Face | None, typer.Option("--output", "-o", help="How to show the lead.")] = None,
+    face: Annotated[OutputFormat | None, typer.Option("--output", "-o", help="How to show the lead.")] = None,
 ) -> None:
     """Enter a lead, such as a walk-in; its id is printed. Nobody is sent a mail without --notify.
 
@@ -38,7 +38,7 @@ def command(
         lead, is_new = send(context.api, fields, cv, transfer=lambda size: context.transfer("Sending the CV", size))
     except TryAgain as error:
         raise TryAgain(f"{error} {_advice(external_id)}", retry_after_s=error.retry_after_s) from error
-    write_record(lead, face=face or Face.IDS, out=context.out)
+    write_record(lead, face=face or OutputFormat.IDS, out=context.out)
     context.say(f"lead {lead['id']} is kept" if is_new else f"lead {lead['id']} was there already, and is as it was")
 
 

@@ -11,7 +11,7 @@ from leadctl.change_announcement import announced
 from leadctl.change_ids import SHORT, described, read_change
 from leadctl.context import Context
 from leadctl.errors import Conflict, NotFound
-from leadctl.options import FaceOption
+from leadctl.options import FormatOption
 from leadctl.output.formats import OUTCOME_COLUMNS, Record
 
 
@@ -23,7 +23,7 @@ def command(
     ] = None,
     others: Annotated[bool, typer.Option("--others", help="Undo the change even if another user made it.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would happen, and change nothing.")] = False,
-    face: FaceOption = None,
+    face: FormatOption = None,
 ) -> None:
     """Put back what a change did, wherever nobody moved the lead since.
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from leadctl.context import Context
-from leadctl.options import ColumnsOption, FaceOption, HeaderOption, RawOption
-from leadctl.output.formats import Face
+from leadctl.options import ColumnsOption, FormatOption, HeaderOption, RawOption
+from leadctl.output.formats import OutputFormat
 
 COLUMNS = ("id", "username", "role", "disabled", "created_at")
 
@@ -34,7 +34,7 @@ class Role(StrEnum):
 @app.command(name="list")
 def list_users(
     ctx: typer.Context,
-    face: FaceOption = None,
+    face: FormatOption = None,
     columns: ColumnsOption = None,
     header: HeaderOption = False,
     raw: RawOption = False,
@@ -48,7 +48,7 @@ def list_users(
     context: Context = ctx.obj
     look = context.look(COLUMNS, face=face, only=columns, header=header, raw=raw)
     users = context.api.users()
-    context.show(users if look.face in (Face.JSON, Face.NDJSON) else _in_words(users), look)
+    context.show(users if look.face in (OutputFormat.JSON, OutputFormat.NDJSON) else _in_words(users), look)
 
 
 @app.command()

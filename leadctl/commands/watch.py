@@ -12,12 +12,12 @@ import typer
 
 from leadctl.completion import states
 from leadctl.context import Context
-from leadctl.errors import Usage
-from leadctl.options import ColumnsOption, FaceOption
-from leadctl.output.escapes import json_text
-from leadctl.output.formats import LEAD_COLUMNS, Face, Look, Record, lines, write_lines
-from leadctl.polling import Following, follow
-from leadctl.times import moment, seconds
+from leadctl.errors import UsageError
+from leadctl.options import ColumnsOption, FormatOption
+from leadctl.output.escapes import escape_json
+from leadctl.output.formats import LEAD_COLUMNS, OutputFormat, OutputOptions, Record, lines, write_lines
+from leadctl.polling import LeadPoller, follow
+from leadctl.times import parse_duration, parse_timestamp
 
 TERMINAL_COLUMNS = ("created_at", "id", "state", "f_name", "l_name", "email", "CV_name")
 
@@ -32,7 +32,7 @@ def command(
     program: Annotated[
         str | None, typer.Option("--exec", help="Run this for each lead, with the lead as JSON on standard input.")
     ] = None,
-    face: FaceOption = None,
+    face: FormatOption = None,
     columns: ColumnsOption = None,
 ) -> None:
     """Show new leads as they come, until Ctrl-C; a server that is away is waited for.
@@ -42,9 +42,9 @@ def command(
     leadctl watch -o ndjson --exec 'notify-send "A new lead"' >> leads.ndjson
     """
     context: Context = ctx.obj
-    interval_s = seconds(interval, "--interval", least=0.1, most=3600)
+    interval_s = parse_duration(interval, "--interval", least=0.1, most=3600)
     to_run = _program(program)
-    following = Following(_found_by(context), since=since and moment(since, "--since"))
+    following = LeadPoller(_found_by(context), since=since and parse_timestamp(since, "--since"))
     look = _look(context, face, columns)
     _begin(context, following, state, from_now=since is None)
     leads = follow(following, wait=_wait_for(context), interval_s=interval_s, say=context.say)
@@ -59,7 +59,7 @@ def _found_by(context: Context) -> Any:
     return find
 
 
-def _begin(context: Context, following: Following, states: Sequence[str] | None, *, from_now: bool) -> None:
+def _begin(context: Context, following: LeadPoller, states: Sequence[str] | None, *, from_now: bool) -> None:
     """Have the states checked by the server, and find out what is there already."""
     filters = {"state": states} if states else {}
     next(context.api.leads(filters, newest_first=True, limit=1), None)
@@ -69,16 +69,16 @@ def _begin(context: Context, following: Following, states: Sequence[str] | None,
         context.say(f"Watching {context.url}; Ctrl-C ends it.")
 
 
-def _look(context: Context, face: Face | None, columns: str | None) -> Look:
-    usual = TERMINAL_COLUMNS if (face or context.default_face) is Face.TABLE else LEAD_COLUMNS
+def _look(context: Context, face: OutputFormat | None, columns: str | None) -> OutputOptions:
+    usual = TERMINAL_COLUMNS if (face or context.default_face) is OutputFormat.TABLE else LEAD_COLUMNS
     look = context.look(usual, face=face, only=columns, header=False, raw=False)
-    if look.face is Face.JSON:
-        raise Usage("an array would never end; use -o ndjson")
+    if look.face is OutputFormat.JSON:
+        raise UsageError("an array would never end; use -o ndjson")
     return look
 
 
-def _lines(leads: Iterable[Record], look: Look) -> Iterator[str]:
-    if look.face is not Face.TABLE:
+def _lines(leads: Iterable[Record], look: OutputOptions) -> Iterator[str]:
+    if look.face is not OutputFormat.TABLE:
         return lines(leads, look)
     from leadctl.output.tables import running_lines  # noqa: PLC0415 - it imports rich
 
@@ -91,9 +91,9 @@ def _program(text: str | None) -> Sequence[str] | None:
     try:
         program = shlex.split(text)
     except ValueError as error:
-        raise Usage(f"--exec is {text!r}: {error}") from error
+        raise UsageError(f"--exec is {text!r}: {error}") from error
     if not program or shutil.which(program[0]) is None:
-        raise Usage(f"--exec is {text!r}: there is no such program")
+        raise UsageError(f"--exec is {text!r}: there is no such program")
     return program
 
 
@@ -108,7 +108,7 @@ def _with(program: Sequence[str] | None, leads: Iterable[Record], context: Conte
 def _run(program: Sequence[str], lead: Record) -> str | None:
     """Run the program for a lead, and return what went wrong, if anything did."""
     try:
-        done = subprocess.run(program, input=f"{json_text(lead)}\n".encode(), check=False)  # noqa: S603 - no shell
+        done = subprocess.run(program, input=f"{escape_json(lead)}\n".encode(), check=False)  # noqa: S603 - no shell
     except OSError as error:
         return f"can't be run: {error.strerror}"
     return f"failed with exit code {done.returncode}" if done.returncode else None

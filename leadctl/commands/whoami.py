@@ -5,12 +5,12 @@ from typing import Annotated
 import typer
 
 from leadctl.context import Context, time_left
-from leadctl.output.formats import Face, write_record
+from leadctl.output.formats import OutputFormat, write_record
 
 
 def command(
     ctx: typer.Context,
-    face: Annotated[Face | None, typer.Option("--output", "-o", help="How to show it.")] = None,
+    face: Annotated[OutputFormat | None, typer.Option("--output", "-o", help="How to show it.")] = None,
 ) -> None:
     """Show who is logged in, where, under which profile, and for how long yet.
 

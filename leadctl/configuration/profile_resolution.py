@@ -3,19 +3,19 @@
 from dataclasses import replace
 
 from leadctl.configuration.credentials import Credentials, Profile
-from leadctl.errors import Usage
+from leadctl.errors import UsageError
 from leadctl.settings import DEFAULT_URL, Settings, server_url
 
 
-def choose(given: Settings, credentials: Credentials) -> Profile:
+def resolve_profile(given: Settings, credentials: Credentials) -> Profile:
     """Return the profile that is meant: a token of it is for no other server than its own. Raises Usage."""
     return _checked(_named(given, credentials) or _unnamed(given, credentials))
 
 
-def choose_to_log_in(given: Settings, credentials: Credentials) -> Profile:
+def resolve_login_profile(given: Settings, credentials: Credentials) -> Profile:
     """Return the profile that is meant, or is to be made, with nothing of another server's. Raises Usage."""
     if given.profile is None:
-        return choose(given, credentials)
+        return resolve_profile(given, credentials)
     kept = credentials.profile(given.profile)
     if kept is None or (given.url_source == "--url" and given.url != kept.url):
         return Profile(given.url or _checked(_unnamed(given, credentials)).url, name=given.profile)
@@ -31,10 +31,10 @@ def _named(given: Settings, credentials: Credentials) -> Profile | None:
     if url_by_flag and not by_flag and (kept is None or kept.url != given.url):
         return None
     if kept is None:
-        raise Usage(f"there is no profile {name}; make it with: leadctl login --profile {name}")
+        raise UsageError(f"there is no profile {name}; make it with: leadctl login --profile {name}")
     if given.url in (None, kept.url) or (by_flag and not url_by_flag):
         return kept
-    raise Usage(f"profile {name} is for {kept.url}, and {given.url_source} names another: {given.url}")
+    raise UsageError(f"profile {name} is for {kept.url}, and {given.url_source} names another: {given.url}")
 
 
 def _unnamed(given: Settings, credentials: Credentials) -> Profile:

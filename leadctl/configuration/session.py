@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from leadctl.configuration.credentials import Credentials, Profile
-from leadctl.errors import LeadctlError, NotAllowed
+from leadctl.errors import LeadctlError, PermissionDenied
 
 if TYPE_CHECKING:  # importing it costs 95 ms, which a command that makes no request need not pay
     from leadctl.api import Api, Login
@@ -76,7 +76,7 @@ class Session:
         assert self.profile.token is not None
         try:
             self._exchange(self._stranger().renew(self.profile.token))
-        except NotAllowed:
+        except PermissionDenied:
             if not self.profile.password_command:
                 raise
             self._log_in()
@@ -86,11 +86,11 @@ class Session:
     def _log_in(self) -> None:
         profile = self.profile
         if not profile.password_command or not profile.username:
-            raise NotAllowed(self._how_to_log_in())
+            raise PermissionDenied(self._how_to_log_in())
         try:
             login = self._stranger().login(profile.username, password_from(profile.password_command))
-        except NotAllowed as error:
-            raise NotAllowed(f"profile {profile.name} can't log in by itself: {error}") from error
+        except PermissionDenied as error:
+            raise PermissionDenied(f"profile {profile.name} can't log in by itself: {error}") from error
         self._exchange(login)
 
     def _exchange(self, login: "Login") -> None:
@@ -138,16 +138,16 @@ def password_from(command: str, *, within_s: float = PASSWORD_COMMAND_WITHIN_S) 
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise NotAllowed(f"the password-command did not end within {within_s:g} seconds") from error
+        raise PermissionDenied(f"the password-command did not end within {within_s:g} seconds") from error
     except (OSError, ValueError, IndexError) as error:
-        raise NotAllowed(f"the password-command can't be run: {error}") from error
+        raise PermissionDenied(f"the password-command can't be run: {error}") from error
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise NotAllowed(f"the password-command failed with exit code {done.returncode}{said and f': {said}'}")
+        raise PermissionDenied(f"the password-command failed with exit code {done.returncode}{said and f': {said}'}")
     try:
         password = done.stdout.decode("utf-8").partition("\n")[0].rstrip("\r")
     except UnicodeDecodeError as error:
-        raise NotAllowed("the password-command's output is not UTF-8") from error
+        raise PermissionDenied("the password-command's output is not UTF-8") from error
     if not password:
-        raise NotAllowed("the password-command printed no password in its first line")
+        raise PermissionDenied("the password-command printed no password in its first line")
     return password

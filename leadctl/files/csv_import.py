@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
-from leadctl.errors import LeadctlError, Usage
+from leadctl.errors import LeadctlError, UsageError
 from leadctl.output.escapes import safe_cell
 
 REQUIRED = ("email", "f_name", "l_name", "CV")
@@ -29,7 +29,7 @@ class Row:
     fault: str
 
 
-class Sheet:
+class CsvFile:
     """A CSV file, in UTF-8, with the columns of REQUIRED and any of OPTIONAL, in any order. Raises Usage."""
 
     def __init__(self, path: Path, delimiter: str | None) -> None:
@@ -67,8 +67,10 @@ class Sheet:
             raise self._unusable("a column is there twice")
         return columns
 
-    def _unusable(self, why: str) -> Usage:
-        return Usage(f"{self.path}: {why}; the columns are {', '.join(REQUIRED)}, and if wanted {', '.join(OPTIONAL)}")
+    def _unusable(self, why: str) -> UsageError:
+        return UsageError(
+            f"{self.path}: {why}; the columns are {', '.join(REQUIRED)}, and if wanted {', '.join(OPTIONAL)}"
+        )
 
     def _lines(self) -> Iterator[tuple[int, list[str]]]:
         """Yield each row's cells, and the line on which it begins."""
@@ -80,27 +82,27 @@ class Sheet:
                     yield before + 1, cells
                     before = reader.line_num
             except csv.Error as error:
-                raise Usage(f"{self.path}, line {before + 1}: {error}") from error
+                raise UsageError(f"{self.path}, line {before + 1}: {error}") from error
 
     @contextmanager
     def _reading(self) -> Iterator[IO[str]]:
         try:
             if not self.path.is_file():  # a pipe can't be read twice
-                raise Usage(f"{self.path} is no file")
+                raise UsageError(f"{self.path} is no file")
             with self.path.open(encoding="utf-8", newline="") as file:
                 yield file
         except UnicodeDecodeError as error:
-            raise Usage(f"{self.path} is not UTF-8; a spreadsheet saves it so as “CSV UTF-8”") from error
+            raise UsageError(f"{self.path} is not UTF-8; a spreadsheet saves it so as “CSV UTF-8”") from error
         except OSError as error:
-            raise Usage(f"can't read {self.path}: {error.strerror}") from error
+            raise UsageError(f"can't read {self.path}: {error.strerror}") from error
 
 
-class Errors:
+class ErrorFile:
     """Where rows are written that failed, each with its error, as soon as it did; a file that was there gets a `~`."""
 
-    def __init__(self, path: Path, sheet: Sheet) -> None:
+    def __init__(self, path: Path, sheet: CsvFile) -> None:
         if path.exists() and path.samefile(sheet.path):
-            raise Usage(f"{path} is what is read; name another file for errors")
+            raise UsageError(f"{path} is what is read; name another file for errors")
         self.path, self._sheet = path, sheet
         self.count = 0
         self._file: IO[str] | None = None

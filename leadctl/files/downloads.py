@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
-from leadctl.errors import Conflict, Damaged, LeadctlError, NotFound, TryAgain
+from leadctl.errors import ChecksumError, Conflict, LeadctlError, NotFound, TryAgain
 from leadctl.files.filenames import give_name
 from leadctl.retries import pause
 
@@ -67,7 +67,7 @@ class Part:
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         with suppress(OSError):  # a full disk was told of already
             self._file.close()
-        broke_off = error is not None and not isinstance(error, (Damaged, NotFound, OSError))
+        broke_off = error is not None and not isinstance(error, (ChecksumError, NotFound, OSError))
         if not (broke_off and self.size):
             self.path.unlink(missing_ok=True)
 
@@ -125,9 +125,9 @@ def to_file(
     return target
 
 
-def damaged() -> Damaged:
+def damaged() -> ChecksumError:
     """Return the error of a CV that has another SHA-256 than it should."""
-    return Damaged("the CV did not arrive as it was sent (its SHA-256 differs); try again")
+    return ChecksumError("the CV did not arrive as it was sent (its SHA-256 differs); try again")
 
 
 def _arriving(source: Source, lead_id: int, first: "Download", offset: int) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from string import Formatter
 from typing import Any
 
-from leadctl.errors import Usage
+from leadctl.errors import UsageError
 from leadctl.output.escapes import is_hidden
 
 FIELDS = ("id", "email", "f_name", "l_name", "name", "stem", "ext", "state")
@@ -79,6 +79,6 @@ def _values(lead: Mapping[str, Any]) -> dict[str, str]:
     return {field: _SEPARATORS.sub("_", text) for field, text in texts.items()}
 
 
-def _unusable(text: str, why: str) -> Usage:
+def _unusable(text: str, why: str) -> UsageError:
     known = " ".join(f"{{{field}}}" for field in FIELDS)
-    return Usage(f"--name {text!r} can't be used: {why}; the fields are {known}")
+    return UsageError(f"--name {text!r} can't be used: {why}; the fields are {known}")

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
-from leadctl.errors import Damaged
+from leadctl.errors import ChecksumError
 from leadctl.files.filenames import give_name
 
 MAX_PERSON_BYTES = 2**25  # of what is read at once: all that is stored of a person but the CVs
@@ -60,7 +60,7 @@ def _take(pieces: Iterable[bytes], file: IO[bytes]) -> list[int]:
     try:
         with zipfile.ZipFile(file) as archive:
             if any(map(_is_hungry, archive.infolist())) or archive.testzip() is not None:
-                raise Damaged("what arrived of the zip is damaged; try again")
+                raise ChecksumError("what arrived of the zip is damaged; try again")
             leads = json.loads(archive.read("person.json"))["leads"]
             return [int(lead["id"]) for lead in leads if lead["CV_path"] is None]
     except (
@@ -73,4 +73,4 @@ def _take(pieces: Iterable[bytes], file: IO[bytes]) -> list[int]:
         LookupError,
         TypeError,
     ) as error:
-        raise Damaged("what arrived is no whole zip of a person's data; try again") from error
+        raise ChecksumError("what arrived is no whole zip of a person's data; try again") from error

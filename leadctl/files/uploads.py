@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from leadctl.errors import Conflict, Usage
+from leadctl.errors import Conflict, UsageError
 
 if TYPE_CHECKING:  # importing it costs 95 ms
     from leadctl.api import Api
@@ -21,9 +21,9 @@ def check_cv(path: Path) -> int:
         with path.open("rb") if path.is_file() else _no_file(path) as file:
             size = file.seek(0, io.SEEK_END)
     except (OSError, ValueError) as error:
-        raise Usage(f"can't read {path}: {getattr(error, 'strerror', None) or error}") from error
+        raise UsageError(f"can't read {path}: {getattr(error, 'strerror', None) or error}") from error
     if size == 0:
-        raise Usage(f"{path} is empty")
+        raise UsageError(f"{path} is empty")
     return size
 
 

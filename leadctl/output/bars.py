@@ -12,7 +12,7 @@ def bar(number: int, *, most: int, cells: int) -> str:
     return _WIDE[8] * (eighths // 8) + _WIDE[eighths % 8].strip()
 
 
-def chart(numbers: Sequence[int], *, rows: int, cells: int) -> Sequence[str]:
+def column_chart(numbers: Sequence[int], *, rows: int, cells: int) -> Sequence[str]:
     """Return the rows of a chart, the highest first, with a bar upward of so many cells' width for each number."""
     most = max(numbers)
     heights = [_eighths(number, most, rows) for number in numbers]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import typer
 
-from leadctl.errors import LeadctlError, NotAllowed, Partly, TryAgain, Usage
-from leadctl.output.escapes import visible
-from leadctl.output.formats import Face, Look, Record, chosen, lines, write_lines
+from leadctl.errors import LeadctlError, PartialFailure, PermissionDenied, TryAgain, UsageError
+from leadctl.output.escapes import escape_control
+from leadctl.output.formats import OutputFormat, OutputOptions, Record, chosen, lines, write_lines
 from leadctl.settings import Flags
 
 if TYPE_CHECKING:  # it takes 50 ms to import, which `--version` and `--help` need not pay
@@ -34,7 +34,7 @@ def discard_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class Streams:
+class IOStreams:
     """The streams of one run of the program."""
 
     def __init__(self, flags: Flags) -> None:
@@ -52,28 +52,28 @@ class Streams:
         return sys.stdout.isatty()
 
     @property
-    def default_face(self) -> Face:
+    def default_face(self) -> OutputFormat:
         """A table for a person, lines for a program."""
-        return Face.TABLE if self.is_terminal else Face.PLAIN
+        return OutputFormat.TABLE if self.is_terminal else OutputFormat.PLAIN
 
     def look(
         self,
         columns: Sequence[str],
         *,
         known: Sequence[str] = (),
-        face: Face | None,
+        face: OutputFormat | None,
         only: str | None = None,
         header: bool = False,
         raw: bool = False,
-    ) -> Look:
+    ) -> OutputOptions:
         """Return how a list is to be shown: with its usual columns, or `only` those that are named. Raises Usage."""
         shown = face or self.default_face
-        if raw and (shown is not Face.CSV or self.is_terminal):
-            raise Usage("--raw is for -o csv into a file or a pipe")
+        if raw and (shown is not OutputFormat.CSV or self.is_terminal):
+            raise UsageError("--raw is for -o csv into a file or a pipe")
         names = columns if only is None else chosen(only, known or columns)
-        return Look(face=shown, columns=names, only=only is not None, header=header, raw=raw)
+        return OutputOptions(face=shown, columns=names, only=only is not None, header=header, raw=raw)
 
-    def show(self, records: Iterable[Record], look: Look, *, paged: bool = False) -> None:
+    def show(self, records: Iterable[Record], look: OutputOptions, *, paged: bool = False) -> None:
         """Write a list as it comes; `paged`: on a terminal through a pager, where it is longer than the screen."""
         if paged and self.is_terminal:
             from leadctl.output.pager import pager, write_paged  # noqa: PLC0415 - for a long list at a terminal alone
@@ -100,13 +100,13 @@ class Streams:
         if not self.flags.is_quiet and (sys.stderr.isatty() or self.flags.is_verbose):
             colour = None if os.environ.get("NO_COLOR") is None else False  # None: as standard error can
             with suppress(OSError):
-                typer.secho(visible(text), err=True, fg="yellow", bold=True, color=colour)
+                typer.secho(escape_control(text), err=True, fg="yellow", bold=True, color=colour)
 
     def complain(self, text: str) -> None:
         """Tell of something that was not done, quiet or not."""
         with suppress(OSError):
             if self._console is None:
-                typer.echo(visible(text), err=True)
+                typer.echo(escape_control(text), err=True)
             else:
                 self._print_past_the_bar(text)
 
@@ -114,7 +114,7 @@ class Streams:
         """Ask, where there is a terminal to ask at, and go on only after a yes. Raises LeadctlError."""
         if not sys.stdin.isatty():
             return
-        typer.echo(f"{visible(question)} [y/N] ", err=True, nl=False)
+        typer.echo(f"{escape_control(question)} [y/N] ", err=True, nl=False)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise LeadctlError("nothing was changed")
 
@@ -124,22 +124,22 @@ class Streams:
             if self._console is not None and self.is_terminal:
                 self._print_past_the_bar(line)
                 return
-            self.out.write(f"{visible(line)}\n")
+            self.out.write(f"{escape_control(line)}\n")
             self.out.flush()
         except BrokenPipeError:
             discard_output()
 
     def _print_past_the_bar(self, text: str) -> None:
         assert self._console is not None
-        self._console.print(visible(text), markup=False, emoji=False, highlight=False, soft_wrap=True)
+        self._console.print(escape_control(text), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def ask(self, what: str, flag: str) -> str:
         """Ask for a value at the terminal. Raises Usage where there is none."""
         if not sys.stdin.isatty():
-            raise Usage(f"there is no terminal to ask at: give {flag}")
+            raise UsageError(f"there is no terminal to ask at: give {flag}")
         typer.echo(f"{what}: ", err=True, nl=False)
         if not (line := sys.stdin.readline().strip()):
-            raise Usage(f"nothing was typed: give {flag}")
+            raise UsageError(f"nothing was typed: give {flag}")
         return line
 
     def password(self, *, from_stdin: bool, twice: bool = False, what: str = "Password") -> str:
@@ -147,14 +147,14 @@ class Streams:
         if from_stdin:
             return sys.stdin.readline().rstrip("\r\n")
         if not sys.stdin.isatty():
-            raise Usage("there is no terminal to ask at: give --password-stdin")
+            raise UsageError("there is no terminal to ask at: give --password-stdin")
         try:
             password = getpass.getpass(f"{what}: ")
             again = getpass.getpass("Again: ") if twice else password
         except EOFError as error:
-            raise Usage("no password was typed") from error
+            raise UsageError("no password was typed") from error
         if again != password:
-            raise Usage("the two passwords differ")
+            raise UsageError("the two passwords differ")
         return password
 
     def each(self, ids: Sequence[int], what: str, work: Callable[[int], object]) -> int:
@@ -167,7 +167,7 @@ class Streams:
             try:
                 work(lead_id)
                 done += 1
-            except (NotAllowed, TryAgain, Usage) as error:
+            except (PermissionDenied, TryAgain, UsageError) as error:
                 raise type(error)(f"{error} (done before: {done} of {len(ids)})") from error
             except LeadctlError as error:
                 self.complain(f"{lead_id}: {error}")
@@ -178,7 +178,7 @@ class Streams:
         for number, failure in failures.items():
             self.complain(f"{number}: {failure}")
         if failures:
-            raise Partly(summary)
+            raise PartialFailure(summary)
         self.say(summary)
 
     def in_batches(

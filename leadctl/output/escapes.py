@@ -20,13 +20,13 @@ _STYLED = ("So", "Sm")
 _FORMULA_STARTS = re.compile(r"""(^|[;|\t])(?=[\s"]*[=+\-@＝＋－＠])""")  # noqa: RUF001
 
 
-def visible(value: object) -> str:
+def escape_control(value: object) -> str:
     """Return the value's text on one line (None: nothing), with what is obeyed or not seen written as an escape."""
     text = "" if value is None else str(value)
     return text if _is_plain(text) else _escaped(text, lambda c: c.encode("unicode_escape").decode("ascii"))
 
 
-def json_text(value: object) -> str:
+def escape_json(value: object) -> str:
     """Return the value as JSON on one line, exact, with JSON's own escapes for what is obeyed or not seen."""
     text = json.dumps(value, ensure_ascii=False)
     return text if _is_plain(text) else _escaped(text, lambda c: json.dumps(c)[1:-1])
@@ -37,7 +37,9 @@ def safe_cell(value: object) -> str:
 
     An apostrophe before what would be a formula makes it a text.
     """
-    return visible(value) if isinstance(value, int | float) else _FORMULA_STARTS.sub(r"\1'", visible(value))
+    return (
+        escape_control(value) if isinstance(value, int | float) else _FORMULA_STARTS.sub(r"\1'", escape_control(value))
+    )
 
 
 def is_hidden(character: str, before: str = "") -> bool:

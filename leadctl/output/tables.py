@@ -13,8 +13,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from leadctl.output.escapes import visible
-from leadctl.times import ago, is_moment
+from leadctl.output.escapes import escape_control
+from leadctl.times import format_relative, is_timestamp
 
 Record = Mapping[str, Any]
 Piece = tuple[str, str]  # a text, and rich's name of a style
@@ -62,17 +62,17 @@ def table_lines(records: Iterable[Record], columns: Sequence[str], *, keep_all: 
 
 def record_lines(record: Record) -> Iterator[str]:
     """Yield a line for each member of a record."""
-    margin, texts = max(cells(visible(name)) for name in record), _Texts()
+    margin, texts = max(cells(escape_control(name)) for name in record), _Texts()
     for name, value in record.items():
         text = texts.whole(name, value)
-        yield from painted([[(f"{visible(name):<{margin}}{_GAP}", "bold"), (_marked(text), style(name, text))]])
+        yield from painted([[(f"{escape_control(name):<{margin}}{_GAP}", "bold"), (_marked(text), style(name, text))]])
 
 
 def running_lines(records: Iterable[Record], columns: Sequence[str]) -> Iterator[str]:
     """Yield a line for each record as it comes, in columns that grow where what comes is wider than usual."""
     needs = {column: _USUAL.get(column, _LEAST) for column in columns}
     for record in records:
-        texts = {c: _time_of_day(record.get(c)) if is_moment(c) else visible(record.get(c)) for c in columns}
+        texts = {c: _time_of_day(record.get(c)) if is_timestamp(c) else escape_control(record.get(c)) for c in columns}
         needs = {c: max(need, cells(texts[c])) if _is_whole(c) else need for c, need in needs.items()}
         yield from painted([_line(texts, _widths(needs, width(), keep_all=False), _styles(texts))])
 
@@ -101,7 +101,7 @@ def cells(text: str) -> int:
 def style(column: str, text: str) -> str:
     """Return how a value is coloured: each state has a colour of its own, always the same."""
     if column not in _STATES or not text:
-        return "bright_black" if is_moment(column) else ""
+        return "bright_black" if is_timestamp(column) else ""
     return _COLOURS.get(text) or _OTHER_COLOURS[crc32(text.encode()) % len(_OTHER_COLOURS)]
 
 
@@ -116,12 +116,12 @@ class _Texts:
         return {column: self._cell(column, record.get(column)) for column in columns}
 
     def whole(self, column: str, value: object) -> str:
-        text, short = visible(value), self._cell(column, value)
+        text, short = escape_control(value), self._cell(column, value)
         return f"{text} ({short})" if short != text else text
 
     def _cell(self, column: str, value: object) -> str:
-        text = visible(value)
-        return ago(text, self._now) if self._for_a_person and is_moment(column) else text
+        text = escape_control(value)
+        return format_relative(text, self._now) if self._for_a_person and is_timestamp(column) else text
 
 
 def _chunks(rows: Iterator[dict[str, str]]) -> Iterator[Sequence[dict[str, str]]]:
@@ -160,7 +160,7 @@ def _time_of_day(value: object) -> str:
     try:
         then = datetime.fromisoformat(str(value)).astimezone()
     except (ValueError, OverflowError):
-        return visible(value)
+        return escape_control(value)
     is_today = then.date() == datetime.now().astimezone().date()
     return then.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M:%S")
 
@@ -187,7 +187,7 @@ def _widths(needs: Mapping[str, int], room: int | None, *, keep_all: bool) -> di
 
 
 def _is_whole(column: str) -> bool:
-    return column in _WHOLE or is_moment(column)
+    return column in _WHOLE or is_timestamp(column)
 
 
 def _capped(needs: Mapping[str, int], cap: int) -> dict[str, int]:

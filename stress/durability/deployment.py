@@ -119,7 +119,7 @@ def _prepare(url: str) -> None:
     settings = Settings(database_url=url)
     migrate(settings)
     database = Database(settings, connections=1)
-    accounts.create(database, username=USERNAME, password=PASSWORD, role=None)
+    accounts.create_user(database, username=USERNAME, password=PASSWORD, role=None)
     database.close()
 
 

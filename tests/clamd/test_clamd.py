@@ -96,7 +96,7 @@ def test_it_may_go_and_come_back(firm: Intake, clamd: Clamd) -> None:
     clamd.stop()
     lead_id = firm.submitted(CV=("cv", EICAR))
     with scanning(firm) as scanner:
-        wait_for(lambda: scanner.trouble)
+        wait_for(lambda: scanner.last_error)
         assert known(firm, lead_id)["scan_state"] == "scanning"
         clamd.start()
         assert settle(firm, lead_id) == [FOUND]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from intake.app import DOORS, WORKER_CONNECTIONS, Surface
+from intake.app import APIS, WORKER_CONNECTIONS, Surface
 from intake.cli import app as intake_app
 from intake.database.engine import IDLE_TIMEOUT_S, LOCK_TIMEOUT_S, STATEMENT_TIMEOUT_S
 from intake.settings import Settings
@@ -34,7 +34,7 @@ def test_every_setting_is_documented_and_none_else() -> None:
 
 
 def test_every_route_is_documented_and_none_else() -> None:
-    routes = [f"{operation.method} {operation.path}" for operations, _ in DOORS for operation in operations]
+    routes = [f"{operation.method} {operation.path}" for operations, _ in APIS for operation in operations]
     assert first_column(document("docs/api.md"), r"`((?:GET|POST|PUT|PATCH|DELETE) /\S*)`") == routes
 
 
@@ -118,7 +118,7 @@ def test_each_route_and_command_has_its_test_file() -> None:
     for command in COMMANDS:
         covered_by = {"logout": "login", "whoami": "login", "show": "list"}.get(command, command)
         assert f"test_{covered_by.replace('-', '_')}" in tests
-    for operations, _ in DOORS:
+    for operations, _ in APIS:
         for operation in operations:
             name = operation.endpoint.__name__
             named = {f"test_{name}", f"test_{name.partition('_')[2]}", "test_operators"}

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import httpx2
 
-from intake.errors import BodyTooLarge, FieldFault, MalformedBody
-from intake.http.multipart import MAX_PARTS, MAX_TEXT_BYTES, FormReader, form_reader
+from intake.errors import BodyTooLarge, FieldError, MalformedBody
+from intake.http.multipart import MAX_PARTS, MAX_TEXT_BYTES, MultipartReader, multipart_reader
 
 BOUNDARY = "fuzz"
 CONTENT_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
@@ -80,13 +80,13 @@ class Outcome:
     texts: tuple[tuple[str, str], ...] = ()
     filename: str | None = None
     content: bytes = b""
-    faults: tuple[FieldFault, ...] = ()
+    faults: tuple[FieldError, ...] = ()
 
 
 def read(pieces: Iterable[bytes], *, content_type: str = CONTENT_TYPE) -> Outcome:
     """Read a form. Raises nothing that is not documented, and holds no more than a form's worth of memory."""
     try:
-        with form_reader(content_type, texts=TEXTS, file="CV", max_file_bytes=MAX_FILE_BYTES) as reader:
+        with multipart_reader(content_type, texts=TEXTS, file="CV", max_file_bytes=MAX_FILE_BYTES) as reader:
             for piece in pieces:
                 reader.feed(piece)
                 assert _held(reader) <= MAX_PARTS * MAX_PART_BYTES + len(piece)
@@ -125,7 +125,7 @@ def _cut(body: bytes, cuts: Sequence[int]) -> list[bytes]:
     return [body[start:end] for start, end in pairwise(places)]
 
 
-def _held(reader: FormReader) -> int:
+def _held(reader: MultipartReader) -> int:
     part = reader._part.text if reader._part else b""
     headers = sum(len(name) + len(value) for name, value in reader._headers.items())
     names = sum(map(len, reader._seen)) + sum(len(fault.field) for fault in reader._form.faults)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import pytest
 from starlette.testclient import TestClient
 
-from intake.app import DOORS, Surface, create_app
+from intake.app import APIS, Surface, create_app
 from intake.settings import Settings
 from tests.conftest import SECRET, Databases, Intake
 
-EVERYTHING = {(op.method, op.path) for operations, _ in DOORS for op in operations}
+EVERYTHING = {(op.method, op.path) for operations, _ in APIS for op in operations}
 PUBLIC = {("POST", "/leads/"), ("GET", "/healthz"), ("GET", "/readyz")}
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from leadctl.errors import LeadctlError, TryAgain
 from leadctl.output.formats import Record
-from leadctl.polling import Following, follow
+from leadctl.polling import LeadPoller, follow
 
 BEGAN = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -56,7 +56,7 @@ def test_none_is_missed_and_none_comes_twice(
     came = sorted(times)
     server = Server(ahead_s, leads=[(at, at + takes, number) for number, (at, takes) in enumerate(came, 1)])
     there = {lead_id for _, seen_s, lead_id in server.leads if seen_s <= 0}
-    following = Following(server.find, since=None, clock=server.clock)
+    following = LeadPoller(server.find, since=None, clock=server.clock)
     following.pass_over(server.newest())
     server.away_after = away_after
     got: list[int] = []
@@ -72,7 +72,7 @@ def test_none_is_missed_and_none_comes_twice(
 
 def test_a_lead_whose_transaction_took_a_minute_is_seen_after_one_that_came_later() -> None:
     server = Server(leads=[(0, 59, 1), (58, 58, 2)])
-    following = Following(server.find, since=None, clock=server.clock)
+    following = LeadPoller(server.find, since=None, clock=server.clock)
     following.pass_over(None)
     seen: list[list[int]] = []
     for server.now_s in (58.5, 60, 62):
@@ -83,7 +83,7 @@ def test_a_lead_whose_transaction_took_a_minute_is_seen_after_one_that_came_late
 def test_since_brings_what_was_there() -> None:
     server = Server(leads=[(-500, -500, 1), (-205, -205, 4), (-100, -100, 2), (-90, 5, 3)])
     since = (BEGAN - timedelta(seconds=200)).isoformat()
-    following = Following(server.find, since=since, clock=server.clock)
+    following = LeadPoller(server.find, since=since, clock=server.clock)
     assert [lead["id"] for lead in following.new()] == [2]
     server.now_s = 10
     assert [lead["id"] for lead in following.new()] == [3]
@@ -93,7 +93,7 @@ def test_since_brings_what_was_there() -> None:
 
 def test_what_is_asked_for_again_does_not_grow() -> None:
     server = Server(leads=[(float(at), float(at), at + 1) for at in range(1000)])
-    following = Following(server.find, since=None, clock=server.clock)
+    following = LeadPoller(server.find, since=None, clock=server.clock)
     following.pass_over(server.newest())
     for _ in range(1000):
         server.now_s += 1
@@ -117,12 +117,12 @@ def test_a_server_that_is_away_is_told_of_once_and_waited_for_ever_longer() -> N
         pauses.append(seconds)
         return bool(answers)
 
-    assert list(follow(Following(find, since=None), wait=wait, interval_s=2, say=said.append)) == []
+    assert list(follow(LeadPoller(find, since=None), wait=wait, interval_s=2, say=said.append)) == []
     assert said == ["away (watching goes on when it answers)", "it answers again"]
     assert pauses == [2, 0.5, 1, 2, 4, 8, 10, 10, 2, 2]
 
 
 def test_a_moment_that_is_none_is_told() -> None:
-    following = Following(lambda _: [{"id": 1, "created_at": "soon"}], since=None)
+    following = LeadPoller(lambda _: [{"id": 1, "created_at": "soon"}], since=None)
     with pytest.raises(LeadctlError, match="no moment"):
         list(following.new())

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from leadctl.errors import Usage
-from leadctl.times import ago, is_moment, moment, seconds
+from leadctl.errors import UsageError
+from leadctl.times import format_relative, is_timestamp, parse_duration, parse_timestamp
 
 NOW = datetime(2026, 11, 1, 9, 0, tzinfo=UTC)
 
@@ -23,33 +23,33 @@ NOW = datetime(2026, 11, 1, 9, 0, tzinfo=UTC)
     ],
 )
 def test_how_long_ago(age: timedelta, text: str) -> None:
-    assert ago((NOW - age).isoformat(), NOW) == text
+    assert format_relative((NOW - age).isoformat(), NOW) == text
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "\\x1b[31m"])
 def test_what_is_no_moment_stays_as_it_is(text: str) -> None:
-    assert ago(text, NOW) == text
+    assert format_relative(text, NOW) == text
 
 
 @pytest.mark.parametrize(("text", "length"), [("500ms", 0.5), ("2s", 2), ("1.5m", 90), ("3", 3), ("1h", 3600)])
 def test_seconds(text: str, length: float) -> None:
-    assert seconds(text, "--interval", least=0.1, most=3600) == length
+    assert parse_duration(text, "--interval", least=0.1, most=3600) == length
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1s", "2 s", "1d", "61m", "1e3", "٢s"])
 def test_no_seconds(text: str) -> None:
-    with pytest.raises(Usage, match="--interval is"):
-        seconds(text, "--interval", least=0.1, most=3600)
+    with pytest.raises(UsageError, match="--interval is"):
+        parse_duration(text, "--interval", least=0.1, most=3600)
 
 
 def test_moments() -> None:
     two_days_ago = datetime.now(UTC) - timedelta(days=2)
-    assert abs(datetime.fromisoformat(moment("2d", "--since")) - two_days_ago) < timedelta(minutes=1)
-    assert moment("2026-11-01T09:00+02:00", "--since").startswith("2026-11-01T")
-    assert datetime.fromisoformat(moment("2026-11-01", "--since")).tzinfo is not None
-    with pytest.raises(Usage):
-        moment("yesterday", "--since")
+    assert abs(datetime.fromisoformat(parse_timestamp("2d", "--since")) - two_days_ago) < timedelta(minutes=1)
+    assert parse_timestamp("2026-11-01T09:00+02:00", "--since").startswith("2026-11-01T")
+    assert datetime.fromisoformat(parse_timestamp("2026-11-01", "--since")).tzinfo is not None
+    with pytest.raises(UsageError):
+        parse_timestamp("yesterday", "--since")
 
 
 def test_which_columns_hold_moments() -> None:
-    assert [is_moment(name) for name in ("created_at", "at", "state", "format")] == [True, True, False, False]
+    assert [is_timestamp(name) for name in ("created_at", "at", "state", "format")] == [True, True, False, False]

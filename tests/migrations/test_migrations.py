@@ -17,7 +17,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from intake.audit import Action, Origin, record
+from intake.audit import Action, Actor, record
 from intake.database import Database, migrations, substring_search
 from intake.database.engine import open_engine
 from intake.database.installation import Fingerprints
@@ -26,7 +26,7 @@ from intake.database.schema import metadata
 from intake.database.substring_search import is_described
 from intake.errors import DatabaseMissing, DatabaseNotMigrated, DatabaseUnavailable
 from intake.leads import listing
-from intake.leads.normalization import fold
+from intake.leads.normalization import normalize_key
 from intake.mail import admin, outbox
 from intake.settings import Settings
 from tests.conftest import POOLED, Databases
@@ -145,12 +145,12 @@ def test_every_step_leaves_what_is_there(settings: Settings) -> None:
     """What was kept under the first revision is whole under the last."""
     database = migrated_from_the_first(settings)
     for n in LEADS:
-        lead, facts = listing.get(database, n)
+        lead, facts = listing.get_lead(database, n)
         assert (lead["email"], lead["state"], facts.place) == (f"{n}@b", "ENGAGED", None)
         assert lead["created_at"].isoformat() == "2026-01-02T03:04:05.000006+00:00"
-        assert b"".join(listing.cv_pieces(database, n, facts)) == content(n)
+        assert b"".join(listing.read_cv(database, n, facts)) == content(n)
         assert (facts.flags, facts.scan_state, facts.signature) == ((), "unscanned", None)
-    mails = admin.find(database, admin.MailFilter(), limit=100)
+    mails = admin.list_mails(database, admin.MailFilter(), limit=100)
     assert Counter(mail["state"] for mail in mails) == {"owed": 25, "sent": 5, "dead": 5, "suppressed": 5}
     assert database.read(lambda c: c.execute(text("SELECT count(*) FROM lead_event")).scalar_one()) == len(LEADS)
     claimed = outbox.claim(database, owner="test", limit=50, alert_interval_s=60.0)
@@ -174,7 +174,7 @@ def fill_confirmed(connection: Connection) -> None:
     """Confirm several addresses of one mailbox, of two domains that fold to one, and of thousands of others."""
     addresses = [*CONFIRMED, *((f"{n}@b.example", 1) for n in range(NUMBERED))]
     rows = [
-        {"id": n, "email": email, "key": fold(email), "at": f"2026-01-0{day} 00:00:00.000000", "due": 1}
+        {"id": n, "email": email, "key": normalize_key(email), "at": f"2026-01-0{day} 00:00:00.000000", "due": 1}
         for n, (email, day) in enumerate(addresses, 1)
     ]
     zone = "+00:00" if connection.dialect.name == "postgresql" else ""
@@ -315,7 +315,7 @@ def test_a_postgresql_database_in_another_encoding_is_refused(postgres_url: str)
 
 
 def test_the_audit_trail_takes_nothing_back(database: Database) -> None:
-    database.write(lambda connection: record(connection, Action.LOGIN, Origin(client="192.0.2.1")))
+    database.write(lambda connection: record(connection, Action.LOGIN, Actor(client="192.0.2.1")))
     for refused in map(text, ("UPDATE audit SET action = 'x'", "DELETE FROM audit")):
         with pytest.raises(DBAPIError, match="append-only"):
             database.write(lambda connection, refused=refused: connection.execute(refused))  # type: ignore[misc]
@@ -339,7 +339,7 @@ def test_a_library_without_an_index_of_parts_does_without(settings: Settings, wo
     database = Database(settings, connections=1)
     assert is_migrated(database)
     assert not database.read(lambda c: substring_search.has_own_index(c, "part"))
-    assert list(listing.json_array(database, listing.Filter(q="part"))) == [b"[]"]
+    assert list(listing.stream_json(database, listing.LeadFilter(q="part"))) == [b"[]"]
     database.close()
 
 
@@ -361,7 +361,7 @@ def test_a_role_that_may_not_have_an_extension_made_does_without(settings: Setti
 
 def test_what_came_before_the_index_of_parts_is_found_by_it(settings: Settings) -> None:
     database = migrated_from_the_first(settings)
-    found = json.loads(b"".join(listing.json_array(database, listing.Filter(q="26@b"))))
+    found = json.loads(b"".join(listing.stream_json(database, listing.LeadFilter(q="26@b"))))
     assert [lead["id"] for lead in found] == [26]
     if settings.sqlite_file is not None:
         limits: dict[str, Any] = {"after": None, "newest_first": False, "limit": 9}

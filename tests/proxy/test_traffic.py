@@ -16,7 +16,7 @@ from sqlalchemy import insert
 from intake.cli import KEEP_ALIVE_S
 from intake.database import Database
 from intake.database.schema import lead
-from intake.leads.normalization import fold
+from intake.leads.normalization import normalize_key
 from intake.settings import Settings
 from tests.proxy.programs import INTERNAL, PUBLIC, Proxy, client, documented_caddy, documented_nginx
 from tests.system.programs import INTAKE, Service, clean_environment
@@ -67,7 +67,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def fill(directory: Path) -> None:
     """Write so many leads down that a list of them is many chunks."""
     person = {"email": "grace@example.com", "f_name": "Grace", "l_name": "Hopper"}
-    keys = {f"{name}_key": fold(value) for name, value in person.items()}
+    keys = {f"{name}_key": normalize_key(value) for name, value in person.items()}
     row = {**person, **keys, "CV_name": "cv", "state": "PENDING"}
     with closing(Database(Settings(database_url=f"sqlite:///{directory}/intake.db"), connections=1)) as database:
         database.write(lambda connection: connection.execute(insert(lead), [row] * MANY))

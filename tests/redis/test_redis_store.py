@@ -15,12 +15,12 @@ from redis.exceptions import ConnectionError as NoConnection
 from starlette.testclient import TestClient
 
 from intake.database.installation import Fingerprints
-from intake.errors import LimitsUnavailable, SettingsInvalid
+from intake.errors import RateLimiterUnavailable, SettingsInvalid
 from intake.metrics import Metrics
 from intake.rate_limits import limiter, redis_store
-from intake.rate_limits.limiter import Limiter
+from intake.rate_limits.limiter import RateLimiter
 from intake.settings import Settings
-from intake.users.login_throttle import Guesses
+from intake.users.login_throttle import LoginThrottle
 from tests.conftest import Intake
 from tests.system.programs import free_port
 
@@ -126,7 +126,7 @@ def test_no_address_and_no_name_is_in_it_and_replicas_agree_on_what_stands_for_t
 
 def test_replicas_count_allowed_logins_together(server: RedisServer) -> None:
     settings = Settings(limits_store=server.url)
-    replicas = [Guesses.from_settings(settings, Fingerprints(b"k" * 32)) for _ in range(2)]
+    replicas = [LoginThrottle.from_settings(settings, Fingerprints(b"k" * 32)) for _ in range(2)]
     tries = [
         replicas[number % 2].attempt("ada", f"192.0.2.{number}", may_go_ahead=lambda: True).is_allowed
         for number in range(8)
@@ -137,7 +137,7 @@ def test_replicas_count_allowed_logins_together(server: RedisServer) -> None:
 
 
 def test_what_is_counted_expires_by_itself(server: RedisServer) -> None:
-    limiter = Limiter(server.url, Metrics(), FINGERPRINTS)
+    limiter = RateLimiter(server.url, Metrics(), FINGERPRINTS)
     for _ in range(5):
         limiter.hit([LIMIT], "ada")
     [key] = server.client.keys()  # type: ignore[misc]
@@ -180,19 +180,19 @@ def test_nobody_waits_for_one_that_hangs(start: Callable[..., Intake], server: R
 
 
 def test_who_fails_closed_is_told(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    limiter = Limiter(server.url, Metrics(), FINGERPRINTS)
+    limiter = RateLimiter(server.url, Metrics(), FINGERPRINTS)
     assert limiter.hit([LIMIT], "ada").is_allowed
     server.kill()
     began = time.monotonic()
     for _ in range(20):
-        with pytest.raises(LimitsUnavailable):
+        with pytest.raises(RateLimiterUnavailable):
             limiter.hit([LIMIT], "ada")
     assert time.monotonic() - began < 3
 
 
 def test_a_wrong_password_is_an_outage_and_is_not_told(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
-    limiter = Limiter(server.url.replace(PASSWORD, "wrong-secret"), Metrics(), FINGERPRINTS)
-    with pytest.raises(LimitsUnavailable):
+    limiter = RateLimiter(server.url.replace(PASSWORD, "wrong-secret"), Metrics(), FINGERPRINTS)
+    with pytest.raises(RateLimiterUnavailable):
         limiter.hit([LIMIT], "ada")
     assert warnings(caplog) == ["the limits store is away"]
     assert "wrong-secret" not in caplog.text
@@ -201,4 +201,4 @@ def test_a_wrong_password_is_an_outage_and_is_not_told(server: RedisServer, capl
 @pytest.mark.parametrize("query", ["nonsense=1", "socket_timeout=x", "protocol=9"])
 def test_an_address_that_asks_for_what_there_is_not_stops_the_start(query: str) -> None:
     with pytest.raises(SettingsInvalid, match="INTAKE_LIMITS_STORE"):
-        Limiter(f"redis://127.0.0.1:1?{query}", Metrics(), FINGERPRINTS)
+        RateLimiter(f"redis://127.0.0.1:1?{query}", Metrics(), FINGERPRINTS)

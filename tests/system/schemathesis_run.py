@@ -72,7 +72,7 @@ def _service(site: Site, kind: str) -> Iterator[str]:
 
 
 def _make_attorney(firm: Firm) -> None:
-    accounts.create(firm.database, username=PEER, password=PASSWORD, role="attorney")
+    accounts.create_user(firm.database, username=PEER, password=PASSWORD, role="attorney")
 
 
 def _token(url: str, role: str) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy import insert
 from intake.app import create_app
 from intake.database import Database
 from intake.database.schema import lead
-from intake.leads.normalization import fold
+from intake.leads.normalization import normalize_key
 from intake.settings import Settings
 from intake.users import accounts
 from tests.conftest import PASSWORD, SECRET, Databases
@@ -34,13 +34,13 @@ def service(databases: Databases) -> Iterator[tuple[str, Database]]:
     """The service on a database with many leads, of which the first has a large CV."""
     settings = Settings(database_url=databases.migrated_url(), jwt_secrets=(SECRET,), rate_limits=())
     database = Database(settings, connections=2)
-    accounts.create(database, username="owner", password=PASSWORD, role="admin")
+    accounts.create_user(database, username="owner", password=PASSWORD, role="admin")
     server = Server(create_app(settings, with_worker=False), settings)
     server.start()
     answer = httpx2.post(f"{server.url}/leads/", data=FORM, files={"CV": ("cv.pdf", CV)}, timeout=60)
     assert answer.status_code == 204
     person = {"email": "b@example.com", "f_name": "Grace", "l_name": "Hopper"}
-    keys = {f"{name}_key": fold(value) for name, value in person.items()}
+    keys = {f"{name}_key": normalize_key(value) for name, value in person.items()}
     row = {**person, **keys, "CV_name": "cv", "state": "PENDING"}
     database.write(lambda connection: connection.execute(insert(lead), [row] * LEADS))
     yield server.url, database
@@ -51,7 +51,7 @@ def service(databases: Databases) -> Iterator[tuple[str, Database]]:
 @pytest.mark.parametrize("kind", REQUESTS)
 def test_it_breaks_off_when_its_user_is_disabled(service: tuple[str, Database], kind: str) -> None:
     url, database = service
-    accounts.create(database, username=kind, password=PASSWORD, role="admin")
+    accounts.create_user(database, username=kind, password=PASSWORD, role="admin")
     login = httpx2.post(f"{url}/internal/auth/login", json={"username": kind, "password": PASSWORD})
     request = REQUESTS[kind] + f"Authorization: Bearer {login.json()['access_token']}\r\n".encode()
     body = BODY if kind == "export" else b""
@@ -61,7 +61,7 @@ def test_it_breaks_off_when_its_user_is_disabled(service: tuple[str, Database], 
     with Wire(url, receive_buffer=LITTLE) as wire:
         wire.send(request + b"Connection: close\r\n\r\n" + body)
         part = wire.socket.recv(LITTLE)
-        accounts.change(database, username=kind, disabled=True)
+        accounts.update_user(database, username=kind, disabled=True)
         part += wire.rest()
     assert part.startswith(b"HTTP/1.1 200 OK")
     assert len(part) < len(whole) / 2

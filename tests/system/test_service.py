@@ -16,10 +16,10 @@ import httpx2
 import pytest
 
 from intake.database import Database
-from intake.errors import NotAuthenticated
+from intake.errors import AuthenticationRequired
 from intake.settings import Settings
 from intake.users import accounts, authentication
-from intake.users.tokens import TokenKeys
+from intake.users.tokens import TokenSigner
 from tests.conftest import SECRET, Databases
 from tests.postgres import PostgresServer
 from tests.system.programs import INTAKE, LEADCTL, Service, clean_environment, free_port
@@ -125,7 +125,9 @@ def test_of_several_who_are_made_first_at_once_one_is_the_administrator(database
     database = Database(settings, connections=6)
     with ThreadPoolExecutor(6) as pool:
         names = [f"user{n}" for n in range(6)]
-        roles = list(pool.map(lambda n: accounts.create(database, username=n, password=PASSWORD, role=None), names))
+        roles = list(
+            pool.map(lambda n: accounts.create_user(database, username=n, password=PASSWORD, role=None), names)
+        )
     assert sorted(roles) == ["admin"] + ["attorney"] * 5
     database.close()
 
@@ -133,12 +135,12 @@ def test_of_several_who_are_made_first_at_once_one_is_the_administrator(database
 def test_a_new_password_ends_the_old_ones_tokens(databases: Databases, tmp_path: Path) -> None:
     url = databases.migrated_url()
     settings = Settings(database_url=url, jwt_secrets=(SECRET,))
-    database, keys = Database(settings, connections=1), TokenKeys.from_settings(settings)
-    accounts.create(database, username="ada", password=PASSWORD, role=None)
+    database, keys = Database(settings, connections=1), TokenSigner.from_settings(settings)
+    accounts.create_user(database, username="ada", password=PASSWORD, role=None)
     token = authentication.log_in(database, keys, username="ada", password=PASSWORD)
     done = intake(tmp_path, "set-password", "ADA", "--password-stdin", typed="another password", **postgres(url))
     assert done.returncode == 0
-    with pytest.raises(NotAuthenticated):
+    with pytest.raises(AuthenticationRequired):
         accounts.authenticate(database, keys, token=token)
     assert authentication.log_in(database, keys, username="ada", password="another password")
     database.close()
@@ -266,8 +268,8 @@ def full_postgres(own_postgres: PostgresServer, tmp_path: Path) -> Iterator[tupl
     assert intake(tmp_path, "migrate", **postgres(url)).returncode == 0
     settings = Settings(database_url=url.replace("sql:", "sql+psycopg2:"), jwt_secrets=(SECRET,))
     database = Database(settings, connections=1)
-    accounts.create(database, username="ada", password=PASSWORD, role=None)
-    token = authentication.log_in(database, TokenKeys.from_settings(settings), username="ada", password=PASSWORD)
+    accounts.create_user(database, username="ada", password=PASSWORD, role=None)
+    token = authentication.log_in(database, TokenSigner.from_settings(settings), username="ada", password=PASSWORD)
     columns = '(email, f_name, l_name, "CV_name", state, created_at, state_since, email_key, f_name_key, l_name_key)'
     rows = "SELECT 'a@b.c', n, n, 'cv', 'PENDING', now(), now(), 'a@b.c', n, n FROM generate_series(1, 60000) n"
     database.write(lambda c: c.exec_driver_sql(f"INSERT INTO lead {columns} {rows}"))

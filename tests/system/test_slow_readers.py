@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from intake.app import create_app
 from intake.database import Database
 from intake.database.migrations import migrate
-from intake.http.protocol import Connections, protocol
+from intake.http.protocol import ConnectionLimiter, limited_protocol
 from intake.settings import Settings
 from intake.users import accounts
 from tests.conftest import PASSWORD, SECRET
@@ -35,7 +35,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
-        bounded = protocol(Connections(settings, stalled_s=STALLED_S))
+        bounded = limited_protocol(ConnectionLimiter(settings, stalled_s=STALLED_S))
         super().__init__(
             uvicorn.Config(
                 app,
@@ -75,7 +75,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     settings = Settings(database_url=f"sqlite:///{directory}/intake.db", jwt_secrets=(SECRET,), rate_limits=())
     migrate(settings)
     database = Database(settings, connections=1)
-    accounts.create(database, username="ada", password=PASSWORD, role="admin")
+    accounts.create_user(database, username="ada", password=PASSWORD, role="admin")
     database.close()
     running = Server(create_app(settings, with_worker=False), settings)
     running.start()

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, WithJsonSchema
 
 from intake.audit import Action
-from intake.internal_api.schemas.leads import MAX_ID, FilterText, Moment, Number, PageQuery
+from intake.internal_api.schemas.leads import MAX_ID, FilterText, Number, PageQuery, Timestamp
 
 # written out where it is used: a parameter's description refers to nothing
 ActionName = Annotated[Action, WithJsonSchema({"type": "string", "enum": [action.value for action in Action]})]
@@ -25,11 +25,11 @@ class AuditQuery(PageQuery):
     user: FilterText | None = Field(None, description="Who did it, or to whom it was done.")
     action: list[ActionName] = Field([], description="What was done; may repeat.")
     lead: Annotated[Number, Field(ge=1, le=MAX_ID)] | None = Field(None, description="Done to this lead.")
-    since: Moment | None = Field(None, description="At this moment (RFC 3339) or later.")
-    until: Moment | None = Field(None, description="Before this moment.")
+    since: Timestamp | None = Field(None, description="At this moment (RFC 3339) or later.")
+    until: Timestamp | None = Field(None, description="Before this moment.")
 
 
-class EntryModel(BaseModel):
+class AuditEntryModel(BaseModel):
     """Something that was done."""
 
     id: int

@@ -42,7 +42,7 @@ def _digits(text: object) -> object:
 # NUL is in no stored text, and PostgreSQL takes none
 FilterText = Annotated[str, StringConstraints(max_length=320, pattern=r"^[^\x00]*$")]
 Number = Annotated[int, BeforeValidator(_digits)]  # of a query
-Moment = Annotated[
+Timestamp = Annotated[
     AwareDatetime,
     BeforeValidator(_rfc_3339),
     AfterValidator(_between_1970_and_9999),
@@ -64,8 +64,8 @@ class LeadQuery(RequestModel):
     l_name: FilterText | None = Field(None, description="The whole last name, likewise.")
     state: list[str] = Field([], description="A state; may repeat.")
     q: FilterText | None = Field(None, description="A part of the address or of either name.")
-    since: Moment | None = Field(None, description="Received at this moment (RFC 3339) or later.")
-    until: Moment | None = Field(None, description="Received before this moment.")
+    since: Timestamp | None = Field(None, description="Received at this moment (RFC 3339) or later.")
+    until: Timestamp | None = Field(None, description="Received before this moment.")
     limit: Annotated[Number, Field(ge=1, le=1000)] | None = Field(None, description="A page of so many.")
     after: Annotated[Number, Field(ge=0, le=MAX_ID)] | None = Field(None, description="Go on after this id.")
     order: Literal["asc", "desc"] = Field("asc", description="By id: oldest or newest first.")
@@ -109,7 +109,7 @@ class CvQuery(RequestModel):
 
 
 # multipart, read by web.forms and checked by leads.entries
-ENTRY_FORM = {
+MANUAL_LEAD_FORM = {
     "type": "object",
     "properties": {
         "email": {"type": "string", "format": "email", "description": "The person's address."},

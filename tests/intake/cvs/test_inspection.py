@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from intake.cvs import zip_inspection
-from intake.cvs.inspection import Findings, inspect
-from intake.cvs.spool import Spool
+from intake.cvs.inspection import InspectionResult, inspect
+from intake.cvs.spool import SpooledUpload
 from intake.settings import Settings
 from tests.files import INSTALLER, docx, odt, ole, pdf, zipped
 
@@ -27,8 +27,8 @@ WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 HTA = b"<html><head><HTA:APPLICATION ID=x></head>"
 
 
-def inspected(content: bytes, name: str = "cv.pdf", extensions: Sequence[str] = USUAL) -> Findings:
-    with Spool() as cv:
+def inspected(content: bytes, name: str = "cv.pdf", extensions: Sequence[str] = USUAL) -> InspectionResult:
+    with SpooledUpload() as cv:
         cv.write(content)
         return inspect(cv, name=name, extensions=extensions)
 
@@ -210,7 +210,7 @@ def test_a_stream_of_a_program_is_the_program() -> None:
 @pytest.mark.parametrize("kind", TAKEN)
 def test_documents_are_taken_and_flagged(kind: str) -> None:
     content, media_type, flags = TAKEN[kind]
-    assert inspected(content) == Findings(media_type, flags)
+    assert inspected(content) == InspectionResult(media_type, flags)
 
 
 @pytest.mark.parametrize("name", ["cv.pdf", "CV.PDF", "cv.tar.docx", "cv.pdf ", "cv.pdf.", ".pdf", "exe.pdf"])
@@ -301,8 +301,8 @@ def test_what_a_zip_says_of_its_size_is_not_read_at_once() -> None:
             read.append(len(data := super().read(size)))
             return data
 
-    with pytest.raises(zip_inspection.NotLookedInto):
-        zip_inspection.look_into(Watched(HARD["100,000 entries"]), len(HARD["100,000 entries"]))
+    with pytest.raises(zip_inspection.UninspectableZip):
+        zip_inspection.inspect_zip(Watched(HARD["100,000 entries"]), len(HARD["100,000 entries"]))
     assert max(read) <= zip_inspection.MAX_DIRECTORY_BYTES < len(HARD["100,000 entries"])
 
 

@@ -21,14 +21,14 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from intake.app import WORKER_CONNECTIONS, create_worker
-from intake.audit import Origin
+from intake.audit import Actor
 from intake.cli import app
 from intake.cvs import deletions, orphans, store, store_marker
 from intake.database import Database
 from intake.database.schema import cv, cv_deletion, lead
-from intake.errors import OrphansNotCollected, StorageUnavailable
+from intake.errors import OrphanCollectionRefused, StorageUnavailable
 from intake.leads import erasure
-from intake.leads.data_subjects import Person
+from intake.leads.data_subjects import DataSubject
 from intake.metrics import Metrics
 from tests.conftest import Databases, Intake
 from tests.intake.workers.test_mail import wait_for
@@ -142,10 +142,10 @@ def test_an_older_database_deletes_no_cv(
     mark(wrong)
     assert markers(store_url) == [8], "it is neither raised nor replaced on a hold"
     for one in (wrong, firm):
-        with pytest.raises(OrphansNotCollected, match="this database is older than the store"):
+        with pytest.raises(OrphanCollectionRefused, match="this database is older than the store"):
             collect(one)
     done = run(wrong, monkeypatch)
-    assert (done.exit_code, type(done.exception)) == (1, OrphansNotCollected)
+    assert (done.exit_code, type(done.exception)) == (1, OrphanCollectionRefused)
     assert whole <= cvs(store_url)
     assert not in_trash(store_url)
     done = run(wrong, monkeypatch, "--adopt")
@@ -292,11 +292,11 @@ def test_another_database_holds_the_store_for_both(
     mark(stranger)
     assert markers(store_url) == [2]
     for one in (firm, stranger):
-        with pytest.raises(OrphansNotCollected, match="the store belongs to another database"):
+        with pytest.raises(OrphanCollectionRefused, match="the store belongs to another database"):
             collect(one)
     assert collect(firm, adopt=True) == Counter()
     mark(stranger)
-    with pytest.raises(OrphansNotCollected, match="the store belongs to another database"):
+    with pytest.raises(OrphanCollectionRefused, match="the store belongs to another database"):
         collect(firm)
 
 
@@ -306,7 +306,7 @@ def test_a_store_of_an_earlier_version_is_bound_by_the_first_worker(firm: Intake
     assert markers(store_url) == []
     mark(firm)
     assert markers(store_url) == [2]
-    erasure.erase(firm.database, Person.parse("ada@example.com"), origin=Origin())
+    erasure.erase(firm.database, DataSubject.parse("ada@example.com"), origin=Actor())
     mark(firm)
     assert markers(store_url) == [2], "the number is the sequence's and not that of the leads that are left"
     assert collect(firm) == Counter()
@@ -346,14 +346,14 @@ def test_of_many_workers_at_once_none_lowers_the_marker(
 def test_a_run_stops_above_twenty_orphans(firm: Intake, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     submit(firm, 2)
     make_orphans(store_url, 21)
-    with pytest.raises(OrphansNotCollected, match="21 of 23 objects in the CV store belong to no lead"):
+    with pytest.raises(OrphanCollectionRefused, match="21 of 23 objects in the CV store belong to no lead"):
         collect(firm)
     assert len(cvs(store_url)) == 23
     done = run(firm, monkeypatch, "--adopt")
     assert done.exit_code == 0
     assert len(in_trash(store_url)) == 21
     make_orphans(store_url, 21)
-    with pytest.raises(OrphansNotCollected):
+    with pytest.raises(OrphanCollectionRefused):
         collect(firm)
 
 
@@ -367,7 +367,7 @@ def test_or_above_one_in_a_hundred(firm: Intake, store_url: str, monkeypatch: py
     firm.write(lambda c: c.execute(cv_deletion.insert(), rows[1:]))  # an erasure explains all but one
     assert collect(firm) == Counter(trashed=1)
     make_orphans(store_url, 2)
-    with pytest.raises(OrphansNotCollected, match="2 of 102 objects"):
+    with pytest.raises(OrphanCollectionRefused, match="2 of 102 objects"):
         collect(firm)
 
 
@@ -421,7 +421,7 @@ def test_no_trash_is_emptied_on_a_hold(firm: Intake, store_url: str, monkeypatch
     collect(firm)
     monkeypatch.setattr(orphans, "TRASH_AGE", AT_ONCE)
     obstore.put(from_url(store_url), HOLD, b"some reason\x1b[2J")
-    with pytest.raises(OrphansNotCollected, match=r"some reason\[2J;"):
+    with pytest.raises(OrphanCollectionRefused, match=r"some reason\[2J;"):
         collect(firm)
     assert len(in_trash(store_url)) == 2
 
@@ -433,7 +433,7 @@ def test_a_hold_that_comes_during_a_run_ends_it(firm: Intake, store_url: str, mo
     steps: Iterator[Counter[str]] = orphans.collect(firm.database, store_url)
     assert next(step for step in steps if step) == Counter(trashed=1)
     obstore.put(from_url(store_url), HOLD, b"another worker's")
-    with pytest.raises(OrphansNotCollected):
+    with pytest.raises(OrphanCollectionRefused):
         list(steps)
     assert len(in_trash(store_url)) <= 4, "no more than the batch that had begun"
 
@@ -456,9 +456,9 @@ def test_what_else_is_under_the_prefix_is_left_alone(
 def test_an_erasure_takes_an_object_out_of_trash(firm: Intake, store_url: str) -> None:
     [lead_id] = submit(firm, 1)
     key = key_of(firm, lead_id)
-    store.move_to_trash(store.Place(store_url, key))
+    store.move_to_trash(store.ObjectRef(store_url, key))
     assert in_trash(store_url) == {key}
-    erased = erasure.erase(firm.database, Person.parse("ada@example.com"), origin=Origin())
+    erased = erasure.erase(firm.database, DataSubject.parse("ada@example.com"), origin=Actor())
     assert (erased.cvs, erased.objects_left) == (1, 0)
     assert not in_trash(store_url)
     assert firm.count(cv_deletion) == 0
@@ -470,12 +470,12 @@ def test_an_erasure_that_was_killed_before_its_deletions_is_finished(
 ) -> None:
     submit(firm, 2)
 
-    def killed(_place: store.Place) -> None:
+    def killed(_place: store.ObjectRef) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(store, "delete_everywhere", killed)
     with pytest.raises(KeyboardInterrupt):
-        erasure.erase(firm.database, Person.parse("ada@example.com"), origin=Origin())
+        erasure.erase(firm.database, DataSubject.parse("ada@example.com"), origin=Actor())
     monkeypatch.undo()
     monkeypatch.setattr(orphans, "AGE", AT_ONCE)
     assert (firm.count(lead), firm.count(cv_deletion), len(cvs(store_url))) == (0, 2, 2)
@@ -491,13 +491,13 @@ def test_the_worker_deletes_what_an_erasure_could_not(
     delete = store.delete_everywhere
     away = True
 
-    def sometimes(place: store.Place) -> None:
+    def sometimes(place: store.ObjectRef) -> None:
         if away:
             raise StorageUnavailable("away")
         delete(place)
 
     monkeypatch.setattr(store, "delete_everywhere", sometimes)
-    assert erasure.erase(firm.database, Person.parse("ada@example.com"), origin=Origin()).objects_left == 3
+    assert erasure.erase(firm.database, DataSubject.parse("ada@example.com"), origin=Actor()).objects_left == 3
     with pytest.raises(StorageUnavailable, match="CVs of erased leads that their store can't delete now: 3"):
         list(deletions.retry(firm.database))
     database = Database(firm.settings, connections=WORKER_CONNECTIONS)
@@ -522,7 +522,7 @@ def test_the_worker_marks_the_store_before_it_collects(
     marked_at_the_first_trashing: list[list[int]] = []
     move = store.move_to_trash
 
-    def note(place: store.Place) -> None:
+    def note(place: store.ObjectRef) -> None:
         marked_at_the_first_trashing.append(markers(store_url))
         move(place)
 

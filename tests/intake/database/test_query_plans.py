@@ -17,9 +17,9 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from intake import audit
-from intake.audit import Action, AuditFilter, Origin
+from intake.audit import Action, Actor, AuditFilter
 from intake.cvs import orphans
-from intake.cvs.spool import Spool
+from intake.cvs.spool import SpooledUpload
 from intake.database import Database, schema
 from intake.leads import (
     bulk_changes,
@@ -32,9 +32,9 @@ from intake.leads import (
     submissions,
 )
 from intake.leads.bulk_changes import Author
-from intake.leads.data_subjects import Person
+from intake.leads.data_subjects import DataSubject
 from intake.leads.history import ChangeFilter
-from intake.leads.listing import Filter
+from intake.leads.listing import LeadFilter
 from intake.mail import admin, confirmation_caps, outbox
 from intake.mail.admin import MailFilter
 from intake.settings import Settings
@@ -52,7 +52,7 @@ PARTIAL = {
 BIG = set(schema.metadata.tables) - {"user_account", "alerted_address", "installation"}
 CHANGE = UUID("00000000-0000-0000-0000-000010010000")
 SETTINGS = Settings(attorney_emails=("harriet@firm.example",))
-ORIGIN = Origin(1, "192.0.2.1", "request")
+ORIGIN = Actor(1, "192.0.2.1", "request")
 EXPLAINED = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b")
 
 
@@ -184,36 +184,36 @@ def walks_of_postgresql(node: Mapping[str, Any]) -> Iterator[str]:
         yield from walks_of_postgresql(child)
 
 
-def page(wanted: Filter, limit: int = 50) -> Callable[[Database], object]:
-    return lambda database: listing.json_page(database, wanted, limit=limit)
+def page(wanted: LeadFilter, limit: int = 50) -> Callable[[Database], object]:
+    return lambda database: listing.read_json_page(database, wanted, limit=limit)
 
 
 def trail(**wanted: Any) -> Callable[[Database], object]:
-    return lambda database: audit.find(database, AuditFilter(**wanted), limit=50)
+    return lambda database: audit.list_entries(database, AuditFilter(**wanted), limit=50)
 
 
 def listed_changes(**wanted: Any) -> Callable[[Database], object]:
-    return lambda database: history.recent_changes(database, ChangeFilter(**wanted), limit=50)
+    return lambda database: history.list_changes(database, ChangeFilter(**wanted), limit=50)
 
 
 def mails(**wanted: Any) -> Callable[[Database], object]:
-    return lambda database: admin.find(database, MailFilter(**wanted), limit=50)
+    return lambda database: admin.list_mails(database, MailFilter(**wanted), limit=50)
 
 
 def submit(database: Database) -> None:
-    with Spool() as cv:
+    with SpooledUpload() as cv:
         cv.write(b"a CV")
         texts = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
-        sent = submissions.check(texts, cv_name="cv.pdf", cv=cv, extensions=())
-        submissions.submit(database, SETTINGS, sent, key="key")
-        submissions.submit(database, SETTINGS, sent, key="key")
+        sent = submissions.validate_submission(texts, cv_name="cv.pdf", cv=cv, extensions=())
+        submissions.create_lead(database, SETTINGS, sent, key="key")
+        submissions.create_lead(database, SETTINGS, sent, key="key")
 
 
 def work_off_mail(database: Database) -> None:
     held = outbox.claim(database, owner="here", limit=8, alert_interval_s=60.0)
     assert len(held) == 8
-    outbox.renew(database, held)
-    outbox.give_back(database, held[:1])
+    outbox.extend_lease(database, held)
+    outbox.release(database, held[:1])
     outbox.record_failure(database, held[1], reason="away", delay_s=None)
     for mail in held[2:]:
         outbox.record_sent(database, mail)
@@ -238,8 +238,8 @@ def change_and_undo(database: Database) -> None:
 
 
 def enter_again(database: Database) -> None:
-    entry = manual_leads.Entry(submission=None, external_id="crm-77", state="PENDING", notify=False)  # type: ignore[arg-type]
-    assert manual_leads.enter(database, SETTINGS, entry, origin=ORIGIN) == (77, False)
+    entry = manual_leads.ManualLead(submission=None, external_id="crm-77", state="PENDING", notify=False)  # type: ignore[arg-type]
+    assert manual_leads.create_manual_lead(database, SETTINGS, entry, origin=ORIGIN) == (77, False)
 
 
 def collect_orphans(database: Database) -> None:
@@ -252,24 +252,24 @@ def collect_orphans(database: Database) -> None:
 
 
 LATELY = NOW - timedelta(minutes=5)
-SOMEBODY = Person.parse("email77@b.example")
+SOMEBODY = DataSubject.parse("email77@b.example")
 BY_INDEX: dict[str, Callable[[Database], object]] = {
-    "a page that goes on": page(Filter(after=30000)),
-    "newest first, too": page(Filter(after=30000, newest_first=True)),
-    "whole address": page(Filter(email="email77@b.example")),
-    "address by its beginning": page(Filter(email="email399*")),
-    "first name": page(Filter(f_name="femail77@b.example")),
-    "first name by its beginning, and more": page(Filter(f_name="femail5*9@b*")),
-    "last name, newest first": page(Filter(l_name="lemail77@b.example", newest_first=True)),
-    "a state": page(Filter(states=["ENGAGED"])),
-    "a state that no lead is in": page(Filter(states=["DECLINED"], newest_first=True)),
-    "since lately": page(Filter(since=LATELY)),
-    "since lately, newest first": page(Filter(since=LATELY, newest_first=True)),
-    "a rare part": page(Filter(q="email13131")),
-    "a rare part, newest first": page(Filter(q="email13131", newest_first=True)),
-    "a rare part in a state": page(Filter(q="email13131", states=["ENGAGED"])),
-    "a part that nobody has": page(Filter(q="qqqzzz")),
-    "one lead": lambda d: listing.get(d, 77),
+    "a page that goes on": page(LeadFilter(after=30000)),
+    "newest first, too": page(LeadFilter(after=30000, newest_first=True)),
+    "whole address": page(LeadFilter(email="email77@b.example")),
+    "address by its beginning": page(LeadFilter(email="email399*")),
+    "first name": page(LeadFilter(f_name="femail77@b.example")),
+    "first name by its beginning, and more": page(LeadFilter(f_name="femail5*9@b*")),
+    "last name, newest first": page(LeadFilter(l_name="lemail77@b.example", newest_first=True)),
+    "a state": page(LeadFilter(states=["ENGAGED"])),
+    "a state that no lead is in": page(LeadFilter(states=["DECLINED"], newest_first=True)),
+    "since lately": page(LeadFilter(since=LATELY)),
+    "since lately, newest first": page(LeadFilter(since=LATELY, newest_first=True)),
+    "a rare part": page(LeadFilter(q="email13131")),
+    "a rare part, newest first": page(LeadFilter(q="email13131", newest_first=True)),
+    "a rare part in a state": page(LeadFilter(q="email13131", states=["ENGAGED"])),
+    "a part that nobody has": page(LeadFilter(q="qqqzzz")),
+    "one lead": lambda d: listing.get_lead(d, 77),
     "history": lambda d: history.history(d, 77),
     "changes that go on": listed_changes(before=CHANGE),
     "changes of a user": listed_changes(user_id=9),
@@ -280,7 +280,7 @@ BY_INDEX: dict[str, Callable[[Database], object]] = {
     "mails that are owed, newest first": mails(states=["owed"], newest_first=True),
     "mails that go on": mails(after=60000),
     "mails that are unsent": admin.count_unsent,
-    "mails revived": lambda d: admin.retry(d, [100, 200], origin=ORIGIN),
+    "mails revived": lambda d: admin.retry_mails(d, [100, 200], origin=ORIGIN),
     "mails sent": work_off_mail,
     "mails held and released": hold_mail,
     "mails forgotten": lambda d: outbox.prune(d, age_s=90 * 86_400.0),
@@ -294,12 +294,12 @@ BY_INDEX: dict[str, Callable[[Database], object]] = {
     "a part of a CV": lambda d: audit.record_series(d, Action.DOWNLOAD, ORIGIN, lead_id=77),
     "recent logins": lambda d: audit.recent_logins(d, within_s=300.0, most=100),
     "a submission": submit,
-    "keys forgotten": submissions.prune_keys,
-    "a person": lambda d: data_subjects.find(d, SOMEBODY),
-    "what would be erased": lambda d: erasure.survey(d, SOMEBODY, origin=ORIGIN),
-    "erasure": lambda d: erasure.erase(d, Person.parse("email39999@b.example"), origin=ORIGIN),
+    "keys forgotten": submissions.delete_expired_keys,
+    "a person": lambda d: data_subjects.find_leads(d, SOMEBODY),
+    "what would be erased": lambda d: erasure.preview(d, SOMEBODY, origin=ORIGIN),
+    "erasure": lambda d: erasure.erase(d, DataSubject.parse("email39999@b.example"), origin=ORIGIN),
     "retention": lambda d: erasure.purge(d, [("ENGAGED", 400)]),
-    "what is due for retention": lambda d: erasure.due(d, [("ENGAGED", 400)]),
+    "what is due for retention": lambda d: erasure.preview_retention(d, [("ENGAGED", 400)]),
     "a scan": scans.claim,
     "an entry that is there": enter_again,
     "orphans": collect_orphans,
@@ -310,10 +310,10 @@ PARTS = {name for name in BY_INDEX if "part" in name}
 
 # what is asked for begins where the walk does, and the page ends it
 WALKS: dict[str, Callable[[Database], object]] = {
-    "a first page": page(Filter()),
-    "the newest": page(Filter(newest_first=True)),
-    "until lately": page(Filter(until=LATELY)),
-    "a part that most have": page(Filter(q="b.example")),
+    "a first page": page(LeadFilter()),
+    "the newest": page(LeadFilter(newest_first=True)),
+    "until lately": page(LeadFilter(until=LATELY)),
+    "a part that most have": page(LeadFilter(q="b.example")),
     "the first mails": mails(newest_first=True),
     "mails that were sent": mails(states=["sent"]),
     "the audit trail": trail(newest_first=True),

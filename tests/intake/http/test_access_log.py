@@ -6,8 +6,8 @@ import json
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from intake.http.access_log import Observer
-from intake.http.client_address import ForwardingWatch
+from intake.http.access_log import AccessLogMiddleware
+from intake.http.client_address import ForwardingMonitor
 from intake.metrics import Metrics
 
 SCOPE: Scope = {"type": "http", "method": "POST", "path": "/leads/", "headers": [], "client": ("192.0.2.1", 5000)}
@@ -22,7 +22,7 @@ async def cancelled(app: ASGIApp, sent: list[Message]) -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    observer = Observer(app, Metrics(), (), ForwardingWatch())
+    observer = AccessLogMiddleware(app, Metrics(), (), ForwardingMonitor())
     task = asyncio.create_task(observer({**SCOPE}, receive, send))
     await asyncio.sleep(0.01)
     task.cancel()

@@ -8,9 +8,9 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message, Receive, Scope, Send
 
-from intake.errors import BodyTooSlow
+from intake.errors import RequestTimeout
 from intake.http import body_timeout
-from intake.http.body_timeout import Arrival
+from intake.http.body_timeout import BodyTimeoutMiddleware
 from intake.settings import Settings
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -48,7 +48,7 @@ class Client:
 
         async def run() -> float:
             began = anyio.current_time()
-            await Arrival(app, settings)(self.scope, self.receive, self.send)
+            await BodyTimeoutMiddleware(app, settings)(self.scope, self.receive, self.send)
             return anyio.current_time() - began
 
         return anyio.run(run)
@@ -86,7 +86,7 @@ def test_a_body_in_time_is_let_through() -> None:
 )
 def test_a_body_that_is_too_slow_ends(pieces: list[tuple[float, bytes]], at_least_s: float, at_most_s: float) -> None:
     async def expires(scope: Scope, receive: Receive, send: Send) -> None:
-        with pytest.raises(BodyTooSlow):
+        with pytest.raises(RequestTimeout):
             await Request(scope, receive).body()
 
     assert at_least_s <= Client(*pieces).call(expires) < at_most_s + 0.5

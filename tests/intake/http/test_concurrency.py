@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 from starlette.types import Message, Receive, Scope, Send
 
 from intake.http.client_address import Client
-from intake.http.concurrency import Shares
+from intake.http.concurrency import ConcurrencyLimitMiddleware
 from intake.metrics import Metrics
 from intake.settings import Settings
 
@@ -29,7 +29,7 @@ async def statuses(*addresses: str, settings: Settings = SETTINGS) -> list[int]:
         if message["type"] == "http.response.start":
             found.append(message["status"])
 
-    shares = Shares(slow, settings)
+    shares = ConcurrencyLimitMiddleware(slow, settings)
     for _ in range(2):  # what has ended is given back
         come.clear()
         scopes = [

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from intake.http.content_disposition import Disposition, attachment, read_disposition
+from intake.http.content_disposition import ContentDisposition, attachment, parse_content_disposition
 
 NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="/\\"), min_size=1, max_size=50)
 
@@ -47,7 +47,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_character
     ],
 )
 def test_the_name_is_the_one_that_was_meant(header: str, name: str, filename: str | None) -> None:
-    assert read_disposition(header.encode()) == Disposition(name, filename)
+    assert parse_content_disposition(header.encode()) == ContentDisposition(name, filename)
 
 
 @pytest.mark.parametrize(
@@ -65,20 +65,20 @@ def test_the_name_is_the_one_that_was_meant(header: str, name: str, filename: st
 )
 def test_what_names_no_field_is_refused(header: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - any will do
-        read_disposition(header)
+        parse_content_disposition(header)
 
 
 @given(NAMES)
 def test_browsers_names_come_through(name: str) -> None:
     assume(not re.search("%(22|0a|0d)", name, re.IGNORECASE))  # a browser sends these as it sends what they stand for
     escaped = name.replace('"', "%22")
-    assert read_disposition(f'form-data; name="CV"; filename="{escaped}"'.encode()).filename == base(name)
+    assert parse_content_disposition(f'form-data; name="CV"; filename="{escaped}"'.encode()).filename == base(name)
 
 
 @given(NAMES)
 def test_names_that_are_encoded_whole_come_through(name: str) -> None:
     header = f'form-data; name="CV"; filename="{quote(name, safe="")}"'
-    assert read_disposition(header.encode(), is_percent_encoded=True).filename == base(name)
+    assert parse_content_disposition(header.encode(), is_percent_encoded=True).filename == base(name)
 
 
 def base(name: str) -> str:
@@ -89,20 +89,20 @@ def test_a_long_header_is_read_in_a_moment() -> None:
     header = b"form-data; name=a; z=a" + b" " * 100_000 + b"a"
     began = time.thread_time()
     with suppress(ValueError):
-        read_disposition(header)
+        parse_content_disposition(header)
     assert time.thread_time() - began < 1
 
 
 @given(NAMES)
 def test_names_in_rfc_5987_come_through(name: str) -> None:
     header = f"form-data; name=\"CV\"; filename*=UTF-8''{quote(name, safe='')}"
-    assert read_disposition(header.encode()).filename == base(name)
+    assert parse_content_disposition(header.encode()).filename == base(name)
 
 
 @given(st.binary(max_size=200))
 def test_nothing_but_a_value_error_comes_of_noise(noise: bytes) -> None:
     with suppress(ValueError):
-        read_disposition(b"form-data; name=CV; " + noise)
+        parse_content_disposition(b"form-data; name=CV; " + noise)
 
 
 @given(NAMES)

@@ -6,7 +6,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from intake.errors import TooManyLogins
+from intake.errors import TooManyPendingLogins
 from intake.http import hashing_queue
 from intake.http.hashing_queue import HashingQueue, Turn, ahead, behind
 
@@ -56,7 +56,7 @@ def joined(busy: Busy, turns: Callable[[int], Turn]) -> int:
     for number in range(1000):
         try:
             busy.join(str(number), turns(number))
-        except TooManyLogins:
+        except TooManyPendingLogins:
             return number
     raise AssertionError("there is no bound")
 
@@ -89,7 +89,7 @@ def test_who_is_refused_takes_no_place(busy: Busy) -> None:
 
 def test_who_leaves_frees_the_place(busy: Busy) -> None:
     first, second = (busy.join(name, behind("a")) for name in ("first", "second"))
-    with pytest.raises(TooManyLogins):
+    with pytest.raises(TooManyPendingLogins):
         busy.join("third", behind("a"))
     assert first.cancel()
     busy.join("third", behind("a"))

@@ -8,7 +8,7 @@ from openapi_spec_validator import validate
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from intake.app import DOORS
+from intake.app import APIS
 from intake.internal_api.schemas.leads import LeadModel, LeadWithCv, UserModel
 from tests.conftest import Intake
 
@@ -42,7 +42,7 @@ def test_the_description_is_valid_and_whole(intake: Intake) -> None:
     validate(document)
     assert document["openapi"].startswith("3.1")
     described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
-    assert described == {(op.method, op.path) for operations, _ in DOORS for op in operations}
+    assert described == {(op.method, op.path) for operations, _ in APIS for op in operations}
     patch = document["paths"]["/internal/leads/{id}"]["patch"]
     assert set(patch["responses"]) == {"204", "400", "401", "404", "408", "409", "413", "415", "422", "503", "default"}
     assert patch["security"] == [{"bearer": []}]
@@ -72,7 +72,7 @@ def test_the_page_needs_no_other_host_and_no_script(intake: Intake) -> None:
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     assert "<script" not in answer.text
     assert not re.search(r"(src|href)=\"?(https?:)?//", answer.text)
-    for operations, _ in DOORS:
+    for operations, _ in APIS:
         for operation in operations:
             assert f'id="{operation.endpoint.__name__}"' in answer.text
     assert 'id="lead-not-found"' in answer.text, "problem types point here"

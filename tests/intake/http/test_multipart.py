@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intake.errors import BodyTooLarge, BodyTypeNotSupported, FieldFault, MalformedBody
-from intake.http.multipart import MAX_TEXT_BYTES, form_reader
+from intake.errors import BodyTooLarge, FieldError, MalformedBody, UnsupportedMediaType
+from intake.http.multipart import MAX_TEXT_BYTES, multipart_reader
 from tests.fuzz.forms import SEEDS, TOKENS, check_any, check_encoded
 
 BOUNDARY = "xYz"
@@ -20,7 +20,7 @@ class Read(NamedTuple):
 
     texts: dict[str, str]
     filename: str | None
-    faults: list[FieldFault]
+    faults: list[FieldError]
     content: bytes
     has_file: bool
 
@@ -35,7 +35,7 @@ def body(*parts: bytes) -> bytes:
 
 def read(data: bytes, *, piece: int = 10_000, content_type: str = CONTENT_TYPE, max_file_bytes: int = 1000) -> Read:
     texts = ("email", "f_name", "l_name")
-    with form_reader(content_type, texts=texts, file="CV", max_file_bytes=max_file_bytes) as reader:
+    with multipart_reader(content_type, texts=texts, file="CV", max_file_bytes=max_file_bytes) as reader:
         for at in range(0, len(data), piece):
             reader.feed(data[at : at + piece])
         form = reader.finish()
@@ -96,26 +96,26 @@ def test_a_file_that_was_not_chosen_is_none() -> None:
 @pytest.mark.parametrize(
     ("parts", "fault"),
     [
-        ([part('name="email"', b"a"), part('name="email"', b"b")], FieldFault("email", "is there more than once")),
+        ([part('name="email"', b"a"), part('name="email"', b"b")], FieldError("email", "is there more than once")),
         (
             [part('name="CV"; filename="a"', b"a"), part('name="CV"; filename="b"', b"b")],
-            FieldFault("CV", "is there more than once"),
+            FieldError("CV", "is there more than once"),
         ),
-        ([part('name="email"; filename="a"', b"a")], FieldFault("email", "must be text, not a file")),
-        ([part('name="other"; filename="a"', b"a")], FieldFault("other", "is no file of this form")),
-        ([part('name="CV"', b"text")], FieldFault("CV", "must be a file")),
-        ([part('name="f_name"', b"\xff\xfe")], FieldFault("f_name", "must be UTF-8")),
+        ([part('name="email"; filename="a"', b"a")], FieldError("email", "must be text, not a file")),
+        ([part('name="other"; filename="a"', b"a")], FieldError("other", "is no file of this form")),
+        ([part('name="CV"', b"text")], FieldError("CV", "must be a file")),
+        ([part('name="f_name"', b"\xff\xfe")], FieldError("f_name", "must be UTF-8")),
         (
             [part('name="f_name"\r\nContent-Type: text/plain; charset=ISO-8859-1', "é".encode("latin-1"))],
-            FieldFault("f_name", "must be UTF-8, not iso-8859-1"),
+            FieldError("f_name", "must be UTF-8, not iso-8859-1"),
         ),
         (
             [part('name="f_name"', b"a" * (MAX_TEXT_BYTES + 1))],
-            FieldFault("f_name", f"must have at most {MAX_TEXT_BYTES} bytes"),
+            FieldError("f_name", f"must have at most {MAX_TEXT_BYTES} bytes"),
         ),
     ],
 )
-def test_faults_name_their_field(parts: list[bytes], fault: FieldFault) -> None:
+def test_faults_name_their_field(parts: list[bytes], fault: FieldError) -> None:
     assert read(body(*parts)).faults == [fault]
 
 
@@ -151,7 +151,7 @@ def test_a_content_type_without_a_boundary(content_type: str) -> None:
 
 @pytest.mark.parametrize("content_type", ["", "application/json", "multipart/mixed; boundary=x", "\xff"])
 def test_other_content_types(content_type: str) -> None:
-    with pytest.raises(BodyTypeNotSupported):
+    with pytest.raises(UnsupportedMediaType):
         read(b"", content_type=content_type)
 
 

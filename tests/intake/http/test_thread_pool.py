@@ -9,14 +9,14 @@ import pytest
 
 from intake.errors import ServiceBusy
 from intake.http import thread_pool
-from intake.http.thread_pool import Threads
+from intake.http.thread_pool import BoundedThreadPool
 
 
-def busy(test: Callable[[Threads], Awaitable[None]]) -> None:
+def busy(test: Callable[[BoundedThreadPool], Awaitable[None]]) -> None:
     """Run a test while both of two threads are taken."""
 
     async def run() -> None:
-        release, given = threading.Event(), Threads(2)
+        release, given = threading.Event(), BoundedThreadPool(2)
         async with anyio.create_task_group() as tasks:
             for _ in range(2):
                 tasks.start_soon(given.run, release.wait)
@@ -34,7 +34,7 @@ def busy(test: Callable[[Threads], Awaitable[None]]) -> None:
 def test_a_wait_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thread_pool, "MAX_WAIT_S", 0.1)
 
-    async def waits(given: Threads) -> None:
+    async def waits(given: BoundedThreadPool) -> None:
         with pytest.raises(ServiceBusy) as raised:
             await given.run(lambda: None)
         assert raised.value.reason == "threads"
@@ -46,7 +46,7 @@ def test_what_is_under_way_waits_longer(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(thread_pool, "MAX_WAIT_S", 0.05)
     monkeypatch.setattr(thread_pool, "MAX_WAIT_UNDER_WAY_S", 0.2)
 
-    async def waits(given: Threads) -> None:
+    async def waits(given: BoundedThreadPool) -> None:
         began = anyio.current_time()
         with pytest.raises(ServiceBusy):
             await given.run(lambda: None, is_under_way=True)
@@ -58,7 +58,7 @@ def test_what_is_under_way_waits_longer(monkeypatch: pytest.MonkeyPatch) -> None
 def test_past_so_many_that_wait_one_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thread_pool, "MAX_WAITING", 3)
 
-    async def waits(given: Threads) -> None:
+    async def waits(given: BoundedThreadPool) -> None:
         async with anyio.create_task_group() as tasks:
             for _ in range(3):
                 tasks.start_soon(given.run, lambda: None)
@@ -75,7 +75,7 @@ def test_past_so_many_that_wait_one_is_refused_at_once(monkeypatch: pytest.Monke
 
 def test_an_error_gives_the_thread_back() -> None:
     async def run() -> None:
-        given = Threads(1)
+        given = BoundedThreadPool(1)
         for _ in range(3):
             with pytest.raises(ZeroDivisionError):
                 await given.run(lambda: 1 // 0)
@@ -93,7 +93,7 @@ def test_who_is_cancelled_waits_for_what_has_begun() -> None:
         raise ValueError("for nobody")
 
     async def run() -> None:
-        given = Threads(1)
+        given = BoundedThreadPool(1)
         with anyio.move_on_after(0.05) as scope:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(given.run, work)

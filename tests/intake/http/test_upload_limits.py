@@ -8,25 +8,25 @@ import pytest
 from intake.errors import ServiceBusy
 from intake.http.client_address import Client
 from intake.http.request_state import AppRequest
-from intake.http.upload_limits import Places
+from intake.http.upload_limits import UploadLimiter
 from intake.settings import Settings
 
 LARGEST = 1000
 EXEMPT = ip_network("198.51.100.0/24")
 
 
-def places(*, uploads: int = 8, spool_bytes: int = 100_000) -> Places:
+def places(*, uploads: int = 8, spool_bytes: int = 100_000) -> UploadLimiter:
     settings = Settings(max_uploads=uploads, max_spool_bytes=spool_bytes, rate_limit_exempt=(EXEMPT,))
-    return Places(settings, largest_bytes=LARGEST)
+    return UploadLimiter(settings, largest_bytes=LARGEST)
 
 
-def taken(given: Places, address: str, size: int | str | None = 10) -> AbstractContextManager[None]:
+def taken(given: UploadLimiter, address: str, size: int | str | None = 10) -> AbstractContextManager[None]:
     headers = [] if size is None else [(b"content-length", str(size).encode())]
     scope = {"type": "http", "headers": headers, "state": {"client": Client(ip_address(address))}}
     return given.taken(AppRequest(scope))
 
 
-def count(given: Places, *addresses: str, size: int | None = 10) -> int:
+def count(given: UploadLimiter, *addresses: str, size: int | None = 10) -> int:
     """Return how many of these have room at the same time."""
     with ExitStack() as stack:
         for number, address in enumerate(addresses):
@@ -37,7 +37,7 @@ def count(given: Places, *addresses: str, size: int | None = 10) -> int:
         return len(addresses)
 
 
-def reason(given: Places, address: str, size: int | None) -> str:
+def reason(given: UploadLimiter, address: str, size: int | None) -> str:
     with pytest.raises(ServiceBusy) as raised, taken(given, address, size):
         pass
     return raised.value.reason

@@ -10,7 +10,7 @@ from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
 from starlette.testclient import TestClient
 
-from intake.audit import Action, Origin, record
+from intake.audit import Action, Actor, record
 from intake.database.clock import Now
 from intake.database.schema import audit, cv, outbox_mail
 from intake.users import accounts
@@ -117,12 +117,12 @@ def trail(admin: TestClient, intake: Intake) -> TestClient:
     """Five entries."""
 
     def work(connection: Any) -> None:
-        harriet, peter = Origin(user_id=1), Origin(user_id=2)
+        harriet, peter = Actor(user_id=1), Actor(user_id=2)
         record(connection, Action.LOGIN, harriet)
         record(connection, Action.DOWNLOAD, peter, lead_id=7)
         record(connection, Action.DISABLED, harriet, subject_id=2)
         record(connection, Action.DOWNLOAD, harriet, lead_id=8)
-        record(connection, Action.RETENTION, Origin(), lead_id=7)
+        record(connection, Action.RETENTION, Actor(), lead_id=7)
 
     intake.write(work)
     return admin

@@ -18,8 +18,8 @@ from intake.database.clock import Now
 from intake.database.schema import cv, lead
 from intake.database.substring_search import has_rare_trigram
 from intake.leads import erasure, listing
-from intake.leads.listing import Filter, list_query
-from intake.leads.normalization import fold
+from intake.leads.listing import LeadFilter, list_query
+from intake.leads.normalization import normalize_key
 from tests.conftest import Intake
 
 PEOPLE = [
@@ -126,7 +126,7 @@ def test_a_value_is_found_whole_by_its_beginning_and_by_its_end(
 ) -> None:
     cut = data.draw(st.integers(0, len(value)))
     row = {"email": "a@b", "f_name": value, "l_name": "x", "CV_name": "x", "state": "PENDING"}
-    keys = {"email_key": "a@b", "f_name_key": fold(value), "l_name_key": "x"}
+    keys = {"email_key": "a@b", "f_name_key": normalize_key(value), "l_name_key": "x"}
     lead_id = intake.write(lambda c: c.execute(insert(lead).returning(lead.c.id), {**row, **keys}).scalar_one())
 
     def is_found(pattern: str) -> bool:
@@ -137,7 +137,9 @@ def test_a_value_is_found_whole_by_its_beginning_and_by_its_end(
 
     assert is_found(escaped(value))
     assert is_found("*")
-    if fold(value) == fold(value[:cut]) + fold(value[cut:]) and not value[:cut].endswith("\\"):
+    if normalize_key(value) == normalize_key(value[:cut]) + normalize_key(value[cut:]) and not value[:cut].endswith(
+        "\\"
+    ):
         assert is_found(escaped(value[:cut]) + "*")
         assert is_found("*" + escaped(value[cut:]))
         assert is_found(escaped(value[:cut]) + "*" + escaped(value[cut:]))
@@ -153,7 +155,7 @@ def test_a_part_is_found_wherever_it_is_and_as_without_an_index(
 ) -> None:
     monkeypatch.setattr(substring_search, "FEW_ROWS", data.draw(st.sampled_from([0, 1000])))
     row = {"email": "a@b", "f_name": "x", "l_name": value, "CV_name": "x", "state": "PENDING"}
-    keys = {"email_key": "ab", "f_name_key": "abc", "l_name_key": fold(value)}
+    keys = {"email_key": "ab", "f_name_key": "abc", "l_name_key": normalize_key(value)}
     intake.write(lambda c: c.execute(insert(lead), {**row, **keys}) and None)
     first = data.draw(st.integers(0, len(value) - 1))
     part = data.draw(st.one_of(st.just(value[first:]), st.just(value[:first] or value), st.text(PARTS, min_size=1)))
@@ -161,7 +163,7 @@ def test_a_part_is_found_wherever_it_is_and_as_without_an_index(
     wanted |= data.draw(st.sampled_from([{}, {"limit": 2}, {"state": "PENDING"}, {"l_name": "*a*"}, {"after": 3}]))
     rows = intake.read(lambda c: c.execute(select(lead).order_by(lead.c.id)).mappings().all())
     keys_of = ("email_key", "f_name_key", "l_name_key")
-    found = [row for row in rows if any(fold(part) in row[key] for key in keys_of)]
+    found = [row for row in rows if any(normalize_key(part) in row[key] for key in keys_of)]
     if "l_name" in wanted:
         found = [row for row in found if "a" in row["l_name_key"]]
     ids = [row["id"] for row in (found if wanted["order"] == "asc" else found[::-1])]
@@ -218,7 +220,7 @@ def test_without_an_index_of_parts_they_are_found_too(client: TestClient, intake
 
     intake.write(drop)
     assert names(client, q="OVE") == ["Ada"]
-    assert erasure.swept(intake.database) is (intake.settings.sqlite_file is not None)
+    assert erasure.purge_deleted_data(intake.database) is (intake.settings.sqlite_file is not None)
 
 
 @pytest.mark.parametrize(
@@ -321,9 +323,9 @@ def test_a_list_begins_with_a_little_and_never_holds_much(intake: Intake) -> Non
     row = {"email": "a@b.c", "f_name": "A", "l_name": "B", "CV_name": "c", "state": "PENDING"}
     row |= {"email_key": "a@b.c", "f_name_key": "a", "l_name_key": "b"}
     intake.write(lambda c: c.execute(insert(lead), [row] * 5_000) and None)
-    sizes = [piece.count(b'"id"') for piece in listing.json_array(intake.database, Filter())]
+    sizes = [piece.count(b'"id"') for piece in listing.stream_json(intake.database, LeadFilter())]
     assert sizes == [250, 500, 1000, 2000, 1250, 0]
-    pieces = listing.json_array(intake.database, Filter())
+    pieces = listing.stream_json(intake.database, LeadFilter())
     tracemalloc.start()
     try:
         for piece in pieces:
@@ -334,13 +336,13 @@ def test_a_list_begins_with_a_little_and_never_holds_much(intake: Intake) -> Non
 
 def test_no_list_reads_a_cv_and_filters_use_their_index(intake: Intake) -> None:
     plan_of = plans(intake)
-    assert plan_of(Filter()).uses("pk_lead", "INTEGER PRIMARY KEY")
-    assert plan_of(Filter(email="ada@example.com")).uses("ix_lead_email_key")
-    assert plan_of(Filter(email="ada*")).uses("ix_lead_email_key")
-    assert plan_of(Filter(f_name="ada*a")).uses("ix_lead_f_name_key")
-    assert plan_of(Filter(l_name="ada", newest_first=True)).uses("ix_lead_l_name_key")
-    assert plan_of(Filter(states=["ENGAGED"])).uses("ix_lead_state")
-    just_now = Filter(since=datetime.now(UTC) + timedelta(hours=1))
+    assert plan_of(LeadFilter()).uses("pk_lead", "INTEGER PRIMARY KEY")
+    assert plan_of(LeadFilter(email="ada@example.com")).uses("ix_lead_email_key")
+    assert plan_of(LeadFilter(email="ada*")).uses("ix_lead_email_key")
+    assert plan_of(LeadFilter(f_name="ada*a")).uses("ix_lead_f_name_key")
+    assert plan_of(LeadFilter(l_name="ada", newest_first=True)).uses("ix_lead_l_name_key")
+    assert plan_of(LeadFilter(states=["ENGAGED"])).uses("ix_lead_state")
+    just_now = LeadFilter(since=datetime.now(UTC) + timedelta(hours=1))
     assert plan_of(just_now, after=None).uses("ix_lead_created_at")
 
 
@@ -373,7 +375,7 @@ def plans(intake: Intake) -> Callable[..., Plan]:
     intake.write(lambda c: c.execute(insert(lead).values(created_at=Now()), rows))
     intake.write(lambda c: c.execute(text("ANALYZE lead" if c.dialect.name == "postgresql" else "ANALYZE")))
 
-    def plan_of(wanted: Filter, after: int | None = 10) -> Plan:
+    def plan_of(wanted: LeadFilter, after: int | None = 10) -> Plan:
         def explain(connection: Connection) -> str:
             dialect = connection.dialect
             query = list_query(wanted, after=after, size=50)

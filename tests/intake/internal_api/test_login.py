@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from intake.database.installation import Fingerprints
 from intake.database.schema import audit
 from intake.users import accounts
-from intake.users.login_throttle import TRIES, Guesses
+from intake.users.login_throttle import FREE_ATTEMPTS, LoginThrottle
 from intake.users.passwords import hash_password
 from tests.conftest import PASSWORD, SECRET, Intake
 
@@ -56,7 +56,7 @@ def test_a_wrong_name_and_a_wrong_password_are_answered_alike(intake: Intake, us
 
 
 def test_they_take_the_same_time(intake: Intake) -> None:
-    accounts.create(intake.database, username="ada", password=PASSWORD, role=None)
+    accounts.create_user(intake.database, username="ada", password=PASSWORD, role=None)
     assert hash_password(PASSWORD)[:7] == "$2b$12$"
 
     def took(username: str) -> float:
@@ -108,17 +108,17 @@ def at(intake: Intake, address: str) -> TestClient:
 def test_who_guesses_must_wait_and_no_work_is_done_meanwhile(intake: Intake) -> None:
     user_id = intake.user()
     later_s = 0
-    counted = Guesses.in_memory(Fingerprints(b"s" * 32), clock=lambda: time.monotonic() + later_s)
+    counted = LoginThrottle.in_memory(Fingerprints(b"s" * 32), clock=lambda: time.monotonic() + later_s)
     intake.client.app_state["guesses"] = counted
-    assert [guess(intake.client).status_code for _ in range(TRIES)] == [401] * TRIES
+    assert [guess(intake.client).status_code for _ in range(FREE_ATTEMPTS)] == [401] * FREE_ATTEMPTS
     refused = guess(intake.client, password=PASSWORD)
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
     assert (refused.json()["title"], refused.json()["detail"]) == (
         "Too many guesses",
         "too many wrong passwords; try again later",
     )
-    assert outcomes(intake) == {"wrong": TRIES, "refused": 1}
-    assert intake.count(audit) == TRIES, "what is refused is counted, and not written down"
+    assert outcomes(intake) == {"wrong": FREE_ATTEMPTS, "refused": 1}
+    assert intake.count(audit) == FREE_ATTEMPTS, "what is refused is counted, and not written down"
     assert intake.client.get("/internal/auth/me", headers=intake.bearer(user_id)).status_code == 200
     later_s = 1
     assert guess(intake.client, password=PASSWORD).status_code == 200
@@ -128,10 +128,14 @@ def test_a_name_that_is_nobodys_is_refused_alike(intake: Intake) -> None:
     intake.user()
     answers = {}
     for name in ("ada", "nobody"):
-        intake.client.app_state["guesses"] = Guesses.in_memory(Fingerprints(b"s" * 32))
-        answers[name] = [guess(intake.client, name.upper()) for _ in range(TRIES + 1)]
+        intake.client.app_state["guesses"] = LoginThrottle.in_memory(Fingerprints(b"s" * 32))
+        answers[name] = [guess(intake.client, name.upper()) for _ in range(FREE_ATTEMPTS + 1)]
     ada, nobody = answers.values()
-    assert [answer.status_code for answer in ada] == [answer.status_code for answer in nobody] == [401] * TRIES + [429]
+    assert (
+        [answer.status_code for answer in ada]
+        == [answer.status_code for answer in nobody]
+        == [401] * FREE_ATTEMPTS + [429]
+    )
     assert [answer.content for answer in ada] == [answer.content for answer in nobody]
 
 
@@ -140,7 +144,7 @@ def test_the_owner_gets_in_where_the_trail_knows_them(start: Callable[..., Intak
     before.user()
     assert guess(at(before, "192.0.2.1"), password=PASSWORD).status_code == 200
     intake = start(database_url=before.settings.database_url)
-    for number in range(TRIES):
+    for number in range(FREE_ATTEMPTS):
         assert guess(at(intake, f"198.51.100.{number}")).status_code == 401
     assert guess(at(intake, "198.51.100.99"), password=PASSWORD).status_code == 429
     assert guess(at(intake, "192.0.2.1"), password=PASSWORD).status_code == 200

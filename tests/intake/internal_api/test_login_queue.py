@@ -12,9 +12,9 @@ from starlette.testclient import TestClient
 
 from intake.database.clock import Now
 from intake.database.schema import audit, user_account
-from intake.errors import NotAllowed, UserNotFound
+from intake.errors import PermissionDenied, UserNotFound
 from intake.users import authentication
-from intake.users.login_throttle import TRIES
+from intake.users.login_throttle import FREE_ATTEMPTS
 from tests.conftest import PASSWORD, Intake
 from tests.intake.internal_api.hashing import all_taken, await_waiting
 
@@ -142,7 +142,7 @@ def allow(intake: Intake, *, for_s: float = 3600) -> None:
 
 
 def test_who_is_allowed_gets_in_while_many_addresses_guess_the_name(ada: Intake) -> None:
-    for number in range(TRIES + 1):
+    for number in range(FREE_ATTEMPTS + 1):
         log_in(ada, password="wrong", client=f"2001:db8:{number}::1")
     assert log_in(ada, client=PHONE).status_code == 429
     allow(ada)
@@ -156,7 +156,7 @@ def test_who_is_allowed_gets_in_while_many_addresses_guess_the_name(ada: Intake)
 
 
 def test_who_is_allowed_gets_in_behind_the_address_of_who_guesses_other_names(ada: Intake) -> None:
-    for _ in range(TRIES):
+    for _ in range(FREE_ATTEMPTS):
         assert log_in(ada, "nobody", "wrong", client=OFFICE).status_code == 401
     assert log_in(ada, client=OFFICE).status_code == 429
     allow(ada)
@@ -165,7 +165,7 @@ def test_who_is_allowed_gets_in_behind_the_address_of_who_guesses_other_names(ad
 
 
 def test_who_is_allowed_gets_in_where_the_name_was_guessed_at_the_owners_address(ada: Intake) -> None:
-    for _ in range(TRIES):
+    for _ in range(FREE_ATTEMPTS):
         assert log_in(ada, password="wrong").status_code == 401
     assert log_in(ada).status_code == 429
     allow(ada)
@@ -173,7 +173,7 @@ def test_who_is_allowed_gets_in_where_the_name_was_guessed_at_the_owners_address
 
 
 def test_while_the_name_is_guessed_at_without_a_pause_there_another_address_is_let_in(ada: Intake) -> None:
-    for _ in range(TRIES):
+    for _ in range(FREE_ATTEMPTS):
         log_in(ada, password="wrong")
     allow(ada)
     statuses = [log_in(ada, password="wrong").status_code for _ in range(30)]
@@ -183,7 +183,7 @@ def test_while_the_name_is_guessed_at_without_a_pause_there_another_address_is_l
 
 
 def test_it_ends_by_itself_and_is_written_down(ada: Intake) -> None:
-    for number in range(TRIES):
+    for number in range(FREE_ATTEMPTS):
         log_in(ada, password="wrong", client=f"2001:db8:{number}::1")
     allow(ada)
     ada.write(lambda connection: connection.execute(update(user_account).values(login_allowed_until=Now())))
@@ -198,7 +198,7 @@ def test_nobody_and_who_is_disabled_is_not_allowed(intake: Intake) -> None:
         with pytest.raises(UserNotFound):
             authentication.allow(intake.database, username=name, for_s=60)
         assert not authentication.is_allowed(intake.database, username=name)
-    with pytest.raises(NotAllowed, match="leadctl users enable"):
+    with pytest.raises(PermissionDenied, match="leadctl users enable"):
         allow(intake)
     assert not authentication.is_allowed(intake.database, username="ada")
 
@@ -206,7 +206,7 @@ def test_nobody_and_who_is_disabled_is_not_allowed(intake: Intake) -> None:
 def test_replicas_count_apart_without_a_store(ada: Intake, start: Callable[..., Intake]) -> None:
     twin = start(database_url=ada.settings.database_url)
     for each in (ada, twin):
-        for _ in range(TRIES):
+        for _ in range(FREE_ATTEMPTS):
             log_in(each, "nobody", "wrong", client=OFFICE)
     allow(ada)
     for each in (ada, twin):

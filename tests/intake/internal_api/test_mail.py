@@ -8,11 +8,11 @@ from starlette.testclient import TestClient
 
 from intake.database.schema import outbox_mail
 from intake.mail import outbox
-from intake.mail.outbox import OwedMail
+from intake.mail.outbox import OutboxMessage
 from tests.conftest import Intake
 
 
-def claim(intake: Intake, *, limit: int) -> list[OwedMail]:
+def claim(intake: Intake, *, limit: int) -> list[OutboxMessage]:
     return outbox.claim(intake.database, owner="test", limit=limit, alert_interval_s=0.0)
 
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, func, insert, select, text, update
 from starlette.testclient import TestClient
 
-from intake.audit import HERE
+from intake.audit import LOCAL_ACTOR
 from intake.cvs import store
 from intake.database import Database
 from intake.database.schema import (
@@ -27,8 +27,9 @@ from intake.database.schema import (
 )
 from intake.errors import StorageUnavailable
 from intake.leads import data_subjects, erasure
-from intake.leads.normalization import fold
-from intake.mail import admin, outbox
+from intake.leads.normalization import normalize_key
+from intake.mail import admin as mail_admin
+from intake.mail import outbox
 from tests.conftest import Intake
 from tests.intake.workers.test_mail import wait_for
 
@@ -170,7 +171,7 @@ def test_copies_that_moving_rows_left_behind_go_too(intake: Intake, admin: TestC
         name = f"{letters.choice('abcdefgh')}{who}" * letters.randrange(1, 8) + SIGNS * (who == MARK)
         texts = dict.fromkeys(("f_name", "l_name", "CV_name", "f_name_key", "l_name_key"), name)
         address = f"{who}@example.com"
-        rows.append({**texts, "email": address, "email_key": fold(address), "state": "PENDING"})
+        rows.append({**texts, "email": address, "email_key": normalize_key(address), "state": "PENDING"})
     intake.write(lambda c: c.execute(insert(lead), rows))
     assert len(erased_ids(admin, f"{MARK}@example.com")) == 1000
     assert intake.count(lead) == 500
@@ -193,7 +194,7 @@ def test_a_reader_in_the_way_leaves_traces_until_the_next_sweep(intake: Intake, 
     reader.close()
     assert (answer["complete"], answer["swept"]) == (True, False)
     assert MARK.encode() in raw_bytes(intake)
-    assert erasure.swept(intake.database)
+    assert erasure.purge_deleted_data(intake.database)
     assert not is_left_in(raw_bytes(intake))
 
 
@@ -204,7 +205,9 @@ def test_a_large_file_is_not_rewritten_by_itself(
     marked(intake)
     answer = erase(admin, f"{MARK}@example.com").json()
     assert (answer["complete"], answer["swept"]) == (True, False)
-    assert erasure.swept(intake.database, whatever_its_size=True) is (intake.settings.sqlite_file is not None)
+    assert erasure.purge_deleted_data(intake.database, whatever_its_size=True) is (
+        intake.settings.sqlite_file is not None
+    )
 
 
 HOSTILE = [
@@ -320,7 +323,7 @@ def test_a_store_that_is_away_leaves_orphans_and_says_so(
         marked(intake, n)
     tried = []
 
-    def away(place: store.Place) -> None:
+    def away(place: store.ObjectRef) -> None:
         tried.append(place)
         raise StorageUnavailable("away")
 
@@ -336,7 +339,7 @@ def test_a_mail_that_is_being_sent_meanwhile_fails_no_worker(intake: Intake, adm
     held = outbox.claim(intake.database, owner="here", limit=10, alert_interval_s=60.0)
     digest = next(mail for mail in held if mail.lead_count == 2)
     assert erase(admin, f"{MARK}@example.com").status_code == 200
-    outbox.renew(intake.database, held)
+    outbox.extend_lease(intake.database, held)
     for mail in held:
         assert outbox.record_sent(intake.database, mail) is (mail.lead_id == other)
     intake.write(lambda c: c.execute(text("DELETE FROM alerted_address")))
@@ -394,7 +397,7 @@ def test_mails_that_are_revived_meanwhile_deadlock_with_no_erasure(intake: Intak
         def hold(connection: Connection) -> Any:
             """Lock one mail and then the next, as an erasure does."""
             connection.execute(select(outbox_mail.c.id).where(outbox_mail.c.id == first).with_for_update())
-            retrying = pool.submit(lambda: admin.retry(intake.database, [first, second], origin=HERE))
+            retrying = pool.submit(lambda: mail_admin.retry_mails(intake.database, [first, second], origin=LOCAL_ACTOR))
             wait_for(lambda: intake.read(lambda c: c.execute(WAITING).scalar_one()) == 1)
             connection.execute(select(outbox_mail.c.id).where(outbox_mail.c.id == second).with_for_update())
             return retrying

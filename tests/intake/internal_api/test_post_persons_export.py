@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import select, update
 from starlette.testclient import TestClient
 
-from intake.audit import Origin
+from intake.audit import Actor
 from intake.database.schema import audit, cv
 from intake.leads import export
-from intake.leads.data_subjects import Person
+from intake.leads.data_subjects import DataSubject
 from tests.conftest import Intake
 from tests.intake.internal_api.test_post_persons_erase import administered
 
@@ -122,7 +122,9 @@ def test_memory_holds_a_piece_at_a_time(intake: Intake, monkeypatch: pytest.Monk
     monkeypatch.setattr(export, "LEADS_AT_ONCE", 3)
     for n in range(10):
         intake.submitted(f_name=f"A{n}", CV=("cv", CONTENT))
-    pieces = list(export.export(intake.database, Person.parse("ada@example.com"), origin=Origin(), has_scanner=False))
+    pieces = list(
+        export.export(intake.database, DataSubject.parse("ada@example.com"), origin=Actor(), has_scanner=False)
+    )
     assert max(map(len, pieces)) < 400_000
     whole = zipfile.ZipFile(io.BytesIO(b"".join(pieces)))
     assert len(document(whole)["leads"]) == 10

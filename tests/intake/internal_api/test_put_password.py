@@ -9,7 +9,7 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 from intake.database.installation import Fingerprints
-from intake.users.login_throttle import Guesses
+from intake.users.login_throttle import LoginThrottle
 from tests.conftest import PASSWORD, Intake
 
 NEW = "a new correct horse"
@@ -68,7 +68,7 @@ def test_of_two_at_once_one_counts(attorney: TestClient, intake: Intake, twin: I
 
 def test_who_holds_a_token_can_not_guess_the_password_for_ever(attorney: TestClient, intake: Intake) -> None:
     later_s = 0
-    counted = Guesses.in_memory(Fingerprints(b"s" * 32), clock=lambda: time.monotonic() + later_s)
+    counted = LoginThrottle.in_memory(Fingerprints(b"s" * 32), clock=lambda: time.monotonic() + later_s)
     intake.client.app_state["guesses"] = counted
     assert [change(attorney, old="wrong password").status_code for _ in range(5)] == [403] * 5
     answer = change(attorney)

@@ -42,7 +42,7 @@ def kept(intake: Intake) -> list[int]:
 def test_what_is_due_goes_and_nothing_else(intake: Intake) -> None:
     gone = [old(intake, "DECLINED", 180.01), old(intake, "ENGAGED", 3651), old(intake, "DECLINED", 999)]
     stays = [old(intake, "DECLINED", 179.99), old(intake, "ENGAGED", 3649), old(intake, "PENDING", 9999)]
-    assert erasure.due(intake.database, RETENTION) == {"DECLINED": 2, "ENGAGED": 1}
+    assert erasure.preview_retention(intake.database, RETENTION) == {"DECLINED": 2, "ENGAGED": 1}
     assert sorted(erasure.purge(intake.database, RETENTION)) == [("DECLINED", 2), ("ENGAGED", 1)]
     assert kept(intake) == stays
     query = select(audit.c.lead_id, audit.c.user_id, audit.c.client).where(audit.c.action == "retention")

@@ -16,7 +16,7 @@ from intake.database.clock import Now
 from intake.database.schema import audit, cv, outbox_mail
 from intake.leads import scans
 from intake.metrics import Metrics
-from intake.workers.scans import Scanner
+from intake.workers.scans import ScanWorker
 from tests.clamd_server import SIGNATURE, STREAM_MAX_BYTES, ClamdServer
 from tests.conftest import Intake
 from tests.files import EICAR
@@ -40,9 +40,9 @@ def firm(clamd: ClamdServer, start: Callable[..., Intake]) -> Intake:
 
 
 @contextmanager
-def scanning(intake: Intake) -> Iterator[Scanner]:
+def scanning(intake: Intake) -> Iterator[ScanWorker]:
     assert intake.settings.clamd is not None
-    scanner = Scanner(intake.settings.clamd, intake.database, Metrics())
+    scanner = ScanWorker(intake.settings.clamd, intake.database, Metrics())
     scanner.start()
     yield scanner
     scanner.stop()
@@ -166,12 +166,12 @@ def test_while_clamd_is_away_scans_wait_and_it_is_told(
     clamd.stop()
     lead_id = firm.submitted(CV=("cv", EICAR))
     with scanning(firm) as scanner:
-        wait_for(lambda: scanner.trouble)
-        assert f"clamd at {clamd.url} can't be reached" in str(scanner.trouble)
+        wait_for(lambda: scanner.last_error)
+        assert f"clamd at {clamd.url} can't be reached" in str(scanner.last_error)
         assert known(firm, lead_id)["scan_state"] == "scanning"
         clamd.start()
         assert settle(firm, lead_id) == [("quarantined", SIGNATURE)]
-        wait_for(lambda: scanner.trouble is None)
+        wait_for(lambda: scanner.last_error is None)
     assert "no CV is scanned, next try in 1 s" in caplog.text
     assert f"the CV of lead {lead_id} is quarantined: {SIGNATURE}" in caplog.text
 
@@ -217,7 +217,7 @@ def test_a_scan_is_claimed_by_one_and_free_again_after_its_lease(firm: Intake) -
     assert firm.settings.clamd is not None
     assert scans.scan(firm.database, firm.settings.clamd, first, is_stopping=lambda: False) is None, "it is not its own"
     assert known(firm, lead_id)["scan_state"] == "scanning"
-    scans.give_back(firm.database, second)
+    scans.release(firm.database, second)
     assert scans.scan(firm.database, firm.settings.clamd, second, is_stopping=lambda: False) is None
     third = scans.claim(firm.database)
     assert third is not None
@@ -246,7 +246,7 @@ def test_who_stops_does_not_wait_for_clamd(firm: Intake, clamd: ClamdServer) -> 
 def test_without_clamd_nothing_is_owed_and_what_is_owed_waits(firm: Intake, start: Callable[..., Intake]) -> None:
     waiting = firm.submitted()
     without = start(database_url=firm.settings.database_url)
-    assert create_worker(without.settings, without.database, Metrics()).scan_trouble is None
+    assert create_worker(without.settings, without.database, Metrics()).last_scan_error is None
     later = without.submitted()
     assert [known(firm, lead_id)["scan_state"] for lead_id in (waiting, later)] == ["scanning", "unscanned"]
     with scanning(firm):

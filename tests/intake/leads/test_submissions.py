@@ -4,17 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intake.cvs.spool import Spool
-from intake.errors import FieldFault, InvalidFields
-from intake.leads.submissions import Submission, check
+from intake.cvs.spool import SpooledUpload
+from intake.errors import FieldError, ValidationError
+from intake.leads.submissions import Submission, validate_submission
 
 GOOD = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
 
 
 def checked(cv_name: str | None = "cv.pdf", content: bytes = b"a CV", /, **changes: str) -> Submission:
-    with Spool() as cv:
+    with SpooledUpload() as cv:
         cv.write(content)
-        return check({**GOOD, **changes}, cv_name=cv_name, cv=cv, extensions=())
+        return validate_submission({**GOOD, **changes}, cv_name=cv_name, cv=cv, extensions=())
 
 
 def test_what_is_around_a_value_is_trimmed() -> None:
@@ -43,9 +43,9 @@ def test_any_name_without_controls_is_kept_as_it_is(name: str) -> None:
     ],
 )
 def test_a_fault_names_its_field(field: str, value: str, detail: str) -> None:
-    with pytest.raises(InvalidFields) as raised:
+    with pytest.raises(ValidationError) as raised:
         checked(**{field: value})
-    assert raised.value.faults == (FieldFault(field, detail),)
+    assert raised.value.faults == (FieldError(field, detail),)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_fault_names_its_field(field: str, value: str, detail: str) -> None:
     ["a@b", "a b@example.com", "a@example.com\nBcc: b@example.com", "Ada <a@example.com>", "@example.com", "a@-x.com"],
 )
 def test_addresses_that_are_none(address: str) -> None:
-    with pytest.raises(InvalidFields, match="email"):
+    with pytest.raises(ValidationError, match="email"):
         checked(email=address)
 
 
@@ -81,19 +81,19 @@ def test_addresses_are_kept_readable_and_mailed_in_ascii_where_that_can_be(
     ],
 )
 def test_faults_of_the_file(name: str | None, detail: str) -> None:
-    with pytest.raises(InvalidFields) as raised:
+    with pytest.raises(ValidationError) as raised:
         checked(name)
-    assert raised.value.faults == (FieldFault("CV", detail),)
+    assert raised.value.faults == (FieldError("CV", detail),)
 
 
 def test_an_empty_file_is_refused() -> None:
-    with pytest.raises(InvalidFields, match="CV: is empty"):
+    with pytest.raises(ValidationError, match="CV: is empty"):
         checked("cv.pdf", b"")
 
 
 def test_every_fault_is_told_at_once_in_the_fields_order() -> None:
-    early = [FieldFault("other", "is no file of this form"), FieldFault("l_name", "must be UTF-8")]
-    with pytest.raises(InvalidFields) as raised:
-        check({}, cv_name=None, cv=None, extensions=(), faults=early)
+    early = [FieldError("other", "is no file of this form"), FieldError("l_name", "must be UTF-8")]
+    with pytest.raises(ValidationError) as raised:
+        validate_submission({}, cv_name=None, cv=None, extensions=(), faults=early)
     assert [fault.field for fault in raised.value.faults] == ["email", "f_name", "l_name", "CV", "other"]
     assert early[1] in raised.value.faults

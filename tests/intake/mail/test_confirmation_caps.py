@@ -13,9 +13,9 @@ from intake.app import WORKER_CONNECTIONS, create_worker
 from intake.database import Database
 from intake.database.clock import Now
 from intake.database.schema import confirmed_mailbox, lead, outbox_mail
-from intake.leads.normalization import fold, mailbox_key
+from intake.leads.normalization import mailbox_key, normalize_key
 from intake.mail import confirmation_caps, outbox
-from intake.mail.outbox import OwedMail
+from intake.mail.outbox import OutboxMessage
 from intake.metrics import Metrics
 from tests.conftest import Intake
 from tests.intake.internal_api.test_post_persons_erase import MARK, administered, erase
@@ -30,14 +30,14 @@ def intake(start: Callable[..., Intake]) -> Intake:
     return start(attorney_emails=())
 
 
-def claim(intake: Intake, *, per_hour: int = 1000, limit: int = 32, **more: Any) -> list[OwedMail]:
+def claim(intake: Intake, *, per_hour: int = 1000, limit: int = 32, **more: Any) -> list[OutboxMessage]:
     caps_and_more = {"alert_interval_s": 60.0, "confirmations_per_hour": per_hour, **more}
     return outbox.claim(intake.database, owner="here", limit=limit, **caps_and_more)
 
 
-def claim_all(intake: Intake, **caps_and_more: Any) -> list[OwedMail]:
+def claim_all(intake: Intake, **caps_and_more: Any) -> list[OutboxMessage]:
     """Claim until nothing is due, and record each mail as sent."""
-    taken: list[OwedMail] = []
+    taken: list[OutboxMessage] = []
     while True:
         held: Counter[str] = Counter()
         mails = claim(intake, note_held=held.update, **caps_and_more)
@@ -53,7 +53,7 @@ def owe(intake: Intake, emails: list[str], **values: object) -> None:
 
     def work(connection: Any) -> None:
         rows = [
-            {"email": email, "email_key": fold(email), "state": "PENDING"}
+            {"email": email, "email_key": normalize_key(email), "state": "PENDING"}
             | dict.fromkeys(("f_name", "l_name", "CV_name", "f_name_key", "l_name_key"), "a")
             for email in emails
         ]

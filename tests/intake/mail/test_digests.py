@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy import delete, update
 
-from intake.audit import HERE
+from intake.audit import LOCAL_ACTOR
 from intake.database.clock import Now
-from intake.database.schema import DUE, alerted_address, lead, outbox_mail
+from intake.database.schema import IS_QUEUED, alerted_address, lead, outbox_mail
 from intake.mail import admin, digests, outbox
 from intake.mail.admin import Mail
-from intake.mail.outbox import OwedMail
+from intake.mail.outbox import OutboxMessage
 from tests.conftest import Intake
 
 ATTORNEY = "harriet@firm.example"
@@ -24,7 +24,7 @@ def firm(start: Callable[..., Intake]) -> Intake:
     return start(attorney_emails=(ATTORNEY,))
 
 
-def alerts(intake: Intake, *, limit: int = 50, interval_s: float = 60.0) -> list[OwedMail]:
+def alerts(intake: Intake, *, limit: int = 50, interval_s: float = 60.0) -> list[OutboxMessage]:
     """Claim what is due, and return the alerts."""
     mails = outbox.claim(intake.database, owner="here", limit=limit, alert_interval_s=interval_s)
     return [mail for mail in mails if mail.kind == "alert"]
@@ -39,10 +39,10 @@ def next_minute(intake: Intake) -> None:
 
 
 def kept(intake: Intake) -> list[Mail]:
-    return admin.find(intake.database, admin.MailFilter(kinds=["alert"]), limit=500)
+    return admin.list_mails(intake.database, admin.MailFilter(kinds=["alert"]), limit=500)
 
 
-def ids(mail: OwedMail) -> list[int]:
+def ids(mail: OutboxMessage) -> list[int]:
     return [told.id for told in mail.leads]
 
 
@@ -119,7 +119,7 @@ def test_one_that_was_given_up_is_revived_whole(firm: Intake) -> None:
     [digest] = alerts(firm)
     outbox.record_failure(firm.database, digest, reason="550 no", delay_s=None)
     submit(firm, 1)
-    assert admin.retry(firm.database, [digest.id], origin=HERE) == ["revived"]
+    assert admin.retry_mails(firm.database, [digest.id], origin=LOCAL_ACTOR) == ["revived"]
     [again] = alerts(firm)
     assert (ids(again), again.message_id) == (leads, digest.message_id), "what it tells of stays"
 
@@ -129,7 +129,7 @@ def test_one_lead_of_it_can_be_told_of_again_alone(firm: Intake) -> None:
     [digest] = alerts(firm)
     outbox.record_failure(firm.database, digest, reason="550 no", delay_s=None)
     second = kept(firm)[1]
-    assert admin.retry(firm.database, [second["id"]], origin=HERE) == ["revived"]
+    assert admin.retry_mails(firm.database, [second["id"]], origin=LOCAL_ACTOR) == ["revived"]
     next_minute(firm)
     [again] = alerts(firm)
     assert (ids(again), again.message_id) == ([second["lead_id"]], second["message_id"])
@@ -207,7 +207,7 @@ def test_finding_what_is_due_reads_its_index_alone(firm: Intake) -> None:
 
     def plan(connection: Any) -> str:
         moment = "now()" if connection.dialect.name == "postgresql" else "'2026-01-01'"
-        query = f"SELECT id FROM outbox_mail WHERE {DUE} AND next_attempt_at <= {moment}"
+        query = f"SELECT id FROM outbox_mail WHERE {IS_QUEUED} AND next_attempt_at <= {moment}"
         return explained(connection, f"{query} ORDER BY next_attempt_at LIMIT 8")
 
     assert "ix_outbox_mail_due" in firm.read(plan)

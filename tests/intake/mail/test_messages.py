@@ -11,25 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intake.errors import TemplateInvalid
-from intake.mail.digests import ToldLead
-from intake.mail.messages import _SAMPLE, Composer
-from intake.mail.outbox import OwedMail
+from intake.mail.digests import DigestLead
+from intake.mail.messages import _SAMPLE, MessageBuilder
+from intake.mail.outbox import OutboxMessage
 from intake.settings.parsers import Mailbox
 
 SENDER = Mailbox("intake@firm.example", "Märple & Wimsey")
-COMPOSER = Composer(sender=SENDER, directory=None)
+COMPOSER = MessageBuilder(sender=SENDER, directory=None)
 TYPED = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=80)
 
 
-def mail(**changes: object) -> OwedMail:
+def mail(**changes: object) -> OutboxMessage:
     return dataclasses.replace(_SAMPLE, **changes)  # type: ignore[arg-type]
 
 
-def lead(**changes: object) -> ToldLead:
+def lead(**changes: object) -> DigestLead:
     return dataclasses.replace(_SAMPLE.leads[0], **changes)  # type: ignore[arg-type]
 
 
-def sent(composer: Composer, owed: OwedMail) -> EmailMessage:
+def sent(composer: MessageBuilder, owed: OutboxMessage) -> EmailMessage:
     """Return the message as its reader gets it."""
     raw = composer.compose(owed)
     assert max(map(len, raw.split(b"\r\n"))) <= 998, "RFC 5322, section 2.1.1"
@@ -105,7 +105,7 @@ def test_an_address_outside_ascii_is_written_as_smtputf8_has_it() -> None:
 
 def test_a_firm_replaces_the_templates_it_wants(tmp_path: Path) -> None:
     (tmp_path / "confirmation.txt.jinja").write_text("Subject: Grüß Gott\n\nDanke, {{ firm }}.")
-    message = sent(Composer(sender=SENDER, directory=tmp_path), mail(kind="confirmation"))
+    message = sent(MessageBuilder(sender=SENDER, directory=tmp_path), mail(kind="confirmation"))
     assert message["Subject"] == "Grüß Gott"
     assert text_of(message, "plain").strip() == "Danke, Märple & Wimsey."
     assert "Thank you" in text_of(message, "html")
@@ -124,4 +124,4 @@ def test_a_firm_replaces_the_templates_it_wants(tmp_path: Path) -> None:
 def test_a_template_that_does_not_work_is_refused_at_once(tmp_path: Path, template: str) -> None:
     (tmp_path / "confirmation.txt.jinja").write_text(template)
     with pytest.raises(TemplateInvalid, match="confirmation"):
-        Composer(sender=SENDER, directory=tmp_path)
+        MessageBuilder(sender=SENDER, directory=tmp_path)

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from intake.database.clock import Now
 from intake.database.schema import confirmed_mailbox, outbox_mail
 from intake.mail import outbox
-from intake.mail.outbox import OwedMail
+from intake.mail.outbox import OutboxMessage
 from tests.conftest import Intake
 
 
@@ -21,7 +21,9 @@ def owed(intake: Intake) -> Intake:
     return intake
 
 
-def claim(intake: Intake, *, owner: str = "here", limit: int = 10, alert_interval_s: float = 0.0) -> list[OwedMail]:
+def claim(
+    intake: Intake, *, owner: str = "here", limit: int = 10, alert_interval_s: float = 0.0
+) -> list[OutboxMessage]:
     return outbox.claim(intake.database, owner=owner, limit=limit, alert_interval_s=alert_interval_s)
 
 
@@ -91,14 +93,14 @@ def test_a_lease_is_renewed_while_its_claim_stands(owed: Intake) -> None:
     mails = claim(owed)
     outbox.record_sent(owed.database, mails[0])
     set_all(owed, claimed_until=Now(plus_s=-1.0))
-    outbox.renew(owed.database, mails)
+    outbox.extend_lease(owed.database, mails)
     assert claim(owed) == []
 
 
 def test_what_is_given_back_is_due_as_it_was(owed: Intake) -> None:
     mails = claim(owed)
     outbox.record_sent(owed.database, mails[0])
-    outbox.give_back(owed.database, mails)
+    outbox.release(owed.database, mails)
     assert [row["attempts"] for row in rows(owed)] == [1, 0, 0]
     assert [mail.id for mail in claim(owed)] == [mail.id for mail in mails[1:]]
 

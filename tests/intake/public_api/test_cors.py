@@ -38,7 +38,7 @@ def test_errors_can_be_read_as_well(intake: Intake, monkeypatch: pytest.MonkeyPa
         intake.client.post("/leads/", content=b"", headers={"Content-Type": "text/plain"}),
         intake.client.get("/leads/"),
     ]
-    monkeypatch.setattr("intake.public_api.leads.submit", defect)
+    monkeypatch.setattr("intake.public_api.leads.create_lead", defect)
     answers.append(intake.submit())
     assert [answer.status_code for answer in answers] == [422, 413, 415, 405, 500]
     assert {answer.headers.get("Access-Control-Allow-Origin") for answer in answers} == {FIRM}

@@ -102,7 +102,7 @@ def test_every_problem_is_a_page(
 
 
 def test_a_page_keeps_its_answers_headers(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("intake.public_api.leads.submit", unavailable)
+    monkeypatch.setattr("intake.public_api.leads.create_lead", unavailable)
     answer = send(intake)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert "send it again in 5 seconds" in answer.text
@@ -111,7 +111,7 @@ def test_a_page_keeps_its_answers_headers(intake: Intake, monkeypatch: pytest.Mo
 def test_a_defect_is_a_page_too_with_the_requests_id_and_nothing_else(
     intake: Intake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("intake.public_api.leads.submit", defect)
+    monkeypatch.setattr("intake.public_api.leads.create_lead", defect)
     answer = send(intake)
     assert answer.status_code == 500
     assert answer.headers["X-Request-ID"] in answer.text

@@ -3,7 +3,7 @@
 import pytest
 from starlette.datastructures import Headers
 
-from intake.public_api.html_responses import prefers_page
+from intake.public_api.html_responses import accepts_html
 
 FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
@@ -21,7 +21,7 @@ FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
     ],
 )
 def test_who_likes_one_better(accept: str) -> None:
-    assert prefers_page(Headers({"Accept": accept}))
+    assert accepts_html(Headers({"Accept": accept}))
 
 
 @pytest.mark.parametrize(
@@ -44,15 +44,15 @@ def test_who_likes_one_better(accept: str) -> None:
     ],
 )
 def test_who_does_not(accept: str) -> None:
-    assert not prefers_page(Headers({"Accept": accept}))
+    assert not accepts_html(Headers({"Accept": accept}))
 
 
 def test_who_says_nothing_and_who_says_it_in_two_lines() -> None:
-    assert not prefers_page(Headers({}))
-    assert prefers_page(Headers(raw=[(b"accept", b"text/html"), (b"accept", b"*/*;q=0.8")]))
+    assert not accepts_html(Headers({}))
+    assert accepts_html(Headers(raw=[(b"accept", b"text/html"), (b"accept", b"*/*;q=0.8")]))
 
 
 def test_no_more_is_read_of_it_than_a_browser_sends() -> None:
-    assert prefers_page(Headers({"Accept": "x/y," * 31 + "text/html"}))
-    assert not prefers_page(Headers({"Accept": "x/y," * 32 + "text/html"}))
-    assert not prefers_page(Headers({"Accept": "," * 30_000}))
+    assert accepts_html(Headers({"Accept": "x/y," * 31 + "text/html"}))
+    assert not accepts_html(Headers({"Accept": "x/y," * 32 + "text/html"}))
+    assert not accepts_html(Headers({"Accept": "," * 30_000}))

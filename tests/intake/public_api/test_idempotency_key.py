@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from intake.database import transactions
 from intake.database.clock import Now
 from intake.database.schema import cv, lead, outbox_mail, submission_key
-from intake.leads.submissions import KEY_TTL_S, prune_keys
+from intake.leads.submissions import KEY_TTL_S, delete_expired_keys
 from tests.conftest import Intake
 
 
@@ -101,7 +101,7 @@ def test_after_a_day_a_key_counts_no_more(intake: Intake) -> None:
     assert (intake.count(lead), intake.count(submission_key)) == (2, 1)
     submit(intake, "k2")
     intake.write(lambda c: c.execute(old.where(submission_key.c.key == "k1")))
-    prune_keys(intake.database)
+    delete_expired_keys(intake.database)
     assert intake.read(lambda c: c.execute(select(submission_key.c.key)).scalars().all()) == ["k2"]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from intake.http.problems import KINDS
+from intake.http.problems import PROBLEM_TYPES
 from intake.public_api.messages import explain
 
 
@@ -37,7 +37,7 @@ def test_how_large_a_cv_may_be(size: int, said: str) -> None:
     assert f"may have up to {said}." in told(413, max_bytes=size)
 
 
-@pytest.mark.parametrize("status", sorted({kind.status for kind in KINDS.values()} | {408, 429, 500}))
+@pytest.mark.parametrize("status", sorted({kind.status for kind in PROBLEM_TYPES.values()} | {408, 429, 500}))
 def test_there_are_words_for_every_problem(status: int) -> None:
     assert told(status)
     assert "{" not in told(status)

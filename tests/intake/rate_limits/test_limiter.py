@@ -8,18 +8,18 @@ import pytest
 
 from intake.database.installation import Fingerprints
 from intake.metrics import Metrics
-from intake.rate_limits.limiter import Limiter
+from intake.rate_limits.limiter import RateLimiter
 from intake.rate_limits.memory_store import MemoryWindows
 
 SECOND, MINUTE, DAY = (limits.parse(text) for text in ("2/second", "3/minute", "4/day"))
 
 
 @pytest.fixture
-def limiter() -> Limiter:
-    return Limiter(None, Metrics(), Fingerprints(b""))
+def limiter() -> RateLimiter:
+    return RateLimiter(None, Metrics(), Fingerprints(b""))
 
 
-def test_each_key_has_its_own_quota(limiter: Limiter) -> None:
+def test_each_key_has_its_own_quota(limiter: RateLimiter) -> None:
     verdicts = [limiter.hit([MINUTE, DAY], "login", "ada") for _ in range(4)]
     assert [verdict.is_allowed for verdict in verdicts] == [True, True, True, False]
     assert [[quota.remaining for quota in verdict.quotas] for verdict in verdicts] == [[2, 3], [1, 2], [0, 1], [0, 1]]
@@ -27,7 +27,7 @@ def test_each_key_has_its_own_quota(limiter: Limiter) -> None:
     assert limiter.hit([MINUTE, DAY], "register", "ada").is_allowed
 
 
-def test_what_is_refused_does_not_count(limiter: Limiter) -> None:
+def test_what_is_refused_does_not_count(limiter: RateLimiter) -> None:
     began = time.monotonic()
     assert [limiter.hit([SECOND], "x").is_allowed for _ in range(50)] == [True] * 2 + [False] * 48
     while not limiter.hit([SECOND], "x").is_allowed:
@@ -35,7 +35,7 @@ def test_what_is_refused_does_not_count(limiter: Limiter) -> None:
     assert 0.9 < time.monotonic() - began < 2
 
 
-def test_the_longest_of_the_limits_that_are_used_up_tells_when(limiter: Limiter) -> None:
+def test_the_longest_of_the_limits_that_are_used_up_tells_when(limiter: RateLimiter) -> None:
     for _ in range(2):
         limiter.hit([SECOND], "x")
     assert limiter.hit([SECOND], "x").retry_after_s == 1
@@ -44,7 +44,7 @@ def test_the_longest_of_the_limits_that_are_used_up_tells_when(limiter: Limiter)
     assert 58 <= limiter.hit([MINUTE, DAY], "y").retry_after_s <= 60
 
 
-def test_to_look_counts_nothing_and_to_clear_forgets(limiter: Limiter) -> None:
+def test_to_look_counts_nothing_and_to_clear_forgets(limiter: RateLimiter) -> None:
     assert all(limiter.look([SECOND], "x").is_allowed for _ in range(5))
     limiter.hit([SECOND, MINUTE], "x")
     assert [quota.remaining for quota in limiter.look([SECOND, MINUTE], "x").quotas] == [1, 2]
@@ -52,7 +52,7 @@ def test_to_look_counts_nothing_and_to_clear_forgets(limiter: Limiter) -> None:
     assert [quota.remaining for quota in limiter.look([SECOND, MINUTE], "x").quotas] == [2, 3]
 
 
-def test_of_many_at_once_no_more_than_allowed(limiter: Limiter) -> None:
+def test_of_many_at_once_no_more_than_allowed(limiter: RateLimiter) -> None:
     limit = limits.parse("100/minute")
     with ThreadPoolExecutor(8) as pool:
         verdicts = list(pool.map(lambda _: limiter.hit([limit], "x").is_allowed, range(400)))

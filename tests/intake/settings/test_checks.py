@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from intake.settings import Settings
-from intake.settings.checks import weaknesses
+from intake.settings.checks import run_checks
 from intake.settings.parsers import Mailbox, SmtpServer
 
 RELAY = SmtpServer(host="mail.example", port=587, username="u", password="p", tls="required")
@@ -25,7 +25,7 @@ SOUND = Settings(
 
 
 def test_sound_settings_are_passed_in_silence(tmp_path: Path) -> None:
-    assert weaknesses(SOUND, tmp_path) == []
+    assert run_checks(SOUND, tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_sound_settings_are_passed_in_silence(tmp_path: Path) -> None:
     ],
 )
 def test_each_weak_setting_has_a_line_that_names_it(tmp_path: Path, changes: dict[str, Any], named: str) -> None:
-    [line] = weaknesses(replace(SOUND, **changes), tmp_path)
+    [line] = run_checks(replace(SOUND, **changes), tmp_path)
     assert line.startswith(named) or named in line
     assert ":p@" not in line
 
@@ -63,16 +63,16 @@ def test_each_weak_setting_has_a_line_that_names_it(tmp_path: Path, changes: dic
     ],
 )
 def test_what_stays_on_this_machine_is_not_weak(tmp_path: Path, changes: dict[str, Any]) -> None:
-    assert weaknesses(replace(SOUND, **changes), tmp_path) == []
+    assert run_checks(replace(SOUND, **changes), tmp_path) == []
 
 
 def test_files_that_others_can_read_are_named(tmp_path: Path) -> None:
     for name in ("intake.db", "intake.db.secret", ".env"):
         (tmp_path / name).touch(mode=0o600)
     settings = replace(SOUND, database_url=f"sqlite:///{tmp_path}/intake.db")
-    assert weaknesses(settings, tmp_path) == []
+    assert run_checks(settings, tmp_path) == []
     for name in ("intake.db", "intake.db.secret", ".env"):
         (tmp_path / name).chmod(0o640)
-    lines = weaknesses(settings, tmp_path)
+    lines = run_checks(settings, tmp_path)
     assert len(lines) == 3
     assert all("chmod 600" in line for line in lines)

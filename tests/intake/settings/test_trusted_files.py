@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from intake.errors import SettingsInvalid, TemplateInvalid
-from intake.mail.messages import Composer
+from intake.mail.messages import MessageBuilder
 from intake.settings import Settings, read_environment
 from intake.settings.parsers import Mailbox
-from intake.users.tokens import TokenKeys
+from intake.users.tokens import TokenSigner
 
 
 def read(kind: str, directory: Path) -> None:
@@ -17,9 +17,9 @@ def read(kind: str, directory: Path) -> None:
     if kind == ".env":
         read_environment({}, directory)
     elif kind == "intake.db.secret":
-        TokenKeys.from_settings(Settings(database_url=f"sqlite:///{directory}/intake.db"))
+        TokenSigner.from_settings(Settings(database_url=f"sqlite:///{directory}/intake.db"))
     else:
-        Composer(sender=Mailbox("intake@firm.example"), directory=directory)
+        MessageBuilder(sender=Mailbox("intake@firm.example"), directory=directory)
 
 
 KINDS = {
@@ -80,4 +80,4 @@ def test_a_template_reaches_nothing_but_what_it_is_given(tmp_path: Path, express
     (tmp_path / "confirmation.txt.jinja").write_text(f"Subject: x\n\n{expression}")
     (tmp_path / "confirmation.txt.jinja").chmod(0o600)
     with pytest.raises(TemplateInvalid, match="can't be rendered"):
-        Composer(sender=Mailbox("intake@firm.example"), directory=tmp_path)
+        MessageBuilder(sender=Mailbox("intake@firm.example"), directory=tmp_path)

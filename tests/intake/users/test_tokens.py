@@ -12,9 +12,9 @@ from typing import Any
 import jwt
 import pytest
 
-from intake.errors import NotAuthenticated, SettingsInvalid
+from intake.errors import AuthenticationRequired, SettingsInvalid
 from intake.settings import Settings
-from intake.users.tokens import TOKEN_TTL_S, Claims, TokenKeys
+from intake.users.tokens import TOKEN_TTL_S, Claims, TokenSigner
 
 SECRET, OLD_SECRET = "n" * 32, "o" * 32
 CLAIMS = Claims(user_id=7, auth_time=1_790_000_000, generation=3)
@@ -33,18 +33,18 @@ def _resigned(header: Any, claims: Any, digest: str = "sha256") -> str:
 
 
 def test_a_token_says_what_it_was_given() -> None:
-    token = TokenKeys([SECRET]).issue(CLAIMS)
-    assert TokenKeys([SECRET]).read(token) == CLAIMS
+    token = TokenSigner([SECRET]).issue(CLAIMS)
+    assert TokenSigner([SECRET]).read(token) == CLAIMS
     claims = jwt.decode(token, SECRET, algorithms=["HS256"])
     assert claims["exp"] - claims["iat"] == TOKEN_TTL_S == 1800
     assert claims["sub"] == "7"
 
 
 def test_during_a_rotation_the_old_secret_is_believed_and_the_new_one_signs() -> None:
-    old, both, new = TokenKeys([OLD_SECRET]), TokenKeys([SECRET, OLD_SECRET]), TokenKeys([SECRET])
+    old, both, new = TokenSigner([OLD_SECRET]), TokenSigner([SECRET, OLD_SECRET]), TokenSigner([SECRET])
     assert both.read(old.issue(CLAIMS)) == CLAIMS
     assert new.read(both.issue(CLAIMS)) == CLAIMS
-    with pytest.raises(NotAuthenticated):
+    with pytest.raises(AuthenticationRequired):
         new.read(old.issue(CLAIMS))
 
 
@@ -87,8 +87,8 @@ def test_during_a_rotation_the_old_secret_is_believed_and_the_new_one_signs() ->
     ],
 )
 def test_claims_that_are_not_ours_are_refused(claims: dict[str, Any]) -> None:
-    with pytest.raises(NotAuthenticated):
-        TokenKeys([SECRET]).read(jwt.encode(claims, SECRET, algorithm="HS256"))
+    with pytest.raises(AuthenticationRequired):
+        TokenSigner([SECRET]).read(jwt.encode(claims, SECRET, algorithm="HS256"))
 
 
 @pytest.mark.parametrize(
@@ -124,14 +124,14 @@ def test_claims_that_are_not_ours_are_refused(claims: dict[str, Any]) -> None:
     ids=lambda token: token[:20],
 )
 def test_tokens_that_are_none_of_ours_are_refused(token: str) -> None:
-    with pytest.raises(NotAuthenticated):
-        TokenKeys([SECRET]).read(token)
+    with pytest.raises(AuthenticationRequired):
+        TokenSigner([SECRET]).read(token)
 
 
 def test_with_sqlite_one_secret_is_made_and_kept_private(tmp_path: Path) -> None:
     settings = Settings(database_url=f"sqlite:///{tmp_path / 'intake.db'}")
     with ThreadPoolExecutor(8) as pool:
-        keys = list(pool.map(lambda _: TokenKeys.from_settings(settings), range(8)))
+        keys = list(pool.map(lambda _: TokenSigner.from_settings(settings), range(8)))
     token = keys[0].issue(CLAIMS)
     assert all(key.read(token) == CLAIMS for key in keys)
     file = tmp_path / "intake.db.secret"
@@ -143,7 +143,7 @@ def test_with_sqlite_one_secret_is_made_and_kept_private(tmp_path: Path) -> None
 def test_a_kept_secret_that_is_none_is_refused(tmp_path: Path, kept: str) -> None:
     (tmp_path / "intake.db.secret").write_text(kept)
     with pytest.raises(SettingsInvalid, match=r"intake\.db\.secret"):
-        TokenKeys.from_settings(Settings(database_url=f"sqlite:///{tmp_path / 'intake.db'}"))
+        TokenSigner.from_settings(Settings(database_url=f"sqlite:///{tmp_path / 'intake.db'}"))
 
 
 @pytest.mark.parametrize("kid", ["1", "../../intake.db.secret", "' OR 1=1", "http://127.0.0.1:1/keys"])
@@ -155,6 +155,6 @@ def test_no_header_says_which_key_counts(kid: str) -> None:
         "x5u": "http://127.0.0.1:1/",
     }
     forged = jwt.encode(payload(), "x" * 32, algorithm="HS256", headers=told)
-    with pytest.raises(NotAuthenticated):
-        TokenKeys([SECRET]).read(forged)
-    assert TokenKeys([SECRET]).read(jwt.encode(payload(), SECRET, algorithm="HS256", headers=told)).user_id == 7
+    with pytest.raises(AuthenticationRequired):
+        TokenSigner([SECRET]).read(forged)
+    assert TokenSigner([SECRET]).read(jwt.encode(payload(), SECRET, algorithm="HS256", headers=told)).user_id == 7

@@ -9,7 +9,7 @@ from intake.app import WORKER_CONNECTIONS, create_worker
 from intake.database import Database
 from intake.database.schema import outbox_mail
 from intake.metrics import Metrics
-from intake.workers.mail import GIVES_WAY_S, GIVES_WAY_TIMES, Worker
+from intake.workers.mail import GIVES_WAY_S, GIVES_WAY_TIMES, MailWorker
 from tests.conftest import Intake
 
 
@@ -30,13 +30,13 @@ def sent(intake: Intake) -> bool:
 
 def test_a_statement_that_fails_ends_no_worker(intake: Intake) -> None:
     database = Database(intake.settings, connections=WORKER_CONNECTIONS)
-    worker: Worker = create_worker(intake.settings, database, Metrics())
+    worker: MailWorker = create_worker(intake.settings, database, Metrics())
     intake.submitted()
     rename(intake, "outbox_mail", "away")
     worker.start()
     time.sleep(1)
     rename(intake, "away", "outbox_mail")
-    assert worker.trouble is None
+    assert worker.last_error is None
     wait_for(lambda: sent(intake))
     worker.stop()
     database.close()
@@ -45,8 +45,8 @@ def test_a_statement_that_fails_ends_no_worker(intake: Intake) -> None:
 def test_a_worker_that_ended_says_so(intake: Intake) -> None:
     database = Database(intake.settings, connections=WORKER_CONNECTIONS)
     worker = create_worker(intake.settings, database, Metrics())
-    assert worker.trouble is not None
-    assert "has ended" in worker.trouble
+    assert worker.last_error is not None
+    assert "has ended" in worker.last_error
     database.close()
 
 

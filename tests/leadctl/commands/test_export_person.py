@@ -12,7 +12,7 @@ from threading import Thread
 
 import pytest
 
-from leadctl.errors import Damaged
+from leadctl.errors import ChecksumError
 from leadctl.files.person_export import to_file, to_stream
 from tests.leadctl.conftest import Office
 from tests.system.programs import LEADCTL
@@ -73,9 +73,9 @@ DAMAGED = [b"", b"not a zip", WHOLE[:-10], WHOLE[:60] + b"!!!!" + WHOLE[64:], WH
 @pytest.mark.parametrize("content", DAMAGED, ids=range(len(DAMAGED)))
 def test_what_is_not_whole_gets_no_name(tmp_path: Path, content: bytes) -> None:
     out = io.BytesIO()
-    with pytest.raises(Damaged):
+    with pytest.raises(ChecksumError):
         to_file([content], tmp_path / "x.zip", force=True)
-    with pytest.raises(Damaged):
+    with pytest.raises(ChecksumError):
         to_stream([content], out)
     assert (list(tmp_path.iterdir()), out.getvalue()) == ([], b"")
 
@@ -105,7 +105,7 @@ def test_a_zip_of_something_else_gets_no_name(tmp_path: Path, text: str) -> None
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
         archive.writestr("person.json", text)
-    with pytest.raises(Damaged):
+    with pytest.raises(ChecksumError):
         to_file([made.getvalue()], tmp_path / "x.zip", force=False)
     assert list(tmp_path.iterdir()) == []
 

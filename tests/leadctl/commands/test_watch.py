@@ -18,7 +18,7 @@ import pytest
 from intake.database import Database
 from intake.settings import Settings
 from intake.users import accounts, authentication
-from intake.users.tokens import TokenKeys
+from intake.users.tokens import TokenSigner
 from tests.conftest import SECRET, Databases
 from tests.leadctl.conftest import PASSWORD, Office
 from tests.system.programs import LEADCTL, Service, clean_environment, free_port
@@ -118,8 +118,8 @@ class Firm:
         settings = Settings(database_url=database_url, jwt_secrets=(SECRET,))
         database = Database(settings, connections=1)
         self._stack.callback(database.close)
-        accounts.create(database, username="ada", password=PASSWORD, role=None)
-        return authentication.log_in(database, TokenKeys.from_settings(settings), username="ada", password=PASSWORD)
+        accounts.create_user(database, username="ada", password=PASSWORD, role=None)
+        return authentication.log_in(database, TokenSigner.from_settings(settings), username="ada", password=PASSWORD)
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from intake.users.tokens import Claims, TokenKeys
+from intake.users.tokens import Claims, TokenSigner
 from leadctl.configuration.credentials import Credentials, Profile
 from leadctl.configuration.session import password_from
-from leadctl.errors import NotAllowed
+from leadctl.errors import PermissionDenied
 from tests.leadctl.commands.test_login import kept_file
 from tests.leadctl.conftest import PASSWORD, Office
 from tests.leadctl.test_program import in_bash
@@ -57,7 +57,7 @@ def both(office: Office) -> Office:
 
 def token_of(service: Service, user_id: int, *, login_s_ago: int) -> str:
     secret = (Path(service.directory) / "intake.db.secret").read_text()
-    return TokenKeys([secret]).issue(Claims(user_id, int(time.time()) - login_s_ago, 0))
+    return TokenSigner([secret]).issue(Claims(user_id, int(time.time()) - login_s_ago, 0))
 
 
 def test_a_profile_keeps_where_it_logged_in_and_as_whom(stranger: Office) -> None:
@@ -422,7 +422,7 @@ def test_a_password_command_that_fails_is_told_in_one_line(stranger: Office, com
 
 
 def test_a_password_command_has_a_limit_of_time_and_of_lines() -> None:
-    with pytest.raises(NotAllowed, match=r"did not end within 0\.2 seconds"):
+    with pytest.raises(PermissionDenied, match=r"did not end within 0\.2 seconds"):
         password_from("sleep 20", within_s=0.2)
     assert password_from(r"printf 'one \r\ntwo\n'") == "one "
 

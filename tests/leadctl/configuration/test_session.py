@@ -11,7 +11,7 @@ import pytest
 from leadctl.api import Api
 from leadctl.configuration.credentials import Credentials
 from leadctl.configuration.session import RENEW_WITHIN_S, Session
-from leadctl.errors import NotAllowed
+from leadctl.errors import PermissionDenied
 from leadctl.http import Http
 from tests.leadctl.commands.test_login import kept_file
 from tests.leadctl.conftest import Office
@@ -77,5 +77,5 @@ def test_what_is_left_will_do_where_it_can_not_be_renewed_now(office: Office) ->
         assert [run.session.token() for _ in range(5)] == [run.profile.token] * 5
         assert len(server.heard) == 1, "it knows of no renewal, and is not asked with each request"
         time.sleep(3.1)
-        with pytest.raises(NotAllowed, match="log in again"):
+        with pytest.raises(PermissionDenied, match="log in again"):
             run.session.token()

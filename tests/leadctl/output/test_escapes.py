@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadctl.output.escapes import json_text, visible
+from leadctl.output.escapes import escape_control, escape_json
 
 OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 UNSEEN = set(
@@ -30,7 +30,7 @@ def is_harmless(character: str) -> bool:
 
 @given(hostile)
 def test_nothing_that_a_terminal_obeys_is_left(text: str) -> None:
-    shown = visible(text)
+    shown = escape_control(text)
     assert not {c for c in shown if unicodedata.category(c) in OBEYED} - IN_PLACE
     assert not UNSEEN & set(shown)
     assert len(shown.splitlines()) <= 1
@@ -40,8 +40,8 @@ def test_nothing_that_a_terminal_obeys_is_left(text: str) -> None:
 def test_what_is_harmless_stays_as_it_is(text: str) -> None:
     kept = "".join(filter(is_harmless, text))
     kept = re.sub("[\U00016fe0-\U00016fff\U000e0000-\U000e0fff\u2065\ufff0-\ufff8]", "", kept)
-    assert visible(kept) == kept
-    assert visible(visible(text)) == visible(text)
+    assert escape_control(kept) == kept
+    assert escape_control(escape_control(text)) == escape_control(text)
 
 
 @pytest.mark.parametrize(
@@ -67,12 +67,12 @@ def test_what_is_harmless_stays_as_it_is(text: str) -> None:
     ],
 )
 def test_escapes(text: object, shown: str) -> None:
-    assert visible(text) == shown
+    assert escape_control(text) == shown
 
 
 @given(st.dictionaries(hostile, hostile))
 def test_json_carries_a_text_exactly_and_shows_no_terminal_what_it_obeys(members: dict[str, str]) -> None:
-    text = json_text(members)
+    text = escape_json(members)
     assert json.loads(text) == members
     assert not {c for c in text if unicodedata.category(c) in OBEYED} - IN_PLACE
     assert not UNSEEN & set(text)
@@ -80,4 +80,4 @@ def test_json_carries_a_text_exactly_and_shows_no_terminal_what_it_obeys(members
 
 
 def test_json_leaves_letters_as_they_are() -> None:
-    assert json_text({"name": "山田 می\u200cخواهم"}) == '{"name": "山田 می\u200cخواهم"}'
+    assert escape_json({"name": "山田 می\u200cخواهم"}) == '{"name": "山田 می\u200cخواهم"}'

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadctl.output.bars import bar, chart
-from leadctl.output.escapes import visible
+from leadctl.output.bars import bar, column_chart
+from leadctl.output.escapes import escape_control
 from leadctl.output.formats import LEAD_COLUMNS
 from leadctl.output.tables import cells, running_lines, style, table_lines
 
@@ -104,10 +104,10 @@ def test_bars_are_as_long_as_their_numbers(numbers: list[int]) -> None:
 
 
 def test_a_chart_stands_upright() -> None:
-    assert chart([0, 1, 2, 4], rows=2, cells=2) == ["      ██", "  ▄▄████"]
+    assert column_chart([0, 1, 2, 4], rows=2, cells=2) == ["      ██", "  ▄▄████"]
 
 
 def test_hostile_texts_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     evil = "\x1b]0;x\x07[bold]\u202e"
-    assert visible(evil) in plain(list(table_lines([lead(f_name=evil)], LEAD_COLUMNS)))[1]
+    assert escape_control(evil) in plain(list(table_lines([lead(f_name=evil)], LEAD_COLUMNS)))[1]
