@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection, delete, insert, select
 
-from intake.cvs import store
+from intake.cvs import store, store_marker
 from intake.cvs.store import ObjectRef
 from intake.database import Database
 from intake.database.ids import is_among
@@ -30,9 +30,9 @@ def record(connection: Connection, lead_ids: Sequence[int]) -> list[ObjectRef]:
 def finish(database: Database, places: Sequence[ObjectRef]) -> int:
     """Delete the objects, also from trash, and return how many are left for a retry.
 
-    One failure of a store leaves all that follow in it.
+    One failure of a store leaves all that follow in it. A store on hold is left alone: this may be the wrong database.
     """
-    left, away = set[ObjectRef](), set[str]()
+    left, away = set[ObjectRef](), {url for url in {place.store_url for place in places} if _is_left_alone(url)}
     for place in places:
         try:
             if place.store_url not in away:
@@ -57,6 +57,16 @@ def retry(database: Database) -> Iterator[int]:
         after, left = places[-1].key, left + left_now
     if left:
         raise StorageUnavailable(f"CVs of erased leads that their store can't delete now: {left}")
+
+
+def _is_left_alone(store_url: str) -> bool:
+    try:
+        reason = store_marker.hold(store_url)
+    except StorageUnavailable:
+        return True
+    if reason is not None:
+        log.warning("CVs of erased leads are not deleted yet: %s", reason)
+    return reason is not None
 
 
 def _recorded(connection: Connection, after: str) -> list[ObjectRef]:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from intake.cvs import deletions, orphans, store_marker
 from intake.database import Database
@@ -85,6 +86,8 @@ class Maintenance:
             is_busy = False
             for job in self._jobs:
                 is_busy = (not self._ending.is_set() and job.step()) or is_busy
+        with suppress(DatabaseUnavailable, StorageUnavailable):  # else a restore would miss the last minute's leads
+            list(self._mark())
 
     def _mark(self) -> Iterator[object]:
         if self._settings.cv_store:

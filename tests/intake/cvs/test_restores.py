@@ -464,6 +464,37 @@ def test_an_erasure_takes_an_object_out_of_trash(firm: Intake, store_url: str) -
     assert firm.count(cv_deletion) == 0
 
 
+def test_on_a_hold_nothing_is_deleted_for_an_erasure_or_for_retention(
+    firm: Intake, databases: Databases, restored: Callable[[str], Intake], store_url: str
+) -> None:
+    submit(firm, 2)
+    older = databases.backup(firm.settings.database_url)
+    submit(firm, 2)
+    mark(firm)
+    wrong = restored(older)
+    assert HOLD in stored(store_url)
+    erased = erasure.erase(wrong.database, Person.parse("ada@example.com"), origin=Origin())
+    assert (erased.cvs, erased.objects_left) == (2, 2)
+    with pytest.raises(StorageUnavailable, match="CVs of erased leads"):
+        list(deletions.retry(wrong.database))
+    assert len(cvs(store_url)) == 4
+    collect(wrong, adopt=True)
+    assert list(deletions.retry(wrong.database)) == [2]
+    assert wrong.count(cv_deletion) == 0
+
+
+def test_a_worker_that_stops_marks_the_leads_of_the_last_minute(firm: Intake, store_url: str) -> None:
+    submit(firm, 1)
+    database = Database(firm.settings, connections=WORKER_CONNECTIONS)
+    worker = create_worker(firm.settings, database, Metrics())
+    worker.start()
+    wait_for(lambda: markers(store_url) == [1])
+    submit(firm, 2)
+    worker.stop()
+    wait_for(lambda: max(markers(store_url)) == 3)
+    database.close()
+
+
 @pytest.mark.usefixtures("all_old")
 def test_an_erasure_that_was_killed_before_its_deletions_is_finished(
     firm: Intake, store_url: str, monkeypatch: pytest.MonkeyPatch
