@@ -45,7 +45,16 @@ http {
     include {directory}/site.conf;
 }
 """
-CADDY = "\n{\n\tadmin off\n\tauto_https off\n\tstorage file_system {\n\t\troot {directory}/storage\n\t}\n"
+CADDY = """
+{
+	admin off
+	auto_https disable_certs
+	http_port {http}
+	https_port {https}
+	storage file_system {
+		root {directory}/storage
+	}
+"""
 
 
 class Proxy:
@@ -142,11 +151,12 @@ def documented_caddy(upstream: str) -> Proxy:
     certificate = "\n\ttls {directory}/server.pem {directory}/server.pem"
     site = _placed(
         (DOCS / "Caddyfile").read_text("utf-8"),
-        ("\n{\n", CADDY),
+        ("\n{\n", CADDY.replace("{http}", str(http)).replace("{https}", str(https))),
         ("127.0.0.1:8000", upstream),
         ("\nhttp://intake.example.com {", f"\nhttp://{PUBLIC}:{http} {{"),
         ("\nintake.example.com {", f"\nhttps://{PUBLIC}:{https} {{{certificate}"),
         ("\ninternal.example.com {", f"\nhttps://{INTERNAL}:{https} {{{certificate}"),
+        ("\nhttp://internal.example.com {", f"\nhttp://{INTERNAL}:{http} {{"),
         ("\nhttp:// {", f"\nhttp://:{http} {{"),
         ("\nhttps:// {", f"\nhttps://:{https} {{"),
         ("https://intake.example.com", f"https://{PUBLIC}"),
