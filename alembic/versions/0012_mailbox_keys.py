@@ -24,9 +24,12 @@ def _mailbox_key(address: str) -> str:
     local, _, domain = address.rpartition("@")
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", local).casefold())
     mailbox, domain = folded.partition("+")[0] or folded, domain.lower()
+    ignored = ""
     if domain in ("gmail.com", "googlemail.com"):
-        return f"{mailbox.replace('.', '')}@gmail.com"
-    return f"{mailbox}@{domain}"
+        ignored, domain = ".", "gmail.com"
+    elif domain in ("proton.me", "protonmail.com", "protonmail.ch", "pm.me"):
+        ignored, domain = ".-_", "proton.me"
+    return f"{mailbox.translate(str.maketrans('', '', ignored))}@{domain}"
 
 
 def _old_rows(connection: sa.Connection) -> Iterator[list[dict[str, Any]]]:

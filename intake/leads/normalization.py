@@ -4,7 +4,11 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-GMAIL = ("gmail.com", "googlemail.com")
+# the characters that these providers ignore in a mailbox's name, and the first of each one's interchangeable domains
+PROVIDERS = {
+    **dict.fromkeys(("gmail.com", "googlemail.com"), (".", "gmail.com")),
+    **dict.fromkeys(("proton.me", "protonmail.com", "protonmail.ch", "pm.me"), (".-_", "proton.me")),
+}
 
 
 def normalize_key(text: str) -> str:
@@ -16,15 +20,14 @@ def normalize_key(text: str) -> str:
 def mailbox_key(address: str) -> str:
     """Return the key of the mailbox that a normalized address most likely belongs to, whose domain is in Unicode.
 
-    Ignores case and a `+tag`; for Gmail, dots and the name of the domain too. Two people can share a key, so it may
-    hold back a confirmation and nothing else: never use it to find or to compare leads.
+    Ignores case and a `+tag`; for Gmail and Proton, also dots and the like and the name of the domain. Two people can
+    share a key, so it may hold back a confirmation and nothing else: never use it to find or to compare leads.
     """
     local, _, domain = address.rpartition("@")
     folded, domain = normalize_key(local), domain.lower()
     mailbox = folded.partition("+")[0] or folded
-    if domain in GMAIL:
-        return f"{mailbox.replace('.', '')}@{GMAIL[0]}"
-    return f"{mailbox}@{domain}"
+    ignored, domain = PROVIDERS.get(domain, ("", domain))
+    return f"{mailbox.translate(str.maketrans('', '', ignored))}@{domain}"
 
 
 @dataclass(frozen=True)

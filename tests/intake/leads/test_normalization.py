@@ -71,6 +71,8 @@ def test_a_value_with_its_stars_escaped_is_a_whole_value(text: str) -> None:
         ("a+@example.com", "a@example.com"),
         ("a.d.a+x@GMAIL.com", "ada@gmail.com"),
         ("ada@googlemail.com", "ada@gmail.com"),
+        ("A.d-a_+x@pm.me", "ada@proton.me"),
+        ("ada@protonmail.com", "ada@proton.me"),
         ("a.da@mail.gmail.com", "a.da@mail.gmail.com"),
         ("a.da@example.com", "a.da@example.com"),
         ("ada@straße.example", "ada@straße.example"),
