@@ -71,8 +71,11 @@ class Submission:
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def validate_idempotency_key(key: str | None) -> str | None:
-    """Return the key of a submission as it was sent. Raises InvalidFields."""
+def validate_idempotency_key(keys: Sequence[str]) -> str | None:
+    """Return the key of a submission, given the values of its header fields. Raises ValidationError."""
+    if len(keys) > 1:
+        raise ValidationError(FieldError(KEY_FIELD, "is given more than once; send one"))
+    key = keys[0] if keys else None
     if key is not None and not (0 < len(key) <= MAX_KEY_CHARACTERS and key.isprintable()):
         raise ValidationError(FieldError(KEY_FIELD, f"must have 1 to {MAX_KEY_CHARACTERS} printable characters"))
     return key

@@ -16,7 +16,7 @@ _TEXT_FIELDS = ("email", "f_name", "l_name")
 async def post_lead(request: AppRequest) -> Response:
     """Read the form as it arrives, and keep what it says."""
     parts = request.state
-    key = validate_idempotency_key(request.headers.get(KEY_FIELD))
+    key = validate_idempotency_key(request.headers.getlist(KEY_FIELD))
     with multipart_reader(
         request.headers.get("content-type", ""),
         texts=_TEXT_FIELDS,

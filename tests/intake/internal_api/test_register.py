@@ -87,6 +87,7 @@ def test_of_two_at_once_one_is_made(intake: Intake, twin: Intake) -> None:
         ({"username": "a b"}, "username"),
         ({"username": "a\n"}, "username"),
         ({"username": "zoë"}, "username"),
+        ({"username": ".."}, "username"),
         ({"password": "short"}, "password"),
         ({"password": "x" * 73}, "password"),
         ({"password": "é" * 37}, "password"),

@@ -109,3 +109,11 @@ def test_a_lead_takes_its_key_with_it(intake: Intake) -> None:
     submit(intake)
     intake.write(lambda c: c.execute(lead.delete()))
     assert intake.count(submission_key) == 0
+
+
+def test_two_keys_are_refused(intake: Intake) -> None:
+    form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
+    headers = [("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
+    answer = intake.client.post("/leads/", data=form, files={"CV": ("cv.pdf", b"%PDF-1.4 a CV")}, headers=headers)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "Idempotency-Key")
+    assert intake.count(lead) == 0
