@@ -3,7 +3,7 @@
 import binascii
 import re
 from base64 import b64decode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
@@ -163,9 +163,11 @@ class Api:
         body: dict[str, Any] = {"ids": list(ids), "status": state, "change": str(change), "dry_run": dry_run}
         if expected is not None:
             body["from"] = expected
-        return self._outcomes(
-            self._http.json("POST", "/internal/leads/state", json=body, repeatable=True, most=MAX_LIST_BYTES)
-        )
+        answer = self._http.json("POST", "/internal/leads/state", json=body, repeatable=True, most=MAX_LIST_BYTES)
+        outcomes = self._outcomes(answer, {"changed", "unchanged", "missing", "conflict"})
+        if {one["id"] for one in outcomes} != set(ids):
+            raise self._http.not_intake(": its results are not those of these leads")
+        return outcomes
 
     def undo(self, change: UUID, *, undoing: UUID, others: bool, dry_run: bool) -> Iterator[list[dict[str, Any]]]:
         """Put back what a change did, page by page; yield each page's outcomes (undone, already_undone or moved).
@@ -178,7 +180,7 @@ class Api:
             answer = self._http.json(
                 "POST", f"/internal/changes/{change}/undo", json=body, repeatable=True, most=MAX_LIST_BYTES
             )
-            yield self._outcomes(answer)
+            yield self._outcomes(answer, {"undone", "already_undone", "moved"})
             before, after = after, answer.get("next")
             if after is not None and (not isinstance(after, int) or after <= before):
                 raise self._http.not_intake(": its pages do not go on")
@@ -229,9 +231,12 @@ class Api:
         with self._http.stream(path, method="POST", headers=headers, json={"email": email}) as response:
             yield self._http.pieces(response)
 
-    def _outcomes(self, answer: Any) -> list[dict[str, Any]]:
+    def _outcomes(self, answer: Any, results: Collection[str]) -> list[dict[str, Any]]:
         if not has(answer, {"change": str, "results": list}) or not all(
-            has(one, _OUTCOME) for one in answer["results"]
+            has(one, _OUTCOME)
+            and one["result"] in results
+            and (one["result"] == "missing" or isinstance(one.get("state"), str))
+            for one in answer["results"]
         ):
             raise self._http.not_intake()
         return list(answer["results"])

@@ -158,7 +158,8 @@ def _fail(text: str, code: ExitCode) -> NoReturn:
 
     with suppress(OSError):
         if "--debug" in sys.argv:
-            traceback.print_exc()
+            for line in traceback.format_exc().splitlines():
+                typer.echo(escape_control(line), err=True)
         typer.echo(f"leadctl: {escape_control(text)}", err=True)
     discard_output()
     sys.exit(code)

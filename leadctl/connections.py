@@ -54,7 +54,7 @@ def connect(
             auth=_Authorization(bearer) if bearer else None,
             headers={"Accept-Encoding": "identity"},
             timeout=httpx2.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            event_hooks={"response": [_bound, listener] if listener else [_bound]},
+            event_hooks={"response": [_limit, listener] if listener else [_limit]},
             verify=trusted,
             # a transport of its own reads no *_PROXY, so that plain HTTP stays on this machine whatever NO_PROXY says
             transport=httpx2.HTTPTransport(verify=trusted) if is_here else None,
@@ -85,6 +85,12 @@ class _Authorization(httpx2.Auth):
             yield request
 
 
+def bound(response: httpx2.Response, most: int) -> None:
+    """Let reading the response's body fail once it has more than `most` bytes."""
+    assert isinstance(response.stream, httpx2.SyncByteStream)
+    response.stream = _Bounded(response.stream, most)
+
+
 class _Bounded(httpx2.SyncByteStream):
     """A body that fails where it has more bytes than it may."""
 
@@ -103,15 +109,14 @@ class _Bounded(httpx2.SyncByteStream):
         self._stream.close()
 
 
-def _bound(response: httpx2.Response) -> None:
+def _limit(response: httpx2.Response) -> None:
     """Refuse an encoded body, which may be a thousand times its size, and bound any other. Errors are never long."""
     encoding = response.headers.get("content-encoding", "identity")
     if encoding.strip().lower() != "identity":
         raise httpx2.DecodingError(f"its answer is encoded as {encoding[:40]!r}, which was not asked for")
     most = response.request.extensions.get(_MOST, MAX_BODY_BYTES) if response.is_success else MAX_BODY_BYTES
     if most is not None:
-        assert isinstance(response.stream, httpx2.SyncByteStream)
-        response.stream = _Bounded(response.stream, most)
+        bound(response, most)
 
 
 def _trusted(address: httpx2.URL, cacert: Path | None, *, is_here: bool) -> ssl.SSLContext | bool:

@@ -102,6 +102,11 @@ class Context(IOStreams):
         return self._settings.profile is not None
 
     @property
+    def names_profile_by_flag(self) -> bool:
+        """Whether a flag names a profile. Raises Usage."""
+        return self._settings.profile is not None and self._settings.profile_source == "--profile"
+
+    @property
     def has_given_token(self) -> bool:
         """Whether LEADCTL_TOKEN counts, and nothing is kept."""
         return self._settings.token is not None

@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 
 import httpx2
 
-from leadctl.connections import MAX_BODY_BYTES, MAX_LIST_BYTES, Bearer, at_most, connect
+from leadctl.connections import MAX_BODY_BYTES, MAX_LIST_BYTES, Bearer, at_most, bound, connect
 from leadctl.errors import (
     Conflict,
     LeadctlError,
@@ -84,6 +84,7 @@ class Http:
         """Give an answer whose body, of any size, is still to come."""
         with self._told(), self._client.stream(method, path, extensions=at_most(None), **content) as response:
             if response.status_code not in expected:
+                bound(response, MAX_BODY_BYTES)
                 response.read()
             yield self._check(response, expected=expected)
 

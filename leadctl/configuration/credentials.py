@@ -6,6 +6,7 @@ The file has the `profiles` by name, the name of the `current` one, and in `serv
 import json
 import os
 import re
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -110,8 +111,9 @@ class Credentials:
         empty: dict[str, Any] = {"current": None, "servers": {}, "profiles": {}}
         with self._told("read"):
             try:
+                _check_owner(self._file)
                 kept = json.loads(self._file.read_text("utf-8"))
-            except (FileNotFoundError, ValueError):
+            except (FileNotFoundError, ValueError, RecursionError):
                 return empty
         whole = {**empty, **kept} if isinstance(kept, dict) else empty
         is_ours = isinstance(whole["servers"], dict) and isinstance(whole["profiles"], dict)
@@ -146,6 +148,16 @@ class Credentials:
             yield
         except OSError as error:
             raise LeadctlError(f"can't {what} {self._file}: {error.strerror}") from error
+
+
+def _check_owner(file: Path) -> None:
+    """Raise LeadctlError for a file that another user could have written: it names programs that are run."""
+    if hasattr(os, "geteuid"):  # Windows has neither modes nor owners of this kind
+        status = file.stat()
+        if status.st_uid not in (0, os.geteuid()):
+            raise LeadctlError(f"{file} belongs to another user; remove it and log in again")
+        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise LeadctlError(f"{file} can be written by other users; check it, then: chmod 600 {file}")
 
 
 @contextmanager

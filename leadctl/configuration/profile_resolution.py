@@ -15,7 +15,9 @@ def resolve_profile(given: Settings, credentials: Credentials) -> Profile:
 def resolve_login_profile(given: Settings, credentials: Credentials) -> Profile:
     """Return the profile that is meant, or is to be made, with nothing of another server's. Raises Usage."""
     if given.profile is None:
-        return resolve_profile(given, credentials)
+        chosen = resolve_profile(given, credentials)
+        # a person's login must not replace a job's
+        return _checked(credentials.at(chosen.url)) if chosen.password_command else chosen
     kept = credentials.profile(given.profile)
     if kept is None or (given.url_source == "--url" and given.url != kept.url):
         return Profile(given.url or _checked(_unnamed(given, credentials)).url, name=given.profile)

@@ -137,6 +137,8 @@ class ErrorFile:
         if self._file is None:
             if self.path.is_file():
                 self.path.replace(self.path.with_name(self.path.name + "~"))  # it may hold what was mended
+            elif self.path.is_symlink() and not self.path.exists():
+                raise LeadctlError(f"{self.path} is a link to a file that does not exist; remove it")
             encoding = "utf-8-sig" if self._sheet.has_bom else "utf-8"
             number = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             self._file = os.fdopen(number, "w", encoding=encoding, newline="")

@@ -132,8 +132,10 @@ def test_any_answer_is_told_in_one_line(
     assert runs[0].returncode == code, runs[0].stderr
     for done in runs[code == 0 :]:
         assert done.returncode in (code, 1), done.stderr
-        assert done.stderr.startswith("leadctl: ")
-        assert done.stderr.count("\n") == 1
+        *announced, error = done.stderr.splitlines()
+        assert error.startswith("leadctl: ")
+        # a change that may have been made is announced first
+        assert not announced or (code == 75 and announced[0].startswith("change ") and len(announced) == 1)
         assert "\x1b" not in done.stderr
         assert "something went wrong" not in done.stderr
 
@@ -281,6 +283,8 @@ def test_no_encoded_answer_is_decoded(
     [
         ((500, PROBLEM, (b" " * 2**20, 200)), ["list"], "larger than 1 MiB"),
         ((404, PROBLEM, (b" " * 2**20, 200)), ["download-cv", "1"], "larger than 1 MiB"),
+        ((203, JSON, (b" " * 2**20, 200)), ["download-cv", "1"], "larger than 1 MiB"),
+        ((206, JSON, (b" " * 2**20, 200)), ["export-person", "--email", "a@b.example"], "larger than 1 MiB"),
         ((200, JSON, (b" " * 2**20, 200)), ["stats"], "larger than 1 MiB"),
         ((200, JSON, (b'["' + b"a" * 2**20, 200)), ["list"], "larger than 8 MiB"),
         ((200, JSON, (b"[{}," + b"{}," * 2_700_000 + b"{}]", 1)), ["list"], "does not answer as an intake service"),
@@ -296,6 +300,30 @@ def test_no_answer_takes_much_memory(
     assert (code, said.count("\n")) == (1, 1)
     assert told in said
     assert peak < MAX_MEMORY
+
+
+def test_a_traceback_is_shown_escaped(stranger: Office, hostile: Any) -> None:
+    detail = json.dumps({"detail": "\x1b]0;PWNED\x07\u202e"}).encode()
+    hostile.answer = (409, {**PROBLEM, "Content-Length": str(len(detail))}, detail)
+    stranger.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
+    said = stranger.run("--debug", "list").stderr
+    assert ("Traceback" in said, "PWNED" in said) == (True, True)
+    assert not set(said) & set("\x1b\x07\u202e")
+
+
+@pytest.mark.parametrize(
+    "results",
+    [[], [{"id": 2, "result": "changed", "state": "ENGAGED"}], [{"id": 1, "result": "refused", "state": "PENDING"}],
+     [{"id": 1, "result": "conflict"}]],
+)  # fmt: skip
+def test_results_that_are_not_those_of_the_leads_are_no_success(
+    stranger: Office, hostile: Any, results: list[object]
+) -> None:
+    body = json.dumps({"change": "6f1a0c1e-58a0-4d0e-9a52-1f6f3c1d2b7a", "results": results}).encode()
+    hostile.answer = (200, {**JSON, "Content-Length": str(len(body))}, body)
+    stranger.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
+    done = stranger.run("set-state", "ENGAGED", "1")
+    assert (done.returncode, "does not answer as an intake service" in done.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(("compression", "size"), [(zipfile.ZIP_DEFLATED, 300), (zipfile.ZIP_LZMA, 1)])

@@ -92,7 +92,7 @@ def test_an_output_that_is_not_utf_8_shows_escapes(office: Office) -> None:
     [
         ({"LEADCTL_TOKEN": "a b"}, ["list"], 2),
         ({"LEADCTL_TOKEN": "\u00e9"}, ["list"], 2),
-        ({"ALL_PROXY": "socks9://x"}, ["list"], 1),
+        ({"ALL_PROXY": "socks9://x", "LEADCTL_TOKEN": "x"}, ["--url", "https://intake.invalid", "list"], 1),
         ({"SSL_CERT_FILE": "/nowhere", "LEADCTL_TOKEN": "x"}, ["--url", "https://127.0.0.1:1", "list"], 1),
         ({}, ["--url", "http://x..y", "list"], 2),
         ({}, ["--url", "http://bob:s3cret@127.0.0.1", "list"], 2),

@@ -185,4 +185,4 @@ def test_profiles_are_completed(office: Office) -> None:
 def test_commands_and_options_are_completed(stranger: Office) -> None:
     assert completed(stranger, "set") == ["set-state"]
     assert "--state" in completed(stranger, "list", "--st")
-    assert completed(stranger, "audit", "--action", "login") == ["login", "login-failed"]
+    assert completed(stranger, "audit", "--action", "login") == ["login", "login-failed", "login-allowed"]

@@ -103,6 +103,24 @@ def test_a_profile_for_a_job_does_not_change_who_one_is(office: Office) -> None:
     assert whoami(office, "--profile", "cron")["username"] == "harriet"
 
 
+def test_a_person_who_logs_in_does_not_replace_the_current_profile_of_a_job(stranger: Office) -> None:
+    cron(stranger)
+    stranger.data("profiles", "use", "cron")
+    said = stranger.run("login", "-u", "harriet", "--password-stdin", typed=PASSWORD).stderr
+    assert "(profile default)" in said
+    assert whoami(stranger, "--profile", "cron")["username"] == "peter"
+    done = stranger.run("login", "-u", "harriet", "--password-stdin", typed=PASSWORD, LEADCTL_PROFILE="cron")
+    assert (done.returncode, "logs in by itself as peter" in done.stderr) == (2, True)
+    assert whoami(stranger, "--profile", "cron")["username"] == "peter"
+
+
+def test_a_file_that_others_can_write_is_refused(office: Office) -> None:
+    [file] = office.home.rglob("credentials.json")
+    file.chmod(0o666)
+    done = office.run("whoami")
+    assert (done.returncode, done.stderr.endswith(f"then: chmod 600 {file}\n")) == (1, True)
+
+
 def test_a_profile_for_a_job_alone_is_used_where_it_is_named(stranger: Office) -> None:
     cron(stranger)
     done = stranger.run("whoami")
