@@ -39,7 +39,9 @@ def command(
         raise UsageError("a password-command is kept in a profile: name one with --profile")
     name = username or (kept.name and kept.username) or context.ask("Username", "--username")
     if kept.password_command and name != kept.username and not context.names_profile_by_flag:
-        raise UsageError(f"profile {kept.name} logs in by itself as {kept.username}; to replace it: --profile {kept.name}")
+        raise UsageError(
+            f"profile {kept.name} logs in by itself as {kept.username}; to replace it: --profile {kept.name}"
+        )
     # a command that was kept is for the user that it was kept for, and nobody else
     program = password_command or (kept.password_command if name == kept.username else None)
     login = context.stranger.login(name, _password(context, None if password_stdin else program, password_stdin))
