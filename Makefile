@@ -1,14 +1,22 @@
-# Everything runs from .venv, which `make setup` fills from the pinned requirements.
+# All targets use .venv, which `make setup` creates from the pinned requirements.
+# The comment before a target, its last line, is what `make help` shows.
+.DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests/intake tests/migrations tests/system
 
-.PHONY: setup demo test test-browser test-clamd test-pgbouncer test-proxy test-redis test-s3 test-schema torture attack fuzz audit bench bench-quick lint format serve requirements clean
+.PHONY: help setup demo test test-browser test-clamd test-pgbouncer test-proxy test-redis test-s3 test-schema torture attack fuzz audit bench bench-quick lint format serve requirements clean
 
+# Show this help
+help:
+	@awk '/^# / { comment = substr($$0, 3); next } \
+		/^[a-z][a-z0-9-]*:/ && comment { sub(/:.*/, ""); printf "make %-16s %s\n", $$0, comment } { comment = "" }' $(firstword $(MAKEFILE_LIST))
+
+# Create .venv from the pinned requirements (another Python: make setup PYTHON=python3.12)
 setup: .venv/ready
 
 .venv/ready: requirements/uv.txt requirements/dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "leadctl needs Python 3.11 or newer; say which: make PYTHON=python3.12 …")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "leadctl needs Python 3.11 or newer; choose one: make PYTHON=python3.12 …")'
 	@echo "Setting up .venv (once)"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
@@ -16,13 +24,15 @@ setup: .venv/ready
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# Run the service and leadctl on sample data, and print what they do
 demo: setup
 	@$(BIN)/python -m tests.system.demo
 
+# Run lint, then all tests that need nothing but PyPI
 test: lint
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-# CVs in an S3-compatible store; its server is some thirty packages, so it is set up here and not before.
+# Test CVs in an S3-compatible store (installs its server, some thirty packages)
 test-s3: setup .venv/ready-s3
 	$(BIN)/python -m pytest tests/s3
 
@@ -30,77 +40,86 @@ test-s3: setup .venv/ready-s3
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/s3.txt
 	@touch $@
 
-# Scans by a real clamd, with a signature of the tests' own (Debian: apt-get install clamav-daemon).
+# Test scans by a real clamd (Debian: apt-get install clamav-daemon)
 test-clamd: setup
 	$(BIN)/python -m pytest tests/clamd
 
-# The firm's form in a real browser (Debian: apt-get install chromium).
+# Test the HTML form in a real browser (Debian: apt-get install chromium)
 test-browser: setup .venv/ready-browser
 	$(BIN)/python -m pytest tests/browser
 
 .venv/ready-browser: requirements/browser.txt .venv/ready
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/browser.txt
-# Real services against their own description: schemathesis and what it needs are set up here and not before.
+	@touch $@
+
+# Test running services against their OpenAPI document (installs schemathesis; more: FLAGS="--examples 200")
 test-schema: setup .venv/ready-schema
 	@$(BIN)/python -m tests.system.schemathesis_run $(FLAGS)
 
-# The multipart reader, for so many seconds: make fuzz SECONDS=60
+# Fuzz the multipart reader for 10 minutes (make fuzz SECONDS=60)
 fuzz: setup .venv/ready-fuzz
 	@$(BIN)/python -m tests.fuzz $(or $(SECONDS),600)
 
-# Known vulnerabilities of everything that is pinned; asks a service on the network, and fails where that can't be reached.
+# Look up known vulnerabilities of all pinned packages (needs network access)
 audit: setup .venv/ready-audit
 	$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off $(patsubst %,-r %,$(wildcard requirements/*.txt)) || \
-		{ echo "make audit: something pinned is vulnerable, or the vulnerability service could not be asked; see above" >&2; exit 1; }
+		{ echo "make audit: a pinned package is vulnerable, or the lookup failed; see above" >&2; exit 1; }
 
 .venv/ready-schema .venv/ready-fuzz .venv/ready-audit .venv/ready-bench: .venv/ready-%: requirements/%.txt .venv/ready
-	@echo "Installing $$(grep -c == $<) packages for it into .venv, from $<"
+	@echo "Installing $$(grep -c == $<) packages from $< into .venv"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $<
 	@touch $@
 
-# What of TESTS uses PostgreSQL, through a PgBouncer in transaction mode (Debian: apt-get install pgbouncer).
+# Run TESTS through PgBouncer in transaction mode (Debian: apt-get install pgbouncer)
 test-pgbouncer: setup
 	INTAKE_TEST_PGBOUNCER=1 $(BIN)/python -m pytest $(TESTS)
 
-# docs/nginx.conf and docs/Caddyfile, with real ones before a real service (Debian: apt-get install nginx-light caddy).
+# Test docs/nginx.conf and docs/Caddyfile (Debian: apt-get install nginx-light caddy)
 test-proxy: setup
 	$(BIN)/python -m pytest tests/proxy
 
-# Limits in a real Redis, killed in the middle (Debian: apt-get install redis-server).
+# Test rate limits in a real Redis (Debian: apt-get install redis-server)
 test-redis: setup
 	$(BIN)/python -m pytest tests/redis
 
-# About 15 minutes; the proof that fills a disk needs root, and the others can be named: make torture PROOFS="relay"
+# Durability tests, 15 minutes; full-disk needs root (some of them: make torture PROOFS="relay")
 torture: setup
 	@$(BIN)/python -m stress.durability $(PROOFS)
 
-# About an hour: two databases, one process and two. Fewer: make attack ATTACKS="guesses" SECONDS=10 FLAGS="--database sqlite"
+# Some of them: make attack ATTACKS="guesses" SECONDS=10 FLAGS="--database sqlite"
+# Load tests on both databases, in one process and two, an hour
 attack: setup
 	@$(BIN)/python -m stress.load $(if $(SECONDS),--seconds $(SECONDS)) $(FLAGS) $(ATTACKS)
 
+# Check format, lint, types, import layers, and YAML files against their schemas
 lint: setup
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
-# What is promised of speed, as ratios: 15 minutes, and docs/performance.json and .svg anew. Some, writing nothing: make bench BENCHMARKS="draining"
+# Some of them, without writing files: make bench BENCHMARKS="draining"
+# Benchmarks as ratios, 15 minutes; writes docs/performance.json and performance.svg
 bench: setup .venv/ready-bench
 	$(BIN)/python -m benchmarks $(or $(BENCHMARKS),--out docs)
 
-# The same in two minutes: shows that all of it runs, and writes nothing.
+# Run every benchmark in two minutes, without writing files
 bench-quick: setup .venv/ready-bench
 	$(BIN)/python -m benchmarks --quick $(BENCHMARKS)
 
+# Fix lint errors and format
 format: setup
 	$(BIN)/ruff check --quiet --fix .
 	$(BIN)/ruff format --quiet .
 
+# Run the service with its defaults
 serve: setup
 	$(BIN)/intake serve
 
-# For maintainers: pin anew what pyproject.toml asks for. No addresses are written, so any mirror will do.
+# No addresses are written, so any mirror works.
+# Update the pinned requirements from pyproject.toml
 requirements:
 	printf 'uv\n' | $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes --no-header --no-annotate - -o requirements/uv.txt
 	$(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra server -o requirements/server.txt
@@ -111,5 +130,6 @@ requirements:
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group $$group -c requirements/dev.txt -o requirements/$$group.txt || exit 1; \
 	done
 
+# Delete .venv and caches
 clean:
 	rm -rf .venv dist .mypy_cache .ruff_cache .hypothesis
