@@ -15,6 +15,7 @@ from leadctl.cli import COMMANDS
 from leadctl.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
+USERS_PAGES = ("README.md", "docs/leadctl.md", "docs/operations.md", "docs/api.md")
 
 
 def document(name: str) -> str:
@@ -29,7 +30,7 @@ def first_column(text: str, pattern: str) -> list[str]:
 def test_every_setting_is_documented_and_none_else() -> None:
     names = [item.metadata["name"] for item in dataclasses.fields(Settings)]
     assert first_column(document("docs/operations.md"), r"`(INTAKE_\w+)`") == names
-    for text in map(document, ("README.md", "docs/operations.md", "docs/api.md", "docker-compose.yml", "Dockerfile")):
+    for text in map(document, (*USERS_PAGES, "docker-compose.yml", "Dockerfile")):
         assert set(re.findall(r"INTAKE_[A-Z_]+[A-Z]", text)) <= set(names)
 
 
@@ -43,12 +44,12 @@ def test_every_command_is_documented_and_none_else() -> None:
     assert first_column(readme, r"`leadctl ([a-z-]+)`") == list(COMMANDS)
     group = typer.main.get_command(intake_app)
     assert first_column(readme, r"`intake ([a-z-]+)`") == list(group.commands)  # type: ignore[attr-defined]
-    for text in map(document, ("README.md", "docs/operations.md", "docs/api.md")):
+    for text in map(document, USERS_PAGES):
         assert set(re.findall(r"^(?:.*\| )?leadctl (?:--[a-z]+ \S+ )*([a-z-]+)", text, re.MULTILINE)) <= set(COMMANDS)
 
 
 def test_every_exit_code_is_documented_and_none_else() -> None:
-    rows = re.findall(r"^\| (\d+) \| (.*) \|$", document("README.md"), re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) \| (.*) \|$", document("docs/leadctl.md"), re.MULTILINE)
     assert rows == [(str(int(code)), code.meaning) for code in ExitCode]
 
 

@@ -1,4 +1,4 @@
-"""The README's worked examples, as they stand there."""
+"""The worked examples of the README and of docs/leadctl.md, run as they are."""
 
 import csv
 import re
@@ -14,13 +14,14 @@ from tests.system.test_terminal import Terminal
 
 __all__ = ["firm"]
 
-README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+ROOT = Path(__file__).parents[2]
+PAGES = "".join((ROOT / name).read_text("utf-8") for name in ("README.md", "docs/leadctl.md"))
 LEADS = 5_000
 
 
 def example(begins: str) -> str:
-    """Return the block of the README that begins so."""
-    found = re.search(rf"^```(?:bash)?\n({re.escape(begins)}.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    """Return the code block that begins with this text."""
+    found = re.search(rf"^```(?:bash)?\n({re.escape(begins)}.*?)^```$", PAGES, re.MULTILINE | re.DOTALL)
     assert found, begins
     return found[1]
 
