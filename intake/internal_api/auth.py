@@ -16,7 +16,7 @@ from intake.http.hashing_queue import ahead, behind
 from intake.http.request_parsing import json_response
 from intake.http.request_state import AppRequest
 from intake.http.routing import actor_of, in_hashing_thread, require_user, run_in_pool, turn_of
-from intake.internal_api.schemas.leads import Credentials, PasswordChange, Registration, Token, UserModel
+from intake.internal_api.schemas.users import Credentials, PasswordChange, Registration, Token, UserModel
 from intake.users import accounts, authentication
 from intake.users.login_throttle import LoginAttempt
 

@@ -16,10 +16,10 @@ from intake.http.ranges import content_range, parse_range
 from intake.http.request_parsing import json_response, read_query
 from intake.http.request_state import AppRequest
 from intake.http.routing import actor_of, require_user, run_in_pool, stream_in_pool
-from intake.internal_api.schemas.audit import filters_in_use
-from intake.internal_api.schemas.leads import MAX_ID, CvQuery, LeadQuery, StateChange
+from intake.internal_api.schemas.leads import CvQuery, LeadQuery, StateChange
 from intake.leads import cv_access, listing, manual_leads, states
 from intake.leads.models import CvFacts, Lead
+from intake.request_models import MAX_ID, filters_in_use
 
 _TEXT_FIELDS = ("email", "f_name", "l_name", "external_id", "state", "notify", "dry_run")
 

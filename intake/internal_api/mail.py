@@ -8,9 +8,9 @@ from intake.http.pagination import page_response
 from intake.http.request_parsing import json_response, read_query
 from intake.http.request_state import AppRequest
 from intake.http.routing import actor_of
-from intake.internal_api.schemas.audit import filters_in_use
-from intake.internal_api.schemas.leads import MailQuery, MailRetry
+from intake.internal_api.schemas.mail import MailQuery, MailRetry
 from intake.mail import admin
+from intake.request_models import filters_in_use
 
 
 def get_mail(request: AppRequest) -> Response:

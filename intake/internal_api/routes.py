@@ -36,26 +36,25 @@ from intake.internal_api.schemas.bulk_changes import (
 )
 from intake.internal_api.schemas.leads import (
     MANUAL_LEAD_FORM,
-    Credentials,
     CvQuery,
     LeadModel,
     LeadQuery,
     LeadWithCv,
+    StateChange,
+)
+from intake.internal_api.schemas.mail import MailModel, MailQuery, MailRetry, MailRetryResults
+from intake.internal_api.schemas.privacy import ErasureModel, ErasureRequest, PersonModel
+from intake.internal_api.schemas.stats import Statistics
+from intake.internal_api.schemas.users import (
+    Credentials,
     ListedUser,
-    MailModel,
-    MailQuery,
-    MailRetry,
-    MailRetryResults,
-    PageQuery,
     PasswordChange,
     Registration,
-    StateChange,
-    Statistics,
     Token,
     UserChange,
     UserModel,
 )
-from intake.internal_api.schemas.privacy import ErasureModel, ErasureRequest, PersonModel
+from intake.request_models import PageQuery
 
 _LINK = {"Link": '`<?…>; rel="next"`, where there are more.'}
 _FILE = {"type": "string", "format": "binary"}

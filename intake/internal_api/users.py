@@ -7,7 +7,8 @@ from intake.http.pagination import page_response
 from intake.http.request_parsing import read_query
 from intake.http.request_state import AppRequest
 from intake.http.routing import actor_of, in_hashing_thread, require_user, run_in_pool, turn_of
-from intake.internal_api.schemas.leads import PageQuery, UserChange
+from intake.internal_api.schemas.users import UserChange
+from intake.request_models import PageQuery
 from intake.users import accounts
 from intake.users.accounts import User
 

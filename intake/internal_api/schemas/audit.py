@@ -6,17 +6,10 @@ from typing import Annotated
 from pydantic import BaseModel, Field, WithJsonSchema
 
 from intake.audit import Action
-from intake.internal_api.schemas.leads import MAX_ID, FilterText, Number, PageQuery, Timestamp
+from intake.request_models import MAX_ID, FilterText, Number, PageQuery, Timestamp
 
 # written out where it is used: a parameter's description refers to nothing
 ActionName = Annotated[Action, WithJsonSchema({"type": "string", "enum": [action.value for action in Action]})]
-
-
-def filters_in_use(query: BaseModel) -> str | None:
-    """Return which filters a list was read by, for its entry: their names, since their values may name a person."""
-    names = [name for name in type(query).model_fields if name in query.model_fields_set]
-    filters = [name for name in names if name not in ("limit", "after", "order", "lead")]
-    return f"by {', '.join(filters)}" if filters else None
 
 
 class AuditQuery(PageQuery):

@@ -6,8 +6,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from intake.internal_api.schemas.leads import MAX_ID, Number, RequestModel, StateChange
+from intake.internal_api.schemas.leads import StateChange
 from intake.leads.bulk_changes import MAX_LEADS
+from intake.request_models import MAX_ID, Number, RequestModel
 
 IdStart = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-?[0-9a-fA-F]){0,24}$")]
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from intake.internal_api.schemas.leads import RequestModel
+from intake.request_models import RequestModel
 
 Email = Annotated[str, StringConstraints(max_length=320)]
 

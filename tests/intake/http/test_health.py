@@ -9,7 +9,8 @@ from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from intake.app import APIS
-from intake.internal_api.schemas.leads import LeadModel, LeadWithCv, UserModel
+from intake.internal_api.schemas.leads import LeadModel, LeadWithCv
+from intake.internal_api.schemas.users import UserModel
 from tests.conftest import Intake
 
 
