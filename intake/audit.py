@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, TypedDict, cast
+from typing import Annotated, Any
 
+from pydantic import BaseModel, Field, WithJsonSchema
 from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, func, insert, select, union
 
 from intake.database import Database, advisory_lock
@@ -13,6 +14,7 @@ from intake.database.clock import Now
 from intake.database.ids import page_by_id, within
 from intake.database.schema import audit, user_account
 from intake.errors import UserNotFound
+from intake.request_models import MAX_ID, FilterText, Number, PageQuery, Timestamp
 
 
 class Action(StrEnum):
@@ -99,39 +101,37 @@ def record_series(
         database.write(work)
 
 
-class AuditEntry(TypedDict):
-    """What was done, by which user and to whom or which lead; None where there is none."""
+# written out where it is used: a parameter's description refers to nothing
+ActionName = Annotated[Action, WithJsonSchema({"type": "string", "enum": [action.value for action in Action]})]
+
+
+class AuditQuery(PageQuery):
+    """The trail's filters."""
+
+    user: FilterText | None = Field(None, description="Who did it, or to whom it was done.")
+    action: list[ActionName] = Field([], description="What was done; may repeat.")
+    lead: Annotated[Number, Field(ge=1, le=MAX_ID)] | None = Field(None, description="Done to this lead.")
+    since: Timestamp | None = Field(None, description="At this moment (RFC 3339) or later.")
+    until: Timestamp | None = Field(None, description="Before this moment.")
+
+
+class AuditEntryModel(BaseModel):
+    """Something that was done."""
 
     id: int
     at: datetime
     action: str
-    user: str | None
-    subject: str | None
+    user: str | None = Field(description="Who did it; null: nobody who was logged in, or the service itself.")
+    subject: str | None = Field(description="The user to whom it was done.")
     lead: int | None
     detail: str | None
-    client: str | None
+    client: str | None = Field(description="The address it was done from; null: on the server.")
     request_id: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class AuditFilter:
-    """Which entries, by id; what is None or empty does not narrow. `after` is the id from which to go on.
-
-    `username` is of who did it, or of whom it was done to; `since` is included, `until` is not.
-    """
-
-    username: str | None = None
-    actions: Sequence[Action] = ()
-    lead_id: int | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    after: int | None = None
-    newest_first: bool = False
-
-
-def list_entries(database: Database, wanted: AuditFilter, *, limit: int) -> list[AuditEntry]:
-    """Return up to `limit` entries that match. Raises UserNotFound or DatabaseUnavailable."""
-    return database.read(lambda connection: _find(connection, wanted, limit))
+def list_entries(database: Database, query: AuditQuery) -> list[AuditEntryModel]:
+    """Return a page of entries and the first of the next page. Raises UserNotFound or DatabaseUnavailable."""
+    return database.read(lambda connection: _find(connection, query))
 
 
 def recent_logins(database: Database, *, within_s: float, most: int) -> list[tuple[str, str]]:
@@ -151,9 +151,9 @@ def recent_logins(database: Database, *, within_s: float, most: int) -> list[tup
     return [(username_key, client) for username_key, client in rows]
 
 
-def _find(connection: Connection, wanted: AuditFilter, limit: int) -> list[AuditEntry]:
+def _find(connection: Connection, query: AuditQuery) -> list[AuditEntryModel]:
     user, subject = user_account.alias(), user_account.alias()
-    query = (
+    statement = (
         select(
             audit.c.id,
             audit.c.at,
@@ -168,43 +168,40 @@ def _find(connection: Connection, wanted: AuditFilter, limit: int) -> list[Audit
         .join_from(audit, user, user.c.id == audit.c.user_id, isouter=True)
         .join(subject, subject.c.id == audit.c.subject_id, isouter=True)
     )
-    conditions = list(_conditions(wanted))
-    if wanted.username is not None:
-        number = _user_id(connection, wanted.username)
-        query = query.where(audit.c.id.in_(_of_user(number, conditions, wanted, limit)))
-    query = _page(query.where(*conditions), wanted, limit)
-    rows = connection.execute(query).mappings()
-    return [cast("AuditEntry", {str(name): value for name, value in row.items()}) for row in rows]
+    conditions = list(_conditions(query))
+    if query.user is not None:
+        user_id = _user_id(connection, query.user)
+        statement = statement.where(audit.c.id.in_(_of_user(user_id, conditions, query)))
+    rows = connection.execute(_page(statement.where(*conditions), query)).mappings()
+    return [AuditEntryModel(**row) for row in rows]
 
 
-def _conditions(wanted: AuditFilter) -> Iterator[ColumnElement[bool]]:
-    if wanted.actions:
-        yield audit.c.action.in_(wanted.actions)
-    if wanted.lead_id is not None:
-        yield audit.c.lead_id == wanted.lead_id
+def _conditions(query: AuditQuery) -> Iterator[ColumnElement[bool]]:
+    if query.action:
+        yield audit.c.action.in_(query.action)
+    if query.lead is not None:
+        yield audit.c.lead_id == query.lead
     yield from within(
         audit.c.id,
         audit.c.at,
-        since=wanted.since,
-        until=wanted.until,
-        after=wanted.after,
-        newest_first=wanted.newest_first,
+        since=query.since,
+        until=query.until,
+        after=query.after,
+        newest_first=query.newest_first,
     )
 
 
-def _of_user(
-    number: int, conditions: Sequence[ColumnElement[bool]], wanted: AuditFilter, limit: int
-) -> CompoundSelect[Any]:
+def _of_user(user_id: int, conditions: Sequence[ColumnElement[bool]], query: AuditQuery) -> CompoundSelect[Any]:
     """Return the ids of a page of what the user did and a page of what was done to the user, each by its own index."""
     parts = (
-        _page(select(audit.c.id).where(column == number, *conditions), wanted, limit).subquery()
+        _page(select(audit.c.id).where(column == user_id, *conditions), query).subquery()
         for column in (audit.c.user_id, audit.c.subject_id)
     )
     return union(*(select(part.c.id) for part in parts))
 
 
-def _page(query: Select[Any], wanted: AuditFilter, limit: int) -> Select[Any]:
-    return page_by_id(query, audit.c.id, after=wanted.after, newest_first=wanted.newest_first, limit=limit)
+def _page(statement: Select[Any], query: AuditQuery) -> Select[Any]:
+    return page_by_id(statement, audit.c.id, after=query.after, newest_first=query.newest_first, limit=query.limit + 1)
 
 
 def _user_id(connection: Connection, username: str) -> int:

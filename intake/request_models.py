@@ -51,6 +51,11 @@ class PageQuery(RequestModel):
     after: Annotated[Number, Field(ge=0, le=MAX_ID)] | None = Field(None, description="Go on after this id.")
     order: Literal["asc", "desc"] = Field("asc", description="By id: oldest or newest first.")
 
+    @property
+    def newest_first(self) -> bool:
+        """Whether ids go down."""
+        return self.order == "desc"
+
 
 def filters_in_use(query: BaseModel) -> str | None:
     """Return which filters a list was read by, for its entry: their names, since their values may name a person."""

@@ -1,6 +1,6 @@
 """Pages of a list, each naming the next."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,16 +10,18 @@ from intake.http.request_parsing import json_response
 from intake.http.request_state import AppRequest
 
 
-def page_response(
-    request: AppRequest, found: Sequence[Mapping[str, Any]], *, limit: int, by: str = "after"
-) -> Response:
+def page_response(request: AppRequest, found: Sequence[Any], *, limit: int, by: str = "after") -> Response:
     """Return an answer of the first `limit` records of what was found; where there is more, it names the next page.
 
     `by` is the parameter that takes the id to go on from.
     """
     page = found[:limit]
     response = json_response(page)
-    return link_to_next(request, response, **{by: page[-1]["id"]}) if len(found) > len(page) else response
+    return (
+        link_to_next(request, response, **{by: page[-1]["id"] if isinstance(page[-1], dict) else page[-1].id})
+        if len(found) > len(page)
+        else response
+    )
 
 
 def link_to_next(request: AppRequest, response: Response, **place: object) -> Response:

@@ -1,6 +1,6 @@
 """JSON bodies and queries, read into models; values, written as JSON."""
 
-from typing import TypeVar, get_origin
+from typing import Any, TypeVar, get_origin
 
 import orjson
 from pydantic import BaseModel
@@ -25,8 +25,8 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def json_bytes(value: object) -> bytes:
-    """Return the value as JSON; moments as RFC 3339 in UTC."""
-    return orjson.dumps(value, option=orjson.OPT_UTC_Z)
+    """Return a value, or models, as JSON; moments as RFC 3339 in UTC."""
+    return orjson.dumps(value, default=_fields, option=orjson.OPT_UTC_Z)
 
 
 def json_response(value: object, status: int = 200) -> Response:
@@ -67,6 +67,12 @@ def read_query(params: QueryParams, model: type[Model]) -> Model:
         return model.model_validate(given)
     except PydanticError as error:
         raise _invalid(error) from error
+
+
+def _fields(value: object) -> dict[str, Any]:
+    if isinstance(value, BaseModel):
+        return value.model_dump(by_alias=True)
+    raise TypeError(f"{type(value).__name__} can't be written as JSON")
 
 
 def _invalid(error: PydanticError) -> ValidationError:

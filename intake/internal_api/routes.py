@@ -1,5 +1,6 @@
 """The internal door's table. What does not say so is closed to all but users."""
 
+from intake.audit import AuditEntryModel, AuditQuery
 from intake.errors import (
     AuthenticationRequired,
     ChangeByAnotherUser,
@@ -24,7 +25,6 @@ from intake.errors import (
 )
 from intake.http.routing import Access, Operation, ResponseSpec
 from intake.internal_api import audit, auth, bulk_changes, leads, mail, privacy, stats, users
-from intake.internal_api.schemas.audit import AuditEntryModel, AuditQuery
 from intake.internal_api.schemas.bulk_changes import (
     BulkChange,
     ChangeModel,

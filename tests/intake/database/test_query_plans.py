@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from intake import audit
-from intake.audit import Action, Actor, AuditFilter
+from intake.audit import Action, Actor, AuditQuery
 from intake.cvs import orphans
 from intake.cvs.spool import SpooledUpload
 from intake.database import Database, schema
@@ -189,7 +189,7 @@ def page(wanted: LeadFilter, limit: int = 50) -> Callable[[Database], object]:
 
 
 def trail(**wanted: Any) -> Callable[[Database], object]:
-    return lambda database: audit.list_entries(database, AuditFilter(**wanted), limit=50)
+    return lambda database: audit.list_entries(database, AuditQuery(limit=50, **wanted))
 
 
 def listed_changes(**wanted: Any) -> Callable[[Database], object]:
@@ -284,12 +284,12 @@ BY_INDEX: dict[str, Callable[[Database], object]] = {
     "mails sent": work_off_mail,
     "mails held and released": hold_mail,
     "mails forgotten": lambda d: outbox.prune(d, age_s=90 * 86_400.0),
-    "audit of a user": trail(username="u9"),
-    "audit of a user, newest first": trail(username="u9", newest_first=True),
-    "audit of a lead": trail(lead_id=77),
-    "audit of an action": trail(actions=[Action.ERASURE], newest_first=True),
+    "audit of a user": trail(user="u9"),
+    "audit of a user, newest first": trail(user="u9", order="desc"),
+    "audit of a lead": trail(lead=77),
+    "audit of an action": trail(action=[Action.ERASURE], order="desc"),
     "audit since lately": trail(since=LATELY),
-    "audit since lately, newest first": trail(since=LATELY, newest_first=True),
+    "audit since lately, newest first": trail(since=LATELY, order="desc"),
     "audit that goes on": trail(after=30000),
     "a part of a CV": lambda d: audit.record_series(d, Action.DOWNLOAD, ORIGIN, lead_id=77),
     "recent logins": lambda d: audit.recent_logins(d, within_s=300.0, most=100),
@@ -316,7 +316,7 @@ WALKS: dict[str, Callable[[Database], object]] = {
     "a part that most have": page(LeadFilter(q="b.example")),
     "the first mails": mails(newest_first=True),
     "mails that were sent": mails(states=["sent"]),
-    "the audit trail": trail(newest_first=True),
+    "the audit trail": trail(order="desc"),
     "the audit trail until lately": trail(until=LATELY),
     "the changes": listed_changes(),
 }
