@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, WithJsonSchema
-from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, func, insert, select, union
+from sqlalchemy import ColumnElement, CompoundSelect, Connection, func, insert, select, union
 
 from intake.database import Database, advisory_lock
 from intake.database.clock import Now
-from intake.database.ids import page_by_id, within
+from intake.database.ids import page_and_next, within
 from intake.database.schema import audit, user_account
 from intake.errors import UserNotFound
 from intake.request_models import MAX_ID, FilterText, Number, PageQuery, Timestamp
@@ -108,11 +108,11 @@ ActionName = Annotated[Action, WithJsonSchema({"type": "string", "enum": [action
 class AuditQuery(PageQuery):
     """The trail's filters."""
 
-    user: FilterText | None = Field(None, description="Who did it, or to whom it was done.")
-    action: list[ActionName] = Field([], description="What was done; may repeat.")
-    lead: Annotated[Number, Field(ge=1, le=MAX_ID)] | None = Field(None, description="Done to this lead.")
-    since: Timestamp | None = Field(None, description="At this moment (RFC 3339) or later.")
-    until: Timestamp | None = Field(None, description="Before this moment.")
+    user: FilterText | None = Field(default=None, description="Who did it, or to whom it was done.")
+    action: list[ActionName] = Field(default=[], description="What was done; may repeat.")
+    lead: Annotated[Number, Field(ge=1, le=MAX_ID)] | None = Field(default=None, description="Done to this lead.")
+    since: Timestamp | None = Field(default=None, description="At this moment (RFC 3339) or later.")
+    until: Timestamp | None = Field(default=None, description="Before this moment.")
 
 
 class AuditEntryModel(BaseModel):
@@ -172,7 +172,7 @@ def _find(connection: Connection, query: AuditQuery) -> list[AuditEntryModel]:
     if query.user is not None:
         user_id = _user_id(connection, query.user)
         statement = statement.where(audit.c.id.in_(_of_user(user_id, conditions, query)))
-    rows = connection.execute(_page(statement.where(*conditions), query)).mappings()
+    rows = connection.execute(page_and_next(statement.where(*conditions), audit.c.id, query)).mappings()
     return [AuditEntryModel(**row) for row in rows]
 
 
@@ -194,14 +194,10 @@ def _conditions(query: AuditQuery) -> Iterator[ColumnElement[bool]]:
 def _of_user(user_id: int, conditions: Sequence[ColumnElement[bool]], query: AuditQuery) -> CompoundSelect[Any]:
     """Return the ids of a page of what the user did and a page of what was done to the user, each by its own index."""
     parts = (
-        _page(select(audit.c.id).where(column == user_id, *conditions), query).subquery()
+        page_and_next(select(audit.c.id).where(column == user_id, *conditions), audit.c.id, query).subquery()
         for column in (audit.c.user_id, audit.c.subject_id)
     )
     return union(*(select(part.c.id) for part in parts))
-
-
-def _page(statement: Select[Any], query: AuditQuery) -> Select[Any]:
-    return page_by_id(statement, audit.c.id, after=query.after, newest_first=query.newest_first, limit=query.limit + 1)
 
 
 def _user_id(connection: Connection, username: str) -> int:

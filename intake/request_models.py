@@ -47,9 +47,9 @@ class RequestModel(BaseModel):
 class PageQuery(RequestModel):
     """A page of a list."""
 
-    limit: Annotated[Number, Field(ge=1, le=1000)] = Field(100, description="A page of so many.")
-    after: Annotated[Number, Field(ge=0, le=MAX_ID)] | None = Field(None, description="Go on after this id.")
-    order: Literal["asc", "desc"] = Field("asc", description="By id: oldest or newest first.")
+    limit: Annotated[Number, Field(ge=1, le=1000)] = Field(default=100, description="A page of so many.")
+    after: Annotated[Number, Field(ge=0, le=MAX_ID)] | None = Field(default=None, description="Go on after this id.")
+    order: Literal["asc", "desc"] = Field(default="asc", description="By id: oldest or newest first.")
 
     @property
     def newest_first(self) -> bool:

@@ -11,6 +11,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import BigInteger
 
+from intake.request_models import PageQuery
+
 BOUNDED_ROWS = 2_000
 
 
@@ -27,6 +29,11 @@ def page_by_id(
     if after is None:
         return query
     return query.where(column < after if newest_first else column > after)
+
+
+def page_and_next(statement: Select[Any], column: ColumnElement[int], page: PageQuery) -> Select[Any]:
+    """Return the statement for a page's rows and the first row of the next page."""
+    return page_by_id(statement, column, after=page.after, newest_first=page.newest_first, limit=page.limit + 1)
 
 
 def within(

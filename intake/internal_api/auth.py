@@ -60,9 +60,7 @@ async def post_login(request: AppRequest, body: Credentials) -> Response:
 
 def get_me(request: AppRequest) -> Response:
     """Say who the token stands for."""
-    user = require_user(request)
-    model = UserModel(id=user.id, username=user.username, role=user.role, created_at=user.created_at)
-    return json_response(model.model_dump())
+    return json_response(UserModel.model_validate(require_user(request), from_attributes=True))
 
 
 def post_renew(request: AppRequest) -> Response:
@@ -129,6 +127,6 @@ def _attempt(request: AppRequest, username: str) -> LoginAttempt:
 
 
 def _token(token: str) -> Response:
-    response = json_response(Token(access_token=token).model_dump())
+    response = json_response(Token(access_token=token))
     response.headers["Cache-Control"] = "no-store"
     return response

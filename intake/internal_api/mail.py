@@ -8,23 +8,17 @@ from intake.http.pagination import page_response
 from intake.http.request_parsing import json_response, read_query
 from intake.http.request_state import AppRequest
 from intake.http.routing import actor_of
-from intake.internal_api.schemas.mail import MailQuery, MailRetry
+from intake.internal_api.schemas.mail import MailRetry
 from intake.mail import admin
+from intake.mail.admin import MailQuery
 from intake.request_models import filters_in_use
 
 
 def get_mail(request: AppRequest) -> Response:
     """Give a page of mails."""
     query = read_query(request.query_params, MailQuery)
-    wanted = admin.MailFilter(
-        states=query.state,
-        kinds=query.kind,
-        lead_id=query.lead,
-        after=query.after,
-        newest_first=query.order == "desc",
-    )
     database = request.state["database"]
-    found = admin.list_mails(database, wanted, limit=query.limit + 1)
+    found = admin.list_mails(database, query)
     detail = filters_in_use(query)
     audit.record_alone(database, Action.MAIL_LIST, actor_of(request), lead_id=query.lead, detail=detail)
     return page_response(request, found, limit=query.limit)

@@ -42,19 +42,20 @@ from intake.internal_api.schemas.leads import (
     LeadWithCv,
     StateChange,
 )
-from intake.internal_api.schemas.mail import MailModel, MailQuery, MailRetry, MailRetryResults
+from intake.internal_api.schemas.mail import MailRetry, MailRetryResults
 from intake.internal_api.schemas.privacy import ErasureModel, ErasureRequest, PersonModel
 from intake.internal_api.schemas.stats import Statistics
 from intake.internal_api.schemas.users import (
     Credentials,
-    ListedUser,
     PasswordChange,
     Registration,
     Token,
     UserChange,
     UserModel,
 )
+from intake.mail.admin import MailModel, MailQuery
 from intake.request_models import PageQuery
+from intake.users.accounts import ListedUser
 
 _LINK = {"Link": '`<?…>; rel="next"`, where there are more.'}
 _FILE = {"type": "string", "format": "binary"}

@@ -16,10 +16,7 @@ from intake.users.accounts import User
 def get_users(request: AppRequest) -> Response:
     """Give a page of users."""
     query = read_query(request.query_params, PageQuery)
-    newest_first = query.order == "desc"
-    database = request.state["database"]
-    found = accounts.list_users(database, after=query.after, newest_first=newest_first, limit=query.limit + 1)
-    return page_response(request, found, limit=query.limit)
+    return page_response(request, accounts.list_users(request.state["database"], query), limit=query.limit)
 
 
 async def patch_user(request: AppRequest, body: UserChange) -> Response:

@@ -1,39 +1,30 @@
 """Owed mail as it is looked at, and how what was given up is revived."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TypedDict, cast
+from typing import Annotated, Literal
 
+from pydantic import BaseModel, Field
 from sqlalchemy import Connection, TextClause, case, func, or_, select, update
 
 from intake.audit import Action, Actor, record
 from intake.database import Database
 from intake.database.clock import Now
-from intake.database.ids import page_by_id
+from intake.database.ids import page_and_next
 from intake.database.schema import UNSENT, outbox_mail
-
-_COLUMNS = (
-    outbox_mail.c.id,
-    outbox_mail.c.lead_id,
-    outbox_mail.c.kind,
-    outbox_mail.c.recipient,
-    outbox_mail.c.state,
-    outbox_mail.c.attempts,
-    outbox_mail.c.last_error,
-    outbox_mail.c.next_attempt_at,
-    outbox_mail.c.created_at,
-    outbox_mail.c.sent_at,
-    outbox_mail.c.message_id,
-    outbox_mail.c.digest_id,
-)
+from intake.request_models import MAX_ID, Number, PageQuery
 
 
-class Mail(TypedDict):
-    """A mail, whatever became of it; `next_attempt_at` says something only while it is owed.
+class MailQuery(PageQuery):
+    """The mail list's filters."""
 
-    An alert's `digest_id` names the mail that tells of it, where one does already.
-    """
+    state: list[Literal["owed", "sent", "dead", "suppressed"]] = Field(default=[], description="A state; may repeat.")
+    kind: list[Literal["confirmation", "alert"]] = Field(default=[], description="A kind; may repeat.")
+    lead: Annotated[Number, Field(ge=1, le=MAX_ID)] | None = Field(default=None, description="Owed for this lead.")
+
+
+class MailModel(BaseModel):
+    """A mail, whatever became of it."""
 
     id: int
     lead_id: int
@@ -42,36 +33,25 @@ class Mail(TypedDict):
     state: str
     attempts: int
     last_error: str | None
-    next_attempt_at: datetime
+    next_attempt_at: datetime = Field(description="When it is tried next, while it is owed.")
     created_at: datetime
     sent_at: datetime | None
     message_id: str
-    digest_id: int | None
+    digest_id: int | None = Field(description="An alert's: the mail that tells of it, itself or a digest.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class MailFilter:
-    """Which mails, by id; what is None or empty does not narrow. `after` is the id from which to go on."""
-
-    states: Sequence[str] = ()
-    kinds: Sequence[str] = ()
-    lead_id: int | None = None
-    after: int | None = None
-    newest_first: bool = False
-
-
-def list_mails(database: Database, wanted: MailFilter, *, limit: int) -> list[Mail]:
-    """Return up to `limit` mails that match. Raises DatabaseUnavailable."""
-    query = select(*_COLUMNS)
-    if wanted.states:
-        query = query.where(outbox_mail.c.state.in_(wanted.states), *_narrowed(wanted.states))
-    if wanted.kinds:
-        query = query.where(outbox_mail.c.kind.in_(wanted.kinds))
-    if wanted.lead_id is not None:
-        query = query.where(outbox_mail.c.lead_id == wanted.lead_id)
-    query = page_by_id(query, outbox_mail.c.id, after=wanted.after, newest_first=wanted.newest_first, limit=limit)
-    rows = database.read(lambda connection: connection.execute(query).mappings().all())
-    return [cast("Mail", {str(name): value for name, value in row.items()}) for row in rows]
+def list_mails(database: Database, query: MailQuery) -> list[MailModel]:
+    """Return a page of mails and the first of the next page. Raises DatabaseUnavailable."""
+    statement = select(*(outbox_mail.c[name] for name in MailModel.model_fields))
+    if query.state:
+        statement = statement.where(outbox_mail.c.state.in_(query.state), *_narrowed(query.state))
+    if query.kind:
+        statement = statement.where(outbox_mail.c.kind.in_(query.kind))
+    if query.lead is not None:
+        statement = statement.where(outbox_mail.c.lead_id == query.lead)
+    statement = page_and_next(statement, outbox_mail.c.id, query)
+    rows = database.read(lambda connection: connection.execute(statement).mappings().all())
+    return [MailModel(**row) for row in rows]
 
 
 def count_unsent(database: Database) -> dict[str, int]:

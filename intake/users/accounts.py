@@ -5,14 +5,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypedDict, cast, get_args
+from typing import Literal, get_args
 
+from pydantic import BaseModel
 from sqlalchemy import Connection, RowMapping, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from intake.audit import LOCAL_ACTOR, Action, Actor, record
 from intake.database import Database, advisory_lock
-from intake.database.ids import page_by_id
+from intake.database.ids import page_and_next
 from intake.database.schema import user_account
 from intake.errors import (
     AuthenticationRequired,
@@ -23,6 +24,7 @@ from intake.errors import (
     UserNotFound,
     ValidationError,
 )
+from intake.request_models import PageQuery
 from intake.settings.parsers import MIN_PASSWORD_CHARACTERS
 from intake.users.passwords import hash_password, password_fault
 from intake.users.tokens import SESSION_S, Claims, TokenSigner
@@ -142,7 +144,7 @@ def set_password(
     database.write(work)
 
 
-class UserRecord(TypedDict):
+class ListedUser(BaseModel):
     """A user, as administrators see one."""
 
     id: int
@@ -152,12 +154,12 @@ class UserRecord(TypedDict):
     created_at: datetime
 
 
-def list_users(database: Database, *, after: int | None, newest_first: bool, limit: int) -> list[UserRecord]:
-    """Return up to `limit` users, by id, going on after one. Raises DatabaseUnavailable."""
-    columns = (user_account.c[name] for name in UserRecord.__annotations__)
-    query = page_by_id(select(*columns), user_account.c.id, after=after, newest_first=newest_first, limit=limit)
-    rows = database.read(lambda connection: connection.execute(query).mappings().all())
-    return [cast("UserRecord", {str(name): value for name, value in row.items()}) for row in rows]
+def list_users(database: Database, query: PageQuery) -> list[ListedUser]:
+    """Return a page of users and the first of the next page. Raises DatabaseUnavailable."""
+    columns = (user_account.c[name] for name in ListedUser.model_fields)
+    statement = page_and_next(select(*columns), user_account.c.id, query)
+    rows = database.read(lambda connection: connection.execute(statement).mappings().all())
+    return [ListedUser(**row) for row in rows]
 
 
 def update_user(

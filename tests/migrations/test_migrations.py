@@ -150,8 +150,8 @@ def test_every_step_leaves_what_is_there(settings: Settings) -> None:
         assert lead["created_at"].isoformat() == "2026-01-02T03:04:05.000006+00:00"
         assert b"".join(listing.read_cv(database, n, facts)) == content(n)
         assert (facts.flags, facts.scan_state, facts.signature) == ((), "unscanned", None)
-    mails = admin.list_mails(database, admin.MailFilter(), limit=100)
-    assert Counter(mail["state"] for mail in mails) == {"owed": 25, "sent": 5, "dead": 5, "suppressed": 5}
+    mails = admin.list_mails(database, admin.MailQuery(limit=100))
+    assert Counter(mail.state for mail in mails) == {"owed": 25, "sent": 5, "dead": 5, "suppressed": 5}
     assert database.read(lambda c: c.execute(text("SELECT count(*) FROM lead_event")).scalar_one()) == len(LEADS)
     claimed = outbox.claim(database, owner="test", limit=50, alert_interval_s=60.0)
     assert [mail.lead_count for mail in claimed if mail.kind == "alert"] == [len(LEADS)]

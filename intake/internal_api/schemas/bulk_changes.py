@@ -19,17 +19,19 @@ class BulkChange(StateChange):
     max_body_bytes: ClassVar[int] = 2**18  # so many ids of 19 digits
 
     ids: Annotated[list[Annotated[int, Field(ge=1, le=MAX_ID)]], Field(max_length=MAX_LEADS)]
-    change: UUID | None = Field(None, description="Made by the client, and sent with each request of one command.")
-    dry_run: bool = Field(False, description="Tell what would happen, and change nothing.")
+    change: UUID | None = Field(
+        default=None, description="Made by the client, and sent with each request of one command."
+    )
+    dry_run: bool = Field(default=False, description="Tell what would happen, and change nothing.")
 
 
 class Undo(RequestModel):
     """The undoing of a change, as a change of its own."""
 
-    change: UUID | None = Field(None, description="The undoing's own id, likewise.")
-    after: Annotated[int, Field(ge=0, le=MAX_ID)] = Field(0, description="Go on after this lead.")
-    others: bool = Field(False, description="Undo the change even if another user made it.")
-    dry_run: bool = Field(False, description="Tell what would happen, and change nothing.")
+    change: UUID | None = Field(default=None, description="The undoing's own id, likewise.")
+    after: Annotated[int, Field(ge=0, le=MAX_ID)] = Field(default=0, description="Go on after this lead.")
+    others: bool = Field(default=False, description="Undo the change even if another user made it.")
+    dry_run: bool = Field(default=False, description="Tell what would happen, and change nothing.")
 
 
 class OutcomeModel(BaseModel):
@@ -56,11 +58,13 @@ class UndoOutcomes(Outcomes):
 class ChangeQuery(RequestModel):
     """A page of the changes."""
 
-    limit: Annotated[Number, Field(ge=1, le=1000)] = Field(100, description="A page of so many.")
-    before: UUID | None = Field(None, description="Go on before this change.")
-    mine: bool = Field(False, description="Only changes that the user made.")
-    undos: bool = Field(True, description="Include changes that undo another.")
-    id: IdStart | None = Field(None, description="Only changes whose id starts so: at least 8 hexadecimal digits.")
+    limit: Annotated[Number, Field(ge=1, le=1000)] = Field(default=100, description="A page of so many.")
+    before: UUID | None = Field(default=None, description="Go on before this change.")
+    mine: bool = Field(default=False, description="Only changes that the user made.")
+    undos: bool = Field(default=True, description="Include changes that undo another.")
+    id: IdStart | None = Field(
+        default=None, description="Only changes whose id starts so: at least 8 hexadecimal digits."
+    )
 
 
 class Undoing(BaseModel):

@@ -11,16 +11,18 @@ from intake.request_models import MAX_ID, FilterText, Number, RequestModel, Time
 class LeadQuery(RequestModel):
     """The list's filters."""
 
-    email: FilterText | None = Field(None, description="The whole address; * stands for anything, \\* for a star.")
-    f_name: FilterText | None = Field(None, description="The whole first name, likewise.")
-    l_name: FilterText | None = Field(None, description="The whole last name, likewise.")
-    state: list[str] = Field([], description="A state; may repeat.")
-    q: FilterText | None = Field(None, description="A part of the address or of either name.")
-    since: Timestamp | None = Field(None, description="Received at this moment (RFC 3339) or later.")
-    until: Timestamp | None = Field(None, description="Received before this moment.")
-    limit: Annotated[Number, Field(ge=1, le=1000)] | None = Field(None, description="A page of so many.")
-    after: Annotated[Number, Field(ge=0, le=MAX_ID)] | None = Field(None, description="Go on after this id.")
-    order: Literal["asc", "desc"] = Field("asc", description="By id: oldest or newest first.")
+    email: FilterText | None = Field(
+        default=None, description="The whole address; * stands for anything, \\* for a star."
+    )
+    f_name: FilterText | None = Field(default=None, description="The whole first name, likewise.")
+    l_name: FilterText | None = Field(default=None, description="The whole last name, likewise.")
+    state: list[str] = Field(default=[], description="A state; may repeat.")
+    q: FilterText | None = Field(default=None, description="A part of the address or of either name.")
+    since: Timestamp | None = Field(default=None, description="Received at this moment (RFC 3339) or later.")
+    until: Timestamp | None = Field(default=None, description="Received before this moment.")
+    limit: Annotated[Number, Field(ge=1, le=1000)] | None = Field(default=None, description="A page of so many.")
+    after: Annotated[Number, Field(ge=0, le=MAX_ID)] | None = Field(default=None, description="Go on after this id.")
+    order: Literal["asc", "desc"] = Field(default="asc", description="By id: oldest or newest first.")
 
 
 class LeadModel(BaseModel):
@@ -97,4 +99,4 @@ class StateChange(RequestModel):
     """A change of state."""
 
     status: str = Field(description="The state to move to.")
-    from_: str | None = Field(None, alias="from", description="The state it must be in; any if absent.")
+    from_: str | None = Field(default=None, alias="from", description="The state it must be in; any if absent.")

@@ -18,7 +18,7 @@ class PersonModel(RequestModel):
 class ErasureRequest(PersonModel):
     """A person to erase."""
 
-    dry_run: bool = Field(False, description="Tell what would be erased, and erase nothing.")
+    dry_run: bool = Field(default=False, description="Tell what would be erased, and erase nothing.")
 
 
 class ErasedLead(BaseModel):

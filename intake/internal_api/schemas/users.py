@@ -51,21 +51,11 @@ class PasswordChange(RequestModel):
     new: str = Field(description="8 characters to 72 bytes in UTF-8.")
 
 
-class ListedUser(BaseModel):
-    """A user, as administrators see one."""
-
-    id: int
-    username: str
-    role: Role
-    disabled: bool
-    created_at: datetime
-
-
 class UserChange(RequestModel):
     """What is to be of a user; what is absent stays."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
-    role: Role | None = Field(None, description="The next request's already; tokens stay good.")
-    disabled: StrictBool | None = Field(None, description="Whether logins are refused; true ends every token.")
-    password: str | None = Field(None, description="8 characters to 72 bytes in UTF-8; ends every token.")
+    role: Role | None = Field(default=None, description="The next request's already; tokens stay good.")
+    disabled: StrictBool | None = Field(default=None, description="Whether logins are refused; true ends every token.")
+    password: str | None = Field(default=None, description="8 characters to 72 bytes in UTF-8; ends every token.")

@@ -36,7 +36,7 @@ from intake.leads.data_subjects import DataSubject
 from intake.leads.history import ChangeFilter
 from intake.leads.listing import LeadFilter
 from intake.mail import admin, confirmation_caps, outbox
-from intake.mail.admin import MailFilter
+from intake.mail.admin import MailQuery
 from intake.settings import Settings
 from tests.conftest import Databases
 
@@ -197,7 +197,7 @@ def listed_changes(**wanted: Any) -> Callable[[Database], object]:
 
 
 def mails(**wanted: Any) -> Callable[[Database], object]:
-    return lambda database: admin.list_mails(database, MailFilter(**wanted), limit=50)
+    return lambda database: admin.list_mails(database, MailQuery(limit=50, **wanted))
 
 
 def submit(database: Database) -> None:
@@ -275,9 +275,9 @@ BY_INDEX: dict[str, Callable[[Database], object]] = {
     "changes of a user": listed_changes(user_id=9),
     "a change by its beginning": listed_changes(id_start="0000000000000000000000001001"),
     "changes and their undoing": change_and_undo,
-    "mails of a lead": mails(lead_id=77),
-    "mails that are dead": mails(states=["dead"]),
-    "mails that are owed, newest first": mails(states=["owed"], newest_first=True),
+    "mails of a lead": mails(lead=77),
+    "mails that are dead": mails(state=["dead"]),
+    "mails that are owed, newest first": mails(state=["owed"], order="desc"),
     "mails that go on": mails(after=60000),
     "mails that are unsent": admin.count_unsent,
     "mails revived": lambda d: admin.retry_mails(d, [100, 200], origin=ORIGIN),
@@ -314,8 +314,8 @@ WALKS: dict[str, Callable[[Database], object]] = {
     "the newest": page(LeadFilter(newest_first=True)),
     "until lately": page(LeadFilter(until=LATELY)),
     "a part that most have": page(LeadFilter(q="b.example")),
-    "the first mails": mails(newest_first=True),
-    "mails that were sent": mails(states=["sent"]),
+    "the first mails": mails(order="desc"),
+    "mails that were sent": mails(state=["sent"]),
     "the audit trail": trail(order="desc"),
     "the audit trail until lately": trail(until=LATELY),
     "the changes": listed_changes(),

@@ -11,7 +11,7 @@ from intake.audit import LOCAL_ACTOR
 from intake.database.clock import Now
 from intake.database.schema import IS_QUEUED, alerted_address, lead, outbox_mail
 from intake.mail import admin, digests, outbox
-from intake.mail.admin import Mail
+from intake.mail.admin import MailModel
 from intake.mail.outbox import OutboxMessage
 from tests.conftest import Intake
 
@@ -38,8 +38,8 @@ def next_minute(intake: Intake) -> None:
     intake.write(lambda c: c.execute(update(alerted_address).values(alerted_at=Now(plus_s=-60.0))))
 
 
-def kept(intake: Intake) -> list[Mail]:
-    return admin.list_mails(intake.database, admin.MailFilter(kinds=["alert"]), limit=500)
+def kept(intake: Intake) -> list[MailModel]:
+    return admin.list_mails(intake.database, admin.MailQuery(kind=["alert"], limit=500))
 
 
 def ids(mail: OutboxMessage) -> list[int]:
@@ -57,7 +57,7 @@ def test_the_first_goes_out_at_once_and_those_of_the_next_minute_together(firm: 
     [digest] = alerts(firm)
     assert (ids(digest), digest.lead_count) == (others, 3)
     assert digest.leads[0].email == "0@example.com"
-    assert digest.message_id == kept(firm)[1]["message_id"], "that of the first it tells of"
+    assert digest.message_id == kept(firm)[1].message_id, "that of the first it tells of"
     next_minute(firm)
     assert alerts(firm) == []
 
@@ -99,10 +99,8 @@ def test_what_becomes_of_it_becomes_of_all_it_tells_of(firm: Intake, state: str,
         outbox.record_sent(firm.database, digest)
     else:
         outbox.record_failure(firm.database, digest, reason=reason, delay_s=None)
-    assert [(mail["state"], mail["last_error"], mail["digest_id"]) for mail in kept(firm)] == [
-        (state, reason, digest.id)
-    ] * 3
-    assert [mail["sent_at"] is not None for mail in kept(firm)] == [state == "sent"] * 3
+    assert [(mail.state, mail.last_error, mail.digest_id) for mail in kept(firm)] == [(state, reason, digest.id)] * 3
+    assert [mail.sent_at is not None for mail in kept(firm)] == [state == "sent"] * 3
 
 
 def test_a_result_that_counts_no_more_settles_nothing(firm: Intake) -> None:
@@ -111,7 +109,7 @@ def test_a_result_that_counts_no_more_settles_nothing(firm: Intake) -> None:
     firm.write(lambda c: c.execute(update(outbox_mail).values(claimed_until=Now(plus_s=-1.0))))
     alerts(firm)
     assert not outbox.record_sent(firm.database, slow)
-    assert {mail["state"] for mail in kept(firm)} == {"owed"}
+    assert {mail.state for mail in kept(firm)} == {"owed"}
 
 
 def test_one_that_was_given_up_is_revived_whole(firm: Intake) -> None:
@@ -129,10 +127,10 @@ def test_one_lead_of_it_can_be_told_of_again_alone(firm: Intake) -> None:
     [digest] = alerts(firm)
     outbox.record_failure(firm.database, digest, reason="550 no", delay_s=None)
     second = kept(firm)[1]
-    assert admin.retry_mails(firm.database, [second["id"]], origin=LOCAL_ACTOR) == ["revived"]
+    assert admin.retry_mails(firm.database, [second.id], origin=LOCAL_ACTOR) == ["revived"]
     next_minute(firm)
     [again] = alerts(firm)
-    assert (ids(again), again.message_id) == ([second["lead_id"]], second["message_id"])
+    assert (ids(again), again.message_id) == ([second.lead_id], second.message_id)
 
 
 def test_a_lead_that_is_erased_takes_none_of_the_others_along(firm: Intake) -> None:
