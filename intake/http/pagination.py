@@ -17,11 +17,7 @@ def page_response(request: AppRequest, found: Sequence[Any], *, limit: int, by: 
     """
     page = found[:limit]
     response = json_response(page)
-    return (
-        link_to_next(request, response, **{by: page[-1]["id"] if isinstance(page[-1], dict) else page[-1].id})
-        if len(found) > len(page)
-        else response
-    )
+    return link_to_next(request, response, **{by: page[-1].id}) if len(found) > len(page) else response
 
 
 def link_to_next(request: AppRequest, response: Response, **place: object) -> Response:

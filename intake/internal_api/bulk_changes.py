@@ -10,9 +10,10 @@ from intake.http.request_parsing import json_response, read_query
 from intake.http.request_state import AppRequest
 from intake.http.routing import require_user
 from intake.internal_api.leads import lead_id
-from intake.internal_api.schemas.bulk_changes import BulkChange, ChangeQuery, Undo
+from intake.internal_api.schemas.bulk_changes import BulkChange, Undo
 from intake.leads import bulk_changes, history, states
 from intake.leads.bulk_changes import Author
+from intake.leads.history import ChangeQuery
 
 
 def post_leads_state(request: AppRequest, body: BulkChange) -> Response:
@@ -41,13 +42,7 @@ def post_undo(request: AppRequest, body: Undo) -> Response:
 def get_changes(request: AppRequest) -> Response:
     """Give a page of the changes, newest first."""
     query = read_query(request.query_params, ChangeQuery)
-    wanted = history.ChangeFilter(
-        user_id=require_user(request).id if query.mine else None,
-        id_start=query.id,
-        undos=query.undos,
-        before=query.before,
-    )
-    found = history.list_changes(request.state["database"], wanted, limit=query.limit + 1)
+    found = history.list_changes(request.state["database"], query, user_id=require_user(request).id)
     return page_response(request, found, limit=query.limit, by="before")
 
 

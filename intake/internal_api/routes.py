@@ -25,15 +25,7 @@ from intake.errors import (
 )
 from intake.http.routing import Access, Operation, ResponseSpec
 from intake.internal_api import audit, auth, bulk_changes, leads, mail, privacy, stats, users
-from intake.internal_api.schemas.bulk_changes import (
-    BulkChange,
-    ChangeModel,
-    ChangeQuery,
-    EventModel,
-    Outcomes,
-    Undo,
-    UndoOutcomes,
-)
+from intake.internal_api.schemas.bulk_changes import BulkChange, Outcomes, Undo, UndoOutcomes
 from intake.internal_api.schemas.leads import (
     MANUAL_LEAD_FORM,
     CvQuery,
@@ -53,6 +45,7 @@ from intake.internal_api.schemas.users import (
     UserChange,
     UserModel,
 )
+from intake.leads.history import ChangeModel, ChangeQuery, EventModel
 from intake.mail.admin import MailModel, MailQuery
 from intake.request_models import PageQuery
 from intake.users.accounts import ListedUser

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypedDict, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
+from pydantic import BaseModel, Field
 from sqlalchemy import Connection, Select, Uuid, exists, insert, literal, select, update
 
 from intake.database import Database, insert_if_absent
@@ -19,12 +20,12 @@ MAX_LEADS = 10_000  # in one request, which is one transaction
 T = TypeVar("T")
 
 
-class Outcome(TypedDict):
-    """What came of one lead, and the state it is in now (None: there is no such lead)."""
+class OutcomeModel(BaseModel):
+    """What came of one lead, and the state that it is in now."""
 
     id: int
     result: Literal["changed", "unchanged", "missing", "conflict", "undone", "already_undone", "moved"]
-    state: str | None
+    state: str | None = Field(description="Null where there is no such lead.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +47,7 @@ class _LeadState(NamedTuple):
 
 def change_states(
     database: Database, ids: Sequence[int], *, to: str, expected: str | None, author: Author
-) -> list[Outcome]:
+) -> list[OutcomeModel]:
     """Move the leads to state `to`, those of them that are in state `expected` (None: in any), in one transaction.
 
     A lead that was moved under this change already is `changed`, so that the same ids can be sent again; the others are
@@ -55,12 +56,12 @@ def change_states(
     another, or DatabaseUnavailable.
     """
 
-    def work(connection: Connection) -> list[Outcome]:
+    def work(connection: Connection) -> list[OutcomeModel]:
         _begin(connection, author, to_state=to, from_state=expected, undoes=None)
         found = _standing(connection, ids, author)
         own = _last_moved_by(connection, author.user_id, found.values()) if expected is not None else set()
         results = [_judged(number, found.get(number), to=to, expected=expected, own=own) for number in ids]
-        moving = {one["id"] for one in results if one["result"] == "changed" and not found[one["id"]].is_done}
+        moving = {one.id for one in results if one.result == "changed" and not found[one.id].is_done}
         _move(connection, select(lead.c.id, lead.c.state, literal(to)), moving, author)
         return results
 
@@ -69,7 +70,7 @@ def change_states(
 
 def undo(
     database: Database, undone: UUID, *, after: int, known: Sequence[str], author: Author, others: bool = False
-) -> tuple[list[Outcome], int | None]:
+) -> tuple[list[OutcomeModel], int | None]:
     """Put back what a change did to up to MAX_LEADS leads, wherever its event is still the lead's last.
 
     They go by id, from the one after `after` on; the second value is the id to go on from, or None at the end.
@@ -78,7 +79,7 @@ def undo(
     known no more or the change's id is that of another, or DatabaseUnavailable.
     """
 
-    def work(connection: Connection) -> tuple[list[Outcome], int | None]:
+    def work(connection: Connection) -> tuple[list[OutcomeModel], int | None]:
         _check_undoable(connection, undone, author, others=others)
         _begin(connection, author, to_state=None, from_state=None, undoes=undone)
         events = _events(connection, undone, after)
@@ -139,24 +140,24 @@ def _last_moved_by(connection: Connection, user_id: int, standings: Collection[_
     return set(connection.scalars(query))
 
 
-def _judged(number: int, at: _LeadState | None, *, to: str, expected: str | None, own: set[int]) -> Outcome:
+def _judged(number: int, at: _LeadState | None, *, to: str, expected: str | None, own: set[int]) -> OutcomeModel:
     if at is None:
-        return Outcome(id=number, result="missing", state=None)
+        return OutcomeModel(id=number, result="missing", state=None)
     if at.is_done:
-        return Outcome(id=number, result="changed", state=at.state)
+        return OutcomeModel(id=number, result="changed", state=at.state)
     if at.state == to and (expected in (None, to) or at.last_event_id in own):
-        return Outcome(id=number, result="unchanged", state=to)
+        return OutcomeModel(id=number, result="unchanged", state=to)
     if expected is not None and at.state != expected:
-        return Outcome(id=number, result="conflict", state=at.state)
-    return Outcome(id=number, result="changed", state=to)
+        return OutcomeModel(id=number, result="conflict", state=at.state)
+    return OutcomeModel(id=number, result="changed", state=to)
 
 
-def _judged_undone(number: int, at: _LeadState, back: str | None, *, is_undone: bool) -> Outcome:
+def _judged_undone(number: int, at: _LeadState, back: str | None, *, is_undone: bool) -> OutcomeModel:
     if back is not None:
-        return Outcome(id=number, result="undone", state=back)
+        return OutcomeModel(id=number, result="undone", state=back)
     if at.is_done:
-        return Outcome(id=number, result="undone", state=at.state)
-    return Outcome(id=number, result="already_undone" if is_undone else "moved", state=at.state)
+        return OutcomeModel(id=number, result="undone", state=at.state)
+    return OutcomeModel(id=number, result="already_undone" if is_undone else "moved", state=at.state)
 
 
 def _already_undone(connection: Connection, undone: UUID, ids: Collection[int]) -> set[int]:

@@ -15,7 +15,7 @@ from intake.database.schema import audit, cv, lead, lead_event, outbox_mail, use
 from intake.leads import data_subjects
 from intake.leads.cv_access import withheld_states
 from intake.leads.data_subjects import DataSubject
-from intake.leads.history import creations
+from intake.leads.history import FROM_TO, creations
 from intake.leads.listing import get_lead, read_cv
 
 LEADS_AT_ONCE = 100
@@ -118,7 +118,9 @@ def _document(database: Database, person: DataSubject, numbers: Sequence[int], w
 
 def _leads(connection: Connection, numbers: Sequence[int], withheld: Set[int]) -> list[dict[str, Any]]:
     """Return all that is kept of some leads, as it is told."""
-    events = select(lead_event.c.lead_id, lead_event.c.at, user_account.c.username.label("user"), *_FROM_TO)
+    events = select(
+        lead_event.c.lead_id, lead_event.c.at, user_account.c.username.label("user"), *FROM_TO, lead_event.c.change_id
+    )
     events = events.join(user_account, user_account.c.id == lead_event.c.user_id)
     cvs = _of_leads(connection, select(cv), cv.c.lead_id, numbers, order=cv.c.lead_id)
     created = _of_leads(connection, creations(), audit.c.lead_id, numbers, order=audit.c.id)
@@ -135,9 +137,6 @@ def _leads(connection: Connection, numbers: Sequence[int], withheld: Set[int]) -
         }
         for row in rows
     ]
-
-
-_FROM_TO = lead_event.c.from_state.label("from"), lead_event.c.to_state.label("to"), lead_event.c.change_id
 
 
 def _of_leads(

@@ -1,78 +1,90 @@
 """What was changed: one lead's history, and the changes of many."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TypedDict, cast
+from typing import Annotated
 from uuid import UUID
 
+from pydantic import BaseModel, Field, StringConstraints
 from sqlalchemy import ColumnElement, Connection, Select, null, select, tuple_
 
 from intake.audit import Action
 from intake.database import Database
 from intake.database.schema import MOVED, audit, change, lead, lead_event, user_account
 from intake.errors import ChangeNotFound, LeadNotFound
+from intake.request_models import Number, RequestModel
 
-Event = TypedDict(
-    "Event", {"at": datetime, "user": str, "from": str | None, "to": str, "change": UUID | None, "undoes": UUID | None}
-)
+FROM_TO = lead_event.c.from_state.label("from"), lead_event.c.to_state.label("to")
+
+IdStart = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-?[0-9a-fA-F]){0,24}$")]
 
 
-class Undoing(TypedDict):
-    """A change that undid another: its id, and how many leads it put back."""
+class ChangeQuery(RequestModel):
+    """A page of the changes."""
+
+    limit: Annotated[Number, Field(ge=1, le=1000)] = Field(default=100, description="A page of so many.")
+    before: UUID | None = Field(default=None, description="Go on before this change.")
+    mine: bool = Field(default=False, description="Only changes that the user made.")
+    undos: bool = Field(default=True, description="Include changes that undo another.")
+    id: IdStart | None = Field(
+        default=None, description="Only changes whose id starts so: at least 8 hexadecimal digits."
+    )
+
+
+class Undoing(BaseModel):
+    """A change that undid another, and how many leads it put back."""
 
     id: UUID
     count: int
 
 
-Change = TypedDict(
-    "Change",
-    {
-        "id": UUID,
-        "at": datetime,
-        "user": str,
-        "from": str | None,
-        "to": str | None,
-        "undoes": UUID | None,
-        "count": int,
-        "undone_by": list[Undoing],
-    },
-)
+class ChangeModel(BaseModel):
+    """A change of many leads, or the undoing of one."""
+
+    id: UUID
+    at: datetime
+    user: str
+    from_: str | None = Field(alias="from", description="The state that was asked for; null: any.")
+    to: str | None = Field(description="Null where it undoes another.")
+    undoes: UUID | None
+    count: int = Field(description="How many leads it moved.")
+    undone_by: list[Undoing]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ChangeFilter:
-    """Which changes; what is None does not narrow. `before` is the change before which to go on.
+class EventModel(BaseModel):
+    """One change of one lead."""
 
-    `id_start` is the beginning of an id: 8 to 32 hexadecimal digits, with or without hyphens.
-    """
-
-    user_id: int | None = None
-    id_start: str | None = None
-    undos: bool = True
-    before: UUID | None = None
+    at: datetime
+    user: str
+    from_: str | None = Field(alias="from", description="Null where the lead was created by hand.")
+    to: str
+    change: UUID | None = Field(description="The change of many that it was part of.")
+    undoes: UUID | None = Field(description="The change that this one undid.")
 
 
-def history(database: Database, lead_id: int) -> list[Event]:
+def history(database: Database, lead_id: int) -> list[EventModel]:
     """Return what was changed of the lead, oldest first, and before that who created it by hand.
 
     Raises LeadNotFound or DatabaseUnavailable.
     """
-    columns = lead_event.c.at, user_account.c.username, lead_event.c.from_state, lead_event.c.to_state
-    query = (
-        select(*columns, lead_event.c.change_id, change.c.undoes)
+    columns = lead_event.c.at, user_account.c.username.label("user"), *FROM_TO, lead_event.c.change_id.label("change")
+    statement = (
+        select(*columns, change.c.undoes)
         .join_from(lead_event, user_account, user_account.c.id == lead_event.c.user_id)
         .join(change, change.c.id == lead_event.c.change_id, isouter=True)
         .where(lead_event.c.lead_id == lead_id)
         .order_by(lead_event.c.id)
     )
 
-    def work(connection: Connection) -> list[Event]:
+    def work(connection: Connection) -> list[EventModel]:
         if connection.execute(select(lead.c.id).where(lead.c.id == lead_id)).first() is None:
             raise LeadNotFound(f"there is no lead {lead_id}")
-        created = connection.execute(creations().where(audit.c.lead_id == lead_id))
-        rows = [*((*row[1:], None) for row in created), *connection.execute(query)]
-        return [cast("Event", dict(zip(Event.__annotations__, row, strict=True))) for row in rows]
+        created = connection.execute(creations().where(audit.c.lead_id == lead_id)).mappings()
+        moved = connection.execute(statement).mappings()
+        return [
+            *(EventModel(**row, change=None, undoes=None) for row in created),
+            *(EventModel(**row) for row in moved),
+        ]
 
     return database.read(work)
 
@@ -87,52 +99,42 @@ def creations() -> Select[tuple[int, datetime, str, None, str, None]]:
     )
 
 
-def list_changes(database: Database, wanted: ChangeFilter, *, limit: int) -> list[Change]:
-    """Return up to `limit` changes that moved leads, newest first.
+def list_changes(database: Database, query: ChangeQuery, *, user_id: int) -> list[ChangeModel]:
+    """Return a page of the changes that moved leads, newest first, and the first change of the next page.
 
-    Raises ChangeNotFound or DatabaseUnavailable.
+    `query.mine` refers to the user `user_id`. Raises ChangeNotFound or DatabaseUnavailable.
     """
+    columns = change.c.id, change.c.at, user_account.c.username.label("user"), change.c.from_state.label("from")
+    statement = (
+        select(*columns, change.c.to_state.label("to"), change.c.undoes, change.c.count)
+        .join(user_account, user_account.c.id == change.c.user_id)
+        .where(MOVED, *_conditions(query, user_id))
+        .order_by(change.c.at.desc(), change.c.id.desc())
+        .limit(query.limit + 1)
+    )
 
-    def work(connection: Connection) -> list[Change]:
-        query = (
-            select(change, user_account.c.username)
-            .join(user_account, user_account.c.id == change.c.user_id)
-            .where(MOVED, *_conditions(wanted))
-            .order_by(change.c.at.desc(), change.c.id.desc())
-            .limit(limit)
-        )
-        if wanted.before is not None:
-            query = query.where(tuple_(change.c.at, change.c.id) < tuple_(*_place(connection, wanted.before)))
-        rows = connection.execute(query).mappings().all()
+    def work(connection: Connection) -> list[ChangeModel]:
+        page = statement
+        if query.before is not None:
+            page = page.where(tuple_(change.c.at, change.c.id) < tuple_(*_position(connection, query.before)))
+        rows = connection.execute(page).mappings().all()
         undoings = _undoings(connection, [row["id"] for row in rows])
-        return [
-            {
-                "id": row["id"],
-                "at": row["at"],
-                "user": row["username"],
-                "from": row["from_state"],
-                "to": row["to_state"],
-                "undoes": row["undoes"],
-                "count": row["count"],
-                "undone_by": undoings.get(row["id"], []),
-            }
-            for row in rows
-        ]
+        return [ChangeModel(**row, undone_by=undoings.get(row["id"], [])) for row in rows]
 
     return database.read(work)
 
 
-def _conditions(wanted: ChangeFilter) -> Iterator[ColumnElement[bool]]:
-    if wanted.user_id is not None:
-        yield change.c.user_id == wanted.user_id
-    if not wanted.undos:
+def _conditions(query: ChangeQuery, user_id: int) -> Iterator[ColumnElement[bool]]:
+    if query.mine:
+        yield change.c.user_id == user_id
+    if not query.undos:
         yield change.c.undoes.is_(None)
-    if wanted.id_start is not None:
-        digits = wanted.id_start.replace("-", "")
+    if query.id is not None:
+        digits = query.id.replace("-", "")
         yield change.c.id.between(UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f")))
 
 
-def _place(connection: Connection, change_id: UUID) -> tuple[datetime, UUID]:
+def _position(connection: Connection, change_id: UUID) -> tuple[datetime, UUID]:
     row = connection.execute(select(change.c.at, change.c.id).where(change.c.id == change_id)).first()
     if row is None:
         raise ChangeNotFound(f"there is no change {change_id}")
@@ -144,5 +146,5 @@ def _undoings(connection: Connection, undone: list[UUID]) -> dict[UUID, list[Und
     query = select(*columns).where(change.c.undoes.in_(undone), MOVED).order_by(change.c.at)
     found: dict[UUID, list[Undoing]] = {}
     for original, number, count in connection.execute(query):
-        found.setdefault(original, []).append({"id": number, "count": count})
+        found.setdefault(original, []).append(Undoing(id=number, count=count))
     return found

@@ -1,16 +1,13 @@
 """What the internal door takes and gives of changes, as models."""
 
-from datetime import datetime
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 from uuid import UUID
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field
 
 from intake.internal_api.schemas.leads import StateChange
-from intake.leads.bulk_changes import MAX_LEADS
-from intake.request_models import MAX_ID, Number, RequestModel
-
-IdStart = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-?[0-9a-fA-F]){0,24}$")]
+from intake.leads.bulk_changes import MAX_LEADS, OutcomeModel
+from intake.request_models import MAX_ID, RequestModel
 
 
 class BulkChange(StateChange):
@@ -34,14 +31,6 @@ class Undo(RequestModel):
     dry_run: bool = Field(default=False, description="Tell what would happen, and change nothing.")
 
 
-class OutcomeModel(BaseModel):
-    """What came of one lead, and the state that it is in now."""
-
-    id: int
-    result: Literal["changed", "unchanged", "missing", "conflict", "undone", "already_undone", "moved"]
-    state: str | None = Field(description="Null where there is no such lead.")
-
-
 class Outcomes(BaseModel):
     """What came of each lead."""
 
@@ -53,46 +42,3 @@ class UndoOutcomes(Outcomes):
     """What came of each lead of a page."""
 
     next: int | None = Field(description="The `after` to go on with; null at the end.")
-
-
-class ChangeQuery(RequestModel):
-    """A page of the changes."""
-
-    limit: Annotated[Number, Field(ge=1, le=1000)] = Field(default=100, description="A page of so many.")
-    before: UUID | None = Field(default=None, description="Go on before this change.")
-    mine: bool = Field(default=False, description="Only changes that the user made.")
-    undos: bool = Field(default=True, description="Include changes that undo another.")
-    id: IdStart | None = Field(
-        default=None, description="Only changes whose id starts so: at least 8 hexadecimal digits."
-    )
-
-
-class Undoing(BaseModel):
-    """A change that undid another, and how many leads it put back."""
-
-    id: UUID
-    count: int
-
-
-class ChangeModel(BaseModel):
-    """A change of many leads, or the undoing of one."""
-
-    id: UUID
-    at: datetime
-    user: str
-    from_: str | None = Field(alias="from", description="The state that was asked for; null: any.")
-    to: str | None = Field(description="Null where it undoes another.")
-    undoes: UUID | None
-    count: int = Field(description="How many leads it moved.")
-    undone_by: list[Undoing]
-
-
-class EventModel(BaseModel):
-    """One change of one lead."""
-
-    at: datetime
-    user: str
-    from_: str | None = Field(alias="from", description="Null where the lead was created by hand.")
-    to: str
-    change: UUID | None = Field(description="The change of many that it was part of.")
-    undoes: UUID | None = Field(description="The change that this one undid.")

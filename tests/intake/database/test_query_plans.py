@@ -33,7 +33,7 @@ from intake.leads import (
 )
 from intake.leads.bulk_changes import Author
 from intake.leads.data_subjects import DataSubject
-from intake.leads.history import ChangeFilter
+from intake.leads.history import ChangeQuery
 from intake.leads.listing import LeadFilter
 from intake.mail import admin, confirmation_caps, outbox
 from intake.mail.admin import MailQuery
@@ -193,7 +193,7 @@ def trail(**wanted: Any) -> Callable[[Database], object]:
 
 
 def listed_changes(**wanted: Any) -> Callable[[Database], object]:
-    return lambda database: history.list_changes(database, ChangeFilter(**wanted), limit=50)
+    return lambda database: history.list_changes(database, ChangeQuery(limit=50, **wanted), user_id=9)
 
 
 def mails(**wanted: Any) -> Callable[[Database], object]:
@@ -272,8 +272,8 @@ BY_INDEX: dict[str, Callable[[Database], object]] = {
     "one lead": lambda d: listing.get_lead(d, 77),
     "history": lambda d: history.history(d, 77),
     "changes that go on": listed_changes(before=CHANGE),
-    "changes of a user": listed_changes(user_id=9),
-    "a change by its beginning": listed_changes(id_start="0000000000000000000000001001"),
+    "changes of a user": listed_changes(mine=True),
+    "a change by its beginning": listed_changes(id="0000000000000000000000001001"),
     "changes and their undoing": change_and_undo,
     "mails of a lead": mails(lead=77),
     "mails that are dead": mails(state=["dead"]),

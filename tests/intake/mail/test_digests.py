@@ -186,7 +186,7 @@ def test_without_an_interval_each_is_a_mail_of_its_own(firm: Intake) -> None:
 
 
 def test_a_long_one_names_the_first_and_counts_all(firm: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(digests, "MAX_TOLD", 2)
+    monkeypatch.setattr(digests, "MAX_LISTED_LEADS", 2)
     leads = submit(firm, 5)
     [digest] = alerts(firm)
     assert (ids(digest), digest.lead_count) == (leads[:2], 5)
