@@ -2,7 +2,6 @@
 
 import itertools
 from base64 import b64encode
-from collections.abc import Mapping
 
 from starlette.responses import Response, StreamingResponse
 
@@ -16,9 +15,10 @@ from intake.http.ranges import content_range, parse_range
 from intake.http.request_parsing import json_response, read_query
 from intake.http.request_state import AppRequest
 from intake.http.routing import actor_of, require_user, run_in_pool, stream_in_pool
-from intake.internal_api.schemas.leads import CvQuery, LeadQuery, StateChange
+from intake.internal_api.schemas.leads import CvQuery, StateChange
 from intake.leads import cv_access, listing, manual_leads, states
-from intake.leads.models import CvFacts, Lead
+from intake.leads.listing import LeadQuery
+from intake.leads.models import CvModel, LeadWithCv
 from intake.request_models import MAX_ID, filters_in_use
 
 _TEXT_FIELDS = ("email", "f_name", "l_name", "external_id", "state", "notify", "dry_run")
@@ -29,10 +29,9 @@ def get_leads(request: AppRequest) -> Response:
     query = read_query(request.query_params, LeadQuery)
     parts = request.state
     states.validate_states(query.state, known=parts["settings"].states, field="state")
-    wanted = _filter(query)
     if query.limit is not None:
-        return _page(request, wanted, query.limit)
-    pieces = listing.stream_json(parts["database"], wanted)
+        return _page(request, query, query.limit)
+    pieces = listing.stream_json(parts["database"], query)
     begun = itertools.chain([next(pieces)], pieces)  # a database that is away is told before the 200
     audit.record_alone(parts["database"], Action.LIST, actor_of(request), detail=filters_in_use(query))
     return StreamingResponse(stream_in_pool(request, begun), media_type="application/json")
@@ -40,7 +39,7 @@ def get_leads(request: AppRequest) -> Response:
 
 def get_lead(request: AppRequest) -> Response:
     """Give one lead, with what is known of its CV."""
-    return json_response(_with_cv(*listing.get_lead(request.state["database"], lead_id(request))))
+    return json_response(listing.get_lead(request.state["database"], lead_id(request)))
 
 
 async def post_internal_lead(request: AppRequest) -> Response:
@@ -76,7 +75,7 @@ async def post_internal_lead(request: AppRequest) -> Response:
         if entry.notify and parts["worker"] is not None:
             parts["worker"].wake()
     found = await run_in_pool(request, lambda: listing.get_lead(database, number))
-    return _entered(request, _with_cv(*found), is_new=is_new)
+    return _entered(request, found, is_new=is_new)
 
 
 def patch_lead(request: AppRequest, body: StateChange) -> Response:
@@ -94,35 +93,31 @@ def patch_lead(request: AppRequest, body: StateChange) -> Response:
 
 def get_cv(request: AppRequest) -> Response:
     """Give a CV's bytes, or a range of them, as a file to save and never to show."""
-    database, number = request.state["database"], lead_id(request)
-    query = read_query(request.query_params, CvQuery)
-    _, cv = listing.get_lead(database, number)
+    database, query = request.state["database"], read_query(request.query_params, CvQuery)
+    lead = listing.get_lead(database, lead_id(request))
     has_scanner = request.state["settings"].clamd is not None
-    cv_access.check(number, cv, force=query.force, has_scanner=has_scanner)
-    headers = _cv_headers(cv)
+    cv_access.check(lead, force=query.force, has_scanner=has_scanner)
+    headers = _cv_headers(lead.CV)
     if _is_listed(headers["ETag"], request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers={"ETag": headers["ETag"]})
     if request.method == "HEAD":
-        return Response(headers=headers, media_type=cv.detected_type)
-    span = parse_range(request, tag=headers["ETag"], size=cv.size)
+        return Response(headers=headers, media_type=lead.CV.detected_type)
+    span = parse_range(request, tag=headers["ETag"], size=lead.CV.size)
     if span is not None:
-        headers |= {"Content-Range": content_range(span, size=cv.size), "Content-Length": str(len(span))}
-    pieces = listing.read_cv(database, number, cv, span)
+        headers |= {"Content-Range": content_range(span, size=lead.CV.size), "Content-Length": str(len(span))}
+    pieces = listing.read_cv(database, lead, span)
     begun = itertools.chain([next(pieces)], pieces)  # a store that is away is told first
     origin = actor_of(request)
-    cv_access.record(database, number, cv, origin, is_part=span is not None, has_scanner=has_scanner)
-    return StreamingResponse(stream_in_pool(request, begun), 200 if span is None else 206, headers, cv.detected_type)
+    cv_access.record(database, lead, origin, is_part=span is not None, has_scanner=has_scanner)
+    return StreamingResponse(
+        stream_in_pool(request, begun), 200 if span is None else 206, headers, lead.CV.detected_type
+    )
 
 
-def _with_cv(lead: Lead, cv: CvFacts) -> dict[str, object]:
-    facts = ("size", "sha256", "detected_type", "flags", "scan_state", "signature")
-    return {**lead, "CV": {name: getattr(cv, name) for name in facts}}
-
-
-def _entered(request: AppRequest, lead: Mapping[str, object], *, is_new: bool) -> Response:
+def _entered(request: AppRequest, lead: LeadWithCv, *, is_new: bool) -> Response:
     response = json_response(lead, 201 if is_new else 200)
     # relative to the path that was asked for: behind a proxy the service does not know its own address
-    response.headers["Location"] = f"{'' if request.url.path.endswith('/') else 'leads/'}{lead['id']}"
+    response.headers["Location"] = f"{'' if request.url.path.endswith('/') else 'leads/'}{lead.id}"
     return response
 
 
@@ -134,27 +129,13 @@ def lead_id(request: AppRequest) -> int:
     raise LeadNotFound(f"there is no lead {text!r}: ids are whole numbers from 1 to {MAX_ID}")
 
 
-def _filter(query: LeadQuery) -> listing.LeadFilter:
-    return listing.LeadFilter(
-        email=query.email,
-        f_name=query.f_name,
-        l_name=query.l_name,
-        states=query.state,
-        q=query.q,
-        since=query.since,
-        until=query.until,
-        after=query.after,
-        newest_first=query.order == "desc",
-    )
-
-
-def _page(request: AppRequest, wanted: listing.LeadFilter, limit: int) -> Response:
-    page, last_id = listing.read_json_page(request.state["database"], wanted, limit=limit)
+def _page(request: AppRequest, query: LeadQuery, limit: int) -> Response:
+    page, last_id = listing.read_json_page(request.state["database"], query, limit=limit)
     response = Response(page, media_type="application/json")
     return response if last_id is None else link_to_next(request, response, after=last_id)
 
 
-def _cv_headers(cv: CvFacts) -> dict[str, str]:
+def _cv_headers(cv: CvModel) -> dict[str, str]:
     digest = b64encode(bytes.fromhex(cv.sha256)).decode("ascii")
     return {
         "Content-Length": str(cv.size),

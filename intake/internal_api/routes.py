@@ -26,14 +26,7 @@ from intake.errors import (
 from intake.http.routing import Access, Operation, ResponseSpec
 from intake.internal_api import audit, auth, bulk_changes, leads, mail, privacy, stats, users
 from intake.internal_api.schemas.bulk_changes import BulkChange, Outcomes, Undo, UndoOutcomes
-from intake.internal_api.schemas.leads import (
-    MANUAL_LEAD_FORM,
-    CvQuery,
-    LeadModel,
-    LeadQuery,
-    LeadWithCv,
-    StateChange,
-)
+from intake.internal_api.schemas.leads import MANUAL_LEAD_FORM, CvQuery, StateChange
 from intake.internal_api.schemas.mail import MailRetry, MailRetryResults
 from intake.internal_api.schemas.privacy import ErasureModel, ErasureRequest, PersonModel
 from intake.internal_api.schemas.stats import Statistics
@@ -46,6 +39,8 @@ from intake.internal_api.schemas.users import (
     UserModel,
 )
 from intake.leads.history import ChangeModel, ChangeQuery, EventModel
+from intake.leads.listing import LeadQuery
+from intake.leads.models import LeadModel, LeadWithCv
 from intake.mail.admin import MailModel, MailQuery
 from intake.request_models import PageQuery
 from intake.users.accounts import ListedUser

@@ -46,9 +46,9 @@ def export(database: Database, person: DataSubject, *, origin: Actor, has_scanne
                 file.write(text)
                 yield from pieces.taken()
         for number in (one for one in numbers if one not in withheld):
-            found, facts = get_lead(database, number)
-            with archive.open(_entry(_cv_path(number, facts.name), found["created_at"]), "w") as file:
-                for piece in read_cv(database, number, facts):
+            found = get_lead(database, number)
+            with archive.open(_entry(_cv_path(number, found.CV_name), found.created_at), "w") as file:
+                for piece in read_cv(database, found):
                     file.write(piece)
                     yield from pieces.taken()
     yield from pieces.taken()

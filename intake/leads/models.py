@@ -1,27 +1,27 @@
-"""A lead as it is read: its columns, in the order in which they are shown."""
+"""Lead and CV records: the columns that a list shows, and the fields of responses."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TypedDict
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, Field
 
 from intake.cvs.store import ObjectRef
 from intake.database.schema import lead
 
-# the row's thin columns, which a list reads; the CV's stand in a table of their own
-LEAD_COLUMNS = (
-    lead.c.id,
-    lead.c.email,
-    lead.c.f_name,
-    lead.c.l_name,
-    lead.c["CV_name"],
-    lead.c.state,
-    lead.c.created_at,
-)
+
+class ScanState(StrEnum):
+    """Result of a CV's scan by clamd."""
+
+    UNSCANNED = "unscanned"  # no clamd was configured
+    SCANNING = "scanning"  # queued
+    CLEAN = "clean"
+    QUARANTINED = "quarantined"
+    TOO_LARGE = "too-large-to-scan"
 
 
-class Lead(TypedDict):
-    """A lead, under the names it has on the wire."""
+class LeadModel(BaseModel):
+    """A lead."""
 
     id: int
     email: str
@@ -32,28 +32,30 @@ class Lead(TypedDict):
     created_at: datetime
 
 
-class ScanState(StrEnum):
-    """What clamd says of a CV."""
-
-    UNSCANNED = "unscanned"  # it was not asked
-    SCANNING = "scanning"  # it is to be asked
-    CLEAN = "clean"
-    QUARANTINED = "quarantined"
-    TOO_LARGE = "too-large-to-scan"
+# in the order of the response's fields; a CV's columns are in a table of their own, which no list reads
+LEAD_COLUMNS = tuple(lead.c[name] for name in LeadModel.model_fields)
 
 
-@dataclass(frozen=True)
-class CvFacts:
-    """What is known of a lead's CV: `size` in bytes, `sha256` in hexadecimal, `place` None: in the database.
+def _split(flags: object) -> object:
+    return tuple(filter(None, flags.split(","))) if isinstance(flags, str) else flags
 
-    `flags` are words for what its reader should know; `signature` is what clamd found in one that is quarantined.
-    """
 
-    name: str
-    size: int
-    sha256: str
-    detected_type: str
-    flags: tuple[str, ...]
-    scan_state: ScanState
-    signature: str | None
-    place: ObjectRef | None
+class CvModel(BaseModel):
+    """What is known of a CV."""
+
+    name: str = Field(default="", exclude=True)
+    size: int = Field(description="Bytes.")
+    sha256: str = Field(description="In hexadecimal.")
+    detected_type: str = Field(description="The media type, by the file's content.")
+    flags: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
+        description="What to know before it is opened: macros, javascript, encrypted, …"
+    )
+    scan_state: str = Field(description="unscanned, scanning, clean, quarantined or too-large-to-scan.")
+    signature: str | None = Field(description="What clamd found in it, where it is quarantined.")
+    object_ref: ObjectRef | None = Field(default=None, exclude=True)  # None: the bytes are in the database
+
+
+class LeadWithCv(LeadModel):
+    """A lead, with what is known of its CV."""
+
+    CV: CvModel

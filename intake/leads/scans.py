@@ -76,10 +76,10 @@ def scan(database: Database, url: str, owed: ScanJob, *, is_stopping: Callable[[
 
     Raises ScannerUnavailable, ScanFailed, LeadNotFound, CvDamaged, StorageUnavailable, DatabaseUnavailable, or Stopped.
     """
-    _, facts = listing.get_lead(database, owed.lead_id)
+    found = listing.get_lead(database, owed.lead_id)
 
     def pieces() -> Iterator[bytes]:
-        for piece in listing.read_cv(database, owed.lead_id, facts):
+        for piece in listing.read_cv(database, found):
             if is_stopping():
                 raise Stopped
             yield piece

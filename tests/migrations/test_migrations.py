@@ -145,11 +145,11 @@ def test_every_step_leaves_what_is_there(settings: Settings) -> None:
     """What was kept under the first revision is whole under the last."""
     database = migrated_from_the_first(settings)
     for n in LEADS:
-        lead, facts = listing.get_lead(database, n)
-        assert (lead["email"], lead["state"], facts.place) == (f"{n}@b", "ENGAGED", None)
-        assert lead["created_at"].isoformat() == "2026-01-02T03:04:05.000006+00:00"
-        assert b"".join(listing.read_cv(database, n, facts)) == content(n)
-        assert (facts.flags, facts.scan_state, facts.signature) == ((), "unscanned", None)
+        lead = listing.get_lead(database, n)
+        assert (lead.email, lead.state, lead.CV.object_ref) == (f"{n}@b", "ENGAGED", None)
+        assert lead.created_at.isoformat() == "2026-01-02T03:04:05.000006+00:00"
+        assert b"".join(listing.read_cv(database, lead)) == content(n)
+        assert (lead.CV.flags, lead.CV.scan_state, lead.CV.signature) == ((), "unscanned", None)
     mails = admin.list_mails(database, admin.MailQuery(limit=100))
     assert Counter(mail.state for mail in mails) == {"owed": 25, "sent": 5, "dead": 5, "suppressed": 5}
     assert database.read(lambda c: c.execute(text("SELECT count(*) FROM lead_event")).scalar_one()) == len(LEADS)
@@ -339,7 +339,7 @@ def test_a_library_without_an_index_of_parts_does_without(settings: Settings, wo
     database = Database(settings, connections=1)
     assert is_migrated(database)
     assert not database.read(lambda c: substring_search.has_own_index(c, "part"))
-    assert list(listing.stream_json(database, listing.LeadFilter(q="part"))) == [b"[]"]
+    assert list(listing.stream_json(database, listing.LeadQuery(q="part"))) == [b"[]"]
     database.close()
 
 
@@ -361,7 +361,7 @@ def test_a_role_that_may_not_have_an_extension_made_does_without(settings: Setti
 
 def test_what_came_before_the_index_of_parts_is_found_by_it(settings: Settings) -> None:
     database = migrated_from_the_first(settings)
-    found = json.loads(b"".join(listing.stream_json(database, listing.LeadFilter(q="26@b"))))
+    found = json.loads(b"".join(listing.stream_json(database, listing.LeadQuery(q="26@b"))))
     assert [lead["id"] for lead in found] == [26]
     if settings.sqlite_file is not None:
         limits: dict[str, Any] = {"after": None, "newest_first": False, "limit": 9}

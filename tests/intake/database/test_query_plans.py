@@ -34,7 +34,7 @@ from intake.leads import (
 from intake.leads.bulk_changes import Author
 from intake.leads.data_subjects import DataSubject
 from intake.leads.history import ChangeQuery
-from intake.leads.listing import LeadFilter
+from intake.leads.listing import LeadQuery
 from intake.mail import admin, confirmation_caps, outbox
 from intake.mail.admin import MailQuery
 from intake.settings import Settings
@@ -184,7 +184,7 @@ def walks_of_postgresql(node: Mapping[str, Any]) -> Iterator[str]:
         yield from walks_of_postgresql(child)
 
 
-def page(wanted: LeadFilter, limit: int = 50) -> Callable[[Database], object]:
+def page(wanted: LeadQuery, limit: int = 50) -> Callable[[Database], object]:
     return lambda database: listing.read_json_page(database, wanted, limit=limit)
 
 
@@ -254,21 +254,21 @@ def collect_orphans(database: Database) -> None:
 LATELY = NOW - timedelta(minutes=5)
 SOMEBODY = DataSubject.parse("email77@b.example")
 BY_INDEX: dict[str, Callable[[Database], object]] = {
-    "a page that goes on": page(LeadFilter(after=30000)),
-    "newest first, too": page(LeadFilter(after=30000, newest_first=True)),
-    "whole address": page(LeadFilter(email="email77@b.example")),
-    "address by its beginning": page(LeadFilter(email="email399*")),
-    "first name": page(LeadFilter(f_name="femail77@b.example")),
-    "first name by its beginning, and more": page(LeadFilter(f_name="femail5*9@b*")),
-    "last name, newest first": page(LeadFilter(l_name="lemail77@b.example", newest_first=True)),
-    "a state": page(LeadFilter(states=["ENGAGED"])),
-    "a state that no lead is in": page(LeadFilter(states=["DECLINED"], newest_first=True)),
-    "since lately": page(LeadFilter(since=LATELY)),
-    "since lately, newest first": page(LeadFilter(since=LATELY, newest_first=True)),
-    "a rare part": page(LeadFilter(q="email13131")),
-    "a rare part, newest first": page(LeadFilter(q="email13131", newest_first=True)),
-    "a rare part in a state": page(LeadFilter(q="email13131", states=["ENGAGED"])),
-    "a part that nobody has": page(LeadFilter(q="qqqzzz")),
+    "a page that goes on": page(LeadQuery(after=30000)),
+    "newest first, too": page(LeadQuery(after=30000, order="desc")),
+    "whole address": page(LeadQuery(email="email77@b.example")),
+    "address by its beginning": page(LeadQuery(email="email399*")),
+    "first name": page(LeadQuery(f_name="femail77@b.example")),
+    "first name by its beginning, and more": page(LeadQuery(f_name="femail5*9@b*")),
+    "last name, newest first": page(LeadQuery(l_name="lemail77@b.example", order="desc")),
+    "a state": page(LeadQuery(state=["ENGAGED"])),
+    "a state that no lead is in": page(LeadQuery(state=["DECLINED"], order="desc")),
+    "since lately": page(LeadQuery(since=LATELY)),
+    "since lately, newest first": page(LeadQuery(since=LATELY, order="desc")),
+    "a rare part": page(LeadQuery(q="email13131")),
+    "a rare part, newest first": page(LeadQuery(q="email13131", order="desc")),
+    "a rare part in a state": page(LeadQuery(q="email13131", state=["ENGAGED"])),
+    "a part that nobody has": page(LeadQuery(q="qqqzzz")),
     "one lead": lambda d: listing.get_lead(d, 77),
     "history": lambda d: history.history(d, 77),
     "changes that go on": listed_changes(before=CHANGE),
@@ -310,10 +310,10 @@ PARTS = {name for name in BY_INDEX if "part" in name}
 
 # what is asked for begins where the walk does, and the page ends it
 WALKS: dict[str, Callable[[Database], object]] = {
-    "a first page": page(LeadFilter()),
-    "the newest": page(LeadFilter(newest_first=True)),
-    "until lately": page(LeadFilter(until=LATELY)),
-    "a part that most have": page(LeadFilter(q="b.example")),
+    "a first page": page(LeadQuery()),
+    "the newest": page(LeadQuery(order="desc")),
+    "until lately": page(LeadQuery(until=LATELY)),
+    "a part that most have": page(LeadQuery(q="b.example")),
     "the first mails": mails(order="desc"),
     "mails that were sent": mails(state=["sent"]),
     "the audit trail": trail(order="desc"),

@@ -9,8 +9,8 @@ from sqlalchemy import text
 from starlette.testclient import TestClient
 
 from intake.app import APIS
-from intake.internal_api.schemas.leads import LeadModel, LeadWithCv
 from intake.internal_api.schemas.users import UserModel
+from intake.leads.models import LeadModel, LeadWithCv
 from tests.conftest import Intake
 
 

@@ -59,11 +59,11 @@ def test_head_sends_no_body(attorney: TestClient, intake: Intake) -> None:
 
 def test_it_is_read_while_another_transaction_writes(attorney: TestClient, intake: Intake) -> None:
     lead_id = intake.submitted(CV=("x", CONTENT))
-    _, facts = listing.get_lead(intake.database, lead_id)
+    found = listing.get_lead(intake.database, lead_id)
 
     def work(connection: Connection) -> bytes:
         connection.execute(update(lead).values(f_name="Augusta"))
-        return b"".join(listing.read_cv(intake.database, lead_id, facts))
+        return b"".join(listing.read_cv(intake.database, found))
 
     assert intake.write(work) == CONTENT
 

@@ -18,7 +18,7 @@ from intake.database.clock import Now
 from intake.database.schema import cv, lead
 from intake.database.substring_search import has_rare_trigram
 from intake.leads import erasure, listing
-from intake.leads.listing import LeadFilter, list_query
+from intake.leads.listing import LeadQuery, list_statement
 from intake.leads.normalization import normalize_key
 from tests.conftest import Intake
 
@@ -323,9 +323,9 @@ def test_a_list_begins_with_a_little_and_never_holds_much(intake: Intake) -> Non
     row = {"email": "a@b.c", "f_name": "A", "l_name": "B", "CV_name": "c", "state": "PENDING"}
     row |= {"email_key": "a@b.c", "f_name_key": "a", "l_name_key": "b"}
     intake.write(lambda c: c.execute(insert(lead), [row] * 5_000) and None)
-    sizes = [piece.count(b'"id"') for piece in listing.stream_json(intake.database, LeadFilter())]
+    sizes = [piece.count(b'"id"') for piece in listing.stream_json(intake.database, LeadQuery())]
     assert sizes == [250, 500, 1000, 2000, 1250, 0]
-    pieces = listing.stream_json(intake.database, LeadFilter())
+    pieces = listing.stream_json(intake.database, LeadQuery())
     tracemalloc.start()
     try:
         for piece in pieces:
@@ -336,13 +336,13 @@ def test_a_list_begins_with_a_little_and_never_holds_much(intake: Intake) -> Non
 
 def test_no_list_reads_a_cv_and_filters_use_their_index(intake: Intake) -> None:
     plan_of = plans(intake)
-    assert plan_of(LeadFilter()).uses("pk_lead", "INTEGER PRIMARY KEY")
-    assert plan_of(LeadFilter(email="ada@example.com")).uses("ix_lead_email_key")
-    assert plan_of(LeadFilter(email="ada*")).uses("ix_lead_email_key")
-    assert plan_of(LeadFilter(f_name="ada*a")).uses("ix_lead_f_name_key")
-    assert plan_of(LeadFilter(l_name="ada", newest_first=True)).uses("ix_lead_l_name_key")
-    assert plan_of(LeadFilter(states=["ENGAGED"])).uses("ix_lead_state")
-    just_now = LeadFilter(since=datetime.now(UTC) + timedelta(hours=1))
+    assert plan_of(LeadQuery()).uses("pk_lead", "INTEGER PRIMARY KEY")
+    assert plan_of(LeadQuery(email="ada@example.com")).uses("ix_lead_email_key")
+    assert plan_of(LeadQuery(email="ada*")).uses("ix_lead_email_key")
+    assert plan_of(LeadQuery(f_name="ada*a")).uses("ix_lead_f_name_key")
+    assert plan_of(LeadQuery(l_name="ada", order="desc")).uses("ix_lead_l_name_key")
+    assert plan_of(LeadQuery(state=["ENGAGED"])).uses("ix_lead_state")
+    just_now = LeadQuery(since=datetime.now(UTC) + timedelta(hours=1))
     assert plan_of(just_now, after=None).uses("ix_lead_created_at")
 
 
@@ -375,10 +375,10 @@ def plans(intake: Intake) -> Callable[..., Plan]:
     intake.write(lambda c: c.execute(insert(lead).values(created_at=Now()), rows))
     intake.write(lambda c: c.execute(text("ANALYZE lead" if c.dialect.name == "postgresql" else "ANALYZE")))
 
-    def plan_of(wanted: LeadFilter, after: int | None = 10) -> Plan:
+    def plan_of(wanted: LeadQuery, after: int | None = 10) -> Plan:
         def explain(connection: Connection) -> str:
             dialect = connection.dialect
-            query = list_query(wanted, after=after, size=50)
+            query = list_statement(wanted, after=after, size=50)
             sql = str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
             how = "EXPLAIN" if dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
             found = connection.exec_driver_sql(f"{how} {sql}")
