@@ -1,4 +1,4 @@
-"""Who did what: the append-only trail, each entry written inside the transaction that did it."""
+"""Append-only audit trail; each entry is written in the transaction of the action."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from intake.request_models import MAX_ID, FilterText, Number, PageQuery, Timesta
 
 
 class Action(StrEnum):
-    """What there is an entry for."""
+    """Recorded actions."""
 
     LOGIN = "login"
     LOGIN_FAILED = "login-failed"
@@ -27,7 +27,7 @@ class Action(StrEnum):
     ROLE_CHANGE = "role-change"
     DISABLED = "disabled"
     ENABLED = "enabled"
-    PASSWORD = "password"  # noqa: S105 - that it was changed
+    PASSWORD = "password"  # noqa: S105 - the name of an action
     DOWNLOAD = "download"
     QUARANTINE_DOWNLOAD = "quarantine-download"
     ERASURE = "erasure"
@@ -46,7 +46,7 @@ SERIES_LOCK = 0x1EADC73
 
 @dataclass(frozen=True)
 class Actor:
-    """Where something that is done comes from: a user, a client's address, a request; None where there is none.
+    """User, client address and request behind an action; None where absent.
 
     The command line and the worker have no client and no request.
     """
@@ -56,76 +56,79 @@ class Actor:
     request_id: str | None = None
 
 
-LOCAL_ACTOR = Actor()  # the machine itself, where no request asks
+LOCAL_ACTOR = Actor()  # the service itself, or a command on the server
 
 
 def record(
     connection: Connection,
     action: Action,
-    origin: Actor,
+    actor: Actor,
     *,
     lead_id: int | None = None,
     subject_id: int | None = None,
     detail: str | None = None,
 ) -> None:
-    """Write down that it was done: to a lead, to the user `subject_id`, and how, in words that name no person."""
-    entry = {"user_id": origin.user_id, "client": origin.client, "request_id": origin.request_id}
+    """Insert an entry for an action on a lead or on the user `subject_id`; `detail` must not contain personal data."""
+    entry = {"user_id": actor.user_id, "client": actor.client, "request_id": actor.request_id}
     connection.execute(
         insert(audit).values(action=action, lead_id=lead_id, subject_id=subject_id, detail=detail, **entry)
     )
 
 
 def record_alone(
-    database: Database, action: Action, origin: Actor, *, lead_id: int | None = None, detail: str | None = None
+    database: Database, action: Action, actor: Actor, *, lead_id: int | None = None, detail: str | None = None
 ) -> None:
-    """Record what was read, in a transaction of its own. Raises DatabaseUnavailable: then it must not be given out."""
-    database.write(lambda connection: record(connection, action, origin, lead_id=lead_id, detail=detail))
+    """Record a read in its own transaction, before the data is sent.
 
-
-def record_series(
-    database: Database, action: Action, origin: Actor, *, lead_id: int, detail: str | None = None
-) -> None:
-    """Record one of a series of requests, unless the user has such an entry for the lead from the last hour.
-
-    Raises DatabaseUnavailable, as `record_alone` does.
+    Raises DatabaseUnavailable: the data must not be sent then.
     """
-    same = audit.c.lead_id == lead_id, audit.c.user_id == origin.user_id, audit.c.action == action
+    database.write(lambda connection: record(connection, action, actor, lead_id=lead_id, detail=detail))
+
+
+def record_series(database: Database, action: Action, actor: Actor, *, lead_id: int, detail: str | None = None) -> None:
+    """Record one of a series of requests, unless the user has the same entry for the lead within the last hour.
+
+    Raises DatabaseUnavailable, like `record_alone`.
+    """
+    same = audit.c.lead_id == lead_id, audit.c.user_id == actor.user_id, audit.c.action == action
     recent = select(audit.c.id).where(*same, audit.c.at > Now(plus_s=-HOUR_S)).limit(1)
 
     def work(connection: Connection) -> None:
-        advisory_lock(connection, SERIES_LOCK)  # of two requests at once, at two replicas too, one is recorded
+        advisory_lock(connection, SERIES_LOCK)  # only one of two concurrent requests records, even on two replicas
         if connection.scalar(recent) is None:
-            record(connection, action, origin, lead_id=lead_id, detail=detail)
+            record(connection, action, actor, lead_id=lead_id, detail=detail)
 
-    if database.read(lambda connection: connection.scalar(recent)) is None:  # most often there is one: no write
+    if database.read(lambda connection: connection.scalar(recent)) is None:  # usually there is one: no write
         database.write(work)
 
 
-# written out where it is used: a parameter's description refers to nothing
+# inlined: the schema of a query parameter can't contain references
 ActionName = Annotated[Action, WithJsonSchema({"type": "string", "enum": [action.value for action in Action]})]
 
 
 class AuditQuery(PageQuery):
-    """The trail's filters."""
+    """Filters and page of the audit trail."""
 
-    user: FilterText | None = Field(default=None, description="Who did it, or to whom it was done.")
-    action: list[ActionName] = Field(default=[], description="What was done; may repeat.")
-    lead: Annotated[Number, Field(ge=1, le=MAX_ID)] | None = Field(default=None, description="Done to this lead.")
-    since: Timestamp | None = Field(default=None, description="At this moment (RFC 3339) or later.")
-    until: Timestamp | None = Field(default=None, description="Before this moment.")
+    user: FilterText | None = Field(default=None, description="Actor or subject.")
+    action: list[ActionName] = Field(default=[], description="Action; may repeat.")
+    lead: Annotated[Number, Field(ge=1, le=MAX_ID)] | None = Field(
+        default=None, description="Only entries of this lead."
+    )
+    since: Timestamp | None = Field(default=None, description="Earliest time (RFC 3339), inclusive.")
+    until: Timestamp | None = Field(default=None, description="Latest time, exclusive.")
 
 
 class AuditEntryModel(BaseModel):
-    """Something that was done."""
+    """An entry of the audit trail."""
 
     id: int
     at: datetime
     action: str
-    user: str | None = Field(description="Who did it; null: nobody who was logged in, or the service itself.")
-    subject: str | None = Field(description="The user to whom it was done.")
+    user: str | None = Field(description="Actor; null if nobody was logged in, or for the service itself.")
+    subject: str | None = Field(description="User whom the action changed.")
     lead: int | None
     detail: str | None
-    client: str | None = Field(description="The address it was done from; null: on the server.")
+    client: str | None = Field(description="Client address; null for commands on the server.")
     request_id: str | None
 
 
@@ -135,7 +138,7 @@ def list_entries(database: Database, query: AuditQuery) -> list[AuditEntryModel]
 
 
 def recent_logins(database: Database, *, within_s: float, most: int) -> list[tuple[str, str]]:
-    """Return from which addresses users logged in lately: names as they are compared, and addresses, the last first.
+    """Return (username key, client address) pairs of recent logins, latest first.
 
     Raises DatabaseUnavailable.
     """
@@ -192,16 +195,16 @@ def _conditions(query: AuditQuery) -> Iterator[ColumnElement[bool]]:
 
 
 def _of_user(user_id: int, conditions: Sequence[ColumnElement[bool]], query: AuditQuery) -> CompoundSelect[Any]:
-    """Return the ids of a page of what the user did and a page of what was done to the user, each by its own index."""
-    parts = (
+    """Return the ids of one page by actor and one page by subject, so that each query uses its own index."""
+    pages = (
         page_and_next(select(audit.c.id).where(column == user_id, *conditions), audit.c.id, query).subquery()
         for column in (audit.c.user_id, audit.c.subject_id)
     )
-    return union(*(select(part.c.id) for part in parts))
+    return union(*(select(page.c.id) for page in pages))
 
 
 def _user_id(connection: Connection, username: str) -> int:
     query = select(user_account.c.id).where(user_account.c.username_key == username.casefold())
-    if (number := connection.execute(query).scalar()) is None:
+    if (user_id := connection.execute(query).scalar()) is None:
         raise UserNotFound(f"there is no user {username!r}")
-    return int(number)
+    return int(user_id)

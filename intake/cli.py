@@ -169,7 +169,7 @@ def purge(
         for state, _ in settings.retention_days:
             typer.echo(f"intake: {state}: leads {'due' if dry_run else 'erased'}: {counts[state]}", err=True)
         if not dry_run and settings.sqlite_file is not None:
-            is_swept = erasure.purge_deleted_data(database, whatever_its_size=True)
+            is_swept = erasure.purge_deleted_data(database, ignore_size=True)
             told = "no traces of erased leads are" if is_swept else "traces of erased leads are still"
             typer.echo(f"intake: {told} in the database's files{'' if is_swept else '; run this again'}", err=True)
 

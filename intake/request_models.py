@@ -5,60 +5,64 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 MAX_ID = 2**63 - 1
 
 
-def _between_1970_and_9999(moment: datetime) -> datetime:
-    if not datetime(1970, 1, 1, tzinfo=UTC) <= moment < datetime(9999, 1, 1, tzinfo=UTC):
-        raise ValueError("expected a moment from 1970 to 9998")  # further out, another time zone has no name for it
-    return moment
+def _check_range(timestamp: datetime) -> datetime:
+    if not datetime(1970, 1, 1, tzinfo=UTC) <= timestamp < datetime(9999, 1, 1, tzinfo=UTC):
+        # beyond, converting to another time zone overflows
+        raise PydanticCustomError("timestamp_range", "must be between 1970 and 9998")
+    return timestamp
 
 
-def _rfc_3339(text: object) -> object:
+def _check_rfc_3339(text: object) -> object:
     if isinstance(text, str) and not re.match(r"\d{4}-\d\d-\d\d[Tt ]", text, re.ASCII):
-        raise ValueError("expected RFC 3339, e.g. 2026-11-01T09:00:00+01:00")  # a bare number would be Unix seconds
+        # pydantic would read a bare number as Unix seconds
+        raise PydanticCustomError("rfc_3339", "must be an RFC 3339 timestamp, e.g. 2026-11-01T09:00:00+01:00")
     return text
 
 
-def _digits(text: object) -> object:
+def _check_digits(text: object) -> object:
     if isinstance(text, str) and not re.fullmatch(r"-?[0-9]{1,19}", text):
-        raise ValueError("expected a whole number")  # the library also reads "1.0", "1_0" and " 1"
+        # pydantic would also accept "1.0", "1_0" and " 1"
+        raise PydanticCustomError("digits", "must be a whole number")
     return text
 
 
-# NUL is in no stored text, and PostgreSQL takes none
+# stored text never contains NUL, and PostgreSQL rejects it
 FilterText = Annotated[str, StringConstraints(max_length=320, pattern=r"^[^\x00]*$")]
-Number = Annotated[int, BeforeValidator(_digits)]  # of a query
+Number = Annotated[int, BeforeValidator(_check_digits)]  # in a query
 Timestamp = Annotated[
     AwareDatetime,
-    BeforeValidator(_rfc_3339),
-    AfterValidator(_between_1970_and_9999),
+    BeforeValidator(_check_rfc_3339),
+    AfterValidator(_check_range),
 ]
 
 
 class RequestModel(BaseModel):
-    """What a request holds."""
+    """Base of request bodies and queries."""
 
-    # a name that is not known is a slip (`form` for `from`), and passing it over would do what was not meant
+    # a misspelled name (`form` for `from`) must not be ignored
     model_config = ConfigDict(extra="forbid")
 
 
 class PageQuery(RequestModel):
     """A page of a list."""
 
-    limit: Annotated[Number, Field(ge=1, le=1000)] = Field(default=100, description="A page of so many.")
-    after: Annotated[Number, Field(ge=0, le=MAX_ID)] | None = Field(default=None, description="Go on after this id.")
+    limit: Annotated[Number, Field(ge=1, le=1000)] = Field(default=100, description="Page size.")
+    after: Annotated[Number, Field(ge=0, le=MAX_ID)] | None = Field(default=None, description="Continue after this id.")
     order: Literal["asc", "desc"] = Field(default="asc", description="By id: oldest or newest first.")
 
     @property
     def newest_first(self) -> bool:
-        """Whether ids go down."""
+        """Whether ids descend."""
         return self.order == "desc"
 
 
 def filters_in_use(query: BaseModel) -> str | None:
-    """Return which filters a list was read by, for its entry: their names, since their values may name a person."""
+    """Return the names of the filters in use, for an audit entry; their values may be personal data."""
     names = [name for name in type(query).model_fields if name in query.model_fields_set]
     filters = [name for name in names if name not in ("limit", "after", "order", "lead")]
     return f"by {', '.join(filters)}" if filters else None

@@ -1,7 +1,7 @@
-"""Rows as JSON objects, in as few steps as can be for each: a list may have a million of them.
+"""Fast serialization of rows as JSON objects, for lists of up to a million rows.
 
-SQLAlchemy's work for each row takes several times what a driver takes to read it. So SQLite writes the objects itself,
-in less time than its driver needs to make values of them; PostgreSQL would take longer for that than orjson does.
+SQLAlchemy takes several times as long per row as the driver. SQLite therefore builds the JSON itself, faster than its
+driver creates Python values. On PostgreSQL, orjson is faster than the database.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ Rows = Sequence[tuple[Any, ...]]
 
 
 class JsonChunk(NamedTuple):
-    """Objects with commas between, the id of the last (None: there are none), and whether there were more to read."""
+    """Comma-separated objects, the id of the last one (None if empty), and whether more rows follow."""
 
     json: bytes
     last_id: int | None
@@ -24,26 +24,26 @@ class JsonChunk(NamedTuple):
 
 
 class JsonRowSerializer:
-    """How rows of these columns, of which the first is an id, are written as JSON; moments as RFC 3339 in UTC.
+    """Serializes rows of these columns; the first one is the id. Timestamps are written as RFC 3339 in UTC.
 
-    `shaped` makes dictionaries of rows, where that is not left to the database.
+    `to_dicts` turns rows into dictionaries where the database does not build the JSON.
     """
 
-    def __init__(self, columns: Sequence[Column[Any]], shaped: Callable[[Rows], Sequence[object]]) -> None:
-        self._shaped = shaped
-        self._values = [func.timezone("UTC", one) if _is_moment(one) else one for one in columns]
-        pairs = [part for one in columns for part in (literal_column(f"'{one.name}'"), _in_json(one))]
+    def __init__(self, columns: Sequence[Column[Any]], to_dicts: Callable[[Rows], Sequence[object]]) -> None:
+        self._to_dicts = to_dicts
+        self._values = [func.timezone("UTC", column) if _is_timestamp(column) else column for column in columns]
+        pairs = [part for column in columns for part in (literal_column(f"'{column.name}'"), _json_value(column))]
         self._objects = [columns[0], func.json_object(*pairs)]
 
-    def read(self, connection: Connection, query: Select[Any], *, most: int) -> JsonChunk:
-        """Return the first `most` rows of a query; it should ask for one more, since that is how more are seen."""
+    def read(self, connection: Connection, query: Select[Any], *, limit: int) -> JsonChunk:
+        """Return the first `limit` rows of a query, which must read one more to detect that more follow."""
         if connection.dialect.name == "sqlite":
             rows = _driver_rows(connection, query.with_only_columns(*self._objects))
-            json = ",".join([text for _, text in rows[:most]]).encode()
+            json = ",".join([text for _, text in rows[:limit]]).encode()
         else:
             rows = _driver_rows(connection, query.with_only_columns(*self._values))
-            json = orjson.dumps(self._shaped(rows[:most]), option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)[1:-1]
-        return JsonChunk(json, rows[:most][-1][0] if rows else None, len(rows) > most)
+            json = orjson.dumps(self._to_dicts(rows[:limit]), option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)[1:-1]
+        return JsonChunk(json, rows[:limit][-1][0] if rows else None, len(rows) > limit)
 
 
 def _driver_rows(connection: Connection, query: Select[Any]) -> Rows:
@@ -52,12 +52,12 @@ def _driver_rows(connection: Connection, query: Select[Any]) -> Rows:
     return cursor.fetchall()
 
 
-def _is_moment(column: Column[Any]) -> bool:
+def _is_timestamp(column: Column[Any]) -> bool:
     return isinstance(column.type, UtcDateTime)
 
 
-def _in_json(column: Column[Any]) -> ColumnElement[Any]:
-    """Return what SQLite writes; its moments are text with six digits, which orjson leaves out where all are 0."""
-    if not _is_moment(column):
+def _json_value(column: Column[Any]) -> ColumnElement[Any]:
+    """Return SQLite's expression; like orjson, it omits the six digits of a fraction that is zero."""
+    if not _is_timestamp(column):
         return column
     return literal_column(f"replace(replace({column}, ' ', 'T') || 'Z', '.000000Z', 'Z')")

@@ -1,1 +1,1 @@
-"""The attorneys' door."""
+"""Internal API: endpoints for attorneys and administrators."""

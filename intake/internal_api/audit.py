@@ -1,4 +1,4 @@
-"""The audit trail, for administrators to read."""
+"""Audit trail endpoint."""
 
 from starlette.responses import Response
 
@@ -10,6 +10,6 @@ from intake.http.request_state import AppRequest
 
 
 def get_audit(request: AppRequest) -> Response:
-    """Give a page of entries."""
+    """Return a page of entries."""
     query = read_query(request.query_params, AuditQuery)
     return page_response(request, audit.list_entries(request.state["database"], query), limit=query.limit)

@@ -1,4 +1,4 @@
-"""Logging in and staying so: tokens, one's own password, who one is; and registering others."""
+"""Authentication endpoints: login, token renewal, the user's own account and password, and registration."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ from intake.users.login_throttle import LoginAttempt
 
 
 async def post_register(request: AppRequest, body: Registration) -> Response:
-    """Make a user."""
+    """Create a user."""
     parts = request.state
     open_to_all = parts["settings"].open_registration
     accounts.check_registration(by=parts["user"], open_to_all=open_to_all, role=body.role)
@@ -42,7 +42,7 @@ async def post_register(request: AppRequest, body: Registration) -> Response:
 
 
 async def post_login(request: AppRequest, body: Credentials) -> Response:
-    """Give a token for a name and a password."""
+    """Return a token for a username and password."""
     parts = request.state
 
     def log_in() -> str:
@@ -55,21 +55,21 @@ async def post_login(request: AppRequest, body: Credentials) -> Response:
             notes_unknown=parts["guesses"].notes_unknown,
         )
 
-    return _token(await _proven(request, body.username, log_in, wrong=AuthenticationRequired))
+    return _token(await _throttled(request, body.username, log_in, wrong=AuthenticationRequired))
 
 
 def get_me(request: AppRequest) -> Response:
-    """Say who the token stands for."""
+    """Return the authenticated user."""
     return json_response(UserModel.model_validate(require_user(request), from_attributes=True))
 
 
 def post_renew(request: AppRequest) -> Response:
-    """Give a new token for one that is still good."""
+    """Return a new token for a valid one."""
     return _token(accounts.renew(request.state["keys"], by=require_user(request)))
 
 
 async def put_password(request: AppRequest, body: PasswordChange) -> Response:
-    """Give the user a new password, and a token of it."""
+    """Change the user's own password, and return a new token."""
     parts, user = request.state, require_user(request)
 
     def change_password() -> str:
@@ -83,34 +83,34 @@ async def put_password(request: AppRequest, body: PasswordChange) -> Response:
             origin=actor_of(request),
         )
 
-    return _token(await _proven(request, user.username, change_password, wrong=PermissionDenied))
+    return _token(await _throttled(request, user.username, change_password, wrong=PermissionDenied))
 
 
-async def _proven(request: AppRequest, username: str, work: Callable[[], str], *, wrong: type[IntakeError]) -> str:
-    """Return what `work` returns, which hashes a password, and raises `wrong` where it is not that user's.
+async def _throttled(request: AppRequest, username: str, verify: Callable[[], str], *, wrong: type[IntakeError]) -> str:
+    """Return the result of `verify`, which hashes a password and raises `wrong` if it does not match.
 
-    Whether it may be tried is found out in the door's other threads, so that a refusal waits for no hashing; and again
-    when its turn has come, since of many that were sent at once others may have been wrong.
+    The throttle is checked in the API's other threads first, so that refusals don't wait for hashing, and again before
+    hashing, since concurrent attempts may have failed meanwhile.
     """
     parts = request.state
     count = parts["metrics"].logins.labels
 
-    def prove(attempt: LoginAttempt) -> str:
+    def run(attempt: LoginAttempt) -> str:
         attempt.check()
         try:
-            proof = work()
+            token = verify()
         except wrong:
             count("wrong").inc()
             attempt.fail()
             raise
         count("right").inc()
         attempt.succeed()
-        return proof
+        return token
 
     try:
         attempt = await run_in_pool(request, lambda: _attempt(request, username))
         turn = behind(parts["client"].network) if attempt.group is None else ahead(attempt.group)
-        return await in_hashing_thread(request, lambda: prove(attempt), turn)
+        return await in_hashing_thread(request, lambda: run(attempt), turn)
     except (LoginThrottled, TooManyPendingLogins, RateLimiterUnavailable):
         count("refused").inc()
         raise

@@ -1,4 +1,4 @@
-"""Changes, for attorneys: of many leads at once, looked at, and undone."""
+"""Endpoints for bulk state changes, their undo, and history."""
 
 from uuid import UUID, uuid4
 
@@ -17,7 +17,7 @@ from intake.leads.history import ChangeQuery
 
 
 def post_leads_state(request: AppRequest, body: BulkChange) -> Response:
-    """Move many leads to another state."""
+    """Change the state of many leads."""
     parts = request.state
     states.validate_states([body.status], known=parts["settings"].states, field="status")
     states.validate_states([body.from_] if body.from_ is not None else [], known=parts["settings"].states, field="from")
@@ -29,25 +29,25 @@ def post_leads_state(request: AppRequest, body: BulkChange) -> Response:
 
 
 def post_undo(request: AppRequest, body: Undo) -> Response:
-    """Put back what a change did, a page of leads at a time."""
+    """Undo a change, one page of leads per request."""
     parts = request.state
     author = _author(request, body)
-    known, others = parts["settings"].states, body.others
-    results, following = bulk_changes.undo(
-        parts["database"], _id(request), after=body.after, known=known, author=author, others=others
+    known = parts["settings"].states
+    results, next_after = bulk_changes.undo(
+        parts["database"], _change_id(request), after=body.after, known=known, author=author, others=body.others
     )
-    return json_response({"change": author.id, "results": results, "next": following})
+    return json_response({"change": author.id, "results": results, "next": next_after})
 
 
 def get_changes(request: AppRequest) -> Response:
-    """Give a page of the changes, newest first."""
+    """Return a page of changes, newest first."""
     query = read_query(request.query_params, ChangeQuery)
     found = history.list_changes(request.state["database"], query, user_id=require_user(request).id)
     return page_response(request, found, limit=query.limit, by="before")
 
 
 def get_history(request: AppRequest) -> Response:
-    """Give who changed a lead, and when."""
+    """Return the history of a lead."""
     return json_response(history.history(request.state["database"], lead_id(request)))
 
 
@@ -55,9 +55,9 @@ def _author(request: AppRequest, body: BulkChange | Undo) -> Author:
     return Author(id=body.change or uuid4(), user_id=require_user(request).id, dry_run=body.dry_run)
 
 
-def _id(request: AppRequest) -> UUID:
+def _change_id(request: AppRequest) -> UUID:
     text = request.path_params["id"]
     try:
         return UUID(text)
     except ValueError:
-        raise ChangeNotFound(f"there is no change {text!r}: changes have UUIDs") from None
+        raise ChangeNotFound(f"there is no change {text!r}: ids of changes are UUIDs") from None

@@ -1,7 +1,8 @@
-"""Leads, for attorneys: listed, shown, moved from state to state, and their CVs fetched."""
+"""Endpoints for leads: list, details, manual creation, state changes and CV downloads."""
 
 import itertools
 from base64 import b64encode
+from collections.abc import Iterator
 
 from starlette.responses import Response, StreamingResponse
 
@@ -18,32 +19,31 @@ from intake.http.routing import actor_of, require_user, run_in_pool, stream_in_p
 from intake.internal_api.schemas.leads import CvQuery, StateChange
 from intake.leads import cv_access, listing, manual_leads, states
 from intake.leads.listing import LeadQuery
-from intake.leads.models import CvModel, LeadWithCv
+from intake.leads.models import CvModel
 from intake.request_models import MAX_ID, filters_in_use
 
 _TEXT_FIELDS = ("email", "f_name", "l_name", "external_id", "state", "notify", "dry_run")
 
 
 def get_leads(request: AppRequest) -> Response:
-    """Stream every lead that matches, or give a page of them."""
+    """Stream all matching leads, or return a page of them."""
     query = read_query(request.query_params, LeadQuery)
     parts = request.state
     states.validate_states(query.state, known=parts["settings"].states, field="state")
     if query.limit is not None:
         return _page(request, query, query.limit)
-    pieces = listing.stream_json(parts["database"], query)
-    begun = itertools.chain([next(pieces)], pieces)  # a database that is away is told before the 200
+    chunks = _started(listing.stream_json(parts["database"], query))
     audit.record_alone(parts["database"], Action.LIST, actor_of(request), detail=filters_in_use(query))
-    return StreamingResponse(stream_in_pool(request, begun), media_type="application/json")
+    return StreamingResponse(stream_in_pool(request, chunks), media_type="application/json")
 
 
 def get_lead(request: AppRequest) -> Response:
-    """Give one lead, with what is known of its CV."""
+    """Return one lead with its CV's metadata."""
     return json_response(listing.get_lead(request.state["database"], lead_id(request)))
 
 
 async def post_internal_lead(request: AppRequest) -> Response:
-    """Read the form as it arrives, and keep what it says; or find the lead that is kept under its external id."""
+    """Create a lead from a streamed form, or return the existing lead with its external id."""
     parts = request.state
     settings, database = parts["settings"], parts["database"]
     with multipart_reader(
@@ -54,7 +54,7 @@ async def post_internal_lead(request: AppRequest) -> Response:
         is_closed=True,
     ) as reader:
         form = await read_form(request, reader)
-        entry = await run_in_pool(
+        manual_lead = await run_in_pool(
             request,
             lambda: manual_leads.validate_manual_lead(
                 form.texts,
@@ -65,64 +65,60 @@ async def post_internal_lead(request: AppRequest) -> Response:
                 faults=form.faults,
             ),
         )
-        number, is_new = await run_in_pool(
-            request, lambda: manual_leads.create_manual_lead(database, settings, entry, origin=actor_of(request))
+        created_id, is_new = await run_in_pool(
+            request, lambda: manual_leads.create_manual_lead(database, settings, manual_lead, actor=actor_of(request))
         )
-    if number is None:
+    if created_id is None:
         return Response(status_code=204)
     if is_new:
         parts["metrics"].leads.inc()
-        if entry.notify and parts["worker"] is not None:
+        if manual_lead.notify and parts["worker"] is not None:
             parts["worker"].wake()
-    found = await run_in_pool(request, lambda: listing.get_lead(database, number))
-    return _entered(request, found, is_new=is_new)
+    lead = await run_in_pool(request, lambda: listing.get_lead(database, created_id))
+    response = json_response(lead, 201 if is_new else 200)
+    # relative to the requested path: behind a proxy the service does not know its own address
+    response.headers["Location"] = f"{'' if request.url.path.endswith('/') else 'leads/'}{lead.id}"
+    return response
 
 
 def patch_lead(request: AppRequest, body: StateChange) -> Response:
-    """Move a lead to another state."""
+    """Change the state of a lead."""
     parts = request.state
-    number = lead_id(request)
     known = parts["settings"].states
     states.validate_states([body.status], known=known, field="status")
     states.validate_states([body.from_] if body.from_ is not None else [], known=known, field="from")
     states.change_state(
-        parts["database"], number, to=body.status, expected=body.from_, user_id=require_user(request).id
+        parts["database"], lead_id(request), to=body.status, expected=body.from_, user_id=require_user(request).id
     )
     return Response(status_code=204)
 
 
 def get_cv(request: AppRequest) -> Response:
-    """Give a CV's bytes, or a range of them, as a file to save and never to show."""
+    """Send a CV, or a range of it, as an attachment."""
     database, query = request.state["database"], read_query(request.query_params, CvQuery)
     lead = listing.get_lead(database, lead_id(request))
     has_scanner = request.state["settings"].clamd is not None
     cv_access.check(lead, force=query.force, has_scanner=has_scanner)
     headers = _cv_headers(lead.CV)
-    if _is_listed(headers["ETag"], request.headers.get("if-none-match", "")):
+    if _matches_etag(headers["ETag"], request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers={"ETag": headers["ETag"]})
     if request.method == "HEAD":
         return Response(headers=headers, media_type=lead.CV.detected_type)
     span = parse_range(request, tag=headers["ETag"], size=lead.CV.size)
     if span is not None:
         headers |= {"Content-Range": content_range(span, size=lead.CV.size), "Content-Length": str(len(span))}
-    pieces = listing.read_cv(database, lead, span)
-    begun = itertools.chain([next(pieces)], pieces)  # a store that is away is told first
-    origin = actor_of(request)
-    cv_access.record(database, lead, origin, is_part=span is not None, has_scanner=has_scanner)
-    return StreamingResponse(
-        stream_in_pool(request, begun), 200 if span is None else 206, headers, lead.CV.detected_type
-    )
+    chunks = stream_in_pool(request, _started(listing.read_cv(database, lead, span)))
+    cv_access.record(database, lead, actor_of(request), is_range=span is not None, has_scanner=has_scanner)
+    return StreamingResponse(chunks, 200 if span is None else 206, headers, lead.CV.detected_type)
 
 
-def _entered(request: AppRequest, lead: LeadWithCv, *, is_new: bool) -> Response:
-    response = json_response(lead, 201 if is_new else 200)
-    # relative to the path that was asked for: behind a proxy the service does not know its own address
-    response.headers["Location"] = f"{'' if request.url.path.endswith('/') else 'leads/'}{lead.id}"
-    return response
+def _started(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Read the first chunk, so that an unavailable database or store is reported before the status is sent."""
+    return itertools.chain([next(chunks)], chunks)
 
 
 def lead_id(request: AppRequest) -> int:
-    """Return the id in the path. Raises LeadNotFound."""
+    """Return the lead's id from the path. Raises LeadNotFound."""
     text = request.path_params["id"]
     if text.isascii() and text.isdigit() and len(text) < 20 and 1 <= int(text) <= MAX_ID:
         return int(text)
@@ -147,6 +143,6 @@ def _cv_headers(cv: CvModel) -> dict[str, str]:
     }
 
 
-def _is_listed(tag: str, if_none_match: str) -> bool:
-    listed = [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
+def _matches_etag(tag: str, if_none_match: str) -> bool:
+    listed = [etag.strip().removeprefix("W/") for etag in if_none_match.split(",")]
     return tag in listed or "*" in listed

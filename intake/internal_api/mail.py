@@ -1,4 +1,4 @@
-"""Mail, for attorneys to look at and for administrators to revive."""
+"""Endpoints for the outbox: list, and retry."""
 
 from starlette.responses import Response
 
@@ -15,7 +15,7 @@ from intake.request_models import filters_in_use
 
 
 def get_mail(request: AppRequest) -> Response:
-    """Give a page of mails."""
+    """Return a page of mails."""
     query = read_query(request.query_params, MailQuery)
     database = request.state["database"]
     found = admin.list_mails(database, query)

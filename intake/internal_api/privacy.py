@@ -1,4 +1,4 @@
-"""Persons, for administrators: all that is kept of one, erased or exported."""
+"""Endpoints that erase or export all data of one person."""
 
 import itertools
 
@@ -14,15 +14,13 @@ from intake.leads.data_subjects import DataSubject
 
 
 def post_persons_erase(request: AppRequest, body: ErasureRequest) -> Response:
-    """Erase a person, or tell what that would be."""
+    """Erase a person's data, or preview the erasure."""
     database, person = request.state["database"], DataSubject.parse(body.email)
-    if body.dry_run:
-        erased = erasure.preview(database, person, origin=actor_of(request))
-    else:
-        erased = erasure.erase(database, person, origin=actor_of(request))
+    erase = erasure.preview if body.dry_run else erasure.erase
+    erased = erase(database, person, actor=actor_of(request))
     return json_response(
         {
-            "leads": [{"id": number, "state": state} for number, state in erased.leads],
+            "leads": [{"id": lead_id, "state": state} for lead_id, state in erased.leads],
             "cvs": erased.cvs,
             "mails": erased.mails,
             "mails_sent": erased.mails_sent,
@@ -36,10 +34,10 @@ def post_persons_erase(request: AppRequest, body: ErasureRequest) -> Response:
 
 
 def post_persons_export(request: AppRequest, body: PersonModel) -> Response:
-    """Stream a zip of all that is kept of a person."""
+    """Stream a zip of all data of a person."""
     parts, person = request.state, DataSubject.parse(body.email)
     has_scanner = parts["settings"].clamd is not None
-    pieces = export.export(parts["database"], person, origin=actor_of(request), has_scanner=has_scanner)
-    begun = itertools.chain([next(pieces)], pieces)  # whom nobody knows, and a database that is away, are told first
+    chunks = export.export(parts["database"], person, actor=actor_of(request), has_scanner=has_scanner)
+    started = itertools.chain([next(chunks)], chunks)  # errors must precede the status
     headers = {"Content-Disposition": attachment("person.zip"), "Cache-Control": "no-store"}
-    return StreamingResponse(stream_in_pool(request, begun), 200, headers, "application/zip")
+    return StreamingResponse(stream_in_pool(request, started), 200, headers, "application/zip")

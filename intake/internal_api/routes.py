@@ -1,4 +1,4 @@
-"""The internal door's table. What does not say so is closed to all but users."""
+"""Operations of the internal API; by default they require a user."""
 
 from intake.audit import AuditEntryModel, AuditQuery
 from intake.errors import (
@@ -45,7 +45,7 @@ from intake.mail.admin import MailModel, MailQuery
 from intake.request_models import PageQuery
 from intake.users.accounts import ListedUser
 
-_LINK = {"Link": '`<?…>; rel="next"`, where there are more.'}
+_LINK = {"Link": '`<?…>; rel="next"`, if there is a next page.'}
 _FILE = {"type": "string", "format": "binary"}
 
 OPERATIONS = (
@@ -53,10 +53,13 @@ OPERATIONS = (
         method="GET",
         path="/internal/leads/",
         endpoint=leads.get_leads,
-        summary="Every lead that matches all of the filters, or a page of them.",
+        summary="All leads that match the filters, or a page of them.",
         query=LeadQuery,
         answer=ResponseSpec(
-            200, "The leads.", [LeadModel], headers={"Link": 'With `limit`: `<?…>; rel="next"`, where there are more.'}
+            200,
+            "The leads.",
+            [LeadModel],
+            headers={"Link": 'With `limit`: `<?…>; rel="next"`, if there is a next page.'},
         ),
     ),
     Operation(
@@ -71,12 +74,12 @@ OPERATIONS = (
         method="POST",
         path="/internal/leads/",
         endpoint=leads.post_internal_lead,
-        summary="Enter a lead: a walk-in, or one that another system kept before.",
+        summary="Create a lead: a walk-in, or an import from another system.",
         form=MANUAL_LEAD_FORM,
-        answer=ResponseSpec(201, "The lead is kept.", LeadWithCv, headers={"Location": "Where it is."}),
+        answer=ResponseSpec(201, "The lead was created.", LeadWithCv, headers={"Location": "The lead's URL."}),
         also=(
-            ResponseSpec(200, "The lead that is kept under the external id already, as it is.", LeadWithCv),
-            ResponseSpec(204, "With `dry_run`: a new lead would be saved."),
+            ResponseSpec(200, "A lead with the external id exists; it is unchanged.", LeadWithCv),
+            ResponseSpec(204, "With `dry_run`: a new lead would be created."),
         ),
         problems=(StorageUnavailable,),
     ),
@@ -84,39 +87,39 @@ OPERATIONS = (
         method="PATCH",
         path="/internal/leads/{id}",
         endpoint=leads.patch_lead,
-        summary="Move a lead to another state.",
+        summary="Change the state of a lead.",
         body=StateChange,
-        answer=ResponseSpec(204, "The lead is in that state."),
+        answer=ResponseSpec(204, "The lead is in the new state."),
         problems=(LeadNotFound, StateConflict),
     ),
     Operation(
         method="GET",
         path="/internal/leads/{id}/cv-download",
         endpoint=leads.get_cv,
-        summary="A lead's CV, to save: whole, or one range of it.",
+        summary="Download a CV, or one range of it.",
         query=CvQuery,
         answer=ResponseSpec(
             200,
-            "The file, in the media type that its content speaks of.",
+            "The file, with the media type detected from its content.",
             _FILE,
             media_type="*/*",
             headers={
-                "Content-Disposition": "RFC 6266: an attachment, with the name that its sender gave it.",
+                "Content-Disposition": "RFC 6266: an attachment with its original name.",
                 "ETag": "The file's SHA-256, in hexadecimal.",
                 "Accept-Ranges": "`bytes`",
-                "Repr-Digest": "RFC 9530: the same.",
+                "Repr-Digest": "RFC 9530: the file's SHA-256.",
             },
         ),
         also=(
             ResponseSpec(
                 206, "The range.", _FILE, media_type="*/*", headers={"Content-Range": "`bytes FIRST-LAST/SIZE`"}
             ),
-            ResponseSpec(304, "With If-None-Match: it is the one that one has."),
+            ResponseSpec(304, "The ETag matches If-None-Match."),
         ),
         headers={
-            "Range": "RFC 9110: `bytes=N-M`, `bytes=N-` or `bytes=-N`; of several, the whole is sent.",
-            "If-Range": "An ETag: the whole is sent where the file is another.",
-            "If-None-Match": "ETags: 304 where the file is one of theirs.",
+            "Range": "RFC 9110: `bytes=N-M`, `bytes=N-` or `bytes=-N`; several ranges return the whole file.",
+            "If-Range": "An ETag; if it does not match, the whole file is sent.",
+            "If-None-Match": "ETags; 304 if one matches.",
         },
         problems=(
             *(LeadNotFound, ScanPending, CvQuarantined, CvTooLargeToScan),
@@ -127,23 +130,23 @@ OPERATIONS = (
         method="GET",
         path="/internal/leads/{id}/history",
         endpoint=bulk_changes.get_history,
-        summary="Who changed a lead, and when.",
-        answer=ResponseSpec(200, "Its changes, oldest first.", [EventModel]),
+        summary="History of a lead.",
+        answer=ResponseSpec(200, "Its state changes, oldest first.", [EventModel]),
         problems=(LeadNotFound,),
     ),
     Operation(
         method="POST",
         path="/internal/leads/state",
         endpoint=bulk_changes.post_leads_state,
-        summary="Move many leads to another state, in one transaction.",
+        summary="Change the state of many leads, in one transaction.",
         body=BulkChange,
-        answer=ResponseSpec(200, "What came of each.", Outcomes),
+        answer=ResponseSpec(200, "Results in the order of the request.", Outcomes),
     ),
     Operation(
         method="GET",
         path="/internal/changes",
         endpoint=bulk_changes.get_changes,
-        summary="A page of the changes of many leads, newest first.",
+        summary="A page of bulk changes, newest first.",
         query=ChangeQuery,
         answer=ResponseSpec(200, "The changes.", [ChangeModel], headers=_LINK),
         problems=(ChangeNotFound,),
@@ -152,9 +155,9 @@ OPERATIONS = (
         method="POST",
         path="/internal/changes/{id}/undo",
         endpoint=bulk_changes.post_undo,
-        summary="Put back what a change did, wherever nobody moved the lead since.",
+        summary="Undo a change for all leads that have not changed since.",
         body=Undo,
-        answer=ResponseSpec(200, "What came of each lead of a page.", UndoOutcomes),
+        answer=ResponseSpec(200, "Results for one page of leads.", UndoOutcomes),
         problems=(ChangeNotFound, ChangeByAnotherUser),
     ),
     Operation(
@@ -172,20 +175,20 @@ OPERATIONS = (
         summary="Make dead mails owed again.",
         access=Access.ADMIN,
         body=MailRetry,
-        answer=ResponseSpec(200, "What came of each.", MailRetryResults),
+        answer=ResponseSpec(200, "Results in the order of the request.", MailRetryResults),
     ),
     Operation(
         method="GET",
         path="/internal/stats",
         endpoint=stats.get_stats,
-        summary="How many leads are in each state and came on each day, and what mail is not sent.",
+        summary="Numbers of leads per state and day, and of unsent mails.",
         answer=ResponseSpec(200, "The numbers.", Statistics),
     ),
     Operation(
         method="POST",
         path="/internal/persons/erase",
         endpoint=privacy.post_persons_erase,
-        summary="Erase all that is kept of a person: leads, CVs, history and mails.",
+        summary="Erase all data of a person: leads, CVs, history and mails.",
         access=Access.ADMIN,
         body=ErasureRequest,
         answer=ResponseSpec(200, "What was erased.", ErasureModel),
@@ -195,12 +198,12 @@ OPERATIONS = (
         method="POST",
         path="/internal/persons/export",
         endpoint=privacy.post_persons_export,
-        summary="All that is kept of a person, as a zip of JSON and CVs.",
+        summary="Export all data of a person as a zip of JSON and CVs.",
         access=Access.ADMIN,
         body=PersonModel,
         answer=ResponseSpec(
             200,
-            "The zip, made while it is sent: one that breaks off is not whole.",
+            "The zip, created while it is sent; an interrupted download is incomplete.",
             _FILE,
             media_type="application/zip",
             headers={"Content-Disposition": "RFC 6266: an attachment."},
@@ -211,10 +214,10 @@ OPERATIONS = (
         method="POST",
         path="/internal/auth/register",
         endpoint=auth.post_register,
-        summary="Make a user: for administrators, or for anyone where registration is open.",
+        summary="Create a user; for administrators, or for everyone if registration is open.",
         access=Access.ADAPTIVE,
         body=Registration,
-        answer=ResponseSpec(204, "The user is made."),
+        answer=ResponseSpec(204, "The user was created."),
         problems=(PermissionDenied, UsernameTaken, TooManyPendingLogins),
     ),
     Operation(
@@ -237,21 +240,21 @@ OPERATIONS = (
         method="GET",
         path="/internal/auth/me",
         endpoint=auth.get_me,
-        summary="Who the token stands for.",
+        summary="The authenticated user.",
         answer=ResponseSpec(200, "The user", UserModel),
     ),
     Operation(
         method="POST",
         path="/internal/auth/renew",
         endpoint=auth.post_renew,
-        summary="A new token for one that is still good, up to 12 hours after the login.",
+        summary="Renew a valid token, up to 12 hours after the login.",
         answer=ResponseSpec(200, "A token", Token),
     ),
     Operation(
         method="PUT",
         path="/internal/auth/password",
         endpoint=auth.put_password,
-        summary="Change one's own password. Every older token ends.",
+        summary="Change your own password; older tokens are revoked.",
         body=PasswordChange,
         answer=ResponseSpec(200, "A token", Token),
         problems=(PermissionDenied, LoginThrottled, TooManyPendingLogins, RateLimiterUnavailable),
@@ -260,28 +263,26 @@ OPERATIONS = (
         method="GET",
         path="/internal/users",
         endpoint=users.get_users,
-        summary="A page of the users.",
+        summary="A page of users.",
         access=Access.ADMIN,
         query=PageQuery,
-        answer=ResponseSpec(
-            200, "The users.", [ListedUser], headers={"Link": '`<?…>; rel="next"`, where there are more.'}
-        ),
+        answer=ResponseSpec(200, "The users.", [ListedUser], headers=_LINK),
     ),
     Operation(
         method="PATCH",
         path="/internal/users/{name}",
         endpoint=users.patch_user,
-        summary="Change a user's role or password, disable or enable one. What ends a login ends every token.",
+        summary="Change a user's role, password or status; disabling or a new password revokes all tokens.",
         access=Access.ADMIN,
         body=UserChange,
-        answer=ResponseSpec(204, "The user is changed."),
+        answer=ResponseSpec(204, "The user was changed."),
         problems=(UserNotFound, LastAdministrator, TooManyPendingLogins),
     ),
     Operation(
         method="GET",
         path="/internal/audit",
         endpoint=audit.get_audit,
-        summary="A page of the audit trail: who did what, when and from where.",
+        summary="A page of the audit trail.",
         access=Access.ADMIN,
         query=AuditQuery,
         answer=ResponseSpec(200, "The entries.", [AuditEntryModel], headers=_LINK),

@@ -1,4 +1,4 @@
-"""Numbers, for attorneys to see at a glance where things stand."""
+"""Statistics endpoint."""
 
 from starlette.responses import Response
 
@@ -9,7 +9,7 @@ from intake.mail import admin
 
 
 def get_stats(request: AppRequest) -> Response:
-    """Count leads and mails."""
+    """Return numbers of leads and unsent mails."""
     parts = request.state
     leads = statistics.count(parts["database"], states=parts["settings"].states)
     oldest = leads.oldest_waiting
@@ -17,7 +17,7 @@ def get_stats(request: AppRequest) -> Response:
         {
             "total": sum(leads.states.values()),
             "states": leads.states,
-            "days": {day.isoformat(): number for day, number in leads.days.items()},
+            "days": {day.isoformat(): count for day, count in leads.days.items()},
             "oldest_waiting": oldest and {"id": oldest.id, "created_at": oldest.created_at},
             "mails": admin.count_unsent(parts["database"]),
         }

@@ -1,4 +1,4 @@
-"""Users, for administrators: listed, given another role or password, disabled and enabled."""
+"""User administration endpoints."""
 
 from starlette.responses import Response
 
@@ -14,16 +14,16 @@ from intake.users.accounts import User
 
 
 def get_users(request: AppRequest) -> Response:
-    """Give a page of users."""
+    """Return a page of users."""
     query = read_query(request.query_params, PageQuery)
     return page_response(request, accounts.list_users(request.state["database"], query), limit=query.limit)
 
 
 async def patch_user(request: AppRequest, body: UserChange) -> Response:
-    """Change a user."""
+    """Change a user's role, password or status."""
     parts, name = request.state, request.path_params["name"]
 
-    def change() -> None:
+    def update() -> None:
         accounts.update_user(
             parts["database"],
             username=name,
@@ -35,17 +35,17 @@ async def patch_user(request: AppRequest, body: UserChange) -> Response:
         )
 
     if body.password is None:
-        await run_in_pool(request, change)
+        await run_in_pool(request, update)
     else:
         _check_not_own(name, by=require_user(request))
-        await in_hashing_thread(request, change, turn_of(request))
+        await in_hashing_thread(request, update, turn_of(request))
     return Response(status_code=204)
 
 
 def _check_not_own(name: str, *, by: User) -> None:
-    """Raise NotAllowed where it is the user's own: a stolen token alone must not be enough for a new password."""
+    """Raise PermissionDenied for the user's own name: a stolen token must not suffice to change the password."""
     if name.casefold() == by.username.casefold():
         raise PermissionDenied(
-            "your own password can't be reset, only changed by showing the old one:"
+            "your own password can't be reset; change it with the old one:"
             " PUT /internal/auth/password, or leadctl passwd"
         )

@@ -1,1 +1,1 @@
-"""The Lead Service: leads as they come in, as they are found, and as they change."""
+"""Leads: submission, listing, state changes, CV access, export and erasure."""

@@ -1,4 +1,4 @@
-"""Changes of many leads at once: each kept under an id of its own, and undone as one."""
+"""Bulk state changes, each with an id by which it can be undone."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,22 +15,22 @@ from intake.database.schema import change, lead, lead_event, user_account
 from intake.errors import ChangeByAnotherUser, ChangeNotFound, FieldError, ValidationError
 from intake.leads.states import validate_states
 
-MAX_LEADS = 10_000  # in one request, which is one transaction
+MAX_LEADS = 10_000  # per request, which is one transaction
 
 T = TypeVar("T")
 
 
 class OutcomeModel(BaseModel):
-    """What came of one lead, and the state that it is in now."""
+    """Result for one lead, and its current state."""
 
     id: int
     result: Literal["changed", "unchanged", "missing", "conflict", "undone", "already_undone", "moved"]
-    state: str | None = Field(description="Null where there is no such lead.")
+    state: str | None = Field(description="Null if the lead does not exist.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Author:
-    """Whose a change is, the id it is kept under, and whether it is only tried."""
+    """Id and user of a change, and whether it is a dry run."""
 
     id: UUID
     user_id: int
@@ -38,7 +38,7 @@ class Author:
 
 
 class _LeadState(NamedTuple):
-    """Where a lead stands; `is_done`: it was moved under this change before."""
+    """A lead's state and last event; `is_done`: this change already includes the lead."""
 
     state: str
     last_event_id: int | None
@@ -48,21 +48,20 @@ class _LeadState(NamedTuple):
 def change_states(
     database: Database, ids: Sequence[int], *, to: str, expected: str | None, author: Author
 ) -> list[OutcomeModel]:
-    """Move the leads to state `to`, those of them that are in state `expected` (None: in any), in one transaction.
+    """Change the state of the leads in state `expected` (None: any) to `to`, in one transaction.
 
-    A lead that was moved under this change already is `changed`, so that the same ids can be sent again; the others are
-    looked at afresh. With `expected`, one that is in `to` already is `unchanged` where the same user moved it last, and
-    else a `conflict`: of two who claim a lead, one gets it. Raises InvalidFields where the change's id is that of
-    another, or DatabaseUnavailable.
+    A request can be repeated: a lead that this change already includes is `changed`. With `expected`, a lead that is
+    already in `to` is `unchanged` if the same user changed it last, and otherwise a `conflict`: of two users who claim
+    a lead, only one succeeds. Raises ValidationError if the id belongs to another change, or DatabaseUnavailable.
     """
 
     def work(connection: Connection) -> list[OutcomeModel]:
         _begin(connection, author, to_state=to, from_state=expected, undoes=None)
-        found = _standing(connection, ids, author)
-        own = _last_moved_by(connection, author.user_id, found.values()) if expected is not None else set()
-        results = [_judged(number, found.get(number), to=to, expected=expected, own=own) for number in ids]
-        moving = {one.id for one in results if one.result == "changed" and not found[one.id].is_done}
-        _move(connection, select(lead.c.id, lead.c.state, literal(to)), moving, author)
+        found = _lock_leads(connection, ids, author)
+        own = _last_events_of_user(connection, author.user_id, found.values()) if expected is not None else set()
+        results = [_result(lead_id, found.get(lead_id), to=to, expected=expected, own=own) for lead_id in ids]
+        changed = {result.id for result in results if result.result == "changed" and not found[result.id].is_done}
+        _apply(connection, select(lead.c.id, lead.c.state, literal(to)), changed, author)
         return results
 
     return _run(database, author, work)
@@ -71,26 +70,33 @@ def change_states(
 def undo(
     database: Database, undone: UUID, *, after: int, known: Sequence[str], author: Author, others: bool = False
 ) -> tuple[list[OutcomeModel], int | None]:
-    """Put back what a change did to up to MAX_LEADS leads, wherever its event is still the lead's last.
+    """Restore the previous state of up to MAX_LEADS leads whose last event belongs to the change.
 
-    They go by id, from the one after `after` on; the second value is the id to go on from, or None at the end.
-    `already_undone` are those that an earlier undo put back; `moved` are those that were moved since. Raises
-    ChangeNotFound, ChangeByAnotherUser unless `others` or in a dry run, InvalidFields where a state to go back to is
-    known no more or the change's id is that of another, or DatabaseUnavailable.
+    Leads are processed by id, after `after`; the second value is the next `after`, or None at the end. The result is
+    `already_undone` after an earlier undo, and `moved` after another change. Raises ChangeNotFound,
+    ChangeByAnotherUser unless `others` or in a dry run, ValidationError if a previous state is no longer configured
+    or the id belongs to another change, or DatabaseUnavailable.
     """
 
     def work(connection: Connection) -> tuple[list[OutcomeModel], int | None]:
         _check_undoable(connection, undone, author, others=others)
         _begin(connection, author, to_state=None, from_state=None, undoes=undone)
         events = _events(connection, undone, after)
-        found = _standing(connection, list(events), author)
-        back = {n: events[n].from_state for n, at in found.items() if at.last_event_id == events[n].id}
-        validate_states(sorted(set(back.values())), known=known, field="change")
-        already = _already_undone(connection, undone, found.keys() - back.keys())
-        results = [_judged_undone(n, at, back.get(n), is_undone=n in already) for n, at in found.items()]
+        found = _lock_leads(connection, list(events), author)
+        previous = {
+            lead_id: events[lead_id].from_state
+            for lead_id, current in found.items()
+            if current.last_event_id == events[lead_id].id
+        }
+        validate_states(sorted(set(previous.values())), known=known, field="change")
+        already = _already_undone(connection, undone, found.keys() - previous.keys())
+        results = [
+            _undo_result(lead_id, current, previous.get(lead_id), is_undone=lead_id in already)
+            for lead_id, current in found.items()
+        ]
         last = lead_event.c.id == lead.c.last_event_id
         source = select(lead.c.id, lead.c.state, lead_event.c.from_state).join(lead_event, last)
-        _move(connection, source, back, author)
+        _apply(connection, source, previous, author)
         return results, max(events) if len(events) == MAX_LEADS else None
 
     return _run(database, author, work)
@@ -103,14 +109,14 @@ def _run(database: Database, author: Author, work: Callable[[Connection], T]) ->
 def _begin(
     connection: Connection, author: Author, *, to_state: str | None, from_state: str | None, undoes: UUID | None
 ) -> None:
-    """Keep the change, or see that it is the same one that is kept under the id."""
+    """Insert the change, or check that the id belongs to the same change."""
     row = {"id": author.id, "user_id": author.user_id, "to_state": to_state, "undoes": undoes, "from_state": from_state}
     if not author.dry_run and insert_if_absent(connection, change, row):
         return
     columns = change.c.user_id, change.c.to_state, change.c.undoes
-    kept = connection.execute(select(*columns).where(change.c.id == author.id)).first()
-    if kept is not None and tuple(kept) != (author.user_id, to_state, undoes):
-        raise ValidationError(FieldError("change", "is the id of another change; make a new one"))
+    existing = connection.execute(select(*columns).where(change.c.id == author.id)).first()
+    if existing is not None and tuple(existing) != (author.user_id, to_state, undoes):
+        raise ValidationError(FieldError("change", "is the id of another change; use a new one"))
 
 
 def _check_undoable(connection: Connection, undone: UUID, author: Author, *, others: bool) -> None:
@@ -119,49 +125,49 @@ def _check_undoable(connection: Connection, undone: UUID, author: Author, *, oth
     if owner is None:
         raise ChangeNotFound(f"there is no change {undone}")
     if owner.user_id != author.user_id and not (others or author.dry_run):
-        raise ChangeByAnotherUser(f'change {undone} was made by {owner.username}; undoing it needs "others": true')
+        raise ChangeByAnotherUser(f'change {undone} was made by {owner.username}; set "others" to true to undo it')
 
 
-def _standing(connection: Connection, ids: Collection[int], author: Author) -> Mapping[int, _LeadState]:
-    """Return where the leads that exist stand, by id; locked in that order, since opposite orders deadlock."""
+def _lock_leads(connection: Connection, ids: Collection[int], author: Author) -> Mapping[int, _LeadState]:
+    """Return the state of each existing lead, locked by id: opposite orders deadlock."""
     distinct = set(ids)
     query = select(lead.c.id, lead.c.state, lead.c.last_event_id).where(is_among(lead.c.id, distinct))
     query = query.order_by(lead.c.id)
     rows = connection.execute(query if author.dry_run else query.with_for_update()).all()
-    under = select(lead_event.c.lead_id).where(lead_event.c.change_id == author.id)
-    done = set(connection.scalars(under.where(is_among(lead_event.c.lead_id, distinct))))
+    done_ids = select(lead_event.c.lead_id).where(lead_event.c.change_id == author.id)
+    done = set(connection.scalars(done_ids.where(is_among(lead_event.c.lead_id, distinct))))
     return {row.id: _LeadState(row.state, row.last_event_id, row.id in done) for row in rows}
 
 
-def _last_moved_by(connection: Connection, user_id: int, standings: Collection[_LeadState]) -> set[int]:
-    """Return those of the leads' last events that are the user's."""
-    last = {at.last_event_id for at in standings if at.last_event_id is not None}
+def _last_events_of_user(connection: Connection, user_id: int, states: Collection[_LeadState]) -> set[int]:
+    """Return the ids of those leads' last events that the user made."""
+    last = {state.last_event_id for state in states if state.last_event_id is not None}
     query = select(lead_event.c.id).where(is_among(lead_event.c.id, last), lead_event.c.user_id == user_id)
     return set(connection.scalars(query))
 
 
-def _judged(number: int, at: _LeadState | None, *, to: str, expected: str | None, own: set[int]) -> OutcomeModel:
-    if at is None:
-        return OutcomeModel(id=number, result="missing", state=None)
-    if at.is_done:
-        return OutcomeModel(id=number, result="changed", state=at.state)
-    if at.state == to and (expected in (None, to) or at.last_event_id in own):
-        return OutcomeModel(id=number, result="unchanged", state=to)
-    if expected is not None and at.state != expected:
-        return OutcomeModel(id=number, result="conflict", state=at.state)
-    return OutcomeModel(id=number, result="changed", state=to)
+def _result(lead_id: int, current: _LeadState | None, *, to: str, expected: str | None, own: set[int]) -> OutcomeModel:
+    if current is None:
+        return OutcomeModel(id=lead_id, result="missing", state=None)
+    if current.is_done:
+        return OutcomeModel(id=lead_id, result="changed", state=current.state)
+    if current.state == to and (expected in (None, to) or current.last_event_id in own):
+        return OutcomeModel(id=lead_id, result="unchanged", state=to)
+    if expected is not None and current.state != expected:
+        return OutcomeModel(id=lead_id, result="conflict", state=current.state)
+    return OutcomeModel(id=lead_id, result="changed", state=to)
 
 
-def _judged_undone(number: int, at: _LeadState, back: str | None, *, is_undone: bool) -> OutcomeModel:
-    if back is not None:
-        return OutcomeModel(id=number, result="undone", state=back)
-    if at.is_done:
-        return OutcomeModel(id=number, result="undone", state=at.state)
-    return OutcomeModel(id=number, result="already_undone" if is_undone else "moved", state=at.state)
+def _undo_result(lead_id: int, current: _LeadState, previous: str | None, *, is_undone: bool) -> OutcomeModel:
+    if previous is not None:
+        return OutcomeModel(id=lead_id, result="undone", state=previous)
+    if current.is_done:
+        return OutcomeModel(id=lead_id, result="undone", state=current.state)
+    return OutcomeModel(id=lead_id, result="already_undone" if is_undone else "moved", state=current.state)
 
 
 def _already_undone(connection: Connection, undone: UUID, ids: Collection[int]) -> set[int]:
-    """Return those of the leads that an undo of the change put back, unless that undo was itself undone."""
+    """Return the leads that an undo of the change restored, unless that undo was itself undone."""
     undoing, redoing, redo_event = change, change.alias(), lead_event.alias()
     redone = exists().where(
         redoing.c.undoes == undoing.c.id,
@@ -186,18 +192,18 @@ def _events(connection: Connection, change_id: UUID, after: int) -> dict[int, _E
         .order_by(lead_event.c.lead_id)
         .limit(MAX_LEADS)
     )
-    return {lead_id: _Event(number, state) for lead_id, number, state in connection.execute(query)}
+    return {lead_id: _Event(event_id, state) for lead_id, event_id, state in connection.execute(query)}
 
 
-def _move(connection: Connection, source: Select[Any], ids: Collection[int], author: Author) -> None:
-    """Write an event for each of the leads, from the source's rows (id, state, next state), and move them."""
+def _apply(connection: Connection, source: Select[Any], ids: Collection[int], author: Author) -> None:
+    """Insert an event for each lead from the source's rows (id, state, next state), and update the leads."""
     if author.dry_run or not ids:
         return
     rows = source.add_columns(literal(author.user_id), literal(author.id, Uuid), Now())
     rows = rows.where(is_among(lead.c.id, ids)).order_by(lead.c.id)
     columns = ["lead_id", "from_state", "to_state", "user_id", "change_id", "at"]
     connection.execute(insert(lead_event).from_select(columns, rows))
-    theirs = lead_event.c.change_id == author.id, lead_event.c.lead_id == lead.c.id, is_among(lead.c.id, ids)
-    moved = {"state": lead_event.c.to_state, "state_since": Now(), "last_event_id": lead_event.c.id}
-    connection.execute(update(lead).where(*theirs).values(moved))
+    of_change = lead_event.c.change_id == author.id, lead_event.c.lead_id == lead.c.id, is_among(lead.c.id, ids)
+    values = {"state": lead_event.c.to_state, "state_since": Now(), "last_event_id": lead_event.c.id}
+    connection.execute(update(lead).where(*of_change).values(values))
     connection.execute(update(change).where(change.c.id == author.id).values(count=change.c.count + len(ids)))

@@ -1,4 +1,4 @@
-"""Whose leads are meant: everything of one person, by the address, matched whole and never as a pattern."""
+"""Find all leads with one email address; the match is exact, without wildcards."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -25,23 +25,23 @@ class SubjectLead(NamedTuple):
 
 @dataclass(frozen=True)
 class DataSubject:
-    """A person, by an address that is normalised as those of leads are.
+    """A person, identified by an email address normalized like the addresses of leads.
 
-    Upper and lower case are one. Nothing else is: folding, by which leads are found, makes straße and strasse one.
+    Case is ignored, nothing else: the casefolded keys that lists search by would equate straße and strasse.
     """
 
     address: str
 
     @classmethod
     def parse(cls, text: str) -> "DataSubject":
-        """Return the person whose address it is. Raises InvalidFields."""
+        """Return the person with this address. Raises ValidationError."""
         try:
             return cls(validate_email(text.strip(), check_deliverability=False).normalized)
         except EmailNotValidError as error:
             raise ValidationError(FieldError("email", str(error))) from error
 
-    def has(self, address: str) -> bool:
-        """Return whether a lead's address is theirs."""
+    def matches(self, address: str) -> bool:
+        """Return whether a lead's address is this person's."""
         return address.lower() == self.address.lower()
 
 
@@ -53,7 +53,7 @@ def find_leads(database: Database, person: DataSubject) -> list[SubjectLead]:
 
 
 def find_leads_or_none(database: Database, person: DataSubject) -> list[SubjectLead]:
-    """Return the person's leads, by id; there may be none. Raises DatabaseUnavailable."""
+    """Return the person's leads, by id; possibly none. Raises DatabaseUnavailable."""
     query = (
         select(lead.c.id, lead.c.state, func.coalesce(cv.c.size, 0), lead.c.email)
         .outerjoin(cv, cv.c.lead_id == lead.c.id)
@@ -62,11 +62,11 @@ def find_leads_or_none(database: Database, person: DataSubject) -> list[SubjectL
 
     def page(connection: Connection, after: int) -> list[tuple[SubjectLead, str]]:
         rows = connection.execute(page_by_id(query, lead.c.id, after=after, newest_first=False, limit=PAGE))
-        return [(SubjectLead(*facts), address) for *facts, address in rows]
+        return [(SubjectLead(*columns), address) for *columns, address in rows]
 
     found: list[SubjectLead] = []
     after = 0
-    while rows := database.read(lambda connection: page(connection, after)):  # noqa: B023 - run at once
-        found += [one for one, address in rows if person.has(address)]
+    while rows := database.read(lambda connection: page(connection, after)):  # noqa: B023 - called immediately
+        found += [found_lead for found_lead, address in rows if person.matches(address)]
         after = rows[-1][0].id
     return found

@@ -1,7 +1,7 @@
-"""Leads erased: all of one person's, or those that have been in a state for as long as they may.
+"""Erasure of leads: by person, or when a state's retention period has passed.
 
-A lead's CV, history, mails, keys and external id go with its row. That it was erased stays in the audit trail, under
-its number, and the changes that it was part of keep their counts.
+A lead's CV, history, mails, keys and external id are deleted with its row. The audit trail records the erasure under
+the lead's id, and bulk changes keep their counts.
 """
 
 import logging
@@ -26,9 +26,9 @@ from intake.leads import data_subjects
 from intake.leads.data_subjects import DataSubject, SubjectLead
 
 MAX_LEADS = 200  # in one transaction
-MAX_BYTES = 2**26  # of their CVs: SQLite writes as much to its log
-WITHIN_S = 20.0  # an erasure's time in one request; what is left is for the next
-ATTEMPTS = 3  # where another transaction holds a lead or a mail
+MAX_BYTES = 2**26  # of CVs in one transaction: SQLite writes as much to its WAL
+MAX_DURATION_S = 20.0  # of one request; the next request continues
+MAX_ATTEMPTS = 3  # while another transaction locks a lead or a mail
 DAY_S = 86_400.0
 
 log = logging.getLogger("intake.leads")
@@ -38,10 +38,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Erased:
-    """What was erased, or would be: leads with the states they were in, CVs, mails, and how many of these were sent.
+    """Result or preview of an erasure: leads with their last states, and numbers of CVs, mails and sent mails.
 
-    `objects_left` counts CVs that could not be deleted from their store yet, which the worker retries; `is_complete`:
-    no lead of the person is left; `is_swept`: no trace is left in the database's files either.
+    `objects_left` counts CVs that the store could not delete yet; the worker retries them. `is_complete`: no lead of
+    the person is left. `is_swept`: no deleted data is left in the database's files.
     """
 
     leads: tuple[tuple[int, str], ...] = ()
@@ -55,89 +55,89 @@ class Erased:
 
 @dataclass(frozen=True)
 class _Cause:
-    """Why leads are erased, for the trail, and the conditions that must hold of each still, once it is locked."""
+    """Audited action and actor of an erasure, and the conditions that each lead must meet once it is locked."""
 
     action: Action
-    origin: Actor
+    actor: Actor
     conditions: tuple[ColumnElement[bool], ...] = ()
 
 
-def preview(database: Database, person: DataSubject, *, origin: Actor) -> Erased:
-    """Return what would be erased of the person, and record that it was asked for.
+def preview(database: Database, person: DataSubject, *, actor: Actor) -> Erased:
+    """Return what an erasure of the person would delete, and record the request.
 
     Raises PersonNotFound or DatabaseUnavailable.
     """
     found = data_subjects.find_leads(database, person)
 
     def work(connection: Connection) -> Erased:
-        for one in found:
-            record(connection, Action.ERASURE_PREVIEW, origin, lead_id=one.id)
-        return _counted(connection, [(one.id, one.state) for one in found])
+        for subject_lead in found:
+            record(connection, Action.ERASURE_PREVIEW, actor, lead_id=subject_lead.id)
+        return _count(connection, [(one.id, one.state) for one in found])
 
     return database.write(work)
 
 
-def erase(database: Database, person: DataSubject, *, origin: Actor) -> Erased:
-    """Erase all of the person's leads, what comes in meanwhile too, in transactions of up to MAX_LEADS.
+def erase(database: Database, person: DataSubject, *, actor: Actor) -> Erased:
+    """Erase all leads of the person, including ones submitted meanwhile, in transactions of up to MAX_LEADS.
 
-    After WITHIN_S seconds the rest is left for another call. Raises PersonNotFound or DatabaseUnavailable; what was
-    erased before stays so.
+    Stops after MAX_DURATION_S seconds; the next call continues. Raises PersonNotFound or DatabaseUnavailable; batches
+    that were already erased stay erased.
     """
-    until = time.monotonic() + WITHIN_S
-    waiting = data_subjects.find_leads(database, person)
-    cause = _Cause(Action.ERASURE, origin)
+    deadline = time.monotonic() + MAX_DURATION_S
+    remaining = data_subjects.find_leads(database, person)
+    cause = _Cause(Action.ERASURE, actor)
     erased = Erased()
-    while waiting:
-        batch = _first_batch(waiting)
+    while remaining:
+        batch = _first_batch(remaining)
         erased = _sum(erased, _erase(database, [one.id for one in batch], cause))
-        waiting = waiting[len(batch) :] or data_subjects.find_leads_or_none(database, person)
-        if time.monotonic() >= until:
+        remaining = remaining[len(batch) :] or data_subjects.find_leads_or_none(database, person)
+        if time.monotonic() >= deadline:
             break
-    return replace(erased, is_complete=not waiting, is_swept=not waiting and purge_deleted_data(database))
+    return replace(erased, is_complete=not remaining, is_swept=not remaining and purge_deleted_data(database))
 
 
 def preview_retention(database: Database, retention: Sequence[tuple[str, int]]) -> dict[str, int]:
-    """Return how many leads have been in each of the states for more than its days. Raises DatabaseUnavailable."""
+    """Return the number of leads in each state that are past its retention in days. Raises DatabaseUnavailable."""
 
     def count(connection: Connection, state: str, days: int) -> int:
-        query = select(func.count()).select_from(lead).where(*_over(state, days))
+        query = select(func.count()).select_from(lead).where(*_overdue_conditions(state, days))
         return int(connection.execute(query).scalar_one())
 
     return {
-        state: database.read(lambda connection: count(connection, state, days))  # noqa: B023 - run at once
+        state: database.read(lambda connection: count(connection, state, days))  # noqa: B023 - called immediately
         for state, days in retention
     }
 
 
 def purge(database: Database, retention: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int]]:
-    """Erase the leads that have been in one of the states for more than its days; yield each batch's state and count.
+    """Erase the leads past their state's retention in days; yield the state and count of each batch.
 
-    Several that do so at once pass over each other's. A lead that is moved meanwhile is kept. Raises
+    Concurrent purges skip each other's leads. A lead that changes state meanwhile is not erased. Raises
     DatabaseUnavailable.
     """
     for state, days in retention:
-        cause = _Cause(Action.RETENTION, Actor(), _over(state, days))
-        while ids := database.read(lambda connection: _overdue(connection, cause)):  # noqa: B023 - run at once
+        cause = _Cause(Action.RETENTION, Actor(), _overdue_conditions(state, days))
+        while ids := database.read(lambda connection: _overdue_ids(connection, cause)):  # noqa: B023 - called immediately
             erased = _erase(database, ids, cause)
             yield state, len(erased.leads)
-            if not erased.leads:  # others hold or erase them
+            if not erased.leads:  # other transactions have locked or erased them
                 break
 
 
-def purge_deleted_data(database: Database, *, whatever_its_size: bool = False) -> bool:
-    """Return whether no trace of what was erased is left in the database's files, once that was tried."""
+def purge_deleted_data(database: Database, *, ignore_size: bool = False) -> bool:
+    """Remove deleted data from the database's files, and return whether none is left."""
     try:
-        return database.sweep(most_bytes=None if whatever_its_size else REWRITTEN_BYTES)
+        return database.sweep(most_bytes=None if ignore_size else REWRITTEN_BYTES)
     except DatabaseUnavailable as error:
-        log.warning("what was erased is not swept out of the database's files yet: %s", error.reason)
+        log.warning("deleted data is still in the database's files: %s", error.reason)
         return False
 
 
-def _over(state: str, days: int) -> tuple[ColumnElement[bool], ...]:
+def _overdue_conditions(state: str, days: int) -> tuple[ColumnElement[bool], ...]:
     return lead.c.state == state, lead.c.state_since <= Now(plus_s=-days * DAY_S)
 
 
-def _overdue(connection: Connection, cause: _Cause) -> list[int]:
+def _overdue_ids(connection: Connection, cause: _Cause) -> list[int]:
     query = (
         select(lead.c.id, lead.c.state, func.coalesce(cv.c.size, 0))
         .outerjoin(cv, cv.c.lead_id == lead.c.id)
@@ -149,48 +149,48 @@ def _overdue(connection: Connection, cause: _Cause) -> list[int]:
 
 
 def _first_batch(leads: Sequence[SubjectLead]) -> Sequence[SubjectLead]:
-    """Return the first MAX_LEADS leads, or as many of them as have CVs of MAX_BYTES together, but one at least."""
+    """Return the first leads, up to MAX_LEADS and MAX_BYTES of CVs, but at least one."""
     size = 0
-    for number, one in enumerate(leads[:MAX_LEADS]):
-        size += one.cv_size
-        if number and size > MAX_BYTES:
-            return leads[:number]
+    for index, subject_lead in enumerate(leads[:MAX_LEADS]):
+        size += subject_lead.cv_size
+        if index and size > MAX_BYTES:
+            return leads[:index]
     return leads[:MAX_LEADS]
 
 
 def _erase(database: Database, ids: Sequence[int], cause: _Cause) -> Erased:
     def work(connection: Connection) -> tuple[Erased, list[ObjectRef]]:
-        # in the order of ids, since opposite orders deadlock
+        # lock by id: opposite orders deadlock
         locked = select(lead.c.id, lead.c.state).where(is_among(lead.c.id, ids), *cause.conditions).order_by(lead.c.id)
-        passes_over = cause.action is Action.RETENTION
-        found = [(row.id, row.state) for row in connection.execute(locked.with_for_update(skip_locked=passes_over))]
-        numbers = [number for number, _ in found]
-        mails = select(outbox_mail.c.id).where(is_among(outbox_mail.c.lead_id, numbers)).order_by(outbox_mail.c.id)
+        skip_locked = cause.action is Action.RETENTION
+        found = [(row.id, row.state) for row in connection.execute(locked.with_for_update(skip_locked=skip_locked))]
+        lead_ids = [lead_id for lead_id, _ in found]
+        mails = select(outbox_mail.c.id).where(is_among(outbox_mail.c.lead_id, lead_ids)).order_by(outbox_mail.c.id)
         connection.execute(mails.with_for_update())
-        counted, places = _counted(connection, found), deletions.record(connection, numbers)
-        connection.execute(delete(lead).where(is_among(lead.c.id, numbers)))
-        for number in numbers:
-            record(connection, cause.action, cause.origin, lead_id=number)
+        erased, objects = _count(connection, found), deletions.record(connection, lead_ids)
+        connection.execute(delete(lead).where(is_among(lead.c.id, lead_ids)))
+        for lead_id in lead_ids:
+            record(connection, cause.action, cause.actor, lead_id=lead_id)
         note_deletion(connection)
-        return counted, places
+        return erased, objects
 
-    erased, places = _patiently(lambda: database.write(work))
-    return replace(erased, objects_left=deletions.finish(database, places))
+    erased, objects = _retry_on_lock_timeout(lambda: database.write(work))
+    return replace(erased, objects_left=deletions.finish(database, objects))
 
 
-def _patiently(work: Callable[[], T]) -> T:
-    for _ in range(ATTEMPTS - 1):
+def _retry_on_lock_timeout(work: Callable[[], T]) -> T:
+    for _ in range(MAX_ATTEMPTS - 1):
         with suppress(LockTimeout):
             return work()
     return work()
 
 
-def _counted(connection: Connection, leads: Sequence[tuple[int, str]]) -> Erased:
-    numbers = [number for number, _ in leads]
+def _count(connection: Connection, leads: Sequence[tuple[int, str]]) -> Erased:
+    lead_ids = [lead_id for lead_id, _ in leads]
     is_sent = (outbox_mail.c.state == "sent").label("is_sent")
-    of_mails = select(is_sent, func.count()).where(is_among(outbox_mail.c.lead_id, numbers)).group_by(is_sent)
-    mails = {bool(sent): int(count) for sent, count in connection.execute(of_mails)}
-    cvs = select(func.count()).select_from(cv).where(is_among(cv.c.lead_id, numbers))
+    counts = select(is_sent, func.count()).where(is_among(outbox_mail.c.lead_id, lead_ids)).group_by(is_sent)
+    mails = {bool(sent): int(count) for sent, count in connection.execute(counts)}
+    cvs = select(func.count()).select_from(cv).where(is_among(cv.c.lead_id, lead_ids))
     return Erased(
         leads=tuple(leads),
         cvs=int(connection.execute(cvs).scalar_one()),

@@ -1,4 +1,4 @@
-"""What was changed: one lead's history, and the changes of many."""
+"""History of one lead, and the list of bulk changes."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -16,54 +16,54 @@ from intake.request_models import Number, RequestModel
 
 FROM_TO = lead_event.c.from_state.label("from"), lead_event.c.to_state.label("to")
 
-IdStart = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-?[0-9a-fA-F]){0,24}$")]
+IdPrefix = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-?[0-9a-fA-F]){0,24}$")]
 
 
 class ChangeQuery(RequestModel):
-    """A page of the changes."""
+    """Filters and page of bulk changes."""
 
-    limit: Annotated[Number, Field(ge=1, le=1000)] = Field(default=100, description="A page of so many.")
-    before: UUID | None = Field(default=None, description="Go on before this change.")
-    mine: bool = Field(default=False, description="Only changes that the user made.")
+    limit: Annotated[Number, Field(ge=1, le=1000)] = Field(default=100, description="Page size.")
+    before: UUID | None = Field(default=None, description="Continue before this change.")
+    mine: bool = Field(default=False, description="Only the user's own changes.")
     undos: bool = Field(default=True, description="Include changes that undo another.")
-    id: IdStart | None = Field(
-        default=None, description="Only changes whose id starts so: at least 8 hexadecimal digits."
+    id: IdPrefix | None = Field(
+        default=None, description="Only changes whose id has this prefix: at least 8 hexadecimal digits."
     )
 
 
 class Undoing(BaseModel):
-    """A change that undid another, and how many leads it put back."""
+    """An undo of a change, and the number of leads it restored."""
 
     id: UUID
     count: int
 
 
 class ChangeModel(BaseModel):
-    """A change of many leads, or the undoing of one."""
+    """A bulk change, or an undo of one."""
 
     id: UUID
     at: datetime
     user: str
-    from_: str | None = Field(alias="from", description="The state that was asked for; null: any.")
-    to: str | None = Field(description="Null where it undoes another.")
+    from_: str | None = Field(alias="from", description="Required state; null for any.")
+    to: str | None = Field(description="New state; null for an undo.")
     undoes: UUID | None
-    count: int = Field(description="How many leads it moved.")
+    count: int = Field(description="Number of leads changed.")
     undone_by: list[Undoing]
 
 
 class EventModel(BaseModel):
-    """One change of one lead."""
+    """One state change of one lead."""
 
     at: datetime
     user: str
-    from_: str | None = Field(alias="from", description="Null where the lead was created by hand.")
+    from_: str | None = Field(alias="from", description="Previous state; null if the lead was created manually.")
     to: str
-    change: UUID | None = Field(description="The change of many that it was part of.")
-    undoes: UUID | None = Field(description="The change that this one undid.")
+    change: UUID | None = Field(description="Bulk change that includes it.")
+    undoes: UUID | None = Field(description="Change that it undid.")
 
 
 def history(database: Database, lead_id: int) -> list[EventModel]:
-    """Return what was changed of the lead, oldest first, and before that who created it by hand.
+    """Return the lead's state changes, oldest first, after the creation if an attorney created it.
 
     Raises LeadNotFound or DatabaseUnavailable.
     """
@@ -80,17 +80,17 @@ def history(database: Database, lead_id: int) -> list[EventModel]:
         if connection.execute(select(lead.c.id).where(lead.c.id == lead_id)).first() is None:
             raise LeadNotFound(f"there is no lead {lead_id}")
         created = connection.execute(creations().where(audit.c.lead_id == lead_id)).mappings()
-        moved = connection.execute(statement).mappings()
+        changed = connection.execute(statement).mappings()
         return [
             *(EventModel(**row, change=None, undoes=None) for row in created),
-            *(EventModel(**row) for row in moved),
+            *(EventModel(**row) for row in changed),
         ]
 
     return database.read(work)
 
 
 def creations() -> Select[tuple[int, datetime, str, None, str, None]]:
-    """Return the query for who created leads by hand: a lead's id, and its first event, which comes from no state."""
+    """Return the query for manual creations: the lead's id, and an event without a previous state."""
     event = audit.c.at, user_account.c.username.label("user"), null().label("from"), audit.c.detail.label("to")
     return (
         select(audit.c.lead_id, *event, null().label("change_id"))
@@ -100,7 +100,7 @@ def creations() -> Select[tuple[int, datetime, str, None, str, None]]:
 
 
 def list_changes(database: Database, query: ChangeQuery, *, user_id: int) -> list[ChangeModel]:
-    """Return a page of the changes that moved leads, newest first, and the first change of the next page.
+    """Return a page of non-empty changes, newest first, and the first change of the next page.
 
     `query.mine` refers to the user `user_id`. Raises ChangeNotFound or DatabaseUnavailable.
     """

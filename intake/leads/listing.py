@@ -1,4 +1,4 @@
-"""Leads as they are found: filters, and pages by key, so that the last page costs what the first does."""
+"""List of leads: filters, pages by id (the last page costs as much as the first), and streaming."""
 
 import hashlib
 import logging
@@ -28,10 +28,10 @@ from intake.leads.models import LEAD_COLUMNS, CvModel, LeadWithCv
 from intake.leads.normalization import Pattern, normalize_key
 from intake.request_models import MAX_ID, FilterText, Number, RequestModel, Timestamp
 
-FIRST_CHUNK_ROWS = 250  # who reads slowly, or goes away, has had little work done for it
-CHUNK_ROWS = 2_000  # with more, a long list is no faster
-NEAR_ROWS = 4  # for each row of a chunk: where that many hold it, a part is common, and no index finds it sooner
-FOUND_ROWS = 2_000  # with a part that more have, other filters narrow as well as it does
+FIRST_CHUNK_ROWS = 250  # small: a client that reads slowly or disconnects costs little
+CHUNK_ROWS = 2_000  # larger chunks don't make long lists faster
+SCANNED_ROWS = 4  # per row of a chunk, before the index: a common substring is found sooner without it
+MAX_SUBSTRING_IDS = 2_000  # with more matches, the other filters are as selective
 log = logging.getLogger("intake.leads")
 
 _CV_COLUMNS = (
@@ -41,24 +41,24 @@ _CV_COLUMNS = (
 
 
 class LeadQuery(RequestModel):
-    """The list's filters."""
+    """Filters and page of leads."""
 
     email: FilterText | None = Field(
-        default=None, description="The whole address; * stands for anything, \\* for a star."
+        default=None, description="Email address; exact match, `*` is a wildcard, `\\*` a star."
     )
-    f_name: FilterText | None = Field(default=None, description="The whole first name, likewise.")
-    l_name: FilterText | None = Field(default=None, description="The whole last name, likewise.")
-    state: list[str] = Field(default=[], description="A state; may repeat.")
-    q: FilterText | None = Field(default=None, description="A part of the address or of either name.")
-    since: Timestamp | None = Field(default=None, description="Received at this moment (RFC 3339) or later.")
-    until: Timestamp | None = Field(default=None, description="Received before this moment.")
-    limit: Annotated[Number, Field(ge=1, le=1000)] | None = Field(default=None, description="A page of so many.")
-    after: Annotated[Number, Field(ge=0, le=MAX_ID)] | None = Field(default=None, description="Go on after this id.")
+    f_name: FilterText | None = Field(default=None, description="First name; exact match, `*` is a wildcard.")
+    l_name: FilterText | None = Field(default=None, description="Last name; exact match, `*` is a wildcard.")
+    state: list[str] = Field(default=[], description="State; may repeat.")
+    q: FilterText | None = Field(default=None, description="Substring of the address or of either name.")
+    since: Timestamp | None = Field(default=None, description="Earliest time of receipt (RFC 3339), inclusive.")
+    until: Timestamp | None = Field(default=None, description="Latest time of receipt, exclusive.")
+    limit: Annotated[Number, Field(ge=1, le=1000)] | None = Field(default=None, description="Page size.")
+    after: Annotated[Number, Field(ge=0, le=MAX_ID)] | None = Field(default=None, description="Continue after this id.")
     order: Literal["asc", "desc"] = Field(default="asc", description="By id: oldest or newest first.")
 
     @property
     def newest_first(self) -> bool:
-        """Whether ids go down."""
+        """Whether ids descend."""
         return self.order == "desc"
 
     @property
@@ -69,24 +69,24 @@ class LeadQuery(RequestModel):
 
 
 def stream_json(database: Database, query: LeadQuery) -> Iterator[bytes]:
-    """Yield the leads that match, by id, as a JSON array in pieces; its `]` comes only after all of them.
+    """Yield the matching leads, by id, as chunks of a JSON array, which is closed only after the last lead.
 
-    Each piece is of twice as many leads as the one before, and read in a transaction of its own: a slow reader holds
-    no connection, and nothing but the piece. Raises DatabaseUnavailable.
+    Chunks double in size. Each is read in its own transaction, so that a slow client occupies no connection and only
+    one chunk of memory. Raises DatabaseUnavailable.
     """
-    size, after, has_more, before = min(FIRST_CHUNK_ROWS, CHUNK_ROWS), query.after, True, b"["
+    size, after, has_more, separator = min(FIRST_CHUNK_ROWS, CHUNK_ROWS), query.after, True, b"["
     while has_more:
-        piece, after, has_more = _chunk(database, query, after=after, size=size)
-        if piece:
-            piece = before + piece
-            yield piece
-            before = b","
+        objects, after, has_more = _chunk(database, query, after=after, size=size)
+        if objects:
+            objects = separator + objects
+            yield objects
+            separator = b","
         size = min(2 * size, CHUNK_ROWS)
-    yield b"[]" if before == b"[" else b"]"
+    yield b"[]" if separator == b"[" else b"]"
 
 
 def read_json_page(database: Database, query: LeadQuery, *, limit: int) -> tuple[bytes, int | None]:
-    """Return up to `limit` leads that match, by id, as a JSON array, and the id to go on from (None: no more match).
+    """Return up to `limit` matching leads, by id, as a JSON array, and the next `after` (None at the end).
 
     Raises DatabaseUnavailable.
     """
@@ -105,78 +105,81 @@ def get_lead(database: Database, lead_id: int) -> LeadWithCv:
 
 
 def read_cv(database: Database, found: LeadWithCv, span: range | None = None) -> Iterator[bytes]:
-    """Yield the CV's bytes, or those at the offsets in `span`; a slow reader holds nothing between two pieces.
+    """Yield chunks of the CV, or of the offsets in `span`; nothing is locked between two chunks.
 
-    The last piece of the whole comes only where all of them have the SHA-256 that was written down when they came in;
-    a part can't be checked. Raises LeadNotFound where the lead goes away, CvDamaged, StorageUnavailable or
+    The last chunk of a whole CV is yielded only if its SHA-256 matches the one from the upload; ranges can't be
+    checked. Raises LeadNotFound if the lead is deleted meanwhile, ChecksumMismatch, StorageUnavailable or
     DatabaseUnavailable.
     """
     whole = range(found.CV.size)
     span = whole if span is None else span
     digest, offset = hashlib.sha256(), span.start
     while offset < span.stop:
-        piece = _piece(database, found, offset, span.stop)
-        digest.update(piece)
-        offset += len(piece)
+        chunk = _cv_chunk(database, found, offset, span.stop)
+        digest.update(chunk)
+        offset += len(chunk)
         if span == whole and offset >= found.CV.size and digest.hexdigest() != found.CV.sha256:
-            log.error("the CV of lead %d is not what came in: its SHA-256 is another", found.id)
-            raise ChecksumMismatch(f"the CV of lead {found.id} is damaged: its SHA-256 is not the one it came in with")
-        yield piece
+            log.error("the CV of lead %d is damaged: its SHA-256 does not match the upload", found.id)
+            raise ChecksumMismatch(f"the CV of lead {found.id} is damaged: its SHA-256 does not match the upload")
+        yield chunk
 
 
-def _piece(database: Database, found: LeadWithCv, offset: int, stop: int) -> bytes:
+def _cv_chunk(database: Database, found: LeadWithCv, offset: int, stop: int) -> bytes:
     if found.CV.object_ref is not None:
         return store.read(found.CV.object_ref, offset=offset, size=stop)
-    piece = database.read(lambda connection: read_content(connection, found.id, offset=offset))
-    if not piece:
-        raise LeadNotFound(f"lead {found.id} was deleted while its CV was read")
-    return piece[: stop - offset]
+    chunk = database.read(lambda connection: read_content(connection, found.id, offset=offset))
+    if not chunk:
+        raise LeadNotFound(f"lead {found.id} was deleted during the download")
+    return chunk[: stop - offset]
 
 
 def _chunk(database: Database, query: LeadQuery, *, after: int | None, size: int) -> JsonChunk:
     def read(connection: Connection) -> JsonChunk:
         if query.q and has_own_index(connection, normalize_key(query.q)):
-            return _chunk_by_part(connection, query, normalize_key(query.q), after=after, size=size)
-        return _LISTED.read(connection, list_statement(query, after=after, size=size + 1), most=size)
+            return _substring_chunk(connection, query, normalize_key(query.q), after=after, size=size)
+        return _LISTED.read(connection, list_statement(query, after=after, size=size + 1), limit=size)
 
     return database.read(read)
 
 
-def _chunk_by_part(connection: Connection, query: LeadQuery, part: str, *, after: int | None, size: int) -> JsonChunk:
+def _substring_chunk(
+    connection: Connection, query: LeadQuery, substring: str, *, after: int | None, size: int
+) -> JsonChunk:
     statement = list_statement(query, after=after, size=size + 1)
-    if (is_rare := has_rare_trigram(connection, part)) is not None:
-        return _LISTED.read(connection, statement.where(is_rare), most=size)
-    is_near = _is_near(after, size * NEAR_ROWS, newest_first=query.newest_first)
-    if (near := _LISTED.read(connection, statement.where(is_near), most=size)).has_more:
-        return near
-    most = size + 1 if query.is_substring_only else max(size + 1, FOUND_ROWS)
-    ids = ids_with_part(connection, part, after=after, newest_first=query.newest_first, limit=most)
-    if len(ids) < most or query.is_substring_only:
+    if (is_rare := has_rare_trigram(connection, substring)) is not None:
+        return _LISTED.read(connection, statement.where(is_rare), limit=size)
+    is_next = _is_next(after, size * SCANNED_ROWS, newest_first=query.newest_first)
+    if (chunk := _LISTED.read(connection, statement.where(is_next), limit=size)).has_more:
+        return chunk
+    limit = size + 1 if query.is_substring_only else max(size + 1, MAX_SUBSTRING_IDS)
+    ids = ids_with_part(connection, substring, after=after, newest_first=query.newest_first, limit=limit)
+    if len(ids) < limit or query.is_substring_only:
         statement = statement.where(is_among(lead.c.id, ids))
-    return _LISTED.read(connection, statement, most=size)
+    return _LISTED.read(connection, statement, limit=size)
 
 
-def _is_near(after: int | None, reach: int, *, newest_first: bool) -> ColumnElement[bool]:
-    """Return the condition that a lead's id is among the `reach` that come next."""
+def _is_next(after: int | None, count: int, *, newest_first: bool) -> ColumnElement[bool]:
+    """Return the condition that a lead's id is within the next `count` ids."""
     if newest_first:
         newest = select(func.max(lead.c.id)).scalar_subquery()
-        return lead.c.id > (newest if after is None else literal(after)) - reach
+        return lead.c.id > (newest if after is None else literal(after)) - count
     oldest = select(func.min(lead.c.id)).scalar_subquery()
-    return lead.c.id < (oldest if after is None else literal(after)) + reach
+    return lead.c.id < (oldest if after is None else literal(after)) + count
 
 
-def _shaped(rows: Rows) -> Sequence[dict[str, Any]]:
+def _to_dicts(rows: Rows) -> Sequence[dict[str, Any]]:
+    # a literal for each row: dict(zip()) and models take half as long again, or more
     return [
         {"id": n, "email": email, "f_name": f_name, "l_name": l_name, "CV_name": cv, "state": state, "created_at": at}
         for n, email, f_name, l_name, cv, state, at in rows
     ]
 
 
-_LISTED = JsonRowSerializer(LEAD_COLUMNS, _shaped)
+_LISTED = JsonRowSerializer(LEAD_COLUMNS, _to_dicts)
 
 
 def list_statement(query: LeadQuery, *, after: int | None, size: int) -> Select[tuple[object, ...]]:
-    """Return the statement that reads one chunk."""
+    """Return the statement for one chunk."""
     bounds = within(
         lead.c.id,
         lead.c.created_at,
@@ -198,9 +201,9 @@ def _conditions(query: LeadQuery) -> Iterator[ColumnElement[bool]]:
         if text is not None:
             yield _matches(column, Pattern.parse(text))
     if query.state:
-        # SQLAlchemy spells a list out anew each time
-        is_one = len(query.state) == 1
-        yield lead.c.state == query.state[0] if is_one else lead.c.state.in_(query.state)
+        # SQLAlchemy compiles a list anew each time
+        is_single = len(query.state) == 1
+        yield lead.c.state == query.state[0] if is_single else lead.c.state.in_(query.state)
     if query.q:
         yield has_part(normalize_key(query.q))
 
@@ -219,9 +222,9 @@ def _matches(column: Column[str], pattern: Pattern) -> ColumnElement[bool]:
 
 
 def _after_prefix(prefix: str) -> str | None:
-    """Return the least text, by code point, that is past everything that begins with `prefix`; None: there is none."""
-    kept = prefix.rstrip("\U0010ffff")
-    if not kept:
+    """Return the least text, by code point, above all texts with the prefix, or None."""
+    stem = prefix.rstrip("\U0010ffff")
+    if not stem:
         return None
-    following = ord(kept[-1]) + 1
-    return kept[:-1] + chr(0xE000 if following == 0xD800 else following)  # surrogates are no characters
+    following = ord(stem[-1]) + 1
+    return stem[:-1] + chr(0xE000 if following == 0xD800 else following)  # skip the surrogates

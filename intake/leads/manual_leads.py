@@ -1,4 +1,4 @@
-"""Leads as attorneys enter them: walk-ins, and those that another system kept before."""
+"""Leads that attorneys create: walk-ins, and imports from another system."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -49,71 +49,70 @@ def validate_manual_lead(
     extensions: Sequence[str],
     faults: Iterable[FieldError] = (),
 ) -> ManualLead:
-    """Return the entry that a form's fields make; `faults` are those found while the form was read.
+    """Validate a form's fields; `faults` are errors found while the form was parsed.
 
-    Raises InvalidFields with every fault, those of the submission first, or StorageUnavailable.
+    Raises ValidationError with every error, those of the submission first, or StorageUnavailable.
     """
-    found = list(faults)
+    errors = list(faults)
 
-    def checked(rule: Callable[[Mapping[str, str]], T], instead: T) -> T:
+    def checked(rule: Callable[[Mapping[str, str]], T], default: T) -> T:
         try:
             return rule(texts)
         except ValidationError as error:
-            found.extend(error.faults)
-            return instead
+            errors.extend(error.faults)
+            return default
 
     external_id = checked(_external_id, None)
     state = checked(lambda fields: _state(fields, states), "")
     notify = checked(lambda fields: _flag(fields, "notify"), False)
     dry_run = checked(lambda fields: _flag(fields, "dry_run"), False)
-    submission = validate_submission(texts, cv_name=cv_name, cv=cv, extensions=extensions, faults=found)
+    submission = validate_submission(texts, cv_name=cv_name, cv=cv, extensions=extensions, faults=errors)
     return ManualLead(submission, external_id, state, notify, dry_run)
 
 
 def create_manual_lead(
-    database: Database, settings: Settings, entry: ManualLead, *, origin: Actor
+    database: Database, settings: Settings, manual_lead: ManualLead, *, actor: Actor
 ) -> tuple[int | None, bool]:
-    """Keep the lead, its CV and the mails it owes, in one transaction; return its id, and whether it is a new one.
+    """Save the lead, its CV and its mails in one transaction; return its id, and whether it is new.
 
-    Where a lead with the external id is kept already, it is that one, and nothing is changed. Raises StorageUnavailable
-    or DatabaseUnavailable; then nothing is kept, but that bytes put into a store wait there to be collected. A dry run
-    saves nothing: the id of a new lead is None.
+    If a lead with the external id exists, return it unchanged. A dry run saves nothing: the id of a new lead is None.
+    Raises StorageUnavailable or DatabaseUnavailable; then nothing is saved, and orphan collection deletes a stored CV.
     """
-    kept = database.read(lambda connection: _kept(connection, entry.external_id))
-    if kept is not None:  # what is put into the store would be left there
-        return kept, False
-    if entry.dry_run:
+    existing = database.read(lambda connection: _find(connection, manual_lead.external_id))
+    if existing is not None:  # before the CV is put into the store
+        return existing, False
+    if manual_lead.dry_run:
         return None, True
-    place = store_cv(database, settings, entry.submission.cv)
+    ref = store_cv(database, settings, manual_lead.submission.cv)
 
     def work(connection: Connection) -> tuple[int, bool]:
-        lead_id, is_new = _insert_lead(connection, entry)
+        lead_id, is_new = _insert_lead(connection, manual_lead)
         if is_new:
-            record(connection, Action.LEAD_CREATION, origin, lead_id=lead_id, detail=entry.state)
-            insert_cv(connection, settings, entry.submission, lead_id, place)
-            if entry.notify:
-                enqueue_mails(connection, settings, entry.submission, lead_id)
+            record(connection, Action.LEAD_CREATION, actor, lead_id=lead_id, detail=manual_lead.state)
+            insert_cv(connection, settings, manual_lead.submission, lead_id, ref)
+            if manual_lead.notify:
+                enqueue_mails(connection, settings, manual_lead.submission, lead_id)
         return lead_id, is_new
 
     lead_id, is_new = database.write(work)
-    if not is_new:  # another was first
-        discard_stored_cv(place)
+    if not is_new:  # a concurrent request created it first
+        discard_stored_cv(ref)
     return lead_id, is_new
 
 
-def _insert_lead(connection: Connection, entry: ManualLead) -> tuple[int, bool]:
-    row = lead_row(entry.submission, state=entry.state)
-    if entry.external_id is None:
+def _insert_lead(connection: Connection, manual_lead: ManualLead) -> tuple[int, bool]:
+    row = lead_row(manual_lead.submission, state=manual_lead.state)
+    if manual_lead.external_id is None:
         return insert_lead(connection, row), True
     with short_lock_timeout(connection):
-        is_new = insert_if_absent(connection, lead, {**row, "external_id": entry.external_id})
-    lead_id = _kept(connection, entry.external_id)
+        is_new = insert_if_absent(connection, lead, {**row, "external_id": manual_lead.external_id})
+    lead_id = _find(connection, manual_lead.external_id)
     if lead_id is None:
-        raise DatabaseUnavailable("the lead with this external id was erased a moment ago; try again")
+        raise DatabaseUnavailable("the lead with this external id was just erased; try again")
     return lead_id, is_new
 
 
-def _kept(connection: Connection, external_id: str | None) -> int | None:
+def _find(connection: Connection, external_id: str | None) -> int | None:
     if external_id is None:
         return None
     found = connection.execute(select(lead.c.id).where(lead.c.external_id == external_id)).scalar()

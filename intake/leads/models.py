@@ -41,21 +41,21 @@ def _split(flags: object) -> object:
 
 
 class CvModel(BaseModel):
-    """What is known of a CV."""
+    """Metadata of a CV."""
 
     name: str = Field(default="", exclude=True)
     size: int = Field(description="Bytes.")
     sha256: str = Field(description="In hexadecimal.")
-    detected_type: str = Field(description="The media type, by the file's content.")
+    detected_type: str = Field(description="Media type, detected from the content.")
     flags: Annotated[tuple[str, ...], BeforeValidator(_split)] = Field(
-        description="What to know before it is opened: macros, javascript, encrypted, …"
+        description="Warnings: macros, javascript, encrypted, …"
     )
     scan_state: str = Field(description="unscanned, scanning, clean, quarantined or too-large-to-scan.")
-    signature: str | None = Field(description="What clamd found in it, where it is quarantined.")
+    signature: str | None = Field(description="What clamd found, if quarantined.")
     object_ref: ObjectRef | None = Field(default=None, exclude=True)  # None: the bytes are in the database
 
 
 class LeadWithCv(LeadModel):
-    """A lead, with what is known of its CV."""
+    """A lead with its CV's metadata."""
 
     CV: CvModel

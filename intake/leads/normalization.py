@@ -1,4 +1,4 @@
-"""How values are compared: without regard to case and Unicode form, and with `*` as a wildcard."""
+"""Keys that ignore case and Unicode form, and filter patterns with `*` as a wildcard."""
 
 import re
 import unicodedata
@@ -12,16 +12,16 @@ PROVIDERS = {
 
 
 def normalize_key(text: str) -> str:
-    """Return the key under which `text` is found: NFKC, casefolded (Unicode's toNFKC_Casefold in effect)."""
-    # the form before folding, since some of what it yields has a case; and after, since folding can undo it
+    """Return the search key of `text`: NFKC, casefolded (in effect, Unicode's toNFKC_Casefold)."""
+    # NFKC before folding, since it can yield cased characters, and after, since folding can denormalize
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 def mailbox_key(address: str) -> str:
-    """Return the key of the mailbox that a normalized address most likely belongs to, whose domain is in Unicode.
+    """Return the key of the mailbox that a normalized address (with a Unicode domain) most likely belongs to.
 
-    Ignores case and a `+tag`; for Gmail and Proton, also dots and the like and the name of the domain. Two people can
-    share a key, so it may hold back a confirmation and nothing else: never use it to find or to compare leads.
+    Ignores case and a `+tag`; for Gmail and Proton, also dots and the like and the alternative domains. Two people can
+    share a key: use it only to suppress confirmations, never to find or compare leads.
     """
     local, _, domain = address.rpartition("@")
     folded, domain = normalize_key(local), domain.lower()
@@ -32,31 +32,31 @@ def mailbox_key(address: str) -> str:
 
 @dataclass(frozen=True)
 class Pattern:
-    r"""What a filter asks for: folded literals with a wildcard between each two.
+    r"""A filter's pattern: normalized literals with a wildcard between each two.
 
-    One literal alone is a whole value. Read from the text before folding, since NFKC makes a full-width star a
-    star: `*` is a wildcard, `\*` a star, and `\` before anything else is itself.
+    A single literal matches the whole value. `*` is a wildcard, `\*` a star; any other `\` is literal. The text is
+    parsed before normalization, since NFKC turns a full-width star into a star.
     """
 
     literals: tuple[str, ...]
 
     @classmethod
     def parse(cls, text: str) -> "Pattern":
-        """Read a filter's text."""
+        """Parse a filter's text."""
         literals = re.split(r"(?<!\\)\*", text)
         return cls(tuple(normalize_key(literal.replace(r"\*", "*")) for literal in literals))
 
     @property
     def prefix(self) -> str:
-        """What every match begins with."""
+        """Common prefix of all matches."""
         return self.literals[0]
 
     @property
     def is_whole(self) -> bool:
-        """Whether only one value matches."""
+        """Whether there is no wildcard."""
         return len(self.literals) == 1
 
     @property
     def is_prefix(self) -> bool:
-        """Whether everything that begins with the prefix matches."""
+        """Whether the only wildcard is at the end."""
         return len(self.literals) > 1 and not any(self.literals[1:])

@@ -1,4 +1,4 @@
-"""Scans of CVs that are owed: claimed with a lease, and what came of each."""
+"""Queue of CV scans: claims with a lease, and results."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -16,18 +16,18 @@ from intake.database.schema import SCAN_PENDING, cv
 from intake.leads import listing
 from intake.leads.models import ScanState
 
-LEASE_S = clamd.SCAN_TIMEOUT_S + 60.0  # longer than any scan: it need not be renewed
+LEASE_S = clamd.SCAN_TIMEOUT_S + 60.0  # longer than any scan, so it needs no renewal
 LONGEST_DELAY_S = 3600.0
 log = logging.getLogger("intake.leads")
 
 
 class Stopped(Exception):
-    """The scan was broken off, since the program is to end."""
+    """The scan was cancelled by a shutdown."""
 
 
 @dataclass(frozen=True)
 class ScanJob:
-    """A claimed scan: what its holder writes back counts only while its claim stands."""
+    """A claimed scan; its result is stored only while the claim is valid."""
 
     lead_id: int
     claim: str
@@ -35,16 +35,16 @@ class ScanJob:
 
     @property
     def delay_s(self) -> float:
-        """The seconds until it is tried again, should this attempt fail, too."""
+        """Seconds until the next attempt, if this one fails."""
         return min(2.0 ** min(self.attempts, 12), LONGEST_DELAY_S)
 
 
 def claim(database: Database) -> ScanJob | None:
-    """Take the scan that is due the longest; nobody else gets it for LEASE_S seconds. None: there is none.
+    """Claim the scan that is due longest, for LEASE_S seconds, or return None.
 
     Raises DatabaseUnavailable.
     """
-    # most often there is none, and reading takes no lock
+    # usually there is none, and reading takes no lock
     if database.read(lambda connection: connection.scalar(due())) is None:
         return None
     token = token_hex(16)
@@ -53,8 +53,8 @@ def claim(database: Database) -> ScanJob | None:
 
 
 def take(token: str) -> ReturningUpdate[tuple[int, int]]:
-    """Return the statement that claims the scan that is due the longest."""
-    # a subquery can run again for each row, past its limit
+    """Return the statement that claims the scan that is due longest."""
+    # without MATERIALIZED, the subquery can run again for each row and exceed its limit
     chosen = due().with_for_update(skip_locked=True).cte("due").prefix_with("MATERIALIZED", dialect="postgresql")
     return (
         update(cv)
@@ -65,53 +65,54 @@ def take(token: str) -> ReturningUpdate[tuple[int, int]]:
 
 
 def due() -> Select[tuple[int]]:
-    """Return the statement that reads whose scan is due the longest."""
+    """Return the query for the lead whose scan is due longest."""
     is_free = or_(cv.c.scan_claimed_until.is_(None), cv.c.scan_claimed_until <= Now())
     is_due = (SCAN_PENDING, cv.c.next_scan_at <= Now(), is_free)
     return select(cv.c.lead_id).where(*is_due).order_by(cv.c.next_scan_at).limit(1)
 
 
-def scan(database: Database, url: str, owed: ScanJob, *, is_stopping: Callable[[], bool]) -> ScanState | None:
-    """Have the clamd at `url` scan a CV, and write down what it is; None: the claim stands no more, nothing is written.
+def scan(database: Database, url: str, job: ScanJob, *, is_stopping: Callable[[], bool]) -> ScanState | None:
+    """Scan a CV with the clamd at `url` and store the result; return None if the claim has expired.
 
-    Raises ScannerUnavailable, ScanFailed, LeadNotFound, CvDamaged, StorageUnavailable, DatabaseUnavailable, or Stopped.
+    Raises ScannerUnavailable, ScanFailed, LeadNotFound, ChecksumMismatch, StorageUnavailable, DatabaseUnavailable or
+    Stopped.
     """
-    found = listing.get_lead(database, owed.lead_id)
+    found = listing.get_lead(database, job.lead_id)
 
-    def pieces() -> Iterator[bytes]:
-        for piece in listing.read_cv(database, found):
+    def chunks() -> Iterator[bytes]:
+        for chunk in listing.read_cv(database, found):
             if is_stopping():
                 raise Stopped
-            yield piece
+            yield chunk
 
-    verdict = clamd.scan(url, pieces())
-    state = _state(verdict)
-    written = _write_back(database, owed, scan_state=state, signature=verdict.signature, next_scan_at=None)
-    if written and state is ScanState.QUARANTINED:
-        log.warning("the CV of lead %d is quarantined: %s", owed.lead_id, verdict.signature)
-    return state if written else None
-
-
-def postpone(database: Database, owed: ScanJob) -> None:
-    """Let go of a scan that failed; it is due again after a while. Raises DatabaseUnavailable."""
-    _write_back(database, owed, next_scan_at=Now(plus_s=owed.delay_s))
+    result = clamd.scan(url, chunks())
+    state = _state(result)
+    is_stored = _store(database, job, scan_state=state, signature=result.signature, next_scan_at=None)
+    if is_stored and state is ScanState.QUARANTINED:
+        log.warning("the CV of lead %d is quarantined: %s", job.lead_id, result.signature)
+    return state if is_stored else None
 
 
-def release(database: Database, owed: ScanJob) -> None:
-    """Let go of a scan that was not tried: it is due as it was. Raises DatabaseUnavailable."""
-    _write_back(database, owed, scan_attempts=cv.c.scan_attempts - 1)
+def postpone(database: Database, job: ScanJob) -> None:
+    """Release a failed scan; it is due again after `delay_s`. Raises DatabaseUnavailable."""
+    _store(database, job, next_scan_at=Now(plus_s=job.delay_s))
 
 
-def _state(verdict: ScanResult) -> ScanState:
-    if verdict.is_too_large:
+def release(database: Database, job: ScanJob) -> None:
+    """Release the scan without counting an attempt. Raises DatabaseUnavailable."""
+    _store(database, job, scan_attempts=cv.c.scan_attempts - 1)
+
+
+def _state(result: ScanResult) -> ScanState:
+    if result.is_too_large:
         return ScanState.TOO_LARGE
-    return ScanState.CLEAN if verdict.signature is None else ScanState.QUARANTINED
+    return ScanState.CLEAN if result.signature is None else ScanState.QUARANTINED
 
 
-def _write_back(database: Database, owed: ScanJob, **values: object) -> bool:
+def _store(database: Database, job: ScanJob, **values: object) -> bool:
     statement = (
         update(cv)
-        .where(cv.c.lead_id == owed.lead_id, cv.c.scan_claim == owed.claim, SCAN_PENDING)
+        .where(cv.c.lead_id == job.lead_id, cv.c.scan_claim == job.claim, SCAN_PENDING)
         .values(**values, scan_claim=None, scan_claimed_until=None)
     )
 

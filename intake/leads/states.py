@@ -1,4 +1,4 @@
-"""Leads as they change: from any state to any other, with a history of every change."""
+"""State changes, from any state to any other, with a history."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,9 @@ from intake.errors import FieldError, LeadNotFound, StateConflict, UnknownStates
 
 
 def change_state(database: Database, lead_id: int, *, to: str, expected: str | None, user_id: int) -> None:
-    """Move the lead to state `to`, if it is in state `expected` (None: in any), and keep who did it.
+    """Change the lead's state to `to` if it is `expected` (None: any), and record the user.
 
-    A lead that is there already is left as it is. Raises LeadNotFound, StateConflict or DatabaseUnavailable.
+    A lead that is already in `to` stays unchanged. Raises LeadNotFound, StateConflict or DatabaseUnavailable.
     """
 
     def work(connection: Connection) -> None:
@@ -21,20 +21,20 @@ def change_state(database: Database, lead_id: int, *, to: str, expected: str | N
         if expected is not None and state != expected:
             raise StateConflict(f"lead {lead_id} is in state {state}, not {expected}")
         if state != to:
-            _move(connection, lead_id, state, to, user_id)
+            _update(connection, lead_id, state, to, user_id)
 
     database.write(work)
 
 
 def validate_states(states: Sequence[str], *, known: Sequence[str], field: str) -> None:
-    """Raise InvalidFields where one of the states is not a known one."""
+    """Raise ValidationError if one of the states is unknown."""
     for state in states:
         if state not in known:
             raise ValidationError(FieldError(field, f"{state!r} is not a state; the states are {', '.join(known)}"))
 
 
 def check_stored_states(database: Database, *, known: Sequence[str]) -> None:
-    """Raise StatesInUse, with the counts, where leads are in states that are not among the known ones."""
+    """Raise UnknownStatesInUse, with counts, if leads are in states that are not configured."""
     query = (
         select(lead.c.state, func.count())
         .where(lead.c.state.not_in(known))
@@ -45,7 +45,7 @@ def check_stored_states(database: Database, *, known: Sequence[str]) -> None:
     if counts:
         listed = ", ".join(f"{count} in {state}" for state, count in counts)
         raise UnknownStatesInUse(
-            f"leads are in states that INTAKE_STATES lacks: {listed}; put those states back into it"
+            f"leads are in states that INTAKE_STATES lacks: {listed}; add those states to it again"
         )
 
 
@@ -57,7 +57,7 @@ def _lock(connection: Connection, lead_id: int) -> str:
     return str(row.state)
 
 
-def _move(connection: Connection, lead_id: int, state: str, to: str, user_id: int) -> None:
+def _update(connection: Connection, lead_id: int, state: str, to: str, user_id: int) -> None:
     event = insert(lead_event).values(lead_id=lead_id, user_id=user_id, from_state=state, to_state=to)
     event_id = connection.execute(event.returning(lead_event.c.id)).scalar_one()
     change = update(lead).where(lead.c.id == lead_id)

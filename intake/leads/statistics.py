@@ -1,4 +1,4 @@
-"""Leads as they are counted: from indexes alone, and never from a CV's table."""
+"""Lead statistics, computed from indexes only, never from the table of CVs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ DAYS = 30
 
 @dataclass(frozen=True)
 class OldestPending:
-    """A lead that nobody has taken up."""
+    """The oldest lead in the first state."""
 
     id: int
     created_at: datetime
@@ -24,10 +24,7 @@ class OldestPending:
 
 @dataclass(frozen=True)
 class Statistics:
-    """How many leads are in each state, and came on each of the last DAYS days (UTC, the oldest first).
-
-    `oldest_waiting` is the one that has been in the first state without being taken up since it came.
-    """
+    """Numbers of leads in each state, and received on each of the last DAYS days (UTC, oldest first)."""
 
     states: Mapping[str, int]
     days: Mapping[date, int]
@@ -35,10 +32,10 @@ class Statistics:
 
 
 def count(database: Database, *, states: Sequence[str]) -> Statistics:
-    """Count the leads; every one of the states has its number, in their order. Raises DatabaseUnavailable."""
+    """Count the leads; every state is included, in their order. Raises DatabaseUnavailable."""
 
     def work(connection: Connection) -> Statistics:
-        found = _numbers(connection, by_state())
+        found = _counts(connection, by_state())
         oldest = connection.execute(oldest_in(states[0])).first()
         return Statistics(
             {state: found.get(state, 0) for state in states},
@@ -50,19 +47,19 @@ def count(database: Database, *, states: Sequence[str]) -> Statistics:
 
 
 def by_state() -> Select[str, int]:
-    """Return the statement that counts each state's leads."""
+    """Return the query for the number of leads per state."""
     return select(lead.c.state, func.count()).group_by(lead.c.state)
 
 
 def by_day(since: datetime) -> Select[date, int]:
-    """Return the statement that counts each day's leads, from a moment on."""
+    """Return the query for the number of leads per day."""
     day = UtcDay(lead.c.created_at)
     return select(day, func.count()).where(lead.c.created_at >= since).group_by(day)
 
 
 def oldest_in(state: str) -> Select[int, datetime]:
-    """Return the statement that finds the first lead that came and is in this state."""
-    # the id by itself is found in the index on state and id; with more to read, PostgreSQL may walk along all ids
+    """Return the query for the oldest lead in a state."""
+    # the id alone is read from the index on state and id; with more columns, PostgreSQL may scan all ids
     first = select(func.min(lead.c.id)).where(lead.c.state == state).scalar_subquery()
     return select(lead.c.id, lead.c.created_at).where(lead.c.id == first)
 
@@ -71,9 +68,9 @@ def _days(connection: Connection) -> Mapping[date, int]:
     today = connection.execute(select(Now())).scalar_one().date()
     days = [today - timedelta(days=ago) for ago in reversed(range(DAYS))]
     midnight = datetime(days[0].year, days[0].month, days[0].day, tzinfo=UTC)
-    found = _numbers(connection, by_day(midnight))
+    found = _counts(connection, by_day(midnight))
     return {day: found.get(day, 0) for day in days}
 
 
-def _numbers(connection: Connection, query: Select[Any, int]) -> dict[Any, int]:
+def _counts(connection: Connection, query: Select[Any, int]) -> dict[Any, int]:
     return {row[0]: row[1] for row in connection.execute(query)}

@@ -1,4 +1,4 @@
-"""Leads as they come in: checked whole, then kept with their CV and the mails they owe."""
+"""Submissions: validation, and saving the lead with its CV and mails."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ MAX_KEY_CHARACTERS = 255
 MAX_NAME_CHARACTERS = 200
 MAX_CV_NAME_CHARACTERS = 255
 
-# built once, for each submission
+# built once, not per submission
 _INSERT_LEAD = insert(lead).returning(lead.c.id)
 _INSERT_CV = insert(cv_table)
 _INSERT_SCANNED_CV = _INSERT_CV.values(scan_state="scanning", next_scan_at=Now())
@@ -42,39 +42,39 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Address:
-    """A prospect's address as it is kept, and as mail is sent to it (in ASCII where that can be)."""
+    """A prospect's address as stored, and as mail is sent to it (in ASCII if possible)."""
 
     text: str
     recipient: str
 
     @property
     def key(self) -> str:
-        """What the address is compared by."""
+        """Normalized key for comparisons."""
         return normalize_key(self.text)
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What a prospect sent, checked."""
+    """A validated submission."""
 
     email: Address
     f_name: str
     l_name: str
     cv_name: str
     cv: SpooledUpload
-    findings: InspectionResult
+    inspection: InspectionResult
 
     @property
     def content_sha256(self) -> str:
-        """The hash of all that was sent, in hexadecimal: never of the body, whose boundary differs in each retry."""
+        """SHA-256 of the fields and the CV in hexadecimal; not of the body, whose boundary differs in each retry."""
         content = [self.email.text, self.f_name, self.l_name, self.cv_name, self.cv.sha256]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def validate_idempotency_key(keys: Sequence[str]) -> str | None:
-    """Return the key of a submission, given the values of its header fields. Raises ValidationError."""
+    """Return the Idempotency-Key, given the values of its header fields. Raises ValidationError."""
     if len(keys) > 1:
-        raise ValidationError(FieldError(KEY_FIELD, "is given more than once; send one"))
+        raise ValidationError(FieldError(KEY_FIELD, "given more than once; send one"))
     key = keys[0] if keys else None
     if key is not None and not (0 < len(key) <= MAX_KEY_CHARACTERS and key.isprintable()):
         raise ValidationError(FieldError(KEY_FIELD, f"must have 1 to {MAX_KEY_CHARACTERS} printable characters"))
@@ -89,44 +89,45 @@ def validate_submission(
     extensions: Sequence[str],
     faults: Iterable[FieldError] = (),
 ) -> Submission:
-    """Return the submission that a form's fields make; `faults` are those found while the form was read.
+    """Validate a form's fields; `faults` are errors found while the form was parsed.
 
-    `extensions` are those that a CV may have, none: any. The file is read for it, which takes a while.
+    `extensions` are those that a CV may have (empty: any). Inspecting the file takes a while.
 
-    Raises InvalidFields with every fault, one for a field, in the order of the fields, or StorageUnavailable.
+    Raises ValidationError with every error, one per field, in the order of the fields, or StorageUnavailable.
     """
-    found = {fault.field: fault for fault in faults}
+    errors = {fault.field: fault for fault in faults}
 
     def checked(field: str, rule: Callable[[], T]) -> T | None:
-        if field not in found:
+        if field not in errors:
             try:
                 return rule()
             except ValueError as error:
-                found[field] = FieldError(field, str(error))
+                errors[field] = FieldError(field, str(error))
         return None
 
     email = checked("email", lambda: _address(texts.get("email", "")))
     f_name = checked("f_name", lambda: _name(texts.get("f_name", "")))
     l_name = checked("l_name", lambda: _name(texts.get("l_name", "")))
     file = checked("CV", lambda: _file(cv_name, cv, extensions))
-    if email and f_name and l_name and file and not found:
+    if email and f_name and l_name and file and not errors:
         return Submission(email, f_name, l_name, *file)
-    raise ValidationError(*(found.pop(field) for field in FIELDS if field in found), *found.values())
+    raise ValidationError(*(errors.pop(field) for field in FIELDS if field in errors), *errors.values())
 
 
 def create_lead(database: Database, settings: Settings, submission: Submission, *, key: str | None = None) -> bool:
-    """Keep the lead, its CV and the mails it owes, in one transaction, and return whether it is a new one.
+    """Save the lead, its CV and its mails in one transaction, and return whether the lead is new.
 
-    Under a `key`, the same submission is kept once: the second one is done already. Keys count together with their
-    address, so that strangers don't meet, for KEY_TTL_S seconds. Raises InvalidFields where the key was used for
-    another submission, SubmissionUnderWay where that has not ended yet, StorageUnavailable or DatabaseUnavailable; then
-    nothing is kept, but that with the last of them bytes put into a store are left there: whether a commit that broke
-    off came through is not known, and what no row names is collected later.
+    With an idempotency `key`, a repeated submission is saved once. Keys are valid for KEY_TTL_S seconds and scoped by
+    address, so that keys of different senders can't collide.
+
+    Raises ValidationError if the key was used for another submission, IdempotencyKeyInUse if that one has not ended,
+    StorageUnavailable or DatabaseUnavailable; nothing is saved then. After DatabaseUnavailable the stored CV is left to
+    the collection of orphans, since an interrupted commit may have succeeded.
     """
-    place = store_cv(database, settings, submission.cv)
+    ref = store_cv(database, settings, submission.cv)
 
     def work(connection: Connection) -> bool:
-        # the first statement, so that the key's own lock is what a second submission waits for
+        # first, so that a second submission waits for the lock of the key
         if key is not None and not _is_first(connection, submission, key):
             return False
         lead_id = insert_lead(connection, lead_row(submission, state=settings.states[0]))
@@ -134,24 +135,24 @@ def create_lead(database: Database, settings: Settings, submission: Submission, 
         if key is not None:
             link = update(submission_key).where(*_is_key(submission, key)).values(lead_id=lead_id)
             execute_with_next(connection, link, {})
-        insert_cv(connection, settings, submission, lead_id, place)
+        insert_cv(connection, settings, submission, lead_id, ref)
         return True
 
     try:
         is_new = database.write(work)
     except (ValidationError, IdempotencyKeyInUse):
-        discard_stored_cv(place)
+        discard_stored_cv(ref)
         raise
     if not is_new:
-        discard_stored_cv(place)
+        discard_stored_cv(ref)
     return is_new
 
 
 def store_cv(database: Database, settings: Settings, cv: SpooledUpload) -> ObjectRef | None:
-    """Put a CV into the store and return where; None: there is no store.
+    """Put a CV into the configured store and return its reference, or None without a store.
 
-    The first one waits until the store was compared with the database: each new lead raises the number by which an
-    older database is told from the store's own. Raises StorageUnavailable or DatabaseUnavailable.
+    The first call checks that the store belongs to the database. This must precede new leads: they raise the number
+    by which a restored, older database is detected. Raises StorageUnavailable or DatabaseUnavailable.
     """
     if not settings.cv_store:
         return None
@@ -159,15 +160,15 @@ def store_cv(database: Database, settings: Settings, cv: SpooledUpload) -> Objec
     return store.put(settings.cv_store, cv.file)
 
 
-def discard_stored_cv(place: ObjectRef | None) -> None:
-    """Delete what was put into the store for a lead that is not kept; where that fails, it is collected later."""
-    if place is not None:
+def discard_stored_cv(ref: ObjectRef | None) -> None:
+    """Delete the stored CV of a lead that was not saved; if that fails, orphan collection deletes it later."""
+    if ref is not None:
         with suppress(StorageUnavailable):
-            store.delete(place)
+            store.delete(ref)
 
 
 def lead_row(submission: Submission, *, state: str) -> dict[str, Any]:
-    """Return a submission as a row of the table of leads."""
+    """Return the row of the lead table for a submission."""
     return {
         "email": submission.email.text,
         "f_name": submission.f_name,
@@ -186,20 +187,22 @@ def insert_lead(connection: Connection, row: Mapping[str, Any]) -> int:
 
 
 def insert_cv(
-    connection: Connection, settings: Settings, submission: Submission, lead_id: int, place: ObjectRef | None
+    connection: Connection, settings: Settings, submission: Submission, lead_id: int, ref: ObjectRef | None
 ) -> None:
-    """Write down a lead's CV: what it is, where it is, or its bytes; where there is a clamd, a scan of it is owed."""
-    cv, found = submission.cv, submission.findings
-    facts = {"size": cv.size, "sha256": cv.sha256, "detected_type": found.detected_type, "flags": ",".join(found.flags)}
-    where = {"store_url": place.store_url, "store_key": place.key} if place else {}
+    """Insert a lead's CV: metadata, and the reference or the bytes. Queue a scan if clamd is configured."""
+    cv, inspection = submission.cv, submission.inspection
+    row = {"lead_id": lead_id, "size": cv.size, "sha256": cv.sha256, "detected_type": inspection.detected_type}
+    row["flags"] = ",".join(inspection.flags)
+    if ref is not None:
+        row |= {"store_url": ref.store_url, "store_key": ref.key}
     statement = _INSERT_SCANNED_CV if settings.clamd else _INSERT_CV
-    execute_with_next(connection, statement, {"lead_id": lead_id, **facts, **where})
-    if place is None:
+    execute_with_next(connection, statement, row)
+    if ref is None:
         write_content(connection, lead_id=lead_id, file=cv.file, size=cv.size)
 
 
 def enqueue_mails(connection: Connection, settings: Settings, submission: Submission, lead_id: int) -> None:
-    """Write down the mails that a submission is answered and told of with."""
+    """Enqueue the confirmation to the prospect and the alerts to the attorneys."""
     email = submission.email
     outbox.enqueue(
         connection,
@@ -211,28 +214,27 @@ def enqueue_mails(connection: Connection, settings: Settings, submission: Submis
 
 
 def delete_expired_keys(database: Database) -> None:
-    """Forget the keys that count no more. Raises DatabaseUnavailable."""
-    old = delete(submission_key).where(submission_key.c.created_at <= Now(plus_s=-KEY_TTL_S))
-    database.write(lambda connection: connection.execute(old))
+    """Delete expired idempotency keys. Raises DatabaseUnavailable."""
+    expired = delete(submission_key).where(submission_key.c.created_at <= Now(plus_s=-KEY_TTL_S))
+    database.write(lambda connection: connection.execute(expired))
 
 
 def _is_first(connection: Connection, submission: Submission, key: str) -> bool:
-    content = submission.content_sha256
     connection.execute(
         delete(submission_key).where(*_is_key(submission, key), submission_key.c.created_at <= Now(plus_s=-KEY_TTL_S))
     )
     try:
-        row = {"email_key": submission.email.key, "key": key, "content_sha256": content}
+        row = {"email_key": submission.email.key, "key": key, "content_sha256": submission.content_sha256}
         with short_lock_timeout(connection):
             if insert_if_absent(connection, submission_key, row):
                 return True
     except LockTimeout as error:
-        raise IdempotencyKeyInUse("the first submission under this key has not ended yet; try again") from error
-    kept = select(submission_key.c.content_sha256).where(*_is_key(submission, key))
-    if (first := connection.execute(kept).scalar()) is None:  # erased since
-        raise IdempotencyKeyInUse("the first submission under this key is being erased; try again")
-    if first != content:
-        raise ValidationError(FieldError(KEY_FIELD, "was used for another submission; make a new one"))
+        raise IdempotencyKeyInUse("the first submission with this key is still in progress; try again") from error
+    existing = select(submission_key.c.content_sha256).where(*_is_key(submission, key))
+    if (first := connection.execute(existing).scalar()) is None:  # erased meanwhile
+        raise IdempotencyKeyInUse("the first submission with this key is being erased; try again")
+    if first != submission.content_sha256:
+        raise ValidationError(FieldError(KEY_FIELD, "was used for another submission; use a new one"))
     return False
 
 
@@ -242,7 +244,7 @@ def _is_key(submission: Submission, key: str) -> tuple[ColumnElement[bool], ...]
 
 def _address(text: str) -> Address:
     try:
-        # no DNS: a submission waits for nobody, and a domain that is down today is there tomorrow
+        # without DNS: submissions wait for no network, and a domain may only be down temporarily
         found = validate_email(_required(text), check_deliverability=False)
     except EmailNotValidError as error:
         raise ValueError(str(error)) from error
@@ -262,7 +264,7 @@ def _file(
     if name is None or cv is None:
         raise ValueError("is required: attach a file")
     if cv.size == 0:
-        raise ValueError("is empty: attach a file with something in it")
+        raise ValueError("is empty: attach a file with content")
     if len(name) > MAX_CV_NAME_CHARACTERS:
         raise ValueError(f"its file name must have at most {MAX_CV_NAME_CHARACTERS} characters")
     name = _without_controls(name, "its file name ")
@@ -277,5 +279,5 @@ def _required(text: str) -> str:
 
 def _without_controls(text: str, subject: str = "") -> str:
     if any(unicodedata.category(character) == "Cc" for character in text):
-        raise ValueError(f"{subject}must not hold control characters")
+        raise ValueError(f"{subject}must not contain control characters")
     return text

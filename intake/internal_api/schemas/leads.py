@@ -6,39 +6,37 @@ from intake.request_models import RequestModel
 
 
 class CvQuery(RequestModel):
-    """How a CV is asked for."""
+    """Options of a CV download."""
 
-    force: bool = Field(
-        False, description="Give it though it is quarantined, not scanned yet, or was too large to scan."
-    )
+    force: bool = Field(False, description="Download even if quarantined, not scanned yet, or too large to scan.")
 
 
-# multipart, read by web.forms and checked by leads.entries
+# multipart, parsed by http.multipart and validated by leads.manual_leads
 MANUAL_LEAD_FORM = {
     "type": "object",
     "properties": {
-        "email": {"type": "string", "format": "email", "description": "The person's address."},
+        "email": {"type": "string", "format": "email", "description": "Email address."},
         "f_name": {"type": "string", "minLength": 1, "maxLength": 200, "description": "First name."},
         "l_name": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Last name."},
-        "CV": {"type": "string", "contentMediaType": "application/octet-stream", "description": "The file."},
+        "CV": {"type": "string", "contentMediaType": "application/octet-stream", "description": "CV file."},
         "external_id": {
             "type": "string",
             "minLength": 1,
             "maxLength": 255,
-            "description": "Another system's id of the lead, which is then kept once.",
+            "description": "Id in another system; a lead with the same id is saved only once.",
         },
-        "state": {"type": "string", "description": "The state that it begins in; the first one if absent."},
+        "state": {"type": "string", "description": "Initial state; the first one if absent."},
         "notify": {
             "type": "string",
             "enum": ["true", "false"],
             "default": "false",
-            "description": "Whether the person is sent a confirmation, and attorneys an alert.",
+            "description": "Send a confirmation to the person and alerts to attorneys.",
         },
         "dry_run": {
             "type": "string",
             "enum": ["true", "false"],
             "default": "false",
-            "description": "Check all of it, and save nothing.",
+            "description": "Validate without saving.",
         },
     },
     "required": ["email", "f_name", "l_name", "CV"],
@@ -47,7 +45,7 @@ MANUAL_LEAD_FORM = {
 
 
 class StateChange(RequestModel):
-    """A change of state."""
+    """A state change."""
 
-    status: str = Field(description="The state to move to.")
-    from_: str | None = Field(default=None, alias="from", description="The state it must be in; any if absent.")
+    status: str = Field(description="New state.")
+    from_: str | None = Field(default=None, alias="from", description="Required current state; any if absent.")

@@ -14,13 +14,13 @@ class MailRetry(RequestModel):
 
 
 class MailRetryResult(BaseModel):
-    """What came of one of them."""
+    """Result for one mail."""
 
     id: int
     result: Literal["revived", "not_dead", "missing"]
 
 
 class MailRetryResults(BaseModel):
-    """What came of each, in the order asked."""
+    """Results in the order of the request."""
 
     results: list[MailRetryResult]

@@ -1,4 +1,4 @@
-"""What the internal door takes and gives of persons, as models."""
+"""Request and response models of erasure and export."""
 
 from typing import Annotated
 
@@ -10,33 +10,33 @@ Email = Annotated[str, StringConstraints(max_length=320)]
 
 
 class PersonModel(RequestModel):
-    """A person, by the address that their leads have."""
+    """A person, identified by email address."""
 
-    email: Email = Field(description="The whole address; upper and lower case are one, and nothing is a wildcard.")
+    email: Email = Field(description="Email address; exact match except for case, without wildcards.")
 
 
 class ErasureRequest(PersonModel):
     """A person to erase."""
 
-    dry_run: bool = Field(default=False, description="Tell what would be erased, and erase nothing.")
+    dry_run: bool = Field(default=False, description="Preview the erasure without erasing.")
 
 
 class ErasedLead(BaseModel):
-    """A lead that is no more, and the state it was in."""
+    """An erased lead and its last state."""
 
     id: int
     state: str
 
 
 class ErasureModel(BaseModel):
-    """What was erased of a person, or would be."""
+    """Result or preview of an erasure."""
 
     leads: list[ErasedLead]
     cvs: int
-    mails: int = Field(description="Mails that were owed, sent or given up.")
-    mails_sent: int = Field(description="Those of them that were sent: where they went, they still are.")
-    in_maildir: bool = Field(description="Whether sent mails are kept by the service, in a Maildir, and so still are.")
-    objects_left: int = Field(description="CVs that their store could not delete yet; the worker retries.")
-    complete: bool = Field(description="False where there is more than one request erases: send it again.")
-    swept: bool = Field(description="Whether no trace is left in the database's files either.")
+    mails: int = Field(description="Mails in any state.")
+    mails_sent: int = Field(description="Sent mails; copies at their recipients remain.")
+    in_maildir: bool = Field(description="Whether copies of sent mails remain in the service's Maildir.")
+    objects_left: int = Field(description="CVs that the store could not delete yet; the worker retries.")
+    complete: bool = Field(description="False if leads remain: repeat the request.")
+    swept: bool = Field(description="Whether no deleted data is left in the database's files.")
     dry_run: bool

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 
 class WaitingLead(BaseModel):
-    """A lead that nobody has taken up."""
+    """The oldest lead in the first state."""
 
     id: int
     created_at: datetime
@@ -20,10 +20,10 @@ class UnsentMails(BaseModel):
 
 
 class Statistics(BaseModel):
-    """Where things stand."""
+    """Numbers of leads and unsent mails."""
 
     total: int = Field(description="All leads.")
-    states: dict[str, int] = Field(description="Leads in each state, in the states' order.")
-    days: dict[date, int] = Field(description="Leads that came on each of the last 30 days in UTC, today the last.")
+    states: dict[str, int] = Field(description="Leads in each state, in the order of the states.")
+    days: dict[date, int] = Field(description="Leads received on each of the last 30 days in UTC, up to today.")
     oldest_waiting: WaitingLead | None = Field(description="The oldest lead in the first state.")
     mails: UnsentMails

@@ -11,27 +11,27 @@ from intake.users.tokens import TOKEN_TTL_S
 
 
 class Credentials(RequestModel):
-    """A name and a password."""
+    """Username and password."""
 
     username: str = Field(json_schema_extra={"minLength": 1, "maxLength": 64, "pattern": "^[A-Za-z0-9._@-]+$"})
     password: str = Field(description="8 characters to 72 bytes in UTF-8.")
 
 
 class Registration(Credentials):
-    """A user to make."""
+    """A user to create."""
 
     role: str | None = Field(
         None,
-        description="Only an administrator may give it; attorney if absent.",
+        description="Only administrators may set it; attorney if absent.",
         json_schema_extra={"enum": [*ROLES, None]},
     )
 
 
 class Token(BaseModel):
-    """A token, good for `expires_in` seconds."""
+    """A bearer token, valid for `expires_in` seconds."""
 
     access_token: str
-    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - a kind of token, no token
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - not a secret
     expires_in: int = TOKEN_TTL_S
 
 
@@ -45,17 +45,17 @@ class UserModel(BaseModel):
 
 
 class PasswordChange(RequestModel):
-    """One's own password, and the one that is to be."""
+    """The current and the new password."""
 
     old: str
     new: str = Field(description="8 characters to 72 bytes in UTF-8.")
 
 
 class UserChange(RequestModel):
-    """What is to be of a user; what is absent stays."""
+    """Changes to a user; absent fields stay unchanged."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
-    role: Role | None = Field(default=None, description="The next request's already; tokens stay good.")
-    disabled: StrictBool | None = Field(default=None, description="Whether logins are refused; true ends every token.")
-    password: str | None = Field(default=None, description="8 characters to 72 bytes in UTF-8; ends every token.")
+    role: Role | None = Field(default=None, description="Applies from the next request; tokens stay valid.")
+    disabled: StrictBool | None = Field(default=None, description="Refuse logins; true revokes all tokens.")
+    password: str | None = Field(default=None, description="8 characters to 72 bytes in UTF-8; revokes all tokens.")

@@ -306,7 +306,7 @@ def test_a_store_of_an_earlier_version_is_bound_by_the_first_worker(firm: Intake
     assert markers(store_url) == []
     mark(firm)
     assert markers(store_url) == [2]
-    erasure.erase(firm.database, DataSubject.parse("ada@example.com"), origin=Actor())
+    erasure.erase(firm.database, DataSubject.parse("ada@example.com"), actor=Actor())
     mark(firm)
     assert markers(store_url) == [2], "the number is the sequence's and not that of the leads that are left"
     assert collect(firm) == Counter()
@@ -458,7 +458,7 @@ def test_an_erasure_takes_an_object_out_of_trash(firm: Intake, store_url: str) -
     key = key_of(firm, lead_id)
     store.move_to_trash(store.ObjectRef(store_url, key))
     assert in_trash(store_url) == {key}
-    erased = erasure.erase(firm.database, DataSubject.parse("ada@example.com"), origin=Actor())
+    erased = erasure.erase(firm.database, DataSubject.parse("ada@example.com"), actor=Actor())
     assert (erased.cvs, erased.objects_left) == (1, 0)
     assert not in_trash(store_url)
     assert firm.count(cv_deletion) == 0
@@ -506,7 +506,7 @@ def test_an_erasure_that_was_killed_before_its_deletions_is_finished(
 
     monkeypatch.setattr(store, "delete_everywhere", killed)
     with pytest.raises(KeyboardInterrupt):
-        erasure.erase(firm.database, DataSubject.parse("ada@example.com"), origin=Actor())
+        erasure.erase(firm.database, DataSubject.parse("ada@example.com"), actor=Actor())
     monkeypatch.undo()
     monkeypatch.setattr(orphans, "AGE", AT_ONCE)
     assert (firm.count(lead), firm.count(cv_deletion), len(cvs(store_url))) == (0, 2, 2)
@@ -528,7 +528,7 @@ def test_the_worker_deletes_what_an_erasure_could_not(
         delete(place)
 
     monkeypatch.setattr(store, "delete_everywhere", sometimes)
-    assert erasure.erase(firm.database, DataSubject.parse("ada@example.com"), origin=Actor()).objects_left == 3
+    assert erasure.erase(firm.database, DataSubject.parse("ada@example.com"), actor=Actor()).objects_left == 3
     with pytest.raises(StorageUnavailable, match="CVs of erased leads that their store can't delete now: 3"):
         list(deletions.retry(firm.database))
     database = Database(firm.settings, connections=WORKER_CONNECTIONS)

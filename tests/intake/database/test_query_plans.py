@@ -239,7 +239,7 @@ def change_and_undo(database: Database) -> None:
 
 def enter_again(database: Database) -> None:
     entry = manual_leads.ManualLead(submission=None, external_id="crm-77", state="PENDING", notify=False)  # type: ignore[arg-type]
-    assert manual_leads.create_manual_lead(database, SETTINGS, entry, origin=ORIGIN) == (77, False)
+    assert manual_leads.create_manual_lead(database, SETTINGS, entry, actor=ORIGIN) == (77, False)
 
 
 def collect_orphans(database: Database) -> None:
@@ -296,8 +296,8 @@ BY_INDEX: dict[str, Callable[[Database], object]] = {
     "a submission": submit,
     "keys forgotten": submissions.delete_expired_keys,
     "a person": lambda d: data_subjects.find_leads(d, SOMEBODY),
-    "what would be erased": lambda d: erasure.preview(d, SOMEBODY, origin=ORIGIN),
-    "erasure": lambda d: erasure.erase(d, DataSubject.parse("email39999@b.example"), origin=ORIGIN),
+    "what would be erased": lambda d: erasure.preview(d, SOMEBODY, actor=ORIGIN),
+    "erasure": lambda d: erasure.erase(d, DataSubject.parse("email39999@b.example"), actor=ORIGIN),
     "retention": lambda d: erasure.purge(d, [("ENGAGED", 400)]),
     "what is due for retention": lambda d: erasure.preview_retention(d, [("ENGAGED", 400)]),
     "a scan": scans.claim,

@@ -205,9 +205,7 @@ def test_a_large_file_is_not_rewritten_by_itself(
     marked(intake)
     answer = erase(admin, f"{MARK}@example.com").json()
     assert (answer["complete"], answer["swept"]) == (True, False)
-    assert erasure.purge_deleted_data(intake.database, whatever_its_size=True) is (
-        intake.settings.sqlite_file is not None
-    )
+    assert erasure.purge_deleted_data(intake.database, ignore_size=True) is (intake.settings.sqlite_file is not None)
 
 
 HOSTILE = [
@@ -307,7 +305,7 @@ def test_what_takes_too_long_is_left_to_the_next_request(
     intake: Intake, admin: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(erasure, "MAX_LEADS", 2)
-    monkeypatch.setattr(erasure, "WITHIN_S", 0.0)
+    monkeypatch.setattr(erasure, "MAX_DURATION_S", 0.0)
     ids = [marked(intake, n) for n in range(3)]
     first, second = (erase(admin, f"{MARK}@example.com").json() for _ in range(2))
     assert [one["id"] for one in first["leads"] + second["leads"]] == ids

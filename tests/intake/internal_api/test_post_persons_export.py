@@ -119,11 +119,11 @@ def test_names_are_harmless(intake: Intake, admin: TestClient) -> None:
 
 
 def test_memory_holds_a_piece_at_a_time(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "LEADS_AT_ONCE", 3)
+    monkeypatch.setattr(export, "BATCH_LEADS", 3)
     for n in range(10):
         intake.submitted(f_name=f"A{n}", CV=("cv", CONTENT))
     pieces = list(
-        export.export(intake.database, DataSubject.parse("ada@example.com"), origin=Actor(), has_scanner=False)
+        export.export(intake.database, DataSubject.parse("ada@example.com"), actor=Actor(), has_scanner=False)
     )
     assert max(map(len, pieces)) < 400_000
     whole = zipfile.ZipFile(io.BytesIO(b"".join(pieces)))

@@ -152,7 +152,9 @@ def test_a_state_that_there_is_not_stops_the_start() -> None:
 
 
 def test_what_is_due_is_found_by_an_index(intake: Intake) -> None:
-    query = select(lead.c.id).where(*erasure._over("DECLINED", 180)).order_by(lead.c.state_since).limit(200)
+    query = (
+        select(lead.c.id).where(*erasure._overdue_conditions("DECLINED", 180)).order_by(lead.c.state_since).limit(200)
+    )
 
     def explain(connection: Any) -> str:
         sql = query.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})

@@ -131,7 +131,7 @@ def test_what_was_too_large_to_scan_is_given_only_by_force_where_there_is_a_scan
         assert firm.client.request(method, path, headers={"Range": "bytes=0-0"}).status_code == 409
     refused = firm.client.get(path).json()
     assert refused["title"] == "CV too large to scan"
-    assert refused["detail"] == f"the CV of lead {lead_id} was too large to scan; it is given only with force"
+    assert refused["detail"] == f"the CV of lead {lead_id} was too large to scan; use force to download it anyway"
     assert recorded(firm) == []
     assert firm.client.get(path, params={"force": "true"}).content == b"a CV"
     assert recorded(firm) == [("quarantine-download", lead_id, "too large to scan")]

@@ -35,9 +35,9 @@ def test_any_name_without_controls_is_kept_as_it_is(name: str) -> None:
         ("f_name", "", "is required"),
         ("f_name", " \t", "is required"),
         ("l_name", "a" * 201, "must have at most 200 characters"),
-        ("l_name", "a\0b", "must not hold control characters"),
-        ("l_name", "a\x1b[31mb", "must not hold control characters"),
-        ("l_name", "a\x85b", "must not hold control characters"),
+        ("l_name", "a\0b", "must not contain control characters"),
+        ("l_name", "a\x1b[31mb", "must not contain control characters"),
+        ("l_name", "a\x85b", "must not contain control characters"),
         ("email", "", "is required"),
         ("email", "ada", "An email address must have an @-sign."),
     ],
@@ -77,7 +77,7 @@ def test_addresses_are_kept_readable_and_mailed_in_ascii_where_that_can_be(
     [
         (None, "is required: attach a file"),
         ("a" * 256, "its file name must have at most 255 characters"),
-        ("a\nb.pdf", "its file name must not hold control characters"),
+        ("a\nb.pdf", "its file name must not contain control characters"),
     ],
 )
 def test_faults_of_the_file(name: str | None, detail: str) -> None:

@@ -131,7 +131,7 @@ def test_rows_that_fail_are_written_down_to_be_mended(office: Office, cabinet: C
     assert rows[0][6] == "can't read old/nowhere.pdf: No such file or directory"
     assert rows[1][1] == 'Cy "the\neye"'
     assert [row[6] for row in rows[1:]] == [
-        "f_name: must not hold control characters",
+        "f_name: must not contain control characters",
         "f_name required",
         "state: 'LOST' is not a state; the states are PENDING, REACHED_OUT, ENGAGED, DECLINED",
         "has 3 cells, where the header has 6",
