@@ -1,4 +1,4 @@
-"""The service's threads for hashing, held busy."""
+"""Helpers that occupy the service's hashing threads."""
 
 import threading
 import time
@@ -23,7 +23,7 @@ def queue_of(intake: Intake) -> HashingQueue:
 
 @contextmanager
 def all_taken(intake: Intake) -> Iterator[HashingQueue]:
-    """Give the queue while no thread is free."""
+    """Yield the queue while all threads are busy."""
     queue, release = queue_of(intake), threading.Event()
     count = queue._executor._max_workers
     begun = threading.Barrier(count + 1)
@@ -42,7 +42,7 @@ def all_taken(intake: Intake) -> Iterator[HashingQueue]:
 
 
 def await_waiting(queue: HashingQueue, count: int) -> None:
-    """Return once so many wait."""
+    """Wait until `count` requests are queued."""
     until = time.monotonic() + WITHIN_S
     while queue.waiting != count:
         assert time.monotonic() < until, f"{queue.waiting} wait"

@@ -1,4 +1,4 @@
-"""Who may come in: the internal door is closed by default."""
+"""Access control: the internal API requires a token by default."""
 
 import time
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def test_only_these_routes_are_open() -> None:
 @pytest.mark.parametrize(
     "operation", [op for op in OPERATIONS if op.path not in OPEN], ids=lambda op: op.endpoint.__name__
 )
-def test_a_closed_route_asks_for_a_token_before_anything_else(intake: Intake, operation: object) -> None:
+def test_a_closed_route_checks_the_token_first(intake: Intake, operation: object) -> None:
     path = operation.path.replace("{id}", "1")  # type: ignore[attr-defined]
     answer = intake.client.request(operation.method, path, content=b"no json")  # type: ignore[attr-defined]
     assert answer.status_code == 401
@@ -42,7 +42,7 @@ def forged(**changes: object) -> Callable[[int], str]:
     "authorization",
     ["", "Bearer", "Bearer ", "Bearer x", "Basic YTpi", "bearer a.b.c", "Bearer a b c", "Bearer \xe9"],
 )
-def test_headers_that_hold_no_token(intake: Intake, authorization: str) -> None:
+def test_headers_without_a_token(intake: Intake, authorization: str) -> None:
     answer = intake.client.get("/internal/auth/me", headers=[(b"Authorization", authorization.encode("latin-1"))])
     assert answer.status_code == 401
 
@@ -52,21 +52,21 @@ def test_headers_that_hold_no_token(intake: Intake, authorization: str) -> None:
     [{"exp": 1}, {"sub": "2"}, {"sub": "-1"}, {"sub": str(2**64)}, {"sub": "9" * 5000}, {"gen": 1}, {"sub": 1}],
     ids=str,
 )
-def test_tokens_that_are_good_for_nothing(intake: Intake, changes: dict[str, object]) -> None:
+def test_invalid_tokens(intake: Intake, changes: dict[str, object]) -> None:
     intake.user()
     token = forged(**changes)(1)
     answer = intake.client.get("/internal/auth/me", headers={"Authorization": f"Bearer {token}"})
     assert answer.status_code == 401, answer.text
 
 
-def test_a_token_of_no_algorithm(intake: Intake) -> None:
+def test_a_token_without_an_algorithm(intake: Intake) -> None:
     user_id = intake.user()
     claims = {"sub": str(user_id), "iat": 0, "exp": 9_999_999_999, "auth_time": 0, "gen": 0}
     token = jwt.encode(claims, "", algorithm="none")
     assert intake.client.get("/internal/auth/me", headers={"Authorization": f"Bearer {token}"}).status_code == 401
 
 
-def test_a_disabled_user_is_out_at_once(intake: Intake) -> None:
+def test_disabling_a_user_revokes_tokens_at_once(intake: Intake) -> None:
     user_id = intake.user()
     headers = intake.bearer(user_id)
     assert intake.client.get("/internal/auth/me", headers=headers).status_code == 200
@@ -74,7 +74,7 @@ def test_a_disabled_user_is_out_at_once(intake: Intake) -> None:
     assert intake.client.get("/internal/auth/me", headers=headers).status_code == 401
 
 
-def test_a_token_of_an_earlier_generation_is_good_no_more(intake: Intake) -> None:
+def test_a_token_of_an_earlier_generation_is_invalid(intake: Intake) -> None:
     user_id = intake.user()
     intake.write(lambda c: c.execute(update(user_account).values(token_generation=1)))
     assert intake.client.get("/internal/auth/me", headers=intake.bearer(user_id)).status_code == 401

@@ -1,4 +1,4 @@
-"""GET /internal/audit, and what stands in it."""
+"""GET /internal/audit, and the recorded entries."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +33,7 @@ def entries(admin: TestClient, query: str = "") -> list[dict[str, Any]]:
     return list(answer.json())
 
 
-def told(admin: TestClient, query: str = "") -> list[tuple[str, str | None, str | None, str | None]]:
+def summary(admin: TestClient, query: str = "") -> list[tuple[str, str | None, str | None, str | None]]:
     return [(one["action"], one["user"], one["subject"], one["detail"]) for one in entries(admin, query)]
 
 
@@ -42,13 +42,13 @@ def log_in(intake: Intake, username: str, password: str = PASSWORD) -> int:
     return intake.client.post("/internal/auth/login", json=body, headers={"Authorization": ""}).status_code
 
 
-def test_logins_and_what_failed(admin: TestClient, intake: Intake) -> None:
+def test_successful_and_failed_logins(admin: TestClient, intake: Intake) -> None:
     intake.user("bunter", disabled=True)
     assert log_in(intake, "PETER") == 200
     assert log_in(intake, "peter", "wrong password") == 401
     assert log_in(intake, "marked-secret", PASSWORD) == 401
     assert log_in(intake, "bunter") == 401
-    assert told(admin) == [
+    assert summary(admin) == [
         ("login", "Peter", None, None),
         ("login-failed", None, "Peter", None),
         ("login-failed", None, None, None),  # people type passwords there
@@ -56,7 +56,7 @@ def test_logins_and_what_failed(admin: TestClient, intake: Intake) -> None:
     ]
 
 
-def test_whatever_is_done_to_accounts(admin: TestClient, intake: Intake) -> None:
+def test_changes_of_accounts(admin: TestClient, intake: Intake) -> None:
     body = {"username": "bunter", "password": NEW, "role": "admin"}
     assert admin.post("/internal/auth/register", json=body).status_code == 204
     for change in ({"role": "attorney"}, {"disabled": True}, {"disabled": False, "password": NEW + "s"}):
@@ -67,7 +67,7 @@ def test_whatever_is_done_to_accounts(admin: TestClient, intake: Intake) -> None
     assert admin.put("/internal/auth/password", json=wrong, headers=peter).status_code == 403
     assert admin.put("/internal/auth/password", json=wrong | {"old": PASSWORD}, headers=peter).status_code == 200
     accounts.set_password(intake.database, username="peter", password=PASSWORD)
-    assert told(admin) == [
+    assert summary(admin) == [
         ("registration", "harriet", "bunter", "admin"),
         ("role-change", "harriet", "bunter", "admin to attorney"),
         ("disabled", "harriet", "bunter", None),
@@ -76,10 +76,10 @@ def test_whatever_is_done_to_accounts(admin: TestClient, intake: Intake) -> None
         ("login-failed", "Peter", "Peter", "old password"),
         ("password", "Peter", "Peter", "own"),
         ("password", None, "Peter", "on the server"),
-    ], "what was so already is no change"
+    ], "an unchanged role is not recorded"
 
 
-def test_what_is_refused_leaves_no_trace_of_a_change(admin: TestClient, intake: Intake) -> None:
+def test_a_rejected_change_is_not_recorded(admin: TestClient, intake: Intake) -> None:
     assert admin.patch("/internal/users/harriet", json={"disabled": True}).status_code == 409
     body = {"username": "PETER", "password": NEW}
     assert admin.post("/internal/auth/register", json=body).status_code == 409
@@ -87,12 +87,12 @@ def test_what_is_refused_leaves_no_trace_of_a_change(admin: TestClient, intake: 
     assert intake.count(audit) == 0
 
 
-def test_who_registers_by_oneself(start: Callable[..., Intake]) -> None:
+def test_open_registration_has_no_actor(start: Callable[..., Intake]) -> None:
     intake = start(open_registration=True)
     body = {"username": "bunter", "password": NEW}
     assert intake.client.post("/internal/auth/register", json=body).status_code == 204
     intake.client.headers.update(intake.bearer(intake.user("harriet", role="admin")))
-    assert told(intake.client) == [("registration", None, "bunter", "attorney")]
+    assert summary(intake.client) == [("registration", None, "bunter", "attorney")]
 
 
 def test_an_entry_names_the_client_and_the_request(start: Callable[..., Intake]) -> None:
@@ -148,7 +148,7 @@ def test_filters(trail: TestClient, query: str, ids: list[int]) -> None:
     assert [entry["id"] for entry in entries(trail, query)] == ids
 
 
-def test_moments_bound_it(trail: TestClient) -> None:
+def test_since_and_until(trail: TestClient) -> None:
     at = entries(trail, "limit=1")[0]["at"]
     assert all(entry["at"] >= at for entry in entries(trail, f"since={at}"))
     assert all(entry["at"] < at for entry in entries(trail, f"until={at}"))
@@ -165,22 +165,22 @@ def test_pages(trail: TestClient, order: str) -> None:
 
 
 @pytest.mark.parametrize("query", ["limit=0", "action=x", "lead=0", "since=today", "user=%00", "order=up", "name=x"])
-def test_a_query_that_can_not_be_used(admin: TestClient, query: str) -> None:
+def test_invalid_queries(admin: TestClient, query: str) -> None:
     answer = admin.get(f"/internal/audit?{query}")
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["field"].startswith(query.partition("=")[0])
 
 
-def test_who_is_not_there_is_not_found(admin: TestClient) -> None:
+def test_an_unknown_user_is_not_found(admin: TestClient) -> None:
     answer = admin.get("/internal/audit?user=nobody")
     assert (answer.status_code, answer.json()["detail"]) == (404, "there is no user 'nobody'")
 
 
-def test_it_is_for_administrators(intake: Intake, attorney: TestClient) -> None:
+def test_only_administrators_are_allowed(intake: Intake, attorney: TestClient) -> None:
     assert attorney.get("/internal/audit").status_code == 403
 
 
-def test_an_entry_is_not_replaced(admin: TestClient, intake: Intake) -> None:
+def test_entries_can_not_be_replaced(admin: TestClient, intake: Intake) -> None:
     assert log_in(intake, "peter", "wrong password") == 401
     [entry] = entries(admin)
     row = {"id": entry["id"], "action": "forged"}
@@ -196,7 +196,7 @@ def of_lead(admin: TestClient, query: str = "") -> list[tuple[str, str | None, i
     return [(one["action"], one["user"], one["lead"], one["detail"]) for one in entries(admin, query)]
 
 
-def test_a_lead_created_by_hand_has_its_author_in_both_records(admin: TestClient) -> None:
+def test_a_manual_creation_names_its_user_in_audit_and_history(admin: TestClient) -> None:
     form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace", "state": "ENGAGED", "external_id": "x"}
     ids = [admin.post("/internal/leads/", data=form, files={"CV": ("cv.pdf", b"a CV")}).json()["id"] for _ in range(2)]
     assert ids[0] == ids[1]
@@ -211,13 +211,13 @@ def test_a_lead_created_by_hand_has_its_author_in_both_records(admin: TestClient
     assert events[0]["at"] == entry["at"]
 
 
-def test_a_submission_has_no_author(admin: TestClient, intake: Intake) -> None:
+def test_a_submission_has_no_actor(admin: TestClient, intake: Intake) -> None:
     number = intake.submitted()
     assert admin.get(f"/internal/leads/{number}/history").json() == []
     assert entries(admin) == []
 
 
-def test_a_full_list_is_one_entry_and_pages_are_none(admin: TestClient, intake: Intake) -> None:
+def test_a_full_list_is_recorded_once_and_pages_are_not(admin: TestClient, intake: Intake) -> None:
     for _ in range(300):  # more than the first chunk
         intake.write(lambda c: c.exec_driver_sql(LEAD))
     assert len(admin.get("/internal/leads/").json()) == 300
@@ -236,7 +236,7 @@ LEAD = (
 )
 
 
-def test_each_reading_of_mail_recipients_is_recorded(admin: TestClient, intake: Intake) -> None:
+def test_each_read_of_mail_recipients_is_recorded(admin: TestClient, intake: Intake) -> None:
     number = intake.submitted()
     assert admin.get("/internal/mail?limit=1").status_code == 200
     assert admin.get(f"/internal/mail?lead={number}&state=owed&after=0").status_code == 200
@@ -247,7 +247,7 @@ def test_each_reading_of_mail_recipients_is_recorded(admin: TestClient, intake: 
     ]
 
 
-def test_what_would_be_erased_is_recorded(admin: TestClient, intake: Intake) -> None:
+def test_erasure_previews_are_recorded(admin: TestClient, intake: Intake) -> None:
     ids = [intake.submitted() for _ in range(2)]
     body = {"email": "ADA@example.com", "dry_run": True}
     assert admin.post("/internal/persons/erase", json=body).status_code == 200
@@ -257,7 +257,7 @@ def test_what_would_be_erased_is_recorded(admin: TestClient, intake: Intake) -> 
     assert "ada" not in str(entries(admin)).lower()
 
 
-def test_mails_that_are_retried_are_recorded(admin: TestClient, intake: Intake) -> None:
+def test_mail_retries_are_recorded(admin: TestClient, intake: Intake) -> None:
     number = intake.submitted()
     intake.write(lambda c: c.execute(update(outbox_mail).where(outbox_mail.c.id < 3).values(state="dead")))
     body = {"ids": [2, 1, 3, 99, 1]}
@@ -271,7 +271,7 @@ def ranges(intake: Intake, path: str, user: int, count: int = 4) -> None:
         assert intake.client.get(path, headers=headers).status_code == 206
 
 
-def test_ranges_of_a_cv_are_one_entry_per_user_lead_and_hour(admin: TestClient, intake: Intake) -> None:
+def test_ranges_are_recorded_once_per_user_lead_and_hour(admin: TestClient, intake: Intake) -> None:
     first, second = (f"/internal/leads/{intake.submitted()}/cv-download" for _ in range(2))
     for path, user in ((first, 1), (first, 2), (second, 1)):
         ranges(intake, path, user)
@@ -281,7 +281,7 @@ def test_ranges_of_a_cv_are_one_entry_per_user_lead_and_hour(admin: TestClient, 
     assert len(entries(admin)) == 5, "each whole download is an entry"
 
 
-def test_an_hour_later_a_range_is_recorded_anew(admin: TestClient, intake: Intake) -> None:
+def test_a_range_is_recorded_again_after_an_hour(admin: TestClient, intake: Intake) -> None:
     path = f"/internal/leads/{intake.submitted()}/cv-download"
     old = insert(audit).values(action="download", user_id=1, lead_id=1, at=Now(plus_s=-3601))
     intake.write(lambda c: c.execute(old))
@@ -300,7 +300,7 @@ def test_ranges_of_a_quarantined_cv_are_recorded_as_such(admin: TestClient, inta
     ]
 
 
-def test_ranges_at_two_replicas_at_once_are_one_entry(admin: TestClient, intake: Intake, twin: Intake) -> None:
+def test_concurrent_ranges_on_two_replicas_are_recorded_once(admin: TestClient, intake: Intake, twin: Intake) -> None:
     path = f"/internal/leads/{intake.submitted()}/cv-download"
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: ranges((intake, twin)[n % 2], path, 1, count=1), range(24)))
@@ -308,7 +308,7 @@ def test_ranges_at_two_replicas_at_once_are_one_entry(admin: TestClient, intake:
 
 
 @pytest.mark.parametrize("path", ["/internal/leads/", "/internal/mail"])
-def test_what_can_not_be_recorded_is_not_given(admin: TestClient, intake: Intake, path: str) -> None:
+def test_data_is_not_sent_if_it_can_not_be_recorded(admin: TestClient, intake: Intake, path: str) -> None:
     intake.submitted(email="marked@example.com")
     intake.write(lambda c: c.exec_driver_sql("ALTER TABLE audit RENAME TO away"))
     answer = admin.get(path)

@@ -17,7 +17,7 @@ from tests.conftest import Intake
 CONTENT = bytes(range(256)) * 4096  # 1 MiB: several pieces
 
 
-def test_the_bytes_come_back_with_their_hash(attorney: TestClient, intake: Intake) -> None:
+def test_the_cv_is_returned_with_its_hash(attorney: TestClient, intake: Intake) -> None:
     lead_id = intake.submitted(CV=("cv.bin", CONTENT))
     answer = attorney.get(f"/internal/leads/{lead_id}/cv-download")
     sha256 = hashlib.sha256(CONTENT)
@@ -27,7 +27,7 @@ def test_the_bytes_come_back_with_their_hash(attorney: TestClient, intake: Intak
     assert answer.headers["Repr-Digest"] == f"sha-256=:{b64encode(sha256.digest()).decode()}:"
 
 
-def test_it_is_a_file_to_save_and_nothing_to_run(attorney: TestClient, intake: Intake) -> None:
+def test_a_cv_is_an_attachment_and_can_not_run(attorney: TestClient, intake: Intake) -> None:
     lead_id = intake.submitted(CV=("<b>.html", b"<script>alert(1)</script>"))
     headers = attorney.get(f"/internal/leads/{lead_id}/cv-download").headers
     assert headers["Content-Disposition"] == "attachment; filename=\"_b_.html\"; filename*=UTF-8''%3Cb%3E.html"
@@ -42,7 +42,7 @@ def test_the_name_in_the_header_is_ascii(attorney: TestClient, intake: Intake, n
     assert attorney.get(f"/internal/leads/{lead_id}/cv-download").headers["Content-Disposition"].isascii()
 
 
-def test_what_one_has_already_is_not_sent_again(attorney: TestClient, intake: Intake) -> None:
+def test_if_none_match_avoids_a_second_download(attorney: TestClient, intake: Intake) -> None:
     path = f"/internal/leads/{intake.submitted()}/cv-download"
     tag = attorney.get(path).headers["ETag"]
     for condition in (tag, f"W/{tag}", f'"other", {tag}', "*"):
@@ -57,7 +57,7 @@ def test_head_sends_no_body(attorney: TestClient, intake: Intake) -> None:
     assert answer.headers["Content-Length"] == str(len(CONTENT))
 
 
-def test_it_is_read_while_another_transaction_writes(attorney: TestClient, intake: Intake) -> None:
+def test_a_cv_is_read_while_another_transaction_writes(attorney: TestClient, intake: Intake) -> None:
     lead_id = intake.submitted(CV=("x", CONTENT))
     found = listing.get_lead(intake.database, lead_id)
 
@@ -70,7 +70,7 @@ def test_it_is_read_while_another_transaction_writes(attorney: TestClient, intak
 
 @pytest.fixture(params=["database", "store"])
 def path(request: pytest.FixtureRequest, start: Callable[..., Intake], tmp_path: Path) -> tuple[Any, str]:
-    """A client, and the path of a CV of 1 MiB that is kept in either place."""
+    """A client, and the path of a CV of 1 MiB in the database or in a store."""
     intake = start(cv_store=(tmp_path / "CVs").as_uri() if request.param == "store" else None)
     intake.client.headers.update(intake.bearer(intake.user()))
     return intake.client, f"/internal/leads/{intake.submitted(CV=('cv.bin', CONTENT))}/cv-download"
@@ -96,7 +96,7 @@ SIZE = len(CONTENT)
         ("BYTES= 7-8 ", 7, 9),
     ],
 )
-def test_a_range_of_it(path: tuple[TestClient, str], asked: str, first: int, stop: int) -> None:
+def test_ranges(path: tuple[TestClient, str], asked: str, first: int, stop: int) -> None:
     client, where = path
     answer = client.get(where, headers={"Range": asked})
     assert answer.status_code == 206
@@ -110,7 +110,7 @@ def test_a_range_of_it(path: tuple[TestClient, str], asked: str, first: int, sto
 
 
 @pytest.mark.parametrize("asked", [f"bytes={SIZE}-", f"bytes={'9' * 900}-", f"bytes={SIZE}-{SIZE + 5}", "bytes=-0"])
-def test_a_range_that_it_has_not(attorney: TestClient, intake: Intake, asked: str) -> None:
+def test_unsatisfiable_ranges(attorney: TestClient, intake: Intake, asked: str) -> None:
     where = f"/internal/leads/{intake.submitted(CV=('cv.bin', CONTENT))}/cv-download"
     answer = attorney.get(where, headers={"Range": asked})
     assert (answer.status_code, answer.json()["title"]) == (416, "Range not satisfiable")
@@ -125,9 +125,7 @@ def test_a_range_that_it_has_not(attorney: TestClient, intake: Intake, asked: st
         "bytes=\u0661-\u0662",
     ],
 )
-def test_several_ranges_or_none_that_can_be_read_are_the_whole(
-    attorney: TestClient, intake: Intake, asked: str
-) -> None:
+def test_several_or_invalid_ranges_return_the_whole_file(attorney: TestClient, intake: Intake, asked: str) -> None:
     where = f"/internal/leads/{intake.submitted()}/cv-download"
     answer = attorney.get(where, headers=[(b"Range", asked.encode())])
     assert (answer.status_code, answer.content) == (200, b"%PDF-1.4 a CV")
@@ -138,7 +136,7 @@ def test_two_headers_are_several_ranges(attorney: TestClient, intake: Intake) ->
     assert attorney.get(where, headers=[("Range", "bytes=0-1"), ("Range", "bytes=0-1")]).status_code == 200
 
 
-def test_a_range_goes_on_only_with_the_same_file(attorney: TestClient, intake: Intake) -> None:
+def test_if_range_requires_the_same_file(attorney: TestClient, intake: Intake) -> None:
     where = f"/internal/leads/{intake.submitted()}/cv-download"
     tag = attorney.get(where).headers["ETag"]
     asked = {"Range": "bytes=1-2"}
@@ -150,7 +148,7 @@ def test_a_range_goes_on_only_with_the_same_file(attorney: TestClient, intake: I
     assert attorney.head(where, headers=asked).status_code == 200, "ranges are GET's"
 
 
-def test_a_part_of_a_damaged_one_is_given_and_its_whole_is_not(start: Callable[..., Intake], tmp_path: Path) -> None:
+def test_a_damaged_cv_is_not_sent_whole_but_in_ranges(start: Callable[..., Intake], tmp_path: Path) -> None:
     intake = start(cv_store=(tmp_path / "CVs").as_uri())
     intake.client.headers.update(intake.bearer(intake.user()))
     where = f"/internal/leads/{intake.submitted(CV=('s', b'a CV'))}/cv-download"

@@ -1,4 +1,4 @@
-"""GET /internal/leads/<id>: one lead, and odd ids on every route that takes one."""
+"""GET /internal/leads/<id>: one lead, and invalid ids on every route with an id."""
 
 import hashlib
 
@@ -13,7 +13,7 @@ ODD_IDS = [
 ]
 
 
-def test_a_parameter_that_a_route_lacks_is_refused(attorney: TestClient, intake: Intake) -> None:
+def test_unknown_parameters_are_rejected(attorney: TestClient, intake: Intake) -> None:
     path = f"/internal/leads/{intake.submitted()}"
     for answer in (
         attorney.get(f"{path}?x=1"),
@@ -25,7 +25,7 @@ def test_a_parameter_that_a_route_lacks_is_refused(attorney: TestClient, intake:
     assert attorney.get(f"{path}/").status_code == 200
 
 
-def test_a_lead_with_what_is_known_of_its_cv(attorney: TestClient, intake: Intake) -> None:
+def test_a_lead_with_its_cvs_metadata(attorney: TestClient, intake: Intake) -> None:
     lead_id = intake.submitted(CV=("résumé.pdf", b"%PDF-1.7 x"))
     lead = attorney.get(f"/internal/leads/{lead_id}").json()
     assert list(lead) == ["id", "email", "f_name", "l_name", "CV_name", "state", "created_at", "CV"]
@@ -42,9 +42,7 @@ def test_a_lead_with_what_is_known_of_its_cv(attorney: TestClient, intake: Intak
 
 @pytest.mark.parametrize("odd", ["999", str(2**63 - 1), *ODD_IDS])
 @pytest.mark.parametrize(("method", "suffix"), [("GET", ""), ("GET", "/cv-download"), ("PATCH", "")])
-def test_odd_ids_are_a_problem_that_says_what_is_wrong(
-    attorney: TestClient, odd: str, method: str, suffix: str
-) -> None:
+def test_invalid_ids_are_explained(attorney: TestClient, odd: str, method: str, suffix: str) -> None:
     body = {"status": "ENGAGED"} if method == "PATCH" else None
     answer = attorney.request(method, f"/internal/leads/{odd}{suffix}", json=body)
     assert answer.status_code in (404, 405), answer.text

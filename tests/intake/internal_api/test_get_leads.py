@@ -34,7 +34,7 @@ PEOPLE = [
 
 @pytest.fixture
 def client(attorney: TestClient, intake: Intake) -> TestClient:
-    """An attorney's client, on a service that holds PEOPLE, oldest first."""
+    """An attorney's client on a service with PEOPLE, oldest first."""
     for email, f_name, l_name in PEOPLE:
         intake.submitted(email=email, f_name=f_name, l_name=l_name)
     return attorney
@@ -56,12 +56,12 @@ def test_the_array_has_exactly_these_fields_in_this_order(client: TestClient, pa
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", first["created_at"])
 
 
-def test_everything_is_there_oldest_first(client: TestClient) -> None:
+def test_all_leads_oldest_first(client: TestClient) -> None:
     assert names(client) == [f_name for _, f_name, _ in PEOPLE]
     assert names(client, order="desc") == [f_name for _, f_name, _ in reversed(PEOPLE)]
 
 
-def test_nothing_is_an_empty_array(attorney: TestClient) -> None:
+def test_no_leads_are_an_empty_array(attorney: TestClient) -> None:
     assert attorney.get("/internal/leads/").content == b"[]"
 
 
@@ -121,7 +121,7 @@ def test_filters(client: TestClient, query: dict[str, object], found: list[str])
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=st.text("aA*\\%_ßſıİ\u0301e\U0010ffff\ud7ff", min_size=1, max_size=6), data=st.data())
-def test_a_value_is_found_whole_by_its_beginning_and_by_its_end(
+def test_a_value_is_found_by_itself_its_prefix_and_its_suffix(
     attorney: TestClient, intake: Intake, value: str, data: st.DataObject
 ) -> None:
     cut = data.draw(st.integers(0, len(value)))
@@ -150,7 +150,7 @@ PARTS = "aßﬁ太郎山𓀀🦄\"'%_*\\ -.é"
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=st.text(PARTS, min_size=1, max_size=9), data=st.data())
-def test_a_part_is_found_wherever_it_is_and_as_without_an_index(
+def test_substrings_are_found_with_and_without_an_index(
     attorney: TestClient, intake: Intake, monkeypatch: pytest.MonkeyPatch, value: str, data: st.DataObject
 ) -> None:
     monkeypatch.setattr(substring_search, "FEW_ROWS", data.draw(st.sampled_from([0, 1000])))
@@ -179,7 +179,7 @@ def insert_many_parts(intake: Intake) -> None:
     intake.write(lambda c: c.execute(insert(lead), rows) and None)
 
 
-def test_of_a_parts_trigrams_the_rarest_is_looked_up(intake: Intake) -> None:
+def test_the_rarest_trigram_is_looked_up(intake: Intake) -> None:
     if intake.settings.sqlite_file is None:
         return  # PostgreSQL chooses itself
     insert_many_parts(intake)
@@ -189,7 +189,7 @@ def test_of_a_parts_trigrams_the_rarest_is_looked_up(intake: Intake) -> None:
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_a_part_that_many_have_is_found_with_every_filter(attorney: TestClient, intake: Intake, order: str) -> None:
+def test_a_common_substring_is_found_with_every_filter(attorney: TestClient, intake: Intake, order: str) -> None:
     insert_many_parts(intake)
     for query, expected in (
         ("q=PART", list(range(1, 5001))),
@@ -204,14 +204,14 @@ def test_a_part_that_many_have_is_found_with_every_filter(attorney: TestClient, 
         assert found == (expected if order == "asc" else expected[::-1]), query
 
 
-def test_what_is_changed_or_deleted_is_found_by_its_new_parts_alone(client: TestClient, intake: Intake) -> None:
+def test_changed_leads_are_found_by_new_substrings_only(client: TestClient, intake: Intake) -> None:
     intake.write(lambda c: c.execute(lead.update().where(lead.c.f_name == "Ada").values(l_name_key="byron")))
     assert (names(client, q="lovelace"), names(client, q="yro")) == ([], ["Ada"])
     intake.write(lambda c: c.execute(lead.delete().where(lead.c.f_name == "Grace")))
     assert names(client, q="hopper") == []
 
 
-def test_without_an_index_of_parts_they_are_found_too(client: TestClient, intake: Intake) -> None:
+def test_substrings_are_found_without_their_index(client: TestClient, intake: Intake) -> None:
     def drop(connection: Connection) -> None:
         is_sqlite = connection.dialect.name == "sqlite"
         for event in ("insert", "update", "delete") if is_sqlite else ():
@@ -248,19 +248,19 @@ def test_without_an_index_of_parts_they_are_found_too(client: TestClient, intake
         ("sate=PENDING", "sate"),
     ],
 )
-def test_odd_queries_are_422_and_name_the_parameter(attorney: TestClient, query: str, field: str) -> None:
+def test_invalid_queries_name_the_parameter(attorney: TestClient, query: str, field: str) -> None:
     answer = attorney.get(f"/internal/leads/?{query}")
     assert answer.status_code == 422
     assert field in [fault["field"].split(".")[0] for fault in answer.json()["errors"]]
 
 
-def test_an_unknown_state_is_told_the_known_ones(attorney: TestClient) -> None:
+def test_an_unknown_state_lists_the_known_ones(attorney: TestClient) -> None:
     answer = attorney.get("/internal/leads/?state=LOST")
     assert "PENDING, REACHED_OUT, ENGAGED, DECLINED" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_pages_lead_to_the_next_until_the_last(client: TestClient, order: str) -> None:
+def test_each_page_links_to_the_next(client: TestClient, order: str) -> None:
     seen: list[str] = []
     url = f"/internal/leads/?email=*%40example.*&limit=2&order={order}"
     while url:
@@ -273,19 +273,19 @@ def test_pages_lead_to_the_next_until_the_last(client: TestClient, order: str) -
     assert seen == (expected if order == "asc" else expected[::-1])
 
 
-def test_a_last_page_that_is_full_names_no_next(client: TestClient) -> None:
+def test_a_full_last_page_has_no_link(client: TestClient) -> None:
     answer = client.get("/internal/leads/", params={"limit": len(PEOPLE)})
     assert len(answer.json()) == len(PEOPLE)
     assert "Link" not in answer.headers
 
 
-def test_since_is_included_and_until_is_not(client: TestClient) -> None:
-    moment = client.get("/internal/leads/").json()[0]["created_at"]
-    assert "Ada" in names(client, since=moment)
-    assert "Ada" not in names(client, until=moment)
+def test_since_is_inclusive_and_until_exclusive(client: TestClient) -> None:
+    timestamp = client.get("/internal/leads/").json()[0]["created_at"]
+    assert "Ada" in names(client, since=timestamp)
+    assert "Ada" not in names(client, until=timestamp)
 
 
-def test_after_goes_on_from_an_id(client: TestClient) -> None:
+def test_after_continues_after_an_id(client: TestClient) -> None:
     ids = [one["id"] for one in client.get("/internal/leads/").json()]
     assert names(client, after=ids[3]) == ["St*r", "太郎"]
     assert names(client, after=ids[2], order="desc") == ["Grace", "Ada"]
@@ -294,12 +294,12 @@ def test_after_goes_on_from_an_id(client: TestClient) -> None:
 
 def test_a_list_and_a_page_and_a_lead_are_the_same_bytes(attorney: TestClient, intake: Intake) -> None:
     names = ["".join(map(chr, range(1, 0x80))), "\x7f\x85\u2028\ufeff<>&\U0001f600", '\\"}/', "{}", "null"]
-    moments = ["2025-01-02T03:04:05Z", "2025-01-02T03:04:05.120Z", "2025-12-31T23:59:59.999999Z"]
+    timestamps = ["2025-01-02T03:04:05Z", "2025-01-02T03:04:05.120Z", "2025-12-31T23:59:59.999999Z"]
     rows = [
         {"email": name, "f_name": name, "l_name": name, "CV_name": name, "state": "PENDING"}
-        | {"email_key": name, "f_name_key": name, "l_name_key": name, "created_at": datetime.fromisoformat(moment)}
+        | {"email_key": name, "f_name_key": name, "l_name_key": name, "created_at": datetime.fromisoformat(timestamp)}
         for name in names
-        for moment in moments
+        for timestamp in timestamps
     ]
     intake.write(lambda c: c.execute(insert(lead), rows) and None)
     facts = {"size": 1, "sha256": "0" * 64, "detected_type": "text/plain"}
@@ -307,7 +307,7 @@ def test_a_list_and_a_page_and_a_lead_are_the_same_bytes(attorney: TestClient, i
     each = [attorney.get(f"/internal/leads/{n}").content for n in range(1, len(rows) + 1)]
     objects = [one.partition(b',"CV":')[0] + b"}" for one in each]
     whole = b"[" + b",".join(objects) + b"]"
-    assert json.loads(whole)[0]["created_at"] == moments[0]
+    assert json.loads(whole)[0]["created_at"] == timestamps[0]
     assert attorney.get("/internal/leads/").content == whole
     assert attorney.get("/internal/leads/", params={"limit": 100}).content == whole
 
@@ -319,7 +319,7 @@ def test_chunks_make_one_array(client: TestClient, monkeypatch: pytest.MonkeyPat
         assert client.get("/internal/leads/").content == whole
 
 
-def test_a_list_begins_with_a_little_and_never_holds_much(intake: Intake) -> None:
+def test_chunks_start_small_and_memory_stays_bounded(intake: Intake) -> None:
     row = {"email": "a@b.c", "f_name": "A", "l_name": "B", "CV_name": "c", "state": "PENDING"}
     row |= {"email_key": "a@b.c", "f_name_key": "a", "l_name_key": "b"}
     intake.write(lambda c: c.execute(insert(lead), [row] * 5_000) and None)
@@ -334,7 +334,7 @@ def test_a_list_begins_with_a_little_and_never_holds_much(intake: Intake) -> Non
         tracemalloc.stop()
 
 
-def test_no_list_reads_a_cv_and_filters_use_their_index(intake: Intake) -> None:
+def test_lists_read_no_cv_and_filters_use_their_index(intake: Intake) -> None:
     plan_of = plans(intake)
     assert plan_of(LeadQuery()).uses("pk_lead", "INTEGER PRIMARY KEY")
     assert plan_of(LeadQuery(email="ada@example.com")).uses("ix_lead_email_key")
@@ -389,7 +389,7 @@ def plans(intake: Intake) -> Callable[..., Plan]:
     return plan_of
 
 
-def test_a_lead_that_is_deleted_is_gone_from_the_list(client: TestClient, intake: Intake) -> None:
+def test_a_deleted_lead_is_not_listed(client: TestClient, intake: Intake) -> None:
     first = intake.read(lambda c: c.execute(select(lead.c.id).order_by(lead.c.id).limit(1)).scalar_one())
     intake.write(lambda c: c.execute(lead.delete().where(lead.c.id == first)))
     assert names(client) == [f_name for _, f_name, _ in PEOPLE[1:]]

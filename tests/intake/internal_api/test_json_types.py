@@ -1,4 +1,4 @@
-"""Numbers and flags in bodies and queries are what they say, or are refused."""
+"""Strict types of numbers and flags in bodies and queries."""
 
 from typing import Any
 from uuid import uuid4
@@ -24,7 +24,7 @@ def state_of(client: TestClient, number: int) -> str:
 
 
 @pytest.mark.parametrize("value", NOT_NUMBERS, ids=repr)
-def test_what_is_not_a_number_is_not_an_id(administrator: TestClient, intake: Intake, value: Any) -> None:
+def test_ids_in_bodies_must_be_integers(administrator: TestClient, intake: Intake, value: Any) -> None:
     number = intake.submitted()
     answer = administrator.post("/internal/leads/state", json={"ids": [value], "status": "ENGAGED"})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "ids.0")
@@ -36,7 +36,7 @@ def test_what_is_not_a_number_is_not_an_id(administrator: TestClient, intake: In
 
 
 @pytest.mark.parametrize("value", NOT_FLAGS, ids=repr)
-def test_what_is_not_true_or_false_is_not_a_flag(administrator: TestClient, intake: Intake, value: Any) -> None:
+def test_flags_in_bodies_must_be_booleans(administrator: TestClient, intake: Intake, value: Any) -> None:
     number = intake.submitted()
     for path, body in (
         ("/internal/leads/state", {"ids": [number], "status": "ENGAGED"}),
@@ -59,7 +59,7 @@ def test_what_is_not_true_or_false_is_not_a_flag(administrator: TestClient, inta
         ("/internal/changes", ("limit",)),
     ],
 )
-def test_a_number_in_a_query_is_digits(
+def test_numbers_in_queries_must_be_digits(
     administrator: TestClient, path: str, names: tuple[str, ...], value: str
 ) -> None:
     for name in names:

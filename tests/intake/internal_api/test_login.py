@@ -23,7 +23,7 @@ def log_in(intake: Intake, username: str = "ada", password: str = PASSWORD) -> t
     return answer.status_code, answer.json()
 
 
-def test_a_token_for_half_an_hour(intake: Intake) -> None:
+def test_a_token_is_valid_for_30_minutes(intake: Intake) -> None:
     user_id = intake.user("Ada")
     status, body = log_in(intake, "aDA")
     assert status == 200
@@ -48,14 +48,14 @@ def test_a_token_for_half_an_hour(intake: Intake) -> None:
         ("disabled", PASSWORD),
     ],
 )
-def test_a_wrong_name_and_a_wrong_password_are_answered_alike(intake: Intake, username: str, password: str) -> None:
+def test_wrong_usernames_and_passwords_get_equal_responses(intake: Intake, username: str, password: str) -> None:
     intake.user()
     intake.user("disabled", disabled=True)
     status, body = log_in(intake, username, password)
     assert (status, body["detail"]) == (401, "wrong username or password")
 
 
-def test_they_take_the_same_time(intake: Intake) -> None:
+def test_wrong_usernames_and_passwords_take_equal_time(intake: Intake) -> None:
     accounts.create_user(intake.database, username="ada", password=PASSWORD, role=None)
     assert hash_password(PASSWORD)[:7] == "$2b$12$"
 
@@ -68,7 +68,7 @@ def test_they_take_the_same_time(intake: Intake) -> None:
     assert 0.5 < known / unknown < 2
 
 
-def test_many_unknown_fields_make_no_large_answer(intake: Intake) -> None:
+def test_many_unknown_fields_do_not_enlarge_the_response(intake: Intake) -> None:
     answer = intake.client.post("/internal/auth/login", json={f"f{n}": 1 for n in range(5000)})
     assert answer.status_code == 422
     assert len(answer.content) < 5000
@@ -82,7 +82,7 @@ def test_missing_fields_are_named(intake: Intake, body: dict[str, object]) -> No
     assert {fault["field"] for fault in answer.json()["errors"]} <= {"username", "password"}
 
 
-def test_a_token_is_kept_by_nobody_on_its_way(intake: Intake) -> None:
+def test_token_responses_are_not_cached(intake: Intake) -> None:
     intake.user()
     answer = intake.client.post("/internal/auth/login", json={"username": "ada", "password": PASSWORD})
     assert answer.headers["Cache-Control"] == "no-store"
@@ -105,7 +105,7 @@ def at(intake: Intake, address: str) -> TestClient:
     return client
 
 
-def test_who_guesses_must_wait_and_no_work_is_done_meanwhile(intake: Intake) -> None:
+def test_throttled_logins_are_refused_without_hashing(intake: Intake) -> None:
     user_id = intake.user()
     later_s = 0
     counted = LoginThrottle.in_memory(Fingerprints(b"s" * 32), clock=lambda: time.monotonic() + later_s)
@@ -124,7 +124,7 @@ def test_who_guesses_must_wait_and_no_work_is_done_meanwhile(intake: Intake) -> 
     assert guess(intake.client, password=PASSWORD).status_code == 200
 
 
-def test_a_name_that_is_nobodys_is_refused_alike(intake: Intake) -> None:
+def test_unknown_usernames_are_throttled_alike(intake: Intake) -> None:
     intake.user()
     answers = {}
     for name in ("ada", "nobody"):
@@ -139,7 +139,7 @@ def test_a_name_that_is_nobodys_is_refused_alike(intake: Intake) -> None:
     assert [answer.content for answer in ada] == [answer.content for answer in nobody]
 
 
-def test_the_owner_gets_in_where_the_trail_knows_them(start: Callable[..., Intake]) -> None:
+def test_a_known_address_can_log_in_while_throttled(start: Callable[..., Intake]) -> None:
     before = start()
     before.user()
     assert guess(at(before, "192.0.2.1"), password=PASSWORD).status_code == 200
@@ -150,7 +150,7 @@ def test_the_owner_gets_in_where_the_trail_knows_them(start: Callable[..., Intak
     assert guess(at(intake, "192.0.2.1"), password=PASSWORD).status_code == 200
 
 
-def test_without_its_store_no_login_is_taken_and_tokens_go_on(start: Callable[..., Intake]) -> None:
+def test_without_the_store_logins_fail_and_tokens_stay_valid(start: Callable[..., Intake]) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         intake = start(limits_store=f"valkey://user:marked-secret@127.0.0.1:{unused.getsockname()[1]}/0")

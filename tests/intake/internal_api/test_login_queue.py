@@ -35,16 +35,16 @@ def ada(intake: Intake) -> Intake:
     return intake
 
 
-def stranger(number: int) -> str:
+def other_address(number: int) -> str:
     return f"2001:db8:1:{number}::1"
 
 
 @pytest.mark.parametrize("name", ["ada", "nobody", "no\0body"])
-def test_of_one_network_two_wait_whatever_the_name_is(ada: Intake, name: str) -> None:
+def test_at_most_two_logins_per_network_wait(ada: Intake, name: str) -> None:
     with ThreadPoolExecutor(2) as pool, all_taken(ada) as queue:
-        waiting = [pool.submit(log_in, ada, name, "wrong", client=stranger(number)) for number in range(2)]
+        waiting = [pool.submit(log_in, ada, name, "wrong", client=other_address(number)) for number in range(2)]
         await_waiting(queue, 2)
-        refused = log_in(ada, name, "wrong", client=stranger(2))
+        refused = log_in(ada, name, "wrong", client=other_address(2))
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "5")
     assert (refused.json()["title"], refused.json()["detail"]) == (
         "Too many logins",
@@ -56,7 +56,7 @@ def test_of_one_network_two_wait_whatever_the_name_is(ada: Intake, name: str) ->
     assert 'reason="logins"} 1.0' in text
 
 
-def test_who_is_known_goes_ahead_and_is_never_refused_for_strangers(ada: Intake) -> None:
+def test_known_addresses_precede_anonymous_clients(ada: Intake) -> None:
     order: list[str] = []
 
     def enter(name: str, username: str, client: str) -> None:
@@ -73,7 +73,7 @@ def test_who_is_known_goes_ahead_and_is_never_refused_for_strangers(ada: Intake)
     assert order[0] == "ada"
 
 
-def test_who_has_a_token_changes_the_password_whoever_waits(ada: Intake) -> None:
+def test_password_changes_with_a_token_precede_logins(ada: Intake) -> None:
     bearer, change = ada.bearer(1), {"old": PASSWORD, "new": "a new correct horse"}
     with ThreadPoolExecutor(5) as pool, all_taken(ada) as queue:
         for number in range(4):
@@ -84,7 +84,7 @@ def test_who_has_a_token_changes_the_password_whoever_waits(ada: Intake) -> None
     assert changed.result().status_code == 200
 
 
-def test_one_address_of_a_user_can_not_fill_the_queue_for_the_others(ada: Intake) -> None:
+def test_one_address_can_not_fill_the_users_queue(ada: Intake) -> None:
     with ThreadPoolExecutor(9) as pool, all_taken(ada) as queue:
         first = [pool.submit(log_in, ada) for _ in range(8)]
         await_waiting(queue, 8)
@@ -95,7 +95,7 @@ def test_one_address_of_a_user_can_not_fill_the_queue_for_the_others(ada: Intake
     assert {answer.result().status_code for answer in (*first, elsewhere)} == {200}
 
 
-def test_who_goes_away_frees_the_place(ada: Intake) -> None:
+def test_a_disconnect_frees_the_place_in_the_queue(ada: Intake) -> None:
     body = b'{"username": "nobody", "password": "wrong"}'
     headers = [(b"host", b"testserver"), (b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     scope = {
@@ -105,7 +105,7 @@ def test_who_goes_away_frees_the_place(ada: Intake) -> None:
         "raw_path": b"/internal/auth/login",
         "query_string": b"",
         "headers": headers,
-        "client": (stranger(0), 5000),
+        "client": (other_address(0), 5000),
         "server": ("testserver", 80),
         "scheme": "http",
         "http_version": "1.1",
@@ -141,7 +141,7 @@ def allow(intake: Intake, *, for_s: float = 3600) -> None:
     authentication.allow(intake.database, username="ADA", for_s=for_s)
 
 
-def test_who_is_allowed_gets_in_while_many_addresses_guess_the_name(ada: Intake) -> None:
+def test_allowed_logins_succeed_while_many_addresses_guess(ada: Intake) -> None:
     for number in range(FREE_ATTEMPTS + 1):
         log_in(ada, password="wrong", client=f"2001:db8:{number}::1")
     assert log_in(ada, client=PHONE).status_code == 429
@@ -155,7 +155,7 @@ def test_who_is_allowed_gets_in_while_many_addresses_guess_the_name(ada: Intake)
     assert owner.result().status_code == 200
 
 
-def test_who_is_allowed_gets_in_behind_the_address_of_who_guesses_other_names(ada: Intake) -> None:
+def test_allowed_logins_succeed_behind_a_guessing_address(ada: Intake) -> None:
     for _ in range(FREE_ATTEMPTS):
         assert log_in(ada, "nobody", "wrong", client=OFFICE).status_code == 401
     assert log_in(ada, client=OFFICE).status_code == 429
@@ -164,7 +164,7 @@ def test_who_is_allowed_gets_in_behind_the_address_of_who_guesses_other_names(ad
     assert log_in(ada, client=OFFICE).status_code == 200, "and is known there from now on"
 
 
-def test_who_is_allowed_gets_in_where_the_name_was_guessed_at_the_owners_address(ada: Intake) -> None:
+def test_allowed_logins_succeed_after_guesses_from_the_same_address(ada: Intake) -> None:
     for _ in range(FREE_ATTEMPTS):
         assert log_in(ada, password="wrong").status_code == 401
     assert log_in(ada).status_code == 429
@@ -172,7 +172,7 @@ def test_who_is_allowed_gets_in_where_the_name_was_guessed_at_the_owners_address
     assert log_in(ada).status_code == 200
 
 
-def test_while_the_name_is_guessed_at_without_a_pause_there_another_address_is_let_in(ada: Intake) -> None:
+def test_allowed_logins_succeed_from_another_address_during_guesses(ada: Intake) -> None:
     for _ in range(FREE_ATTEMPTS):
         log_in(ada, password="wrong")
     allow(ada)
@@ -182,7 +182,7 @@ def test_while_the_name_is_guessed_at_without_a_pause_there_another_address_is_l
     assert log_in(ada, client=PHONE).status_code == 200
 
 
-def test_it_ends_by_itself_and_is_written_down(ada: Intake) -> None:
+def test_an_allowance_expires_and_is_recorded(ada: Intake) -> None:
     for number in range(FREE_ATTEMPTS):
         log_in(ada, password="wrong", client=f"2001:db8:{number}::1")
     allow(ada)
@@ -192,7 +192,7 @@ def test_it_ends_by_itself_and_is_written_down(ada: Intake) -> None:
     assert ada.read(lambda connection: connection.execute(query).all()) == [(1, "for 3600 s", None)]
 
 
-def test_nobody_and_who_is_disabled_is_not_allowed(intake: Intake) -> None:
+def test_unknown_and_disabled_users_are_not_allowed(intake: Intake) -> None:
     intake.user("ada", disabled=True)
     for name in ("nobody", "no\0body"):
         with pytest.raises(UserNotFound):
@@ -203,7 +203,7 @@ def test_nobody_and_who_is_disabled_is_not_allowed(intake: Intake) -> None:
     assert not authentication.is_allowed(intake.database, username="ada")
 
 
-def test_replicas_count_apart_without_a_store(ada: Intake, start: Callable[..., Intake]) -> None:
+def test_replicas_count_separately_without_a_store(ada: Intake, start: Callable[..., Intake]) -> None:
     twin = start(database_url=ada.settings.database_url)
     for each in (ada, twin):
         for _ in range(FREE_ATTEMPTS):

@@ -26,7 +26,7 @@ def client(intake: Intake, attorney: TestClient) -> TestClient:
     return attorney
 
 
-def test_what_is_told_of_a_mail(client: TestClient) -> None:
+def test_fields_of_a_mail(client: TestClient) -> None:
     first, second = client.get("/internal/mail?limit=2").json()
     assert list(first) == [
         *("id", "lead_id", "kind", "recipient", "state", "attempts", "last_error"),
@@ -69,11 +69,11 @@ def test_pages(client: TestClient, order: str) -> None:
 
 
 @pytest.mark.parametrize("query", ["state=lost", "kind=x", "lead=x", "lead=0", "limit=1001", "x=1", f"lead={2**63}"])
-def test_odd_queries(client: TestClient, query: str) -> None:
+def test_invalid_queries(client: TestClient, query: str) -> None:
     assert client.get(f"/internal/mail?{query}").status_code == 422
 
 
-def test_only_an_administrator_revives(client: TestClient, intake: Intake) -> None:
+def test_only_administrators_retry(client: TestClient, intake: Intake) -> None:
     body = {"ids": [1, 2, 999, 1]}
     refused = client.post("/internal/mail/retry", json=body)
     assert (refused.status_code, refused.json()["title"]) == (403, "Not allowed")
@@ -91,7 +91,7 @@ def test_only_an_administrator_revives(client: TestClient, intake: Intake) -> No
     assert (mail["state"], mail["attempts"]) == ("owed", 0)
 
 
-def test_a_mail_that_is_revived_has_two_days_again(client: TestClient, intake: Intake) -> None:
+def test_a_retried_mail_has_two_days_again(client: TestClient, intake: Intake) -> None:
     past = datetime(2020, 1, 1, tzinfo=UTC)
     long_ago = update(outbox_mail).values(created_at=past, owed_since=past, next_attempt_at=past)
     intake.write(lambda c: c.execute(long_ago))
@@ -106,6 +106,6 @@ def test_a_mail_that_is_revived_has_two_days_again(client: TestClient, intake: I
 @pytest.mark.parametrize(
     "body", [{}, {"ids": "1"}, {"ids": [0]}, {"ids": ["x"]}, {"ids": [2**63]}, {"ids": [1] * 1001}]
 )
-def test_bad_bodies(intake: Intake, body: object) -> None:
+def test_invalid_bodies(intake: Intake, body: object) -> None:
     admin = intake.bearer(intake.user("harriet", role="admin"))
     assert intake.client.post("/internal/mail/retry", json=body, headers=admin).status_code == 422

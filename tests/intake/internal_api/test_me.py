@@ -3,7 +3,7 @@
 from tests.conftest import Intake
 
 
-def test_who_the_token_stands_for(intake: Intake) -> None:
+def test_the_authenticated_user(intake: Intake) -> None:
     user_id = intake.user("Ada", role="admin")
     me = intake.client.get("/internal/auth/me", headers=intake.bearer(user_id)).json()
     assert list(me) == ["id", "username", "role", "created_at"]

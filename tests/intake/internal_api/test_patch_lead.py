@@ -21,7 +21,7 @@ def state_of(intake: Intake, lead_id: int) -> str:
     return str(intake.read(lambda c: c.execute(select(lead.c.state).where(lead.c.id == lead_id)).scalar_one()))
 
 
-def test_a_change_is_made_and_remembered(attorney: TestClient, intake: Intake) -> None:
+def test_a_state_change_is_saved_with_history(attorney: TestClient, intake: Intake) -> None:
     lead_id = intake.submitted()
     before = intake.read(lambda c: c.execute(select(lead)).mappings().one())
     answer = attorney.patch(f"/internal/leads/{lead_id}", json={"status": "REACHED_OUT"})
@@ -43,7 +43,7 @@ def test_any_state_may_follow_any_other(attorney: TestClient, intake: Intake) ->
     assert intake.count(lead_event) == 4
 
 
-def test_what_is_so_already_is_done_and_no_event(attorney: TestClient, intake: Intake) -> None:
+def test_an_unchanged_state_adds_no_event(attorney: TestClient, intake: Intake) -> None:
     lead_id = intake.submitted()
     assert attorney.patch(f"/internal/leads/{lead_id}", json={"status": "PENDING"}).status_code == 204
     assert intake.count(lead_event) == 0
@@ -58,14 +58,14 @@ def test_from_another_state_is_a_conflict(attorney: TestClient, intake: Intake) 
     assert (state_of(intake, lead_id), intake.count(lead_event)) == ("PENDING", 0)
 
 
-def test_taking_a_lead_twice_is_a_conflict(attorney: TestClient, intake: Intake) -> None:
+def test_claiming_a_lead_twice_is_a_conflict(attorney: TestClient, intake: Intake) -> None:
     lead_id = intake.submitted()
     change = {"status": "REACHED_OUT", "from": "PENDING"}
     assert [attorney.patch(f"/internal/leads/{lead_id}", json=change).status_code for _ in range(2)] == [204, 409]
     assert intake.count(lead_event) == 1
 
 
-def test_of_many_who_try_to_take_a_lead_one_does(attorney: TestClient, intake: Intake) -> None:
+def test_only_one_of_many_concurrent_claims_succeeds(attorney: TestClient, intake: Intake) -> None:
     lead_id = intake.submitted()
     takers = [intake.bearer(intake.user(f"taker{n}")) for n in range(12)]
 
@@ -79,7 +79,7 @@ def test_of_many_who_try_to_take_a_lead_one_does(attorney: TestClient, intake: I
     assert intake.count(lead_event) == 1
 
 
-def test_what_a_change_waited_for_is_seen(attorney: TestClient, intake: Intake) -> None:
+def test_a_change_sees_the_one_it_waited_for(attorney: TestClient, intake: Intake) -> None:
     lead_id = intake.submitted()
     with other_connection(intake.settings) as other, ThreadPoolExecutor(1) as pool:
         other.execute("BEGIN" if intake.settings.sqlite_file is None else "BEGIN IMMEDIATE")
@@ -122,7 +122,7 @@ def other_connection(settings: Settings) -> Iterator[Any]:
         ("ENGAGED", "body"),
     ],
 )
-def test_a_bad_body_names_its_field(attorney: TestClient, intake: Intake, body: Any, field: str) -> None:
+def test_an_invalid_body_names_the_field(attorney: TestClient, intake: Intake, body: Any, field: str) -> None:
     lead_id = intake.submitted()
     answer = attorney.patch(f"/internal/leads/{lead_id}", json=body)
     assert answer.status_code == 422

@@ -37,7 +37,7 @@ def log_in(intake: Intake, username: str, password: str = PASSWORD) -> int:
     return intake.client.post("/internal/auth/login", json=body).status_code
 
 
-def test_a_role_is_the_next_requests(admin: TestClient, intake: Intake) -> None:
+def test_a_new_role_applies_to_the_next_request(admin: TestClient, intake: Intake) -> None:
     peter = intake.bearer(row(intake, "peter")["id"])
     assert admin.get("/internal/users", headers=peter).status_code == 403
     answer = patch(admin, "PETER", role="admin")
@@ -45,7 +45,7 @@ def test_a_role_is_the_next_requests(admin: TestClient, intake: Intake) -> None:
     assert admin.get("/internal/users", headers=peter).status_code == 200, "the token stays good"
 
 
-def test_who_is_disabled_is_out_and_must_log_in_once_enabled(admin: TestClient, intake: Intake) -> None:
+def test_a_disabled_user_must_log_in_again_once_enabled(admin: TestClient, intake: Intake) -> None:
     peter = intake.bearer(row(intake, "peter")["id"])
     assert patch(admin, "peter", disabled=True).status_code == 204
     assert log_in(intake, "peter") == 401
@@ -54,14 +54,14 @@ def test_who_is_disabled_is_out_and_must_log_in_once_enabled(admin: TestClient, 
     assert log_in(intake, "peter") == 200
 
 
-def test_a_new_password_ends_the_old_ones_tokens(admin: TestClient, intake: Intake) -> None:
+def test_a_new_password_revokes_tokens(admin: TestClient, intake: Intake) -> None:
     peter = intake.bearer(row(intake, "peter")["id"])
     assert patch(admin, "peter", password="a new password").status_code == 204
     assert admin.get("/internal/auth/me", headers=peter).status_code == 401
     assert (log_in(intake, "peter"), log_in(intake, "peter", "a new password")) == (401, 200)
 
 
-def test_ones_own_is_not_reset_since_a_token_may_be_stolen(admin: TestClient, intake: Intake) -> None:
+def test_administrators_can_not_reset_their_own_password(admin: TestClient, intake: Intake) -> None:
     for name in ("harriet", "HARRIET"):
         answer = patch(admin, name, password="a new password", disabled=False)
         assert (answer.status_code, answer.json()["title"]) == (403, "Not allowed")
@@ -70,7 +70,7 @@ def test_ones_own_is_not_reset_since_a_token_may_be_stolen(admin: TestClient, in
     assert (log_in(intake, "harriet"), row(intake, "harriet")["token_generation"]) == (200, 0)
 
 
-def test_only_a_password_waits_for_those_that_hash(admin: TestClient, intake: Intake) -> None:
+def test_only_password_changes_wait_for_hashing(admin: TestClient, intake: Intake) -> None:
     with ThreadPoolExecutor(1) as pool, all_taken(intake) as queue:
         assert patch(admin, "peter", role="admin").status_code == 204
         assert patch(admin, "peter", disabled=True).status_code == 204
@@ -79,14 +79,14 @@ def test_only_a_password_waits_for_those_that_hash(admin: TestClient, intake: In
     assert waiting.result().status_code == 204
 
 
-def test_several_things_at_once(admin: TestClient, intake: Intake) -> None:
+def test_several_changes_at_once(admin: TestClient, intake: Intake) -> None:
     assert patch(admin, "peter", role="admin", disabled=True, password="a new password").status_code == 204
     peter = row(intake, "peter")
     assert (peter["role"], peter["disabled"], peter["token_generation"]) == ("admin", True, 1)
 
 
 @pytest.mark.parametrize("body", [{"disabled": True}, {"role": "attorney"}])
-def test_the_last_administrator_stays_one(admin: TestClient, intake: Intake, body: dict[str, object]) -> None:
+def test_the_last_administrator_can_not_be_demoted(admin: TestClient, intake: Intake, body: dict[str, object]) -> None:
     intake.user("parker", role="admin", disabled=True)
     answer = patch(admin, "harriet", **body)
     assert (answer.status_code, answer.json()["title"]) == (409, "Last administrator")
@@ -96,7 +96,7 @@ def test_the_last_administrator_stays_one(admin: TestClient, intake: Intake, bod
     assert patch(admin, "harriet", **body).status_code == 204
 
 
-def test_of_two_who_disable_each_other_one_is_disabled(intake: Intake, twin: Intake) -> None:
+def test_two_administrators_can_not_disable_each_other(intake: Intake, twin: Intake) -> None:
     headers = {name: intake.bearer(intake.user(name, role="admin")) for name in ("harriet", "peter")}
     release = threading.Event()
 
@@ -119,7 +119,7 @@ def test_of_two_who_disable_each_other_one_is_disabled(intake: Intake, twin: Int
 
 
 @pytest.mark.parametrize("name", ["nobody", "a b", "%00", "%E2%82%AC", "x" * 65, "1"])
-def test_who_is_not_there_is_not_found(admin: TestClient, name: str) -> None:
+def test_an_unknown_user_is_not_found(admin: TestClient, name: str) -> None:
     answer = patch(admin, name, disabled=True)
     assert (answer.status_code, answer.json()["title"]) == (404, "User not found")
 
@@ -137,12 +137,12 @@ def test_who_is_not_there_is_not_found(admin: TestClient, name: str) -> None:
         ([], "body"),
     ],
 )
-def test_a_bad_body_names_its_field(admin: TestClient, intake: Intake, body: Any, field: str) -> None:
+def test_an_invalid_body_names_the_field(admin: TestClient, intake: Intake, body: Any, field: str) -> None:
     answer = admin.patch("/internal/users/peter", json=body)
     assert answer.status_code == 422
     assert [fault["field"] for fault in answer.json()["errors"]] == [field]
     assert row(intake, "peter")["token_generation"] == 0
 
 
-def test_it_is_for_administrators(intake: Intake, attorney: TestClient) -> None:
+def test_only_administrators_are_allowed(intake: Intake, attorney: TestClient) -> None:
     assert patch(attorney, "ada", disabled=True).status_code == 403

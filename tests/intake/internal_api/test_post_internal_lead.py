@@ -1,4 +1,4 @@
-"""POST /internal/leads/: walk-ins, and leads that another system kept before."""
+"""POST /internal/leads/: walk-ins, and imports from another system."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +23,7 @@ def enter(client: TestClient, path: str = "/internal/leads/", **fields: Any) -> 
 
 
 @pytest.mark.parametrize("path", ["/internal/leads", "/internal/leads/"])
-def test_a_walk_in_is_kept_and_nobody_is_sent_a_mail(attorney: TestClient, intake: Intake, path: str) -> None:
+def test_a_manual_lead_sends_no_mail(attorney: TestClient, intake: Intake, path: str) -> None:
     answer = enter(attorney, path)
     assert answer.status_code == 201
     where = answer.request.url.join(answer.headers["Location"])
@@ -34,17 +34,17 @@ def test_a_walk_in_is_kept_and_nobody_is_sent_a_mail(attorney: TestClient, intak
     assert intake.count(outbox_mail) == intake.count(lead_event) == 0
 
 
-def test_with_notify_the_mails_of_the_public_door_are_owed(attorney: TestClient, intake: Intake) -> None:
+def test_notify_queues_the_mails_of_a_submission(attorney: TestClient, intake: Intake) -> None:
     assert enter(attorney, notify="true").status_code == 201
     kinds = intake.read(lambda c: list(c.scalars(select(outbox_mail.c.kind).order_by(outbox_mail.c.id))))
     assert kinds == ["confirmation", "alert", "alert"]
 
 
-def test_it_begins_in_the_state_that_is_given(attorney: TestClient) -> None:
+def test_the_initial_state_can_be_set(attorney: TestClient) -> None:
     assert enter(attorney, state="ENGAGED").json()["state"] == "ENGAGED"
 
 
-def test_under_an_external_id_a_lead_is_kept_once_and_left_as_it_is(attorney: TestClient, intake: Intake) -> None:
+def test_an_external_id_is_saved_once_and_not_updated(attorney: TestClient, intake: Intake) -> None:
     first = enter(attorney, external_id="crm 7")
     again = enter(attorney, external_id="crm 7", f_name="Grace", state="ENGAGED", notify="true", CV=("x", b"x"))
     assert (first.status_code, again.status_code) == (201, 200)
@@ -55,7 +55,7 @@ def test_under_an_external_id_a_lead_is_kept_once_and_left_as_it_is(attorney: Te
     assert enter(attorney, external_id="CRM 7").status_code == 201, "it is compared exactly"
 
 
-def test_of_many_at_once_one_is_kept_and_all_are_told_of_it(attorney: TestClient, intake: Intake) -> None:
+def test_concurrent_creations_save_one_lead_and_return_it(attorney: TestClient, intake: Intake) -> None:
     content = bytes(300_000)
     with ThreadPoolExecutor(8) as pool:
         answers = list(
@@ -68,7 +68,7 @@ def test_of_many_at_once_one_is_kept_and_all_are_told_of_it(attorney: TestClient
     assert intake.count(outbox_mail) == 12
 
 
-def test_one_that_waits_too_long_for_another_is_503_and_kept_later(
+def test_a_lock_timeout_is_503_and_a_retry_succeeds(
     start: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transactions, "BRIEFLY_S", 1)
@@ -88,7 +88,7 @@ def test_one_that_waits_too_long_for_another_is_503_and_kept_later(
     assert enter(intake.client, external_id="x").status_code == 201
 
 
-def test_an_erased_leads_external_id_is_free_again(attorney: TestClient, intake: Intake) -> None:
+def test_an_erased_leads_external_id_can_be_used_again(attorney: TestClient, intake: Intake) -> None:
     first = enter(attorney, external_id="x").json()["id"]
     intake.write(lambda c: c.execute(lead.delete()))
     again = enter(attorney, external_id="x")
@@ -96,7 +96,7 @@ def test_an_erased_leads_external_id_is_free_again(attorney: TestClient, intake:
     assert again.json()["id"] > first
 
 
-def test_what_is_entered_twice_puts_nothing_into_the_store(start: Callable[..., Intake], tmp_path: Path) -> None:
+def test_a_repeated_creation_stores_no_cv(start: Callable[..., Intake], tmp_path: Path) -> None:
     intake = start(cv_store=(tmp_path / "CVs").as_uri())
     intake.client.headers.update(intake.bearer(intake.user()))
     assert [enter(intake.client, external_id="x").status_code for _ in range(3)] == [201, 200, 200]
@@ -117,38 +117,38 @@ def test_what_is_entered_twice_puts_nothing_into_the_store(start: Callable[..., 
         ("email", "ada", "An email address must have an @-sign."),
     ],
 )
-def test_a_bad_field_is_named(attorney: TestClient, intake: Intake, field: str, value: str, detail: str) -> None:
+def test_an_invalid_field_is_named(attorney: TestClient, intake: Intake, field: str, value: str, detail: str) -> None:
     answer = enter(attorney, **{field: value})
     assert answer.status_code == 422
     assert answer.json()["errors"] == [{"field": field, "detail": detail}]
     assert intake.count(lead) == 0
 
 
-def test_all_bad_fields_are_named_at_once(attorney: TestClient) -> None:
+def test_all_invalid_fields_are_named(attorney: TestClient) -> None:
     answer = enter(attorney, email="", external_id="", state="LOST", notify="1", CV=("cv.pdf", b""))
     named = [fault["field"] for fault in answer.json()["errors"]]
     assert named == ["email", "CV", "external_id", "state", "notify"]
 
 
-def test_it_is_for_users(intake: Intake) -> None:
+def test_only_users_are_allowed(intake: Intake) -> None:
     assert enter(intake.client).status_code == 401
     assert intake.count(lead) == 0
 
 
-def test_a_cv_over_the_limit_is_refused(start: Callable[..., Intake]) -> None:
+def test_a_cv_over_the_limit_is_rejected(start: Callable[..., Intake]) -> None:
     intake = start(max_cv_bytes=1000)
     intake.client.headers.update(intake.bearer(intake.user()))
     assert enter(intake.client, CV=("x", bytes(1001))).status_code == 413
     assert intake.count(lead) == 0
 
 
-def test_it_is_counted(attorney: TestClient, intake: Intake) -> None:
+def test_manual_leads_are_counted(attorney: TestClient, intake: Intake) -> None:
     enter(attorney, external_id="x")
     enter(attorney, external_id="x")
     assert "intake_leads_total 1.0" in intake.client.get("/metrics").text
 
 
-def test_a_dry_run_checks_as_the_real_one_does_and_saves_nothing(start: Callable[..., Intake], tmp_path: Path) -> None:
+def test_a_dry_run_validates_and_saves_nothing(start: Callable[..., Intake], tmp_path: Path) -> None:
     intake = start(cv_store=(tmp_path / "CVs").as_uri(), cv_extensions=("pdf",))
     client = intake.client
     client.headers.update(intake.bearer(intake.user()))
@@ -174,7 +174,7 @@ def test_a_dry_run_checks_as_the_real_one_does_and_saves_nothing(start: Callable
     assert "intake_leads_total 1.0" in client.get("/metrics").text
 
 
-def test_a_dry_run_is_within_the_same_limits(start: Callable[..., Intake]) -> None:
+def test_a_dry_run_has_the_same_limits(start: Callable[..., Intake]) -> None:
     intake = start(max_cv_bytes=1000)
     assert enter(intake.client, dry_run="true").status_code == 401
     intake.client.headers.update(intake.bearer(intake.user()))

@@ -16,7 +16,7 @@ MISSING = 999_999
 
 
 def fill(intake: Intake, count: int, *, state: str = "PENDING") -> list[int]:
-    """Keep leads by themselves, and return their ids."""
+    """Insert leads without CVs, and return their ids."""
     row = {"email": "a@b.c", "f_name": "A", "l_name": "B", "CV_name": "cv", "state": state}
     keys = {"email_key": "a@b.c", "f_name_key": "a", "l_name_key": "b"}
     statement = insert(lead).returning(lead.c.id)
@@ -38,7 +38,7 @@ def states(intake: Intake) -> list[str]:
     return list(intake.read(lambda c: c.scalars(select(lead.c.state).order_by(lead.c.id)).all()))
 
 
-def test_each_lead_has_its_result_and_one_history(attorney: TestClient, intake: Intake) -> None:
+def test_each_lead_has_a_result_and_one_event(attorney: TestClient, intake: Intake) -> None:
     ids = fill(intake, 3)
     answer = post(attorney, [*ids, MISSING], "ENGAGED").json()
     assert answer["results"] == [
@@ -53,17 +53,17 @@ def test_each_lead_has_its_result_and_one_history(attorney: TestClient, intake: 
     assert {str(event["change_id"]) for event in events} == {answer["change"]}
     last = intake.read(lambda c: c.scalars(select(lead.c.last_event_id).order_by(lead.c.id)).all())
     assert last == [event["id"] for event in events]
-    kept = intake.read(lambda c: c.execute(select(change)).mappings().one())
-    assert (kept["to_state"], kept["from_state"], kept["count"], kept["user_id"]) == ("ENGAGED", None, 3, 1)
+    stored = intake.read(lambda c: c.execute(select(change)).mappings().one())
+    assert (stored["to_state"], stored["from_state"], stored["count"], stored["user_id"]) == ("ENGAGED", None, 3, 1)
 
 
-def test_what_is_so_already_is_unchanged(attorney: TestClient, intake: Intake) -> None:
+def test_a_lead_in_the_new_state_is_unchanged(attorney: TestClient, intake: Intake) -> None:
     ids = fill(intake, 2)
     assert results(attorney, ids, "PENDING") == ["unchanged"] * 2
     assert intake.count(lead_event) == 0
 
 
-def test_with_from_the_others_are_conflicts(attorney: TestClient, intake: Intake) -> None:
+def test_from_makes_other_states_conflicts(attorney: TestClient, intake: Intake) -> None:
     pending, engaged = fill(intake, 2), fill(intake, 2, state="ENGAGED")
     assert (
         results(attorney, [*pending, *engaged], "DECLINED", **{"from": "PENDING"}) == ["changed"] * 2 + ["conflict"] * 2
@@ -71,14 +71,14 @@ def test_with_from_the_others_are_conflicts(attorney: TestClient, intake: Intake
     assert states(intake) == ["DECLINED"] * 2 + ["ENGAGED"] * 2
 
 
-def test_a_run_that_was_cut_off_is_run_again(attorney: TestClient, intake: Intake) -> None:
+def test_an_interrupted_change_can_be_repeated(attorney: TestClient, intake: Intake) -> None:
     """Under another change, too: who moved a lead last, and the same way, has nothing left to do."""
     ids = fill(intake, 4)
     assert results(attorney, ids[:2], "REACHED_OUT", **{"from": "PENDING"}) == ["changed"] * 2
     assert results(attorney, ids, "REACHED_OUT", **{"from": "PENDING"}) == ["unchanged"] * 2 + ["changed"] * 2
 
 
-def test_of_two_who_claim_a_lead_one_gets_it(attorney: TestClient, intake: Intake) -> None:
+def test_one_of_two_claims_succeeds(attorney: TestClient, intake: Intake) -> None:
     ids = fill(intake, 1)
     grace = intake.bearer(intake.user("grace"))
     assert results(attorney, ids, "REACHED_OUT", **{"from": "PENDING"}) == ["changed"]
@@ -87,7 +87,7 @@ def test_of_two_who_claim_a_lead_one_gets_it(attorney: TestClient, intake: Intak
     assert answer.json()["results"] == [{"id": ids[0], "result": "conflict", "state": "REACHED_OUT"}]
 
 
-def test_the_same_change_again_moves_nothing_twice(attorney: TestClient, intake: Intake) -> None:
+def test_a_repeated_change_changes_nothing_twice(attorney: TestClient, intake: Intake) -> None:
     first, second = fill(intake, 2)
     mine = str(uuid4())
     assert results(attorney, [first], "ENGAGED", change=mine) == ["changed"]
@@ -101,7 +101,7 @@ def test_the_same_change_again_moves_nothing_twice(attorney: TestClient, intake:
     assert intake.read(lambda c: c.scalars(select(change.c.count)).all()) == [2]
 
 
-def test_a_changes_id_is_one_users_and_for_one_state(attorney: TestClient, intake: Intake) -> None:
+def test_a_change_id_belongs_to_one_user_and_state(attorney: TestClient, intake: Intake) -> None:
     ids, mine = fill(intake, 1), str(uuid4())
     results(attorney, ids, "ENGAGED", change=mine)
     grace = intake.bearer(intake.user("grace"))
@@ -116,7 +116,7 @@ def test_a_changes_id_is_one_users_and_for_one_state(attorney: TestClient, intak
     assert states(intake) == ["ENGAGED"]
 
 
-def test_a_dry_run_tells_the_same_and_changes_nothing(attorney: TestClient, intake: Intake) -> None:
+def test_a_dry_run_has_the_same_results_and_changes_nothing(attorney: TestClient, intake: Intake) -> None:
     ids = [*fill(intake, 2), *fill(intake, 1, state="ENGAGED"), MISSING]
     expected = ["changed", "changed", "conflict", "missing"]
     assert results(attorney, ids, "DECLINED", **{"from": "PENDING"}, dry_run=True) == expected
@@ -131,7 +131,7 @@ def test_an_id_may_repeat(attorney: TestClient, intake: Intake) -> None:
     assert intake.count(lead_event) == 1
 
 
-def test_opposite_orders_and_many_at_once_neither_deadlock_nor_lose(start: Callable[..., Intake]) -> None:
+def test_concurrent_changes_neither_deadlock_nor_get_lost(start: Callable[..., Intake]) -> None:
     intake = start()
     users = [intake.bearer(intake.user(f"user{n}")) for n in range(6)]
     ids = fill(intake, 200)
@@ -149,7 +149,7 @@ def test_opposite_orders_and_many_at_once_neither_deadlock_nor_lose(start: Calla
     assert intake.count(lead_event) == 200
 
 
-def test_ten_thousand_in_one_request(attorney: TestClient, intake: Intake) -> None:
+def test_ten_thousand_leads_in_one_request(attorney: TestClient, intake: Intake) -> None:
     ids = fill(intake, 10_000)
     assert set(results(attorney, ids, "ENGAGED")) == {"changed"}
     assert set(states(intake)) == {"ENGAGED"}
@@ -168,17 +168,17 @@ def test_ten_thousand_in_one_request(attorney: TestClient, intake: Intake) -> No
         ({"ids": [1], "status": "ENGAGED", "form": "PENDING"}, "form"),
     ],
 )
-def test_bad_bodies_name_the_field(attorney: TestClient, body: dict[str, Any], field: str) -> None:
+def test_invalid_bodies_name_the_field(attorney: TestClient, body: dict[str, Any], field: str) -> None:
     answer = attorney.post("/internal/leads/state", json=body)
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
 
 
-def test_no_ids_is_nothing_to_do(attorney: TestClient) -> None:
+def test_an_empty_list_of_ids(attorney: TestClient) -> None:
     answer = post(attorney, [], "ENGAGED")
     assert answer.json()["results"] == []
     assert UUID(answer.json()["change"])
 
 
-def test_what_the_path_takes_is_told_by_itself_and_not_by_the_path_of_one_lead(attorney: TestClient) -> None:
+def test_a_wrong_method_is_answered_by_the_fixed_path(attorney: TestClient) -> None:
     answer = attorney.options("/internal/leads/state")
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")

@@ -65,7 +65,7 @@ def numbers(intake: Intake, column: Any) -> list[Any]:
 
 
 def marked(intake: Intake, n: int = 0, **fields: Any) -> int:
-    """Send in a lead of the marked person, all of whose words hold the mark."""
+    """Submit a lead of a person whose fields all contain the mark."""
     given = {"email": f"{MARK}@example.com", "f_name": MARK, "l_name": f"{MARK}-{n}{SIGNS}", **fields}
     content = f"%PDF-1.4 {MARK} ".encode() * (1 + n % 7 * 900)  # from a few bytes to many pages
     files, headers = {"CV": (f"{MARK}.pdf", content)}, {"Idempotency-Key": f"{MARK}-{n}"}
@@ -74,7 +74,7 @@ def marked(intake: Intake, n: int = 0, **fields: Any) -> int:
     return numbers(intake, lead.c.id)[-1]  # type: ignore[no-any-return]
 
 
-def test_all_that_is_kept_of_a_person_goes_and_nothing_else(intake: Intake, admin: TestClient) -> None:
+def test_all_data_of_one_person_is_erased(intake: Intake, admin: TestClient) -> None:
     other = intake.submitted(email="grace@example.com", f_name="Grace")
     ids = [marked(intake, n) for n in range(3)]
     moved = admin.post("/internal/leads/state", json={"ids": [*ids, other], "status": "ENGAGED"}).json()
@@ -96,7 +96,7 @@ def test_all_that_is_kept_of_a_person_goes_and_nothing_else(intake: Intake, admi
     assert erase(admin, f"{MARK}@example.com").status_code == 404
 
 
-def test_that_it_happened_is_kept_and_not_who(intake: Intake, admin: TestClient) -> None:
+def test_the_audit_trail_keeps_the_erasure_but_not_the_person(intake: Intake, admin: TestClient) -> None:
     ids = [marked(intake, n) for n in range(2)]
     request_id = erase(admin, f"{MARK}@example.com").headers["x-request-id"]
     query = select(audit.c.lead_id, audit.c.user_id, audit.c.request_id, audit.c.detail, audit.c.subject_id)
@@ -104,7 +104,7 @@ def test_that_it_happened_is_kept_and_not_who(intake: Intake, admin: TestClient)
     assert [tuple(row) for row in rows] == [(number, 1, request_id, None, None) for number in ids]
 
 
-def test_an_external_id_is_forgotten_and_the_address_confirmed_anew(intake: Intake, admin: TestClient) -> None:
+def test_erasure_frees_the_external_id_and_the_confirmation_cap(intake: Intake, admin: TestClient) -> None:
     form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace", "external_id": "crm-1", "notify": "true"}
     file = {"CV": ("cv.pdf", b"%PDF-1.4 a CV")}
     first = admin.post("/internal/leads/", data=form, files=file).json()["id"]
@@ -123,12 +123,12 @@ def raw_bytes(intake: Intake, *folders: Path) -> bytes:
 
 
 def is_left_in(content: bytes) -> bool:
-    """Return whether a marked person's mark is there, or one of the signs."""
+    """Return whether the content has the mark or one of its encodings."""
     return MARK.lower().encode() in content.lower() or any(sign.encode() in content for sign in SIGNS)
 
 
 def texts(intake: Intake) -> str:
-    """Return all that PostgreSQL holds, every column of every table."""
+    """Return every column of every table in PostgreSQL."""
 
     def read(connection: Any) -> str:
         tables = connection.scalars(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).all()
@@ -140,7 +140,7 @@ def texts(intake: Intake) -> str:
 
 
 @pytest.mark.parametrize("where", ["database", "store"])
-def test_no_byte_of_it_is_left(start: Callable[..., Intake], tmp_path: Path, where: str) -> None:
+def test_no_byte_is_left(start: Callable[..., Intake], tmp_path: Path, where: str) -> None:
     folder = tmp_path / "CVs"
     intake = start(cv_store=folder.as_uri() if where == "store" else None)
     client = administered(intake)
@@ -162,8 +162,8 @@ def test_no_byte_of_it_is_left(start: Callable[..., Intake], tmp_path: Path, whe
         assert len(list(folder.iterdir())) == 30, "the others' CVs"
 
 
-def test_copies_that_moving_rows_left_behind_go_too(intake: Intake, admin: TestClient) -> None:
-    """Where pages of others' leads between them are split and joined, deleting alone leaves some."""
+def test_copies_of_moved_rows_are_erased(intake: Intake, admin: TestClient) -> None:
+    """Splitting and merging pages leaves copies that deleting rows alone does not remove."""
     letters = random.Random(1)
     rows = []
     for n in range(1500):
@@ -179,7 +179,7 @@ def test_copies_that_moving_rows_left_behind_go_too(intake: Intake, admin: TestC
         assert not is_left_in(raw_bytes(intake))
 
 
-def test_a_reader_in_the_way_leaves_traces_until_the_next_sweep(intake: Intake, admin: TestClient) -> None:
+def test_a_reader_delays_the_removal_of_deleted_data(intake: Intake, admin: TestClient) -> None:
     if intake.settings.sqlite_file is None:
         assert intake.database.sweep() is False  # it does so by itself
         return
@@ -198,7 +198,7 @@ def test_a_reader_in_the_way_leaves_traces_until_the_next_sweep(intake: Intake, 
     assert not is_left_in(raw_bytes(intake))
 
 
-def test_a_large_file_is_not_rewritten_by_itself(
+def test_a_large_file_is_not_rewritten_automatically(
     intake: Intake, admin: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(erasure, "REWRITTEN_BYTES", 4096)
@@ -219,7 +219,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("email", HOSTILE)
-def test_an_address_is_no_pattern_and_is_not_folded(intake: Intake, admin: TestClient, email: str) -> None:
+def test_addresses_have_no_wildcards_and_are_not_casefolded(intake: Intake, admin: TestClient, email: str) -> None:
     for other in ("ada@example.com", "straße@example.com", "fiona@example.com"):
         intake.submitted(email=other)
     answer = erase(admin, email)
@@ -227,7 +227,7 @@ def test_an_address_is_no_pattern_and_is_not_folded(intake: Intake, admin: TestC
     assert intake.count(lead) == 3
 
 
-def test_an_address_with_a_star_is_its_own(intake: Intake, admin: TestClient) -> None:
+def test_a_star_in_an_address_is_literal(intake: Intake, admin: TestClient) -> None:
     intake.submitted()
     star = intake.submitted(email="*@example.com")
     assert erased_ids(admin, "*@example.com") == [star]
@@ -245,14 +245,12 @@ def test_an_address_with_a_star_is_its_own(intake: Intake, admin: TestClient) ->
         (" ada@example.com ", "\tada@example.com"),
     ],
 )
-def test_an_address_is_the_same_however_it_is_written(
-    intake: Intake, admin: TestClient, stored: str, asked: str
-) -> None:
+def test_addresses_are_normalized(intake: Intake, admin: TestClient, stored: str, asked: str) -> None:
     number = intake.submitted(email=stored)
     assert erased_ids(admin, asked) == [number]
 
 
-def test_of_two_persons_with_one_key_one_is_erased(
+def test_only_one_of_two_persons_with_the_same_key_is_erased(
     intake: Intake, admin: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(data_subjects, "PAGE", 2)
@@ -267,7 +265,7 @@ def test_of_two_persons_with_one_key_one_is_erased(
 @pytest.mark.parametrize(
     "email", ['"ada"@example.com', '"a b"@example.com', "Ada <ada@example.com>", "ada", "a\0@b.de", ""]
 )
-def test_what_is_no_address_is_422(admin: TestClient, email: str) -> None:
+def test_invalid_addresses_are_422(admin: TestClient, email: str) -> None:
     answer = erase(admin, email)
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "email")
 
@@ -301,7 +299,7 @@ def test_thousands_of_leads_in_bounded_transactions(
     assert max(batches) < 7, "their CVs are large"
 
 
-def test_what_takes_too_long_is_left_to_the_next_request(
+def test_an_erasure_over_its_time_limit_continues_in_the_next_request(
     intake: Intake, admin: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(erasure, "MAX_LEADS", 2)
@@ -312,7 +310,7 @@ def test_what_takes_too_long_is_left_to_the_next_request(
     assert (first["complete"], first["swept"], second["complete"]) == (False, False, True)
 
 
-def test_a_store_that_is_away_leaves_orphans_and_says_so(
+def test_an_unavailable_store_leaves_orphans_and_reports_them(
     start: Callable[..., Intake], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     intake = start(cv_store=(tmp_path / "CVs").as_uri())
@@ -321,8 +319,8 @@ def test_a_store_that_is_away_leaves_orphans_and_says_so(
         marked(intake, n)
     tried = []
 
-    def away(place: store.ObjectRef) -> None:
-        tried.append(place)
+    def away(ref: store.ObjectRef) -> None:
+        tried.append(ref)
         raise StorageUnavailable("away")
 
     monkeypatch.setattr(store, "delete", away)
@@ -331,7 +329,7 @@ def test_a_store_that_is_away_leaves_orphans_and_says_so(
     assert intake.count(cv) == 0
 
 
-def test_a_mail_that_is_being_sent_meanwhile_fails_no_worker(intake: Intake, admin: TestClient) -> None:
+def test_erasing_a_mail_during_its_delivery(intake: Intake, admin: TestClient) -> None:
     marked(intake)
     other = intake.submitted(email="grace@example.com")
     held = outbox.claim(intake.database, owner="here", limit=10, alert_interval_s=60.0)
@@ -341,11 +339,13 @@ def test_a_mail_that_is_being_sent_meanwhile_fails_no_worker(intake: Intake, adm
     for mail in held:
         assert outbox.record_sent(intake.database, mail) is (mail.lead_id == other)
     intake.write(lambda c: c.execute(text("DELETE FROM alerted_address")))
-    told = outbox.claim(intake.database, owner="here", limit=10, alert_interval_s=60.0)
-    assert [mail.lead_id for mail in told if mail.recipient == digest.recipient] == [other], "told of in another"
+    claimed = outbox.claim(intake.database, owner="here", limit=10, alert_interval_s=60.0)
+    assert [mail.lead_id for mail in claimed if mail.recipient == digest.recipient] == [other], (
+        "included in another digest"
+    )
 
 
-def test_leads_that_come_in_meanwhile_are_whole_or_gone(
+def test_concurrent_submissions_are_erased_or_complete(
     intake: Intake, admin: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(erasure, "MAX_LEADS", 3)
@@ -365,7 +365,7 @@ def test_leads_that_come_in_meanwhile_are_whole_or_gone(
         assert erase(admin, "ada@example.com").status_code == 200
 
 
-def test_a_lead_that_another_transaction_holds_is_waited_for(intake: Intake, admin: TestClient) -> None:
+def test_an_erasure_waits_for_locked_leads(intake: Intake, admin: TestClient) -> None:
     if intake.settings.sqlite_file is not None:
         return  # its writers are one at a time
     number = marked(intake)
@@ -381,7 +381,7 @@ def test_a_lead_that_another_transaction_holds_is_waited_for(intake: Intake, adm
         assert waiting.result()["leads"] == [{"id": number, "state": "ENGAGED"}]
 
 
-def test_mails_that_are_revived_meanwhile_deadlock_with_no_erasure(intake: Intake) -> None:
+def test_mail_retries_do_not_deadlock_with_erasures(intake: Intake) -> None:
     if intake.settings.sqlite_file is not None:
         return  # its writers are one at a time
     marked(intake)
@@ -405,7 +405,7 @@ def test_mails_that_are_revived_meanwhile_deadlock_with_no_erasure(intake: Intak
         assert retried.result() == ["revived", "revived"]
 
 
-def test_it_is_for_administrators(attorney: TestClient, intake: Intake) -> None:
+def test_only_administrators_are_allowed(attorney: TestClient, intake: Intake) -> None:
     marked(intake)
     for path in ("erase", "export"):
         answer = attorney.post(f"/internal/persons/{path}", json={"email": f"{MARK}@example.com"})

@@ -42,7 +42,7 @@ def document(archive: zipfile.ZipFile) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("where", ["database", "store"])
-def test_all_that_is_kept_of_a_person(start: Callable[..., Intake], tmp_path: Path, where: str) -> None:
+def test_an_export_has_all_data_of_a_person(start: Callable[..., Intake], tmp_path: Path, where: str) -> None:
     intake = start(cv_store=(tmp_path / "CVs").as_uri() if where == "store" else None)
     client = administered(intake)
     intake.submitted(email="grace@example.com", f_name="Grace")
@@ -69,7 +69,7 @@ def test_all_that_is_kept_of_a_person(start: Callable[..., Intake], tmp_path: Pa
     assert other["history"] == []
 
 
-def test_that_it_was_asked_for_is_written_down_and_not_by_whom_it_is(intake: Intake, admin: TestClient) -> None:
+def test_the_audit_trail_records_the_export_but_not_the_person(intake: Intake, admin: TestClient) -> None:
     number = intake.submitted()
     exported(admin)
     query = select(audit.c.lead_id, audit.c.user_id, audit.c.detail).where(audit.c.action == "export")
@@ -77,7 +77,7 @@ def test_that_it_was_asked_for_is_written_down_and_not_by_whom_it_is(intake: Int
 
 
 @pytest.mark.parametrize("state", ["quarantined", "scanning"])
-def test_what_may_be_infected_is_left_out(intake: Intake, admin: TestClient, state: str) -> None:
+def test_possibly_infected_cvs_are_omitted(intake: Intake, admin: TestClient, state: str) -> None:
     held, given = intake.submitted(), intake.submitted(CV=("b.txt", b"fine"))
     intake.write(lambda c: c.execute(update(cv).where(cv.c.lead_id == held).values(scan_state=state)))
     archive = exported(admin)
@@ -89,9 +89,7 @@ def test_what_may_be_infected_is_left_out(intake: Intake, admin: TestClient, sta
 
 
 @pytest.mark.parametrize("clamd", ["unix:///nowhere", None])
-def test_what_was_too_large_to_scan_is_left_out_where_there_is_a_scanner(
-    start: Callable[..., Intake], clamd: str | None
-) -> None:
+def test_cvs_too_large_to_scan_are_omitted_with_a_scanner(start: Callable[..., Intake], clamd: str | None) -> None:
     intake = start(clamd=clamd)
     intake.client.headers.update(intake.bearer(intake.user("harriet", role="admin")))
     number = intake.submitted()
@@ -105,7 +103,7 @@ def test_what_was_too_large_to_scan_is_left_out_where_there_is_a_scanner(
 HOSTILE = ["..", "...", "x\u202efdp.png", "a:b|c?.pdf", "é" * 250 + ".pdf", "con.txt", "-rf .", "\u200b"]
 
 
-def test_names_are_harmless(intake: Intake, admin: TestClient) -> None:
+def test_paths_are_safe(intake: Intake, admin: TestClient) -> None:
     ids = [intake.submitted(CV=(f"{name}x" if name.startswith("..") else name, b"x")) for name in HOSTILE]
     names = exported(admin).namelist()[1:]
     for number, name in zip(ids, names, strict=True):
@@ -118,7 +116,7 @@ def test_names_are_harmless(intake: Intake, admin: TestClient) -> None:
     assert names[4].endswith(".pdf")
 
 
-def test_memory_holds_a_piece_at_a_time(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_holds_one_chunk(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "BATCH_LEADS", 3)
     for n in range(10):
         intake.submitted(f_name=f"A{n}", CV=("cv", CONTENT))
@@ -131,7 +129,7 @@ def test_memory_holds_a_piece_at_a_time(intake: Intake, monkeypatch: pytest.Monk
     assert sum(one.file_size for one in whole.infolist()) > 10 * len(CONTENT)
 
 
-def test_what_breaks_off_is_not_whole(start: Callable[..., Intake], tmp_path: Path) -> None:
+def test_an_interrupted_export_is_incomplete(start: Callable[..., Intake], tmp_path: Path) -> None:
     folder = tmp_path / "CVs"
     intake = start(cv_store=folder.as_uri())
     client = administered(intake)
@@ -144,12 +142,12 @@ def test_what_breaks_off_is_not_whole(start: Callable[..., Intake], tmp_path: Pa
 
 
 @pytest.mark.parametrize(("email", "status"), [("bob@example.com", 404), ("*@example.com", 404), ("ada", 422)])
-def test_whom_nobody_knows(intake: Intake, admin: TestClient, email: str, status: int) -> None:
+def test_unknown_persons(intake: Intake, admin: TestClient, email: str, status: int) -> None:
     intake.submitted()
     assert admin.post("/internal/persons/export", json={"email": email}).status_code == status
 
 
-def test_who_created_a_lead_by_hand_is_in_its_history(intake: Intake, admin: TestClient) -> None:
+def test_the_history_names_who_created_a_lead_manually(intake: Intake, admin: TestClient) -> None:
     form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
     number = admin.post("/internal/leads/", data=form, files={"CV": ("cv", b"x")}).json()["id"]
     admin.patch(f"/internal/leads/{number}", json={"status": "ENGAGED"})

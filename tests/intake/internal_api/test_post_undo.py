@@ -30,13 +30,13 @@ def undone(client: TestClient, change_id: str, **body: Any) -> dict[int, str]:
 
 
 def colleagues_change(intake: Intake, ids: list[int], status: str) -> str:
-    """Have harriet move the leads, and return the change's id."""
+    """Change the leads as harriet, and return the change's id."""
     headers = intake.bearer(intake.user("harriet"))
     body = {"ids": ids, "status": status}
     return str(intake.client.post("/internal/leads/state", json=body, headers=headers).json()["change"])
 
 
-def test_every_lead_goes_back_to_where_it_was(attorney: TestClient, intake: Intake) -> None:
+def test_an_undo_restores_each_state(attorney: TestClient, intake: Intake) -> None:
     pending, engaged = fill(intake, 2), fill(intake, 1, state="ENGAGED")
     first = change(attorney, [*pending, *engaged], "DECLINED")
     answer = undo(attorney, first).json()
@@ -49,7 +49,7 @@ def test_every_lead_goes_back_to_where_it_was(attorney: TestClient, intake: Inta
     assert states(intake) == ["PENDING", "PENDING", "ENGAGED"]
 
 
-def test_what_was_moved_since_is_left_even_there_and_back(attorney: TestClient, intake: Intake) -> None:
+def test_leads_changed_since_are_not_undone(attorney: TestClient, intake: Intake) -> None:
     ids = fill(intake, 2)
     first = change(attorney, ids, "ENGAGED")
     for state in ("PENDING", "ENGAGED"):
@@ -67,7 +67,7 @@ def test_an_undo_is_undone(attorney: TestClient, intake: Intake) -> None:
     assert states(intake) == ["ENGAGED"] * 3
 
 
-def test_an_undo_that_was_cut_off_is_run_again(attorney: TestClient, intake: Intake) -> None:
+def test_an_interrupted_undo_can_be_repeated(attorney: TestClient, intake: Intake) -> None:
     ids, mine = fill(intake, 2), str(uuid4())
     first = change(attorney, ids, "ENGAGED")
     assert undone(attorney, first, change=mine) == undone(attorney, first, change=mine) == dict.fromkeys(ids, "undone")
@@ -90,7 +90,7 @@ def test_a_repeated_undo_is_already_undone_whatever_happened_since(attorney: Tes
     assert found["undone_by"] == [{"id": undoing, "count": 2}], "one that moved nothing undid nothing"
 
 
-def test_what_was_undone_and_then_redone_was_moved_since(attorney: TestClient, intake: Intake) -> None:
+def test_redone_leads_count_as_moved(attorney: TestClient, intake: Intake) -> None:
     ids = fill(intake, 2)
     first = change(attorney, ids, "ENGAGED")
     undone(attorney, undo(attorney, first).json()["change"])
@@ -98,7 +98,7 @@ def test_what_was_undone_and_then_redone_was_moved_since(attorney: TestClient, i
     assert states(intake) == ["ENGAGED"] * 2
 
 
-def test_another_users_change_is_undone_only_where_the_request_says_so(attorney: TestClient, intake: Intake) -> None:
+def test_undoing_another_users_change_needs_others(attorney: TestClient, intake: Intake) -> None:
     ids = fill(intake, 2)
     first = colleagues_change(intake, ids, "ENGAGED")
     refused = undo(attorney, first)
@@ -113,7 +113,7 @@ def test_another_users_change_is_undone_only_where_the_request_says_so(attorney:
     assert states(intake) == ["PENDING"] * 2
 
 
-def test_it_goes_in_pages(attorney: TestClient, intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_undo_works_in_pages(attorney: TestClient, intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     ids, mine = fill(intake, 5), str(uuid4())
     first = change(attorney, ids, "ENGAGED")
     monkeypatch.setattr(bulk_changes, "MAX_LEADS", 2)
@@ -128,7 +128,7 @@ def test_it_goes_in_pages(attorney: TestClient, intake: Intake, monkeypatch: pyt
     assert attorney.get("/internal/changes").json()[0]["count"] == 5
 
 
-def test_a_dry_run_tells_the_same_and_changes_nothing(attorney: TestClient, intake: Intake) -> None:
+def test_a_dry_run_has_the_same_results_and_changes_nothing(attorney: TestClient, intake: Intake) -> None:
     ids = fill(intake, 2)
     first = change(attorney, ids, "ENGAGED")
     attorney.patch(f"/internal/leads/{ids[1]}", json={"status": "DECLINED"})
@@ -138,7 +138,7 @@ def test_a_dry_run_tells_the_same_and_changes_nothing(attorney: TestClient, inta
     assert undone(attorney, first) == expected
 
 
-def test_a_lead_that_is_erased_is_passed_over_and_counted_still(attorney: TestClient, intake: Intake) -> None:
+def test_an_undo_skips_erased_leads(attorney: TestClient, intake: Intake) -> None:
     ids = fill(intake, 2)
     first = change(attorney, ids, "ENGAGED")
     intake.write(lambda c: c.execute(delete(lead).where(lead.c.id == ids[0])))
@@ -146,7 +146,7 @@ def test_a_lead_that_is_erased_is_passed_over_and_counted_still(attorney: TestCl
     assert [one["count"] for one in attorney.get("/internal/changes").json()] == [1, 2]
 
 
-def test_a_change_that_moved_nothing_is_stored_and_not_listed(attorney: TestClient, intake: Intake) -> None:
+def test_an_empty_change_is_stored_but_not_listed(attorney: TestClient, intake: Intake) -> None:
     ids = fill(intake, 1)
     mine = str(uuid4())
     assert change(attorney, [MISSING], "ENGAGED", change=mine) == mine
@@ -156,7 +156,7 @@ def test_a_change_that_moved_nothing_is_stored_and_not_listed(attorney: TestClie
     assert [one["id"] for one in attorney.get("/internal/changes").json()] == [mine]
 
 
-def test_one_lists_ones_own_changes_and_no_undos(attorney: TestClient, intake: Intake) -> None:
+def test_filters_mine_and_undos(attorney: TestClient, intake: Intake) -> None:
     ids = fill(intake, 2)
     mine = change(attorney, ids, "ENGAGED")
     undoing = undo(attorney, mine).json()["change"]
@@ -173,7 +173,7 @@ def test_one_lists_ones_own_changes_and_no_undos(attorney: TestClient, intake: I
     assert "mine=true" in page.links["next"]["url"]
 
 
-def test_changes_are_found_by_the_beginning_of_their_ids(attorney: TestClient, intake: Intake) -> None:
+def test_changes_are_found_by_the_prefix_of_their_id(attorney: TestClient, intake: Intake) -> None:
     [number] = fill(intake, 1)
     for name, status in (("6f1a0c1e-0000", "ENGAGED"), ("6f1a0c1e-ffff", "DECLINED"), ("6f1a0c1f-0000", "ENGAGED")):
         change(attorney, [number], status, change=f"{name}-4d0e-9a52-1f6f3c1d2b7a")
@@ -188,20 +188,20 @@ def test_changes_are_found_by_the_beginning_of_their_ids(attorney: TestClient, i
 
 
 @pytest.mark.parametrize("begins", ["", "42", "6f1a0c1", "6f1a0c1g", "-6f1a0c1e", "6f1a0c1e-", "0" * 33, "6f1a0c1e%0A"])
-def test_what_begins_no_id_is_a_422(attorney: TestClient, begins: str) -> None:
+def test_invalid_prefixes_are_422(attorney: TestClient, begins: str) -> None:
     answer = attorney.get(f"/internal/changes?id={begins}")
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "id")
 
 
 @pytest.mark.parametrize("number", ["8f14e45f-ceea-467f-a83c-7e9d1f0b2c31", "x"])
-def test_what_is_no_change_is_not_found(attorney: TestClient, number: str) -> None:
+def test_unknown_changes_are_404(attorney: TestClient, number: str) -> None:
     answer = undo(attorney, number)
     assert (answer.status_code, answer.json()["title"]) == (404, "Change not found")
     query = f"/internal/changes?before={number}"
     assert attorney.get(query).status_code == (422 if number == "x" else 404)
 
 
-def test_its_own_id_must_be_free(attorney: TestClient, intake: Intake) -> None:
+def test_the_id_of_an_undo_must_be_unused(attorney: TestClient, intake: Intake) -> None:
     first = change(attorney, fill(intake, 1), "ENGAGED")
     assert undo(attorney, first, change=first).status_code == 422
 
@@ -225,7 +225,7 @@ def test_changes_are_listed_newest_first_in_pages(attorney: TestClient, intake: 
     assert {one["user"] for one in found} == {"ada"}
 
 
-def test_a_leads_history_is_kept_oldest_first(attorney: TestClient, intake: Intake) -> None:
+def test_the_history_is_oldest_first(attorney: TestClient, intake: Intake) -> None:
     [number] = fill(intake, 1)
     first = change(attorney, [number], "ENGAGED")
     attorney.patch(f"/internal/leads/{number}", json={"status": "DECLINED"})
@@ -238,7 +238,7 @@ def test_a_leads_history_is_kept_oldest_first(attorney: TestClient, intake: Inta
     assert attorney.get(f"/internal/leads/{MISSING}/history").status_code == 404
 
 
-def test_a_history_tells_undos_from_changes(attorney: TestClient, intake: Intake) -> None:
+def test_the_history_distinguishes_undos(attorney: TestClient, intake: Intake) -> None:
     [number] = fill(intake, 1)
     first = change(attorney, [number], "ENGAGED")
     undoing = undo(attorney, first).json()["change"]
@@ -247,7 +247,7 @@ def test_a_history_tells_undos_from_changes(attorney: TestClient, intake: Intake
     assert [(one["change"], one["undoes"]) for one in events] == [(first, None), (undoing, first), (None, None)]
 
 
-def test_a_state_that_is_known_no_more_is_not_gone_back_to(attorney: TestClient, intake: Intake) -> None:
+def test_an_unconfigured_state_is_not_restored(attorney: TestClient, intake: Intake) -> None:
     [number] = fill(intake, 1, state="OLD")
     first = change(attorney, [number], "ENGAGED")
     answer = undo(attorney, first)

@@ -24,7 +24,7 @@ def log_in(intake: Intake, password: str) -> int:
     return intake.client.post("/internal/auth/login", json=body).status_code
 
 
-def test_the_new_password_counts_and_its_owner_stays_in(attorney: TestClient, intake: Intake) -> None:
+def test_a_new_password_applies_and_the_user_stays_logged_in(attorney: TestClient, intake: Intake) -> None:
     answer = change(attorney)
     assert answer.status_code == 200
     assert (answer.json()["expires_in"], answer.headers["Cache-Control"]) == (1800, "no-store")
@@ -34,7 +34,7 @@ def test_the_new_password_counts_and_its_owner_stays_in(attorney: TestClient, in
     assert attorney.get("/internal/auth/me").status_code == 200
 
 
-def test_the_old_password_must_be_right(attorney: TestClient, intake: Intake) -> None:
+def test_the_old_password_must_match(attorney: TestClient, intake: Intake) -> None:
     answer = change(attorney, old="wrong password")
     assert (answer.status_code, answer.json()["detail"]) == (403, "the old password is wrong")
     assert attorney.get("/internal/auth/me").status_code == 200
@@ -51,13 +51,13 @@ def test_the_old_password_must_be_right(attorney: TestClient, intake: Intake) ->
         ({"user": "ada"}, "user"),
     ],
 )
-def test_bad_fields_are_named(attorney: TestClient, body: dict[str, Any], field: str) -> None:
+def test_invalid_fields_are_named(attorney: TestClient, body: dict[str, Any], field: str) -> None:
     answer = change(attorney, **body)
     assert answer.status_code == 422
     assert [fault["field"] for fault in answer.json()["errors"]] == [field]
 
 
-def test_of_two_at_once_one_counts(attorney: TestClient, intake: Intake, twin: Intake) -> None:
+def test_one_of_two_concurrent_changes_succeeds(attorney: TestClient, intake: Intake, twin: Intake) -> None:
     twin.client.headers.update(attorney.headers)
     with ThreadPoolExecutor(2) as pool:
         new = "the first of two", "the second of two"
@@ -66,7 +66,7 @@ def test_of_two_at_once_one_counts(attorney: TestClient, intake: Intake, twin: I
     assert sorted((log_in(intake, "the first of two"), log_in(intake, "the second of two"))) == [200, 401]
 
 
-def test_who_holds_a_token_can_not_guess_the_password_for_ever(attorney: TestClient, intake: Intake) -> None:
+def test_guesses_with_a_token_are_throttled(attorney: TestClient, intake: Intake) -> None:
     later_s = 0
     counted = LoginThrottle.in_memory(Fingerprints(b"s" * 32), clock=lambda: time.monotonic() + later_s)
     intake.client.app_state["guesses"] = counted
@@ -79,7 +79,7 @@ def test_who_holds_a_token_can_not_guess_the_password_for_ever(attorney: TestCli
 
 
 @pytest.mark.parametrize(("new", "part"), [("Password1", "commonest"), ("adaADAada", "own name")])
-def test_what_is_guessed_first_is_no_password(attorney: TestClient, new: str, part: str) -> None:
+def test_common_passwords_are_rejected(attorney: TestClient, new: str, part: str) -> None:
     [fault] = change(attorney, new=new).json()["errors"]
     assert fault["field"] == "new"
     assert part in fault["detail"]

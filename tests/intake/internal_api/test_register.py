@@ -29,7 +29,7 @@ def test_an_administrator_registers_users_of_either_role(intake: Intake) -> None
     assert users(intake) == {"ada": "admin", "grace": "attorney", "Peter@firm.example": "admin"}
 
 
-def test_nobody_else_does(intake: Intake) -> None:
+def test_other_users_can_not_register(intake: Intake) -> None:
     attorney = intake.bearer(intake.user())
     assert register(intake).status_code == 401
     assert register(intake, {"Authorization": "Bearer x"}).status_code == 401
@@ -37,14 +37,14 @@ def test_nobody_else_does(intake: Intake) -> None:
     assert users(intake) == {"ada": "attorney"}
 
 
-def test_who_may_not_waits_for_no_hashing(intake: Intake) -> None:
+def test_a_forbidden_registration_does_not_wait_for_hashing(intake: Intake) -> None:
     attorney = intake.bearer(intake.user())
     with all_taken(intake):
         assert register(intake).status_code == 401
         assert register(intake, attorney).status_code == 403
 
 
-def test_where_registration_is_open_few_of_one_network_wait(start: Callable[..., Intake]) -> None:
+def test_open_registration_limits_waiting_requests_per_network(start: Callable[..., Intake]) -> None:
     intake = start(open_registration=True)
     with ThreadPoolExecutor(2) as pool, all_taken(intake) as queue:
         waiting = [pool.submit(register, intake, username=f"user{number}") for number in range(2)]
@@ -57,7 +57,7 @@ def test_where_registration_is_open_few_of_one_network_wait(start: Callable[...,
     assert [answer.result().status_code for answer in waiting] == [204, 204]
 
 
-def test_where_registration_is_open_anyone_may_as_an_attorney_only(start: Callable[..., Intake]) -> None:
+def test_open_registration_creates_attorneys_only(start: Callable[..., Intake]) -> None:
     intake = start(open_registration=True)
     assert register(intake).status_code == 204
     assert register(intake, username="mallory", role="admin").status_code == 403
@@ -65,14 +65,14 @@ def test_where_registration_is_open_anyone_may_as_an_attorney_only(start: Callab
     assert users(intake) == {"grace": "attorney"}
 
 
-def test_a_name_is_taken_whatever_its_case(intake: Intake) -> None:
+def test_usernames_are_unique_ignoring_case(intake: Intake) -> None:
     admin = intake.bearer(intake.user(role="admin"))
     assert register(intake, admin, username="Grace").status_code == 204
     answer = register(intake, admin, username="gRACE")
     assert (answer.status_code, answer.json()["title"]) == (409, "Username taken")
 
 
-def test_of_two_at_once_one_is_made(intake: Intake, twin: Intake) -> None:
+def test_one_of_two_concurrent_registrations_succeeds(intake: Intake, twin: Intake) -> None:
     admin = intake.bearer(intake.user(role="admin"))
     with ThreadPoolExecutor(4) as pool:
         statuses = sorted(pool.map(lambda at: register(at, admin).status_code, (intake, twin) * 2))
@@ -94,12 +94,12 @@ def test_of_two_at_once_one_is_made(intake: Intake, twin: Intake) -> None:
         ({"role": "king"}, "role"),
     ],
 )
-def test_bad_fields_are_named(intake: Intake, body: dict[str, object], field: str) -> None:
+def test_invalid_fields_are_named(intake: Intake, body: dict[str, object], field: str) -> None:
     answer = register(intake, intake.bearer(intake.user(role="admin")), **body)
     assert answer.status_code == 422
     assert [fault["field"] for fault in answer.json()["errors"]] == [field]
 
 
-def test_every_bad_field_is_named_at_once(intake: Intake) -> None:
+def test_all_invalid_fields_are_named(intake: Intake) -> None:
     answer = register(intake, intake.bearer(intake.user(role="admin")), username="", password="", role="")
     assert [fault["field"] for fault in answer.json()["errors"]] == ["username", "password", "role"]

@@ -14,11 +14,11 @@ def renew(intake: Intake, token: str) -> Response:
 
 
 def token_since(intake: Intake, seconds: int, *, generation: int = 0) -> str:
-    """Return a good token of a user who logged in so long ago."""
+    """Return a valid token of a login `seconds` ago."""
     return intake.keys.issue(Claims(intake.user(), int(time.time()) - seconds, generation))
 
 
-def test_a_new_token_of_the_same_login(intake: Intake) -> None:
+def test_renewal_stays_within_the_login(intake: Intake) -> None:
     old = token_since(intake, 3600)
     answer = renew(intake, old)
     assert answer.status_code == 200
@@ -30,18 +30,18 @@ def test_a_new_token_of_the_same_login(intake: Intake) -> None:
     assert after["exp"] - after["iat"] == 1800
 
 
-def test_twelve_hours_after_the_login_it_ends(intake: Intake) -> None:
+def test_renewal_ends_12_hours_after_the_login(intake: Intake) -> None:
     assert SESSION_S == 12 * 3600
     assert renew(intake, token_since(intake, SESSION_S - 60)).status_code == 200
 
 
-def test_then_one_logs_in_again(intake: Intake) -> None:
+def test_a_new_login_allows_renewal_again(intake: Intake) -> None:
     answer = renew(intake, token_since(intake, SESSION_S))
     assert answer.status_code == 401
     assert answer.json()["detail"] == "the login is 12 hours old and can't be renewed; log in again"
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
-def test_a_token_that_is_not_good_is_not_renewed(intake: Intake) -> None:
+def test_invalid_tokens_are_not_renewed(intake: Intake) -> None:
     assert renew(intake, token_since(intake, 60, generation=1)).status_code == 401
     assert renew(intake, "x").status_code == 401

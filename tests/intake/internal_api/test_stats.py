@@ -15,8 +15,8 @@ from tests.conftest import Intake
 from tests.postgres import maintenance
 
 
-def at(intake: Intake, lead_id: int, moment: datetime) -> None:
-    intake.write(lambda c: c.execute(update(lead).where(lead.c.id == lead_id).values(created_at=moment)))
+def at(intake: Intake, lead_id: int, timestamp: datetime) -> None:
+    intake.write(lambda c: c.execute(update(lead).where(lead.c.id == lead_id).values(created_at=timestamp)))
 
 
 def test_a_service_without_leads(attorney: TestClient) -> None:
@@ -27,7 +27,7 @@ def test_a_service_without_leads(attorney: TestClient) -> None:
     assert set(answer["days"].values()) == {0}
 
 
-def test_states_are_counted_in_their_order(start: Callable[..., Intake]) -> None:
+def test_states_are_in_order(start: Callable[..., Intake]) -> None:
     intake = start(states=("NEW", "CALLED", "OLD"))
     ids = [intake.submitted(email=f"{n}@example.com") for n in range(3)]
     headers = intake.bearer(intake.user())
@@ -38,20 +38,25 @@ def test_states_are_counted_in_their_order(start: Callable[..., Intake]) -> None
     assert answer["oldest_waiting"]["id"] == ids[1]
 
 
-def test_days_are_those_of_utc_and_the_empty_ones_count_none(intake: Intake, attorney: TestClient) -> None:
+def test_days_are_in_utc_and_include_empty_ones(intake: Intake, attorney: TestClient) -> None:
     ids = [intake.submitted(email=f"{n}@example.com") for n in range(5)]
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    zone = today.astimezone(datetime.now().astimezone().tzinfo)  # the same moment, however it is written
-    moments = [today, today - timedelta(microseconds=1), zone - timedelta(days=29), today - timedelta(days=29, hours=1)]
-    for lead_id, moment in zip(ids, moments, strict=False):
-        at(intake, lead_id, moment)
+    zone = today.astimezone(datetime.now().astimezone().tzinfo)  # the same time in another zone
+    timestamps = [
+        today,
+        today - timedelta(microseconds=1),
+        zone - timedelta(days=29),
+        today - timedelta(days=29, hours=1),
+    ]
+    for lead_id, timestamp in zip(ids, timestamps, strict=False):
+        at(intake, lead_id, timestamp)
     days = attorney.get("/internal/stats").json()["days"]
     expected = [(today - timedelta(days=ago)).date().isoformat() for ago in reversed(range(30))]
     assert list(days) == expected
     assert {day: number for day, number in days.items() if number} == {expected[0]: 1, expected[28]: 1, expected[29]: 2}
 
 
-def test_the_oldest_that_waits_and_mails_not_sent(intake: Intake, attorney: TestClient) -> None:
+def test_the_oldest_waiting_lead_and_unsent_mails(intake: Intake, attorney: TestClient) -> None:
     first, second = intake.submitted(), intake.submitted(email="b@example.com")
     attorney.patch(f"/internal/leads/{first}", json={"status": "ENGAGED"})
     intake.write(lambda c: c.execute(update(outbox_mail).where(outbox_mail.c.lead_id == second).values(state="dead")))
@@ -61,7 +66,7 @@ def test_the_oldest_that_waits_and_mails_not_sent(intake: Intake, attorney: Test
     assert answer["mails"] == {"owed": 3, "dead": 3}
 
 
-def test_it_is_for_users(intake: Intake) -> None:
+def test_only_users_are_allowed(intake: Intake) -> None:
     assert intake.client.get("/internal/stats").status_code == 401
 
 
@@ -88,7 +93,7 @@ def test_leads_are_counted_from_indexes(intake: Intake, query: Select[Any], inde
 
 
 def many(intake: Intake) -> None:
-    """Fill the table with 250 days of leads, so that a plan is worth something."""
+    """Fill the table with 250 days of leads, so that query plans are realistic."""
     now = datetime.now(UTC)
     texts = ("email", "f_name", "l_name", "CV_name", "email_key", "f_name_key", "l_name_key")
     keys = dict.fromkeys(texts, "as long as names and addresses are")

@@ -8,18 +8,18 @@ from tests.conftest import Intake
 
 @pytest.fixture
 def admin(intake: Intake) -> TestClient:
-    """An administrator's client, where there are three users."""
+    """An administrator's client, with three users."""
     intake.client.headers.update(intake.bearer(intake.user("harriet", role="admin")))
     intake.user("Peter")
     intake.user("bunter", disabled=True)
     return intake.client
 
 
-def test_what_is_told_of_users(admin: TestClient) -> None:
+def test_fields_of_a_user(admin: TestClient) -> None:
     users = admin.get("/internal/users").json()
     assert [list(user) for user in users] == [["id", "username", "role", "disabled", "created_at"]] * 3
-    told = [(user["username"], user["role"], user["disabled"]) for user in users]
-    assert told == [("harriet", "admin", False), ("Peter", "attorney", False), ("bunter", "attorney", True)]
+    summaries = [(user["username"], user["role"], user["disabled"]) for user in users]
+    assert summaries == [("harriet", "admin", False), ("Peter", "attorney", False), ("bunter", "attorney", True)]
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
@@ -33,10 +33,10 @@ def test_pages(admin: TestClient, order: str) -> None:
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=1001", "after=-1", "name=x", "order=up"])
-def test_a_query_that_can_not_be_used(admin: TestClient, query: str) -> None:
+def test_invalid_queries(admin: TestClient, query: str) -> None:
     answer = admin.get(f"/internal/users?{query}")
     assert [fault["field"] for fault in answer.json()["errors"]] == [query.partition("=")[0]]
 
 
-def test_it_is_for_administrators(intake: Intake, attorney: TestClient) -> None:
+def test_only_administrators_are_allowed(intake: Intake, attorney: TestClient) -> None:
     assert attorney.get("/internal/users").status_code == 403

@@ -1,4 +1,4 @@
-"""How filters and values are compared."""
+"""Normalization of keys and patterns."""
 
 import unicodedata
 
@@ -20,16 +20,16 @@ from intake.leads.normalization import Pattern, mailbox_key, normalize_key
         ("ΣΊΣΥΦΟΣ", "σίσυφος"),
     ],
 )
-def test_case_and_form_do_not_count(one: str, other: str) -> None:
+def test_keys_ignore_case_and_unicode_form(one: str, other: str) -> None:
     assert normalize_key(one) == normalize_key(other)
 
 
-def test_dotless_and_dotted_i_stay_apart() -> None:
+def test_dotless_and_dotted_i_differ() -> None:
     assert normalize_key("ı") != normalize_key("i")
 
 
 @given(st.text())
-def test_folding_twice_changes_nothing(text: str) -> None:
+def test_normalization_is_idempotent(text: str) -> None:
     assert normalize_key(normalize_key(text)) == normalize_key(text)
 
 
@@ -52,12 +52,12 @@ def test_every_canonical_form_has_the_same_key(text: str) -> None:
         ("100%_", ("100%_",)),
     ],
 )
-def test_a_star_is_a_wildcard_and_nothing_else_is(text: str, literals: tuple[str, ...]) -> None:
+def test_only_a_star_is_a_wildcard(text: str, literals: tuple[str, ...]) -> None:
     assert Pattern.parse(text).literals == literals
 
 
 @given(st.text())
-def test_a_value_with_its_stars_escaped_is_a_whole_value(text: str) -> None:
+def test_escaped_stars_are_literal(text: str) -> None:
     pattern = Pattern.parse(text.replace("*", r"\*"))
     assert pattern.is_whole
     assert pattern.prefix == normalize_key(text)

@@ -1,4 +1,4 @@
-"""Leads erased once they have been in a state for as long as they may: by the worker, and by `intake purge`."""
+"""Retention: leads erased by the worker and by `intake purge`."""
 
 import re
 from collections.abc import Callable
@@ -28,49 +28,49 @@ RETENTION = (("DECLINED", 180), ("ENGAGED", 3650))
 
 
 def old(intake: Intake, state: str, days: float) -> int:
-    """Make a lead that has been in the state for so many days."""
+    """Insert a lead that has been in the state for so many days."""
     number = intake.submitted()
     since = Now(plus_s=-timedelta(days=days).total_seconds())
     intake.write(lambda c: c.execute(update(lead).where(lead.c.id == number).values(state=state, state_since=since)))
     return number
 
 
-def kept(intake: Intake) -> list[int]:
+def remaining(intake: Intake) -> list[int]:
     return list(intake.read(lambda c: c.scalars(select(lead.c.id).order_by(lead.c.id)).all()))
 
 
-def test_what_is_due_goes_and_nothing_else(intake: Intake) -> None:
+def test_only_overdue_leads_are_erased(intake: Intake) -> None:
     gone = [old(intake, "DECLINED", 180.01), old(intake, "ENGAGED", 3651), old(intake, "DECLINED", 999)]
     stays = [old(intake, "DECLINED", 179.99), old(intake, "ENGAGED", 3649), old(intake, "PENDING", 9999)]
     assert erasure.preview_retention(intake.database, RETENTION) == {"DECLINED": 2, "ENGAGED": 1}
     assert sorted(erasure.purge(intake.database, RETENTION)) == [("DECLINED", 2), ("ENGAGED", 1)]
-    assert kept(intake) == stays
+    assert remaining(intake) == stays
     query = select(audit.c.lead_id, audit.c.user_id, audit.c.client).where(audit.c.action == "retention")
     rows = intake.read(lambda c: c.execute(query.order_by(audit.c.lead_id)).all())
     assert [tuple(row) for row in rows] == [(number, None, None) for number in gone]
     assert list(erasure.purge(intake.database, RETENTION)) == []
 
 
-def test_without_a_setting_leads_are_kept(intake: Intake) -> None:
+def test_without_retention_nothing_is_erased(intake: Intake) -> None:
     old(intake, "DECLINED", 9999)
     assert list(erasure.purge(intake.database, intake.settings.retention_days)) == []
-    assert len(kept(intake)) == 1
+    assert len(remaining(intake)) == 1
 
 
-def test_a_move_begins_the_time_anew(intake: Intake) -> None:
+def test_a_state_change_restarts_retention(intake: Intake) -> None:
     number = old(intake, "ENGAGED", 200)
     states.change_state(intake.database, number, to="DECLINED", expected=None, user_id=intake.user())
     assert list(erasure.purge(intake.database, RETENTION)) == []
 
 
-def test_it_goes_in_batches(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_purge_works_in_batches(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(erasure, "MAX_LEADS", 2)
     for _ in range(5):
         old(intake, "DECLINED", 200)
     assert list(erasure.purge(intake.database, RETENTION)) == [("DECLINED", 2), ("DECLINED", 2), ("DECLINED", 1)]
 
 
-def test_a_lead_that_is_moved_meanwhile_is_kept(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lead_changed_meanwhile_is_not_erased(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     numbers = [old(intake, "DECLINED", 200) for _ in range(3)]
     user, read = intake.user(), intake.database.read
 
@@ -83,10 +83,10 @@ def test_a_lead_that_is_moved_meanwhile_is_kept(intake: Intake, monkeypatch: pyt
     monkeypatch.setattr(intake.database, "read", read_and_move)
     assert list(erasure.purge(intake.database, RETENTION)) == [("DECLINED", 2)]
     monkeypatch.undo()
-    assert kept(intake) == [numbers[1]]
+    assert remaining(intake) == [numbers[1]]
 
 
-def test_several_at_once_erase_each_lead_once(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_purges_erase_each_lead_once(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(erasure, "MAX_LEADS", 2)
     numbers = [old(intake, "DECLINED", 200) for _ in range(9)]
     database = Database(intake.settings, connections=3)
@@ -99,14 +99,14 @@ def test_several_at_once_erase_each_lead_once(intake: Intake, monkeypatch: pytes
     assert list(intake.read(lambda c: c.scalars(entries).all())) == numbers
 
 
-def test_the_worker_does_it_by_itself(start: Callable[..., Intake]) -> None:
+def test_the_worker_purges(start: Callable[..., Intake]) -> None:
     intake = start(retention_days=RETENTION, attorney_emails=())
     old(intake, "DECLINED", 200)
     stays = old(intake, "DECLINED", 2)
     database = Database(intake.settings, connections=WORKER_CONNECTIONS)
     worker = create_worker(intake.settings, database, Metrics())
     worker.start()
-    wait_for(lambda: kept(intake) == [stays])
+    wait_for(lambda: remaining(intake) == [stays])
     worker.stop()
     database.close()
 
@@ -119,39 +119,39 @@ def purge(intake: Intake, monkeypatch: pytest.MonkeyPatch, *arguments: str, **se
     return done.exit_code, done.stderr
 
 
-def test_the_command(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_purge_command(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     old(intake, "DECLINED", 200)
     days = {"INTAKE_RETENTION_DAYS": "ENGAGED=10,DECLINED=180"}
-    code, told = purge(intake, monkeypatch, "--dry-run", **days)
-    assert (code, "DECLINED: leads due: 1" in told, "ENGAGED: leads due: 0" in told) == (0, True, True)
-    assert len(kept(intake)) == 1
-    code, told = purge(intake, monkeypatch, **days)
-    assert (code, "DECLINED: leads erased: 1" in told) == (0, True)
-    assert kept(intake) == []
+    code, output = purge(intake, monkeypatch, "--dry-run", **days)
+    assert (code, "DECLINED: leads due: 1" in output, "ENGAGED: leads due: 0" in output) == (0, True, True)
+    assert len(remaining(intake)) == 1
+    code, output = purge(intake, monkeypatch, **days)
+    assert (code, "DECLINED: leads erased: 1" in output) == (0, True)
+    assert remaining(intake) == []
 
 
-def test_without_a_setting_the_command_sweeps_alone(
+def test_without_retention_the_command_only_removes_deleted_data(
     intake: Intake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
     old(intake, "DECLINED", 200)
     intake.write(note_deletion)
-    code, told = purge(intake, monkeypatch)
+    code, output = purge(intake, monkeypatch)
     if intake.settings.sqlite_file is None:
         assert code == 1, "there is nothing that it could do"
     else:
-        assert (code, "no traces of erased leads are in the database's files" in told) == (0, True)
+        assert (code, "no traces of erased leads are in the database's files" in output) == (0, True)
         assert intake.read(lambda c: c.exec_driver_sql("PRAGMA user_version").scalar_one()) == 0
-    assert len(kept(intake)) == 1
+    assert len(remaining(intake)) == 1
 
 
-def test_a_state_that_there_is_not_stops_the_start() -> None:
+def test_retention_of_an_unknown_state_is_rejected() -> None:
     with pytest.raises(SettingsInvalid) as raised:
         Settings.from_environment({"INTAKE_RETENTION_DAYS": "DECLINED=5,LOST=5", "INTAKE_STATES": "NEW,DECLINED"})
     assert str(raised.value) == "INTAKE_RETENTION_DAYS names LOST, which is none of the states: NEW, DECLINED"
 
 
-def test_what_is_due_is_found_by_an_index(intake: Intake) -> None:
+def test_overdue_leads_are_found_by_an_index(intake: Intake) -> None:
     query = (
         select(lead.c.id).where(*erasure._overdue_conditions("DECLINED", 180)).order_by(lead.c.state_since).limit(200)
     )

@@ -1,4 +1,4 @@
-"""CVs scanned by a clamd after they came in, and given out or not: GET /internal/leads/<id>/cv-download?force=."""
+"""CV scans by clamd, and GET /internal/leads/<id>/cv-download?force=."""
 
 import threading
 import time
@@ -33,7 +33,7 @@ def clamd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ClamdServe
 
 @pytest.fixture
 def firm(clamd: ClamdServer, start: Callable[..., Intake]) -> Intake:
-    """A service with a clamd; no scanner runs until a test says so."""
+    """A service with clamd; tests start the scan worker."""
     intake = start(clamd=clamd.url)
     intake.client.headers.update(intake.bearer(intake.user()))
     return intake
@@ -74,7 +74,7 @@ def recorded(intake: Intake) -> list[tuple[str, int, str | None]]:
 
 
 @pytest.mark.parametrize("clamd", [None, ("127.0.0.1", 0)], ids=["unix", "tcp"], indirect=True)
-def test_a_lead_is_kept_at_once_and_its_cv_scanned_afterwards(firm: Intake, clamd: ClamdServer) -> None:
+def test_a_lead_is_saved_before_its_cv_is_scanned(firm: Intake, clamd: ClamdServer) -> None:
     clean, bad = firm.submitted(CV=("cv", b"a CV")), firm.submitted(CV=("cv", b"x" * 300_000 + EICAR))
     large, fits = (firm.submitted(CV=("cv", bytes(STREAM_MAX_BYTES + more))) for more in (1, 0))
     assert {known(firm, lead_id)["scan_state"] for lead_id in (clean, bad, large, fits)} == {"scanning"}
@@ -89,7 +89,7 @@ def test_a_lead_is_kept_at_once_and_its_cv_scanned_afterwards(firm: Intake, clam
     assert sorted(clamd.sizes) == [4, 300_000 + len(EICAR), STREAM_MAX_BYTES]
 
 
-def test_a_cv_in_a_store_is_scanned_likewise(clamd: ClamdServer, start: Callable[..., Intake], tmp_path: Path) -> None:
+def test_a_cv_in_a_store_is_scanned(clamd: ClamdServer, start: Callable[..., Intake], tmp_path: Path) -> None:
     intake = start(clamd=clamd.url, cv_store=(tmp_path / "CVs").as_uri())
     intake.client.headers.update(intake.bearer(intake.user()))
     ids = [intake.submitted(CV=("cv", content)) for content in (b"a CV", EICAR)]
@@ -97,7 +97,7 @@ def test_a_cv_in_a_store_is_scanned_likewise(clamd: ClamdServer, start: Callable
         assert settle(intake, *ids) == [("clean", None), ("quarantined", SIGNATURE)]
 
 
-def test_what_is_quarantined_is_given_only_by_force_and_that_is_recorded(firm: Intake) -> None:
+def test_quarantined_cvs_need_force_and_downloads_are_recorded(firm: Intake) -> None:
     lead_id = firm.submitted(CV=("cv", EICAR))
     path = f"/internal/leads/{lead_id}/cv-download"
     for method in ("GET", "HEAD"):
@@ -121,9 +121,7 @@ def test_what_is_quarantined_is_given_only_by_force_and_that_is_recorded(firm: I
     ]
 
 
-def test_what_was_too_large_to_scan_is_given_only_by_force_where_there_is_a_scanner(
-    firm: Intake, start: Callable[..., Intake]
-) -> None:
+def test_cvs_too_large_to_scan_need_force_with_a_scanner(firm: Intake, start: Callable[..., Intake]) -> None:
     lead_id = firm.submitted(CV=("cv", b"a CV"))
     firm.write(lambda c: c.execute(update(cv).values(scan_state="too-large-to-scan")))
     path = f"/internal/leads/{lead_id}/cv-download"
@@ -140,7 +138,7 @@ def test_what_was_too_large_to_scan_is_given_only_by_force_where_there_is_a_scan
     assert recorded(firm)[1:] == [("download", lead_id, None)]
 
 
-def test_each_download_is_recorded_before_its_bytes_go_out(attorney: TestClient, intake: Intake) -> None:
+def test_each_download_is_recorded_before_its_first_byte(attorney: TestClient, intake: Intake) -> None:
     lead_id = intake.submitted()
     path = f"/internal/leads/{lead_id}/cv-download"
     attorney.head(path)
@@ -160,7 +158,7 @@ def test_each_download_is_recorded_before_its_bytes_go_out(attorney: TestClient,
     assert attorney.get(path).status_code in (500, 503), "what can't be recorded is not given out"
 
 
-def test_while_clamd_is_away_scans_wait_and_it_is_told(
+def test_scans_wait_while_clamd_is_unavailable(
     firm: Intake, clamd: ClamdServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     clamd.stop()
@@ -176,7 +174,7 @@ def test_while_clamd_is_away_scans_wait_and_it_is_told(
     assert f"the CV of lead {lead_id} is quarantined: {SIGNATURE}" in caplog.text
 
 
-def test_readyz_tells_of_it(firm: Intake, clamd: ClamdServer) -> None:
+def test_readyz_reports_an_unavailable_clamd(firm: Intake, clamd: ClamdServer) -> None:
     clamd.stop()
     firm.submitted()
     with TestClient(create_app(firm.settings)) as client:
@@ -184,7 +182,7 @@ def test_readyz_tells_of_it(firm: Intake, clamd: ClamdServer) -> None:
 
 
 @pytest.mark.parametrize("word", ["confusing", "cutting"])
-def test_an_answer_that_is_none_is_tried_again_later_and_others_go_on(
+def test_a_failed_scan_is_retried_without_delaying_others(
     firm: Intake, word: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     odd, other = firm.submitted(CV=("cv", word.encode())), firm.submitted(CV=("cv", b"a CV"))
@@ -196,7 +194,7 @@ def test_an_answer_that_is_none_is_tried_again_later_and_others_go_on(
     assert attempts >= 1
 
 
-def test_a_damaged_cv_is_told_and_holds_nobody_up(firm: Intake, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_cv_is_logged_without_delaying_others(firm: Intake, caplog: pytest.LogCaptureFixture) -> None:
     damaged, other = firm.submitted(CV=("cv", b"one")), firm.submitted(CV=("cv", b"two"))
     firm.write(lambda c: c.execute(update(cv).where(cv.c.lead_id == damaged).values(sha256="0" * 64)))
     with scanning(firm):
@@ -204,7 +202,7 @@ def test_a_damaged_cv_is_told_and_holds_nobody_up(firm: Intake, caplog: pytest.L
     assert "is damaged" in caplog.text
 
 
-def test_a_scan_is_claimed_by_one_and_free_again_after_its_lease(firm: Intake) -> None:
+def test_a_scan_is_claimed_once_until_its_lease_expires(firm: Intake) -> None:
     lead_id = firm.submitted()
     first = scans.claim(firm.database)
     assert first is not None
@@ -226,14 +224,14 @@ def test_a_scan_is_claimed_by_one_and_free_again_after_its_lease(firm: Intake) -
     assert scans.claim(firm.database) is None
 
 
-def test_several_scanners_scan_each_once(firm: Intake, clamd: ClamdServer) -> None:
+def test_concurrent_scanners_scan_each_cv_once(firm: Intake, clamd: ClamdServer) -> None:
     ids = [firm.submitted(CV=("cv", b"x" * (number + 1))) for number in range(8)]
     with scanning(firm), scanning(firm):
         assert set(settle(firm, *ids)) == {("clean", None)}
     assert sorted(clamd.sizes) == list(range(1, 9))
 
 
-def test_who_stops_does_not_wait_for_clamd(firm: Intake, clamd: ClamdServer) -> None:
+def test_a_shutdown_does_not_wait_for_clamd(firm: Intake, clamd: ClamdServer) -> None:
     clamd.answering.clear()
     firm.submitted()
     began = time.monotonic()
@@ -243,7 +241,7 @@ def test_who_stops_does_not_wait_for_clamd(firm: Intake, clamd: ClamdServer) -> 
     assert time.monotonic() - began < 9
 
 
-def test_without_clamd_nothing_is_owed_and_what_is_owed_waits(firm: Intake, start: Callable[..., Intake]) -> None:
+def test_without_clamd_no_scan_is_queued_and_queued_ones_wait(firm: Intake, start: Callable[..., Intake]) -> None:
     waiting = firm.submitted()
     without = start(database_url=firm.settings.database_url)
     assert create_worker(without.settings, without.database, Metrics()).last_scan_error is None
@@ -253,7 +251,7 @@ def test_without_clamd_nothing_is_owed_and_what_is_owed_waits(firm: Intake, star
         assert settle(firm, waiting) == [("clean", None)]
 
 
-def test_the_search_for_what_is_owed_reads_an_index(firm: Intake) -> None:
+def test_queued_scans_are_found_by_an_index(firm: Intake) -> None:
     def plan(connection: Connection) -> str:
         is_postgresql = connection.dialect.name == "postgresql"
         if is_postgresql:
@@ -265,7 +263,7 @@ def test_the_search_for_what_is_owed_reads_an_index(firm: Intake) -> None:
     assert "ix_cv_scan_owed" in firm.read(plan)
 
 
-def test_no_plan_claims_more_than_one_scan(firm: Intake) -> None:
+def test_a_claim_takes_one_scan_under_any_plan(firm: Intake) -> None:
     for n in range(5):
         firm.submitted(email=f"{n}@example.com")
 

@@ -1,4 +1,4 @@
-"""What makes a submission."""
+"""Validation of submissions."""
 
 import pytest
 from hypothesis import given
@@ -17,7 +17,7 @@ def checked(cv_name: str | None = "cv.pdf", content: bytes = b"a CV", /, **chang
         return validate_submission({**GOOD, **changes}, cv_name=cv_name, cv=cv, extensions=())
 
 
-def test_what_is_around_a_value_is_trimmed() -> None:
+def test_values_are_trimmed() -> None:
     submission = checked(f_name="\u3000 Ada\n", email=" ada@example.com ")
     assert (submission.f_name, submission.email.text) == ("Ada", "ada@example.com")
 
@@ -25,7 +25,7 @@ def test_what_is_around_a_value_is_trimmed() -> None:
 @given(
     st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=200).filter(lambda t: t == t.strip())
 )
-def test_any_name_without_controls_is_kept_as_it_is(name: str) -> None:
+def test_names_without_control_characters_stay_unchanged(name: str) -> None:
     assert checked(l_name=name).l_name == name
 
 
@@ -42,7 +42,7 @@ def test_any_name_without_controls_is_kept_as_it_is(name: str) -> None:
         ("email", "ada", "An email address must have an @-sign."),
     ],
 )
-def test_a_fault_names_its_field(field: str, value: str, detail: str) -> None:
+def test_an_error_names_its_field(field: str, value: str, detail: str) -> None:
     with pytest.raises(ValidationError) as raised:
         checked(**{field: value})
     assert raised.value.faults == (FieldError(field, detail),)
@@ -52,24 +52,22 @@ def test_a_fault_names_its_field(field: str, value: str, detail: str) -> None:
     "address",
     ["a@b", "a b@example.com", "a@example.com\nBcc: b@example.com", "Ada <a@example.com>", "@example.com", "a@-x.com"],
 )
-def test_addresses_that_are_none(address: str) -> None:
+def test_invalid_addresses(address: str) -> None:
     with pytest.raises(ValidationError, match="email"):
         checked(email=address)
 
 
 @pytest.mark.parametrize(
-    ("typed", "kept", "recipient"),
+    ("typed", "stored", "recipient"),
     [
         ("Ada@EXAMPLE.com", "Ada@example.com", "Ada@example.com"),
         ("ada@exämple.de", "ada@exämple.de", "ada@xn--exmple-cua.de"),
         ("zoë@example.com", "zoë@example.com", "zoë@example.com"),
     ],
 )
-def test_addresses_are_kept_readable_and_mailed_in_ascii_where_that_can_be(
-    typed: str, kept: str, recipient: str
-) -> None:
+def test_addresses_are_stored_in_unicode_and_mailed_in_ascii(typed: str, stored: str, recipient: str) -> None:
     address = checked(email=typed).email
-    assert (address.text, address.recipient) == (kept, recipient)
+    assert (address.text, address.recipient) == (stored, recipient)
 
 
 @pytest.mark.parametrize(
@@ -80,18 +78,18 @@ def test_addresses_are_kept_readable_and_mailed_in_ascii_where_that_can_be(
         ("a\nb.pdf", "its file name must not contain control characters"),
     ],
 )
-def test_faults_of_the_file(name: str | None, detail: str) -> None:
+def test_errors_of_the_file(name: str | None, detail: str) -> None:
     with pytest.raises(ValidationError) as raised:
         checked(name)
     assert raised.value.faults == (FieldError("CV", detail),)
 
 
-def test_an_empty_file_is_refused() -> None:
+def test_an_empty_file_is_rejected() -> None:
     with pytest.raises(ValidationError, match="CV: is empty"):
         checked("cv.pdf", b"")
 
 
-def test_every_fault_is_told_at_once_in_the_fields_order() -> None:
+def test_all_errors_are_reported_in_the_order_of_fields() -> None:
     early = [FieldError("other", "is no file of this form"), FieldError("l_name", "must be UTF-8")]
     with pytest.raises(ValidationError) as raised:
         validate_submission({}, cv_name=None, cv=None, extensions=(), faults=early)

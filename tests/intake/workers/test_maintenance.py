@@ -13,7 +13,7 @@ from intake.metrics import Metrics
 from intake.workers import maintenance
 from intake.workers.maintenance import FIRST_RETRY_S, LONGEST_RETRY_S, Job, Maintenance
 from tests.conftest import Intake
-from tests.intake.leads.test_retention import kept, old
+from tests.intake.leads.test_retention import old, remaining
 from tests.intake.workers.test_mail import rename, wait_for
 
 
@@ -28,7 +28,7 @@ def test_a_brief_failure_of_the_database_delays_retention_by_seconds(
     worker.start()
     wait_for(lambda: "maintenance is retried" in caplog.text)
     rename(intake, "away", "cv")
-    wait_for(lambda: kept(intake) == [])
+    wait_for(lambda: remaining(intake) == [])
     worker.stop()
     database.close()
 
