@@ -65,16 +65,16 @@ async def post_internal_lead(request: AppRequest) -> Response:
                 faults=form.faults,
             ),
         )
-        created_id, is_new = await run_in_pool(
+        saved_id, is_new = await run_in_pool(
             request, lambda: manual_leads.create_manual_lead(database, settings, manual_lead, actor=actor_of(request))
         )
-    if created_id is None:
+    if saved_id is None:
         return Response(status_code=204)
     if is_new:
         parts["metrics"].leads.inc()
         if manual_lead.notify and parts["worker"] is not None:
             parts["worker"].wake()
-    lead = await run_in_pool(request, lambda: listing.get_lead(database, created_id))
+    lead = await run_in_pool(request, lambda: listing.get_lead(database, saved_id))
     response = json_response(lead, 201 if is_new else 200)
     # relative to the requested path: behind a proxy the service does not know its own address
     response.headers["Location"] = f"{'' if request.url.path.endswith('/') else 'leads/'}{lead.id}"

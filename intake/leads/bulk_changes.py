@@ -125,7 +125,7 @@ def _check_undoable(connection: Connection, undone: UUID, author: Author, *, oth
     if owner is None:
         raise ChangeNotFound(f"there is no change {undone}")
     if owner.user_id != author.user_id and not (others or author.dry_run):
-        raise ChangeByAnotherUser(f'change {undone} was made by {owner.username}; set "others" to true to undo it')
+        raise ChangeByAnotherUser(f'change {undone} was made by {owner.username}; send "others": true to undo it')
 
 
 def _lock_leads(connection: Connection, ids: Collection[int], author: Author) -> Mapping[int, _LeadState]:
