@@ -26,7 +26,6 @@ from intake.http.concurrency import ConcurrencyLimitMiddleware
 from intake.http.health import HEALTH
 from intake.http.health import OPERATIONS as OPERATORS
 from intake.http.multipart import MAX_OVERHEAD_BYTES
-from intake.http.precedence import Precedence
 from intake.http.problems import HANDLERS
 from intake.http.routing import HASHING_THREADS, Api, Operation
 from intake.http.trusted_hosts import TrustedHostMiddleware
@@ -37,7 +36,6 @@ from intake.mail.messages import MessageBuilder
 from intake.mail.transports import MaildirTransport, SmtpTransport, Transport
 from intake.metrics import Metrics
 from intake.public_api.leads import OPERATIONS as PUBLIC
-from intake.public_api.leads import PATH
 from intake.public_api.middleware import PublicApiMiddleware
 from intake.rate_limits.limiter import RateLimiter
 from intake.settings import Settings
@@ -126,10 +124,7 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=HANDLERS)
     app.router.redirect_slashes = False  # curl without -L counts a redirect as success
     checked = TrustedHostMiddleware(PublicApiMiddleware(app, settings), settings.allowed_hosts)
-    bounded = Precedence(
-        BodyTimeoutMiddleware(ConcurrencyLimitMiddleware(checked, settings), settings),
-        open_to_strangers=PATH.rstrip("/"),
-    )
+    bounded = BodyTimeoutMiddleware(ConcurrencyLimitMiddleware(checked, settings), settings)
     return AccessLogMiddleware(bounded, metrics, settings.trusted_proxies, forwarding)
 
 
