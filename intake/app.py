@@ -38,6 +38,8 @@ from intake.metrics import Metrics
 from intake.public_api.leads import OPERATIONS as PUBLIC
 from intake.public_api.middleware import PublicApiMiddleware
 from intake.rate_limits.limiter import RateLimiter
+from intake.rate_limits.memory_store import MemoryStore
+from intake.rate_limits.redis_store import RedisStore
 from intake.settings import Settings
 from intake.users.login_throttle import KNOWN_FOR_S, LoginThrottle
 from intake.users.tokens import TokenSigner
@@ -91,17 +93,17 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
     check_stored_states(database, known=settings.states)
     _check_store(database, settings)
     fingerprints = Fingerprints.from_database(database)
-    limiter = RateLimiter(settings.limits_store, metrics, fingerprints)
+    limits_store = RedisStore(settings.limits_store, metrics, fingerprints) if settings.limits_store else None
     worker = create_worker(settings, database, metrics)
     parts = {
         "settings": settings,
         "database": database,
         "keys": keys,
-        "guesses": _login_throttle(settings, fingerprints, database),
+        "guesses": _login_throttle(limits_store, fingerprints, database),
         "metrics": metrics,
         "description": _description(surface),
         "worker": worker if with_worker else None,
-        "limiter": limiter,
+        "limiter": RateLimiter(limits_store or MemoryStore()),
         "forwarding": forwarding,
         "tells_reasons": surface is not Surface.PUBLIC,
     }
@@ -157,11 +159,12 @@ def create_worker(settings: Settings, database: Database, metrics: Metrics) -> M
     return MailWorker(settings, database, composer, transports, metrics)
 
 
-def _login_throttle(settings: Settings, fingerprints: Fingerprints, database: Database) -> LoginThrottle:
-    """Return what counts wrong passwords; in memory, it knows from the audit trail who logged in from where."""
-    guesses = LoginThrottle.from_settings(settings, fingerprints)
-    if settings.limits_store is None:
-        logins = audit.recent_logins(database, within_s=KNOWN_FOR_S, most=MAX_REMEMBERED_LOGINS)
-        for username, client in reversed(logins):
-            guesses.remember(username, Client(ip_address(client)).key)
-    return guesses
+def _login_throttle(store: RedisStore | None, fingerprints: Fingerprints, database: Database) -> LoginThrottle:
+    """Return a login throttle; one in memory learns from the audit trail who logged in from where."""
+    if store is not None:
+        return LoginThrottle(fingerprints, counters=store, known=store)
+    throttle = LoginThrottle.in_memory(fingerprints)
+    logins = audit.recent_logins(database, within_s=KNOWN_FOR_S, most=MAX_REMEMBERED_LOGINS)
+    for username, client in reversed(logins):
+        throttle.remember(username, Client(ip_address(client)).key)
+    return throttle

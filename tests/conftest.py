@@ -23,7 +23,7 @@ from intake.app import create_app
 from intake.database import Database
 from intake.database.migrations import migrate
 from intake.database.schema import lead, user_account
-from intake.settings import Settings
+from intake.settings import Settings, parsers
 from intake.users.tokens import Claims, TokenSigner
 from tests.pgbouncer import PgBouncer
 from tests.postgres import PostgresServer, database_url, maintenance
@@ -216,6 +216,8 @@ def start(databases: Databases) -> Iterator[Callable[..., Intake]]:
                 max_uploads=400,
                 cv_extensions=(),
             )
+            if "rate_limits" in changes:
+                changes["rate_limits"] = parsers.rate_limits(changes["rate_limits"])
             settings = replace(usual, **changes)
             database = Database(settings, connections=2)
             stack.callback(database.close)

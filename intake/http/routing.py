@@ -20,10 +20,11 @@ from starlette.types import Receive, Scope, Send
 from intake.audit import Actor
 from intake.errors import AuthenticationRequired, FieldError, IntakeError, PermissionDenied, ValidationError
 from intake.http.hashing_queue import HashingQueue, Turn, ahead, behind
+from intake.http.rate_limit import check_rate_limit
 from intake.http.request_parsing import read_json
 from intake.http.request_state import AppRequest
 from intake.http.thread_pool import BoundedThreadPool, result_of
-from intake.http.upload_limits import UploadLimiter, check_rate
+from intake.http.upload_limits import UploadLimiter
 from intake.users.accounts import User, authenticate, check_active
 
 HASHING_THREADS = 2  # at most, and one for each two processors: a flood of logins leaves the rest to those who are in
@@ -141,7 +142,7 @@ class _Dispatcher:
             await run_in_pool(request, lambda: _find_user(request, operation, token))
         with nullcontext() if operation.form is None else self._places.taken(request):
             if operation.is_rate_limited:  # whoever finds no room is not counted
-                await check_rate(request)
+                await check_rate_limit(request)
             arguments: list[object] = [request]
             if operation.body is not None:
                 arguments.append(await read_json(request, operation.body))

@@ -1,37 +1,14 @@
-"""Who is let in: how often each client submits, and how much is uploaded at once."""
+"""Upload concurrency limits: slots and bytes, in total and for each client."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 
-import limits
-
-from intake.errors import RateLimited, RateLimiterUnavailable, ServiceBusy
+from intake.errors import ServiceBusy
 from intake.http.request_state import AppRequest
-from intake.rate_limits.limiter import Quota
 from intake.settings import Settings
 
 CLIENT_SHARE = 4  # of what there is, one client gets this part
-_parsed = cache(limits.parse)
-
-
-async def check_rate(request: AppRequest) -> None:
-    """Count a submission against its client's limits. Raises RateLimited, before anything of the body is read.
-
-    While the limits' store is away everyone is let in: a prospect who is turned away may not come back.
-    """
-    settings, client = request.state["settings"], request.state["client"]
-    if not settings.rate_limits or client.is_in(settings.rate_limit_exempt):
-        return
-    limiter = request.state["limiter"]
-    try:
-        verdict = await limiter.hit_soon([*map(_parsed, settings.rate_limits)], "submissions", client.key)
-    except RateLimiterUnavailable:
-        return
-    request.state["answer_fields"].update(_rate_limit_fields(verdict.quotas))
-    if not verdict.is_allowed:
-        raise RateLimited("too many submissions came from this address", retry_after_s=verdict.retry_after_s)
 
 
 @dataclass
@@ -91,11 +68,3 @@ def _add(uses: Sequence[_Use], uploads: int, size: int) -> None:
     for use in uses:
         use.uploads += uploads
         use.spool_bytes += size
-
-
-def _rate_limit_fields(quotas: Sequence[Quota]) -> dict[str, str]:
-    """Return the fields of draft-ietf-httpapi-ratelimit-headers: what the limits are, and what is left of them."""
-    return {
-        "RateLimit-Policy": ", ".join(f'"{quota.name}";q={quota.amount};w={quota.window_s}' for quota in quotas),
-        "RateLimit": ", ".join(f'"{quota.name}";r={quota.remaining};t={quota.reset_s}' for quota in quotas),
-    }

@@ -52,7 +52,7 @@ async def post_login(request: AppRequest, body: Credentials) -> Response:
             username=body.username,
             password=body.password,
             origin=actor_of(request),
-            notes_unknown=parts["guesses"].notes_unknown,
+            notes_unknown=parts["guesses"].should_audit_unknown,
         )
 
     return _token(await _throttled(request, body.username, log_in, wrong=AuthenticationRequired))

@@ -1,1 +1,1 @@
-"""The rate limiter and its storage backends."""
+"""The rate limiter, the login throttle's counters, and their storage in memory or Redis."""

@@ -1,65 +1,79 @@
-"""Moving windows in this process's memory, within bounds whoever comes.
-
-Those of the `limits` library keep a list for every client for ever, and walk all of them at each hit: a million clients
-were 800 MB and stalls of seconds.
-"""
+"""Rate limits and login counters in the memory of one process. Threads may share them."""
 
 import time
-from array import array
-from bisect import bisect_left
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from threading import Lock
 
-MAX_HITS = 200_000  # of all clients together: some 90 MB where each key has but one
+from intake.settings.parsers import RateLimit
+
+Decision = tuple[bool, Sequence[float]]  # whether a request is allowed, and each limit's backlog after it
+
+MAX_KEYS = 400_000  # some 140 MB with two limits each
+MAX_COUNTERS = 100_000  # some 20 MB
+TOLERANCE_S = 1e-4  # N intervals may exceed the window by a rounding error
 
 
-class MemoryWindows:
-    """When each key was hit, in the shape of a storage of `limits`. Threads may share it.
+class MemoryStore:
+    """One number for each key and limit: the time at which its backlog will be 0.
 
-    Past `most_hits` the keys that were not asked for in the longest time are forgotten: never those who hammer.
+    A request adds an interval to the backlog, which may not exceed the window. A key is always used with the same
+    limits. Beyond `max_keys` the least recently used is dropped, so a client that continues to send is not.
     """
 
-    def __init__(self, most_hits: int = MAX_HITS) -> None:
-        self._most = most_hits
-        self._hits: OrderedDict[str, array[float]] = OrderedDict()
-        self._count = 0
+    def __init__(self, *, max_keys: int = MAX_KEYS, clock: Callable[[], float] = time.monotonic) -> None:
+        self._max_keys, self._clock = max_keys, clock
+        self._idle_at: OrderedDict[str, tuple[float, ...]] = OrderedDict()  # least recently used first
         self._lock = Lock()
 
-    def acquire_entry(self, key: str, limit: int, expiry: int) -> bool:
-        """Count a hit, unless there were `limit` of them in the last `expiry` seconds; return whether it counted."""
+    def hit(self, key: str, limits: Sequence[RateLimit]) -> Decision:
+        """Count a request under every limit if all of them allow it."""
         with self._lock:
-            now = time.time()
-            hits = self._hits.setdefault(key, array("d"))
-            self._hits.move_to_end(key)
-            past = bisect_left(hits, now - expiry)
-            del hits[:past]
-            self._count -= past
-            if len(hits) >= limit:
-                return False
-            hits.append(now)
-            self._count += 1
-            self._forget()
-            return True
-
-    def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
-        """Return the moment of the oldest hit in the last `expiry` seconds (now, where there is none), and how many."""
-        with self._lock:
-            now = time.time()
-            hits = self._hits.get(key, array("d"))
-            if key in self._hits:
-                self._hits.move_to_end(key)
-            past = bisect_left(hits, now - expiry)
-            return (hits[past] if past < len(hits) else now), min(len(hits) - past, limit)
-
-    def clear(self, key: str) -> None:
-        """Forget a key."""
-        with self._lock:
-            self._count -= len(self._hits.pop(key, ()))
+            now = self._clock()
+            backlogs = [max(idle_at - now, 0.0) for idle_at in self._idle_at.pop(key, (now,) * len(limits))]
+            counted = [backlog + limit.interval_s for limit, backlog in zip(limits, backlogs, strict=True)]
+            is_allowed = all(
+                backlog <= limit.window_s + TOLERANCE_S for limit, backlog in zip(limits, counted, strict=True)
+            )
+            backlogs = counted if is_allowed else backlogs
+            self._idle_at[key] = tuple(now + backlog for backlog in backlogs)
+            if len(self._idle_at) > self._max_keys:
+                self._idle_at.popitem(last=False)
+            return is_allowed, backlogs
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._idle_at)
 
-    def _forget(self) -> None:
-        while self._count > self._most:
-            _, hits = self._hits.popitem(last=False)
-            self._count -= len(hits)
+
+class MemoryCounters:
+    """Counters that expire. Beyond `max_counters` the least recently incremented is dropped."""
+
+    def __init__(self, *, max_counters: int = MAX_COUNTERS, clock: Callable[[], float] = time.monotonic) -> None:
+        self._max_counters, self._clock = max_counters, clock
+        self._counters: OrderedDict[str, tuple[int, float]] = OrderedDict()  # value and expiry
+        self._lock = Lock()
+
+    def increment(self, key: str, *, expiry_s: int) -> int:
+        """Add 1 to a counter, which starts at 0 and expires `expiry_s` seconds later; return its value."""
+        with self._lock:
+            now = self._clock()
+            value, expires_at = self._counters.pop(key, (0, now))
+            if expires_at <= now:
+                value, expires_at = 0, now + expiry_s
+            self._counters[key] = value + 1, expires_at
+            if len(self._counters) > self._max_counters:
+                self._counters.popitem(last=False)
+            return value + 1
+
+    def time_left_s(self, key: str) -> float:
+        """Return the seconds until a counter expires, 0 if there is none."""
+        now = self._clock()
+        return max(self._counters.get(key, (0, now))[1] - now, 0.0)
+
+    def clear(self, key: str) -> None:
+        """Delete a counter."""
+        with self._lock:
+            self._counters.pop(key, None)
+
+    def __len__(self) -> int:
+        return len(self._counters)

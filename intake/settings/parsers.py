@@ -35,6 +35,20 @@ class SmtpServer:
 
 
 @dataclass(frozen=True)
+class RateLimit:
+    """A limit of `amount` requests at once, then `amount` spread over each `window_s` seconds."""
+
+    amount: int
+    unit: str
+    window_s: int
+
+    @property
+    def interval_s(self) -> float:
+        """The seconds in which one request becomes available again."""
+        return self.window_s / self.amount
+
+
+@dataclass(frozen=True)
 class Mailbox:
     """An address, with the name that is shown beside it (empty: none)."""
 
@@ -189,14 +203,9 @@ def networks(text: str) -> tuple[Network, ...]:
     return tuple(ip_network(part) for part in _listed(text))
 
 
-def rate_limits(text: str) -> tuple[str, ...]:
-    """Return rate limits in the words of the `limits` library; none where they are off."""
-    if text == "off":
-        return ()
-    found = tuple(part.strip() for part in text.split(";"))
-    if not all(re.fullmatch(r"[1-9]\d{0,8}/(second|minute|hour|day)", limit, re.ASCII) for limit in found):
-        raise ValueError
-    return found
+def rate_limits(text: str) -> tuple[RateLimit, ...]:
+    """Return rate limits such as 60/minute;600/day; none if they are off."""
+    return () if text == "off" else tuple(_rate_limit(part.strip()) for part in text.split(";"))
 
 
 def limits_store(text: str) -> str:
@@ -260,6 +269,13 @@ def host(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9.:_-]+", text):
         raise ValueError
     return text
+
+
+def _rate_limit(text: str) -> RateLimit:
+    if not re.fullmatch(r"[1-9]\d{0,8}/[a-z]+", text, re.ASCII):
+        raise ValueError
+    amount, _, unit = text.partition("/")
+    return RateLimit(int(amount), unit, {"second": 1, "minute": 60, "hour": 3600, "day": 86400}[unit])
 
 
 def _number(text: str, *, least: int, most: int) -> int:

@@ -10,7 +10,7 @@ from dotenv import dotenv_values
 
 from intake.errors import SettingsInvalid
 from intake.settings import parsers
-from intake.settings.parsers import Mailbox, Network, SmtpServer
+from intake.settings.parsers import Mailbox, Network, RateLimit, SmtpServer
 from intake.settings.trusted_files import ownership_fault
 
 _TIME = "a time such as 30s, 10m, 24h or 7d"
@@ -101,9 +101,9 @@ class Settings:
         f"a number of characters from {parsers.MIN_PASSWORD_CHARACTERS} to {parsers.MAX_PASSWORD_BYTES}",
     )
     trusted_proxies: tuple[Network, ...] = _setting("INTAKE_TRUSTED_PROXIES", (), parsers.networks, _NETWORKS)
-    rate_limits: tuple[str, ...] = _setting(
+    rate_limits: tuple[RateLimit, ...] = _setting(
         "INTAKE_RATE_LIMIT",
-        ("60/minute", "600/day"),
+        parsers.rate_limits("60/minute;600/day"),
         parsers.rate_limits,
         "limits such as 60/minute;600/day (per second, minute, hour or day), or off",
     )

@@ -157,7 +157,7 @@ def test_without_the_store_logins_fail_and_tokens_stay_valid(start: Callable[...
         user = intake.bearer(intake.user())
         answer = guess(intake.client, password=PASSWORD)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
-    assert answer.json()["title"] == "Logins unavailable"
+    assert answer.json()["title"] == "Rate limiter unavailable"
     assert "marked-secret" not in answer.text
     assert intake.client.get("/internal/auth/me", headers=user).status_code == 200
     assert intake.client.post("/internal/auth/renew", headers=user).status_code == 200
