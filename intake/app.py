@@ -1,4 +1,4 @@
-"""The composition root: every part of the service is built here, once, from one settings object."""
+"""Composition root: builds the service from its settings."""
 
 import logging
 import threading
@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from enum import StrEnum
 from functools import cache
 from ipaddress import ip_address
-from secrets import token_hex
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from intake import audit
@@ -45,27 +45,27 @@ from intake.users.login_throttle import KNOWN_FOR_S, LoginThrottle
 from intake.users.tokens import TokenSigner
 from intake.workers.mail import OTHER_THREADS, MailWorker
 
-# Each door has threads of its own, and a thread uses one connection at the most: so connections are counted apart,
-# too, and none is ever waited for. Prospects have few where attorneys share the interpreter with them.
+# Each API has its own threads, and a thread uses at most one connection, so no thread ever waits for one. The public
+# API has few if it shares the interpreter with the internal one.
 APIS = ((PUBLIC, 4), (INTERNAL, 8), (OPERATORS, 2))
 MAX_REMEMBERED_LOGINS = 10_000
 SMTP_CONNECTIONS = 4
-STORE_ANSWERS_WITHIN_S = 5.0
+STORE_TIMEOUT_S = 5.0
 WORKER_CONNECTIONS = SMTP_CONNECTIONS + OTHER_THREADS
 
 log = logging.getLogger("intake")
 
 
 class Surface(StrEnum):
-    """Which doors a process opens: prospects', those of everybody else, or both."""
+    """The APIs that a process serves: the public one, the internal and operators' one, or all."""
 
     PUBLIC = "public"
     INTERNAL = "internal"
     ALL = "all"
 
     @property
-    def doors(self) -> Sequence[tuple[Sequence[Operation], int]]:
-        """The doors' operations, and the threads of each."""
+    def apis(self) -> Sequence[tuple[Sequence[Operation], int]]:
+        """The operations of each API, and its threads."""
         return {
             Surface.PUBLIC: ((PUBLIC, 8), (HEALTH, 2)),
             Surface.INTERNAL: ((INTERNAL, 8), (OPERATORS, 2)),
@@ -74,84 +74,92 @@ class Surface(StrEnum):
 
     @property
     def connections(self) -> int:
-        """The database connections that the doors use at the most."""
-        return sum(threads + HASHING_THREADS for _, threads in self.doors)
+        """The maximum number of database connections in use by the APIs."""
+        return sum(threads + HASHING_THREADS for _, threads in self.apis)
 
 
 def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface = Surface.ALL) -> ASGIApp:
-    """Return the service as an ASGI application, whose worker sends mail while it runs.
+    """Return the service as an ASGI application, which runs a worker if asked to.
 
-    Raises SettingsInvalid, TemplateInvalid, DatabaseMissing, DatabaseUnavailable, StorageUnavailable or StatesInUse.
+    Raises SettingsInvalid, TemplateInvalid, DatabaseMissing, DatabaseUnavailable, StorageUnavailable or
+    UnknownStatesInUse.
     """
     if settings.cv_store:
         store.prepare(settings.cv_store)
-    metrics = Metrics()
-    forwarding = ForwardingMonitor()
-    # whoever breaks in at the prospects' door finds no secret that makes a token
-    keys = TokenSigner([token_hex(32)]) if surface is Surface.PUBLIC else TokenSigner.from_settings(settings)
-    database = Database(settings, connections=surface.connections + WORKER_CONNECTIONS)
+    metrics, forwarding = Metrics(), ForwardingMonitor()
+    database = Database(settings, connections=surface.connections + (WORKER_CONNECTIONS if with_worker else 0))
     check_stored_states(database, known=settings.states)
     _check_store(database, settings)
-    fingerprints = Fingerprints.from_database(database)
-    limits_store = RedisStore(settings.limits_store, metrics, fingerprints) if settings.limits_store else None
-    worker = create_worker(settings, database, metrics)
-    parts = {
+    worker = create_worker(settings, database, metrics) if with_worker else None
+    state = {
         "settings": settings,
         "database": database,
-        "keys": keys,
-        "guesses": _login_throttle(limits_store, fingerprints, database),
         "metrics": metrics,
-        "description": _description(surface),
-        "worker": worker if with_worker else None,
-        "limiter": RateLimiter(limits_store or MemoryStore()),
+        "worker": worker,
         "forwarding": forwarding,
-        "tells_reasons": surface is not Surface.PUBLIC,
+        "exposes_errors": surface is not Surface.PUBLIC,
+        **_state_of(surface, settings, database, metrics),
     }
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
-        if with_worker:
+        if worker:
             worker.start()
-        yield parts
-        if with_worker:
+        yield state
+        if worker:
             worker.stop()
         database.close()
 
-    largest = settings.max_cv_bytes + MAX_OVERHEAD_BYTES
-    doors = [
-        Api(operations, threads=threads, places=UploadLimiter(settings, largest_bytes=largest))
-        for operations, threads in surface.doors
-    ]
-    routes = [route for door in doors for route in door.routes()]
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=HANDLERS)
+    app = Starlette(routes=_routes(surface, settings), lifespan=lifespan, exception_handlers=HANDLERS)
     app.router.redirect_slashes = False  # curl without -L counts a redirect as success
     checked = TrustedHostMiddleware(PublicApiMiddleware(app, settings), settings.allowed_hosts)
     bounded = BodyTimeoutMiddleware(ConcurrencyLimitMiddleware(checked, settings), settings)
     return AccessLogMiddleware(bounded, metrics, settings.trusted_proxies, forwarding)
 
 
+def _state_of(surface: Surface, settings: Settings, database: Database, metrics: Metrics) -> dict[str, Any]:
+    """Return the rate limiter, and unless only the public API is served, the objects that log users in."""
+    fingerprints = Fingerprints.from_database(database)
+    redis = RedisStore(settings.limits_store, metrics, fingerprints) if settings.limits_store else None
+    state: dict[str, Any] = {"limiter": RateLimiter(redis or MemoryStore())}
+    if surface is not Surface.PUBLIC:  # whose process has no secret that makes a token
+        state["token_signer"] = TokenSigner.from_settings(settings)
+        state["login_throttle"] = _login_throttle(redis, fingerprints, database)
+        state["description"] = _description(surface)
+    return state
+
+
+def _routes(surface: Surface, settings: Settings) -> list[Route]:
+    largest = settings.max_cv_bytes + MAX_OVERHEAD_BYTES
+    apis = [
+        Api(operations, threads=threads, uploads=UploadLimiter(settings, largest_bytes=largest))
+        for operations, threads in surface.apis
+    ]
+    return [route for api in apis for route in api.routes()]
+
+
 def _check_store(database: Database, settings: Settings) -> None:
-    """Compare the CV store with the database, for a while; if it does not answer, the first submission waits for it."""
+    """Compare the CV store with the database; if it does not respond in time, the first submission does."""
 
     def check(store_url: str) -> None:
         try:
             store_marker.check_once(database, store_url)
         except (DatabaseUnavailable, StorageUnavailable) as error:
-            log.warning("the CV store is not compared with the database yet: %s", error)
+            log.warning("the CV store could not be compared with the database yet: %s", error)
 
     if settings.cv_store:
         thread = threading.Thread(target=check, args=[settings.cv_store], name="intake-store-check", daemon=True)
         thread.start()
-        thread.join(STORE_ANSWERS_WITHIN_S)
+        thread.join(STORE_TIMEOUT_S)
 
 
 @cache
 def _description(surface: Surface) -> openapi.Description:
-    return openapi.Description([operation for operations, _ in surface.doors for operation in operations])
+    return openapi.Description([operation for operations, _ in surface.apis for operation in operations])
 
 
 def create_worker(settings: Settings, database: Database, metrics: Metrics) -> MailWorker:
-    """Return a worker that sends owed mail once it is started. Raises TemplateInvalid."""
+    """Return a worker, which sends queued mail once it is started. Raises TemplateInvalid."""
     composer = MessageBuilder(sender=settings.mail_from, directory=settings.mail_templates)
     transports: list[Transport] = [MaildirTransport(settings.beside_database(".maildir"))]
     if (server := settings.smtp_server) is not None:

@@ -45,7 +45,7 @@ class AccessLogMiddleware:
         client = find_client(scope, self._trusted_proxies)
         self._forwarding.look_at(client)
         fields: dict[str, str] = {}
-        scope.setdefault("state", {}).update(request_id=request_id, client=client, answer_fields=fields)
+        scope.setdefault("state", {}).update(request_id=request_id, client=client, response_headers=fields)
         began = time.perf_counter()
         status, is_answered = 500, False
         self._metrics.in_progress += 1

@@ -25,7 +25,7 @@ def get_readyz(request: AppRequest) -> Response:
     troubles = {} if worker is None else {"mail": worker.last_error, "scan": worker.last_scan_error}
     holds = {} if worker is None else {"cv_store": worker.store_hold}
     told = {**troubles, **holds, "forwarded": request.state["forwarding"].last_error}
-    if not request.state["tells_reasons"]:
+    if not request.state["exposes_errors"]:
         told = {name: text and "see the service's log" for name, text in told.items()}
     return json_response({"status": "ready", **{name: text for name, text in told.items() if text}})
 

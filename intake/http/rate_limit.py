@@ -19,7 +19,7 @@ async def check_rate_limit(request: AppRequest) -> None:
         result = await request.state["limiter"].hit(settings.rate_limits, client.key)
     except RateLimiterUnavailable:
         return
-    request.state["answer_fields"].update(_header_fields(result.quotas))
+    request.state["response_headers"].update(_header_fields(result.quotas))
     if not result.is_allowed:
         raise RateLimited("too many submissions came from this address", retry_after_s=result.retry_after_s)
 

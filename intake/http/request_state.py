@@ -1,4 +1,4 @@
-"""What the application hands each request: its parts, built once."""
+"""Typed request state."""
 
 from typing import Protocol, TypedDict
 
@@ -16,55 +16,58 @@ from intake.users.login_throttle import LoginThrottle
 from intake.users.tokens import TokenSigner
 
 
-class Mailer(Protocol):
-    """What the doors know of the worker."""
+class Worker(Protocol):
+    """What the APIs use of the worker in this process."""
 
     @property
     def last_error(self) -> str | None:
-        """What keeps every mail from being sent, if anything does."""
+        """The error that prevents all mail from being sent, if there is one."""
 
     @property
     def last_scan_error(self) -> str | None:
-        """What keeps every CV from being scanned, if anything does."""
+        """The error that prevents all CVs from being scanned, if there is one."""
 
     @property
     def store_hold(self) -> str | None:
-        """Why orphans in the CV store are not collected, if a hold is in it."""
+        """The reason why orphans in the CV store are not collected, if there is one."""
 
     def wake(self) -> None:
-        """Look for owed mails and scans now."""
+        """Check for queued mail and scans now."""
 
 
 class Description(Protocol):
-    """What the service says of its routes."""
+    """The OpenAPI description of the service."""
 
     @property
     def document(self) -> bytes:
-        """Its OpenAPI document."""
+        """The document as JSON."""
 
     @property
     def page(self) -> str:
-        """The same as a page."""
+        """The document as HTML."""
 
 
 class RequestState(TypedDict):
-    """A request's state: the application's parts, and what its door has found out."""
+    """Objects of the application, and facts about one request.
+
+    A process with only the public API has no `token_signer`, `login_throttle` and `description`.
+    """
 
     settings: Settings
     database: Database
-    keys: TokenSigner
-    guesses: LoginThrottle
+    token_signer: TokenSigner
+    login_throttle: LoginThrottle
     metrics: Metrics
     description: Description
-    worker: Mailer | None  # the one in this process, where there is one
+    worker: Worker | None
     limiter: RateLimiter
     forwarding: ForwardingMonitor
-    tells_reasons: bool  # of what is wrong, which name hosts: on the public surface strangers would read them
+    exposes_errors: bool  # which name hosts, so anonymous clients must not read them
     request_id: str
     client: Client
-    answer_fields: dict[str, str]  # header fields of whatever is answered
-    threads: BoundedThreadPool  # the door's own
-    hashing: HashingQueue  # the door's
+    response_headers: dict[str, str]  # added to any response
+    thread_pool: BoundedThreadPool  # of the API
+    hashing_queue: HashingQueue  # of the API
     user: User | None
 
 

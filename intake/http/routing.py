@@ -86,10 +86,10 @@ class Api:
     Forms are read in the door's own `places`.
     """
 
-    def __init__(self, operations: Sequence[Operation], *, threads: int, places: UploadLimiter) -> None:
+    def __init__(self, operations: Sequence[Operation], *, threads: int, uploads: UploadLimiter) -> None:
         self._threads = BoundedThreadPool(threads)
         self._hashing = HashingQueue(min(HASHING_THREADS, max(1, (os.cpu_count() or 1) // 2)))
-        self._places = places
+        self._uploads = uploads
         self._paths: dict[str, dict[str, Operation]] = {}
         for operation in operations:
             self._paths.setdefault(operation.path, {})[operation.method] = operation
@@ -102,7 +102,7 @@ class Api:
         return [
             Route(
                 spelling,
-                _Dispatcher(methods, self._threads, self._hashing, self._places),
+                _Dispatcher(methods, self._threads, self._hashing, self._uploads),
                 methods=list(methods),
             )
             for path, methods in sorted(self._paths.items(), key=lambda item: "{" in item[0])
@@ -114,10 +114,14 @@ class _Dispatcher:
     """One path: finds out who asks, reads the body, and runs the method's operation."""
 
     def __init__(
-        self, methods: Mapping[str, Operation], threads: BoundedThreadPool, hashing: HashingQueue, places: UploadLimiter
+        self,
+        methods: Mapping[str, Operation],
+        threads: BoundedThreadPool,
+        hashing: HashingQueue,
+        uploads: UploadLimiter,
     ) -> None:
         self._methods = methods
-        self._places = places
+        self._uploads = uploads
         self._threads = threads
         self._hashing = hashing
 
@@ -126,8 +130,8 @@ class _Dispatcher:
         operation = self._methods["GET" if request.method == "HEAD" else request.method]
         scope["route_path"] = operation.path
         _check_target(request, operation)
-        request.state["hashing"] = self._hashing
-        request.state["threads"] = self._threads
+        request.state["hashing_queue"] = self._hashing
+        request.state["thread_pool"] = self._threads
         request.state["user"] = None
         token = _needed_token(request, operation.access)
         if operation.is_plain:
@@ -140,7 +144,7 @@ class _Dispatcher:
         """Find out who asks, and whether there is room, before anything of the body is read."""
         if token is not None:
             await run_in_pool(request, lambda: _find_user(request, operation, token))
-        with nullcontext() if operation.form is None else self._places.taken(request):
+        with nullcontext() if operation.form is None else self._uploads.acquire(request):
             if operation.is_rate_limited:  # whoever finds no room is not counted
                 await check_rate_limit(request)
             arguments: list[object] = [request]
@@ -160,7 +164,7 @@ def _call(request: AppRequest, operation: Operation, token: str | None) -> Respo
 
 
 def _find_user(request: AppRequest, operation: Operation, token: str) -> None:
-    user = authenticate(request.state["database"], request.state["keys"], token=token)
+    user = authenticate(request.state["database"], request.state["token_signer"], token=token)
     if operation.access is Access.ADMIN and not user.is_admin:
         raise PermissionDenied("this is for administrators only")
     request.state["user"] = user
@@ -171,7 +175,7 @@ async def run_in_pool(request: AppRequest, work: Callable[[], T], *, is_under_wa
 
     Raises ServiceBusy where none is free in time; what `is_under_way`, and would be lost, waits longer.
     """
-    return await request.state["threads"].run(work, is_under_way=is_under_way)
+    return await request.state["thread_pool"].run(work, is_under_way=is_under_way)
 
 
 async def in_hashing_thread(request: AppRequest, work: Callable[[], T], turn: Turn) -> T:
@@ -180,7 +184,7 @@ async def in_hashing_thread(request: AppRequest, work: Callable[[], T], turn: Tu
     Raises TooManyLogins, ServiceBusy where it is not begun in time, or ClientDisconnect: the place of a client that
     goes away is free at once.
     """
-    given = request.state["hashing"].join(work, turn)
+    given = request.state["hashing_queue"].join(work, turn)
     is_gone = False
 
     async def leave_when_gone() -> None:

@@ -33,7 +33,7 @@ class UploadLimiter:
         self._of_one: dict[str, _Use] = {}
 
     @contextmanager
-    def taken(self, request: AppRequest) -> Iterator[None]:
+    def acquire(self, request: AppRequest) -> Iterator[None]:
         """Hold a place for the request's body, and room for what it says it has. Raises ServiceBusy at once."""
         client = request.state["client"]
         size = self._size(request.headers.get("content-length", ""))

@@ -48,11 +48,11 @@ async def post_login(request: AppRequest, body: Credentials) -> Response:
     def log_in() -> str:
         return authentication.log_in(
             parts["database"],
-            parts["keys"],
+            parts["token_signer"],
             username=body.username,
             password=body.password,
             origin=actor_of(request),
-            notes_unknown=parts["guesses"].should_audit_unknown,
+            notes_unknown=parts["login_throttle"].should_audit_unknown,
         )
 
     return _token(await _throttled(request, body.username, log_in, wrong=AuthenticationRequired))
@@ -65,7 +65,7 @@ def get_me(request: AppRequest) -> Response:
 
 def post_renew(request: AppRequest) -> Response:
     """Return a new token for a valid one."""
-    return _token(accounts.renew(request.state["keys"], by=require_user(request)))
+    return _token(accounts.renew(request.state["token_signer"], by=require_user(request)))
 
 
 async def put_password(request: AppRequest, body: PasswordChange) -> Response:
@@ -75,7 +75,7 @@ async def put_password(request: AppRequest, body: PasswordChange) -> Response:
     def change_password() -> str:
         return authentication.change_password(
             parts["database"],
-            parts["keys"],
+            parts["token_signer"],
             by=user,
             old=body.old,
             new=body.new,
@@ -118,7 +118,7 @@ async def _throttled(request: AppRequest, username: str, verify: Callable[[], st
 
 def _attempt(request: AppRequest, username: str) -> LoginAttempt:
     parts = request.state
-    return parts["guesses"].attempt(
+    return parts["login_throttle"].attempt(
         username,
         parts["client"].key,
         has_token=parts["user"] is not None,

@@ -2,11 +2,13 @@
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
 from intake.app import APIS, Surface, create_app
+from intake.errors import TemplateInvalid
 from intake.settings import Settings
 from tests.conftest import SECRET, Databases, Intake
 
@@ -50,6 +52,19 @@ def test_the_public_surface_takes_leads_and_needs_no_secret(intake: Intake) -> N
         assert public.submitted() == 1
     if settings.sqlite_file is not None:
         assert not settings.beside_database(".secret").exists()
+
+
+def test_a_public_process_has_nothing_that_logs_users_in(client: TestClient, surface: Surface) -> None:
+    found = {"token_signer", "login_throttle", "description"} & set(client.app_state)
+    assert len(found) == (0 if surface is Surface.PUBLIC else 3)
+
+
+def test_a_process_without_a_worker_renders_no_templates(intake: Intake, tmp_path: Path) -> None:
+    (tmp_path / "confirmation.txt.jinja").write_text("{{ unknown }}")
+    settings = dataclasses.replace(intake.settings, mail_templates=tmp_path)
+    create_app(settings, with_worker=False)
+    with pytest.raises(TemplateInvalid):
+        create_app(settings, with_worker=True)
 
 
 def test_strangers_are_not_told_why_something_is_wrong(client: TestClient, surface: Surface) -> None:

@@ -23,7 +23,7 @@ def places(*, uploads: int = 8, spool_bytes: int = 100_000) -> UploadLimiter:
 def taken(given: UploadLimiter, address: str, size: int | str | None = 10) -> AbstractContextManager[None]:
     headers = [] if size is None else [(b"content-length", str(size).encode())]
     scope = {"type": "http", "headers": headers, "state": {"client": Client(ip_address(address))}}
-    return given.taken(AppRequest(scope))
+    return given.acquire(AppRequest(scope))
 
 
 def count(given: UploadLimiter, *addresses: str, size: int | None = 10) -> int:

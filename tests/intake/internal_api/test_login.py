@@ -109,7 +109,7 @@ def test_throttled_logins_are_refused_without_hashing(intake: Intake) -> None:
     user_id = intake.user()
     later_s = 0
     counted = LoginThrottle.in_memory(Fingerprints(b"s" * 32), clock=lambda: time.monotonic() + later_s)
-    intake.client.app_state["guesses"] = counted
+    intake.client.app_state["login_throttle"] = counted
     assert [guess(intake.client).status_code for _ in range(FREE_ATTEMPTS)] == [401] * FREE_ATTEMPTS
     refused = guess(intake.client, password=PASSWORD)
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
@@ -128,7 +128,7 @@ def test_unknown_usernames_are_throttled_alike(intake: Intake) -> None:
     intake.user()
     answers = {}
     for name in ("ada", "nobody"):
-        intake.client.app_state["guesses"] = LoginThrottle.in_memory(Fingerprints(b"s" * 32))
+        intake.client.app_state["login_throttle"] = LoginThrottle.in_memory(Fingerprints(b"s" * 32))
         answers[name] = [guess(intake.client, name.upper()) for _ in range(FREE_ATTEMPTS + 1)]
     ada, nobody = answers.values()
     assert (

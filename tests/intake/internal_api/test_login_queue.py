@@ -89,7 +89,7 @@ def test_one_address_can_not_fill_the_users_queue(ada: Intake) -> None:
         first = [pool.submit(log_in, ada) for _ in range(8)]
         await_waiting(queue, 8)
         assert log_in(ada).status_code == 429
-        ada.client.app_state["guesses"].remember("ada", OFFICE)
+        ada.client.app_state["login_throttle"].remember("ada", OFFICE)
         elsewhere = pool.submit(log_in, ada, client=OFFICE)
         await_waiting(queue, 9)
     assert {answer.result().status_code for answer in (*first, elsewhere)} == {200}

@@ -69,7 +69,7 @@ def test_one_of_two_concurrent_changes_succeeds(attorney: TestClient, intake: In
 def test_guesses_with_a_token_are_throttled(attorney: TestClient, intake: Intake) -> None:
     later_s = 0
     counted = LoginThrottle.in_memory(Fingerprints(b"s" * 32), clock=lambda: time.monotonic() + later_s)
-    intake.client.app_state["guesses"] = counted
+    intake.client.app_state["login_throttle"] = counted
     assert [change(attorney, old="wrong password").status_code for _ in range(5)] == [403] * 5
     answer = change(attorney)
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "1")
