@@ -1,15 +1,15 @@
-"""What can go wrong, as facts. `str(error)` may be told to whoever caused it; causes stay in `__cause__`."""
+"""Errors. `str(error)` may be shown to the client; causes stay in `__cause__`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 
 class IntakeError(Exception):
-    """The root of every error that this service raises on purpose."""
+    """Base class of this service's errors."""
 
 
 class SettingsInvalid(IntakeError):
-    """One or more settings hold a value that can't be used; one line for each."""
+    """One or more settings are invalid; one line for each."""
 
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("\n".join(faults))
@@ -20,11 +20,11 @@ class DatabaseMissing(IntakeError):
 
 
 class DatabaseNotMigrated(IntakeError):
-    """The schema in the database is not the one that this version needs."""
+    """The database's schema is not that of this version."""
 
 
 class DatabaseUnavailable(IntakeError):
-    """The database can't be reached, or can't take the work now; `reason` is for the operator alone."""
+    """The database is unreachable or overloaded; `reason` is for the operator only."""
 
     def __init__(self, detail: str, *, reason: str = "") -> None:
         super().__init__(detail)
@@ -32,29 +32,29 @@ class DatabaseUnavailable(IntakeError):
 
 
 class LockTimeout(DatabaseUnavailable):
-    """Another transaction holds what this one needs, and did not end in time."""
+    """Another transaction held a lock for too long."""
 
 
 class StorageUnavailable(IntakeError):
-    """There is no room, or no leave, to hold an upload."""
+    """An upload can't be stored: no space, no permission, or no connection."""
 
 
 class OrphanCollectionRefused(IntakeError):
-    """Objects in the CV store belong to no lead, and there is reason to doubt that they can be deleted."""
+    """The CV store has orphans that may not be safe to delete."""
 
 
 class RateLimiterUnavailable(IntakeError):
-    """What clients do can't be counted now, since the store that holds the counts is away."""
+    """The limits store, which counts requests and failed logins, is unavailable."""
 
 
 class RequestRejected(IntakeError):
-    """A request is turned away so that the service stays up for others; `reason` is what is counted."""
+    """A request is refused to protect the service; `reason` labels the metric."""
 
     reason = ""
 
 
 class RateLimited(RequestRejected):
-    """A client does something too often; it may again in `retry_after_s` seconds."""
+    """A client exceeded its rate limit; its next request is allowed in `retry_after_s` seconds."""
 
     reason = "rate"
 
@@ -64,7 +64,7 @@ class RateLimited(RequestRejected):
 
 
 class ServiceBusy(RequestRejected):
-    """There is as much under way as there may be: uploads, their bytes (`spool`), `requests`, waits for `threads`."""
+    """A concurrency limit is reached: of `uploads`, their bytes (`spool`), `requests` or `threads`."""
 
     def __init__(self, detail: str, *, reason: str) -> None:
         super().__init__(detail)
@@ -72,27 +72,27 @@ class ServiceBusy(RequestRejected):
 
 
 class TooManyPendingLogins(RequestRejected):
-    """As many passwords wait to be checked as may wait: in all, for one user, or from one network."""
+    """Too many logins wait for a thread: in total, for one user, or from one network."""
 
     reason = "logins"
 
 
 class RequestTimeout(RequestRejected):
-    """The body does not arrive in the time that it may take."""
+    """The body did not arrive in time."""
 
     reason = "slow_body"
 
 
 class ScannerUnavailable(IntakeError):
-    """clamd can't be reached."""
+    """clamd is unreachable."""
 
 
 class ScanFailed(IntakeError):
-    """clamd was reached, and did not say what a file is."""
+    """clamd did not return a result for a file."""
 
 
 class RangeNotSatisfiable(IntakeError):
-    """The file, of `size` bytes, has none in the range that was asked for."""
+    """The requested range is beyond the end of a file of `size` bytes."""
 
     def __init__(self, detail: str, *, size: int) -> None:
         super().__init__(detail)
@@ -100,15 +100,15 @@ class RangeNotSatisfiable(IntakeError):
 
 
 class ChecksumMismatch(IntakeError):
-    """What is stored of a CV is not what came in."""
+    """The stored CV is not identical to the uploaded one."""
 
 
 class ScanPending(IntakeError):
-    """It is not known yet whether the CV is one to be wary of."""
+    """The CV has not been scanned yet."""
 
 
 class CvQuarantined(IntakeError):
-    """The CV is one to be wary of."""
+    """The CV may be dangerous."""
 
 
 class CvTooLargeToScan(IntakeError):
@@ -116,7 +116,7 @@ class CvTooLargeToScan(IntakeError):
 
 
 class UnknownStatesInUse(IntakeError):
-    """Stored leads are in states that the configured list lacks."""
+    """Stored leads are in states that INTAKE_STATES lacks."""
 
 
 class TemplateInvalid(IntakeError):
@@ -124,38 +124,38 @@ class TemplateInvalid(IntakeError):
 
 
 class InvalidHostHeader(IntakeError):
-    """The request names no host, or more than one."""
+    """The request has no Host header, or more than one."""
 
 
 class MisdirectedRequest(IntakeError):
-    """The request is for a host that this service is not."""
+    """The request is for a host that this service does not serve."""
 
 
 class MalformedBody(IntakeError):
-    """The body does not parse as what it says it is."""
+    """The body can't be parsed as its media type."""
 
 
 class BodyTooLarge(IntakeError):
-    """The body, or its file, is larger than the service takes."""
+    """The body, or its file, is larger than the maximum."""
 
 
 class UnsupportedMediaType(IntakeError):
-    """The body is of a media type that the route does not read."""
+    """The body has a media type that the route does not support."""
 
 
 @dataclass(frozen=True)
 class FieldError:
-    """One field of a request, and what is wrong with it."""
+    """An error in one field of a request."""
 
     field: str
     detail: str
 
 
-MAX_FIELD_ERRORS = 20  # what is told of a request stays small, whatever was asked
+MAX_FIELD_ERRORS = 20  # limits the size of the response
 
 
 class ValidationError(IntakeError):
-    """Fields that parse, and hold what can't be accepted: every one of them at once, up to MAX_FAULTS."""
+    """Fields have invalid values; up to MAX_FIELD_ERRORS of them are listed."""
 
     def __init__(self, *faults: FieldError) -> None:
         self.faults = faults[:MAX_FIELD_ERRORS]
@@ -163,11 +163,11 @@ class ValidationError(IntakeError):
 
 
 class AuthenticationRequired(IntakeError):
-    """No valid token, or no valid name and password."""
+    """The token, or the username and password, are missing or invalid."""
 
 
 class LoginThrottled(IntakeError):
-    """Wrong passwords were tried, and the next try must wait `retry_after_s` seconds."""
+    """After wrong passwords, the next attempt is allowed in `retry_after_s` seconds."""
 
     def __init__(self, detail: str, *, retry_after_s: int) -> None:
         super().__init__(detail)
@@ -175,40 +175,40 @@ class LoginThrottled(IntakeError):
 
 
 class PermissionDenied(IntakeError):
-    """A known user who may not do this."""
+    """The user lacks permission for this operation."""
 
 
 class LeadNotFound(IntakeError):
-    """No lead has that id."""
+    """No lead has this id."""
 
 
 class PersonNotFound(IntakeError):
-    """No lead has that address."""
+    """No lead has this email address."""
 
 
 class ChangeNotFound(IntakeError):
-    """No change has that id."""
+    """No change has this id."""
 
 
 class ChangeByAnotherUser(IntakeError):
-    """A user would undo another user's change without saying so."""
+    """Undoing another user's change needs an explicit confirmation."""
 
 
 class IdempotencyKeyInUse(IntakeError):
-    """The first submission under this key has not ended yet."""
+    """A submission with this key is still in progress."""
 
 
 class StateConflict(IntakeError):
-    """The lead is not in the state that the change started from."""
+    """The lead is no longer in the expected state."""
 
 
 class UsernameTaken(IntakeError):
-    """Another user has that name, without regard to case."""
+    """Another user has this name, ignoring case."""
 
 
 class UserNotFound(IntakeError):
-    """No user has that name."""
+    """No user has this name."""
 
 
 class LastAdministrator(IntakeError):
-    """Without this user there would be no administrator who is not disabled."""
+    """This user is the last active administrator."""

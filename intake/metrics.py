@@ -1,4 +1,4 @@
-"""What the service counts, for Prometheus."""
+"""Prometheus metrics."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -6,20 +6,20 @@ MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
-    """The counters of one service."""
+    """The metrics of one process."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self.requests = Histogram(
             "intake_request_seconds",
-            "Time to the end of an answer, by route, method and status.",
+            "Time to the end of a response, by route, method and status.",
             ("route", "method", "status"),
             registry=self._registry,
         )
-        self.in_progress = 0  # requests, counted by the event loop alone
-        progress = Gauge("intake_requests_in_progress", "Requests that are being answered.", registry=self._registry)
+        self.in_progress = 0  # requests, changed only by the event loop
+        progress = Gauge("intake_requests_in_progress", "Requests in progress.", registry=self._registry)
         progress.set_function(lambda: self.in_progress)
-        self.leads = Counter("intake_leads", "Leads kept.", registry=self._registry)
+        self.leads = Counter("intake_leads", "Leads saved.", registry=self._registry)
         self.mails = Counter(
             "intake_mail_attempts",
             "Attempts to deliver a mail, by outcome.",
@@ -34,16 +34,14 @@ class Metrics:
         )
         self.refused = Counter(
             "intake_refused",
-            "Requests turned away to keep the service up, by reason.",
+            "Requests refused to protect the service, by reason.",
             ("reason",),
             registry=self._registry,
         )
         self.limits_failures = Counter(
-            "intake_limits_store_failures", "Times that the store of limits did not answer.", registry=self._registry
+            "intake_limits_store_failures", "Failures of the limits store.", registry=self._registry
         )
-        self.scans = Counter(
-            "intake_cv_scans", "Scans of CVs, by what came of them.", ("outcome",), registry=self._registry
-        )
+        self.scans = Counter("intake_cv_scans", "Scans of CVs, by outcome.", ("outcome",), registry=self._registry)
         self.cvs_missing = Gauge(
             "intake_cv_objects_missing",
             "Leads whose CV was not in the CV store at the last orphan collection.",
@@ -52,11 +50,11 @@ class Metrics:
 
         self.logins = Counter(
             "intake_logins",
-            "Passwords that were shown, by outcome.",
+            "Login attempts and password changes, by outcome.",
             ("outcome",),
             registry=self._registry,
         )
 
     def exposition(self) -> bytes:
-        """Return every counter in Prometheus's text format."""
+        """Return all metrics in Prometheus's text format."""
         return generate_latest(self._registry)

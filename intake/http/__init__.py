@@ -1,1 +1,1 @@
-"""What both HTTP APIs share: routing, parsing, middleware and error responses."""
+"""Routing, parsing, middleware and error responses shared by both HTTP APIs."""

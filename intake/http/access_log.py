@@ -1,4 +1,4 @@
-"""What is seen of every request: an id, a line in the log, a measurement."""
+"""Request ID, access log and metrics."""
 
 import asyncio
 import logging
@@ -19,14 +19,14 @@ log = logging.getLogger("intake.access")
 
 
 def new_request_id() -> str:
-    """Return a random id for one request."""
+    """Return a random request ID."""
     return secrets.token_hex(8)
 
 
 class AccessLogMiddleware:
-    """Gives each request an id of its own, and writes down how it was answered.
+    """Gives each request an ID, and records its response in the log and the metrics.
 
-    The log's line has the path without its query, since queries hold people's names.
+    The log has the path without its query, since queries contain names of people.
     """
 
     def __init__(
@@ -43,17 +43,17 @@ class AccessLogMiddleware:
             return
         request_id = new_request_id()
         client = find_client(scope, self._trusted_proxies)
-        self._forwarding.look_at(client)
+        self._forwarding.observe(client)
         fields: dict[str, str] = {}
         scope.setdefault("state", {}).update(request_id=request_id, client=client, response_headers=fields)
-        began = time.perf_counter()
-        status, is_answered = 500, False
+        started_at = time.perf_counter()
+        status, has_started = 500, False
         self._metrics.in_progress += 1
 
-        async def send_observed(message: Message) -> None:
-            nonlocal status, is_answered
+        async def send_and_record(message: Message) -> None:
+            nonlocal status, has_started
             if message["type"] == "http.response.start":
-                status, is_answered = message["status"], True
+                status, has_started = message["status"], True
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
                 headers.update(fields)
@@ -61,19 +61,19 @@ class AccessLogMiddleware:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_observed)
+            await self._app(scope, receive, send_and_record)
         except asyncio.CancelledError:
-            if is_answered:
+            if has_started:
                 raise
-            await stopping()(scope, receive, send_observed)  # the server cancels what it can wait for no longer
+            await stopping()(scope, receive, send_and_record)  # uvicorn cancels requests when its grace period ends
         finally:
             self._metrics.in_progress -= 1
-            seconds = time.perf_counter() - began
+            seconds = time.perf_counter() - started_at
             route = scope.get("route_path", "none")
-            self._metrics.requests.labels(route, _known(scope["method"]), str(status)).observe(seconds)
+            self._metrics.requests.labels(route, _method_label(scope["method"]), str(status)).observe(seconds)
             path = scope["path"].encode("unicode_escape").decode("ascii")
             log.info("%s %s %d %.0f ms %s", scope["method"], path, status, seconds * 1000, request_id)
 
 
-def _known(method: str) -> str:
+def _method_label(method: str) -> str:
     return method if method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} else "other"

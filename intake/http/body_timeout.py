@@ -1,4 +1,4 @@
-"""Request bodies as they arrive: within a time, at a rate, and to a sane end where the answer comes first."""
+"""Timeouts of request bodies, and early responses to them."""
 
 import time
 
@@ -9,19 +9,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from intake.errors import RequestTimeout
 from intake.settings import Settings
 
-GRACE_S = 5.0  # before a body's rate counts
-LINGER_S = 10.0  # what is left of a body is passed over for so long
-AT_HAND = 2  # messages that may have come by then: from who sends fast there would be no end of them
-AT_HAND_S = 0.001  # not 0, with which a scope is cancelled, at some cost, before it is known whether it need be
-QUIET_S = 2.0  # and no longer than this once nothing comes
+GRACE_S = 5.0  # before the minimum rate applies
+LINGER_S = 10.0  # the longest that the rest of a body is discarded after an early response
+MAX_PENDING = 2  # messages read to see whether a body is complete; a fast sender would never run out of them
+PENDING_TIMEOUT_S = 0.001  # 0 would cancel the scope, which is expensive, even if messages are there
+QUIET_S = 2.0  # the longest without any data meanwhile
 
 
 class BodyTimeoutMiddleware:
-    """Refuses bodies that are too slow, on whatever route; and lets a client read an answer that came early.
+    """Refuses bodies that are too slow, and makes sure that clients can read an early response.
 
-    An answer may be given before its request's body has arrived (401, 413, 429, 503…). The connection then ends with
-    it; but were it closed at once, what still arrives would be met by a reset, which takes the answer with it. So what
-    comes is passed over for a moment (a "lingering close").
+    A response may be sent before the request's body has arrived (401, 413, 429, 503…), and ends the connection. If it
+    were closed at once, further data would cause a TCP reset, which may discard the response. So the rest of the body
+    is discarded for a moment first (a "lingering close").
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -35,79 +35,79 @@ class BodyTimeoutMiddleware:
         body = _Body(Headers(scope=scope), receive, self._settings)
         is_early = False
 
-        async def send_and_part(message: Message) -> None:
+        async def send_and_linger(message: Message) -> None:
             nonlocal is_early
             if message["type"] == "http.response.start":
-                is_early = not await body.has_arrived()
+                is_early = not await body.is_complete()
                 if is_early:
                     MutableHeaders(scope=message)["Connection"] = "close"
             elif is_early and not message.get("more_body", False):
                 await send({**message, "more_body": True})
-                await body.pass_over()
+                await body.discard()
                 message = {"type": "http.response.body"}
             await send(message)
 
-        await self._app(scope, body.receive, send_and_part)
+        await self._app(scope, body.receive, send_and_linger)
 
 
 class _Body:
-    """One request's body, and how much of it has come in how much time spent waiting for it."""
+    """One request's body, its bytes so far, and the time spent waiting for them."""
 
     def __init__(self, headers: Headers, receive: Receive, settings: Settings) -> None:
         self._receive = receive
         self._settings = settings
-        self._is_whole = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
-        # until it is asked for (RFC 9110, section 10.1.1)
-        self._is_held_back = headers.get("expect", "").lower() == "100-continue"
-        self._is_answered = False
+        self._is_complete = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+        # the client sends the body once the server asks for it (RFC 9110, section 10.1.1)
+        self._awaits_continue = headers.get("expect", "").lower() == "100-continue"
+        self._has_response = False
         self._bytes = 0
         self._waited_s = 0.0
 
     async def receive(self) -> Message:
-        """Return the next message. Raises BodyTooSlow."""
-        self._is_held_back = False  # the server asks for it now
+        """Return the next message. Raises RequestTimeout."""
+        self._awaits_continue = False  # receiving makes uvicorn send "100 Continue"
         if not self._is_timed():
             return await self._take()
-        began = time.monotonic()
+        started_at = time.monotonic()
         try:
             with move_on_after(self._allowed_s - self._waited_s):
                 return await self._take()
         finally:
-            self._waited_s += time.monotonic() - began
-        if not self._is_timed():  # an answer has begun: who still listens here waits for the client to go
+            self._waited_s += time.monotonic() - started_at
+        if not self._is_timed():  # the response has started, so this waits for the disconnect
             return await self._take()
         raise RequestTimeout(
-            f"the body did not arrive in time: it may take {self._settings.body_timeout_s:.0f} seconds,"
-            f" and after {GRACE_S:.0f} not fewer than {self._settings.min_body_rate} bytes a second on average"
+            f"the body did not arrive in time: send it within {self._settings.body_timeout_s:.0f} seconds, and after"
+            f" {GRACE_S:.0f} seconds at {self._settings.min_body_rate} bytes a second or more on average"
         )
 
-    async def has_arrived(self) -> bool:
-        """Return whether there is no more to come; an answer is given from now on, and time counts no more."""
-        self._is_answered = True
-        if not (self._is_whole or self._is_held_back):
-            with move_on_after(AT_HAND_S):
-                for _ in range(AT_HAND):
-                    if not self._is_whole:
+    async def is_complete(self) -> bool:
+        """Return whether the body is complete; called when the response starts, which ends the timeouts."""
+        self._has_response = True
+        if not (self._is_complete or self._awaits_continue):
+            with move_on_after(PENDING_TIMEOUT_S):
+                for _ in range(MAX_PENDING):
+                    if not self._is_complete:
                         await self._take()
-        return self._is_whole
+        return self._is_complete
 
-    async def pass_over(self) -> None:
-        """Take what still comes, and leave it."""
-        if self._is_held_back:
+    async def discard(self) -> None:
+        """Discard the rest of the body."""
+        if self._awaits_continue:
             return
         with move_on_after(LINGER_S):
-            while not self._is_whole:
+            while not self._is_complete:
                 with move_on_after(QUIET_S) as waiting:
                     await self._take()
                 if waiting.cancelled_caught:
                     return
 
     def _is_timed(self) -> bool:
-        return not (self._is_whole or self._is_answered)
+        return not (self._is_complete or self._has_response)
 
     @property
     def _allowed_s(self) -> float:
-        """How long may be waited for all that came so far, and what comes next."""
+        """The time allowed for all data so far and the next message."""
         at_rate_s = self._bytes / self._settings.min_body_rate
         return min(self._settings.body_timeout_s, max(GRACE_S, at_rate_s))
 
@@ -115,5 +115,5 @@ class _Body:
         message = await self._receive()
         if message["type"] == "http.request":
             self._bytes += len(message.get("body", b""))
-        self._is_whole = not message.get("more_body", False)  # true also of a client that is gone
+        self._is_complete = not message.get("more_body", False)  # also true after a disconnect
         return message

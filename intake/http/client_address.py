@@ -1,4 +1,4 @@
-"""Who the client is: the one reader of X-Forwarded-For."""
+"""The client's address, from the socket and X-Forwarded-For."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -11,17 +11,17 @@ from starlette.types import Scope
 from intake.settings.parsers import Network
 
 Address = IPv4Address | IPv6Address
-IPV6_PREFIX = 64  # what one subscriber is given, whole
+IPV6_PREFIX = 64  # assigned to one subscriber
 log = logging.getLogger("intake.http")
-MAX_FORWARDED = 32  # addresses that are looked at; no chain of proxies is longer
+MAX_FORWARDED = 32  # addresses that are read; no chain of proxies is longer
 
 
 @dataclass(frozen=True)
 class Client:
-    """Where a request comes from.
+    """The client of a request.
 
-    `address` is the nearest one that is no trusted proxy's, None where the server's socket has none (a Unix socket);
-    `is_forwarded_untrusted` tells that a forwarding header was passed over, since its sender is not trusted.
+    `address` is the nearest one that is not a trusted proxy, or None on a Unix socket. `is_forwarded_untrusted` is
+    true if X-Forwarded-For was ignored because its sender is not trusted.
     """
 
     address: Address | None
@@ -29,7 +29,7 @@ class Client:
 
     @property
     def key(self) -> str:
-        """What is counted together: an IPv4 address, or an IPv6 /64."""
+        """The key for limits: an IPv4 address or an IPv6 /64."""
         if isinstance(self.address, IPv6Address):
             prefix = int(self.address) >> (128 - IPV6_PREFIX) << (128 - IPV6_PREFIX)
             return f"{IPv6Address(prefix)}/{IPV6_PREFIX}"
@@ -37,7 +37,7 @@ class Client:
 
     @property
     def network(self) -> str:
-        """Where one attacker may have many addresses: an IPv4 /24, or an IPv6 /48."""
+        """The network in which one attacker may have many addresses: an IPv4 /24 or an IPv6 /48."""
         if self.address is None:
             return str(None)
         bits = 24 if self.address.version == 4 else 48
@@ -49,11 +49,10 @@ class Client:
 
 
 def find_client(scope: Scope, trusted: Sequence[Network]) -> Client:
-    """Return who a connection's request is from.
+    """Return the client of a request.
 
-    X-Forwarded-For (what every proxy writes; RFC 7239's Forwarded is not read) counts from right to left, as long as
-    the one that wrote it is trusted. What can't be read there ends the search: the proxy that passed it on counts as
-    the client.
+    X-Forwarded-For (every proxy writes it; RFC 7239's Forwarded is ignored) is read from right to left while the
+    writer of an entry is trusted. An invalid entry ends this: the proxy that forwarded it counts as the client.
     """
     peer = Client(_address(scope["client"][0]) if scope.get("client") else None)
     forwarded = Headers(scope=scope).getlist("x-forwarded-for")
@@ -70,17 +69,17 @@ def find_client(scope: Scope, trusted: Sequence[Network]) -> Client:
 
 
 class ForwardingMonitor:
-    """Remembers whether a forwarding header was passed over: then every client looks like the proxy to this service."""
+    """Remembers whether X-Forwarded-For was ignored: then all clients behind that proxy share its address."""
 
     def __init__(self) -> None:
         self.last_error: str | None = None
 
-    def look_at(self, client: Client) -> None:
-        """Look at one request's client; the first that tells of it is written to the log."""
+    def observe(self, client: Client) -> None:
+        """Record an ignored X-Forwarded-For, and log the first one."""
         if client.is_forwarded_untrusted and self.last_error is None:
             self.last_error = (
-                "X-Forwarded-For came from a peer that is not trusted, and is passed over;"
-                " if that is your proxy, set INTAKE_TRUSTED_PROXIES"
+                "X-Forwarded-For from an untrusted peer was ignored;"
+                " if the peer is your proxy, set INTAKE_TRUSTED_PROXIES"
             )
             log.warning("%s (the peer is %s)", self.last_error, client.address)
 
@@ -94,7 +93,7 @@ def _address(text: str) -> Address | None:
 
 
 def _without_port(text: str) -> str:
-    """Return the address alone: some proxies write a port behind it, and brackets around IPv6."""
+    """Return the address without the port and brackets that some proxies add."""
     if text.startswith("["):
         return text[1:].partition("]")[0]
     return text.partition(":")[0] if text.count(":") == 1 else text

@@ -1,4 +1,4 @@
-"""How many requests of one client may be under way, however they come."""
+"""Limit of concurrent requests per client."""
 
 from collections import Counter
 
@@ -11,33 +11,33 @@ from intake.settings import Settings
 
 
 class ConcurrencyLimitMiddleware:
-    """Refuses a client's requests past as many as it may have connections.
+    """Refuses requests of a client beyond the number of connections that it may have.
 
-    Connections are bounded as they are opened; but behind a proxy all of them are the proxy's, and one client's slow
-    bodies would fill them.
+    Connections are limited when they are opened, but those of a proxy are exempt: one client behind it could fill them
+    with slow bodies.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self._most = settings.connections_of_client
-        self._unbounded = settings.unbounded_clients
-        self._under_way: Counter[str] = Counter()
+        self._max_requests = settings.connections_of_client
+        self._exempt = settings.unbounded_clients
+        self._running: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or (client := scope["state"]["client"]).is_in(self._unbounded):
+        if scope["type"] != "http" or (client := scope["state"]["client"]).is_in(self._exempt):
             await self._app(scope, receive, send)
-        elif self._under_way[client.key] >= self._most:
-            busy = ServiceBusy("too many requests from this address are under way; try again later", reason="requests")
-            answer = await on_intake_error(Request(scope), busy)
-            await answer(scope, receive, send)
+        elif self._running[client.key] >= self._max_requests:
+            busy = ServiceBusy("too many concurrent requests from this address; try again later", reason="requests")
+            response = await on_intake_error(Request(scope), busy)
+            await response(scope, receive, send)
         else:
             await self._counted(client.key, scope, receive, send)
 
     async def _counted(self, key: str, scope: Scope, receive: Receive, send: Send) -> None:
-        self._under_way[key] += 1
+        self._running[key] += 1
         try:
             await self._app(scope, receive, send)
         finally:
-            self._under_way[key] -= 1
-            if not self._under_way[key]:
-                del self._under_way[key]
+            self._running[key] -= 1
+            if not self._running[key]:
+                del self._running[key]

@@ -1,4 +1,4 @@
-"""Content-Disposition, read from parts of a form and written for downloads."""
+"""Content-Disposition of form parts and downloads."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _PARAMETER = re.compile(
 
 @dataclass(frozen=True)
 class ContentDisposition:
-    """What a part of a form says of itself: its field, and its file's name where it is a file."""
+    """The field of a form part, and the file's name if it is a file."""
 
     name: str
     filename: str | None
@@ -22,28 +22,28 @@ class ContentDisposition:
 
 @lru_cache(256)
 def parse_content_disposition(header: bytes, *, is_percent_encoded: bool = False) -> ContentDisposition:
-    """Read a part's Content-Disposition (RFC 7578), whoever wrote it.
+    """Parse a part's Content-Disposition (RFC 7578) as any client writes it.
 
-    Parameters come in any order, quoted or not, with raw UTF-8 or with `filename*` (RFC 5987), which counts more.
-    `is_percent_encoded` tells that its client encodes a whole name, where browsers encode quotes and line breaks.
-    Raises ValueError where there is no field's name, or where the header can't be read.
+    Parameters may have any order, quotes, raw UTF-8 or `filename*` (RFC 5987), which has precedence.
+    `is_percent_encoded` is true for clients that encode whole names; browsers encode only quotes and line breaks.
+    Raises ValueError if the header is malformed or lacks the field's name.
     """
     text = header.decode("utf-8")
     kind = re.match(r"[ \t]*form-data(?=[ \t]*(;|$))", text, re.IGNORECASE)
     parameters: dict[str, str] = {}
     at = kind.end() if kind else len(text)
     while kind and (found := _PARAMETER.match(text, at)):
-        value = found["token"].rstrip(" \t") if found["quoted"] is None else _unescaped(found["quoted"])
+        value = found["token"].rstrip(" \t") if found["quoted"] is None else _unescape(found["quoted"])
         if parameters.setdefault(found["name"].lower(), value) is not value:
-            raise ValueError("a parameter is there twice")
+            raise ValueError("a parameter is given twice")
         at = found.end()
     if "name" not in parameters or text[at:].strip(" \t;"):
-        raise ValueError("no form-data with a name")
+        raise ValueError("expected form-data with a name")
     return ContentDisposition(parameters["name"], _filename(parameters, is_percent_encoded=is_percent_encoded))
 
 
 def attachment(filename: str) -> str:
-    """Return a Content-Disposition (RFC 6266) that offers a download under `filename`."""
+    """Return a Content-Disposition (RFC 6266) for a download named `filename`."""
     fallback = re.sub(r"[^A-Za-z0-9._ -]", "_", filename)
     return f"attachment; filename=\"{fallback}\"; filename*=UTF-8''{quote(filename, safe='')}"
 
@@ -53,11 +53,11 @@ def _filename(parameters: dict[str, str], *, is_percent_encoded: bool) -> str | 
         return _base_name(name)
     if (plain := parameters.get("filename", parameters.get("filename*"))) is None:
         return None
-    return _base_name(unquote(plain, errors="replace") if is_percent_encoded else _form_decoded(plain))
+    return _base_name(unquote(plain, errors="replace") if is_percent_encoded else _decode_form_name(plain))
 
 
-def _unescaped(quoted: str) -> str:
-    # only these two are escaped by anyone; a backslash before anything else is a Windows directory's
+def _unescape(quoted: str) -> str:
+    # clients escape only these two; any other backslash separates directories of a Windows path
     return re.sub(r'\\(["\\])', r"\1", quoted)
 
 
@@ -72,8 +72,8 @@ def _extended_value(text: str) -> str | None:
         return None
 
 
-def _form_decoded(text: str) -> str:
-    """Undo the WHATWG's form encoding of a name: the quote and the line breaks, and nothing else."""
+def _decode_form_name(text: str) -> str:
+    """Decode a name as the WHATWG encodes it: only quotes and line breaks."""
     return re.sub("%(22|0[AD])", lambda escape: chr(int(escape[1], 16)), text, flags=re.IGNORECASE)
 
 

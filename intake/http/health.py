@@ -1,4 +1,4 @@
-"""The operators' routes: is it up, can it work, what does it count, and how is it used."""
+"""Routes for operators: health, metrics and the API description."""
 
 from starlette.responses import HTMLResponse, Response
 
@@ -13,35 +13,35 @@ from intake.http.templates import PAGE_POLICY
 
 
 def get_healthz(_request: AppRequest) -> Response:
-    """Say that the process is up."""
+    """Report that the process is up."""
     return json_response({"status": "up"})
 
 
 def get_readyz(request: AppRequest) -> Response:
-    """Say whether the database can be reached and is migrated, and what else an operator should know of."""
+    """Report whether the database is reachable and migrated, and other errors that an operator should know."""
     if not is_migrated(request.state["database"]):
-        return problem(503, detail="the database is not migrated: run `intake migrate`", headers={"Retry-After": "30"})
+        return problem(503, detail="the database is not migrated; run: intake migrate", headers={"Retry-After": "30"})
     worker = request.state["worker"]
-    troubles = {} if worker is None else {"mail": worker.last_error, "scan": worker.last_scan_error}
-    holds = {} if worker is None else {"cv_store": worker.store_hold}
-    told = {**troubles, **holds, "forwarded": request.state["forwarding"].last_error}
+    errors = {"forwarded": request.state["forwarding"].last_error}
+    if worker is not None:
+        errors |= {"mail": worker.last_error, "scan": worker.last_scan_error, "cv_store": worker.store_hold}
     if not request.state["exposes_errors"]:
-        told = {name: text and "see the service's log" for name, text in told.items()}
-    return json_response({"status": "ready", **{name: text for name, text in told.items() if text}})
+        errors = {name: text and "see the service's log" for name, text in errors.items()}
+    return json_response({"status": "ready", **{name: text for name, text in errors.items() if text}})
 
 
 def get_metrics(request: AppRequest) -> Response:
-    """Give what is counted to Prometheus."""
+    """Return the metrics for Prometheus."""
     return Response(request.state["metrics"].exposition(), media_type=metrics.MEDIA_TYPE)
 
 
 def get_openapi(request: AppRequest) -> Response:
-    """Give the description of every route."""
+    """Return the OpenAPI document."""
     return Response(request.state["description"].document, media_type="application/json")
 
 
 def get_docs(request: AppRequest) -> Response:
-    """Give the same as a page; its policy lets it load nothing at all."""
+    """Return the OpenAPI document as HTML, with a policy that lets it load nothing."""
     return HTMLResponse(request.state["description"].page, headers={"Content-Security-Policy": PAGE_POLICY})
 
 
@@ -49,12 +49,12 @@ _STATUS = {
     "type": "object",
     "properties": {
         "status": {"type": "string"},
-        "mail": {"type": "string", "description": "What keeps every mail from being sent, where something does."},
-        "scan": {"type": "string", "description": "What keeps every CV from being scanned, where something does."},
-        "cv_store": {"type": "string", "description": "Why orphans in the CV store are not collected, on a hold."},
+        "mail": {"type": "string", "description": "The error that prevents all mail from being sent."},
+        "scan": {"type": "string", "description": "The error that prevents all CVs from being scanned."},
+        "cv_store": {"type": "string", "description": "Why orphans in the CV store are not collected."},
         "forwarded": {
             "type": "string",
-            "description": "What keeps clients from being told apart, where something does.",
+            "description": "Why clients can't be distinguished.",
         },
     },
     "required": ["status"],
@@ -66,7 +66,7 @@ HEALTH = (
         method="GET",
         path="/healthz",
         endpoint=get_healthz,
-        summary="The process is up.",
+        summary="Liveness: the process is up.",
         access=Access.OPEN,
         answer=ResponseSpec(200, "Up", _STATUS),
     ),
@@ -74,7 +74,7 @@ HEALTH = (
         method="GET",
         path="/readyz",
         endpoint=get_readyz,
-        summary="The database can be reached and is migrated.",
+        summary="Readiness: the database is reachable and migrated.",
         access=Access.OPEN,
         answer=ResponseSpec(200, "Ready", _STATUS),
         problems=(DatabaseUnavailable,),
@@ -87,9 +87,9 @@ OPERATIONS = (
         method="GET",
         path="/metrics",
         endpoint=get_metrics,
-        summary="Counters for Prometheus.",
+        summary="Metrics for Prometheus.",
         access=Access.OPEN,
-        answer=ResponseSpec(200, "Counters", _TEXT, media_type="text/plain"),
+        answer=ResponseSpec(200, "Metrics", _TEXT, media_type="text/plain"),
     ),
     Operation(
         method="GET",

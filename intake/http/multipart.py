@@ -1,4 +1,4 @@
-"""A multipart form, read as it arrives (RFC 7578): texts within bounds, the file into a spool."""
+"""Streaming parser of multipart forms (RFC 7578)."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -16,14 +16,14 @@ from intake.http.routing import run_in_pool
 
 MAX_BOUNDARY_CHARACTERS = 70  # RFC 2046, section 5.1.1
 MAX_PARTS = 20
-_PLAIN_ENCODINGS = (b"binary", b"8bit", b"7bit")  # RFC 7578, section 4.7: others are deprecated, and undone by nobody
+_PLAIN_ENCODINGS = (b"binary", b"8bit", b"7bit")  # RFC 7578, section 4.7 deprecates all others
 MAX_TEXT_BYTES = 8 * 2**10
-MAX_OVERHEAD_BYTES = 2**18  # of everything but the file
+MAX_OVERHEAD_BYTES = 2**18  # everything but the file
 
 
 @dataclass
 class Form:
-    """What a form held: its texts, its file with the name it was sent under, and what was wrong with either."""
+    """A parsed form: its text fields, its file, and errors in either."""
 
     spool: SpooledUpload
     texts: dict[str, str] = field(default_factory=dict)
@@ -32,7 +32,7 @@ class Form:
 
     @property
     def file(self) -> SpooledUpload | None:
-        """The file, where there was one."""
+        """The file, if there is one."""
         return None if self.filename is None else self.spool
 
 
@@ -40,11 +40,11 @@ class Form:
 def multipart_reader(
     content_type: str, *, texts: Collection[str], file: str, max_file_bytes: int, is_closed: bool = False
 ) -> Iterator["MultipartReader"]:
-    """Give a reader of a form with the fields `texts` and the file `file`, whose spool is gone at the end.
+    """Provide a reader of a form with the text fields `texts` and the file field `file`; delete its spool at the end.
 
-    Where the form `is_closed`, text fields that it does not know are faults, as such files always are.
+    Unknown files are errors, and so are unknown text fields if the form `is_closed`.
 
-    Raises BodyTypeNotSupported or MalformedBody for a content type that is none of a form.
+    Raises UnsupportedMediaType or MalformedBody if the content type is not that of a form.
     """
     with SpooledUpload() as spool:
         yield MultipartReader(
@@ -65,13 +65,13 @@ async def read_form(request: AppRequest, reader: "MultipartReader") -> Form:
     async for chunk in request.stream():
         if reader.received + len(chunk) <= MEMORY_BYTES:
             reader.feed(chunk)
-        else:  # the spool may be on disk by now, and a disk can stall
-            await run_in_pool(request, lambda data=chunk: reader.feed(data), is_under_way=True)  # type: ignore[misc]
+        else:  # the spool may be on disk now, and a disk can stall
+            await run_in_pool(request, lambda data=chunk: reader.feed(data), is_continuation=True)  # type: ignore[misc]
     return reader.finish()
 
 
 class MultipartReader:
-    """Reads a form in pieces; files that it does not know are faults, and so are such texts where it `is_closed`."""
+    """Parses a form in chunks; see `multipart_reader`."""
 
     def __init__(
         self,
@@ -151,47 +151,45 @@ class MultipartReader:
         self._header_name = self._header_value = b""
 
     def _on_headers_finished(self) -> None:
-        # aiohttp alone writes the type first, and encodes a name whole
+        # only aiohttp writes the type first, and it percent-encodes the whole name
         is_aiohttp = next(iter(self._headers), b"") == b"content-type"
         try:
             header = self._headers.get(b"content-disposition", b"")
             disposition = parse_content_disposition(header, is_percent_encoded=is_aiohttp)
         except ValueError as error:
-            raise MalformedBody(f"a part's Content-Disposition can't be read: {error}") from error
+            raise MalformedBody(f"a part has an invalid Content-Disposition: {error}") from error
         self._part = self._open(disposition)
         encoding = self._headers.get(b"content-transfer-encoding", b"binary").strip().lower()
         if encoding not in _PLAIN_ENCODINGS:
-            raise MalformedBody(f"the part {disposition.name!r} has a Content-Transfer-Encoding: send it as it is")
+            raise MalformedBody(f"the part {disposition.name!r} has a Content-Transfer-Encoding; send it without one")
 
     def _open(self, disposition: ContentDisposition) -> "_Part":
         name, is_file = disposition.name, disposition.filename is not None
         if name in self._seen and (name in self._texts or name == self._file):
-            self._fault(name, "is there more than once")
+            self._add_error(name, "given more than once")
             return _Part(name)
         self._seen.add(name)
         if name == self._file:
-            # a browser sends an empty name, and no bytes, for a file that was not chosen
+            # browsers send an empty name and no bytes if no file was chosen
             self._form.filename = disposition.filename or None
             if not is_file:
-                self._fault(name, "must be a file")
-            return _Part(name, takes_file=is_file)
+                self._add_error(name, "must be a file")
+            return _Part(name, is_stored_file=is_file)
         if is_file:
-            return _Part(name, refuses=True)
+            return _Part(name, is_refused=True)
         if self._is_closed and name not in self._texts:
-            self._fault(name, "is no field of this form")
-        return _Part(name, takes_text=name in self._texts, charset=_charset(self._headers))
+            self._add_error(name, "unknown field")
+        return _Part(name, is_text=name in self._texts, charset=_charset(self._headers))
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         part = self._part
         assert part is not None
-        if part.takes_file:
+        if part.is_stored_file:
             self._write_file(data[start:end])
-        elif part.refuses:
-            self._fault(
-                part.name, "must be text, not a file" if part.name in self._texts else "is no file of this form"
-            )
-            part.refuses = False
-        elif part.takes_text and len(part.text) <= MAX_TEXT_BYTES:
+        elif part.is_refused:
+            self._add_error(part.name, "must be text, not a file" if part.name in self._texts else "unknown file")
+            part.is_refused = False
+        elif part.is_text and len(part.text) <= MAX_TEXT_BYTES:
             part.text += data[start:end]
 
     def _write_file(self, data: bytes) -> None:
@@ -202,32 +200,32 @@ class MultipartReader:
     def _on_part_end(self) -> None:
         part = self._part
         assert part is not None
-        if part.takes_text:
+        if part.is_text:
             try:
-                self._form.texts[part.name] = part.decoded()
+                self._form.texts[part.name] = part.decode_text()
             except ValueError as error:
-                self._fault(part.name, str(error))
+                self._add_error(part.name, str(error))
 
     def _on_end(self) -> None:
         self._ended = True
 
-    def _fault(self, name: str, detail: str) -> None:
+    def _add_error(self, name: str, detail: str) -> None:
         if all(fault.field != name for fault in self._form.faults):
             self._form.faults.append(FieldError(name, detail))
 
 
 @dataclass
 class _Part:
-    """The part that is being read, and what becomes of its bytes."""
+    """The current part, and how its data is processed."""
 
     name: str
-    takes_text: bool = False
-    takes_file: bool = False
-    refuses: bool = False
+    is_text: bool = False
+    is_stored_file: bool = False
+    is_refused: bool = False
     charset: str = "utf-8"
     text: bytes = b""
 
-    def decoded(self) -> str:
+    def decode_text(self) -> str:
         if len(self.text) > MAX_TEXT_BYTES:
             raise ValueError(f"must have at most {MAX_TEXT_BYTES} bytes")
         if self.charset not in ("utf-8", "utf8", "us-ascii", "ascii") and not self.text.isascii():

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 description, made from the doors' tables: what is documented is what is routed."""
+"""OpenAPI 3.1 description, generated from the tables of operations."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,15 +16,15 @@ from intake.http.routing import Access, Operation, ResponseSpec
 from intake.http.templates import templates
 
 RATE_LIMIT_FIELDS = {  # draft-ietf-httpapi-ratelimit-headers
-    "RateLimit-Policy": '`"minute";q=60;w=60, "day";q=600;w=86400`: how many (q) in how many seconds (w).',
-    "RateLimit": '`"minute";r=59;t=60, …`: how many are left (r), and in how many seconds there are more (t).',
+    "RateLimit-Policy": '`"minute";q=60;w=60, "day";q=600;w=86400`: quota (q) and window in seconds (w).',
+    "RateLimit": '`"minute";r=59;t=1, …`: remaining requests (r), and seconds until the whole quota is available (t).',
 }
 _PROBLEM_HEADERS = {
     "401": {"WWW-Authenticate": "`Bearer`"},
     "408": {"Connection": "`close`"},
     "416": {"Content-Range": "`bytes */SIZE`"},
-    "429": {"Retry-After": "Seconds to wait before the next try."},
-    "503": {"Retry-After": "Seconds to wait before the next try."},
+    "429": {"Retry-After": "Seconds to wait before a retry."},
+    "503": {"Retry-After": "Seconds to wait before a retry."},
 }
 _PATH_PARAMETERS: Mapping[str, Mapping[str, object]] = {
     "id": {"type": "integer", "format": "int64", "minimum": 1},
@@ -36,14 +36,14 @@ Json = dict[str, Any]
 
 
 class FaultSchema(BaseModel):
-    """One field and what is wrong with it."""
+    """An error in one field."""
 
     field: str
     detail: str
 
 
 class Problem(BaseModel):
-    """RFC 9457."""
+    """Problem details (RFC 9457)."""
 
     type: str
     title: str
@@ -54,7 +54,7 @@ class Problem(BaseModel):
 
 
 class Description:
-    """The OpenAPI document of some operations, and a page that shows it; each made when it is first asked for."""
+    """The OpenAPI document of some operations as JSON and as HTML, each generated when first requested."""
 
     def __init__(self, operations: Sequence[Operation]) -> None:
         self._operations = operations
@@ -69,7 +69,7 @@ class Description:
 
 
 def describe(operations: Sequence[Operation]) -> Json:
-    """Return the OpenAPI document of these operations."""
+    """Return the OpenAPI document of some operations."""
     paths: dict[str, Json] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
@@ -85,7 +85,7 @@ def describe(operations: Sequence[Operation]) -> Json:
         "info": {
             "title": "intake",
             "version": version("leadctl"),
-            "description": "Lead intake: a public door for prospects and an internal one for attorneys.",
+            "description": "Lead intake: a public API for prospects and an internal API for attorneys.",
         },
         "paths": paths,
         "components": {
@@ -96,15 +96,15 @@ def describe(operations: Sequence[Operation]) -> Json:
 
 
 def docs_page(document: Json) -> str:
-    """Return the document as a page of HTML that needs no script and no other host."""
-    kinds = sorted(PROBLEM_TYPES.items(), key=lambda item: item[1].status)
-    described = [(kind, (cls.__doc__ or "").strip()) for cls, kind in kinds]
+    """Return the document as HTML without scripts and external resources."""
+    types = sorted(PROBLEM_TYPES.items(), key=lambda item: item[1].status)
+    described = [(problem_type, (cls.__doc__ or "").strip()) for cls, problem_type in types]
     template = templates("intake.http", is_strict=False).get_template("docs.html.jinja")
     return template.render(document=document, problems=described)
 
 
 def schema_of(value: Any) -> Json:
-    """Return the JSON schema of a model, of `[model]`, or of what is one already."""
+    """Return the JSON schema of a model, of `[model]`, or the given schema."""
     if isinstance(value, list):
         return {"type": "array", "items": schema_of(value[0])}
     if isinstance(value, type) and issubclass(value, BaseModel):
@@ -135,7 +135,7 @@ def _operation(operation: Operation) -> Json:
     if operation.form is not None:
         described["requestBody"] = _content("multipart/form-data", dict(operation.form), required=True)
     if operation.access is not Access.OPEN:
-        described["security"] = [{"bearer": []}, {}] if operation.access is Access.ADAPTIVE else [{"bearer": []}]
+        described["security"] = [{"bearer": []}, {}] if operation.access is Access.OPTIONAL else [{"bearer": []}]
     return described
 
 
@@ -198,7 +198,7 @@ def _implied_problems(operation: Operation) -> Iterable[type[errors.IntakeError]
         yield errors.ValidationError
     if operation.is_rate_limited:
         yield errors.RateLimited
-    yield errors.ServiceBusy  # every operation runs in its door's threads
+    yield errors.ServiceBusy  # every operation runs in a bounded thread pool
 
 
 def _path_parameters(operation: Operation) -> Iterator[Json]:
@@ -222,7 +222,9 @@ def _query_parameters(operation: Operation) -> Iterator[Json]:
         return
     for name, schema in operation.query.model_json_schema()["properties"].items():
         described = schema.pop("description")
-        kinds = [kind for kind in schema.pop("anyOf", []) if kind != {"type": "null"}]  # an absent one is none
-        shape = {**schema, **(kinds[0] if kinds else {})}
+        variants = [
+            variant for variant in schema.pop("anyOf", []) if variant != {"type": "null"}
+        ]  # null stands for an absent parameter
+        shape = {**schema, **(variants[0] if variants else {})}
         shape = {key: value for key, value in shape.items() if (key, value) != ("default", None)}
         yield {"name": name, "in": "query", "required": False, "description": described, "schema": shape}

@@ -1,4 +1,4 @@
-"""Pages of a list, each naming the next."""
+"""Pagination with Link headers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,20 +11,20 @@ from intake.http.request_state import AppRequest
 
 
 def page_response(request: AppRequest, found: Sequence[Any], *, limit: int, by: str = "after") -> Response:
-    """Return an answer of the first `limit` records of what was found; where there is more, it names the next page.
+    """Return the first `limit` records, with a link to the next page if more were found.
 
-    `by` is the parameter that takes the id to go on from.
+    `by` is the query parameter for the last id of the page.
     """
     page = found[:limit]
     response = json_response(page)
     return link_to_next(request, response, **{by: page[-1].id}) if len(found) > len(page) else response
 
 
-def link_to_next(request: AppRequest, response: Response, **place: object) -> Response:
-    """Return the response with a Link (RFC 8288) to the next page: the same query, going on from the place.
+def link_to_next(request: AppRequest, response: Response, **position: object) -> Response:
+    """Add a Link (RFC 8288) to the next page, with the same query and these parameters, to a response.
 
-    It is a relative reference: behind TLS the service does not know its own scheme.
+    The reference is relative, because behind a TLS proxy the service does not know its own scheme.
     """
-    query = [item for item in request.query_params.multi_items() if item[0] not in place]
-    response.headers["Link"] = f'<?{urlencode([*query, *place.items()])}>; rel="next"'
+    query = [item for item in request.query_params.multi_items() if item[0] not in position]
+    response.headers["Link"] = f'<?{urlencode([*query, *position.items()])}>; rel="next"'
     return response

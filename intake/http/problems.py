@@ -1,4 +1,4 @@
-"""Errors as answers: RFC 9457 problems, from one table of exception class to status."""
+"""Error responses: RFC 9457 problems, from one table of exception classes and statuses."""
 
 import logging
 from collections.abc import Mapping
@@ -14,20 +14,20 @@ from intake.http.request_parsing import json_bytes
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
-STOPPING = "the service is being stopped and could not finish this request; send it again"
+STOPPING = "the service is stopping and could not finish this request; send it again"
 log = logging.getLogger("intake.http")
 
 
 @dataclass(frozen=True)
 class ProblemType:
-    """A kind of problem: its status, its title and the anchor of its description on /docs."""
+    """The status, title and anchor on /docs of one type of problem."""
 
     status: int
     title: str
 
     @property
     def anchor(self) -> str:
-        """The title as an anchor."""
+        """The title as a URL fragment."""
         return self.title.lower().replace(" ", "-")
 
 
@@ -74,63 +74,63 @@ def problem(
     headers: Mapping[str, str] | None = None,
     **members: object,
 ) -> Response:
-    """Return a problem document; `members` are added to its own."""
+    """Return a problem document with these additional members."""
     document = {"type": type_, "title": title or HTTPStatus(status).phrase, "status": status, "detail": detail}
     return Response(json_bytes({**document, **members}), status, headers, MEDIA_TYPE)
 
 
 def stopping() -> Response:
-    """Return the answer to a request that the service can't finish, since it is being stopped."""
+    """Return the response to a request that a stopping service can't finish."""
     headers = {"Retry-After": str(RETRY_AFTER_S), "Connection": "close"}
     return problem(503, detail=STOPPING, headers=headers)
 
 
 async def on_intake_error(request: Request, error: Exception) -> Response:
-    """Answer an error of the service's own with its kind."""
+    """Return the problem document of an error of the service."""
     assert isinstance(error, errors.IntakeError)
-    kind = next(PROBLEM_TYPES[cls] for cls in type(error).__mro__ if cls in PROBLEM_TYPES)
+    problem_type = next(PROBLEM_TYPES[cls] for cls in type(error).__mro__ if cls in PROBLEM_TYPES)
     headers = {}
     members: dict[str, object] = {}
     if isinstance(error, errors.AuthenticationRequired):
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{error.size}"
-    if kind.status in (429, 503):
+    if problem_type.status in (429, 503):
         headers["Retry-After"] = str(getattr(error, "retry_after_s", RETRY_AFTER_S))
     if isinstance(error, errors.RequestRejected):
         request.scope["state"]["metrics"].refused.labels(error.reason).inc()
     if isinstance(error, errors.DatabaseUnavailable):
-        log.warning("the database is away: %s", error.reason)
+        log.warning("the database is unavailable: %s", error.reason)
     if isinstance(error, errors.ValidationError):
         members["errors"] = [asdict(fault) for fault in error.faults]
     return problem(
-        kind.status,
-        title=kind.title,
+        problem_type.status,
+        title=problem_type.title,
         detail=str(error),
-        type_=f"/docs#{kind.anchor}",
+        type_=f"/docs#{problem_type.anchor}",
         headers=headers,
         **members,
     )
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:
-    """Answer what the framework itself refuses: an unknown path, a method that a path does not take."""
+    """Return the problem document of an unknown path or an unsupported method."""
     assert isinstance(error, HTTPException)
     path, method = request.scope["path"], request.method
-    details = {404: f"there is nothing at {path!r}", 405: f"{path!r} does not take {method!r}"}
+    details = {404: f"nothing is served at {path!r}", 405: f"{path!r} does not support {method!r}"}
     return problem(error.status_code, detail=details.get(error.status_code, error.detail), headers=error.headers)
 
 
 async def on_disconnect(_request: Request, _error: Exception) -> Response:
-    """Answer nobody: the client went away before its body was whole."""
+    """Return a response that nobody reads: the client disconnected before its body was complete."""
     return Response(status_code=400)
 
 
 async def on_unexpected_error(request: Request, _error: Exception) -> Response:
-    """Answer a defect with nothing but the request's id, which stands in the log beside the traceback."""
+    """Return only the request ID for a defect; the log has it next to the traceback."""
     request_id = request.scope["state"]["request_id"]
-    log.error("request %s failed; its traceback follows", request_id)
-    return problem(500, detail="something went wrong here; the log has more", request_id=request_id)
+    log.error("request %s failed; the traceback follows", request_id)
+    return problem(500, detail="internal error; the service's log has the details", request_id=request_id)
 
 
 HANDLERS = {

@@ -1,8 +1,4 @@
-"""Connections, bounded in number, in what their requests' headers hold, and in how long each may be waited for.
-
-uvicorn parses requests and answers them, and has no such bounds: a timer of its own ends a connection between two
-requests, and any byte at all resets it.
-"""
+"""Limits of connections: number, header size, timeouts. uvicorn's one timer is reset by any received byte."""
 
 import asyncio
 import logging
@@ -29,108 +25,108 @@ from intake.settings import Settings
 if sys.platform != "win32":
     import resource
 
-MAX_PIPELINED = 16  # requests that wait for the answer to another on the same connection
-STALLED_S = 60.0  # for a reader to take anything at all of its answer
-MAX_QUEUED_BYTES = 128 * 2**10  # of an answer that the system holds and has not sent yet
-LINGER_S = 2.0  # for a refusal to be read: a connection that is closed over unread bytes takes its answer with it
+MAX_PIPELINED = 16  # requests that wait for an earlier response on the same connection
+STALLED_S = 60.0  # the longest that a client may read nothing of its response
+MAX_QUEUED_BYTES = 128 * 2**10  # of a response in the kernel, not yet sent
+LINGER_S = 2.0  # for the client to read a refusal: closing with unread bytes causes a reset, which discards it
 MAX_LINGERING = 64
-STOP_MARGIN_S = 1.0  # between a refusal that has been read and the end of the server's patience
-LOOK_EVERY_S = 0.25
+STOP_MARGIN_S = 1.0  # between a read refusal and the end of the server's grace period
+CHECK_EVERY_S = 0.25
 WARN_EVERY_S = 10.0
-OTHER_FILES = 256  # that the process has open beside its connections: databases, uploads, mails
+OTHER_FILES = 256  # databases, uploads and mails, beside the connections
 
 log = logging.getLogger("intake.http.protocol")
 
 
 class ConnectionLimiter:
-    """The open connections: as many as the settings allow, each looked at again and again.
+    """Limits the open connections, and checks each of them for timeouts.
 
-    Of one client there may be a tenth; trusted proxies, and who is exempt from rate limits, count in the whole alone.
+    One client may have a tenth of them; trusted proxies and clients exempt from rate limits count only in the total.
     """
 
     def __init__(self, settings: Settings, *, stalled_s: float = STALLED_S) -> None:
         self.header_timeout_s = settings.header_timeout_s
         self.stalled_s = stalled_s
-        self._most = settings.max_connections
-        self._most_of_client = settings.connections_of_client
-        self._unbounded = settings.unbounded_clients
+        self._max_connections = settings.max_connections
+        self._max_per_client = settings.connections_of_client
+        self._exempt = settings.unbounded_clients
         self._admitted: dict[LimitedHttpProtocol, str] = {}
-        self._of_client: Counter[str] = Counter()
+        self._by_client: Counter[str] = Counter()
         self._lingering: set[LimitedHttpProtocol] = set()
-        self._is_looking = False
+        self._is_check_scheduled = False
         self._refused = 0
         self._warned_at = 0.0
 
     def admit(self, connection: "LimitedHttpProtocol") -> bool:
-        """Return whether there is room for one more, which is then taken."""
+        """Add a connection, and return whether the limits allow it."""
         client = find_client({"client": connection.client, "headers": []}, ())
-        key = "" if client.is_in(self._unbounded) else client.key
-        if len(self._admitted) >= self._most or (key and self._of_client[key] >= self._most_of_client):
+        key = "" if client.is_in(self._exempt) else client.key
+        if len(self._admitted) >= self._max_connections or (key and self._by_client[key] >= self._max_per_client):
             self._refused += 1
             return False
         self._admitted[connection] = key
-        self._of_client[key] += 1
-        self._keep_looking(connection.loop)
+        self._by_client[key] += 1
+        self._schedule_check(connection.loop)
         return True
 
     def linger(self, connection: "LimitedHttpProtocol") -> bool:
-        """Return whether a connection that is to end may still wait for its last answer to be read."""
+        """Return whether a closing connection may wait until its last response is read."""
         if connection not in self._admitted and len(self._lingering) >= MAX_LINGERING:
             return False
         self._lingering.add(connection)
-        self._keep_looking(connection.loop)
+        self._schedule_check(connection.loop)
         return True
 
     def release(self, connection: "LimitedHttpProtocol") -> None:
-        """Give back what a connection took."""
+        """Remove a connection."""
         self._lingering.discard(connection)
         if (key := self._admitted.pop(connection, None)) is not None:
-            self._of_client[key] -= 1
-            if not self._of_client[key]:
-                del self._of_client[key]
+            self._by_client[key] -= 1
+            if not self._by_client[key]:
+                del self._by_client[key]
 
-    def _keep_looking(self, loop: asyncio.AbstractEventLoop) -> None:
-        if not self._is_looking and (self._admitted or self._lingering or self._refused):
-            self._is_looking = True
-            loop.call_later(LOOK_EVERY_S, self._look, loop)
+    def _schedule_check(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._is_check_scheduled and (self._admitted or self._lingering or self._refused):
+            self._is_check_scheduled = True
+            loop.call_later(CHECK_EVERY_S, self._check, loop)
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._is_looking = False
-        self._keep_looking(loop)
+    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._is_check_scheduled = False
+        self._schedule_check(loop)
         now = loop.time()
         for connection in {*self._admitted, *self._lingering}:
-            connection.look(now)
+            connection.check_timeouts(now)
         if self._refused and now - self._warned_at >= WARN_EVERY_S:
             log.warning("connections refused: %d; open: %d", self._refused, len(self._admitted))
             self._refused, self._warned_at = 0, now
 
 
 class LimitedHttpProtocol(HttpToolsProtocol):
-    """One connection: a request's headers, its body, the next one's headers; `_due` ends the wait for what is next."""
+    """One connection. `_deadline` limits the wait for the next data: a request's headers, or its body during a stop."""
 
-    bounds: ConnectionLimiter
+    limiter: ConnectionLimiter
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
         super().connection_made(transport)
-        self._running: RequestResponseCycle | None = None  # what is being answered: `cycle` is what came last
-        self._is_deaf = False  # nothing more is read of a connection that is to end
+        self._running: RequestResponseCycle | None = None  # the request in progress; `cycle` is the last one received
+        self._is_closing = False  # received data is discarded
         self._in_headers = True
-        self._has_begun = False
+        self._has_message = False
         self._header_bytes = 0
-        self._has_yielded = False
-        self._held_bytes = 0  # fed to the parser, which has made nothing of it yet
+        self._has_event = False
+        self._buffered_bytes = 0  # in the parser, without an event so far
         self._unsent_bytes = 0
         self._sent_at = self.loop.time()
         self._refusal = HTTPStatus.BAD_REQUEST
-        self._due: float | None = self.loop.time() + self.bounds.header_timeout_s
-        _keep_queue_short(transport)
-        if not self.bounds.admit(self):
+        self._deadline: float | None = self.loop.time() + self.limiter.header_timeout_s
+        _limit_send_queue(transport)
+        if not self.limiter.admit(self):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, TOO_MANY_CONNECTIONS)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.bounds.release(self)
+        self.limiter.release(self)
         if self._running is not None and not self._running.response_complete:
-            self._running.disconnected = True  # uvicorn tells only the last, and an earlier one would fail at writing
+            self._running.disconnected = True  # uvicorn notifies only the last one; an earlier one would fail to write
             self._running.message_event.set()
         super().connection_lost(exc)
 
@@ -139,156 +135,153 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
-        if self._is_deaf:
+        if self._is_closing:
             return
         if self._in_headers:
             self._expect_headers()
-        self._has_yielded = False
+        self._has_event = False
         super().data_received(data)
-        self._held_bytes = 0 if self._has_yielded else self._held_bytes + len(data)
-        if self._held_bytes > MAX_HEADER_BYTES:  # headers, or what stands around a body: trailers, chunks' extensions
+        self._buffered_bytes = 0 if self._has_event else self._buffered_bytes + len(data)
+        if self._buffered_bytes > MAX_HEADER_BYTES:  # headers, trailers or chunk extensions
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._has_begun = True
+        self._has_message = True
         self._header_bytes = 0
         self._expect_headers()
 
     def on_url(self, url: bytes) -> None:
         super().on_url(url)
-        self._count(len(url))
+        self._count_header_bytes(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_headers:
-            return  # a trailer: uvicorn would add it to headers that have been looked at
+            return  # a trailer, which uvicorn would add to the headers already checked
         super().on_header(name, value)
-        self._count(len(name) + len(value) + len(b": \r\n"))
+        self._count_header_bytes(len(name) + len(value) + len(b": \r\n"))
 
     def on_headers_complete(self) -> None:
         if len(self.pipeline) >= MAX_PIPELINED:
-            raise ValueError("too many requests wait")
+            raise ValueError("too many pipelined requests")
         super().on_headers_complete()
         self._in_headers = False
-        self._has_yielded = True
-        self._due = None
+        self._has_event = True
+        self._deadline = None
 
     def on_body(self, body: bytes) -> None:
         super().on_body(body)
-        self._has_yielded = True
+        self._has_event = True
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._in_headers = True
-        self._has_begun = False
-        self._has_yielded = True
-        self._due = None
+        self._has_message = False
+        self._has_event = True
+        self._deadline = None
 
     def shutdown(self) -> None:
-        """Let a body go on arriving for most of the time until a stop is forced; called by uvicorn."""
+        """Allow a body to arrive for most of the grace period; called by uvicorn."""
         super().shutdown()
-        if self._is_receiving and not self._is_deaf:
-            patience_s = (self.config.timeout_graceful_shutdown or 0) - LINGER_S - STOP_MARGIN_S
-            self._due = self.loop.time() + max(patience_s, 0)
+        if self._is_receiving and not self._is_closing:
+            grace_s = (self.config.timeout_graceful_shutdown or 0) - LINGER_S - STOP_MARGIN_S
+            self._deadline = self.loop.time() + max(grace_s, 0)
 
     @property
     def _is_receiving(self) -> bool:
         cycle = self.cycle
         return cycle is not None and cycle.more_body and not (cycle.response_started or self._in_headers)
 
-    def look(self, now: float) -> None:
-        """End what has gone on for too long; called again and again while the connection is open."""
+    def check_timeouts(self, now: float) -> None:
+        """Close the connection after a timeout; called every CHECK_EVERY_S seconds."""
         unsent = self.transport.get_write_buffer_size()
         if not unsent or unsent != self._unsent_bytes:
             self._unsent_bytes, self._sent_at = unsent, now
-        if now - self._sent_at >= self.bounds.stalled_s:
+        if now - self._sent_at >= self.limiter.stalled_s:
             self.transport.abort()
-        elif self._due is not None and now >= self._due:
-            self._end_wait(now)
+        elif self._deadline is not None and now >= self._deadline:
+            self._on_timeout(now)
 
     def send_400_response(self, _msg: str) -> None:
-        """End a connection whose request can't be parsed, or whose headers are too long; called by uvicorn."""
+        """Refuse a request that can't be parsed or has too large headers; called by uvicorn."""
         self._refuse(self._refusal)
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Answer as if nothing had been asked for; called by uvicorn. What follows is for another protocol's parser."""
-        self._close_after_answer()
+        """Ignore the upgrade, and close after the response: further data is of that protocol. Called by uvicorn."""
+        self._close_after_response()
 
     def _expect_headers(self) -> None:
-        if self._due is None:
-            self._due = self.loop.time() + self.bounds.header_timeout_s
+        if self._deadline is None:
+            self._deadline = self.loop.time() + self.limiter.header_timeout_s
 
-    def _count(self, size: int) -> None:
+    def _count_header_bytes(self, size: int) -> None:
         self._header_bytes += size
         if self._header_bytes > MAX_HEADER_BYTES or len(self.headers) > MAX_HEADERS:
             self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             raise ValueError("too many headers")
 
-    def _end_wait(self, now: float) -> None:
+    def _on_timeout(self, now: float) -> None:
         if self._in_headers and self.flow.read_paused:
-            self._due = now + self.bounds.header_timeout_s  # it is we who do not read
-        elif self._in_headers and self._has_begun and not self._is_deaf:
+            self._deadline = now + self.limiter.header_timeout_s  # reading is paused by this server
+        elif self._in_headers and self._has_message and not self._is_closing:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
-        elif self._is_receiving and not self._is_deaf:
+        elif self._is_receiving and not self._is_closing:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, STOPPING)
         else:
-            self._due = None
+            self._deadline = None
             self.transport.close()
 
     def _refuse(self, status: HTTPStatus, detail: str | None = None) -> None:
-        """Answer what can't be gone on with, unless the answer to a request before it is still to come, and end it."""
-        if self._is_deaf:
+        """Refuse the current request and close, unless a response to an earlier request is still pending."""
+        if self._is_closing:
             return
-        is_answering = self.cycle is not None and not self.cycle.response_complete
-        if is_answering and not self.cycle.more_body:
-            self._close_after_answer()
-        elif is_answering and (self.cycle.response_started or self.pipeline):
+        is_responding = self.cycle is not None and not self.cycle.response_complete
+        if is_responding and not self.cycle.more_body:
+            self._close_after_response()
+        elif is_responding and (self.cycle.response_started or self.pipeline):
             self.transport.abort()
         else:
-            self._answer(status, detail or DETAILS[status])
+            self._respond_and_close(status, detail or DETAILS[status])
 
-    def _close_after_answer(self) -> None:
-        self._is_deaf = True
-        self._due = None
+    def _close_after_response(self) -> None:
+        self._is_closing = True
+        self._deadline = None
         self.cycle.keep_alive = False
 
-    def _answer(self, status: HTTPStatus, detail: str) -> None:
-        self._is_deaf = True
+    def _respond_and_close(self, status: HTTPStatus, detail: str) -> None:
+        self._is_closing = True
         request_id = new_request_id()
-        if self.cycle is not None:  # a body that broke off is waited for no longer
+        if self.cycle is not None:  # ends the wait for an incomplete body
             if not self.cycle.response_complete:
                 request_id = self.cycle.scope["state"].get("request_id", request_id)
             self.cycle.disconnected = True
             self.cycle.message_event.set()
             self.flow.resume_reading()
-        if detail is not TOO_MANY_CONNECTIONS:  # those are counted, and a flood of them would fill the log
-            log.info("refused by the server: %d %s", status, request_id)
+        if detail is not TOO_MANY_CONNECTIONS:  # these are logged as a count, so that a flood does not fill the log
+            log.info("refused by the protocol: %d %s", status, request_id)
         headers = [*self.server_state.default_headers, (b"X-Request-ID", request_id.encode())]
         self.transport.write(raw_response(status, detail, headers))
-        if not self.bounds.linger(self):
+        if not self.limiter.linger(self):
             self.transport.close()
             return
-        self._due = self.loop.time() + LINGER_S
+        self._deadline = self.loop.time() + LINGER_S
         self.transport.write_eof()
 
 
 def limited_protocol(connections: ConnectionLimiter) -> type[LimitedHttpProtocol]:
-    """Return the class of those connections, as uvicorn is given it: it makes one object for each."""
-    return type("LimitedHttpProtocol", (LimitedHttpProtocol,), {"bounds": connections})
+    """Return the protocol class for uvicorn, which creates one object for each connection."""
+    return type("LimitedHttpProtocol", (LimitedHttpProtocol,), {"limiter": connections})
 
 
-def _keep_queue_short(transport: asyncio.Transport) -> None:
-    """Have the system take no more than it can send soon.
-
-    It would take megabytes, ask for more once a third of them is gone, and make a slow reader look like none meanwhile.
-    """
+def _limit_send_queue(transport: asyncio.Transport) -> None:
+    """Limit the kernel's send queue: by default it refills megabytes by thirds, and a slow reader seems stalled."""
     option = getattr(socket, "TCP_NOTSENT_LOWAT", None)
     if option is not None:
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, option, MAX_QUEUED_BYTES)
 
 
 def raise_open_file_limit(connections: int) -> None:
-    """Let the process hold open as many files as that many connections need, or warn that it may not."""
+    """Raise the limit of open files to that of the connections, or warn if the system does not allow it."""
     if sys.platform == "win32":
         return
     wanted = connections + MAX_LINGERING + OTHER_FILES
@@ -298,4 +291,8 @@ def raise_open_file_limit(connections: int) -> None:
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     if allowed < wanted:
-        log.warning("%d files may be open, and INTAKE_MAX_CONNECTIONS needs %d: raise the limit", allowed, wanted)
+        log.warning(
+            "the limit of open files is %d, and INTAKE_MAX_CONNECTIONS needs %d; raise it with ulimit -n",
+            allowed,
+            wanted,
+        )

@@ -1,19 +1,18 @@
-"""Ranges of bytes (RFC 9110, section 14): one at a time, and what can't be read is passed over."""
+"""Byte ranges (RFC 9110, section 14). Multiple or invalid ranges are ignored."""
 
 import re
 
 from intake.errors import RangeNotSatisfiable
 from intake.http.request_state import AppRequest
 
-# more digits than any file has bytes, and fewer than Python refuses to read
+# more digits than any size needs, and fewer than int() refuses
 _RANGE = re.compile(r"bytes=[ \t]*(\d{0,999})-(\d{0,999})[ \t]*", re.ASCII | re.IGNORECASE)
 
 
 def parse_range(request: AppRequest, *, tag: str, size: int) -> range | None:
-    """Return the offsets of the bytes of a file that a request asks for; None: all of it.
+    """Return the requested offsets of a file, or None for the whole file.
 
-    It is all of it, too, where the file is no longer the one of the If-Range's tag, and where the Range names several
-    ranges or none that can be read. Raises RangeNotSatisfiable where the file has no such bytes.
+    It is the whole file, too, if `tag` is not that of If-Range. Raises RangeNotSatisfiable if the file lacks the range.
     """
     if request.method != "GET" or request.headers.get("if-range", tag) != tag:
         return None
@@ -21,12 +20,12 @@ def parse_range(request: AppRequest, *, tag: str, size: int) -> range | None:
     if found is None or (span := _span(*found.groups(), size=size)) is None:
         return None
     if not span:
-        raise RangeNotSatisfiable(f"the file has {size} bytes, and none of them is in that range", size=size)
+        raise RangeNotSatisfiable(f"the range is beyond the end of the file, which has {size} bytes", size=size)
     return span
 
 
 def content_range(span: range, *, size: int) -> str:
-    """Return a Content-Range."""
+    """Return the value of a Content-Range header."""
     return f"bytes {span.start}-{span.stop - 1}/{size}"
 
 

@@ -1,4 +1,4 @@
-"""JSON bodies and queries, read into models; values, written as JSON."""
+"""Parsing of JSON bodies and queries, and JSON responses."""
 
 from typing import Any, TypeVar, get_origin
 
@@ -19,50 +19,51 @@ from intake.errors import (
 )
 from intake.http.request_state import AppRequest
 
-MAX_BODY_BYTES = 2**16  # unless the model says otherwise
+MAX_BODY_BYTES = 2**16  # unless the model has its own `max_body_bytes`
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def json_bytes(value: object) -> bytes:
-    """Return a value, or models, as JSON; moments as RFC 3339 in UTC."""
+    """Return a value, or models, as JSON, with timestamps as RFC 3339 in UTC."""
     return orjson.dumps(value, default=_fields, option=orjson.OPT_UTC_Z)
 
 
 def json_response(value: object, status: int = 200) -> Response:
-    """Return an answer that holds the value as JSON."""
+    """Return a response with the value as JSON."""
     return Response(json_bytes(value), status, media_type="application/json")
 
 
 async def read_json(request: AppRequest, model: type[Model]) -> Model:
     """Return the request's JSON body as a `model`.
 
-    Raises BodyTypeNotSupported, BodyTooLarge, MalformedBody or InvalidFields.
+    Raises UnsupportedMediaType, BodyTooLarge, MalformedBody or ValidationError.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise UnsupportedMediaType("the body must be application/json")
-    most = getattr(model, "max_body_bytes", MAX_BODY_BYTES)
+    max_bytes = getattr(model, "max_body_bytes", MAX_BODY_BYTES)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > most:
-            raise BodyTooLarge(f"the body is larger than {most} bytes")
+        if len(body) > max_bytes:
+            raise BodyTooLarge(f"the body is larger than {max_bytes} bytes")
     try:
-        return model.model_validate_json(bytes(body), strict=True)  # or true would be the id 1
+        return model.model_validate_json(bytes(body), strict=True)  # else `true` would be parsed as 1
     except PydanticError as error:
         if (first := _faults(error)[0])["type"] == "json_invalid":
-            raise MalformedBody(f"the body is not JSON: {first['msg']}") from error
+            detail = first["msg"].removeprefix("Invalid JSON: ")
+            raise MalformedBody(f"the body is not valid JSON: {detail}") from error
         raise _invalid(error) from error
 
 
 def read_query(params: QueryParams, model: type[Model]) -> Model:
-    """Return the query as a `model`; a name may repeat where its field is a list. Raises InvalidFields."""
+    """Return the query as a `model`; only list fields may be given more than once. Raises ValidationError."""
     lists = {name for name, field in model.model_fields.items() if get_origin(field.annotation) is list}
     given = {name: params.getlist(name) if name in lists else params[name] for name in params}
     repeated = [name for name in given if name not in lists and len(params.getlist(name)) > 1]
     if repeated:
-        raise ValidationError(*(FieldError(name, "is given more than once") for name in repeated))
+        raise ValidationError(*(FieldError(name, "given more than once") for name in repeated))
     try:
         return model.model_validate(given)
     except PydanticError as error:
@@ -85,7 +86,7 @@ def _invalid(error: PydanticError) -> ValidationError:
 
 
 def _faults(error: PydanticError) -> list[ErrorDetails]:
-    """Return the first of what is wrong: of a small body it can be thousands, each of which takes its time."""
+    """Return the first errors: a small body can cause thousands, which take long to format."""
     return error.errors(include_url=False, include_context=False, include_input=False)[:MAX_FIELD_ERRORS]
 
 

@@ -1,4 +1,4 @@
-"""Doors: tables of operations, closed unless they say otherwise, each door with threads of its own."""
+"""APIs as tables of operations, which need a token by default; each API has its own threads."""
 
 import asyncio
 import inspect
@@ -27,7 +27,7 @@ from intake.http.thread_pool import BoundedThreadPool, result_of
 from intake.http.upload_limits import UploadLimiter
 from intake.users.accounts import User, authenticate, check_active
 
-HASHING_THREADS = 2  # at most, and one for each two processors: a flood of logins leaves the rest to those who are in
+HASHING_THREADS = 2  # at most one for two processors, so that a flood of logins leaves capacity to logged-in users
 
 T = TypeVar("T")
 
@@ -36,14 +36,14 @@ class Access(Enum):
     """Who may call an operation."""
 
     OPEN = auto()  # anyone
-    ADAPTIVE = auto()  # anyone, but who brings a token must bring a good one
+    OPTIONAL = auto()  # anyone, but a given token must be valid
     BEARER = auto()  # any user
     ADMIN = auto()  # an administrator
 
 
 @dataclass(frozen=True)
 class ResponseSpec:
-    """A successful answer, as it is documented: its schema, or the media type of what is no JSON."""
+    """Documentation of a successful response: its schema, or its media type if it is not JSON."""
 
     status: int
     description: str
@@ -54,10 +54,10 @@ class ResponseSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """One method on one path: what runs it, who may call it, what it takes and what it may answer.
+    """One method on one path: its endpoint, access, input and responses.
 
-    `endpoint` takes the request, and the body where there is a model of one. A plain function runs in one of its
-    door's threads; what hashes passwords, a quarter of a second's work, waits for one of the few threads for that.
+    `endpoint` is called with the request, and with the body if that has a model. A plain function runs in one of the
+    API's threads; one that hashes passwords, a quarter of a second's work, uses a queue with few threads for that.
     """
 
     method: str
@@ -71,20 +71,17 @@ class Operation:
     form: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     problems: Sequence[type[IntakeError]] = ()
-    also: Sequence[ResponseSpec] = ()  # other successful answers
-    is_rate_limited: bool = False  # by client, before anything of the body is read
+    also: Sequence[ResponseSpec] = ()  # other successful responses
+    is_rate_limited: bool = False  # by client, before the body is read
 
     @cached_property
     def is_plain(self) -> bool:
-        """Whether one thread can do all of it: nothing of a body is read, and nothing is counted."""
+        """True if one thread can run all of it, because no body is read."""
         return self.body is None and not inspect.iscoroutinefunction(self.endpoint)
 
 
 class Api:
-    """A table of operations as routes, run in at most `threads` threads at once, and up to HASHING_THREADS more.
-
-    Forms are read in the door's own `places`.
-    """
+    """A table of operations as routes, with `threads` threads, up to HASHING_THREADS more, and upload slots."""
 
     def __init__(self, operations: Sequence[Operation], *, threads: int, uploads: UploadLimiter) -> None:
         self._threads = BoundedThreadPool(threads)
@@ -95,9 +92,9 @@ class Api:
             self._paths.setdefault(operation.path, {})[operation.method] = operation
 
     def routes(self) -> list[Route]:
-        """Return a route for each path, and for the same path with and without its last slash.
+        """Return routes for each path, with and without a trailing slash.
 
-        Fixed paths come first: of those that match and lack the method, the first one says what is allowed.
+        Fixed paths are first: the Allow header is that of the first match without the method.
         """
         return [
             Route(
@@ -111,7 +108,7 @@ class Api:
 
 
 class _Dispatcher:
-    """One path: finds out who asks, reads the body, and runs the method's operation."""
+    """Authenticates a request to one path, reads its body, and runs the method's operation."""
 
     def __init__(
         self,
@@ -133,7 +130,7 @@ class _Dispatcher:
         request.state["hashing_queue"] = self._hashing
         request.state["thread_pool"] = self._threads
         request.state["user"] = None
-        token = _needed_token(request, operation.access)
+        token = _required_token(request, operation.access)
         if operation.is_plain:
             response = await run_in_pool(request, lambda: _call(request, operation, token))
         else:
@@ -141,11 +138,11 @@ class _Dispatcher:
         await response(scope, receive, send)
 
     async def _call_with_body(self, request: AppRequest, operation: Operation, token: str | None) -> Response:
-        """Find out who asks, and whether there is room, before anything of the body is read."""
+        """Authenticate and reserve an upload slot before the body is read."""
         if token is not None:
             await run_in_pool(request, lambda: _find_user(request, operation, token))
         with nullcontext() if operation.form is None else self._uploads.acquire(request):
-            if operation.is_rate_limited:  # whoever finds no room is not counted
+            if operation.is_rate_limited:  # after the slot: a request without one is not counted
                 await check_rate_limit(request)
             arguments: list[object] = [request]
             if operation.body is not None:
@@ -170,59 +167,56 @@ def _find_user(request: AppRequest, operation: Operation, token: str) -> None:
     request.state["user"] = user
 
 
-async def run_in_pool(request: AppRequest, work: Callable[[], T], *, is_under_way: bool = False) -> T:
-    """Return what `work` returns, run in one of the request's door's threads.
-
-    Raises ServiceBusy where none is free in time; what `is_under_way`, and would be lost, waits longer.
-    """
-    return await request.state["thread_pool"].run(work, is_under_way=is_under_way)
+async def run_in_pool(request: AppRequest, work: Callable[[], T], *, is_continuation: bool = False) -> T:
+    """Run `work` in one of the API's threads and return its result; see `BoundedThreadPool.run`."""
+    return await request.state["thread_pool"].run(work, is_continuation=is_continuation)
 
 
 async def in_hashing_thread(request: AppRequest, work: Callable[[], T], turn: Turn) -> T:
-    """Return what `work` returns, run in one of the door's threads for hashing, once the request's body is read.
+    """Run `work` in one of the API's hashing threads and return its result. The request's body must have been read.
 
-    Raises TooManyLogins, ServiceBusy where it is not begun in time, or ClientDisconnect: the place of a client that
-    goes away is free at once.
+    Raises TooManyPendingLogins, ServiceBusy if it is not started in time, or ClientDisconnect: a client that
+    disconnects leaves the queue at once.
     """
-    given = request.state["hashing_queue"].join(work, turn)
-    is_gone = False
+    future = request.state["hashing_queue"].join(work, turn)
+    is_disconnected = False
 
-    async def leave_when_gone() -> None:
-        nonlocal is_gone
+    async def cancel_on_disconnect() -> None:
+        nonlocal is_disconnected
         while (await request.receive())["type"] != "http.disconnect":
             pass
-        is_gone = given.cancel()  # which fails once it has begun
+        is_disconnected = future.cancel()  # fails if it is running
 
-    watching = asyncio.create_task(leave_when_gone())
+    watcher = asyncio.create_task(cancel_on_disconnect())
     try:
-        return await result_of(given)
+        return await result_of(future)
     except asyncio.CancelledError:
-        if is_gone:
+        if is_disconnected:
             raise ClientDisconnect from None
         raise
     finally:
-        watching.cancel()
+        watcher.cancel()
 
 
 def turn_of(request: AppRequest) -> Turn:
-    """Return the turn of whoever has a token, or of everyone else."""
+    """Return the turn of a user with a token, or of an anonymous client."""
     user = request.state["user"]
     return behind(request.state["client"].network) if user is None else ahead(f"user:{user.id}")
 
 
 async def stream_in_pool(request: AppRequest, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield the chunks, each made in one of the request's door's threads, for as long as the user may log in."""
+    """Yield the chunks, each made in one of the API's threads, while the user is active."""
 
     def next_chunk() -> bytes | None:
         check_active(request.state["database"], require_user(request))
         return next(chunks, None)
 
-    while (chunk := await run_in_pool(request, next_chunk, is_under_way=True)) is not None:
+    while (chunk := await run_in_pool(request, next_chunk, is_continuation=True)) is not None:
         yield chunk
 
 
 def require_user(request: AppRequest) -> User:
-    """Return the user that a closed operation is called by. Raises NotAllowed where the operation is an open one."""
+    """Return the authenticated user. Raises PermissionDenied if there is none."""
     user = request.state["user"]
     if user is None:
         raise PermissionDenied("this is for users only")
@@ -230,7 +224,7 @@ def require_user(request: AppRequest) -> User:
 
 
 def actor_of(request: AppRequest) -> Actor:
-    """Return whom and what the audit trail names for what a request does."""
+    """Return the user, client and request for the audit trail."""
     user, client = request.state["user"], request.state["client"]
     return Actor(
         user_id=user.id if user else None,
@@ -240,19 +234,19 @@ def actor_of(request: AppRequest) -> Actor:
 
 
 def _check_target(request: AppRequest, operation: Operation) -> None:
-    """Refuse what would be passed over: a slash that is part of a name, a parameter that a closed operation lacks."""
+    """Refuse an encoded slash in the path, and query parameters of a route that has none."""
     if b"%2f" in request.scope.get("raw_path", b"").partition(b"?")[0].lower():
         raise HTTPException(404)
     if operation.query is None and operation.access is not Access.OPEN and request.query_params:
-        raise ValidationError(*(FieldError(name, "is no parameter of this route") for name in request.query_params))
+        raise ValidationError(*(FieldError(name, "unknown parameter") for name in request.query_params))
 
 
-def _needed_token(request: AppRequest, access: Access) -> str | None:
-    """Return the request's token, and None where nobody need be known. Raises NotAuthenticated."""
+def _required_token(request: AppRequest, access: Access) -> str | None:
+    """Return the request's token, or None if it needs none. Raises AuthenticationRequired."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     is_given = scheme.lower() == "bearer"
-    if access is Access.OPEN or (access is Access.ADAPTIVE and not is_given):
+    if access is Access.OPEN or (access is Access.OPTIONAL and not is_given):
         return None
     if not is_given:
-        raise AuthenticationRequired("a bearer token is needed: log in first")
+        raise AuthenticationRequired("a bearer token is required; log in first")
     return token.strip()

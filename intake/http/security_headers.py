@@ -1,8 +1,8 @@
-"""Headers that every answer has, unless it has its own: what a browser must not do with it."""
+"""Default security headers of every response."""
 
 from starlette.datastructures import MutableHeaders
 
-_ALWAYS = {
+_DEFAULTS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -11,11 +11,11 @@ _ALWAYS = {
 
 
 def add_security_headers(headers: MutableHeaders, *, path: str) -> None:
-    """Add the headers that the answer to a request for `path` lacks.
+    """Add the security headers that the response to a request for `path` lacks.
 
-    Strict-Transport-Security is for the proxy that speaks TLS: over plain HTTP browsers pass it over.
+    Strict-Transport-Security is left to the TLS proxy: browsers ignore it over plain HTTP.
     """
-    for name, value in _ALWAYS.items():
+    for name, value in _DEFAULTS.items():
         headers.setdefault(name, value)
     if "Access-Control-Allow-Origin" not in headers:
         headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")

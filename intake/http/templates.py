@@ -1,20 +1,20 @@
-"""Pages of the service's own: no script, no other host, nothing unescaped."""
+"""HTML templates, without scripts and external resources."""
 
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined
 
-# a page may load nothing, send nothing and be framed by nobody; its style stands in it
+# a page may load nothing, submit nothing and be framed by nobody; its style is inline
 PAGE_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 
-@cache  # compiling them takes longer than all else of a start
+@cache  # compiling them is the slowest part of the start
 def templates(package: str, *, is_strict: bool = True) -> Environment:
-    """Return the templates in a package, all of which escape what they are given.
+    """Return the templates in a package, with escaping.
 
-    Where they are strict, a name that they are not given is an error, and else is empty.
+    An undefined name raises an error if `is_strict`, and is empty otherwise.
     """
     return Environment(
         loader=PackageLoader(package, "."),

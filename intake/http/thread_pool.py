@@ -1,4 +1,4 @@
-"""A door's threads: few work at a time, and nobody waits for one without end."""
+"""Bounded thread pools for blocking work."""
 
 import asyncio
 from asyncio import CancelledError
@@ -10,62 +10,62 @@ from anyio import CancelScope
 
 from intake.errors import ServiceBusy
 
-MAX_WAITING = 200  # works; past that a new one is refused at once
+MAX_WAITING = 200  # jobs; more are refused at once
 MAX_WAIT_S = 10.0
-MAX_WAIT_UNDER_WAY_S = 60.0  # for what has begun, and would be lost
+MAX_CONTINUATION_WAIT_S = 60.0  # for the next step of a request, whose work so far would be lost
 
 T = TypeVar("T")
 
 
 class BoundedThreadPool:
-    """At most `count` threads at once, given in the order in which they are asked for."""
+    """At most `count` threads, which take jobs in the order of arrival."""
 
     def __init__(self, count: int) -> None:
-        # anyio's own way into a thread costs a request several times as much of the event loop's time
+        # anyio.to_thread takes several times as much of the event loop's time
         self._executor = ThreadPoolExecutor(count)
         self._count = count
-        self._works = 0
+        self._jobs = 0
 
     @property
     def waiting(self) -> int:
-        """How many works wait for a thread."""
-        return max(self._works - self._count, 0)
+        """The number of jobs that wait for a thread."""
+        return max(self._jobs - self._count, 0)
 
-    async def run(self, work: Callable[[], T], *, is_under_way: bool = False) -> T:
-        """Return what `work` returns, run in a thread. Raises ServiceBusy where none is free in time.
+    async def run(self, work: Callable[[], T], *, is_continuation: bool = False) -> T:
+        """Run `work` in a thread and return its result. Raises ServiceBusy if none is free in time.
 
-        What `is_under_way` (an answer half given, an upload half taken) waits longer, whoever else does. Who is
-        cancelled waits for what has begun, since it works with what is theirs.
+        With `is_continuation` (a response or an upload in progress) it waits longer, however many others wait. A
+        cancelled caller waits until running work ends, because the work uses the caller's objects.
         """
-        if not is_under_way and self.waiting >= MAX_WAITING:
+        if not is_continuation and self.waiting >= MAX_WAITING:
             raise _busy()
-        self._works += 1
+        self._jobs += 1
         try:
-            return await result_of(self._executor.submit(work), is_under_way=is_under_way)
+            return await result_of(self._executor.submit(work), is_continuation=is_continuation)
         finally:
-            self._works -= 1
+            self._jobs -= 1
 
 
-async def result_of(given: "Future[T]", *, is_under_way: bool = False) -> T:
-    """Return the result of what was given to a thread. Raises ServiceBusy where it has not begun in time."""
+async def result_of(future: "Future[T]", *, is_continuation: bool = False) -> T:
+    """Return the result of a future. Raises ServiceBusy if a thread has not started it in time."""
     is_late = False
 
     def give_up() -> None:
         nonlocal is_late
-        is_late = given.cancel()  # which fails once it has begun
+        is_late = future.cancel()  # fails if it is running
 
-    patience_s = MAX_WAIT_UNDER_WAY_S if is_under_way else MAX_WAIT_S
-    timer = asyncio.get_running_loop().call_later(patience_s, give_up)
+    timeout_s = MAX_CONTINUATION_WAIT_S if is_continuation else MAX_WAIT_S
+    timer = asyncio.get_running_loop().call_later(timeout_s, give_up)
     try:
-        return await asyncio.wrap_future(given)
+        return await asyncio.wrap_future(future)
     except CancelledError:
         if is_late:
             raise _busy() from None
-        if not given.cancelled():
+        if not future.cancelled():
             with CancelScope(shield=True):
-                ended = asyncio.wrap_future(given)
+                ended = asyncio.wrap_future(future)
                 await asyncio.wait([ended])
-                ended.exception()  # nobody is left to be told
+                ended.exception()  # retrieved, so that it is not logged as never retrieved
         raise
     finally:
         timer.cancel()

@@ -1,1 +1,1 @@
-"""The prospects' door."""
+"""The public API: submission of leads by prospects."""

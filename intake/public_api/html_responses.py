@@ -1,4 +1,4 @@
-"""The public door's answers as pages, for a browser that sends a form by itself: no script, no client of ours."""
+"""HTML responses of the public API, for browsers that submit a form without a script."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,21 +14,21 @@ from intake.public_api import messages
 from intake.settings import Settings
 
 _PAGE = "text/html"
-MAX_RANGES = 32  # that are read of an Accept: browsers send ten at most
+MAX_RANGES = 32  # media ranges of an Accept header that are read; browsers send at most ten
 _DATA = ("application/json", problems.MEDIA_TYPE)
 
 
 class HtmlFormMiddleware:
-    """Answers a form with a page where its sender prefers that: with thanks, or with what to do about a problem.
+    """Replaces responses to a form with HTML pages if the client prefers HTML: thanks, or how to solve a problem.
 
-    A page has its answer's status and headers, but for thanks: these are a page (200), or the way to the firm's own
-    (303). Whatever else is answered stays as it is, and so does everything for those who prefer JSON or don't care.
+    A problem's page has the status and headers of the original response. Thanks are a page (200), or a redirect to the
+    firm's own page (303). Other responses, and those to clients without a preference for HTML, are not changed.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._thanks_url = settings.form_thanks_url
-        self._known = {"firm": settings.mail_from.display_name}
+        self._context = {"firm": settings.mail_from.display_name}
         self._max_cv_bytes = settings.max_cv_bytes
         self._template = templates("intake.public_api").get_template("form_result.html.jinja")
 
@@ -36,51 +36,51 @@ class HtmlFormMiddleware:
         if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
-        wants_page = accepts_html(Headers(scope=scope))
-        answer = _Answer()
+        prefers_html = accepts_html(Headers(scope=scope))
+        response = _BufferedResponse()
 
         async def send_page(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).add_vary_header("Accept")
-            if not wants_page:
+            if not prefers_html:
                 await send(message)
-            elif answer.add(message):
-                for part in self._shown(answer):
+            elif response.add(message):
+                for part in self._rendered(response):
                     await send(part)
 
         await self._app(scope, receive, send_page)
 
-    def _shown(self, answer: "_Answer") -> Iterator[Message]:
-        if answer.status == 204 and self._thanks_url:
-            return answer.replaced(303, {"Location": self._thanks_url})
-        if answer.status == 204:
-            return self._page(answer, 200, messages.THANKS)
-        if (problem := answer.problem) is None:
-            return answer.replaced(answer.status, {}, answer.body)
+    def _rendered(self, response: "_BufferedResponse") -> Iterator[Message]:
+        if response.status == 204 and self._thanks_url:
+            return response.replaced(303, {"Location": self._thanks_url})
+        if response.status == 204:
+            return self._page(response, 200, messages.THANKS)
+        if (problem := response.problem) is None:
+            return response.replaced(response.status, {}, response.body)
         explained = messages.explain(
-            problem, retry_after=answer.headers.get("retry-after"), max_bytes=self._max_cv_bytes
+            problem, retry_after=response.headers.get("retry-after"), max_bytes=self._max_cv_bytes
         )
-        return self._page(answer, answer.status, explained)
+        return self._page(response, response.status, explained)
 
-    def _page(self, answer: "_Answer", status: int, said: messages.Message) -> Iterator[Message]:
-        page = self._template.render(said=said, **self._known).encode()
+    def _page(self, response: "_BufferedResponse", status: int, message: messages.Message) -> Iterator[Message]:
+        page = self._template.render(message=message, **self._context).encode()
         headers = {
             "Content-Type": f"{_PAGE}; charset=utf-8",
             "Content-Language": "en",
             "Content-Security-Policy": PAGE_POLICY,
         }
-        return answer.replaced(status, headers, page)
+        return response.replaced(status, headers, page)
 
 
-class _Answer:
-    """An answer as it is sent, held back until it is whole; this door's are all small."""
+class _BufferedResponse:
+    """A response, buffered until it is complete; those of this API are small."""
 
     def __init__(self) -> None:
         self.body = b""
         self._start: Message = {}
 
     def add(self, message: Message) -> bool:
-        """Take a part of it in, and return whether that was the last."""
+        """Add a message, and return whether it was the last."""
         if message["type"] == "http.response.start":
             self._start = message
             return False
@@ -97,29 +97,29 @@ class _Answer:
 
     @property
     def problem(self) -> Mapping[str, Any] | None:
-        """The problem that it tells of, if it does."""
+        """The problem document, if the response is one."""
         if self.headers.get("content-type") != problems.MEDIA_TYPE:
             return None
         return dict(json.loads(self.body))
 
     def replaced(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> Iterator[Message]:
-        """Yield it with another status and body, and these headers beside its own."""
-        own = self.headers
+        """Yield the response with another status and body, and additional headers."""
+        all_headers = self.headers
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
-            own[name] = value
+            all_headers[name] = value
         yield {**self._start, "status": status}
         yield {"type": "http.response.body", "body": body}
 
 
 @dataclass(frozen=True)
-class _Range:
-    """One of the media ranges that a client takes (RFC 9110, section 12.5.1), and how much it likes it."""
+class _MediaRange:
+    """One media range of an Accept header, with its quality (RFC 9110, section 12.5.1)."""
 
     media_type: str
     quality: float
 
     @classmethod
-    def read(cls, text: str) -> "_Range":
+    def parse(cls, text: str) -> "_MediaRange":
         media_type, *parameters = (part.strip().lower() for part in text.split(";"))
         quality = next((value for name, _, value in (p.partition("=") for p in parameters) if name == "q"), "1")
         try:
@@ -129,18 +129,20 @@ class _Range:
 
 
 def accepts_html(headers: Headers) -> bool:
-    """Return whether a page of HTML is liked better than JSON. Browsers say so; `*/*`, or no word of it, doesn't."""
-    accepted = [_Range.read(text) for text in ",".join(headers.getlist("accept")).split(",", MAX_RANGES)[:MAX_RANGES]]
-    page = _liking(_PAGE, accepted)
-    return page > (0.0, 0) and page > max(_liking(data, accepted) for data in _DATA)
+    """Return whether Accept prefers text/html over JSON, as in browsers; `*/*` or no header does not."""
+    accepted = [
+        _MediaRange.parse(text) for text in ",".join(headers.getlist("accept")).split(",", MAX_RANGES)[:MAX_RANGES]
+    ]
+    page = _preference(_PAGE, accepted)
+    return page > (0.0, 0) and page > max(_preference(data, accepted) for data in _DATA)
 
 
-def _liking(media_type: str, accepted: list[_Range]) -> tuple[float, int]:
-    """Return how much a media type is liked, and how much of it is named: some browsers like `text/html, */*` the same.
+def _preference(media_type: str, accepted: list[_MediaRange]) -> tuple[float, int]:
+    """Return the quality of a media type, and how specific its range is: some browsers send `text/html, */*`.
 
-    What is said of the type itself counts, and only where nothing is, what is said of its kind.
+    The most specific range that matches counts.
     """
-    for unnamed, spelling in enumerate((media_type, f"{media_type.partition('/')[0]}/*", "*/*")):
+    for wildcards, spelling in enumerate((media_type, f"{media_type.partition('/')[0]}/*", "*/*")):
         if found := [item.quality for item in accepted if item.media_type == spelling]:
-            return max(found), -unnamed
+            return max(found), -wildcards
     return 0.0, -3

@@ -1,4 +1,4 @@
-"""The one route that anyone may use: sending in a lead."""
+"""Submission of a lead, the only route without authentication."""
 
 from starlette.responses import Response
 
@@ -14,46 +14,46 @@ _TEXT_FIELDS = ("email", "f_name", "l_name")
 
 
 async def post_lead(request: AppRequest) -> Response:
-    """Read the form as it arrives, and keep what it says."""
-    parts = request.state
+    """Parse the form as it arrives, and save the lead."""
+    state = request.state
     key = validate_idempotency_key(request.headers.getlist(KEY_FIELD))
     with multipart_reader(
         request.headers.get("content-type", ""),
         texts=_TEXT_FIELDS,
         file="CV",
-        max_file_bytes=parts["settings"].max_cv_bytes,
+        max_file_bytes=state["settings"].max_cv_bytes,
     ) as reader:
         form = await read_form(request, reader)
-        is_new = await run_in_pool(request, lambda: _keep(request, form, key), is_under_way=True)
+        is_new = await run_in_pool(request, lambda: _save(request, form, key), is_continuation=True)
     if is_new:
-        parts["metrics"].leads.inc()
-        if parts["worker"] is not None:
-            parts["worker"].wake()
+        state["metrics"].leads.inc()
+        if state["worker"] is not None:
+            state["worker"].wake()
     return Response(status_code=204)
 
 
-def _keep(request: AppRequest, form: Form, key: str | None) -> bool:
-    parts = request.state
+def _save(request: AppRequest, form: Form, key: str | None) -> bool:
+    state = request.state
     submission = validate_submission(
         form.texts,
         cv_name=form.filename,
         cv=form.file,
-        extensions=parts["settings"].cv_extensions,
+        extensions=state["settings"].cv_extensions,
         faults=form.faults,
     )
     if key is None and accepts_html(request.headers):
-        # a form can't make one: so a second click, or a reload, keeps no second lead
+        # plain forms can't send a key, and a second click or a reload must not save a second lead
         key = submission.content_sha256
-    return create_lead(parts["database"], parts["settings"], submission, key=key)
+    return create_lead(state["database"], state["settings"], submission, key=key)
 
 
 _FORM = {
     "type": "object",
     "properties": {
-        "email": {"type": "string", "format": "email", "description": "Where to answer."},
+        "email": {"type": "string", "format": "email", "description": "Email address."},
         "f_name": {"type": "string", "minLength": 1, "maxLength": 200, "description": "First name."},
         "l_name": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Last name."},
-        "CV": {"type": "string", "contentMediaType": "application/octet-stream", "description": "The file."},
+        "CV": {"type": "string", "contentMediaType": "application/octet-stream", "description": "CV file."},
     },
     "required": ["email", "f_name", "l_name", "CV"],
 }
@@ -63,25 +63,25 @@ OPERATIONS = (
         method="POST",
         path=PATH,
         endpoint=post_lead,
-        summary="Send in a lead.",
+        summary="Submit a lead.",
         access=Access.OPEN,
         is_rate_limited=True,
         form=_FORM,
-        answer=ResponseSpec(204, "The lead is kept, with its CV and the mails it owes."),
+        answer=ResponseSpec(204, "The lead is saved, with its CV and queued mails."),
         also=(
             ResponseSpec(
                 200,
-                "The same, where `Accept` prefers `text/html`: a page of thanks. Problems are pages, too.",
+                "The same if `Accept` prefers `text/html`: a page of thanks. Problems are pages, too.",
                 {"type": "string"},
                 media_type="text/html",
             ),
             ResponseSpec(
                 303,
-                "The same, where the firm has a page of its own.",
-                headers={"Location": "The firm's page of thanks."},
+                "The same if INTAKE_FORM_THANKS_URL is set.",
+                headers={"Location": "The page of thanks on the firm's website."},
             ),
         ),
-        headers={KEY_FIELD: "1 to 255 characters: within 24 hours, the same submission under it is kept once."},
+        headers={KEY_FIELD: "1 to 255 characters. Within 24 hours, a submission with the same key is saved once."},
         problems=(DatabaseUnavailable, StorageUnavailable, IdempotencyKeyInUse),
     ),
 )

@@ -1,4 +1,4 @@
-"""What a prospect is told in plain words: of thanks, and of each kind of problem."""
+"""Texts of the HTML responses: thanks, and an explanation of each problem."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ LABELS: Mapping[str, str] = {"email": "Email address", "f_name": "First name", "
 
 @dataclass(frozen=True)
 class Message:
-    """What a page says: its heading, what happened and what to do, and the fields at fault, each with its own fault.
+    """The text of a page: a heading, what happened and what to do, and the errors in fields.
 
-    `note` is for whoever looks into it.
+    `note` helps with the investigation of a problem.
     """
 
     heading: str
@@ -27,16 +27,16 @@ THANKS = Message(
     is_problem=False,
 )
 _BACK = "Go back with your browser's Back button: what you entered should still be there."
-_TWICE = "It does no harm if the same form reaches us twice: we keep it once."
+_TWICE = "It does no harm if the same form reaches us twice: we save it once."
 _OTHER = Message(
     "Something went wrong on our side",
-    f"We can't tell whether your form was kept. Please go back and send it again {{wait}}. {_TWICE}",
+    f"We can't tell whether your form was saved. Please go back and send it again {{wait}}. {_TWICE}",
 )
 _BY_STATUS: Mapping[int, Message] = {
-    400: Message("Your form did not arrive in one piece", f"Nothing was kept. {_BACK} Then please send it again."),
+    400: Message("Your form did not arrive in one piece", f"Nothing was saved. {_BACK} Then please send it again."),
     408: Message(
         "Sending took too long",
-        f"Nothing was kept. {_BACK} Then please send it again, with a smaller file if you have one.",
+        f"Nothing was saved. {_BACK} Then please send it again, with a smaller file if you have one.",
     ),
     409: Message(
         "Your form is still on its way",
@@ -45,17 +45,17 @@ _BY_STATUS: Mapping[int, Message] = {
     ),
     413: Message(
         "What you sent is too large",
-        f"Nothing was kept. A CV may have up to {{size}}. {_BACK} Then please choose a smaller file.",
+        f"Nothing was saved. A CV may have up to {{size}}. {_BACK} Then please choose a smaller file.",
     ),
     415: Message(
         "What you sent can't be read",
-        "Nothing was kept. This is most likely a mistake in the form and not yours: please tell us of it by telephone"
+        "Nothing was saved. This is most likely a mistake in the form and not yours: please tell us of it by telephone"
         " or email.",
     ),
-    422: Message("Please check what you entered", f"Nothing was kept yet. {_BACK}"),
+    422: Message("Please check what you entered", f"Nothing was saved yet. {_BACK}"),
     429: Message(
         "Too many forms at once",
-        "Nothing was kept, since more came in from your connection than we can take. Please go back and send yours"
+        "Nothing was saved, because too many forms came from your connection. Please go back and send yours"
         " again {wait}.",
     ),
     503: Message(
@@ -67,9 +67,9 @@ _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
 def explain(problem: Mapping[str, Any], *, retry_after: str | None, max_bytes: int) -> Message:
-    """Return a problem document (RFC 9457) in plain words.
+    """Return the explanation of a problem document (RFC 9457).
 
-    `retry_after` is that header's value, where there is one; `max_bytes` is what a CV may have.
+    `retry_after` is the value of that header, if present; `max_bytes` is the maximum size of a CV.
     """
     found = _BY_STATUS.get(problem["status"], _OTHER)
     return Message(
@@ -84,7 +84,7 @@ def explain(problem: Mapping[str, Any], *, retry_after: str | None, max_bytes: i
 
 
 def _wait(retry_after: str | None) -> str:
-    """Return when to try again: from a number of seconds, rounded up; any other value says nothing of it."""
+    """Return when to try again, rounded up from seconds; any other value gives no time."""
     if retry_after is None or not (retry_after.isascii() and retry_after.isdigit()):
         return "in a little while"
     seconds = max(1, int(retry_after[:9]))
@@ -94,7 +94,7 @@ def _wait(retry_after: str | None) -> str:
 
 
 def _size(count: int) -> str:
-    """Return a number of bytes, rounded down, as file managers write it."""
+    """Return a number of bytes, rounded down, in the units of file managers."""
     if count >= 2**20:
         return f"{count // 2**20} MB"
     return f"{count // 2**10} KB" if count >= 2**10 else f"{count} bytes"

@@ -1,4 +1,4 @@
-"""What stands before the public door alone: CORS, and pages for browsers."""
+"""Public API middleware: CORS and HTML responses."""
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -8,14 +8,14 @@ from intake.public_api.html_responses import HtmlFormMiddleware
 from intake.public_api.leads import PATH
 from intake.settings import Settings
 
-_SPELLINGS = (PATH, PATH.rstrip("/"))
+_PATHS = (PATH, PATH.rstrip("/"))
 _EXPOSED = ("Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-ID")
 
 
 class PublicApiMiddleware:
-    """Passes each request on to the service: the public door's through its pages and CORS, all others untouched.
+    """Adds CORS and HTML responses to the public API, and passes other requests through.
 
-    It stands outside of all that answers errors, so that a firm's script can read these as well.
+    It wraps the error handlers, so that a script on the firm's website can read error responses, too.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -31,5 +31,5 @@ class PublicApiMiddleware:
             )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_public = scope["type"] == "http" and scope["path"] in _SPELLINGS
+        is_public = scope["type"] == "http" and scope["path"] in _PATHS
         await (self._public if is_public else self._app)(scope, receive, send)

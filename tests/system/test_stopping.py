@@ -37,7 +37,7 @@ def test_who_sends_on_for_too_long_is_told_to_come_again_and_who_ends_in_time_is
             assert (answer.status, answer.headers["Content-Type"]) == (503, "application/problem+json")
             assert int(answer.headers["Retry-After"]) > 0
             assert answer.headers["Connection"] == "close"
-            assert "being stopped" in json.loads(answer.body)["detail"]  # type: ignore[attr-defined]
+            assert "is stopping" in json.loads(answer.body)["detail"]  # type: ignore[attr-defined]
             assert f" {answer.headers['X-Request-ID']}\n" in "".join(service.log)
         assert service.process.wait(15) == -signal.SIGTERM
     assert "Traceback" not in "".join(service.log)

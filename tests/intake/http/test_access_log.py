@@ -40,7 +40,7 @@ def test_a_request_that_is_cut_off_by_a_stop_is_told_to_come_again() -> None:
     assert int(headers["retry-after"]) > 0
     assert headers["x-request-id"]
     assert (headers["content-type"], headers["connection"]) == ("application/problem+json", "close")
-    assert "being stopped" in json.loads(sent[1]["body"])["detail"]
+    assert "is stopping" in json.loads(sent[1]["body"])["detail"]
 
 
 def test_an_answer_that_has_begun_is_not_followed_by_another() -> None:

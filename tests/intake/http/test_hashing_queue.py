@@ -68,17 +68,17 @@ def test_who_is_known_goes_first_and_else_it_is_the_order_of_arrival(busy: Busy)
 
 
 def test_few_others_wait_and_fewer_of_one_network(busy: Busy) -> None:
-    assert joined(busy, lambda _: behind("192.0.2.0/24")) == hashing_queue.MOST_OF_A_NETWORK == 2
+    assert joined(busy, lambda _: behind("192.0.2.0/24")) == hashing_queue.MAX_BEHIND_PER_NETWORK == 2
     assert joined(busy, lambda number: behind(f"2001:db8:{number}::/48")) == 2
-    assert busy.queue.waiting == hashing_queue.MOST_OTHERS == 4
+    assert busy.queue.waiting == hashing_queue.MAX_BEHIND == 4
     busy.join("ada", ahead("ada"))
     assert busy.release()[0] == "ada"
 
 
 def test_who_goes_ahead_is_bounded_too(busy: Busy) -> None:
-    assert joined(busy, lambda _: ahead("ada")) == hashing_queue.MOST_OF_ONE == 8
+    assert joined(busy, lambda _: ahead("ada")) == hashing_queue.MAX_AHEAD_PER_KEY == 8
     busy.join("grace", ahead("grace"))
-    assert joined(busy, lambda number: ahead(f"user {number}")) == hashing_queue.MOST_AHEAD - 9
+    assert joined(busy, lambda number: ahead(f"user {number}")) == hashing_queue.MAX_AHEAD - 9
     busy.join("x", behind("a"))
 
 

@@ -96,13 +96,13 @@ def test_a_file_that_was_not_chosen_is_none() -> None:
 @pytest.mark.parametrize(
     ("parts", "fault"),
     [
-        ([part('name="email"', b"a"), part('name="email"', b"b")], FieldError("email", "is there more than once")),
+        ([part('name="email"', b"a"), part('name="email"', b"b")], FieldError("email", "given more than once")),
         (
             [part('name="CV"; filename="a"', b"a"), part('name="CV"; filename="b"', b"b")],
-            FieldError("CV", "is there more than once"),
+            FieldError("CV", "given more than once"),
         ),
         ([part('name="email"; filename="a"', b"a")], FieldError("email", "must be text, not a file")),
-        ([part('name="other"; filename="a"', b"a")], FieldError("other", "is no file of this form")),
+        ([part('name="other"; filename="a"', b"a")], FieldError("other", "unknown file")),
         ([part('name="CV"', b"text")], FieldError("CV", "must be a file")),
         ([part('name="f_name"', b"\xff\xfe")], FieldError("f_name", "must be UTF-8")),
         (

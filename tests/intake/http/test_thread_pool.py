@@ -26,7 +26,7 @@ def busy(test: Callable[[BoundedThreadPool], Awaitable[None]]) -> None:
             finally:
                 release.set()
         assert await given.run(lambda: "free again") == "free again"
-        assert given._works == 0
+        assert given._jobs == 0
 
     anyio.run(run)
 
@@ -42,14 +42,14 @@ def test_a_wait_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     busy(waits)
 
 
-def test_what_is_under_way_waits_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_continuation_waits_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thread_pool, "MAX_WAIT_S", 0.05)
-    monkeypatch.setattr(thread_pool, "MAX_WAIT_UNDER_WAY_S", 0.2)
+    monkeypatch.setattr(thread_pool, "MAX_CONTINUATION_WAIT_S", 0.2)
 
     async def waits(given: BoundedThreadPool) -> None:
         began = anyio.current_time()
         with pytest.raises(ServiceBusy):
-            await given.run(lambda: None, is_under_way=True)
+            await given.run(lambda: None, is_continuation=True)
         assert anyio.current_time() - began > 0.15
 
     busy(waits)
@@ -65,7 +65,7 @@ def test_past_so_many_that_wait_one_is_refused_at_once(monkeypatch: pytest.Monke
             await anyio.sleep(0.05)
             with anyio.fail_after(0.05), pytest.raises(ServiceBusy):
                 await given.run(lambda: None)
-            tasks.start_soon(lambda: given.run(lambda: None, is_under_way=True))
+            tasks.start_soon(lambda: given.run(lambda: None, is_continuation=True))
             await anyio.sleep(0.05)
             assert given.waiting == 4
             tasks.cancel_scope.cancel()
@@ -79,7 +79,7 @@ def test_an_error_gives_the_thread_back() -> None:
         for _ in range(3):
             with pytest.raises(ZeroDivisionError):
                 await given.run(lambda: 1 // 0)
-        assert given._works == 0
+        assert given._jobs == 0
 
     anyio.run(run)
 
@@ -103,6 +103,6 @@ def test_who_is_cancelled_waits_for_what_has_begun() -> None:
         assert done == ["begun"]
         await given.run(lambda: None)
         assert done == ["begun"]
-        assert given._works == 0
+        assert given._jobs == 0
 
     anyio.run(run)

@@ -43,7 +43,7 @@ def reason(given: UploadLimiter, address: str, size: int | None) -> str:
     return raised.value.reason
 
 
-def test_a_client_has_a_quarter_of_the_places_and_all_have_all() -> None:
+def test_a_client_has_a_quarter_of_the_places_and_all_have_total() -> None:
     given = places()
     assert count(given, *["192.0.2.1"] * 9) == 2
     assert count(given, *[f"192.0.2.{number // 2}" for number in range(2, 20)]) == 8
@@ -55,7 +55,7 @@ def test_an_ipv6_64_is_one_client() -> None:
     assert count(places(), *[f"2001:db8:0:{number}::" for number in range(9)]) == 8
 
 
-def test_an_exempt_client_has_no_quarter_and_no_more_than_all() -> None:
+def test_an_exempt_client_has_no_quarter_and_no_more_than_total() -> None:
     assert count(places(), *["198.51.100.7"] * 9) == 8
 
 
@@ -92,5 +92,5 @@ def test_places_are_given_back_whatever_happens() -> None:
     for _ in range(20):
         with pytest.raises(ZeroDivisionError), taken(given, "192.0.2.1"), taken(given, "192.0.2.1"):
             _ = 1 // 0
-    assert given._all.uploads == given._all.spool_bytes == 0
-    assert not given._of_one
+    assert given._total.uploads == given._total.spool_bytes == 0
+    assert not given._by_client

@@ -48,7 +48,7 @@ def test_at_most_two_logins_per_network_wait(ada: Intake, name: str) -> None:
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "5")
     assert (refused.json()["title"], refused.json()["detail"]) == (
         "Too many logins",
-        "too many passwords wait to be checked; try again later",
+        "too many logins are waiting; try again later",
     )
     assert [answer.result().status_code for answer in waiting] == [401, 401]
     text = ada.client.get("/metrics").text

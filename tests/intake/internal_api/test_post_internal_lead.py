@@ -113,7 +113,7 @@ def test_a_repeated_creation_stores_no_cv(start: Callable[..., Intake], tmp_path
         ("state", "LOST", "'LOST' is not a state; the states are PENDING, REACHED_OUT, ENGAGED, DECLINED"),
         ("state", "", "'' is not a state; the states are PENDING, REACHED_OUT, ENGAGED, DECLINED"),
         ("notify", "yes", "must be true or false"),
-        ("note", "x", "is no field of this form"),
+        ("note", "x", "unknown field"),
         ("email", "ada", "An email address must have an @-sign."),
     ],
 )

@@ -90,7 +90,7 @@ def test_an_empty_file_is_rejected() -> None:
 
 
 def test_all_errors_are_reported_in_the_order_of_fields() -> None:
-    early = [FieldError("other", "is no file of this form"), FieldError("l_name", "must be UTF-8")]
+    early = [FieldError("other", "unknown file"), FieldError("l_name", "must be UTF-8")]
     with pytest.raises(ValidationError) as raised:
         validate_submission({}, cv_name=None, cv=None, extensions=(), faults=early)
     assert [fault.field for fault in raised.value.faults] == ["email", "f_name", "l_name", "CV", "other"]

@@ -136,7 +136,7 @@ def test_a_cv_over_the_limit_is_refused_declared_or_not(start: Callable[..., Int
 def test_a_method_that_is_not_taken(intake: Intake) -> None:
     answer = intake.client.get("/leads/")
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
-    assert answer.json()["detail"] == "'/leads/' does not take 'GET'"
+    assert answer.json()["detail"] == "'/leads/' does not support 'GET'"
 
 
 def test_leads_begin_in_the_first_configured_state(start: Callable[..., Intake]) -> None:
