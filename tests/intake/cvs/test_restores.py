@@ -473,7 +473,7 @@ def test_on_a_hold_nothing_is_deleted_for_an_erasure_or_for_retention(
     mark(firm)
     wrong = restored(older)
     assert HOLD in stored(store_url)
-    erased = erasure.erase(wrong.database, DataSubject.parse("ada@example.com"), origin=Actor())
+    erased = erasure.erase(wrong.database, DataSubject.parse("ada@example.com"), actor=Actor())
     assert (erased.cvs, erased.objects_left) == (2, 2)
     with pytest.raises(StorageUnavailable, match="CVs of erased leads"):
         list(deletions.retry(wrong.database))
