@@ -50,8 +50,8 @@ LEADS = (
 )
 CONFIRMATIONS = (
     "INSERT INTO outbox_mail (lead_id, kind, recipient, message_id, state, attempts, created_at, next_attempt_at,"
-    " owed_since) SELECT id, 'confirmation', email, '<' || id || '.0123456789abcdef@firm.example>', 'owed', 0, {now},"
-    " {now}, {now} FROM lead WHERE id > (SELECT coalesce(max(lead_id), 0) FROM outbox_mail)"
+    " queued_since) SELECT id, 'confirmation', email, '<' || id || '.0123456789abcdef@firm.example>', 'queued', 0,"
+    " {now}, {now}, {now} FROM lead WHERE id > (SELECT coalesce(max(lead_id), 0) FROM outbox_mail)"
 )
 
 

@@ -120,7 +120,7 @@ class Api:
         return self._http.pages("/internal/audit", _ENTRY, filters, newest_first=True, limit=limit)
 
     def retry_mails(self, ids: Sequence[int]) -> list[dict[str, Any]]:
-        """Make up to 1,000 dead mails owed again; returns for each id its `result` (revived, not_dead or missing)."""
+        """Queue up to 1,000 failed mails again; return for each id its `result` (revived, not_failed or missing)."""
         answer = self._http.json("POST", "/internal/mail/retry", json={"ids": list(ids)})
         results = answer.get("results") if isinstance(answer, dict) else None
         if not isinstance(results, list) or len(results) != len(ids) or not all(has(one, _OUTCOME) for one in results):
@@ -289,7 +289,7 @@ def _are_numbers(stats: Mapping[str, Any]) -> bool:
         and all(isinstance(number, int) and 0 <= number < 2**63 for number in (stats["total"], *numbers))
         and all(map(is_state, stats["states"]))
         and all(map(is_day, stats["days"]))
-        and has(stats["mails"], {"owed": int, "dead": int})
+        and has(stats["mails"], {"queued": int, "failed": int})
         and (oldest is None or has(oldest, {"id": int, "created_at": str}))
     )
 

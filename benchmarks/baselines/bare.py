@@ -29,8 +29,8 @@ CV = "INSERT INTO cv (lead_id, size, sha256, detected_type) SELECT {id}, {size},
 CONFIRMED = "INSERT INTO confirmed_mailbox (mailbox_key, lead_id, confirmed_at) SELECT {email}, {id}, {now}"
 MAILS = (
     "INSERT INTO outbox_mail (lead_id, kind, recipient, message_id, created_at, state, attempts, next_attempt_at,"
-    " owed_since) SELECT {id}, 'confirmation', {email}, {mail}, {now}, 'owed', 0, {now}, {now}"
-    f" UNION ALL SELECT {{id}}, 'alert', '{ATTORNEY}', {{alert}}, {{now}}, 'owed', 0, {{now}}, {{now}}"
+    " queued_since) SELECT {id}, 'confirmation', {email}, {mail}, {now}, 'queued', 0, {now}, {now}"
+    f" UNION ALL SELECT {{id}}, 'alert', '{ATTORNEY}', {{alert}}, {{now}}, 'queued', 0, {{now}}, {{now}}"
 )
 HEAD = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
 

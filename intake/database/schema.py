@@ -98,7 +98,7 @@ cv = Table(
     Column("scan_claim", String(32)),
     Column("scan_claimed_until", UtcDateTime),
     Index("ix_cv_store_key", "store_key", unique=True),
-    Index("ix_cv_scan_owed", "next_scan_at", postgresql_where=SCAN_PENDING, sqlite_where=SCAN_PENDING),
+    Index("ix_cv_scan_pending", "next_scan_at", postgresql_where=SCAN_PENDING, sqlite_where=SCAN_PENDING),
 )
 
 cv_content = Table(
@@ -224,13 +224,13 @@ audit = Table(
 
 # Conditions that queries share with partial indexes, word for word, since SQLite uses an index for no other.
 # An alert is sent once it is gathered, alone or at the head of a digest; a confirmation unless a cap holds it back.
-IS_QUEUED = text("state = 'owed' AND (kind <> 'alert' OR digest_id = id) AND held_by IS NULL")
-HELD = text("state = 'owed' AND held_by IS NOT NULL")
+IS_QUEUED = text("state = 'queued' AND (kind <> 'alert' OR digest_id = id) AND held_by IS NULL")
+HELD = text("state = 'queued' AND held_by IS NOT NULL")
 COUNTED = text("counted_at IS NOT NULL")
-UNGATHERED = text("state = 'owed' AND kind = 'alert' AND digest_id IS NULL")
+UNGATHERED = text("state = 'queued' AND kind = 'alert' AND digest_id IS NULL")
 GATHERED = text("digest_id IS NOT NULL")  # else SQLite looks for what is ungathered among all mails without a digest
 SETTLED = text("state IN ('sent', 'suppressed')")
-UNSENT = text("state IN ('owed', 'dead')")
+UNSENT = text("state IN ('queued', 'failed')")
 
 outbox_mail = Table(
     "outbox_mail",
@@ -244,13 +244,13 @@ outbox_mail = Table(
     Column(
         "state",
         String(16),
-        CheckConstraint("state IN ('owed', 'sent', 'dead', 'suppressed')", name="state"),
+        CheckConstraint("state IN ('queued', 'sent', 'failed', 'suppressed')", name="state"),
         nullable=False,
-        default="owed",
+        default="queued",
     ),
     Column("attempts", Integer, nullable=False, default=0),
     Column("next_attempt_at", UtcDateTime, nullable=False, default=Now()),
-    Column("owed_since", UtcDateTime, nullable=False, default=Now()),
+    Column("queued_since", UtcDateTime, nullable=False, default=Now()),
     Column("claim", String(32)),
     Column("claimed_by", Text),
     Column("claimed_until", UtcDateTime),

@@ -25,7 +25,7 @@ def get_mail(request: AppRequest) -> Response:
 
 
 def post_mail_retry(request: AppRequest, body: MailRetry) -> Response:
-    """Make dead mails owed again."""
+    """Queue failed mails again."""
     results = admin.retry_mails(request.state["database"], body.ids, origin=actor_of(request))
     if (worker := request.state["worker"]) is not None:
         worker.wake()

@@ -1,10 +1,10 @@
-"""Owed mail as it is looked at, and how what was given up is revived."""
+"""Listing mails, and queuing failed ones again."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from sqlalchemy import Connection, TextClause, case, func, or_, select, update
 
 from intake.audit import Action, Actor, record
@@ -15,16 +15,23 @@ from intake.database.schema import UNSENT, outbox_mail
 from intake.request_models import MAX_ID, Number, PageQuery
 
 
+_FORMER_STATES = {"owed": "queued", "dead": "failed"}  # accepted until 1.0
+_State = Annotated[
+    Literal["queued", "sent", "failed", "suppressed"],
+    BeforeValidator(lambda state: _FORMER_STATES.get(state, state)),
+]
+
+
 class MailQuery(PageQuery):
     """The mail list's filters."""
 
-    state: list[Literal["owed", "sent", "dead", "suppressed"]] = Field(default=[], description="A state; may repeat.")
+    state: list[_State] = Field(default=[], description="A state; may repeat.")
     kind: list[Literal["confirmation", "alert"]] = Field(default=[], description="A kind; may repeat.")
-    lead: Annotated[Number, Field(ge=1, le=MAX_ID)] | None = Field(default=None, description="Owed for this lead.")
+    lead: Annotated[Number, Field(ge=1, le=MAX_ID)] | None = Field(default=None, description="Mails for this lead.")
 
 
 class MailModel(BaseModel):
-    """A mail, whatever became of it."""
+    """A mail in any state."""
 
     id: int
     lead_id: int
@@ -33,11 +40,11 @@ class MailModel(BaseModel):
     state: str
     attempts: int
     last_error: str | None
-    next_attempt_at: datetime = Field(description="When it is tried next, while it is owed.")
+    next_attempt_at: datetime = Field(description="Time of the next attempt, while it is queued.")
     created_at: datetime
     sent_at: datetime | None
     message_id: str
-    digest_id: int | None = Field(description="An alert's: the mail that tells of it, itself or a digest.")
+    digest_id: int | None = Field(description="An alert's mail: itself, or the digest that includes it.")
 
 
 def list_mails(database: Database, query: MailQuery) -> list[MailModel]:
@@ -55,22 +62,22 @@ def list_mails(database: Database, query: MailQuery) -> list[MailModel]:
 
 
 def count_unsent(database: Database) -> dict[str, int]:
-    """Return how many mails are `owed` and how many `dead`. Raises DatabaseUnavailable."""
+    """Return the numbers of `queued` and `failed` mails. Raises DatabaseUnavailable."""
     state = outbox_mail.c.state
     query = select(state, func.count()).where(UNSENT).group_by(state)
     found = database.read(lambda connection: {str(name): number for name, number in connection.execute(query)})
-    return {"owed": found.get("owed", 0), "dead": found.get("dead", 0)}
+    return {"queued": found.get("queued", 0), "failed": found.get("failed", 0)}
 
 
 def _narrowed(states: Sequence[str]) -> Sequence[TextClause]:
     """Return the condition of the index on what is unsent, where all that is asked for is."""
-    return [UNSENT] if {"owed", "dead"}.issuperset(states) else []
+    return [UNSENT] if {"queued", "failed"}.issuperset(states) else []
 
 
 def retry_mails(database: Database, ids: Sequence[int], *, origin: Actor) -> list[str]:
     """Make dead mails owed again, due at once, record each, and return for each id what came of it.
 
-    `revived`; `not_dead` where it is owed or was sent; `missing`. Attempts are counted on from none, and the two days
+    `revived`; `not_failed` where it is owed or was sent; `missing`. Attempts are counted on from none, and the two days
     after which a mail is given up begin anew. With a digest, all that it tells of is revived, and told of in it again;
     what is revived without its digest is told of in another. Raises DatabaseUnavailable.
     """
@@ -78,8 +85,8 @@ def retry_mails(database: Database, ids: Sequence[int], *, origin: Actor) -> lis
     chosen = or_(outbox_mail.c.id.in_(ids), outbox_mail.c.digest_id.in_(ids))
     revive = (
         update(outbox_mail)
-        .where(chosen, outbox_mail.c.state == "dead")
-        .values(state="owed", attempts=0, next_attempt_at=Now(), owed_since=Now(), digest_id=digest)
+        .where(chosen, outbox_mail.c.state == "failed")
+        .values(state="queued", attempts=0, next_attempt_at=Now(), queued_since=Now(), digest_id=digest)
         .returning(outbox_mail.c.id, outbox_mail.c.lead_id)
     )
     known = select(outbox_mail.c.id).where(outbox_mail.c.id.in_(ids))
@@ -93,4 +100,4 @@ def retry_mails(database: Database, ids: Sequence[int], *, origin: Actor) -> lis
         return {mail_id for mail_id, _ in revived}, set(connection.scalars(known))
 
     revived, found = database.write(work)
-    return ["revived" if one in revived else "not_dead" if one in found else "missing" for one in ids]
+    return ["revived" if one in revived else "not_failed" if one in found else "missing" for one in ids]

@@ -97,7 +97,7 @@ def _gather(connection: Connection, address: str) -> None:
     )
     first = select(func.min(free.c.id)).scalar_subquery()
     # what the mail is given up by runs from now on
-    gathered = {"digest_id": first, "owed_since": Now(), "next_attempt_at": Now()}
+    gathered = {"digest_id": first, "queued_since": Now(), "next_attempt_at": Now()}
     connection.execute(update(outbox_mail).where(outbox_mail.c.id.in_(select(free.c.id))).values(gathered))
 
 
@@ -135,7 +135,7 @@ def _told_leads() -> Select[Any]:
 
 def settle(mail_id: int, values: Mapping[str, object]) -> Update:
     """Return the statement that writes down, for what a digest tells of, what became of the digest."""
-    others = outbox_mail.c.digest_id == mail_id, outbox_mail.c.id != mail_id, outbox_mail.c.state == "owed"
+    others = outbox_mail.c.digest_id == mail_id, outbox_mail.c.id != mail_id, outbox_mail.c.state == "queued"
     return update(outbox_mail).where(*others).values(dict(values))
 
 

@@ -26,7 +26,7 @@ _SAMPLE = OutboxMessage(
     kind="alert",
     recipient="attorney@example.com",
     message_id="<sample@example.com>",
-    owed_at=datetime(2026, 1, 1, tzinfo=UTC),
+    created_at=datetime(2026, 1, 1, tzinfo=UTC),
     age_s=0.0,
     attempts=1,
     leads=(DigestLead(1, "ada@example.com", "Ada", "Lovelace", "cv.pdf", datetime(2026, 1, 1, tzinfo=UTC)),),
@@ -82,7 +82,7 @@ class MessageBuilder:
         policy = _ASCII if (self._sender.address + mail.recipient).isascii() else _UTF8
         username, _, domain = mail.recipient.rpartition("@")
         to = policy.fold_binary(*policy.header_store_parse("To", Address(username=username, domain=domain)))
-        own = f"Date: {format_datetime(mail.owed_at)}\r\nMessage-ID: {mail.message_id}\r\n".encode()
+        own = f"Date: {format_datetime(mail.created_at)}\r\nMessage-ID: {mail.message_id}\r\n".encode()
         is_common = mail.kind == "confirmation"
         return to + own + (self._confirmations[policy] if is_common else self._content(mail, policy))
 

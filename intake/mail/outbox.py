@@ -49,7 +49,7 @@ _OWE_CONFIRMATION = (
     insert(outbox_mail)
     .values(
         kind="confirmation",
-        state=case((_IS_CONFIRMED, "owed"), else_="suppressed"),
+        state=case((_IS_CONFIRMED, "queued"), else_="suppressed"),
         last_error=case((_IS_CONFIRMED, null()), else_="suppressed: " + _HAD_ONE),
     )
     .inline()
@@ -71,7 +71,7 @@ _TAKEN = (
     .order_by(outbox_mail.c.id)
 )
 _HELD = and_(
-    outbox_mail.c.id == bindparam("mail"), outbox_mail.c.claim == bindparam("token"), outbox_mail.c.state == "owed"
+    outbox_mail.c.id == bindparam("mail"), outbox_mail.c.claim == bindparam("token"), outbox_mail.c.state == "queued"
 )
 _END = update(outbox_mail).where(_HELD).values(claim=None, claimed_until=None)
 _SENT = {"state": "sent", "sent_at": Now(), "last_error": None}
@@ -100,7 +100,7 @@ class OutboxMessage:
     kind: str
     recipient: str
     message_id: str
-    owed_at: datetime
+    created_at: datetime
     age_s: float
     attempts: int
     leads: tuple[digests.DigestLead, ...]
@@ -208,7 +208,7 @@ def record_failure(database: Database, mail: OutboxMessage, *, reason: str, dela
 
     False: the claim stands no more, and nothing was written.
     """
-    due: dict[str, object] = {"next_attempt_at": Now(plus_s=delay_s)} if delay_s is not None else {"state": "dead"}
+    due: dict[str, object] = {"next_attempt_at": Now(plus_s=delay_s)} if delay_s is not None else {"state": "failed"}
     values = {**due, "last_error": reason}
     return _record(database, mail, _END.values(values), values)
 
@@ -219,7 +219,7 @@ def _record(database: Database, mail: OutboxMessage, end: Update, values: Mappin
             return False
         if mail.lead_count > 1 and "state" in values:
             connection.execute(digests.settle(mail.id, values))
-        if values.get("state") == "dead" and mail.kind == "confirmation":  # its mailbox had none after all
+        if values.get("state") == "failed" and mail.kind == "confirmation":  # its mailbox had none after all
             connection.execute(delete(confirmed_mailbox).where(confirmed_mailbox.c.lead_id == mail.lead_id))
         return True
 
@@ -231,7 +231,7 @@ def _claimed(mails: Iterable[OutboxMessage]) -> ColumnElement[bool]:
     return and_(
         outbox_mail.c.id.in_([mail.id for mail in held]),
         outbox_mail.c.claim.in_({mail.claim for mail in held}),
-        outbox_mail.c.state == "owed",
+        outbox_mail.c.state == "queued",
     )
 
 
@@ -254,8 +254,8 @@ def _read(connection: Connection, taken: Sequence[int], token: str) -> list[Outb
             kind=row["kind"],
             recipient=row["recipient"],
             message_id=row["message_id"],
-            owed_at=row["created_at"],
-            age_s=(row["now"] - row["owed_since"]).total_seconds(),
+            created_at=row["created_at"],
+            age_s=(row["now"] - row["queued_since"]).total_seconds(),
             attempts=row["attempts"],
             leads=told[row["id"]][0],
             lead_count=told[row["id"]][1],

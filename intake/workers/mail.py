@@ -217,10 +217,10 @@ class MailWorker:
             permanent=failure.permanent,
             fraction=random.random(),  # noqa: S311 - it spreads retries, and guards nothing
         )
-        fate = "it is dead" if delay_s is None else f"next try in {delay_s:.0f} s"
+        fate = "giving up" if delay_s is None else f"next try in {delay_s:.0f} s"
         log.warning("mail %d (%s for lead %d) not sent: %s; %s", mail.id, mail.kind, mail.lead_id, failure.logged, fate)
         await self._record(
-            "dead" if delay_s is None else "failed",
+            "failed" if delay_s is None else "deferred",
             mail,
             lambda: outbox.record_failure(self._database, mail, reason=str(failure), delay_s=delay_s),
         )

@@ -1,7 +1,6 @@
 """`leadctl mail list | show | retry`."""
 
 import sys
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -16,31 +15,40 @@ COLUMNS = ("id", "lead_id", "kind", "recipient", "state", "attempts", "last_erro
 ALL_COLUMNS = (*COLUMNS, "next_attempt_at", "created_at", "sent_at", "message_id", "digest_id")
 ON_A_TERMINAL = 50
 MOST_AT_ONCE = 1_000
+_STATES = ("queued", "sent", "failed", "suppressed")
+_FORMER_STATES = {"owed": "queued", "dead": "failed"}
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="See the mails that are owed, were sent, or were given up, and revive those.\n\n"
-    "Examples: leadctl mail list --state dead\n\n"
-    "leadctl mail list --state dead -o ids | leadctl mail retry -",
+    help="List mails and retry failed ones.\n\n"
+    "Examples: leadctl mail list --state failed\n\n"
+    "leadctl mail list --state failed -o ids | leadctl mail retry -",
 )
 
 
-class State(StrEnum):
-    """What became of a mail."""
-
-    OWED = "owed"
-    SENT = "sent"
-    DEAD = "dead"
-    SUPPRESSED = "suppressed"
+def _parse_state(text: str) -> str:
+    """Return a mail state; the names of earlier versions are accepted until 1.0."""
+    if (state := _FORMER_STATES.get(text, text)) not in _STATES:
+        raise typer.BadParameter(f"{text!r} is not one of {', '.join(_STATES)}.")
+    return state
 
 
 @app.command(name="list")
 def list_mails(
     ctx: typer.Context,
-    state: Annotated[list[State] | None, typer.Option("--state", help="In this state; may repeat.")] = None,
-    lead: Annotated[int | None, typer.Option(help="Owed for this lead.", min=1)] = None,
+    state: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--state",
+            parser=_parse_state,
+            metavar=f"[{'|'.join(_STATES)}]",
+            autocompletion=lambda: _STATES,
+            help="Only mails in this state; may repeat.",
+        ),
+    ] = None,
+    lead: Annotated[int | None, typer.Option(help="Only mails for this lead.", min=1)] = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")] = None,
     face: FormatOption = None,
     columns: ColumnsOption = None,
@@ -50,9 +58,9 @@ def list_mails(
 ) -> None:
     """List mails, newest first.
 
-    Examples: leadctl mail list --state dead
+    Examples: leadctl mail list --state failed
 
-    leadctl mail list --state dead -o ids | leadctl mail retry -
+    leadctl mail list --state failed -o ids | leadctl mail retry -
     """
     context: Context = ctx.obj
     look = context.look(COLUMNS, known=ALL_COLUMNS, face=face, only=columns, header=header, raw=raw)
@@ -83,21 +91,21 @@ def retry(
     ctx: typer.Context,
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Mail ids; - reads them from standard input.")],
 ) -> None:
-    """Make dead mails owed again, due at once; for administrators."""
+    """Queue failed mails again; for administrators."""
     context: Context = ctx.obj
     selection = read_lead_ids(ids, sys.stdin)
     # in one request, so that what was told of in one digest is so again
-    outcomes = context.in_batches(selection.ids, "Reviving mails", context.api.retry_mails, most=MOST_AT_ONCE)
+    outcomes = context.in_batches(selection.ids, "Retrying mails", context.api.retry_mails, most=MOST_AT_ONCE)
     failures = {outcome["id"]: _failure(outcome) for outcome in outcomes if outcome["result"] != "revived"}
     if selection.is_single:
         for failure in failures.values():
             raise failure
-        context.say(f"mail {selection.ids[0]} is owed again")
+        context.say(f"mail {selection.ids[0]} is queued again")
         return
-    context.conclude(f"{len(outcomes) - len(failures)} of {len(outcomes)} mails are owed again", failures)
+    context.conclude(f"{len(outcomes) - len(failures)} of {len(outcomes)} mails are queued again", failures)
 
 
 def _failure(outcome: Record) -> LeadctlError:
     if outcome["result"] == "missing":
         return NotFound(f"there is no mail {outcome['id']}")
-    return Conflict(f"mail {outcome['id']} is not dead")
+    return Conflict(f"mail {outcome['id']} has not failed")

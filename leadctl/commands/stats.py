@@ -93,8 +93,8 @@ def _rest(stats: Mapping[str, Any]) -> "Iterator[list[tuple[str, str]]]":
     oldest, mails = stats["oldest_waiting"], stats["mails"]
     waiting = f"lead {oldest['id']}, {format_relative(oldest['created_at'], datetime.now(UTC))}" if oldest else "none"
     yield [("Oldest waiting", "bold"), (f"  {escape_control(waiting)}", "")]
-    dead = (f", {mails['dead']:,} dead", "red" if mails["dead"] else "")
-    yield [("Mail", "bold"), (f"            {mails['owed']:,} owed", ""), dead]
+    failed = (f", {mails['failed']:,} failed", "red" if mails["failed"] else "")
+    yield [("Mail", "bold"), (f"            {mails['queued']:,} queued", ""), failed]
 
 
 _FACES = {Face.TABLE: _table, Face.PLAIN: _plain, Face.JSON: _json}

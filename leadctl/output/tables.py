@@ -31,9 +31,9 @@ _COLOURS = {
     "REACHED_OUT": "cyan",
     "ENGAGED": "green",
     "DECLINED": "red",
-    "owed": "yellow",
+    "queued": "yellow",
     "sent": "green",
-    "dead": "red",
+    "failed": "red",
     "suppressed": "bright_black",
 }
 _OTHER_COLOURS = ("magenta", "blue", "bright_cyan", "bright_magenta", "bright_yellow", "bright_green", "bright_blue")

@@ -57,7 +57,7 @@ def check_mails(
 ) -> None:
     """Each lead owes its mails once; each is sent (to the `dead` addresses: is dead) and arrived; copies are alike."""
     _check_owed(tally, mails)
-    wrong = [mail for mail in mails if mail["state"] != ("dead" if mail["recipient"] in dead else "sent")]
+    wrong = [mail for mail in mails if mail["state"] != ("failed" if mail["recipient"] in dead else "sent")]
     tally.claim(f"every mail is sent, or dead where it must be; {Counter(mail['state'] for mail in wrong)}", not wrong)
     copies = _copies(taken)
     duplicates = len(taken) - len(copies)

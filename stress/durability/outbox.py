@@ -34,7 +34,7 @@ def settle(
     began = time.monotonic()
     while True:
         found = mails(database)
-        is_settled = not any(mail["state"] == "owed" and which(mail) for mail in found)
+        is_settled = not any(mail["state"] == "queued" and which(mail) for mail in found)
         waited_s = time.monotonic() - began
         if is_settled or waited_s > within_s:
             return found
@@ -46,7 +46,7 @@ def settle(
 
 def _make_due(database: Database) -> None:
     is_waiting = (
-        outbox_mail.c.state == "owed",
+        outbox_mail.c.state == "queued",
         outbox_mail.c.claimed_until.is_(None),
         outbox_mail.c.next_attempt_at > Now(),
     )
@@ -57,5 +57,5 @@ def _make_due(database: Database) -> None:
 def _end_leases(database: Database) -> None:
     """End the leases of the dead: the living hold no mail for so long."""
     is_left = outbox_mail.c.claimed_until <= Now(plus_s=LEASE_S - HELD_WITHOUT_CAUSE_S)
-    ended = update(outbox_mail).where(outbox_mail.c.state == "owed", is_left).values(claimed_until=Now(plus_s=-1.0))
+    ended = update(outbox_mail).where(outbox_mail.c.state == "queued", is_left).values(claimed_until=Now(plus_s=-1.0))
     database.write(lambda connection: connection.execute(ended))

@@ -127,7 +127,7 @@ def _check_those_not_held(tally: Tally, trouble: Trouble, firm: Firm) -> None:
         return not trouble.holds(firm.relay, mail)
 
     mails = outbox.settle(firm.database, which=is_free, within_s=PROMPT_S, waits_for_leases=True)
-    late = [mail for mail in mails if is_free(mail) and mail["state"] == "owed"]
+    late = [mail for mail in mails if is_free(mail) and mail["state"] == "queued"]
     tally.claim(f"the other mails leave within {PROMPT_S:.0f} s; {len(late)} do not", not late)
 
 
@@ -138,7 +138,7 @@ def _owed_for(firm: Firm, prospects: Sequence[Prospect]) -> Sequence[RowMapping]
 
 def _check_trouble(tally: Tally, trouble: Trouble, mails: Sequence[RowMapping], unanswered: int) -> None:
     """What the trouble was to show was there to be seen."""
-    dead = sum(mail["state"] == "dead" for mail in mails)
+    dead = sum(mail["state"] == "failed" for mail in mails)
     tried_again = sum(mail["attempts"] > 1 for mail in mails)
     tally.count(dead=dead, tried_again=tried_again)
     is_felt = bool(dead or tried_again)

@@ -353,7 +353,7 @@ def test_a_zip_is_read_within_bounds(stranger: Office, hostile: Any, compression
     ],
 )
 def test_numbers_are_those_of_states_and_days(stranger: Office, hostile: Any, wrong: dict[str, Any]) -> None:
-    numbers = {"total": 1, "states": {"A": 1}, "days": {"2026-11-01": 1}, "mails": {"owed": 0, "dead": 0}}
+    numbers = {"total": 1, "states": {"A": 1}, "days": {"2026-11-01": 1}, "mails": {"queued": 0, "failed": 0}}
     numbers["oldest_waiting"] = None
     url = f"http://127.0.0.1:{hostile.server_port}"
     hostile.answer = (200, JSON, json.dumps(numbers).encode())

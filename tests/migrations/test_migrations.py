@@ -22,7 +22,7 @@ from intake.database import Database, migrations, substring_search
 from intake.database.engine import open_engine
 from intake.database.installation import Fingerprints
 from intake.database.migrations import is_migrated, migrate
-from intake.database.schema import metadata
+from intake.database.schema import metadata, outbox_mail
 from intake.database.substring_search import is_described
 from intake.errors import DatabaseMissing, DatabaseNotMigrated, DatabaseUnavailable
 from intake.leads import listing
@@ -92,7 +92,7 @@ def test_keys_compare_by_code_point_and_cvs_are_stored_plainly_on_postgresql(dat
         keys = "SELECT count(*) FROM information_schema.columns WHERE collation_name = 'C' AND data_type = 'text'"
         keys += " AND table_schema = 'public'"
         storage = "SELECT attstorage FROM pg_attribute WHERE attrelid = 'cv_content'::regclass AND attname = 'content'"
-        names = "('ix_outbox_mail_due', 'ix_cv_scan_owed')"
+        names = "('ix_outbox_mail_due', 'ix_cv_scan_pending')"
         partial = f"SELECT count(*) FROM pg_indexes WHERE indexname IN {names} AND indexdef ~ 'WHERE'"
         return tuple(connection.exec_driver_sql(query).scalar_one() for query in (keys, storage, partial))
 
@@ -151,7 +151,7 @@ def test_every_step_leaves_what_is_there(settings: Settings) -> None:
         assert b"".join(listing.read_cv(database, lead)) == content(n)
         assert (lead.CV.flags, lead.CV.scan_state, lead.CV.signature) == ((), "unscanned", None)
     mails = admin.list_mails(database, admin.MailQuery(limit=100))
-    assert Counter(mail.state for mail in mails) == {"owed": 25, "sent": 5, "dead": 5, "suppressed": 5}
+    assert Counter(mail.state for mail in mails) == {"queued": 25, "sent": 5, "failed": 5, "suppressed": 5}
     assert database.read(lambda c: c.execute(text("SELECT count(*) FROM lead_event")).scalar_one()) == len(LEADS)
     claimed = outbox.claim(database, owner="test", limit=50, alert_interval_s=60.0)
     assert [mail.lead_count for mail in claimed if mail.kind == "alert"] == [len(LEADS)]
@@ -170,7 +170,7 @@ CONFIRMED = (
 NUMBERED = 11_000  # more than are read at once
 
 
-def fill_confirmed(connection: Connection) -> None:
+def fill_confirmed(connection: Connection, table: str = "confirmed_address", column: str = "email_key") -> None:
     """Confirm several addresses of one mailbox, of two domains that fold to one, and of thousands of others."""
     addresses = [*CONFIRMED, *((f"{n}@b.example", 1) for n in range(NUMBERED))]
     rows = [
@@ -182,7 +182,7 @@ def fill_confirmed(connection: Connection) -> None:
     names = 'id, email, f_name, l_name, "CV_name", state, created_at, state_since, email_key, f_name_key, l_name_key'
     values = ":id, :email, 'A', 'B', 'cv', 'PENDING', :at, :at, :key, 'a', 'b'"
     connection.execute(text(f"INSERT INTO lead ({names}) VALUES ({values})"), rows)
-    confirm = "INSERT INTO confirmed_address (email_key, lead_id, confirmed_at) VALUES (:key, :id, :at)"
+    confirm = f"INSERT INTO {table} ({column}, lead_id, confirmed_at) VALUES (:key, :id, :at)"
     connection.execute(text(f"{confirm} ON CONFLICT DO NOTHING"), rows)
 
 
@@ -222,6 +222,59 @@ def test_mailbox_keys_can_be_taken_back(settings: Settings) -> None:
     assert database.read(lambda c: c.execute(text(due)).scalar_one()) == 0
     database.close()
     migrate(settings)
+
+
+def add_mails(connection: Connection) -> None:
+    """Insert a digest of two alerts and a mail in each other state under revision 0013; delete the newest mail."""
+    fill_confirmed(connection, "confirmed_mailbox", "mailbox_key")
+    moment = "2026-01-02 03:04:05.000006" + ("+00:00" if connection.dialect.name == "postgresql" else "")
+    names = (
+        "id, lead_id, kind, recipient, message_id, created_at, state, attempts, next_attempt_at, owed_since, digest_id"
+    )
+    if connection.dialect.name == "postgresql":
+        names = names.removeprefix("id, ")
+    states: tuple[tuple[str, str, int | None], ...] = (
+        ("alert", "dead", 1),
+        ("alert", "dead", 1),
+        ("confirmation", "owed", None),
+    )
+    states += (("confirmation", "sent", None), ("confirmation", "suppressed", None), ("confirmation", "owed", None))
+    marks = ", ".join(f":{name}" for name in names.split(", "))
+    for number, (kind, state, digest_id) in enumerate(states, 1):
+        values = {"id": number, "lead_id": 1, "kind": kind, "recipient": "x@y", "message_id": f"<{number}@d>"}
+        values |= {"created_at": moment, "state": state, "attempts": 1, "next_attempt_at": moment, "owed_since": moment}
+        connection.execute(
+            text(f"INSERT INTO outbox_mail ({names}) VALUES ({marks})"), {**values, "digest_id": digest_id}
+        )
+    connection.execute(text("DELETE FROM outbox_mail WHERE id = 6"))
+
+
+def mail_rows(settings: Settings) -> list[tuple[Any, ...]]:
+    database = Database(settings, connections=1)
+    rows = database.read(lambda c: c.execute(text("SELECT id, state, digest_id FROM outbox_mail ORDER BY id")).all())
+    database.close()
+    return [tuple(row) for row in rows]
+
+
+def test_mail_states_are_renamed_and_renamed_back(settings: Settings) -> None:
+    stepped(settings, command.upgrade, "0013", add_mails)
+    before = mail_rows(settings)
+    assert [state for _, state, _ in before] == ["dead", "dead", "owed", "sent", "suppressed"]
+    stepped(settings, command.upgrade, "0014")
+    after = [(1, "failed", 1), (2, "failed", 1), (3, "queued", None), (4, "sent", None), (5, "suppressed", None)]
+    assert mail_rows(settings) == after
+    stepped(settings, command.downgrade, "0013")
+    assert mail_rows(settings) == before
+    migrate(settings)
+    assert mail_rows(settings) == after
+    database = Database(settings, connections=1)
+    mail = {"lead_id": 1, "kind": "alert", "recipient": "x@y", "message_id": "<7@d>"}
+    added = database.write(lambda c: c.execute(outbox_mail.insert().values(**mail)).inserted_primary_key)
+    assert added is not None
+    assert added[0] == 7, "the id of a deleted mail is not used again"
+    with pytest.raises(IntegrityError):
+        database.write(lambda c: c.execute(outbox_mail.update().values(state="owed")))
+    database.close()
 
 
 def test_doing_it_again_changes_nothing(settings: Settings, database: Database) -> None:

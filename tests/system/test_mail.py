@@ -112,14 +112,14 @@ def test_a_refusal_is_final_or_not_as_its_code_says(start: Callable[..., Firm], 
     firm = start()
     firm.submit()
     mails = firm.wait_for(lambda found: found[2]["state"] == "sent" and found[1]["last_error"] is not None)
-    assert [mail["state"] for mail in mails] == ["dead", "owed", "sent"]
+    assert [mail["state"] for mail in mails] == ["failed", "queued", "sent"]
     assert (mails[0]["last_error"], mails[1]["last_error"]) == ("550 <ada@example.com>: no such user", "451 later")
     assert (mails[0]["attempts"], mails[1]["attempts"]) == (1, 1)
     log = "".join(firm.service.log)
-    assert "the relay replied 550; it is dead" in log
+    assert "the relay replied 550; giving up" in log
     assert "example.com" not in log, "the log holds no addresses"
     del relay.refuses["harriet@firm.example"]
-    due = update(outbox_mail).where(outbox_mail.c.state == "owed").values(next_attempt_at=Now())
+    due = update(outbox_mail).where(outbox_mail.c.state == "queued").values(next_attempt_at=Now())
     firm.database.write(lambda c: c.execute(due))
     again = firm.wait_for(lambda found: found[1]["state"] == "sent")
     assert again[1]["attempts"] == 2
@@ -130,7 +130,7 @@ def test_a_relay_that_is_away_costs_nothing_but_time(start: Callable[..., Firm])
     firm = start(INTAKE_SMTP_URL="smtp://127.0.0.1:1")
     firm.submit()
     mails = firm.wait_for(lambda found: all(mail["last_error"] for mail in found))
-    assert {mail["state"] for mail in mails} == {"owed"}
+    assert {mail["state"] for mail in mails} == {"queued"}
     assert "no connection to the relay" in mails[0]["last_error"]
 
 
@@ -163,7 +163,7 @@ def test_a_login_that_is_refused_pauses_and_counts_as_no_attempt(start: Callable
         time.sleep(0.1)
     assert ready["mail"].startswith("the relay refuses our login: 535")
     firm.wait_for(lambda found: all(mail["claim"] is None for mail in found))
-    assert {(mail["state"], mail["attempts"]) for mail in firm.mails()} == {("owed", 0)}
+    assert {(mail["state"], mail["attempts"]) for mail in firm.mails()} == {("queued", 0)}
     assert relay.logins <= 4
     assert "no mail is sent for 60 s" in "".join(firm.service.log)
     assert "secret" not in "".join(firm.service.log)
@@ -189,7 +189,7 @@ def test_a_service_without_a_worker_and_a_worker_apart(
     firm = start("--no-worker", INTAKE_ATTORNEY_EMAILS="")
     firm.submit()
     time.sleep(1.5)
-    assert firm.mails()[0]["state"] == "owed"
+    assert firm.mails()[0]["state"] == "queued"
     with Service(firm.environment, tmp_path, "worker") as worker:
         relay.wait_for(1)
         firm.submit("grace@example.com")
@@ -227,7 +227,7 @@ def test_a_worker_that_is_stopped_finishes_or_gives_back(
     assert not [mail for mail in mails if mail["claim"]]
     sent = {mail["message_id"] for mail in mails if mail["state"] == "sent"}
     assert sent == {message["Message-ID"] for message in relay.taken}
-    assert {mail["attempts"] for mail in mails if mail["state"] == "owed"} == {0}
+    assert {mail["attempts"] for mail in mails if mail["state"] == "queued"} == {0}
 
 
 def test_a_worker_that_is_killed_repeats_at_most_one_mail_for_each_connection(
@@ -263,5 +263,5 @@ def test_a_template_that_breaks_on_one_mail_does_not_hold_up_the_others(
     firm.submit("good@example.com")
     assert len(relay.wait_for(4)) == 4
     mails = firm.wait_for(lambda found: len([m for m in found if m["state"] == "sent" or m["last_error"]]) == 6)
-    assert {mail["kind"] for mail in mails if mail["state"] == "owed"} == {"alert"}
+    assert {mail["kind"] for mail in mails if mail["state"] == "queued"} == {"alert"}
     assert "can't be rendered" in next(mail["last_error"] for mail in mails if mail["last_error"])

@@ -8,7 +8,7 @@ from intake.request_models import MAX_ID, RequestModel
 
 
 class MailRetry(RequestModel):
-    """Dead mails to make owed again."""
+    """Failed mails to queue again."""
 
     ids: Annotated[list[Annotated[int, Field(ge=1, le=MAX_ID)]], Field(max_length=1000)]
 
@@ -17,7 +17,7 @@ class MailRetryResult(BaseModel):
     """Result for one mail."""
 
     id: int
-    result: Literal["revived", "not_dead", "missing"]
+    result: Literal["revived", "not_failed", "missing"]
 
 
 class MailRetryResults(BaseModel):

@@ -13,10 +13,10 @@ class WaitingLead(BaseModel):
 
 
 class UnsentMails(BaseModel):
-    """Mails that are to be sent, and those that were given up."""
+    """Numbers of unsent mails."""
 
-    owed: int
-    dead: int
+    queued: int
+    failed: int
 
 
 class Statistics(BaseModel):

@@ -78,19 +78,19 @@ FILLED = {
         "CAST('{zeros}' || (10000000 + n) AS {uuid}), 1, {at}, 'PENDING', 1 FROM t WHERE n % 10 = 0"
     ),
     "lead_event (lead_id, user_id, at, from_state, to_state)": "n, 1 + n % 9, {at}, 'PENDING', 'ENGAGED' FROM t",
-    "outbox_mail (lead_id, kind, recipient, message_id, created_at, state, attempts, next_attempt_at, owed_since)": (
+    "outbox_mail (lead_id, kind, recipient, message_id, created_at, state, attempts, next_attempt_at, queued_since)": (
         "n, kind, CASE WHEN kind = 'alert' THEN 'harriet@firm.example' ELSE {e} END, kind || n, {at}, CASE n % 100"
-        " WHEN 0 THEN 'dead' WHEN 1 THEN 'owed' ELSE 'sent' END, 1, {at}, {at}"
+        " WHEN 0 THEN 'failed' WHEN 1 THEN 'queued' ELSE 'sent' END, 1, {at}, {at}"
         " FROM t, (SELECT 'alert' AS kind UNION SELECT 'confirmation') AS kinds"
     ),
     # more that a cap holds
-    "outbox_mail (lead_id, kind, recipient, message_id, created_at, state, attempts, next_attempt_at, owed_since,"
+    "outbox_mail (lead_id, kind, recipient, message_id, created_at, state, attempts, next_attempt_at, queued_since,"
     " capped_domain, held_by, held_since)": (
-        "n, 'confirmation', 'v@victim.example', 'held' || n, {at}, 'owed', 0, {at}, {at}, 'victim.example',"
+        "n, 'confirmation', 'v@victim.example', 'held' || n, {at}, 'queued', 0, {at}, {at}, 'victim.example',"
         " CASE WHEN n % 2 = 0 THEN 'victim.example' ELSE '' END, {now} FROM t WHERE n <= 2000"
     ),
     # an hour's count
-    "outbox_mail (lead_id, kind, recipient, message_id, created_at, state, attempts, next_attempt_at, owed_since,"
+    "outbox_mail (lead_id, kind, recipient, message_id, created_at, state, attempts, next_attempt_at, queued_since,"
     " capped_domain, counted_at)": (
         "n, 'confirmation', 'v@victim.example', 'counted' || n, {at}, 'sent', 1, {at}, {at}, 'victim.example', {now}"
         " FROM t WHERE n <= 1000"
@@ -276,8 +276,8 @@ BY_INDEX: dict[str, Callable[[Database], object]] = {
     "a change by its beginning": listed_changes(id="0000000000000000000000001001"),
     "changes and their undoing": change_and_undo,
     "mails of a lead": mails(lead=77),
-    "mails that are dead": mails(state=["dead"]),
-    "mails that are owed, newest first": mails(state=["owed"], order="desc"),
+    "failed mails": mails(state=["failed"]),
+    "queued mails, newest first": mails(state=["queued"], order="desc"),
     "mails that go on": mails(after=60000),
     "mails that are unsent": admin.count_unsent,
     "mails revived": lambda d: admin.retry_mails(d, [100, 200], origin=ORIGIN),

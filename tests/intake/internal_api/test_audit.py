@@ -239,7 +239,7 @@ LEAD = (
 def test_each_read_of_mail_recipients_is_recorded(admin: TestClient, intake: Intake) -> None:
     number = intake.submitted()
     assert admin.get("/internal/mail?limit=1").status_code == 200
-    assert admin.get(f"/internal/mail?lead={number}&state=owed&after=0").status_code == 200
+    assert admin.get(f"/internal/mail?lead={number}&state=queued&after=0").status_code == 200
     assert admin.get("/internal/mail?state=lost").status_code == 422
     assert of_lead(admin) == [
         ("mail-list", "harriet", None, None),
@@ -259,7 +259,7 @@ def test_erasure_previews_are_recorded(admin: TestClient, intake: Intake) -> Non
 
 def test_mail_retries_are_recorded(admin: TestClient, intake: Intake) -> None:
     number = intake.submitted()
-    intake.write(lambda c: c.execute(update(outbox_mail).where(outbox_mail.c.id < 3).values(state="dead")))
+    intake.write(lambda c: c.execute(update(outbox_mail).where(outbox_mail.c.id < 3).values(state="failed")))
     body = {"ids": [2, 1, 3, 99, 1]}
     assert admin.post("/internal/mail/retry", json=body).status_code == 200
     assert of_lead(admin) == [("mail-retry", "harriet", number, f"mail {mail}") for mail in (1, 2)]

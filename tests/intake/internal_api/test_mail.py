@@ -32,18 +32,20 @@ def test_fields_of_a_mail(client: TestClient) -> None:
         *("id", "lead_id", "kind", "recipient", "state", "attempts", "last_error"),
         *("next_attempt_at", "created_at", "sent_at", "message_id", "digest_id"),
     ]
-    assert (first["kind"], first["recipient"], first["state"]) == ("confirmation", "ada@example.com", "dead")
+    assert (first["kind"], first["recipient"], first["state"]) == ("confirmation", "ada@example.com", "failed")
     assert (first["attempts"], first["last_error"], first["sent_at"]) == (1, "550 no such user", None)
-    assert (second["kind"], second["state"], second["last_error"]) == ("alert", "owed", None)
+    assert (second["kind"], second["state"], second["last_error"]) == ("alert", "queued", None)
 
 
 @pytest.mark.parametrize(
     ("query", "count"),
     [
         ("", 6),
+        ("state=failed", 1),
+        ("state=queued", 5),
+        ("state=queued&state=failed", 6),
+        ("state=owed&state=failed", 6),
         ("state=dead", 1),
-        ("state=owed", 5),
-        ("state=owed&state=dead", 6),
         ("state=sent", 0),
         ("kind=confirmation", 2),
         ("lead=1", 3),
@@ -82,25 +84,25 @@ def test_only_administrators_retry(client: TestClient, intake: Intake) -> None:
     assert answer.json() == {
         "results": [
             {"id": 1, "result": "revived"},
-            {"id": 2, "result": "not_dead"},
+            {"id": 2, "result": "not_failed"},
             {"id": 999, "result": "missing"},
             {"id": 1, "result": "revived"},
         ]
     }
     mail = client.get("/internal/mail?limit=1").json()[0]
-    assert (mail["state"], mail["attempts"]) == ("owed", 0)
+    assert (mail["state"], mail["attempts"]) == ("queued", 0)
 
 
 def test_a_retried_mail_has_two_days_again(client: TestClient, intake: Intake) -> None:
     past = datetime(2020, 1, 1, tzinfo=UTC)
-    long_ago = update(outbox_mail).values(created_at=past, owed_since=past, next_attempt_at=past)
+    long_ago = update(outbox_mail).values(created_at=past, queued_since=past, next_attempt_at=past)
     intake.write(lambda c: c.execute(long_ago))
     assert claim(intake, limit=1)[0].age_s > 3e7
     admin = intake.bearer(intake.user("harriet", role="admin"))
     client.post("/internal/mail/retry", json={"ids": [1]}, headers=admin)
     revived = [mail for mail in claim(intake, limit=9) if mail.id == 1]
     assert revived[0].age_s < 60
-    assert revived[0].owed_at == past, "the message keeps its Date"
+    assert revived[0].created_at == past, "the message keeps its Date"
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_erasure_frees_the_external_id_and_the_confirmation_cap(intake: Intake, 
     again = admin.post("/internal/leads/", data=form, files=file)
     assert (again.status_code, again.json()["id"] > first) == (201, True)
     states = intake.read(lambda c: c.scalars(select(outbox_mail.c.state)).all())
-    assert set(states) == {"owed"}
+    assert set(states) == {"queued"}
 
 
 def raw_bytes(intake: Intake, *folders: Path) -> bytes:
@@ -386,7 +386,7 @@ def test_mail_retries_do_not_deadlock_with_erasures(intake: Intake) -> None:
         return  # its writers are one at a time
     marked(intake)
     first, second = numbers(intake, outbox_mail.c.id)[:2]
-    intake.write(lambda c: c.execute(update(outbox_mail).values(state="dead")))
+    intake.write(lambda c: c.execute(update(outbox_mail).values(state="failed")))
     # written anew, the first row comes behind the second in the table
     intake.write(lambda c: c.execute(update(outbox_mail).where(outbox_mail.c.id == first).values(attempts=9)))
     with ThreadPoolExecutor(1) as pool:

@@ -23,7 +23,7 @@ def test_a_service_without_leads(attorney: TestClient) -> None:
     answer = attorney.get("/internal/stats").json()
     assert list(answer) == ["total", "states", "days", "oldest_waiting", "mails"]
     assert answer["states"] == {"PENDING": 0, "REACHED_OUT": 0, "ENGAGED": 0, "DECLINED": 0}
-    assert (answer["total"], answer["oldest_waiting"], answer["mails"]) == (0, None, {"owed": 0, "dead": 0})
+    assert (answer["total"], answer["oldest_waiting"], answer["mails"]) == (0, None, {"queued": 0, "failed": 0})
     assert set(answer["days"].values()) == {0}
 
 
@@ -59,11 +59,11 @@ def test_days_are_in_utc_and_include_empty_ones(intake: Intake, attorney: TestCl
 def test_the_oldest_waiting_lead_and_unsent_mails(intake: Intake, attorney: TestClient) -> None:
     first, second = intake.submitted(), intake.submitted(email="b@example.com")
     attorney.patch(f"/internal/leads/{first}", json={"status": "ENGAGED"})
-    intake.write(lambda c: c.execute(update(outbox_mail).where(outbox_mail.c.lead_id == second).values(state="dead")))
+    intake.write(lambda c: c.execute(update(outbox_mail).where(outbox_mail.c.lead_id == second).values(state="failed")))
     answer = attorney.get("/internal/stats").json()
     shown = attorney.get(f"/internal/leads/{second}").json()
     assert answer["oldest_waiting"] == {"id": second, "created_at": shown["created_at"]}
-    assert answer["mails"] == {"owed": 3, "dead": 3}
+    assert answer["mails"] == {"queued": 3, "failed": 3}
 
 
 def test_only_users_are_allowed(intake: Intake) -> None:

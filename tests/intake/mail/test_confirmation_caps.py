@@ -84,7 +84,7 @@ def states(intake: Intake) -> Counter[str]:
 
 def move_clock(intake: Intake, seconds: float) -> None:
     """Make everything `seconds` older."""
-    names = ("created_at", "next_attempt_at", "owed_since", "counted_at", "held_since")
+    names = ("created_at", "next_attempt_at", "queued_since", "counted_at", "held_since")
     moved = "{0} - interval '{1} seconds'"
     if intake.settings.sqlite_file is not None:
         moved = "strftime('%Y-%m-%d %H:%M:%f000', {0}, '-{1} seconds')"
@@ -95,7 +95,7 @@ def move_clock(intake: Intake, seconds: float) -> None:
 def test_120_submissions_for_tags_of_one_mailbox_are_one_confirmation(intake: Intake) -> None:
     for n in range(120):
         intake.submitted(email=f"Victim+{n}@example.com")
-    assert states(intake) == {"owed": 1, "suppressed": 119}
+    assert states(intake) == {"queued": 1, "suppressed": 119}
     assert len(claim_all(intake)) == 1
     reasons = set(intake.read(lambda c: c.scalars(select(outbox_mail.c.last_error)).all()))
     assert reasons == {None, "suppressed: its mailbox had a confirmation within INTAKE_CONFIRMATION_INTERVAL"}
@@ -175,12 +175,14 @@ def test_a_mailbox_whose_confirmation_a_cap_suppressed_is_free_again(intake: Int
     claim_all(intake, per_hour=0)
     intake.submitted(email="grace@example.com")
     intake.write(lambda c: c.execute(update(outbox_mail).values(counted_at=Now())))
-    intake.write(lambda c: c.execute(update(outbox_mail).where(outbox_mail.c.state == "owed").values(counted_at=None)))
+    intake.write(
+        lambda c: c.execute(update(outbox_mail).where(outbox_mail.c.state == "queued").values(counted_at=None))
+    )
     assert claim_all(intake, per_hour=1) == []
     move_clock(intake, 25 * HOUR_S)
     confirmation_caps.release(intake.database, per_hour=1)
     intake.submitted(email="grace@example.com")
-    assert states(intake) == {"sent": 1, "suppressed": 1, "owed": 1}
+    assert states(intake) == {"sent": 1, "suppressed": 1, "queued": 1}
 
 
 def test_a_retry_counts_once_and_never_passes_a_cap(intake: Intake) -> None:
@@ -192,7 +194,7 @@ def test_a_retry_counts_once_and_never_passes_a_cap(intake: Intake) -> None:
     move_clock(intake, 2 * HOUR_S)
     confirmation_caps.release(intake.database, per_hour=2)
     assert len(claim(intake, per_hour=2)) == 2, "of the three that are due now"
-    assert states(intake) == {"owed": 2, "held": 1}
+    assert states(intake) == {"queued": 2, "held": 1}
 
 
 def test_a_mail_that_waits_counts_no_attempt_and_nobody_holds_it(intake: Intake) -> None:
@@ -271,7 +273,7 @@ def test_the_caps_are_shown_in_lists_and_metrics(start: Callable[..., Intake], a
     worker.stop()
     database.close()
     headers = intake.bearer(intake.user())
-    mails = intake.client.get("/internal/mail?limit=1000&state=owed", headers=headers).json()
+    mails = intake.client.get("/internal/mail?limit=1000&state=queued", headers=headers).json()
     assert Counter(mail["last_error"] for mail in mails) == {
         "waiting: at most 100 confirmations an hour to one domain": 30,
         "waiting: at most INTAKE_CONFIRMATIONS_PER_HOUR confirmations an hour": 4,

@@ -69,7 +69,7 @@ def test_what_it_tells_of_stays_in_every_attempt(firm: Intake) -> None:
     submit(firm, 2)
     [again] = alerts(firm)
     assert ids(again) == leads
-    assert (again.message_id, again.owed_at) == (first.message_id, first.owed_at)
+    assert (again.message_id, again.created_at) == (first.message_id, first.created_at)
     assert again.attempts == 2
 
 
@@ -91,7 +91,7 @@ def test_of_many_workers_at_once_none_splits_one(intake: Intake) -> None:
     ]
 
 
-@pytest.mark.parametrize(("state", "reason"), [("sent", None), ("dead", "550 no")])
+@pytest.mark.parametrize(("state", "reason"), [("sent", None), ("failed", "550 no")])
 def test_what_becomes_of_it_becomes_of_all_it_tells_of(firm: Intake, state: str, reason: str | None) -> None:
     submit(firm, 3)
     [digest] = alerts(firm)
@@ -109,7 +109,7 @@ def test_a_result_that_counts_no_more_settles_nothing(firm: Intake) -> None:
     firm.write(lambda c: c.execute(update(outbox_mail).values(claimed_until=Now(plus_s=-1.0))))
     alerts(firm)
     assert not outbox.record_sent(firm.database, slow)
-    assert {mail.state for mail in kept(firm)} == {"owed"}
+    assert {mail.state for mail in kept(firm)} == {"queued"}
 
 
 def test_one_that_was_given_up_is_revived_whole(firm: Intake) -> None:
@@ -166,7 +166,7 @@ def test_while_one_is_still_owed_the_next_waits_an_hour(firm: Intake) -> None:
 
 def test_the_two_days_of_a_digest_begin_when_it_is_made(firm: Intake) -> None:
     submit(firm, 2)
-    firm.write(lambda c: c.execute(update(outbox_mail).values(owed_since=Now(plus_s=-7 * 86400.0))))
+    firm.write(lambda c: c.execute(update(outbox_mail).values(queued_since=Now(plus_s=-7 * 86400.0))))
     [digest] = alerts(firm)
     assert digest.age_s < 60
 

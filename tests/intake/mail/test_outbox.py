@@ -72,7 +72,7 @@ def test_no_plan_claims_more_than_the_limit(intake: Intake) -> None:
 def test_what_is_not_due_is_not_claimed(owed: Intake) -> None:
     set_all(owed, next_attempt_at=Now(plus_s=60.0))
     assert claim(owed) == []
-    set_all(owed, next_attempt_at=Now(plus_s=-1.0), state="dead")
+    set_all(owed, next_attempt_at=Now(plus_s=-1.0), state="failed")
     assert claim(owed) == []
 
 
@@ -86,7 +86,7 @@ def test_a_lease_that_ran_out_frees_the_mail_and_ends_the_old_claim(owed: Intake
     assert not outbox.record_sent(owed.database, slow[1])
     assert outbox.record_sent(owed.database, quick[0])
     assert not outbox.record_sent(owed.database, quick[0]), "a result is written once"
-    assert [row["state"] for row in rows(owed)] == ["sent", "owed", "owed"]
+    assert [row["state"] for row in rows(owed)] == ["sent", "queued", "queued"]
 
 
 def test_a_lease_is_renewed_while_its_claim_stands(owed: Intake) -> None:
@@ -111,9 +111,9 @@ def test_a_failure_is_due_again_later_or_dead(owed: Intake) -> None:
     assert outbox.record_failure(owed.database, mails[1], reason="550 no", delay_s=None)
     first, second, _ = rows(owed)
     assert (first["state"], first["last_error"], second["state"], second["last_error"]) == (
-        "owed",
+        "queued",
         "451 later",
-        "dead",
+        "failed",
         "550 no",
     )
     assert 90 < (first["next_attempt_at"] - first["created_at"]).total_seconds() < 120
@@ -127,8 +127,8 @@ def states(intake: Intake, kind: str = "confirmation") -> list[str]:
 def test_an_address_gets_one_confirmation_a_day(intake: Intake) -> None:
     for email in ("ada@example.com", "ADA@Example.com", "grace@example.com", "ada@example.com"):
         intake.submitted(email=email)
-    assert states(intake) == ["owed", "suppressed", "owed", "suppressed"]
-    assert states(intake, "alert") == ["owed"] * 8
+    assert states(intake) == ["queued", "suppressed", "queued", "suppressed"]
+    assert states(intake, "alert") == ["queued"] * 8
     assert len([mail for mail in claim(intake, limit=99) if mail.kind == "confirmation"]) == 2
 
 
@@ -137,7 +137,7 @@ def test_after_a_day_it_gets_another(intake: Intake) -> None:
     intake.write(lambda c: c.execute(update(confirmed_mailbox).values(confirmed_at=Now(plus_s=-24 * 3600.0))))
     intake.submitted()
     intake.submitted()
-    assert states(intake) == ["owed", "owed", "suppressed"]
+    assert states(intake) == ["queued", "queued", "suppressed"]
 
 
 def test_a_confirmation_that_dies_gives_its_address_free(intake: Intake) -> None:
@@ -149,21 +149,21 @@ def test_a_confirmation_that_dies_gives_its_address_free(intake: Intake) -> None
     [mail] = [mail for mail in claim(intake) if mail.kind == "confirmation"]
     outbox.record_failure(intake.database, mail, reason="550 no", delay_s=None)
     intake.submitted()
-    assert states(intake) == ["dead", "suppressed", "owed"]
+    assert states(intake) == ["failed", "suppressed", "queued"]
 
 
 def test_the_interval_is_a_setting(start: Callable[..., Intake]) -> None:
     intake = start(confirmation_interval_s=0.0)
     intake.submitted()
     intake.submitted()
-    assert states(intake) == ["owed", "owed"]
+    assert states(intake) == ["queued", "queued"]
 
 
 def test_of_many_at_once_from_one_address_one_is_confirmed(intake: Intake) -> None:
     with ThreadPoolExecutor(8) as pool:
         statuses = [answer.status_code for answer in pool.map(lambda _: intake.submit(), range(8))]
     assert statuses == [204] * 8
-    assert sorted(states(intake)) == ["owed"] + ["suppressed"] * 7
+    assert sorted(states(intake)) == ["queued"] + ["suppressed"] * 7
 
 
 def test_old_mails_that_were_sent_or_suppressed_are_forgotten(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +173,7 @@ def test_old_mails_that_were_sent_or_suppressed_are_forgotten(intake: Intake, mo
     for mail in claim(intake, limit=99):
         if mail.kind == "alert" and mail.id % 3:
             outbox.record_sent(intake.database, mail)
-    kept = {row["id"] for row in rows(intake) if row["state"] == "owed"}
+    kept = {row["id"] for row in rows(intake) if row["state"] == "queued"}
     gone = {row["id"] for row in rows(intake)} - kept
     assert sum(outbox.prune(intake.database, age_s=60.0)) == 0
     intake.write(lambda c: c.execute(update(outbox_mail).values(created_at=Now(plus_s=-61.0))))

@@ -39,9 +39,9 @@ def test_a_lead_is_kept_with_its_cv_and_the_mails_it_owes(intake: Intake, path: 
     assert kept["store_key"] is None
     owed = intake.read(lambda c: c.execute(select(outbox_mail).order_by(outbox_mail.c.id)).mappings().all())
     assert [(mail["kind"], mail["recipient"], mail["state"]) for mail in owed] == [
-        ("confirmation", "Ada@example.com", "owed"),
-        ("alert", "harriet@firm.example", "owed"),
-        ("alert", "peter@firm.example", "owed"),
+        ("confirmation", "Ada@example.com", "queued"),
+        ("alert", "harriet@firm.example", "queued"),
+        ("alert", "peter@firm.example", "queued"),
     ]
     assert len({mail["message_id"] for mail in owed}) == 3
 

@@ -20,18 +20,19 @@ def dead(office: Office, service: Service) -> list[int]:
     with sqlite3.connect(Path(service.directory) / "intake.db") as database:
         marks = ",".join("?" * len(ids))
         database.execute(
-            f"UPDATE outbox_mail SET state='dead', claim=NULL, last_error='550 no' WHERE id IN ({marks})", ids
+            f"UPDATE outbox_mail SET state='failed', claim=NULL, last_error='550 no' WHERE id IN ({marks})", ids
         )
     database.close()
     return ids
 
 
 def test_list_and_show(office: Office, dead: list[int]) -> None:
-    listed = [line.split("\t") for line in office.data("mail", "list", "--state", "dead", "-n", "2").splitlines()]
+    listed = [line.split("\t") for line in office.data("mail", "list", "--state", "failed", "-n", "2").splitlines()]
     assert [int(fields[0]) for fields in listed] == dead
-    assert listed[1][2:] == ["confirmation", "ada@example.com", "dead", listed[1][5], "550 no"]
+    assert office.data("mail", "list", "--state", "dead", "-n", "2", "-o", "ids").split() == [str(one) for one in dead]
+    assert listed[1][2:] == ["confirmation", "ada@example.com", "failed", listed[1][5], "550 no"]
     shown = dict(line.split("\t") for line in office.data("mail", "show", str(dead[1])).splitlines())
-    assert (shown["id"], shown["state"], shown["sent_at"]) == (str(dead[1]), "dead", shown["sent_at"])
+    assert (shown["id"], shown["state"], shown["sent_at"]) == (str(dead[1]), "failed", shown["sent_at"])
     assert json.loads(office.data("mail", "show", str(dead[1]), "-o", "json"))["last_error"] == "550 no"
 
 
@@ -48,12 +49,12 @@ def test_why_a_mail_was_not_sent(office: Office) -> None:
 
 def test_retry(office: Office, dead: list[int]) -> None:
     one = office.run("mail", "retry", str(dead[0]))
-    assert (one.returncode, one.stderr) == (0, f"mail {dead[0]} is owed again\n")
+    assert (one.returncode, one.stderr) == (0, f"mail {dead[0]} is queued again\n")
     again = office.run("mail", "retry", str(dead[0]))
-    assert (again.returncode, again.stderr) == (6, f"leadctl: mail {dead[0]} is not dead\n")
+    assert (again.returncode, again.stderr) == (6, f"leadctl: mail {dead[0]} has not failed\n")
     several = office.run("mail", "retry", "-", "999999", typed=str(dead[1]))
     assert several.returncode == 3
-    assert several.stderr.splitlines() == ["999999: there is no mail 999999", "leadctl: 1 of 2 mails are owed again"]
+    assert several.stderr.splitlines() == ["999999: there is no mail 999999", "leadctl: 1 of 2 mails are queued again"]
 
 
 def test_exit_codes(office: Office) -> None:

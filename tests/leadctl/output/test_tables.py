@@ -87,7 +87,7 @@ def test_without_a_terminal_and_columns_nothing_is_cut(monkeypatch: pytest.Monke
 
 
 def test_every_state_has_a_colour_always_the_same() -> None:
-    states = ["PENDING", "REACHED_OUT", "ENGAGED", "DECLINED", "ON_HOLD", "owed", "dead"]
+    states = ["PENDING", "REACHED_OUT", "ENGAGED", "DECLINED", "ON_HOLD", "queued", "failed"]
     assert all(style("state", state) for state in states)
     assert style("state", "ON_HOLD") == style("state", "ON_HOLD")
     assert len({style("state", state) for state in states[:4]}) == 4
