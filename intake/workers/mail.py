@@ -37,7 +37,6 @@ LOGIN_PAUSE_S = 60.0  # after the relay refused our login; more attempts would n
 IDLE_S = 5.0  # after which a connection that has nothing to do is closed
 OTHER_THREADS = 3  # one that claims and renews, one that cleans up, and one that has CVs scanned
 STOP_WITHIN_S = 20.0
-GIVES_WAY_S, GIVES_WAY_TIMES = 0.02, 5  # that a mail waits for requests in progress
 
 log = logging.getLogger("intake.workers.mail")
 
@@ -166,7 +165,6 @@ class MailWorker:
     async def _send_all(self, transport: Transport) -> None:
         """Send mails over one connection, until None comes in place of one."""
         while (mail := await self._next(transport)) is not None:
-            await self._give_way()
             try:
                 await self._send(transport, mail)
             except Exception:
@@ -175,13 +173,6 @@ class MailWorker:
             if self._is_more:
                 self._woken.set()
         await transport.close()
-
-    async def _give_way(self) -> None:
-        """Wait until this process answers no request: people wait for that, and nobody for a mail to the second."""
-        for _ in range(GIVES_WAY_TIMES):
-            if not self._metrics.in_progress:
-                return
-            await asyncio.sleep(GIVES_WAY_S)
 
     async def _next(self, transport: Transport) -> OutboxMessage | None:
         try:

@@ -9,7 +9,7 @@ from intake.app import WORKER_CONNECTIONS, create_worker
 from intake.database import Database
 from intake.database.schema import outbox_mail
 from intake.metrics import Metrics
-from intake.workers.mail import GIVES_WAY_S, GIVES_WAY_TIMES, MailWorker
+from intake.workers.mail import MailWorker
 from tests.conftest import Intake
 
 
@@ -47,20 +47,4 @@ def test_a_worker_that_ended_says_so(intake: Intake) -> None:
     worker = create_worker(intake.settings, database, Metrics())
     assert worker.last_error is not None
     assert "has ended" in worker.last_error
-    database.close()
-
-
-def test_mail_gives_way_to_people_who_wait(intake: Intake) -> None:
-    metrics = Metrics()
-    database = Database(intake.settings, connections=WORKER_CONNECTIONS)
-    worker = create_worker(intake.settings, database, metrics)
-    intake.submitted()
-    metrics.in_progress = 1
-    began = time.monotonic()
-    worker.start()
-    wait_for(lambda: sent(intake))
-    worker.stop()
-    mails = intake.count(outbox_mail)
-    assert mails >= 2
-    assert time.monotonic() - began >= mails * GIVES_WAY_S * GIVES_WAY_TIMES
     database.close()
