@@ -37,7 +37,7 @@ STARTS_WITHIN_S = 20.0
 WARMS_UP_S = 0.2
 MOST_A_SECOND = 4_000  # so many are owed beforehand
 # the program as it is, but for how many connections it opens
-WITH_ONE_CONNECTION = "from intake import app; app.SMTP_CONNECTIONS = 1; from intake.cli import main; main()"
+WITH_ONE_CONNECTION = "from intake import workers; workers.SMTP_CONNECTIONS = 1; from intake.cli import main; main()"
 WORKERS = {
     ("one connection", 0.6): [sys.executable, "-c", WITH_ONE_CONNECTION, "worker"],
     ("four connections", 1.5): [INTAKE, "worker"],

@@ -32,8 +32,6 @@ from intake.http.trusted_hosts import TrustedHostMiddleware
 from intake.http.upload_limits import UploadLimiter
 from intake.internal_api.routes import OPERATIONS as INTERNAL
 from intake.leads.states import check_stored_states
-from intake.mail.messages import MessageBuilder
-from intake.mail.transports import MaildirTransport, SmtpTransport, Transport
 from intake.metrics import Metrics
 from intake.public_api.leads import OPERATIONS as PUBLIC
 from intake.public_api.middleware import PublicApiMiddleware
@@ -43,15 +41,13 @@ from intake.rate_limits.redis_store import RedisStore
 from intake.settings import Settings
 from intake.users.login_throttle import KNOWN_FOR_S, LoginThrottle
 from intake.users.tokens import TokenSigner
-from intake.workers.mail import OTHER_THREADS, MailWorker
+from intake.workers import WORKER_CONNECTIONS, Workers
 
 # Each API has its own threads, and a thread uses at most one connection, so no thread ever waits for one. The public
 # API has few if it shares the interpreter with the internal one.
 APIS = ((PUBLIC, 4), (INTERNAL, 8), (OPERATORS, 2))
 MAX_REMEMBERED_LOGINS = 10_000
-SMTP_CONNECTIONS = 4
 STORE_TIMEOUT_S = 5.0
-WORKER_CONNECTIONS = SMTP_CONNECTIONS + OTHER_THREADS
 
 log = logging.getLogger("intake")
 
@@ -90,7 +86,7 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
     database = Database(settings, connections=surface.connections + (WORKER_CONNECTIONS if with_worker else 0))
     check_stored_states(database, known=settings.states)
     _check_store(database, settings)
-    worker = create_worker(settings, database, metrics) if with_worker else None
+    worker = Workers(settings, database, metrics) if with_worker else None
     state = {
         "settings": settings,
         "database": database,
@@ -156,15 +152,6 @@ def _check_store(database: Database, settings: Settings) -> None:
 @cache
 def _description(surface: Surface) -> openapi.Description:
     return openapi.Description([operation for operations, _ in surface.apis for operation in operations])
-
-
-def create_worker(settings: Settings, database: Database, metrics: Metrics) -> MailWorker:
-    """Return a worker, which sends queued mail once it is started. Raises TemplateInvalid."""
-    composer = MessageBuilder(sender=settings.mail_from, directory=settings.mail_templates)
-    transports: list[Transport] = [MaildirTransport(settings.beside_database(".maildir"))]
-    if (server := settings.smtp_server) is not None:
-        transports = [SmtpTransport(server, sender=settings.mail_from.address) for _ in range(SMTP_CONNECTIONS)]
-    return MailWorker(settings, database, composer, transports, metrics)
 
 
 def _login_throttle(store: RedisStore | None, fingerprints: Fingerprints, database: Database) -> LoginThrottle:

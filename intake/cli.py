@@ -17,7 +17,7 @@ import typer
 try:
     import uvicorn
 
-    from intake.app import WORKER_CONNECTIONS, Surface, create_app, create_worker
+    from intake.app import Surface, create_app
     from intake.cvs import orphans
     from intake.database import Database
     from intake.database.migrations import is_migrated, migrate
@@ -29,6 +29,7 @@ try:
     from intake.settings.checks import run_checks
     from intake.settings.parsers import interval_s
     from intake.users import accounts, authentication
+    from intake.workers import WORKER_CONNECTIONS, Workers
 except ModuleNotFoundError as missing:
     if (missing.name or "").split(".")[0] in ("intake", "leadctl"):
         raise
@@ -105,7 +106,7 @@ def worker_command() -> None:
     """Send mail, and nothing else: any number of these may run beside any number of services."""
     settings = _settings()
     database = _database(settings, connections=WORKER_CONNECTIONS)
-    worker = create_worker(settings, database, Metrics())
+    worker = Workers(settings, database, Metrics())
     ending = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, ending)  # in every thread, so that the one that waits gets it
     worker.start()

@@ -70,16 +70,16 @@ def count_unsent(database: Database) -> dict[str, int]:
 
 
 def _narrowed(states: Sequence[str]) -> Sequence[TextClause]:
-    """Return the condition of the index on what is unsent, where all that is asked for is."""
+    """Return the condition of the index on unsent mails, if only unsent ones are asked for."""
     return [UNSENT] if {"queued", "failed"}.issuperset(states) else []
 
 
 def retry_mails(database: Database, ids: Sequence[int], *, origin: Actor) -> list[str]:
-    """Make dead mails owed again, due at once, record each, and return for each id what came of it.
+    """Queue failed mails again, due at once; record each, and return for each id its result.
 
-    `revived`; `not_failed` where it is owed or was sent; `missing`. Attempts are counted on from none, and the two days
-    after which a mail is given up begin anew. With a digest, all that it tells of is revived, and told of in it again;
-    what is revived without its digest is told of in another. Raises DatabaseUnavailable.
+    `revived`; `not_failed` if it is queued or was sent; `missing`. Attempts start again at none, and so do the two days
+    after which a mail fails. With a digest, all of its alerts are queued, and the same digest includes them again; an
+    alert that is queued without its digest joins another one. Raises DatabaseUnavailable.
     """
     digest = case((outbox_mail.c.digest_id.in_(ids), outbox_mail.c.digest_id), else_=None)
     chosen = or_(outbox_mail.c.id.in_(ids), outbox_mail.c.digest_id.in_(ids))

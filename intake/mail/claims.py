@@ -21,7 +21,7 @@ class Claims:
     def __init__(self, settings: Settings, database: Database, metrics: Metrics, *, owner: str) -> None:
         self._settings, self._database, self._metrics, self._owner = settings, database, metrics, owner
         self._release_at = 0.0
-        self.held_some = False  # by the last claim: other due mail may be behind what it held
+        self.has_held = False  # by the last claim: other due mail may be behind what it held
 
     def claim(self, limit: int) -> list[OutboxMessage]:
         """Claim up to `limit` due mails. Raises DatabaseUnavailable."""
@@ -29,7 +29,7 @@ class Claims:
         if time.monotonic() >= self._release_at:
             self._report("suppressed", confirmation_caps.release(self._database, per_hour=per_hour))
             self._release_at = time.monotonic() + RELEASE_EVERY_S
-        self.held_some = False
+        self.has_held = False
         return outbox.claim(
             self._database,
             owner=self._owner,
@@ -40,7 +40,7 @@ class Claims:
         )
 
     def _note_held(self, counts: Mapping[str, int]) -> None:
-        self.held_some = True
+        self.has_held = True
         self._report("held", counts)
 
     def _report(self, outcome: str, counts: Mapping[str, int]) -> None:

@@ -71,9 +71,9 @@ class MessageBuilder:
         # what all confirmations have in common, which is nearly all: making it takes a millisecond or two
         self._confirmations = {policy: self._content(confirmation, policy) for policy in (_ASCII, _UTF8)}
         for count in (1, 2):
-            self.compose(dataclasses.replace(_SAMPLE, lead_count=count))
+            self.build(dataclasses.replace(_SAMPLE, lead_count=count))
 
-    def compose(self, mail: OutboxMessage) -> bytes:
+    def build(self, mail: OutboxMessage) -> bytes:
         """Return the mail's message as it is sent: plain text with an HTML alternative.
 
         It is in ASCII, for any relay, unless an address is not: then it is SMTPUTF8's. Message-ID and Date are the owed

@@ -1,8 +1,8 @@
-"""Time's door: sends the mail that is owed, in an event loop and a thread of its own, beside maintenance and scans.
+"""The mail worker: claims queued mails and delivers them, in an event loop in its own thread.
 
-Any number of workers in any number of processes share one outbox. A mail is claimed with a lease, which is renewed
-while its holder lives; its result is committed before its connection takes the next one; and no transaction is open
-while SMTP is spoken.
+Any number of workers in any number of processes share one outbox. Each mail is claimed with a lease, which its worker
+extends until the result is recorded. A connection takes its next mail only after that commit, and no transaction stays
+open during an SMTP exchange.
 """
 
 import asyncio
@@ -26,227 +26,205 @@ from intake.mail.outbox import OutboxMessage
 from intake.mail.transports import DeliveryFailed, SmtpAuthenticationFailed, Transport
 from intake.metrics import Metrics
 from intake.settings import Settings
-from intake.workers.maintenance import Maintenance
-from intake.workers.scans import ScanWorker
 
-HELD_PER_CONNECTION = 8  # one under way, and some at hand: a claim costs as much for many as for one
-LOOKS_APART_S = 0.05  # while mails come in one by one, so that a claim takes several
-POLL_S = 0.5  # for mails that another process wrote down, or that are due again: seen within a second
-PAUSE_S = 5.0  # after the database was away
-LOGIN_PAUSE_S = 60.0  # after the relay refused our login; more attempts would not mend it
-IDLE_S = 5.0  # after which a connection that has nothing to do is closed
-OTHER_THREADS = 3  # one that claims and renews, one that cleans up, and one that has CVs scanned
+CLAIMED_PER_CONNECTION = 8  # one in delivery and the next ones: claiming many costs as much as claiming one
+MIN_POLL_S = 0.05  # between polls while mails arrive one by one, so that one claim takes several
+POLL_S = 0.5  # finds mails that another process queued, or that are due again, within a second
+DATABASE_PAUSE_S = 5.0  # after the database was unavailable
+AUTHENTICATION_PAUSE_S = 60.0  # after the relay rejected our credentials: more attempts would fail the same way
+IDLE_TIMEOUT_S = 5.0  # after which an idle connection is closed
 STOP_WITHIN_S = 20.0
 
 log = logging.getLogger("intake.workers.mail")
 
 
 class MailWorker:
-    """Sends owed mails over some connections, one for each of the transports, until it is stopped."""
+    """Sends queued mails over one connection per transport until it is stopped."""
 
     def __init__(
         self,
         settings: Settings,
         database: Database,
-        composer: MessageBuilder,
+        builder: MessageBuilder,
         transports: Sequence[Transport],
         metrics: Metrics,
     ) -> None:
-        self._settings = settings
         self._database = database
-        self._composer = composer
+        self._builder = builder
         self._transports = transports
         self._metrics = metrics
-        owner = f"{socket.gethostname()}:{os.getpid()}"
-        self._claims = Claims(settings, database, metrics, owner=owner)
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="intake-worker", daemon=True)
+        self._claims = Claims(settings, database, metrics, owner=f"{socket.gethostname()}:{os.getpid()}")
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="intake-mail", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
         self._queue: asyncio.Queue[OutboxMessage | None] = asyncio.Queue()
-        self._held: dict[int, OutboxMessage] = {}
-        self._is_more = True  # whether the last look left mails that are due
+        self._claimed: dict[int, OutboxMessage] = {}
+        self._has_more = True  # the last claim left due mails behind
         self._paused_until = 0.0
         self._stopping = False
         self._last_error: str | None = None
-        self._scanner = ScanWorker(settings.clamd, database, metrics) if settings.clamd else None
-        self._maintenance = Maintenance(settings, database, metrics)
 
     @property
     def last_error(self) -> str | None:
-        """What keeps every mail from being sent, if anything does."""
+        """The error that stops all mail, or None."""
         has_ended = not self._thread.is_alive() and not self._stopping
-        return "the worker has ended: start the service anew" if has_ended else self._last_error
-
-    @property
-    def last_scan_error(self) -> str | None:
-        """What keeps every CV from being scanned, if anything does."""
-        return self._scanner.last_error if self._scanner else None
-
-    @property
-    def store_hold(self) -> str | None:
-        """Why orphans in the CV store are not collected, if a hold is in it."""
-        return self._maintenance.store_hold
+        return "the mail worker has ended; restart the service" if has_ended else self._last_error
 
     def start(self) -> None:
-        """Begin sending, and scanning where there is a clamd."""
+        """Start sending."""
         self._thread.start()
-        if self._scanner:
-            self._scanner.start()
-        self._maintenance.start()
 
     def wake(self) -> None:
-        """Look for owed mails and scans now; from any thread."""
-        if self._scanner:
-            self._scanner.wake()
+        """Poll for queued mails now. Thread-safe."""
         if self._loop is not None:
-            with suppress(RuntimeError):  # the loop has ended: the mail waits in the database
+            with suppress(RuntimeError):  # the loop has ended: the mail stays queued in the database
                 self._loop.call_soon_threadsafe(self._woken.set)
 
     def stop(self) -> None:
-        """Claim no more, finish the mails that are under way within STOP_WITHIN_S seconds, and give back the rest."""
+        """Claim no more mails, finish deliveries in progress within STOP_WITHIN_S seconds, and release the rest."""
         self._stopping = True
-        self._maintenance.stop()
         self.wake()
-        self._thread.join(STOP_WITHIN_S + PAUSE_S)
-        if self._scanner:
-            self._scanner.stop()
+
+    def join(self) -> None:
+        """Wait until the worker has stopped."""
+        self._thread.join(STOP_WITHIN_S + DATABASE_PAUSE_S)
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
-        # a thread for each connection's results, and one to claim and to renew
+        # a thread for the results of each connection, and one for claims and leases
         self._loop.set_default_executor(ThreadPoolExecutor(len(self._transports) + 1))
         senders = [asyncio.create_task(self._send_all(transport)) for transport in self._transports]
-        renewal = asyncio.create_task(self._renew())
+        leases = asyncio.create_task(self._extend_leases())
         while not self._stopping:
             self._woken.clear()
-            pause_s = await self._look()
-            if not self._is_more:
-                await asyncio.sleep(LOOKS_APART_S)
+            pause_s = await self._claim()
+            if not self._has_more:
+                await asyncio.sleep(MIN_POLL_S)
             await self._wait(pause_s)
-        await self._end(senders)
-        renewal.cancel()
+        await self._finish(senders)
+        leases.cancel()
 
-    async def _end(self, senders: Sequence[asyncio.Task[None]]) -> None:
-        waiting = []
+    async def _finish(self, senders: Sequence[asyncio.Task[None]]) -> None:
+        unsent = []
         while not self._queue.empty():
-            waiting.append(self._queue.get_nowait())
+            unsent.append(self._queue.get_nowait())
         for _ in senders:
             self._queue.put_nowait(None)
-        await self._give_back([mail for mail in waiting if mail])
+        await self._release([mail for mail in unsent if mail])
         _, unfinished = await asyncio.wait(senders, timeout=STOP_WITHIN_S)
         for task in unfinished:
             task.cancel()
-        await self._give_back(list(self._held.values()))
+        await self._release(list(self._claimed.values()))
 
-    async def _look(self) -> float:
-        """Claim what there is room for, and return the seconds to wait before the next look."""
-        if (pause := self._paused_until - time.monotonic()) > 0:
-            return pause
-        # one mail is enough to find out whether the relay lets us in again
-        most = 1 if self._last_error else HELD_PER_CONNECTION * len(self._transports)
-        room = most - len(self._held)
-        if room * 2 < most:
-            self._is_more = True
+    async def _claim(self) -> float:
+        """Claim as many mails as fit, and return the seconds to wait before the next poll."""
+        if (pause_s := self._paused_until - time.monotonic()) > 0:
+            return pause_s
+        # after an authentication error, one mail tests whether the relay accepts our credentials again
+        most = 1 if self._last_error else CLAIMED_PER_CONNECTION * len(self._transports)
+        free = most - len(self._claimed)
+        if free * 2 < most:
+            self._has_more = True
             return POLL_S
         try:
-            mails = await asyncio.to_thread(lambda: self._claims.claim(room))
+            mails = await asyncio.to_thread(lambda: self._claims.claim(free))
         except DatabaseUnavailable as error:
-            log.warning("the database is away, no mail is sent: %s", error.reason)
-            return PAUSE_S
+            log.warning("no mail is sent, the database is unavailable: %s", error.reason)
+            return DATABASE_PAUSE_S
         except Exception:
             log.exception("no mail is sent")
-            return PAUSE_S
-        self._is_more = len(mails) == room
+            return DATABASE_PAUSE_S
+        self._has_more = len(mails) == free
         for mail in mails:
-            self._held[mail.id] = mail
+            self._claimed[mail.id] = mail
             self._queue.put_nowait(mail)
-        return 0.0 if self._claims.held_some else POLL_S
+        return 0.0 if self._claims.has_held else POLL_S
 
     async def _send_all(self, transport: Transport) -> None:
-        """Send mails over one connection, until None comes in place of one."""
+        """Send mails over one connection until the queue yields None."""
         while (mail := await self._next(transport)) is not None:
             try:
                 await self._send(transport, mail)
             except Exception:
-                log.exception("mail %d is left to its lease", mail.id)
-            self._held.pop(mail.id, None)
-            if self._is_more:
+                log.exception("mail %d can be claimed again when its lease expires", mail.id)
+            self._claimed.pop(mail.id, None)
+            if self._has_more:
                 self._woken.set()
         await transport.close()
 
     async def _next(self, transport: Transport) -> OutboxMessage | None:
         try:
-            return await asyncio.wait_for(self._queue.get(), IDLE_S)
+            return await asyncio.wait_for(self._queue.get(), IDLE_TIMEOUT_S)
         except TimeoutError:
             await transport.close()
         return await self._queue.get()
 
     async def _send(self, transport: Transport, mail: OutboxMessage) -> None:
         if self._paused_until > time.monotonic():
-            await self._give_back([mail])
+            await self._release([mail])
             return
         try:
-            await transport.deliver(self._composer.compose(mail), mail.recipient)
-        except SmtpAuthenticationFailed as refusal:
-            log.error("%s; no mail is sent for %.0f s: look at INTAKE_SMTP_URL", refusal, LOGIN_PAUSE_S)
-            self._last_error, self._paused_until = str(refusal), time.monotonic() + LOGIN_PAUSE_S
-            await self._give_back([mail])
-        except DeliveryFailed as failure:
-            await self._record_failure(mail, failure)
+            await transport.deliver(self._builder.build(mail), mail.recipient)
+        except SmtpAuthenticationFailed as error:
+            log.error("%s; no mail is sent for %.0f s: check INTAKE_SMTP_URL", error, AUTHENTICATION_PAUSE_S)
+            self._last_error, self._paused_until = str(error), time.monotonic() + AUTHENTICATION_PAUSE_S
+            await self._release([mail])
+        except DeliveryFailed as error:
+            await self._record_failure(mail, error)
         except Exception as error:
-            # one mail that can't be made must not keep the others from being sent
-            log.exception("mail %d can't be made", mail.id)
+            # one mail that can't be built must not stop the others
+            log.exception("mail %d can't be built", mail.id)
             await self._record_failure(mail, DeliveryFailed(str(error), permanent=False))
         else:
             self._last_error = None
             await self._record("sent", mail, lambda: outbox.record_sent(self._database, mail))
 
-    async def _record_failure(self, mail: OutboxMessage, failure: DeliveryFailed) -> None:
+    async def _record_failure(self, mail: OutboxMessage, error: DeliveryFailed) -> None:
         delay_s = retry_delay_s(
             attempts=mail.attempts,
             age_s=mail.age_s,
-            permanent=failure.permanent,
-            fraction=random.random(),  # noqa: S311 - it spreads retries, and guards nothing
+            permanent=error.permanent,
+            fraction=random.random(),  # noqa: S311 - spreads retries, protects nothing
         )
-        fate = "giving up" if delay_s is None else f"next try in {delay_s:.0f} s"
-        log.warning("mail %d (%s for lead %d) not sent: %s; %s", mail.id, mail.kind, mail.lead_id, failure.logged, fate)
+        then = "giving up" if delay_s is None else f"next attempt in {delay_s:.0f} s"
+        log.warning("mail %d (%s for lead %d) not sent: %s; %s", mail.id, mail.kind, mail.lead_id, error.logged, then)
         await self._record(
             "failed" if delay_s is None else "deferred",
             mail,
-            lambda: outbox.record_failure(self._database, mail, reason=str(failure), delay_s=delay_s),
+            lambda: outbox.record_failure(self._database, mail, reason=str(error), delay_s=delay_s),
         )
 
     async def _record(self, outcome: str, mail: OutboxMessage, write: Callable[[], bool]) -> None:
-        """Commit a result before its connection takes the next mail, however long the database is away."""
+        """Commit a result before the connection takes its next mail, however long the database is unavailable."""
         while True:
             try:
-                counted = await asyncio.to_thread(write)
+                was_claimed = await asyncio.to_thread(write)
                 break
             except DatabaseUnavailable as error:
-                log.warning("mail %d is %s, which can't be written down yet: %s", mail.id, outcome, error.reason)
+                log.warning("mail %d is %s, but can't be recorded yet: %s", mail.id, outcome, error.reason)
                 await asyncio.sleep(1)
         self._metrics.mails.labels(outcome).inc()
-        if counted:
+        if was_claimed:
             log.info("mail %d (%s for lead %d) %s", mail.id, mail.kind, mail.lead_id, outcome)
         else:
-            log.warning("mail %d was claimed by another worker meanwhile, whose result counts, or erased", mail.id)
+            log.warning("result of mail %d discarded: it was erased, or another worker has claimed it", mail.id)
 
-    async def _renew(self) -> None:
+    async def _extend_leases(self) -> None:
         while True:
             await asyncio.sleep(outbox.LEASE_S / 4)
-            held = list(self._held.values())
+            claimed = list(self._claimed.values())
             try:
-                if held:
-                    await asyncio.to_thread(lambda: outbox.extend_lease(self._database, held))  # noqa: B023 - awaited at once
+                if claimed:
+                    await asyncio.to_thread(lambda: outbox.extend_lease(self._database, claimed))  # noqa: B023 - awaited at once
             except DatabaseUnavailable as error:
-                log.warning("leases are not renewed: %s", error.reason)
+                log.warning("leases are not extended: %s", error.reason)
             except Exception:
-                log.exception("leases are not renewed")
+                log.exception("leases are not extended")
 
-    async def _give_back(self, mails: Sequence[OutboxMessage]) -> None:
+    async def _release(self, mails: Sequence[OutboxMessage]) -> None:
         for mail in mails:
-            self._held.pop(mail.id, None)
-        with suppress(DatabaseUnavailable):  # their lease ends by itself
+            self._claimed.pop(mail.id, None)
+        with suppress(DatabaseUnavailable):  # their leases expire
             if mails:
                 await asyncio.to_thread(lambda: outbox.release(self._database, mails))
 

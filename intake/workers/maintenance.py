@@ -1,4 +1,4 @@
-"""Periodic maintenance in a thread of its own: retention, orphan collection, the CV store's marker and the like."""
+"""Periodic jobs in their own thread: retention, deletions, orphan collection, the CV store's marker."""
 
 import logging
 import threading
@@ -18,16 +18,17 @@ from intake.settings import Settings
 
 POLL_S = 0.5
 PRUNE_EVERY_S = 600.0
-MARK_EVERY_S = 60.0
-DELETE_EVERY_S = 60.0
+UPDATE_MARKER_EVERY_S = 60.0
+DELETE_CVS_EVERY_S = 60.0
 COLLECT_EVERY_S = PURGE_EVERY_S = 24 * 3600.0
+STOP_WITHIN_S = 10.0
 FIRST_RETRY_S, LONGEST_RETRY_S = 1.0, 300.0
 
-log = logging.getLogger("intake.workers.mail")
+log = logging.getLogger("intake.workers.maintenance")
 
 
 class Job:
-    """Work in steps that is due again some time after it succeeded, and soon after it failed."""
+    """Work in steps, repeated `every_s` seconds after success and with exponential backoff after an error."""
 
     def __init__(self, work: Callable[[], Iterator[object]], *, every_s: float) -> None:
         self._work, self._every_s = work, every_s
@@ -36,7 +37,7 @@ class Job:
         self._retry_s = FIRST_RETRY_S
 
     def step(self) -> bool:
-        """Take the next step if one is due, and return whether another one follows at once."""
+        """Run the next step if one is due, and return whether another follows at once."""
         if self._steps is None:
             if time.monotonic() < self._due_at:
                 return False
@@ -58,38 +59,43 @@ class Job:
 
 
 class Maintenance:
-    """Runs all jobs, step by step in turns, until it is stopped: a long one delays none of the others."""
+    """Runs all jobs until it is stopped, one step of each in turn, so that a long job does not delay the others."""
 
     def __init__(self, settings: Settings, database: Database, metrics: Metrics) -> None:
         self._settings, self._database, self._metrics = settings, database, metrics
-        self._ending = threading.Event()
-        self.store_hold: str | None = None  # why orphans are not collected, if a hold is in the CV store
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="intake-maintenance", daemon=True)
+        self.store_hold: str | None = None  # the reason why orphans are not collected
         self._jobs = [
-            Job(self._mark, every_s=MARK_EVERY_S),
-            Job(self._delete_cvs, every_s=DELETE_EVERY_S),
+            Job(self._update_marker, every_s=UPDATE_MARKER_EVERY_S),
+            Job(self._delete_cvs, every_s=DELETE_CVS_EVERY_S),
             Job(self._prune, every_s=PRUNE_EVERY_S),
             Job(self._collect_orphans, every_s=COLLECT_EVERY_S),
             Job(self._purge, every_s=PURGE_EVERY_S),
         ]
 
     def start(self) -> None:
-        """Begin; nothing waits for the thread's end."""
-        threading.Thread(target=self._run, name="intake-maintenance", daemon=True).start()
+        """Start the jobs."""
+        self._thread.start()
 
     def stop(self) -> None:
-        """End after the step that is running."""
-        self._ending.set()
+        """Stop after the running step."""
+        self._stopping.set()
+
+    def join(self) -> None:
+        """Wait until the running step has ended; a longer one dies with the process and is repeated by the next."""
+        self._thread.join(STOP_WITHIN_S)
 
     def _run(self) -> None:
         is_busy = False
-        while not self._ending.wait(0 if is_busy else POLL_S):
+        while not self._stopping.wait(0 if is_busy else POLL_S):
             is_busy = False
             for job in self._jobs:
-                is_busy = (not self._ending.is_set() and job.step()) or is_busy
+                is_busy = (not self._stopping.is_set() and job.step()) or is_busy
         with suppress(DatabaseUnavailable, StorageUnavailable):  # else a restore would miss the last minute's leads
-            list(self._mark())
+            list(self._update_marker())
 
-    def _mark(self) -> Iterator[object]:
+    def _update_marker(self) -> Iterator[object]:
         if self._settings.cv_store:
             store_marker.mark(self._database, self._settings.cv_store)
             self.store_hold = store_marker.hold(self._settings.cv_store)
@@ -111,14 +117,14 @@ class Maintenance:
             for step in orphans.collect(self._database, self._settings.cv_store):
                 counts += step
                 yield step
-        except OrphanCollectionRefused as error:  # which a retry would not change
+        except OrphanCollectionRefused as error:  # a retry would fail the same way
             log.error("orphans are not collected: %s", error)
         else:
-            log.info("orphans: %d moved to trash, %d deleted from it", counts["trashed"], counts["deleted"])
+            log.info("orphans moved to trash: %d, deleted from trash: %d", counts["trashed"], counts["deleted"])
         self._metrics.cvs_missing.set(counts["missing"])
 
     def _purge(self) -> Iterator[object]:
         for state, count in erasure.purge(self._database, self._settings.retention_days):
-            log.info("leads erased, whose time in %s is over: %d", state, count)
+            log.info("leads erased after their retention in %s: %d", state, count)
             yield count
-        erasure.purge_deleted_data(self._database)  # of what was erased here, or before
+        erasure.purge_deleted_data(self._database)  # rows erased here or by requests

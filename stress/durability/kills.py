@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from random import Random
 
-from intake.app import SMTP_CONNECTIONS
+from intake.workers import SMTP_CONNECTIONS
 from stress.durability.checks import check_answers, check_leads, check_mails
 from stress.durability.deployment import Firm, Site, kill, opened
 from stress.durability.load import BUSY, NO_ANSWER, TAKEN, Load, Outcome, Prospect, kinds

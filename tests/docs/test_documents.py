@@ -7,10 +7,11 @@ from pathlib import Path
 
 import typer
 
-from intake.app import APIS, WORKER_CONNECTIONS, Surface
+from intake.app import APIS, Surface
 from intake.cli import app as intake_app
 from intake.database.engine import IDLE_TIMEOUT_S, LOCK_TIMEOUT_S, STATEMENT_TIMEOUT_S
 from intake.settings import Settings
+from intake.workers import WORKER_CONNECTIONS
 from leadctl.cli import COMMANDS
 from leadctl.errors import ExitCode
 

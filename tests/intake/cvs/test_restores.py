@@ -20,7 +20,6 @@ from obstore.store import from_url
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from intake.app import WORKER_CONNECTIONS, create_worker
 from intake.audit import Actor
 from intake.cli import app
 from intake.cvs import deletions, orphans, store, store_marker
@@ -30,6 +29,7 @@ from intake.errors import OrphanCollectionRefused, StorageUnavailable
 from intake.leads import erasure
 from intake.leads.data_subjects import DataSubject
 from intake.metrics import Metrics
+from intake.workers import WORKER_CONNECTIONS, Workers
 from tests.conftest import Databases, Intake
 from tests.intake.workers.test_mail import wait_for
 
@@ -170,7 +170,7 @@ def test_the_worker_holds_too_and_says_so(
     whole = cvs(store_url)
     wrong = restored(older)
     database = Database(wrong.settings, connections=WORKER_CONNECTIONS)
-    worker = create_worker(wrong.settings, database, Metrics())
+    worker = Workers(wrong.settings, database, Metrics())
     worker.start()
     wait_for(lambda: "orphans are not collected: the CV store is on hold" in caplog.text)
     wait_for(lambda: "is on hold" in (worker.store_hold or ""))
@@ -532,7 +532,7 @@ def test_the_worker_deletes_what_an_erasure_could_not(
     with pytest.raises(StorageUnavailable, match="CVs of erased leads that their store can't delete now: 3"):
         list(deletions.retry(firm.database))
     database = Database(firm.settings, connections=WORKER_CONNECTIONS)
-    worker = create_worker(firm.settings, database, Metrics())
+    worker = Workers(firm.settings, database, Metrics())
     worker.start()
     away = False
     wait_for(lambda: not cvs(store_url) and firm.count(cv_deletion) == 0)
@@ -549,7 +549,7 @@ def test_the_worker_marks_the_store_before_it_collects(
     make_orphans(store_url, 1)
     metrics = Metrics()
     database = Database(firm.settings, connections=WORKER_CONNECTIONS)
-    worker = create_worker(firm.settings, database, metrics)
+    worker = Workers(firm.settings, database, metrics)
     marked_at_the_first_trashing: list[list[int]] = []
     move = store.move_to_trash
 
@@ -560,7 +560,7 @@ def test_the_worker_marks_the_store_before_it_collects(
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(store, "move_to_trash", note)
         worker.start()
-        wait_for(lambda: "orphans: 1 moved to trash, 0 deleted from it" in caplog.text)
+        wait_for(lambda: "orphans moved to trash: 1, deleted from trash: 0" in caplog.text)
         worker.stop()
     database.close()
     assert marked_at_the_first_trashing == [[2]]

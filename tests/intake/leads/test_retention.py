@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import select, update
 from typer.testing import CliRunner
 
-from intake.app import WORKER_CONNECTIONS, create_worker
 from intake.cli import app
 from intake.database import Database
 from intake.database.clock import Now
@@ -21,6 +20,7 @@ from intake.errors import SettingsInvalid
 from intake.leads import erasure, states
 from intake.metrics import Metrics
 from intake.settings import Settings
+from intake.workers import WORKER_CONNECTIONS, Workers
 from tests.conftest import Intake
 from tests.intake.workers.test_mail import wait_for
 
@@ -104,7 +104,7 @@ def test_the_worker_purges(start: Callable[..., Intake]) -> None:
     old(intake, "DECLINED", 200)
     stays = old(intake, "DECLINED", 2)
     database = Database(intake.settings, connections=WORKER_CONNECTIONS)
-    worker = create_worker(intake.settings, database, Metrics())
+    worker = Workers(intake.settings, database, Metrics())
     worker.start()
     wait_for(lambda: remaining(intake) == [stays])
     worker.stop()

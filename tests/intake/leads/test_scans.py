@@ -11,11 +11,12 @@ import pytest
 from sqlalchemy import Connection, select, text, update
 from starlette.testclient import TestClient
 
-from intake.app import create_app, create_worker
+from intake.app import create_app
 from intake.database.clock import Now
 from intake.database.schema import audit, cv, outbox_mail
 from intake.leads import scans
 from intake.metrics import Metrics
+from intake.workers import Workers
 from intake.workers.scans import ScanWorker
 from tests.clamd_server import SIGNATURE, STREAM_MAX_BYTES, ClamdServer
 from tests.conftest import Intake
@@ -46,6 +47,7 @@ def scanning(intake: Intake) -> Iterator[ScanWorker]:
     scanner.start()
     yield scanner
     scanner.stop()
+    scanner.join()
 
 
 def known(intake: Intake, lead_id: int) -> dict[str, Any]:
@@ -170,7 +172,7 @@ def test_scans_wait_while_clamd_is_unavailable(
         clamd.start()
         assert settle(firm, lead_id) == [("quarantined", SIGNATURE)]
         wait_for(lambda: scanner.last_error is None)
-    assert "no CV is scanned, next try in 1 s" in caplog.text
+    assert "no CV is scanned, next attempt in 1 s" in caplog.text
     assert f"the CV of lead {lead_id} is quarantined: {SIGNATURE}" in caplog.text
 
 
@@ -244,7 +246,7 @@ def test_a_shutdown_does_not_wait_for_clamd(firm: Intake, clamd: ClamdServer) ->
 def test_without_clamd_no_scan_is_queued_and_queued_ones_wait(firm: Intake, start: Callable[..., Intake]) -> None:
     waiting = firm.submitted()
     without = start(database_url=firm.settings.database_url)
-    assert create_worker(without.settings, without.database, Metrics()).last_scan_error is None
+    assert Workers(without.settings, without.database, Metrics()).last_scan_error is None
     later = without.submitted()
     assert [known(firm, lead_id)["scan_state"] for lead_id in (waiting, later)] == ["scanning", "unscanned"]
     with scanning(firm):

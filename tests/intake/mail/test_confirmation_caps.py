@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import insert, select, text, update
 from starlette.testclient import TestClient
 
-from intake.app import WORKER_CONNECTIONS, create_worker
 from intake.database import Database
 from intake.database.clock import Now
 from intake.database.schema import confirmed_mailbox, lead, outbox_mail
@@ -17,6 +16,7 @@ from intake.leads.normalization import mailbox_key, normalize_key
 from intake.mail import confirmation_caps, outbox
 from intake.mail.outbox import OutboxMessage
 from intake.metrics import Metrics
+from intake.workers import WORKER_CONNECTIONS, Workers
 from tests.conftest import Intake
 from tests.intake.internal_api.test_post_persons_erase import MARK, administered, erase
 from tests.intake.workers.test_mail import wait_for
@@ -267,7 +267,7 @@ def test_the_caps_are_shown_in_lists_and_metrics(start: Callable[..., Intake], a
     owe(intake, at("victim.example", 130) + at("gmail.com", 5))
     metrics = Metrics()
     database = Database(intake.settings, connections=WORKER_CONNECTIONS)
-    worker = create_worker(intake.settings, database, metrics)
+    worker = Workers(intake.settings, database, metrics)
     worker.start()
     wait_for(lambda: states(intake) == {"sent": 101, "held": 34})
     worker.stop()

@@ -31,7 +31,7 @@ def lead(**changes: object) -> DigestLead:
 
 def sent(composer: MessageBuilder, owed: OutboxMessage) -> EmailMessage:
     """Return the message as its reader gets it."""
-    raw = composer.compose(owed)
+    raw = composer.build(owed)
     assert max(map(len, raw.split(b"\r\n"))) <= 998, "RFC 5322, section 2.1.1"
     return message_from_bytes(raw, _class=EmailMessage, policy=default)
 
@@ -99,7 +99,7 @@ def test_a_digest_that_names_all_counts_no_more(tmp_path: Path) -> None:
 
 
 def test_an_address_outside_ascii_is_written_as_smtputf8_has_it() -> None:
-    raw = COMPOSER.compose(mail(recipient="zoë@example.com"))
+    raw = COMPOSER.build(mail(recipient="zoë@example.com"))
     assert "To: zoë@example.com".encode() in raw
 
 

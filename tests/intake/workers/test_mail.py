@@ -5,11 +5,10 @@ from collections.abc import Callable
 
 from sqlalchemy import select, text
 
-from intake.app import WORKER_CONNECTIONS, create_worker
 from intake.database import Database
 from intake.database.schema import outbox_mail
 from intake.metrics import Metrics
-from intake.workers.mail import MailWorker
+from intake.workers import WORKER_CONNECTIONS, Workers
 from tests.conftest import Intake
 
 
@@ -30,7 +29,7 @@ def sent(intake: Intake) -> bool:
 
 def test_a_statement_that_fails_ends_no_worker(intake: Intake) -> None:
     database = Database(intake.settings, connections=WORKER_CONNECTIONS)
-    worker: MailWorker = create_worker(intake.settings, database, Metrics())
+    worker = Workers(intake.settings, database, Metrics())
     intake.submitted()
     rename(intake, "outbox_mail", "away")
     worker.start()
@@ -44,7 +43,7 @@ def test_a_statement_that_fails_ends_no_worker(intake: Intake) -> None:
 
 def test_a_worker_that_ended_says_so(intake: Intake) -> None:
     database = Database(intake.settings, connections=WORKER_CONNECTIONS)
-    worker = create_worker(intake.settings, database, Metrics())
+    worker = Workers(intake.settings, database, Metrics())
     assert worker.last_error is not None
     assert "has ended" in worker.last_error
     database.close()

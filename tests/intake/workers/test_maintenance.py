@@ -6,11 +6,10 @@ from itertools import pairwise
 
 import pytest
 
-from intake.app import WORKER_CONNECTIONS, create_worker
 from intake.database import Database
 from intake.errors import DatabaseUnavailable
 from intake.metrics import Metrics
-from intake.workers import maintenance
+from intake.workers import WORKER_CONNECTIONS, Workers, maintenance
 from intake.workers.maintenance import FIRST_RETRY_S, LONGEST_RETRY_S, Job, Maintenance
 from tests.conftest import Intake
 from tests.intake.leads.test_retention import old, remaining
@@ -23,7 +22,7 @@ def test_a_brief_failure_of_the_database_delays_retention_by_seconds(
     intake = start(retention_days=(("DECLINED", 180),))
     old(intake, "DECLINED", 181)
     database = Database(intake.settings, connections=WORKER_CONNECTIONS)
-    worker = create_worker(intake.settings, database, Metrics())
+    worker = Workers(intake.settings, database, Metrics())
     rename(intake, "cv", "away")
     worker.start()
     wait_for(lambda: "maintenance is retried" in caplog.text)
@@ -92,4 +91,5 @@ def test_a_long_job_does_not_delay_the_others(intake: Intake) -> None:
     upkeep.start()
     wait_for(lambda: done.count("short") > 10)
     upkeep.stop()
+    upkeep.join()
     assert done.count("long") > 1

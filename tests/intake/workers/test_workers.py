@@ -1,0 +1,18 @@
+"""Workers as the application builds them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from intake.app import create_app
+from intake.errors import TemplateInvalid
+from tests.conftest import Intake
+
+
+def test_a_service_without_workers_renders_no_templates(intake: Intake, tmp_path: Path) -> None:
+    (tmp_path / "alert.txt.jinja").write_text("{{")
+    settings = replace(intake.settings, mail_templates=tmp_path)
+    create_app(settings, with_worker=False)
+    with pytest.raises(TemplateInvalid):
+        create_app(settings, with_worker=True)
