@@ -41,24 +41,28 @@ class Database:
     def __init__(self, settings: Settings, *, connections: int) -> None:
         self._engine = open_engine(settings, connections=connections)
         self._writing_engine = self._engine.execution_options(writing=True)
-        self._joined = GroupCommit(self._write_alone) if self._engine.dialect.name == "sqlite" else None
+        self._group_commit = GroupCommit(self._write) if self._engine.dialect.name == "sqlite" else None
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """Return what `work` returns, run in one transaction.
+        """Run `work` in a transaction that reads, and return its result.
 
-        Raises DatabaseUnavailable where the database can't be reached or can't take the work now.
+        Raises DatabaseUnavailable if the database is unreachable, or can't do the work now.
         """
         return _in_transaction(self._engine, work)
 
     def write(self, work: Callable[[Connection], T]) -> T:
-        """Return what `work` returns, once its transaction is committed.
+        """Run `work` in a transaction that writes, and return its result once committed. Raises DatabaseUnavailable."""
+        return self._group_commit.write_alone(work) if self._group_commit else self._write(work)
 
-        On SQLite works that wait are joined in one transaction; any one may be run again, alone, if that fails. Raises
-        DatabaseUnavailable where the database can't be reached or can't take the work now.
+    def write_grouped(self, work: Callable[[Connection], T]) -> T:
+        """Do as `write` does, but on SQLite share the transaction with other grouped work that is waiting.
+
+        `work` may run in another thread, and a second time after an error: it must have no effects outside of the
+        database. Raises DatabaseUnavailable.
         """
-        return self._joined.write(work) if self._joined else self._write_alone(work)
+        return self._group_commit.write(work) if self._group_commit else self._write(work)
 
-    def _write_alone(self, work: Callable[[Connection], T]) -> T:
+    def _write(self, work: Callable[[Connection], T]) -> T:
         return _in_transaction(self._writing_engine, work)
 
     def sweep(self, *, most_bytes: int | None = REWRITTEN_BYTES) -> bool:

@@ -139,7 +139,7 @@ def create_lead(database: Database, settings: Settings, submission: Submission, 
         return True
 
     try:
-        is_new = database.write(work)
+        is_new = database.write_grouped(work)
     except (ValidationError, IdempotencyKeyInUse):
         discard_stored_cv(ref)
         raise

@@ -223,7 +223,7 @@ def _record(database: Database, mail: OutboxMessage, end: Update, values: Mappin
             connection.execute(delete(confirmed_mailbox).where(confirmed_mailbox.c.lead_id == mail.lead_id))
         return True
 
-    return database.write(work)
+    return database.write_grouped(work)
 
 
 def _claimed(mails: Iterable[OutboxMessage]) -> ColumnElement[bool]:

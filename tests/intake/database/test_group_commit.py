@@ -1,5 +1,6 @@
-"""Writes that wait for their turn on SQLite: joined in one transaction, and each alone again where that fails."""
+"""Group commit on SQLite: waiting work shares a transaction, and runs alone after an error."""
 
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,7 +27,7 @@ def database(databases: Databases) -> Any:
 
 
 def all_at_once(database: Database, works: list[Callable[[Connection], Any]]) -> list[Future[Any]]:
-    """Have the works wait behind one that is under way, and return what came of them."""
+    """Queue grouped work behind a slow write, and return the results."""
     with ThreadPoolExecutor(len(works) + 1) as pool:
 
         def slow(connection: Connection) -> None:
@@ -35,7 +36,7 @@ def all_at_once(database: Database, works: list[Callable[[Connection], Any]]) ->
 
         first = pool.submit(database.write, slow)
         time.sleep(0.2)
-        results = [pool.submit(database.write, work) for work in works]
+        results = [pool.submit(database.write_grouped, work) for work in works]
         first.result()
     return results
 
@@ -73,6 +74,31 @@ def test_one_that_fails_takes_none_of_the_others_along(database: Database) -> No
         else:
             assert result.result()
     assert names(database) == ["0", "2", "3", "5"]
+
+
+def test_other_writes_run_once_in_their_own_thread_and_transaction(database: Database) -> None:
+    ran = list[str]()
+
+    def failing(connection: Connection) -> None:
+        ran.append(threading.current_thread().name)
+        add("lost")(connection)
+        raise ZeroDivisionError
+
+    def alone() -> None:
+        name = threading.current_thread().name
+        with pytest.raises(ZeroDivisionError):
+            database.write(failing)
+        assert ran.count(name) == 1
+
+    threads = [threading.Thread(target=alone, name=f"alone-{number}") for number in range(4)]
+    for thread in threads:
+        thread.start()
+    results = all_at_once(database, [add(f"{n}") for n in range(4)])
+    for thread in threads:
+        thread.join()
+    assert all(result.result() for result in results)
+    assert sorted(ran) == [f"alone-{number}" for number in range(4)]
+    assert names(database) == ["0", "1", "2", "3"]
 
 
 def content(n: int) -> bytes:
