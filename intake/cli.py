@@ -106,14 +106,25 @@ def worker_command() -> None:
     """Send mail, and nothing else: any number of these may run beside any number of services."""
     settings = _settings()
     database = _database(settings, connections=WORKER_CONNECTIONS)
-    worker = Workers(settings, database, Metrics())
-    ending = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ending)  # in every thread, so that the one that waits gets it
-    worker.start()
+    metrics = Metrics()
+    workers = Workers(settings, database, metrics)
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # inherited by all threads, so that sigwait receives them
+    if settings.metrics_port is not None:
+        _serve_metrics(metrics, settings.host, settings.metrics_port)
+    workers.start()
     log.info("sending mail")
-    signal.sigwait(ending)
-    worker.stop()
+    signal.sigwait(signals)
+    workers.stop()
     database.close()
+
+
+def _serve_metrics(metrics: Metrics, host: str, port: int) -> None:
+    try:
+        used_port = metrics.serve(host, port)
+    except OSError as error:
+        raise SettingsInvalid([f"INTAKE_METRICS_PORT: can't listen on {host}:{port}: {error.strerror}"]) from error
+    log.info("metrics on http://%s:%d/metrics", host, used_port)
 
 
 @app.command(name="migrate")
@@ -239,7 +250,7 @@ def allow_login(
 def main() -> NoReturn:
     """Run the command line; an error is told in one line, without a traceback."""
     try:
-        app()
+        app(prog_name="intake")
     except SettingsInvalid as error:
         sys.exit("\n".join(f"intake: {fault}" for fault in str(error).splitlines()))
     except DatabaseUnavailable as error:

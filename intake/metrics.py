@@ -1,6 +1,6 @@
 """Prometheus metrics."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, start_http_server
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -54,6 +54,11 @@ class Metrics:
             ("outcome",),
             registry=self._registry,
         )
+
+    def serve(self, host: str, port: int) -> int:
+        """Serve the metrics over HTTP from a background thread, and return the port in use. Raises OSError."""
+        server, _ = start_http_server(port, host, registry=self._registry)
+        return server.server_port
 
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus's text format."""

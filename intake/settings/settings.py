@@ -14,6 +14,7 @@ from intake.settings.parsers import Mailbox, Network, RateLimit, SmtpServer
 from intake.settings.trusted_files import ownership_fault
 
 _TIME = "a time such as 30s, 10m, 24h or 7d"
+_PORT = "a TCP port from 0 (any free port) to 65535"
 _COUNT = "a number from 1 to 100000"
 _NETWORKS = "addresses and networks such as 10.0.0.1, 10.1.0.0/16 or 2001:db8::/48, separated by commas"
 _EXTENSIONS = ("pdf", "doc", "docx", "odt", "rtf", "txt", "md", "html", "png", "jpg", "jpeg", "tif", "tiff")
@@ -39,7 +40,8 @@ class Settings:
         secret=True,
     )
     host: str = _setting("INTAKE_HOST", "127.0.0.1", parsers.host, "a host name or an address to listen on")
-    port: int = _setting("INTAKE_PORT", 8000, parsers.port, "a TCP port from 0 (any free one) to 65535")
+    port: int = _setting("INTAKE_PORT", 8000, parsers.port, _PORT)
+    metrics_port: int | None = _setting("INTAKE_METRICS_PORT", None, parsers.port, _PORT)
     jwt_secrets: tuple[str, ...] = _setting(
         "INTAKE_JWT_SECRET",
         (),

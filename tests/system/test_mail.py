@@ -2,9 +2,12 @@
 
 import contextlib
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -265,3 +268,24 @@ def test_a_template_that_breaks_on_one_mail_does_not_hold_up_the_others(
     mails = firm.wait_for(lambda found: len([m for m in found if m["state"] == "sent" or m["last_error"]]) == 6)
     assert {mail["kind"] for mail in mails if mail["state"] == "queued"} == {"alert"}
     assert "can't be rendered" in next(mail["last_error"] for mail in mails if mail["last_error"])
+
+
+def test_a_worker_exposes_its_metrics(start: Callable[..., Firm], tmp_path: Path) -> None:
+    firm = start("--no-worker")
+    environment = {**firm.environment, "INTAKE_METRICS_PORT": "0"}
+    with Service(environment, tmp_path, "worker") as worker:
+        [url] = re.findall(r"metrics on (http://127\.0\.0\.1:\d+/metrics)", "".join(worker.log))
+        exposed = httpx2.get(url, trust_env=False).text
+        taken = urlsplit(url).port
+        second = subprocess.run(
+            [sys.executable, "-m", "intake", "worker"],
+            env={**environment, "INTAKE_METRICS_PORT": str(taken)},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert "intake_mail_attempts_total" in exposed
+    assert second.returncode == 1
+    error = f"intake: INTAKE_METRICS_PORT: can't listen on 127.0.0.1:{taken}: Address already in use\n"
+    assert second.stderr.endswith(error)
