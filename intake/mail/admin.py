@@ -14,7 +14,6 @@ from intake.database.ids import page_and_next
 from intake.database.schema import UNSENT, outbox_mail
 from intake.request_models import MAX_ID, Number, PageQuery
 
-
 _FORMER_STATES = {"owed": "queued", "dead": "failed"}  # accepted until 1.0
 _State = Annotated[
     Literal["queued", "sent", "failed", "suppressed"],

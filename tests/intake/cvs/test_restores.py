@@ -486,7 +486,7 @@ def test_on_a_hold_nothing_is_deleted_for_an_erasure_or_for_retention(
 def test_a_worker_that_stops_marks_the_leads_of_the_last_minute(firm: Intake, store_url: str) -> None:
     submit(firm, 1)
     database = Database(firm.settings, connections=WORKER_CONNECTIONS)
-    worker = create_worker(firm.settings, database, Metrics())
+    worker = Workers(firm.settings, database, Metrics())
     worker.start()
     wait_for(lambda: markers(store_url) == [1])
     submit(firm, 2)
