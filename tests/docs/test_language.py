@@ -1,0 +1,202 @@
+"""Commit subjects, and phrases of the project's former private language in what users and maintainers read."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import typer
+
+from intake.cli import app as intake_app
+from leadctl.cli import app as leadctl_app
+
+ROOT = Path(__file__).parents[2]
+BASE_COMMIT = "48127d9"  # the limit holds for every commit after this one
+MAX_SUBJECT_CHARACTERS = 72
+OLDER_THAN_THE_TEST = {"723f77f"}  # has 75 characters, and published history is not rewritten
+
+# a phrase (a regular expression, case ignored) and what to write instead
+BANNED: Mapping[str, str] = {
+    r"(?<!\bthere )\b(is|are) no (?!longer\b|more\b)": "is not a …",
+    r"\blets? in\b": "rate limits, access, accepted",
+    r"\bow(e|es|ed|ing)\b": "queued, pending",
+    r"\bheed(s|ed|ing)?\b": "respect, use, handle",
+    r"\b(is|are|was|were|be) kept\b": "saved, stored",
+    r"\bso many\b": "maximum number of …",
+    r"\bthese alone\b": "only these …",
+    r"\blikewise\b": "repeat the fact",
+    r"\bnothing but\b": "only",
+    r"\bas (it|they) (was|were)\b": "unchanged",
+    r"\bcan be sent; nothing was\b": "are valid (dry run)",
+    r"\bnothing for a\b": "refusing to write …",
+    r"\bsee(s)? to it\b": "make sure, update",
+    r"\banswers again\b": "reconnected",
+    r"\bgo(es|ne|ing)? on\b": "continue, resume, retry",
+    r"\b(break|breaks|broke|broken) off\b": "interrupted",
+    r"\bbeware\b": "caution",
+    r"\bfor how long yet\b": "time left",
+    r"\bthere more than once\b": "given more than once",
+    r"\bcan't be counted\b": "rate limiting is temporarily unavailable",
+    r"\bneeds an administrator's token\b": "administrator authentication required",
+    r"\bvalue error\b": "must be …",
+    r"\bbody is not JSON\b": "the body is not valid JSON",
+    r"\bis a program; send\b": "this file is a program. Send a document",
+    r"\bhow to show\b": "output format",
+    r"\bdoors?\b": "public API, internal API",
+    r"\bdead\b": "failed (mail)",
+    r"\bmoments?\b": "timestamp, time",
+    r"\btroubles?\b": "error, status",
+    r"\bstrangers?\b": "anonymous client, sender",
+    r"\bliked? better\b": "preferred",
+    r"\b(is|are|was|were) meant\b(?! to\b)": "name the thing itself",
+    r"\b(stands?|stood)\b(?! for\b)": "is, exists, runs",
+    r"\btells? of\b": "describes, reports",
+    r"\bwhat (of|stood|stands)\b": "name the thing itself",
+    r"\bsay(s)? nothing\b": "print errors only",
+    r"\bgr(ow|ew)s? old\b": "expires",
+}
+# a relative clause in place of a noun, where a text begins
+CLAUSE_AS_NOUN = r"(who|whose|whom|whoever|whatever|what|how) (?!to\b|many\b|much\b|long\b|often\b)"
+
+# (source, phrase) -> why it is legitimate there; the source is a path, or "leadctl list" for a help text
+ALLOWED: Mapping[tuple[str, str], str] = {}
+
+
+class Text(NamedTuple):
+    """Words that somebody reads, and where they come from."""
+
+    source: str
+    line: int
+    words: str
+
+
+def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True)
+
+
+def test_commit_subjects_are_at_most_72_characters() -> None:
+    if git("cat-file", "-e", f"{BASE_COMMIT}^{{commit}}").returncode:
+        is_shallow = git("rev-parse", "--is-shallow-repository").stdout.strip() == "true"
+        is_repository = git("rev-parse", "--git-dir").returncode == 0
+        assert is_shallow or not is_repository, f"a full clone must contain {BASE_COMMIT}"
+        pytest.skip(f"{BASE_COMMIT} is not in this copy, whose history is cut off or absent")
+    subjects = git("log", "--abbrev=7", "--format=%h %s", f"{BASE_COMMIT}..HEAD").stdout.splitlines()
+    too_long = {line for line in subjects if len(line.partition(" ")[2]) > MAX_SUBJECT_CHARACTERS}
+    assert {line.split()[0] for line in too_long} <= OLDER_THAN_THE_TEST, "\n".join(too_long)
+
+
+def help_texts() -> Iterator[Text]:
+    """Yield every help text of both programs."""
+    for name, app in (("leadctl", leadctl_app), ("intake", intake_app)):
+        yield from _help_of(name, typer.main.get_command(app))
+
+
+def _help_of(name: str, command: Any) -> Iterator[Text]:
+    for text in (command.help, command.epilog):
+        yield Text(name, 0, text or "")
+    for parameter in command.params:
+        yield Text(name, 0, getattr(parameter, "help", None) or "")
+    if hasattr(command, "list_commands"):
+        for child in command.list_commands(None):
+            yield from _help_of(f"{name} {child}", command.get_command(None, child))
+
+
+def messages() -> Iterator[Text]:
+    """Yield the string literals of both programs that are sentences or fragments of them: errors, output, descriptions.
+
+    SQL is not prose. A single word is a name: of a field, a state, a header.
+    """
+    for path in _sources("intake", "leadctl"):
+        tree = ast.parse(path.read_text("utf-8"))
+        inside_other = {id(part) for node in ast.walk(tree) for part in _parts(node)} | _docstrings(tree).keys()
+        for node in ast.walk(tree):
+            if id(node) not in inside_other and (words := _literal(node)) and " " in words and not _is_sql(words):
+                yield Text(str(path.relative_to(ROOT)), node.lineno, words)  # type: ignore[attr-defined]
+
+
+def docstrings() -> Iterator[Text]:
+    """Yield every docstring; those of routes and commands are also shown to users."""
+    for path in _sources("intake", "leadctl", "tests", "stress", "benchmarks"):
+        for text, line in _docstrings(ast.parse(path.read_text("utf-8"))).values():
+            yield Text(str(path.relative_to(ROOT)), line, text)
+
+
+def templates() -> Iterator[Text]:
+    """Yield the templates of mails and web pages."""
+    for path in sorted((ROOT / "intake").rglob("*.jinja")):
+        yield Text(str(path.relative_to(ROOT)), 0, re.sub(r"\{#.*?#\}|<style>.*?</style>", "", path.read_text("utf-8")))
+
+
+def documents() -> Iterator[Text]:
+    """Yield the paragraphs of the README and of docs/."""
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        line = 1
+        for paragraph in re.split(r"(?<=\n)\n", path.read_text("utf-8")):
+            yield Text(str(path.relative_to(ROOT)), line, paragraph)
+            line += paragraph.count("\n") + 1
+
+
+def _sources(*packages: str) -> list[Path]:
+    return sorted(path for package in packages for path in (ROOT / package).rglob("*.py"))
+
+
+def _parts(node: ast.AST) -> list[ast.expr]:
+    """Return the literals that are parts of a longer one."""
+    return [*node.values] if isinstance(node, ast.JoinedStr) else []
+
+
+def _literal(node: ast.AST) -> str | None:
+    """Return a string literal, with … for what an f-string fills in."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_literal(part) or "…" for part in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def _is_sql(words: str) -> bool:
+    return bool(re.search(r"\b(SELECT|INSERT|UPDATE|DELETE|CREATE|WHERE|PRAGMA|COPY|VALUES|NOT NULL|IN \()", words))
+
+
+def _docstrings(tree: ast.AST) -> dict[int, tuple[str, int]]:
+    """Return each docstring's text and line by the identity of its node."""
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
+            first = node.body[0]
+            if isinstance(first, ast.Expr) and (words := _literal(first.value)):
+                found[id(first.value)] = words, first.lineno
+    return found
+
+
+def found_in(texts: Iterator[Text], phrase: str) -> list[str]:
+    """Return where a phrase occurs, with a few words around it, except where it is allowed."""
+    lines = []
+    for source, line, raw in texts:
+        words = " ".join(raw.split())
+        for match in re.finditer(phrase, words, re.IGNORECASE):
+            if (source, phrase) not in ALLOWED:
+                around = words[max(0, match.start() - 40) : match.end() + 40]
+                lines.append(f"{source}:{line}: …{around}…")
+    return lines
+
+
+@pytest.mark.parametrize("texts", [help_texts, messages, docstrings, templates, documents])
+def test_no_banned_phrase_is_used(texts: Callable[[], Iterator[Text]]) -> None:
+    everything = [text for text in texts() if text.source != str(Path(__file__).relative_to(ROOT))]
+    lines = [f"{line}  → {plain}" for phrase, plain in BANNED.items() for line in found_in(iter(everything), phrase)]
+    assert not lines, f"{len(lines)} banned phrases:\n" + "\n".join(lines)
+
+
+@pytest.mark.parametrize("texts", [help_texts, docstrings])
+def test_no_text_begins_with_a_clause_in_place_of_a_noun(texts: Callable[[], Iterator[Text]]) -> None:
+    lines = found_in(texts(), rf"^{CLAUSE_AS_NOUN}")
+    assert not lines, f"{len(lines)} texts:\n" + "\n".join(lines)
+
+
+@pytest.mark.parametrize(("source", "phrase"), ALLOWED)
+def test_each_exception_is_still_needed(source: str, phrase: str) -> None:
+    sources = (help_texts, messages, docstrings, templates, documents)
+    words = [" ".join(text.words.split()) for texts in sources for text in texts() if text.source == source]
+    assert any(re.search(phrase, one, re.IGNORECASE) for one in words)
