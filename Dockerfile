@@ -22,7 +22,8 @@ USER 10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 8000
+# liveness, not readiness: restarting this container would not help a database that is down
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=4)"]
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=4)"]
 ENTRYPOINT ["intake"]
 CMD ["serve"]
