@@ -1,4 +1,4 @@
-"""A firm: a database, the programs on it, and the relay that they send to."""
+"""A deployment under test: a database, the programs that use it, and their mail relay."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
 
 class Site:
-    """Where the proofs run: a temporary directory, and a PostgreSQL that is started when it is first asked for."""
+    """A temporary directory, and a PostgreSQL server that starts on first use."""
 
     def __init__(self, size: Size) -> None:
         self.size = size
@@ -38,7 +38,7 @@ class Site:
 
     @cached_property
     def postgres(self) -> PostgresServer:
-        """The server, which loses nothing in a crash."""
+        """The server, with fsync on, so that a crash loses no commit."""
         server = PostgresServer()
         self._stack.callback(server.close)
         self.start(server)
@@ -49,7 +49,7 @@ class Site:
         server.start(fsync="on")
 
     def new_database(self, kind: str, *, in_tablespace: str | None = None) -> str:
-        """Return the address of a database with nothing in it."""
+        """Return the URL of a new, empty database."""
         name = f"torture_{next(self._numbers)}"
         if kind == SQLITE:
             return f"sqlite:///{self.directory / name}.db"
@@ -64,13 +64,13 @@ class Site:
         self._stack.close()
 
 
-class Firm:
-    """The programs on one database, each of which can be killed; all are, in the end."""
+class Deployment:
+    """The programs of one database; each can be killed, and all are killed at the end."""
 
     def __init__(self, site: Site, url: str, relay: Relay, **settings: str) -> None:
         self.site, self.relay, self._url = site, relay, url
         self._stack = ExitStack()
-        usual = {
+        defaults = {
             "INTAKE_DATABASE_URL": url,
             "INTAKE_JWT_SECRET": SECRET,
             "INTAKE_SMTP_URL": f"smtp://127.0.0.1:{relay.port}?starttls=off",
@@ -78,26 +78,26 @@ class Firm:
             "INTAKE_ATTORNEY_EMAILS": ",".join(ALERTS),
             "INTAKE_ALERT_INTERVAL": "0",
         }
-        self._environment = clean_environment(site.directory, **{**usual, **settings})
+        self._environment = clean_environment(site.directory, **{**defaults, **settings})
         _prepare(url)
 
     def serve(self, *flags: str, port: int | None = None) -> Service:
-        """Start a service, on a port that it can come back to."""
+        """Start a service on a fixed port, so that it can be restarted there."""
         return self._start("serve", *flags, port=port or free_port())
 
     def work(self) -> Service:
-        """Start a worker apart."""
+        """Start a worker in its own process."""
         return self._start("worker", port=0)
 
     @cached_property
     def database(self) -> Database:
-        """The database, to look into; while it is open, SQLite's file is not left alone by a service that is killed."""
-        opened = Database(Settings(database_url=self._url), connections=1)
-        self._stack.callback(opened.close)
-        return opened
+        """A connection for inspection; while it is open, a killed service is not the last to close SQLite's file."""
+        database = Database(Settings(database_url=self._url), connections=1)
+        self._stack.callback(database.close)
+        return database
 
     def settle(self) -> Sequence[RowMapping]:
-        """Wait until no mail is owed, with a relay that is well, and return all of them."""
+        """Wait until no mail is pending, which requires a working relay, and return all mails."""
         size = self.site.size
         return outbox.settle(self.database, within_s=size.settles_within_s, waits_for_leases=size.waits_for_leases)
 
@@ -115,7 +115,7 @@ class Firm:
 
 
 def _prepare(url: str) -> None:
-    """Migrate a database, and make a user there."""
+    """Migrate a database and create a user."""
     settings = Settings(database_url=url)
     migrate(settings)
     database = Database(settings, connections=1)
@@ -124,25 +124,25 @@ def _prepare(url: str) -> None:
 
 
 def kill(service: Service) -> None:
-    """Kill a program where it stands."""
+    """Kill a program and wait for its end."""
     service.process.kill()
     service.process.wait()
 
 
 @contextmanager
-def opened(site: Site, kind: str, relay: Relay, **settings: str) -> Iterator[Firm]:
-    """Give a firm on a new database, its relay open; `settings` come in place of the usual ones."""
+def deployed(site: Site, kind: str, relay: Relay, **settings: str) -> Iterator[Deployment]:
+    """Yield a deployment on a new database with an open relay; `settings` override the defaults."""
     try:
         relay.open()
-        with Firm(site, site.new_database(kind), relay, **settings) as firm:
-            yield firm
+        with Deployment(site, site.new_database(kind), relay, **settings) as deployment:
+            yield deployment
     finally:
         relay.close()
 
 
 @contextmanager
 def attorney(url: str) -> Iterator[httpx2.Client]:
-    """Give a client that has logged in."""
+    """Yield a client that is logged in."""
     credentials = {"username": USERNAME, "password": PASSWORD}
     with client(base_url=url) as logged_in:
         token = logged_in.post("/internal/auth/login", json=credentials).json()["access_token"]

@@ -1,4 +1,4 @@
-"""A disk that fills up while leads come in."""
+"""A disk that fills up while leads are submitted."""
 
 import os
 import shutil
@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx2
 
 from stress.durability.checks import check_answers, check_leads, check_mails
-from stress.durability.deployment import SQLITE, Firm, Site
-from stress.durability.load import KIB, Answer, Outcome, Prospect, ask, client
+from stress.durability.deployment import SQLITE, Deployment, Site
+from stress.durability.load import KIB, Answer, Outcome, Prospect, client, submit
 from stress.durability.tally import Tally
 from tests.postgres import maintenance
 from tests.system.relay import Relay
@@ -21,70 +21,73 @@ from tests.system.relay import Relay
 DISK_BYTES = 24 * 2**20
 BALLAST_BYTES = 8 * 2**20
 CV_BYTES = (300 * KIB, 300 * KIB)
-REFUSED_AT_LEAST = 10
+MIN_REFUSED = 10
 LEADS_AFTERWARDS = 10
-MOST_LEADS = 2 * DISK_BYTES // CV_BYTES[0]
+MAX_LEADS = 2 * DISK_BYTES // CV_BYTES[0]
 TABLESPACE = "small_disk"
 
 
 def full_disk(site: Site, kind: str) -> Iterator[Tally]:
-    """Fill a small disk with leads, make room on it, and go on: on PostgreSQL it holds the tables, not its log."""
+    """Fill a small disk with leads, free some space, and continue.
+
+    On PostgreSQL the disk contains the tables but not the write-ahead log.
+    """
     if os.getuid() != 0:
-        raise SystemExit("the proof full-disk needs root: it mounts a small disk")
+        raise SystemExit("the proof full-disk must run as root: it mounts a tmpfs")
     tally, began, relay = Tally("full-disk", kind), time.monotonic(), Relay()
     with _small_disk(site, kind) as (disk, url), _ballast(disk) as ballast:
         relay.open()
         try:
-            with Firm(site, url, relay) as firm, client() as prospects_client:
-                _fill(tally, firm, ballast, prospects_client)
+            with Deployment(site, url, relay) as deployment, client() as prospects_client:
+                _fill(tally, deployment, ballast, prospects_client)
         finally:
             relay.close()
     tally.count(seconds=time.monotonic() - began)
     yield tally
 
 
-def _fill(tally: Tally, firm: Firm, ballast: Path, sender: httpx2.Client) -> None:
-    url = firm.serve().url
+def _fill(tally: Tally, deployment: Deployment, ballast: Path, sender: httpx2.Client) -> None:
+    url = deployment.serve().url
     outcomes = _until_refused(sender, url)
-    taken = [outcome for outcome in outcomes if outcome.is_taken]
-    refused = [outcome for outcome in outcomes if not outcome.is_taken]
-    tally.count(taken_until_full=len(taken), refused=len(refused))
-    tally.claim(f"the disk fills up: {len(refused)} are refused", len(refused) >= REFUSED_AT_LEAST)
+    accepted = [outcome for outcome in outcomes if outcome.is_accepted]
+    refused = [outcome for outcome in outcomes if not outcome.is_accepted]
+    tally.count(accepted_until_full=len(accepted), refused=len(refused))
+    tally.claim(f"the disk fills up: {len(refused)} submissions are refused", len(refused) >= MIN_REFUSED)
     _check_refusals(tally, refused)
     ballast.unlink()
     afterwards = [Prospect(number, "after-", CV_BYTES) for number in range(LEADS_AFTERWARDS)]
-    # one that was refused comes again under its key, the others for the first time
-    again = [_sent(sender, url, prospect) for prospect in (refused[0].prospect, *afterwards)]
-    mails = firm.settle()
-    check_answers(tally, [*taken, *again], foreseen=())
-    check_leads(tally, url, [*taken, *again])
-    check_mails(tally, mails, firm.relay.taken, allowed_duplicates=0)
+    # one refused submission is repeated with its key; the others are new
+    again = [_submit_once(sender, url, prospect) for prospect in (refused[0].prospect, *afterwards)]
+    mails = deployment.settle()
+    check_answers(tally, [*accepted, *again], expected=())
+    check_leads(tally, url, [*accepted, *again])
+    check_mails(tally, mails, deployment.relay.taken, allowed_duplicates=0)
 
 
 def _until_refused(sender: httpx2.Client, url: str) -> list[Outcome]:
     outcomes: list[Outcome] = []
     refused = 0
-    while refused < REFUSED_AT_LEAST and len(outcomes) < MOST_LEADS:
+    while refused < MIN_REFUSED and len(outcomes) < MAX_LEADS:
         prospect = Prospect(len(outcomes), cv_bytes=CV_BYTES)
-        outcomes.append(_sent(sender, url, prospect))
-        refused += not outcomes[-1].is_taken
+        outcomes.append(_submit_once(sender, url, prospect))
+        refused += not outcomes[-1].is_accepted
     return outcomes
 
 
-def _sent(sender: httpx2.Client, url: str, prospect: Prospect) -> Outcome:
-    return Outcome(prospect, [ask(sender, url, prospect, prospect.cv)])
+def _submit_once(sender: httpx2.Client, url: str, prospect: Prospect) -> Outcome:
+    return Outcome(prospect, [submit(sender, url, prospect, prospect.cv)])
 
 
 def _check_refusals(tally: Tally, refused: list[Outcome]) -> None:
     answers: list[Answer] = [answer for outcome in refused for answer in outcome.answers]
     others = sorted({answer.kind for answer in answers} - {"503"})
-    tally.claim(f"a full disk is a 503, not {others}", not others)
+    tally.claim(f"a full disk gives 503, not {others}", not others)
     tally.claim("every 503 has a Retry-After", all(answer.has_retry_after for answer in answers))
 
 
 @contextmanager
 def _small_disk(site: Site, kind: str) -> Iterator[tuple[Path, str]]:
-    """Mount a small disk, and give it with the address of a new database on it."""
+    """Mount a small disk and yield its path and the URL of a new database on it."""
     disk = Path(tempfile.mkdtemp(dir=site.directory))
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(disk)], check=True)
     try:
@@ -106,7 +109,7 @@ def _tablespace(site: Site, disk: Path) -> Iterator[None]:
     with maintenance(site.postgres.url("postgres")) as cursor:
         cursor.execute(f"CREATE TABLESPACE {TABLESPACE} LOCATION '{disk}'")
         yield
-        # a server that lacks a directory that it knows of does not end in good order
+        # the server does not shut down cleanly if the directory of a tablespace is missing
         cursor.execute(
             "SELECT datname FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE spcname = %s",
             [TABLESPACE],
@@ -118,7 +121,7 @@ def _tablespace(site: Site, disk: Path) -> Iterator[None]:
 
 @contextmanager
 def _ballast(disk: Path) -> Iterator[Path]:
-    """Give a file that takes up room."""
+    """Yield a file that occupies disk space."""
     file = disk / "ballast"
     with file.open("wb") as ballast:
         os.posix_fallocate(ballast.fileno(), 0, BALLAST_BYTES)

@@ -1,4 +1,4 @@
-"""Prospects who send in their leads at once, and repeat what was not taken."""
+"""Concurrent submissions that are repeated until they are accepted."""
 
 import threading
 import time
@@ -12,16 +12,16 @@ from typing import Self
 import httpx2
 
 NO_ANSWER = "no answer"
-TAKEN = "204"
+ACCEPTED = "204"
 BUSY = ("409", "503")
-ASK_WITHIN_S = 60
-AGAIN_AFTER_S = 0.5
+REQUEST_TIMEOUT_S = 60
+RETRY_AFTER_S = 0.5
 KIB = 2**10
 
 
 @dataclass(frozen=True)
 class Prospect:
-    """Somebody with an address, a key for the submission, and a CV that can be made again to compare."""
+    """A sender with an email address, which is also the idempotency key, and a reproducible CV."""
 
     number: int
     series: str = "p"
@@ -29,19 +29,19 @@ class Prospect:
 
     @property
     def email(self) -> str:
-        """An address that no other prospect has."""
+        """The unique email address."""
         return f"{self.series}{self.number}@example.com"
 
     @property
     def cv(self) -> bytes:
-        """The same bytes each time."""
+        """The CV's bytes, the same on each call."""
         random = Random(self.email)
         return random.randbytes(random.randint(*self.cv_bytes))
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of one request: its status, or NO_ANSWER."""
+    """The result of one request: its status, or NO_ANSWER."""
 
     kind: str
     at: float
@@ -51,21 +51,21 @@ class Answer:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All that came of one prospect's submission, the last answer last."""
+    """All responses to one prospect's submission, in order."""
 
     prospect: Prospect
     answers: Sequence[Answer]
 
     @property
-    def is_taken(self) -> bool:
-        """Whether it was answered with 204 in the end."""
-        return bool(self.answers) and self.answers[-1].kind == TAKEN
+    def is_accepted(self) -> bool:
+        """Whether the last response was a 204."""
+        return bool(self.answers) and self.answers[-1].kind == ACCEPTED
 
 
 class Load:
-    """Threads that submit for each prospect in turn, at the services in turn, until all are taken or time is up.
+    """Threads that submit the prospects' leads to the services in turn until all are accepted or time is up.
 
-    What is answered with one of `repeated` is sent again under the same key; any other answer is the last one.
+    A response in `repeated` makes the thread send the lead again with the same key; any other one is final.
     """
 
     def __init__(
@@ -79,32 +79,32 @@ class Load:
     ) -> None:
         self._urls, self._repeated = urls, repeated
         self._until = time.monotonic() + within_s
-        self._taken = 0
+        self._accepted = 0
         self._progress = threading.Condition()
         self._pool = ThreadPoolExecutor(submitters)
         self._clients = threading.local()
         self._outcomes = [self._pool.submit(self._submit, prospect) for prospect in prospects]
 
     @property
-    def is_under_way(self) -> bool:
-        """Whether some submissions have not ended."""
+    def is_running(self) -> bool:
+        """Whether submissions are still in progress."""
         return not all(outcome.done() for outcome in self._outcomes)
 
-    def wait_for(self, taken: int) -> None:
-        """Return once so many were taken, or all have ended."""
+    def wait_for(self, accepted: int) -> None:
+        """Wait until this number of leads is accepted, or all submissions have ended."""
         with self._progress:
-            while self._taken < taken and self.is_under_way and time.monotonic() < self._until:
+            while self._accepted < accepted and self.is_running and time.monotonic() < self._until:
                 self._progress.wait(0.05)
 
     def finish(self) -> list[Outcome]:
-        """Wait for every submission, and return what came of each."""
+        """Wait for every submission and return the outcomes."""
         return [outcome.result() for outcome in self._outcomes]
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        self._until = 0.0  # where something went wrong outside, no more is asked
+        self._until = 0.0  # after an exception, send no more requests
         self._pool.shutdown(cancel_futures=True)
 
     def _submit(self, prospect: Prospect) -> Outcome:
@@ -112,12 +112,12 @@ class Load:
         cv = prospect.cv
         url = self._urls[prospect.number % len(self._urls)]
         while time.monotonic() < self._until:
-            answers.append(ask(self._client(), url, prospect, cv))
+            answers.append(submit(self._client(), url, prospect, cv))
             if answers[-1].kind not in self._repeated:
                 break
-            time.sleep(AGAIN_AFTER_S * (0.5 + Random().random()))
+            time.sleep(RETRY_AFTER_S * (0.5 + Random().random()))
         with self._progress:
-            self._taken += bool(answers) and answers[-1].kind == TAKEN
+            self._accepted += bool(answers) and answers[-1].kind == ACCEPTED
             self._progress.notify_all()
         return Outcome(prospect, answers)
 
@@ -129,12 +129,12 @@ class Load:
 
 
 def client(base_url: str = "") -> httpx2.Client:
-    """Return a client that opens a connection for each request: one that is kept can end just as it is used again."""
+    """Return a client that opens a connection per request: a reused one can be closed just as it is used."""
     limits = httpx2.Limits(max_keepalive_connections=0)
-    return httpx2.Client(timeout=ASK_WITHIN_S, limits=limits, trust_env=False, verify=False, base_url=base_url)
+    return httpx2.Client(timeout=REQUEST_TIMEOUT_S, limits=limits, trust_env=False, verify=False, base_url=base_url)
 
 
-def ask(at: httpx2.Client, url: str, prospect: Prospect, cv: bytes) -> Answer:
+def submit(at: httpx2.Client, url: str, prospect: Prospect, cv: bytes) -> Answer:
     """Submit once."""
     form = {"email": prospect.email, "f_name": "Ada", "l_name": f"Lovelace {prospect.number}"}
     files = {"CV": (f"{prospect.number}.pdf", cv)}
@@ -148,5 +148,5 @@ def ask(at: httpx2.Client, url: str, prospect: Prospect, cv: bytes) -> Answer:
 
 
 def kinds(outcomes: Iterable[Outcome]) -> Counter[str]:
-    """Return how often each kind of answer was given."""
+    """Count the responses of each kind."""
     return Counter(answer.kind for outcome in outcomes for answer in outcome.answers)

@@ -1,4 +1,4 @@
-"""The table of proofs."""
+"""Registry of the durability proofs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from stress.durability.workers import many_workers
 
 @dataclass(frozen=True)
 class Proof:
-    """What runs a proof on one kind of database, and the kinds that it is for."""
+    """A proof: the function that runs it, and the kinds of database it applies to."""
 
     run: Callable[[Site, str], Iterator[Tally]]
     kinds: Sequence[str] = (SQLITE, POSTGRESQL)

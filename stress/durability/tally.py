@@ -1,4 +1,4 @@
-"""What the proofs count, what they claim, and how large they are."""
+"""Sizes of the proofs, and the tally of their counts and broken claims."""
 
 from dataclasses import dataclass, field
 
@@ -8,21 +8,21 @@ MAILS_FOR_EACH_LEAD = 1 + len(ALERTS)
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How large the proofs are: their claims are the same at every size."""
+    """Size of the proofs; the claims are the same at every size."""
 
     submissions: int
     submitters: int
     kills: int
     postgres_submissions: int
     postgres_kills: int
-    trouble_leads: int
+    fault_leads: int
     down_s: float
     later_s: float
-    shows_slow_relays: bool  # they take longer than a minute each
+    shows_slow_relays: bool  # they take more than a minute each
     shared_leads: int
     services: int
     workers: int
-    waits_for_leases: bool  # else those of the dead are ended in the database
+    waits_for_leases: bool  # else the leases of killed workers are ended in the database
     settles_within_s: float
 
 
@@ -32,7 +32,7 @@ FULL = Size(
     kills=10,
     postgres_submissions=1000,
     postgres_kills=5,
-    trouble_leads=50,
+    fault_leads=50,
     down_s=60,
     later_s=20,
     shows_slow_relays=True,
@@ -48,7 +48,7 @@ SMALL = Size(
     kills=2,
     postgres_submissions=100,
     postgres_kills=1,
-    trouble_leads=6,
+    fault_leads=6,
     down_s=3,
     later_s=1,
     shows_slow_relays=False,
@@ -62,7 +62,7 @@ SMALL = Size(
 
 @dataclass
 class Tally:
-    """One proof on one database: what was counted, and the claims that did not hold."""
+    """The counts of one proof on one database, and the claims that do not hold."""
 
     proof: str
     database: str
@@ -70,11 +70,11 @@ class Tally:
     broken: list[str] = field(default_factory=list)
 
     def count(self, **counts: int | float) -> None:
-        """Add to what was counted; a name's underscores are shown as spaces."""
+        """Record counts; the output shows underscores in their names as spaces."""
         self.counts |= {name.replace("_", " "): value for name, value in counts.items()}
 
     def claim(self, claim: str, holds: bool) -> None:
-        """Keep a claim that does not hold."""
+        """Record the claim if it does not hold."""
         if not holds:
             self.broken.append(claim)
 

@@ -7,25 +7,25 @@ from collections.abc import Iterator, Sequence
 from sqlalchemy import RowMapping
 
 from stress.durability.checks import check_answers, check_leads, check_mails
-from stress.durability.deployment import Site, opened
+from stress.durability.deployment import Site, deployed
 from stress.durability.load import BUSY, Load, Prospect
 from stress.durability.tally import Tally
 from tests.system.relay import Relay
 
 
 def many_workers(site: Site, kind: str) -> Iterator[Tally]:
-    """Let several services take leads and several workers send their mails, with a relay that is well."""
+    """Run several services that accept leads and several workers that send the mails, with a working relay."""
     tally, began = Tally("many-workers", kind), time.monotonic()
     size, relay = site.size, Relay()
-    with opened(site, kind, relay) as firm:
-        urls = [firm.serve("--no-worker").url for _ in range(size.services)]
+    with deployed(site, kind, relay) as deployment:
+        urls = [deployment.serve("--no-worker").url for _ in range(size.services)]
         for _ in range(size.workers):
-            firm.work()
+            deployment.work()
         prospects = map(Prospect, range(size.shared_leads))
         with Load(urls, prospects, submitters=size.submitters) as load:
             outcomes = load.finish()
-        mails = firm.settle()
-        check_answers(tally, outcomes, foreseen=BUSY)
+        mails = deployment.settle()
+        check_answers(tally, outcomes, expected=BUSY)
         check_leads(tally, urls[0], outcomes)
         check_mails(tally, mails, relay.taken, allowed_duplicates=0)
         _count_shares(tally, mails, relay.taken_at)

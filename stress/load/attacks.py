@@ -1,4 +1,4 @@
-"""The table of attacks, and how one is run and measured."""
+"""Registry of the attacks; runs and measures one of them."""
 
 import asyncio
 import os
@@ -16,36 +16,37 @@ from stress.load.probe import Latencies, list_request, login_request, probe
 from stress.load.report import Line
 from stress.load.sizes import GOALS, LOGINS_GOAL, Size
 from stress.load.target import Target, address, bound_bytes, target
-from stress.load.wire import ARRIVALS_PER_S, Address, Aim, Spoils
+from stress.load.wire import ARRIVALS_PER_S, Address, AttackPlan, AttackResult
 
-LEAST_PRIORITY = 19
-BEFORE_IT_COUNTS_S = 1.0
-ENDS_WITHIN_S = 60.0
+LOWEST_PRIORITY = 19
+LEAD_IN_S = 1.0
+OVERTIME_S = 60.0
 NORMAL = "nobody.in.particular@example.com"
-INTENDED = ("503",)
+EXPECTED_5XX = ("503",)
 
 
 @dataclass(frozen=True)
 class Attack:
-    """What is done, by how many connections at once, and whether it takes them time to arrive.
+    """An attack: its function, its number of connections, and whether they open gradually.
 
-    What is measured meanwhile is the internal list, or the owner's logins: once a second, for twice as long.
+    The latency measured meanwhile is that of the internal list, or of the owner's login (once a second, for twice as
+    long).
     """
 
-    run: Callable[[Aim], Coroutine[None, None, Spoils]]
+    run: Callable[[AttackPlan], Coroutine[None, None, AttackResult]]
     connections: Callable[[Size], int]
     arrives_slowly: bool = False
     measures_logins: bool = False
 
     def sized(self, size: Size) -> Size:
-        """Return how long it lasts, and how often it is measured."""
+        """Return the size with this attack's duration and probe rate."""
         if not self.measures_logins:
             return size
         return replace(size, seconds=2 * size.seconds, idle_s=2 * size.idle_s, probes_per_s=1.0)
 
     def lead_in_s(self, size: Size) -> float:
-        """Return after how many seconds it is at its height, from when on it is measured."""
-        return BEFORE_IT_COUNTS_S + (self.connections(size) / ARRIVALS_PER_S if self.arrives_slowly else 0)
+        """Return the seconds until all connections are open, when the measurement starts."""
+        return LEAD_IN_S + (self.connections(size) / ARRIVALS_PER_S if self.arrives_slowly else 0)
 
 
 ATTACKS: Mapping[str, Attack] = {
@@ -57,27 +58,27 @@ ATTACKS: Mapping[str, Attack] = {
     "large-bodies": Attack(large.bodies, lambda _size: large.SENDERS),
     "hostile-forms": Attack(large.forms, lambda _size: large.SENDERS),
     "guesses": Attack(floods.guesses, lambda _size: floods.GUESSERS),
-    "owner-logins": Attack(floods.logins, lambda _size: floods.STRANGERS, measures_logins=True),
+    "owner-logins": Attack(floods.logins, lambda _size: floods.ANONYMOUS_CLIENTS, measures_logins=True),
 }
 
 
-class Crew:
-    """Two processes: one that attacks, and gives way to all others, and one that measures."""
+class AttackProcesses:
+    """Two processes: an attacker at the lowest priority, and a prober that measures."""
 
     def __init__(self) -> None:
         spawned = get_context("spawn")
-        self._attackers = ProcessPoolExecutor(1, mp_context=spawned, initializer=os.nice, initargs=(LEAST_PRIORITY,))
+        self._attackers = ProcessPoolExecutor(1, mp_context=spawned, initializer=os.nice, initargs=(LOWEST_PRIORITY,))
         self._probers = ProcessPoolExecutor(1, mp_context=spawned)
-        # what starting them takes is not measured
+        # start them now, so that their start-up is not measured
         self._attackers.submit(time.monotonic).result()
         self._probers.submit(time.monotonic).result()
 
-    def attack(self, name: str, aim: Aim) -> Future[Spoils]:
-        """Begin an attack."""
-        return self._attackers.submit(_attack, name, aim)
+    def attack(self, name: str, plan: AttackPlan) -> Future[AttackResult]:
+        """Start an attack."""
+        return self._attackers.submit(_attack, name, plan)
 
     def probe(self, name: str, at: Target, size: Size, seconds: float) -> Latencies:
-        """Return how long the internal list takes, or the owner's login, measured for so long."""
+        """Measure the latency of the internal list, or of the owner's login."""
         request = (login_request if ATTACKS[name].measures_logins else list_request)(at.token)
         arguments = (address(at.internal), request, seconds, size.probes_per_s)
         return self._probers.submit(_probe, *arguments).result()
@@ -90,26 +91,28 @@ class Crew:
         self._probers.shutdown()
 
 
-def run(site: Site, crew: Crew, name: str, kind: str, surfaces: str, size: Size) -> Line:
-    """Attack a service of its own, and return what was measured."""
+def run(site: Site, crew: AttackProcesses, name: str, kind: str, surfaces: str, size: Size) -> Line:
+    """Start a service, attack it, and return the measurements."""
     size = ATTACKS[name].sized(size)
     with target(site, kind, surfaces, size) as at:
         idle = crew.probe(name, at, size, size.idle_s)
         idle_bytes = at.peak_bytes()
         at.reset_peak()
         lead_in_s = ATTACKS[name].lead_in_s(size)
-        aim = Aim(address(at.public), address(at.internal), at.token, at.cv_lead, size, lead_in_s + size.seconds)
-        under_way = crew.attack(name, aim)
+        plan = AttackPlan(
+            address(at.public), address(at.internal), at.token, at.cv_lead, size, lead_in_s + size.seconds
+        )
+        attacking = crew.attack(name, plan)
         time.sleep(lead_in_s)
         attacked = crew.probe(name, at, size, size.seconds)
-        spoils = under_way.result()
+        result = attacking.result()
         bound = bound_bytes(idle=idle_bytes, connections=ATTACKS[name].connections(size))
         memory = (idle_bytes, at.peak_bytes(), bound)
-        kept = (len(spoils.acknowledged & at.kept()), len(spoils.acknowledged))
+        saved = (len(result.acknowledged & at.saved_emails()), len(result.acknowledged))
         goal = LOGINS_GOAL if ATTACKS[name].measures_logins else GOALS[surfaces]
-        line = Line(name, surfaces, kind, spoils.rate, spoils.answers, idle, attacked, goal, memory, *kept)
+        line = Line(name, surfaces, kind, result.rate, result.answers, idle, attacked, goal, memory, *saved)
         _judge(line, size)
-        _judge_afterwards(line, at)
+        _judge_recovery(line, at)
         return line
 
 
@@ -117,25 +120,25 @@ def _judge(line: Line, size: Size) -> None:
     ratio = f"the 99th percentile is {line.ratio:.1f} times the idle one; the goal is {line.goal:.0f}"
     line.claim(ratio, not size.judges_latency or line.ratio <= line.goal)
     failures = line.attacked.failures
-    line.claim(f"what is measured is answered with 200 throughout: {failures}", not failures)
-    line.claim("memory keeps within its bound", line.memory[1] <= line.memory[2])
-    wrong = {kind: n for kind, n in line.answers.items() if kind.startswith("5") and kind not in INTENDED}
-    line.claim(f"no 5xx but a 503 with Retry-After: {wrong}", not wrong)
-    line.claim("every acknowledged lead is kept", line.kept == line.acknowledged)
-    line.claim("the attack came through at all", bool(line.answers))
+    line.claim(f"every probe is answered with 200: {failures}", not failures)
+    line.claim("memory stays within its bound", line.memory[1] <= line.memory[2])
+    wrong = {kind: n for kind, n in line.answers.items() if kind.startswith("5") and kind not in EXPECTED_5XX}
+    line.claim(f"the only 5xx is a 503 with Retry-After: {wrong}", not wrong)
+    line.claim("every acknowledged lead is saved", line.saved == line.acknowledged)
+    line.claim("the service received the attack", bool(line.answers))
 
 
-def _judge_afterwards(line: Line, at: Target) -> None:
+def _judge_recovery(line: Line, at: Target) -> None:
     mails = len(at.relay.taken)
     answer = at.submit(NORMAL)
-    line.claim(f"a submission right afterwards is taken: {answer}", answer == "204")
-    line.claim("mail flows afterwards", at.sends_mail(after=mails))
+    line.claim(f"a submission right after the attack is accepted: {answer}", answer == "204")
+    line.claim("mail is sent after the attack", at.sends_mail(after=mails))
 
 
-def _attack(name: str, aim: Aim) -> Spoils:
-    signal.alarm(int(aim.seconds + ENDS_WITHIN_S))  # an attack that does not end by itself is ended
+def _attack(name: str, plan: AttackPlan) -> AttackResult:
+    signal.alarm(int(plan.seconds + OVERTIME_S))  # ends an attack that hangs
     try:
-        return asyncio.run(ATTACKS[name].run(aim))
+        return asyncio.run(ATTACKS[name].run(plan))
     finally:
         signal.alarm(0)
 

@@ -1,4 +1,4 @@
-"""Bodies that are too large, and forms that nobody means well with."""
+"""Bodies that are too large, and hostile forms."""
 
 import asyncio
 from contextlib import suppress
@@ -8,8 +8,8 @@ from stress.load.wire import (
     BOUNDARY,
     CLOSED,
     FORM_TYPE,
-    Aim,
-    Spoils,
+    AttackPlan,
+    AttackResult,
     Wire,
     connect,
     form,
@@ -29,41 +29,41 @@ HOSTILE = "hostile@example.com"
 _END = f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
-async def bodies(aim: Aim) -> Spoils:
-    """Send bodies of 200 MB, half of them declared and half in chunks, for as long as they are taken."""
-    spoils = Spoils()
-    until = asyncio.get_running_loop().time() + aim.seconds
+async def bodies(plan: AttackPlan) -> AttackResult:
+    """Send bodies of 200 MB, half of them with a Content-Length and half chunked."""
+    result = AttackResult()
+    until = asyncio.get_running_loop().time() + plan.seconds
 
     async def send(number: int) -> None:
         while asyncio.get_running_loop().time() < until:
-            spoils.answers[await _send_large(aim, source(number, of=SENDERS), is_chunked=bool(number % 2))] += 1
+            result.answers[await _send_large(plan, source(number, of=SENDERS), is_chunked=bool(number % 2))] += 1
             await asyncio.sleep(PAUSE_S)
 
     async with asyncio.TaskGroup() as group:
         for number in range(SENDERS):
             group.create_task(send(number))
-    spoils.seconds = aim.seconds
-    return spoils
+    result.seconds = plan.seconds
+    return result
 
 
-async def forms(aim: Aim) -> Spoils:
+async def forms(plan: AttackPlan) -> AttackResult:
     """Send one hostile form after another."""
-    spoils, turns = Spoils(), cycle(hostile(aim.size.parts))
+    result, turns = AttackResult(), cycle(hostile(plan.size.parts))
 
     async def send(number: int) -> None:
-        wire = Wire(aim.public, source(number, of=SENDERS))
+        wire = Wire(plan.public, source(number, of=SENDERS))
         answer = await wire.ask(next(turns))
-        spoils.answers[answer] += 1
-        if answer == "204":  # some are only strange
-            spoils.acknowledged.add(HOSTILE)
+        result.answers[answer] += 1
+        if answer == "204":  # some hostile forms are valid
+            result.acknowledged.add(HOSTILE)
         wire.close()
 
-    spoils.seconds = await paced(aim, FORMS_PER_S, SENDERS, send)
-    return spoils
+    result.seconds = await paced(plan, FORMS_PER_S, SENDERS, send)
+    return result
 
 
 def hostile(parts: int) -> list[bytes]:
-    """Return requests with forms that no client makes."""
+    """Return requests with forms that no ordinary client sends."""
     many = b"".join(b"--attack\r\nContent-Disposition: form-data; name=p%d\r\n\r\nx\r\n" % n for n in range(parts))
     fields = [f"X-Header-{n}: {n}" for n in range(10_000)]
     whole = form(HOSTILE)
@@ -106,17 +106,17 @@ def _part(disposition: str, *headers: str) -> bytes:
     return "\r\n".join(lines).encode()
 
 
-async def _send_large(aim: Aim, by: str, *, is_chunked: bool) -> str:
-    head = post("/leads/", b"", declared=aim.size.large_body_bytes)
+async def _send_large(plan: AttackPlan, by: str, *, is_chunked: bool) -> str:
+    head = post("/leads/", b"", declared=plan.size.large_body_bytes)
     piece = PIECE
     if is_chunked:
         head = f"POST /leads/ HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM_TYPE}\r\n".encode()
         head += b"Transfer-Encoding: chunked\r\n\r\n"
         piece = b"%x\r\n%b\r\n" % (len(PIECE), PIECE)
     with suppress(OSError):
-        reader, writer = await connect(aim.public, by)
+        reader, writer = await connect(plan.public, by)
         try:
-            return await _pour(reader, writer, _in_pieces(head, piece, aim.size.large_body_bytes))
+            return await _pour(reader, writer, _in_pieces(head, piece, plan.size.large_body_bytes))
         finally:
             writer.transport.abort()
     return CLOSED

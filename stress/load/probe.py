@@ -1,4 +1,4 @@
-"""How long the internal list or a login takes, asked for at a steady rate by a process of its own."""
+"""Latency of the internal list or of a login, measured at a steady rate from a separate process."""
 
 import asyncio
 import json
@@ -13,19 +13,19 @@ PATH = "/internal/leads/?limit=50"
 
 @dataclass
 class Latencies:
-    """What a probe measured: each answer's seconds from when it was due, and its status."""
+    """Measurements of a probe: seconds from each request's due time to its response, and the statuses."""
 
     seconds: list[float] = field(default_factory=list)
     statuses: Counter[str] = field(default_factory=Counter)
 
     def percentile_ms(self, percent: float) -> float:
-        """Return the milliseconds that so many of a hundred answers took at the most."""
+        """Return a percentile of the latency in milliseconds."""
         ordered = sorted(self.seconds)
         return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] * 1000
 
     @property
     def failures(self) -> dict[str, int]:
-        """How many answers were not 200, by status."""
+        """Number of responses other than 200, by status."""
         return {kind: n for kind, n in self.statuses.items() if kind != "200"}
 
 
@@ -35,13 +35,16 @@ def list_request(token: str) -> bytes:
 
 
 def login_request(_token: str) -> bytes:
-    """Return the owner's login, from the address at which the owner is known."""
+    """Return a login request of the owner, from a known address."""
     body = json.dumps({"username": USERNAME, "password": PASSWORD}).encode()
     return post("/internal/auth/login", body, "Connection: close", content_type="application/json")
 
 
 async def probe(at: Address, request: bytes, *, seconds: float, per_s: float) -> Latencies:
-    """Ask on a new connection each time, whether or not the last answer has come: a stall is waited for by many."""
+    """Send requests at a steady rate on new connections, without waiting for earlier responses.
+
+    So a stall delays many measurements, not one.
+    """
     found = Latencies()
     loop = asyncio.get_running_loop()
     began = loop.time()

@@ -1,4 +1,4 @@
-"""A line for each attack: its figures beside the same without it, and the claims that did not hold."""
+"""Report lines: an attack's figures beside the idle ones, and the broken claims."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ WIDTHS: Mapping[str, int] = {
     "ratio": 5,
     "goal": 4,
     "MiB idle/peak/bound": 19,
-    "kept/acknowledged": 17,
+    "saved/acknowledged": 18,
     "verdict": 7,
     "answers": 0,
 }
@@ -25,7 +25,7 @@ WIDTHS: Mapping[str, int] = {
 
 @dataclass
 class Line:
-    """One attack on one target."""
+    """The measurements of one attack on one target."""
 
     attack: str
     surfaces: str
@@ -35,18 +35,18 @@ class Line:
     idle: Latencies
     attacked: Latencies
     goal: float
-    memory: tuple[int, int, int]  # bytes: idle, at the peak, and what is allowed
-    kept: int
+    memory: tuple[int, int, int]  # bytes: idle, peak and bound
+    saved: int
     acknowledged: int
     broken: list[str] = field(default_factory=list)
 
     @property
     def ratio(self) -> float:
-        """The slowest in a hundred under attack, beside the slowest in a hundred without."""
+        """The 99th percentile under attack divided by the idle one."""
         return self.attacked.percentile_ms(99) / self.idle.percentile_ms(99)
 
     def claim(self, claim: str, holds: bool) -> None:
-        """Keep a claim that does not hold."""
+        """Record the claim if it does not hold."""
         if not holds:
             self.broken.append(claim)
 
@@ -61,7 +61,7 @@ class Line:
             f"{self.ratio:.1f}",
             f"{self.goal:.0f}",
             "/".join(f"{size / MIB:.0f}" for size in self.memory),
-            f"{self.kept}/{self.acknowledged}",
+            f"{self.saved}/{self.acknowledged}",
             "BROKEN" if self.broken else "holds",
             ", ".join(f"{kind} {n}" for kind, n in sorted(self.answers.items())),
         ]
@@ -69,7 +69,7 @@ class Line:
 
 
 def heading() -> str:
-    """Return the line above all lines."""
+    """Return the heading."""
     return _row(list(WIDTHS))
 
 

@@ -1,15 +1,15 @@
-"""How large the attacks are, and what is to hold under them."""
+"""Sizes of the attacks, and the latency goals under attack."""
 
 from dataclasses import dataclass
 
 ONE, TWO = "one process", "two processes"
 GOALS = {ONE: 5.0, TWO: 3.0}  # the internal list's 99th percentile under attack, as a multiple of the idle one
-LOGINS_GOAL = 3.0  # the same of the owner's logins
+LOGINS_GOAL = 3.0  # the same for the owner's logins
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How large the attacks are: what must hold is the same at every size, but that a short one can't tell of times."""
+    """Size of the attacks; the claims are the same at every size, except latency, which needs a long run."""
 
     seconds: float
     idle_s: float
@@ -23,7 +23,7 @@ class Size:
     large_body_bytes: int = 200 * 10**6
     parts: int = 100_000
     guesses: int = 10_000
-    strangers_logins_per_s: float = 30.0
+    anonymous_logins_per_s: float = 30.0
 
 
 FULL = Size(seconds=60, idle_s=20, judges_latency=True)

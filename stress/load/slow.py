@@ -1,4 +1,4 @@
-"""Clients that take their time: a byte a second to send, or to read, and uploads that stop half way."""
+"""Slow clients: senders and readers of a byte per second, and uploads that stop half way."""
 
 import asyncio
 import socket
@@ -9,8 +9,8 @@ from stress.load.wire import (
     HELD,
     NO_ANSWER,
     Address,
-    Aim,
-    Spoils,
+    AttackPlan,
+    AttackResult,
     connect,
     form,
     get,
@@ -23,61 +23,61 @@ from stress.load.wire import (
 PAUSE_S = 1.0
 HALF_BYTES = 2**20
 RECEIVE_BYTES = 4096
-ADDRESSES = 50  # so that what holds for each client alone is not what stops them
+ADDRESSES = 50  # more than the limits per client would stop
 
 
-async def senders(aim: Aim) -> Spoils:
-    """Send headers, or a body, a byte a second; whoever is thrown out comes back."""
+async def senders(plan: AttackPlan) -> AttackResult:
+    """Send headers or a body at one byte per second; reconnect when disconnected."""
     whole = post("/leads/", form("slow@example.com", cv=b"%PDF-" + b"x" * 100_000))
     begun = whole.index(b"\r\n\r\n") + 4
-    spoils = Spoils()
+    result = AttackResult()
 
     async def drip(number: int) -> None:
         at_once = begun if number % 2 else 1
         while True:
-            spoils.answers[await _send_slowly(aim.public, _source(number), whole, at_once, spoils)] += 1
+            result.answers[await _send_slowly(plan.public, _source(number), whole, at_once, result)] += 1
             await asyncio.sleep(PAUSE_S)
 
-    spoils.seconds = await until_time_is_up(aim, aim.size.slow_clients, drip)
-    return spoils
+    result.seconds = await until_time_is_up(plan, plan.size.slow_clients, drip)
+    return result
 
 
-async def readers(aim: Aim) -> Spoils:
-    """Ask for the whole list, or for a large CV, and read a byte a second."""
+async def readers(plan: AttackPlan) -> AttackResult:
+    """Request the whole list or a large CV and read one byte per second."""
     requests = [
-        get("/internal/leads/", aim.token),
-        get(f"/internal/leads/{aim.cv_lead}/cv-download", aim.token),
+        get("/internal/leads/", plan.token),
+        get(f"/internal/leads/{plan.cv_lead}/cv-download", plan.token),
     ]
-    spoils = Spoils()
+    result = AttackResult()
 
     async def sip(number: int) -> None:
         while True:
-            spoils.answers[await _read_slowly(aim.internal, _source(number), requests[number % 2], spoils)] += 1
+            result.answers[await _read_slowly(plan.internal, _source(number), requests[number % 2], result)] += 1
             await asyncio.sleep(PAUSE_S)
 
-    spoils.seconds = await until_time_is_up(aim, aim.size.slow_clients, sip)
-    return spoils
+    result.seconds = await until_time_is_up(plan, plan.size.slow_clients, sip)
+    return result
 
 
-async def half_uploads(aim: Aim) -> Spoils:
-    """Send half of a form and no more; whoever is thrown out comes back."""
+async def half_uploads(plan: AttackPlan) -> AttackResult:
+    """Send half of a form and stop; reconnect when disconnected."""
     whole = post("/leads/", form("half@example.com", cv=b"%PDF-" + b"x" * 2 * HALF_BYTES))
-    spoils = Spoils()
+    result = AttackResult()
 
     async def stop_half_way(number: int) -> None:
         while True:
-            spoils.answers[await _send_half(aim.public, _source(number), whole[:HALF_BYTES], spoils)] += 1
+            result.answers[await _send_half(plan.public, _source(number), whole[:HALF_BYTES], result)] += 1
             await asyncio.sleep(PAUSE_S)
 
-    spoils.seconds = await until_time_is_up(aim, aim.size.half_uploads, stop_half_way)
-    return spoils
+    result.seconds = await until_time_is_up(plan, plan.size.half_uploads, stop_half_way)
+    return result
 
 
 def _source(number: int) -> str:
     return source(number, of=ADDRESSES)
 
 
-async def _send_slowly(to: Address, by: str, whole: bytes, at_once: int, spoils: Spoils) -> str:
+async def _send_slowly(to: Address, by: str, whole: bytes, at_once: int, result: AttackResult) -> str:
     with suppress(OSError):
         reader, writer = await connect(to, by)
         try:
@@ -88,28 +88,28 @@ async def _send_slowly(to: Address, by: str, whole: bytes, at_once: int, spoils:
                         return _kind(await reader.read(RECEIVE_BYTES))
                 writer.write(whole[at : at + 1])
         except asyncio.CancelledError:
-            spoils.answers[HELD] += 1
+            result.answers[HELD] += 1
             raise
         finally:
             writer.transport.abort()
     return CLOSED
 
 
-async def _send_half(to: Address, by: str, half: bytes, spoils: Spoils) -> str:
+async def _send_half(to: Address, by: str, half: bytes, result: AttackResult) -> str:
     with suppress(OSError):
         reader, writer = await connect(to, by)
         try:
             writer.write(half)
             return _kind(await reader.read(RECEIVE_BYTES))
         except asyncio.CancelledError:
-            spoils.answers[HELD] += 1
+            result.answers[HELD] += 1
             raise
         finally:
             writer.transport.abort()
     return CLOSED
 
 
-async def _read_slowly(to: Address, by: str, request: bytes, spoils: Spoils) -> str:
+async def _read_slowly(to: Address, by: str, request: bytes, result: AttackResult) -> str:
     loop = asyncio.get_running_loop()
     with suppress(OSError), socket.socket() as client:
         client.setblocking(False)
@@ -126,7 +126,7 @@ async def _read_slowly(to: Address, by: str, request: bytes, spoils: Spoils) -> 
                     break
                 await asyncio.sleep(PAUSE_S)
         except asyncio.CancelledError:
-            spoils.answers[HELD] += 1
+            result.answers[HELD] += 1
             raise
     return CLOSED
 

@@ -1,4 +1,4 @@
-"""What is attacked: a firm's service, as one process or as two, with leads that were there before."""
+"""The service under attack, as one process or as two, on a database with seeded leads."""
 
 import subprocess
 import time
@@ -13,27 +13,27 @@ from intake.cvs.spool import MEMORY_BYTES
 from intake.database.cv_blobs import PIECE_BYTES
 from intake.database.schema import cv, cv_content, lead
 from intake.settings import Settings
-from stress.durability.deployment import Firm, Site, attorney, opened
+from stress.durability.deployment import Deployment, Site, attorney, deployed
 from stress.durability.load import client
 from stress.load.sizes import ONE, Size
 from stress.load.wire import HERE, Address, form, post
 from tests.system.programs import INTAKE, Service, peak_bytes
 from tests.system.relay import Relay
 
-# other programs of the tests are started with more
+# the tests disable these limits for other programs
 DEFAULTS = {"INTAKE_RATE_LIMIT": "", "INTAKE_MAX_UPLOADS": ""}
-SETTINGS = Settings()  # whose bounds the service is started with
-STREAM_BYTES = 2**16  # what uvicorn reads ahead of the service, and as much again that it writes ahead of a client
-SLACK_BYTES = 32 * 2**20  # what Python keeps of memory that was used
+SETTINGS = Settings()  # the service runs with these defaults
+STREAM_BYTES = 2**16  # uvicorn buffers this much of a request and of a response
+SLACK_BYTES = 32 * 2**20  # freed memory that Python does not return
 MAIL_WITHIN_S = 30.0
-STRANGER = "127.0.9.9"  # an address that no attacker has
+OTHER_CLIENT = "127.0.9.9"  # not used by any attacker
 
 
 @dataclass
 class Target:
-    """A service under attack, and what is to be known of it."""
+    """A service under attack, and the data that attackers and checks need."""
 
-    firm: Firm
+    deployment: Deployment
     relay: Relay
     public: Service
     internal: Service
@@ -42,45 +42,46 @@ class Target:
 
     @property
     def processes(self) -> list[int]:
-        """The processes' numbers."""
+        """The process ids."""
         return sorted({service.process.pid for service in (self.public, self.internal)})
 
     def submit(self, email: str) -> str:
-        """Submit as one does who has nothing to do with the attack, and return the status."""
+        """Submit a lead from an address outside the attack and return the status."""
         with client() as at:
             content = form(email)
             head, _, body = post("/leads/", content).partition(b"\r\n\r\n")
             content_type = head.partition(b"Content-Type: ")[2].partition(b"\r\n")[0].decode()
-            headers = {"Content-Type": content_type, "X-Forwarded-For": STRANGER}
+            headers = {"Content-Type": content_type, "X-Forwarded-For": OTHER_CLIENT}
             return str(at.post(f"{self.public.url}/leads/", content=body, headers=headers).status_code)
 
     def sends_mail(self, *, after: int) -> bool:
-        """Return whether the relay is sent more mails than it had, within MAIL_WITHIN_S."""
+        """Return whether the relay receives more than `after` mails within MAIL_WITHIN_S."""
         until = time.monotonic() + MAIL_WITHIN_S
         while len(self.relay.taken) <= after and time.monotonic() < until:
             time.sleep(0.1)
         return len(self.relay.taken) > after
 
-    def kept(self) -> set[str]:
-        """Return the addresses of all leads."""
-        return set(self.firm.database.read(lambda connection: connection.execute(select(lead.c.email)).scalars().all()))
+    def saved_emails(self) -> set[str]:
+        """Return the email addresses of all leads."""
+        return set(
+            self.deployment.database.read(lambda connection: connection.execute(select(lead.c.email)).scalars().all())
+        )
 
     def reset_peak(self) -> None:
-        """Forget what memory was used up to now."""
+        """Reset the peak memory of the processes."""
         for process in self.processes:
             Path(f"/proc/{process}/clear_refs").write_text("5")
 
     def peak_bytes(self) -> int:
-        """Return the most memory that was resident since then, of all processes together."""
+        """Return the peak resident memory since the last reset, summed over the processes."""
         return sum(map(peak_bytes, self.processes))
 
 
 def bound_bytes(*, idle: int, connections: int) -> int:
-    """Return what memory the settings allow under an attack by so many connections.
+    """Return the memory that the settings allow under an attack with this number of connections.
 
-    Beside what is used when idle, each upload has its place in memory and a piece that is on its way to the database,
-    and each connection a piece of what it is sent, once more as a chunk of HTTP, and what uvicorn reads and writes
-    ahead.
+    To the idle memory, each upload adds its buffer and one piece on its way to the database. Each connection adds one
+    piece of its response, a copy of it as an HTTP chunk, and uvicorn's read and write buffers.
     """
     uploads = SETTINGS.max_uploads * (MEMORY_BYTES + PIECE_BYTES)
     each = 2 * (PIECE_BYTES + STREAM_BYTES)
@@ -89,27 +90,27 @@ def bound_bytes(*, idle: int, connections: int) -> int:
 
 @contextmanager
 def target(site: Site, kind: str, surfaces: str, size: Size) -> Iterator[Target]:
-    """Start a service on a new database of this kind, with leads in it."""
+    """Start a service on a new database of this kind with seeded leads."""
     relay = Relay()
     settings = {"INTAKE_TRUSTED_PROXIES": HERE, "INTAKE_ALERT_INTERVAL": "60s", **DEFAULTS}
-    with opened(site, kind, relay, **settings) as firm:
-        cv_lead = firm.database.write(lambda connection: _seed(connection, size))
-        public, internal = _serve(firm, surfaces)
+    with deployed(site, kind, relay, **settings) as deployment:
+        cv_lead = deployment.database.write(lambda connection: _seed(connection, size))
+        public, internal = _serve(deployment, surfaces)
         with attorney(internal.url) as at:
             token = at.headers["Authorization"].removeprefix("Bearer ")
-        yield Target(firm, relay, public, internal, token, cv_lead)
+        yield Target(deployment, relay, public, internal, token, cv_lead)
 
 
 def address(service: Service) -> Address:
-    """Return where a service listens."""
+    """Return the address on which a service listens."""
     return Address.of(service.url)
 
 
-def _serve(firm: Firm, surfaces: str) -> tuple[Service, Service]:
+def _serve(deployment: Deployment, surfaces: str) -> tuple[Service, Service]:
     if surfaces == ONE:
-        service = firm.serve()
+        service = deployment.serve()
         return service, service
-    return firm.serve(*_surface("public")), firm.serve("--no-worker", *_surface("internal"))
+    return deployment.serve(*_surface("public")), deployment.serve("--no-worker", *_surface("internal"))
 
 
 def _surface(name: str) -> list[str]:
@@ -118,7 +119,7 @@ def _surface(name: str) -> list[str]:
 
 
 def _seed(connection: Connection, size: Size) -> int:
-    """Put leads into the database, and return the id of one with a large CV."""
+    """Insert leads and return the id of one with a large CV."""
     rows = [_row(number) for number in range(size.seeded_leads)]
     connection.execute(insert(lead), rows)
     ids = connection.execute(select(lead.c.id).order_by(lead.c.id)).scalars().all()

@@ -1,4 +1,4 @@
-"""HTTP as an attacker writes it: bytes made beforehand, and as little reading as will do."""
+"""Low-cost HTTP for attackers: prepared bytes, minimal parsing, and pacing."""
 
 import asyncio
 import re
@@ -24,14 +24,14 @@ CV = b"%PDF-1.4\n" + b"a CV that is not long\n" * 100
 
 @dataclass(frozen=True)
 class Address:
-    """Where a service listens."""
+    """Host and port of a service."""
 
     host: str
     port: int
 
     @classmethod
     def of(cls, url: str) -> Self:
-        """Return that of a URL."""
+        """Return the address of a URL."""
         parts = urlsplit(url)
         assert parts.hostname
         assert parts.port
@@ -39,8 +39,8 @@ class Address:
 
 
 @dataclass(frozen=True)
-class Aim:
-    """What an attacker knows: both doors, an attorney's token (of one whose machine is slow), the seeded CV's lead."""
+class AttackPlan:
+    """Input of an attack: both APIs, the token of a slow reader, the seeded CV's lead, size and duration."""
 
     public: Address
     internal: Address
@@ -51,8 +51,8 @@ class Aim:
 
 
 @dataclass
-class Spoils:
-    """What came of an attack: answers by status, and the addresses whose submission was acknowledged."""
+class AttackResult:
+    """Result of an attack: responses by status, and the email addresses of acknowledged submissions."""
 
     answers: Counter[str] = field(default_factory=Counter)
     acknowledged: set[str] = field(default_factory=set)
@@ -60,19 +60,19 @@ class Spoils:
 
     @property
     def rate(self) -> float:
-        """How much was tried in each second."""
+        """Attempts per second."""
         return self.answers.total() / self.seconds if self.seconds else 0.0
 
 
 class Wire:
-    """A connection that is opened again wherever it was closed."""
+    """A connection that reopens after it is closed."""
 
     def __init__(self, to: Address, source: str = HERE) -> None:
         self._to, self._source = to, source
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, request: bytes) -> str:
-        """Send a request and return its answer's status; NO_ANSWER or CLOSED where there is none."""
+        """Send a request and return the status of its response, or NO_ANSWER or CLOSED."""
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S):
                 if self._streams is None:
@@ -92,36 +92,36 @@ class Wire:
         return status(head)
 
     def close(self) -> None:
-        """Break it off."""
+        """Abort the connection."""
         if self._streams is not None:
             self._streams[1].transport.abort()
             self._streams = None
 
 
 async def connect(to: Address, source: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Open a connection from an address of this machine's. Raises OSError."""
+    """Open a connection from a local address. Raises OSError."""
     return await asyncio.open_connection(to.host, to.port, local_addr=(source, 0))
 
 
 def source(number: int, *, of: int) -> str:
-    """Return one of so many loopback addresses; none is the one that is measured from."""
+    """Return one of `of` loopback addresses; the prober uses another one."""
     return f"127.0.2.{1 + number % of}"
 
 
 def status(head: bytes) -> str:
-    """Return an answer's status; a 503 that does not say when to come back is marked."""
+    """Return the status of a response; mark a 503 without Retry-After."""
     found = head[9:12].decode("ascii", "replace")
     return "503 without Retry-After" if found == "503" and b"\nretry-after:" not in head.lower() else found
 
 
 def length(head: bytes) -> int:
-    """Return how long an answer's body is."""
+    """Return the length of a response's body."""
     found = re.search(rb"\ncontent-length: *(\d+)", head, re.IGNORECASE)
     return int(found[1]) if found else 0
 
 
 def form(email: str, *, cv: bytes = CV) -> bytes:
-    """Return the usual form, filled in."""
+    """Return a valid form body."""
     texts = {"email": email, "f_name": "Ada", "l_name": "Lovelace"}
     parts = [
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n'
@@ -132,20 +132,20 @@ def form(email: str, *, cv: bytes = CV) -> bytes:
 
 
 def post(path: str, body: bytes, *headers: str, content_type: str = FORM_TYPE, declared: int | None = None) -> bytes:
-    """Return a request with a body; its length may be declared to be another."""
+    """Return a POST request; `declared` overrides its Content-Length."""
     given = ["Host: localhost", f"Content-Type: {content_type}", *headers]
     given.append(f"Content-Length: {len(body) if declared is None else declared}")
     return "\r\n".join([f"POST {path} HTTP/1.1", *given, "", ""]).encode("latin-1") + body
 
 
 def get(path: str, token: str) -> bytes:
-    """Return a request for something on the internal door, on a connection that is not kept."""
+    """Return a GET request to the internal API that closes its connection."""
     headers = ["Host: localhost", f"Authorization: Bearer {token}", "Connection: close"]
     return "\r\n".join([f"GET {path} HTTP/1.1", *headers, "", ""]).encode()
 
 
 class Pace:
-    """Numbers from 0 on, each given out when its time has come, until time is up."""
+    """Consecutive numbers from 0, released at a steady rate until time is up."""
 
     def __init__(self, per_s: float, *, until: float) -> None:
         self._per_s, self._until = per_s, until
@@ -153,7 +153,7 @@ class Pace:
         self._began = asyncio.get_running_loop().time()
 
     async def next(self) -> int | None:
-        """Wait for the next number's time and return it; None once time is up."""
+        """Wait until the next number is due and return it; None once time is up."""
         number = next(self._numbers)
         due = self._began + number / self._per_s
         now = asyncio.get_running_loop().time()
@@ -163,35 +163,35 @@ class Pace:
         return number
 
 
-async def paced(aim: Aim, per_s: float, clients: int, act: Callable[[int], Awaitable[None]]) -> float:
-    """Have clients act for each number of a pace; with all of them busy, it falls behind. Return the seconds taken.
+async def paced(plan: AttackPlan, per_s: float, clients: int, act: Callable[[int], Awaitable[None]]) -> float:
+    """Call `act` at a steady rate from concurrent clients and return the elapsed seconds.
 
-    Whoever has no answer LAST_ANSWERS_S after time is up is cut off.
+    The rate falls behind while all clients are busy. Requests that last LAST_ANSWERS_S beyond the end are cancelled.
     """
     loop = asyncio.get_running_loop()
     began = loop.time()
-    pace = Pace(per_s, until=began + aim.seconds)
+    pace = Pace(per_s, until=began + plan.seconds)
 
     async def client() -> None:
         while (number := await pace.next()) is not None:
             await act(number)
 
     with suppress(TimeoutError):
-        async with asyncio.timeout(aim.seconds + LAST_ANSWERS_S), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(plan.seconds + LAST_ANSWERS_S), asyncio.TaskGroup() as group:
             for _ in range(clients):
                 group.create_task(client())
     return loop.time() - began
 
 
-async def until_time_is_up(aim: Aim, clients: int, act: Callable[[int], Awaitable[None]]) -> float:
-    """Have each client act with its own number, until it is cut off when time is up. Return the seconds taken."""
+async def until_time_is_up(plan: AttackPlan, clients: int, act: Callable[[int], Awaitable[None]]) -> float:
+    """Call `act` once per client with its number, cancel it when time is up, and return the elapsed seconds."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(aim.seconds), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(plan.seconds), asyncio.TaskGroup() as group:
             for number in range(clients):
-                group.create_task(_soon(act, number))
-    return aim.seconds
+                group.create_task(_act_after_arrival(act, number))
+    return plan.seconds
 
 
-async def _soon(act: Callable[[int], Awaitable[None]], number: int) -> None:
-    await asyncio.sleep(number / ARRIVALS_PER_S)  # it is not to be a flood
+async def _act_after_arrival(act: Callable[[int], Awaitable[None]], number: int) -> None:
+    await asyncio.sleep(number / ARRIVALS_PER_S)  # connections open gradually
     await act(number)

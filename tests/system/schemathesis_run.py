@@ -15,8 +15,8 @@ from pathlib import Path
 
 from intake.users import accounts
 from stress.durability import tally
-from stress.durability.deployment import PASSWORD, POSTGRESQL, SQLITE, USERNAME, Firm, Site, opened
-from stress.durability.load import Prospect, ask, client
+from stress.durability.deployment import PASSWORD, POSTGRESQL, SQLITE, USERNAME, Deployment, Site, deployed
+from stress.durability.load import Prospect, client, submit
 from tests.system.programs import BIN, clean_environment
 from tests.system.relay import Relay
 
@@ -62,16 +62,16 @@ def _holds(site: Site, kind: str, role: str | None, arguments: argparse.Namespac
 @contextmanager
 def _service(site: Site, kind: str) -> Iterator[str]:
     """Start a service with some leads, an administrator and an attorney."""
-    with opened(site, kind, Relay(), INTAKE_RATE_LIMIT="off") as firm:
+    with deployed(site, kind, Relay(), INTAKE_RATE_LIMIT="off") as firm:
         _make_attorney(firm)
         url = firm.serve().url
         with client() as at:
             for number in range(1, LEADS + 1):
-                assert ask(at, url, Prospect(number), b"%PDF-1.4 a CV").kind == "204"
+                assert submit(at, url, Prospect(number), b"%PDF-1.4 a CV").kind == "204"
         yield url
 
 
-def _make_attorney(firm: Firm) -> None:
+def _make_attorney(firm: Deployment) -> None:
     accounts.create_user(firm.database, username=PEER, password=PASSWORD, role="attorney")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from stress.durability import tally
 from stress.durability.deployment import POSTGRESQL, SQLITE, Site
-from stress.load.attacks import Crew, run
+from stress.load.attacks import AttackProcesses, run
 from stress.load.sizes import ONE, SMALL, TWO
 
 CASES = (("one-address", SQLITE, ONE), ("hostile-forms", POSTGRESQL, TWO), ("owner-logins", SQLITE, ONE))
@@ -19,12 +19,12 @@ def site() -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def crew() -> Iterator[Crew]:
-    with Crew() as made:
+def crew() -> Iterator[AttackProcesses]:
+    with AttackProcesses() as made:
         yield made
 
 
 @pytest.mark.parametrize(("name", "kind", "surfaces"), CASES)
-def test_the_service_bears_it(site: Site, crew: Crew, name: str, kind: str, surfaces: str) -> None:
+def test_the_service_bears_it(site: Site, crew: AttackProcesses, name: str, kind: str, surfaces: str) -> None:
     line = run(site, crew, name, kind, surfaces, SMALL)
     assert not line.broken, str(line)
