@@ -1,4 +1,4 @@
-"""Every promise of speed as a ratio: `python -m benchmarks [--quick] [--out DIRECTORY] [NAME…]`."""
+"""Performance benchmarks as ratios: `python -m benchmarks [--quick] [--out DIRECTORY] [NAME…]`."""
 
 import argparse
 import time
@@ -20,12 +20,12 @@ BENCHMARKS: Mapping[str, Callable[[Size], Iterator[Result]]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)}; all, if none is named")
-    parser.add_argument("--quick", action="store_true", help="fewer leads and rounds: to see that all of it runs")
-    parser.add_argument("--out", type=Path, help="where to write performance.json and performance.svg")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)}; default: all")
+    parser.add_argument("--quick", action="store_true", help="use fewer leads and rounds, as a smoke test")
+    parser.add_argument("--out", type=Path, help="directory for performance.json and performance.svg")
     given = parser.parse_args()
     if unknown := set(given.names) - set(BENCHMARKS):
-        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
+        parser.error(f"unknown benchmark: {', '.join(sorted(unknown))}")
     began = time.monotonic()
     results = []
     print(report.heading(), flush=True)
@@ -33,7 +33,7 @@ def main() -> None:
         for result in BENCHMARKS[name](QUICK if given.quick else FULL):
             results.append(result)
             print(report.line(result), flush=True)
-    print(f"{report.machine()}; it took {time.monotonic() - began:.0f} s")
+    print(f"{report.machine()}; finished after {time.monotonic() - began:.0f} s")
     if given.out:
         report.write(results, given.out)
 

@@ -1,6 +1,6 @@
-"""Changes of many leads, beside the bare SQL and beside one PATCH each: in one request, and by leadctl in a pipe.
+"""Bulk state changes in one request and through a leadctl pipe, compared with bare SQL and single PATCH requests.
 
-The bare side is one transaction of two statements in the driver: the history rows, then the leads.
+The baseline is one driver transaction of two statements: insert the history rows, then update the leads.
 """
 
 import sqlite3
@@ -16,7 +16,7 @@ import httpx2
 import psycopg2
 
 from benchmarks.measure import Result, Size, in_turn
-from benchmarks.services import KINDS, Firm, firm
+from benchmarks.services import KINDS, Deployment, deployed
 from tests.system.programs import LEADCTL, clean_environment
 
 REQUESTED = 10_000
@@ -33,35 +33,35 @@ MOVE = (
 
 
 def results(size: Size) -> Iterator[Result]:
-    """Yield the results of both databases."""
+    """Yield the results for both databases."""
     for kind in KINDS:
-        with firm(kind, leads=REQUESTED) as one:
-            yield from _results(one, size)
+        with deployed(kind, leads=REQUESTED) as deployment:
+            yield from _results(deployment, size)
 
 
-def _results(firm: Firm, size: Size) -> Iterator[Result]:
-    """Each side moves its leads to another state than they were moved to before."""
+def _results(deployment: Deployment, size: Size) -> Iterator[Result]:
+    """Yield the results; each measurement moves its leads to another state than the one before."""
     states = cycle(("REACHED_OUT", "ENGAGED", "DECLINED"))
-    headers = {"Authorization": f"Bearer {firm.token}"}
-    with httpx2.Client(base_url=firm.service.url, headers=headers, timeout=60) as client:
+    headers = {"Authorization": f"Bearer {deployment.token}"}
+    with httpx2.Client(base_url=deployment.service.url, headers=headers, timeout=60) as client:
         sides: dict[str, Callable[[str], object]] = {
-            "bare": partial(_move_bare, firm.url, REQUESTED),
+            "bare": partial(_move_bare, deployment.url, REQUESTED),
             "requested": partial(_request, client),
-            "bare, fewer": partial(_move_bare, firm.url, PIPED),
-            "piped": partial(_pipe, firm),
+            "bare, fewer": partial(_move_bare, deployment.url, PIPED),
+            "piped": partial(_pipe, deployment),
             "patched": partial(_patch, client),
         }
         taken = in_turn(size, {name: partial(_timed, move, states) for name, move in sides.items()})
     for work, beside, ours, theirs, goal in (
-        (f"{REQUESTED:,} leads moved in one request", "two statements, driver alone", "requested", "bare", 3),
+        (f"{REQUESTED:,} leads changed in one request", "two statements, driver alone", "requested", "bare", 3),
         (f"leadctl list | set-state of {PIPED:,} leads", "two statements, driver alone", "piped", "bare, fewer", 5),
     ):
-        named = f"{work}, {firm.name}"
+        named = f"{work}, {deployment.name}"
         yield Result(
             work=named, beside=beside, unit="s", ours=taken[ours], theirs=taken[theirs], goal=goal, at_most=True
         )
     yield Result(
-        work=f"leadctl list | set-state of {PIPED:,} leads, {firm.name}",
+        work=f"leadctl list | set-state of {PIPED:,} leads, {deployment.name}",
         beside="a PATCH for each",
         unit="leads/s",
         ours=[PIPED / seconds for seconds in taken["piped"]],
@@ -82,7 +82,7 @@ def _move_bare(url: str, count: int, to: str) -> None:
 
 
 def run(url: str, *statements: str, **fields: object) -> None:
-    """Run statements in one transaction of the bare driver; their `{now}` is the moment."""
+    """Run statements in one transaction of the bare driver; `{now}` is replaced by the current time."""
     is_sqlite = url.startswith("sqlite")
     now = "strftime('%Y-%m-%d %H:%M:%f000', 'now')" if is_sqlite else "now()"
     opened = sqlite3.connect(url.removeprefix("sqlite:///")) if is_sqlite else psycopg2.connect(_plain(url))
@@ -102,9 +102,11 @@ def _request(client: httpx2.Client, to: str) -> None:
     client.post("/internal/leads/state", json=body).raise_for_status()
 
 
-def _pipe(firm: Firm, to: str) -> None:
+def _pipe(deployment: Deployment, to: str) -> None:
     pipe = f"'{LEADCTL}' list -o ids --sort id -n {PIPED} | '{LEADCTL}' set-state {to} -"
-    environment = clean_environment(Path("/nonexistent"), LEADCTL_URL=firm.service.url, LEADCTL_TOKEN=firm.token)
+    environment = clean_environment(
+        Path("/nonexistent"), LEADCTL_URL=deployment.service.url, LEADCTL_TOKEN=deployment.token
+    )
     subprocess.run(["bash", "-c", pipe], env=environment, check=True, capture_output=True)
 
 

@@ -1,7 +1,7 @@
-"""Does a prospect wait for mail? A submission's latency with a relay that hangs, beside one with a healthy relay.
+"""Submission latency with a hanging relay, compared with a healthy relay.
 
-Two services on databases of their own, alike but for their relay; their submissions alternate, so that whatever else
-the machine does falls on both. A round is so many submissions to each, and its figures are their medians.
+Two services with separate databases differ only in their relay. Their submissions alternate, so that other load on the
+machine affects both. The figures of a round are the medians of its submissions.
 """
 
 import statistics
@@ -21,21 +21,21 @@ from tests.conftest import SECRET
 from tests.postgres import PostgresServer, database_url, maintenance
 from tests.system.programs import Service, clean_environment
 
-SUBMISSIONS_A_SECOND = 16  # of a round: few enough to end in time on a slow disk
+SUBMISSIONS_A_SECOND = 16  # of a round; few enough for a slow disk
 CV = bytes(100_000)
 
 
 def results(size: Size) -> Iterator[Result]:
-    """Yield a submission's latency on each database."""
+    """Yield the submission latency on each database."""
     for kind in ("sqlite", "postgresql"):
         with ExitStack() as stack:
-            healthy, hanging = (stack.enter_context(firm(kind, SmtpSink(hangs=hangs))) for hangs in (False, True))
-            measured(healthy, hanging, -1, 5)  # warms up
+            healthy, hanging = (stack.enter_context(serve(kind, SmtpSink(hangs=hangs))) for hangs in (False, True))
+            measure_round(healthy, hanging, -1, 5)  # warm up
             count = int(size.seconds * SUBMISSIONS_A_SECOND)
-            rounds = [measured(healthy, hanging, number, count) for number in range(size.rounds)]
+            rounds = [measure_round(healthy, hanging, number, count) for number in range(size.rounds)]
         yield Result(
             work=f"a submission while the relay hangs ({kind})",
-            beside="the same, the relay healthy",
+            beside="the same with a healthy relay",
             unit="ms",
             ours=[slow for _, slow in rounds],
             theirs=[quick for quick, _ in rounds],
@@ -45,7 +45,7 @@ def results(size: Size) -> Iterator[Result]:
 
 
 @contextmanager
-def firm(kind: str, relay: SmtpSink) -> Iterator[Service]:
+def serve(kind: str, relay: SmtpSink) -> Iterator[Service]:
     with tempfile.TemporaryDirectory() as directory, database(kind, Path(directory)) as url:
         migrate(Settings(database_url=url))
         settings = {
@@ -57,7 +57,7 @@ def firm(kind: str, relay: SmtpSink) -> Iterator[Service]:
         }
         with Service(clean_environment(Path(directory), **settings), Path(directory)) as service:
             yield service
-            service.process.kill()  # a stop would wait for the mails that hang
+            service.process.kill()  # a regular stop would wait for the hanging mails
             service.process.wait()
 
 
@@ -76,8 +76,8 @@ def database(kind: str, directory: Path) -> Iterator[str]:
         server.close()
 
 
-def measured(healthy: Service, hanging: Service, number: int, count: int) -> tuple[float, float]:
-    """Return the medians of a round, in milliseconds."""
+def measure_round(healthy: Service, hanging: Service, number: int, count: int) -> tuple[float, float]:
+    """Return the medians of a round in milliseconds."""
     times: tuple[list[float], list[float]] = ([], [])
     with httpx2.Client() as client:
         for n in range(count):

@@ -1,4 +1,4 @@
-"""A client that costs a measurement little: kept connections, and answers that are counted and not looked into."""
+"""Low-overhead HTTP client: persistent connections, and responses that are counted but not parsed."""
 
 import select
 import statistics
@@ -9,8 +9,8 @@ from tests.system.wire import Wire
 BUFFER = 2**18
 
 
-class Asking(Wire):
-    """A connection to a server that stays open from one request to the next."""
+class PersistentConnection(Wire):
+    """A keep-alive connection to a server."""
 
     def __init__(self, url: str, token: str) -> None:
         super().__init__(url)
@@ -18,21 +18,21 @@ class Asking(Wire):
         self._buffer = memoryview(bytearray(BUFFER))
 
     def get(self, path: str) -> int:
-        """Return the size of what is answered, in bytes; it must be a success."""
+        """Return the size of the response body in bytes; fail for any status but 200."""
         self.socket.sendall(f"GET {path} HTTP/1.1\r\n{self._headers}\r\n".encode())
-        return self.take(b"200")
+        return self.read_response(b"200")
 
     def post(self, path: str, body: bytes) -> None:
-        """Ask with a body of JSON, and go on before there is an answer."""
+        """Send a JSON request without waiting for the response."""
         about = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         self.socket.sendall(f"POST {path} HTTP/1.1\r\n{self._headers}{about}\r\n".encode() + body)
 
     def has_answer(self) -> bool:
-        """Return whether an answer has begun to come."""
+        """Return whether a response has begun to arrive."""
         return bool(select.select([self.socket], [], [], 0)[0])
 
-    def take(self, status: bytes = b"") -> int:
-        """Read the answer that is due, of whatever status if none is named; return its size in bytes."""
+    def read_response(self, status: bytes = b"") -> int:
+        """Read the next response, of any status if none is given, and return the size of its body in bytes."""
         head, begin = self._head(status)
         size = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0])
         missing = size - len(begin)
@@ -41,7 +41,7 @@ class Asking(Wire):
         return size
 
     def stream(self, path: str) -> tuple[float, float]:
-        """Read an endless answer whole; return the seconds until its first bytes, and until its last."""
+        """Read a chunked response; return the seconds until its first and its last bytes."""
         began = time.perf_counter()
         self.socket.sendall(f"GET {path} HTTP/1.1\r\n{self._headers}Connection: close\r\n\r\n".encode())
         _, last = self._head(b"200")
@@ -49,11 +49,11 @@ class Asking(Wire):
         first_after = time.perf_counter() - began
         while size := self.socket.recv_into(self._buffer):
             last = last[-size:] + bytes(self._buffer[max(0, size - 8) : size])
-        assert last.endswith(b"0\r\n\r\n"), "the answer broke off"
+        assert last.endswith(b"0\r\n\r\n"), "the response was truncated"
         return first_after, time.perf_counter() - began
 
     def _head(self, status: bytes) -> tuple[bytes, bytes]:
-        """Return the answer's headers, and what came of its body with them."""
+        """Return the response headers and the part of the body received with them."""
         received = b""
         while b"\r\n\r\n" not in received:
             received += self._buffer[: self._receive()]
@@ -68,18 +68,18 @@ class Asking(Wire):
 
 
 def times(url: str, token: str, path: str, *, seconds: float, pause_s: float = 0.0) -> list[float]:
-    """Return how long each answer took, in milliseconds, over one connection for so many seconds."""
+    """Return the milliseconds of each request over one connection during `seconds`."""
     taken: list[float] = []
-    with Asking(url, token) as asking:
-        asking.get(path)
+    with PersistentConnection(url, token) as connection:
+        connection.get(path)
         until = time.perf_counter() + seconds
         while (began := time.perf_counter()) < until:
-            asking.get(path)
+            connection.get(path)
             taken.append((time.perf_counter() - began) * 1000)
             time.sleep(pause_s)
     return taken
 
 
 def median_of(url: str, token: str, path: str, *, seconds: float) -> float:
-    """Return the median of those times."""
+    """Return the median of these times."""
     return statistics.median(times(url, token, path, seconds=seconds))

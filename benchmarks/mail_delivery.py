@@ -1,8 +1,8 @@
-"""Owed mail sent by `intake worker`, beside the loop that people write: aiosmtplib on one kept connection.
+"""Queued mail sent by `intake worker`, compared with a plain aiosmtplib loop on one connection.
 
-The loop builds mails of the same text, sends them and commits nothing; the worker claims its mails, and commits each
-result before that mail's connection takes the next. All send to one relay, in a process of its own, which counts.
-`python -m benchmarks.mail_delivery PORT` is the loop.
+The loop builds and sends mails with the same text and commits nothing. The worker claims its mails and commits each
+result before the mail's connection takes the next. All send to one relay in a separate process, which counts them.
+`python -m benchmarks.mail_delivery PORT` runs the loop.
 """
 
 import asyncio
@@ -35,8 +35,8 @@ FIRM = "Marple & Wimsey"
 DOMAIN = "firm.example"
 STARTS_WITHIN_S = 20.0
 WARMS_UP_S = 0.2
-MOST_A_SECOND = 4_000  # so many are owed beforehand
-# the program as it is, but for how many connections it opens
+MAX_PER_S = 4_000  # queued beforehand per second of measurement
+# the unchanged program, but with one SMTP connection
 WITH_ONE_CONNECTION = "from intake import workers; workers.SMTP_CONNECTIONS = 1; from intake.cli import main; main()"
 WORKERS = {
     ("one connection", 0.6): [sys.executable, "-c", WITH_ONE_CONNECTION, "worker"],
@@ -56,22 +56,22 @@ CONFIRMATIONS = (
 
 
 def results(size: Size) -> Iterator[Result]:
-    """Yield mails a second over one connection and over four, on each database, beside the bare loop's."""
+    """Yield mails per second over one connection and over four, on each database, compared with the loop."""
     seconds = size.seconds * 0.6
     with ExitStack() as stack:
         port = stack.enter_context(sink())
         loop = [sys.executable, "-m", "benchmarks.mail_delivery", str(port)]
         sides: dict[str, Callable[[], float]] = {"loop": partial(rate, port, loop, clean_environment(Path()), seconds)}
         for kind in ("sqlite", "postgresql"):
-            environment = stack.enter_context(firm(kind, port))
+            environment = stack.enter_context(prepared(kind, port))
             for (connections, _), command in WORKERS.items():
-                sides[f"{connections}, {kind}"] = partial(drained, port, command, environment, seconds)
+                sides[f"{connections}, {kind}"] = partial(worker_rate, port, command, environment, seconds)
         figures = in_turn(size, sides)
     for kind in ("sqlite", "postgresql"):
         for connections, goal in WORKERS:
             yield Result(
-                work=f"owed mail drained over {connections} ({kind})",
-                beside="aiosmtplib in a bare loop",
+                work=f"queued mail sent over {connections} ({kind})",
+                beside="a plain aiosmtplib loop",
                 unit="mails/s",
                 ours=figures[f"{connections}, {kind}"],
                 theirs=figures["loop"],
@@ -81,7 +81,7 @@ def results(size: Size) -> Iterator[Result]:
 
 @contextmanager
 def sink() -> Iterator[int]:
-    """Give the port of a relay in a process of its own."""
+    """Yield the port of a relay in a separate process."""
     with subprocess.Popen([sys.executable, "-m", "benchmarks.smtp_sink"], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:
@@ -91,8 +91,8 @@ def sink() -> Iterator[int]:
 
 
 @contextmanager
-def firm(kind: str, port: int) -> Iterator[Mapping[str, str]]:
-    """Give the environment of programs on a migrated database."""
+def prepared(kind: str, port: int) -> Iterator[Mapping[str, str]]:
+    """Yield the environment of programs on a migrated database."""
     with tempfile.TemporaryDirectory() as directory, database(kind, Path(directory)) as url:
         migrate(Settings(database_url=url))
         yield clean_environment(
@@ -104,37 +104,37 @@ def firm(kind: str, port: int) -> Iterator[Mapping[str, str]]:
         )
 
 
-def drained(port: int, command: Sequence[str], environment: Mapping[str, str], seconds: float) -> float:
-    """Owe enough confirmations, each to an address of its own, and return how many a second leave."""
+def worker_rate(port: int, command: Sequence[str], environment: Mapping[str, str], seconds: float) -> float:
+    """Queue enough confirmations, each to a different address, and return the mails sent per second."""
     url = environment["INTAKE_DATABASE_URL"]
-    run(url, LEADS % ((seconds + 1) * MOST_A_SECOND), CONFIRMATIONS)
+    run(url, LEADS % ((seconds + 1) * MAX_PER_S), CONFIRMATIONS)
     if not url.startswith("sqlite"):
-        run(url, "ANALYZE")  # as the server does by itself within a minute
+        run(url, "ANALYZE")  # autovacuum would do this within a minute
     return rate(port, command, environment, seconds)
 
 
 def rate(port: int, command: Sequence[str], environment: Mapping[str, str], seconds: float) -> float:
-    """Run a sender, and return how many mails a second the relay takes from it once it sends."""
+    """Run a sender and return the mails per second that the relay accepts, after a warm-up."""
     with smtplib.SMTP("127.0.0.1", port) as relay, Path(environment["HOME"], "log").open("wb") as log:
-        before, _ = taken(relay)
+        before, _ = accepted(relay)
         sender = subprocess.Popen(command, env=environment, stderr=log)
         try:
             until = time.perf_counter() + STARTS_WITHIN_S
-            while taken(relay)[0] == before:
-                assert time.perf_counter() < until, f"{command} sends nothing"
+            while accepted(relay)[0] == before:
+                assert time.perf_counter() < until, f"{command} sends no mail"
                 time.sleep(0.01)
             time.sleep(WARMS_UP_S)
-            first, began = taken(relay)
+            first, began = accepted(relay)
             time.sleep(seconds)
-            last, ended = taken(relay)
+            last, ended = accepted(relay)
         finally:
             sender.terminate()
             sender.wait()
     return (last - first) / (ended - began)
 
 
-def taken(relay: smtplib.SMTP) -> tuple[int, float]:
-    """Return how many mails the relay took, and when that was, in seconds."""
+def accepted(relay: smtplib.SMTP) -> tuple[int, float]:
+    """Return the number of mails the relay accepted, and the current time in seconds."""
     _, number = relay.noop()
     return int(number), time.perf_counter()
 

@@ -1,4 +1,4 @@
-"""Ratios of two sides that are measured in turn, so that whatever else the machine does falls on both."""
+"""Ratios of measurements that alternate, so that other load on the machine affects all of them."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ MB = 10**6
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How much is measured: rounds of so many seconds for each side, and how many leads are stored beforehand."""
+    """Number of rounds, seconds per measurement, and number of stored leads."""
 
     rounds: int
     seconds: float
@@ -22,9 +22,9 @@ QUICK = Size(rounds=2, seconds=0.4, leads=10_000)
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One work of ours beside another's, a figure of each for every round; without `theirs` ours stands for itself.
+    """Figures of one kind of work per round, ours and those of a baseline; without `theirs`, absolute figures.
 
-    `goal` is what the median of the rounds' ratios is to reach, or with `at_most` not to exceed.
+    `goal` is the minimum for the median ratio, or its maximum with `at_most`.
     """
 
     work: str
@@ -37,22 +37,22 @@ class Result:
 
     @property
     def ratios(self) -> list[float]:
-        """Ours divided by theirs, round by round."""
+        """Ours divided by theirs, per round."""
         return [one / other for one, other in zip(self.ours, self.theirs, strict=True)] if self.theirs else [*self.ours]
 
     @property
     def ratio(self) -> float:
-        """The rounds' median."""
+        """The median of the ratios."""
         return statistics.median(self.ratios)
 
     @property
     def holds(self) -> bool:
-        """Whether the goal is reached."""
+        """Whether the goal is met."""
         return self.ratio <= self.goal if self.at_most else self.ratio >= self.goal
 
 
 def in_turn(size: Size, sides: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:
-    """Measure each side once a round, in an order that turns around each time; return each side's figures."""
+    """Measure each side once per round, reversing the order each time; return the figures of each side."""
     figures: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(size.rounds):
         for name in list(sides)[:: 1 if number % 2 else -1]:

@@ -1,4 +1,4 @@
-"""Where submissions go: services and their rivals, each a process with a database of its own, all on one server."""
+"""Services and baselines that receive submissions, each a process with its own database on one server."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ POLL_S = 0.25
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """How many submissions a second were answered, what of a core their sender took, and how many cores were busy."""
+    """Submissions per second, the load generator's share of a core, and the number of busy cores."""
 
     rate: float
     share: float
@@ -37,13 +37,13 @@ class Load:
 
 
 class SeedStyle(Service):
-    """A service as they are often built, run as it would be in production."""
+    """A typical FastAPI service, run as in production."""
 
     program = (sys.executable, "-m", "uvicorn", "benchmarks.baselines.seed_style:app")
 
 
-class Offices:
-    """A place for all that takes submissions, with a relay that takes all mail; its processes end with it."""
+class Deployments:
+    """Processes that receive submissions, and a relay that accepts all mail; all end together."""
 
     def __init__(self, site: Site) -> None:
         self._stack = ExitStack()
@@ -51,7 +51,7 @@ class Offices:
         self._relay = SmtpSink()
 
     def database(self, kind: str, *, leads: int = 0) -> str:
-        """Return the address of a database of the service's, with so many leads in it."""
+        """Return the URL of a new database of the service with this number of leads."""
         url = self._site.new_database(kind)
         migrate(Settings(database_url=url))
         if leads:
@@ -59,7 +59,7 @@ class Offices:
         return url
 
     def service(self, url: str, *, has_worker: bool = False) -> Service:
-        """Start a service, whose worker alerts to each lead by a mail of its own, as the rival does."""
+        """Start a service that sends one alert per lead, as the baseline does."""
         environment = clean_environment(
             self._site.directory,
             INTAKE_DATABASE_URL=url,
@@ -72,7 +72,7 @@ class Offices:
         return self._stack.enter_context(Service(environment, self._site.directory, "serve", flag))
 
     def seed_style(self, kind: str, *, has_mail: bool) -> Service:
-        """Start the rival, on a database of its own."""
+        """Start the baseline on its own database."""
         environment = clean_environment(
             self._site.directory,
             SEED_DATABASE_URL=self._site.new_database(kind),
@@ -88,27 +88,27 @@ class Offices:
 
 
 def submitted(services: list[Service], *, seconds: float, connections: int, cv_bytes: int) -> Load:
-    """Submit to the services from a process of its own. Raises CalledProcessError for any answer but a 204."""
+    """Submit to the services from a separate process. Raises CalledProcessError for any response but a 204."""
     numbers = map(str, (seconds, connections, cv_bytes))
     return Load(**json.loads(_output("benchmarks.submission_load", *numbers, *(service.url for service in services))))
 
 
 def warm(services: list[Service], *, connections: int, cv_bytes: int) -> None:
-    """Have the services open what they keep open."""
+    """Warm up the services' connections."""
     submitted(services, seconds=WARM_UP_S, connections=connections, cv_bytes=cv_bytes)
 
 
 def bare(url: str, *, seconds: float, cv_bytes: int) -> float:
-    """Return how many submissions a second the bare driver writes, in a process of its own."""
+    """Return the submissions per second of the bare driver, in a separate process."""
     return float(_output("benchmarks.baselines.bare", url, str(cv_bytes), str(seconds)))
 
 
 def settled_after(url: str) -> float:
-    """Wait until no mail is owed, and return the seconds that took."""
+    """Wait until no mail is queued and return the seconds."""
     began = time.perf_counter()
     with closing(Database(Settings(database_url=url), connections=1)) as database:
-        while owed := admin.count_unsent(database)["queued"]:
-            assert time.perf_counter() - began < SETTLES_WITHIN_S, f"{owed} mails are still owed"
+        while queued := admin.count_unsent(database)["queued"]:
+            assert time.perf_counter() - began < SETTLES_WITHIN_S, f"{queued} mails are still queued"
             time.sleep(POLL_S)
     return time.perf_counter() - began
 

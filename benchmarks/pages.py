@@ -1,4 +1,4 @@
-"""A page of 50 anywhere among many leads, beside an answer that costs nothing; and while others log in."""
+"""Latency of list pages among many leads, compared with a constant response; and during logins."""
 
 import json
 import random
@@ -12,31 +12,31 @@ from urllib.parse import quote
 import httpx2
 
 from benchmarks import http_client
-from benchmarks.http_client import Asking
+from benchmarks.http_client import PersistentConnection
 from benchmarks.measure import Result, Size, in_turn
-from benchmarks.services import LOGINS, OTHERS, PASSWORD, Firm
+from benchmarks.services import LOGINS, OTHERS, PASSWORD, Deployment
 
 PAGE = "/internal/leads/?limit=50"
 CONSTANT = "/constant"
-SHARE = 1 / 8  # of a round's seconds, for each of a dozen sides
+SHARE = 1 / 8  # of a round's seconds, for each of a dozen measurements
 PAUSE_S = 0.01  # between two pages while others log in
-FIRST, LAST, Q = "first", "last", "q=, in few names"
+FIRST, LAST, Q = "first", "last", "q=, few matches"
 
 
-def results(firm: Firm, size: Size) -> Iterator[Result]:
-    """Yield how long the pages take, each beside a server that answers with a constant."""
-    queries = _queries(firm, size)
-    token, seconds = firm.token, size.seconds * SHARE
-    constant = partial(http_client.median_of, firm.rival.url, token, CONSTANT, seconds=seconds)
+def results(deployment: Deployment, size: Size) -> Iterator[Result]:
+    """Yield the latency of each page, compared with a constant response."""
+    queries = _queries(deployment, size)
+    token, seconds = deployment.token, size.seconds * SHARE
+    constant = partial(http_client.median_of, deployment.baseline.url, token, CONSTANT, seconds=seconds)
     pages = {
-        name: partial(http_client.median_of, firm.service.url, token, f"{PAGE}&{query}", seconds=seconds)
+        name: partial(http_client.median_of, deployment.service.url, token, f"{PAGE}&{query}", seconds=seconds)
         for name, query in queries.items()
     }
     taken = in_turn(size, {CONSTANT: constant, **pages})
     for name in queries:
         yield Result(
-            work=f"a page of 50 of {size.leads:,}, {name}, {firm.name}",
-            beside="a constant, behind a token",
+            work=f"a page of 50 of {size.leads:,}, {name}, {deployment.name}",
+            beside="a constant with authentication",
             unit="ms",
             ours=taken[name],
             theirs=taken[CONSTANT],
@@ -44,7 +44,7 @@ def results(firm: Firm, size: Size) -> Iterator[Result]:
             at_most=True,
         )
     yield Result(
-        work=f"the last page of 50 of {size.leads:,}, {firm.name}",
+        work=f"the last page of 50 of {size.leads:,}, {deployment.name}",
         beside="the first page",
         unit="ms",
         ours=taken[LAST],
@@ -54,12 +54,14 @@ def results(firm: Firm, size: Size) -> Iterator[Result]:
     )
 
 
-def during_logins(firm: Firm, size: Size) -> Iterator[Result]:
-    """Yield the slowest page of a hundred while many log in, beside the same while nobody does."""
-    taken = in_turn(size, {"ours": lambda: _slowest_during_logins(firm), "theirs": lambda: _slowest(firm, size)})
+def during_logins(deployment: Deployment, size: Size) -> Iterator[Result]:
+    """Yield the 99th percentile of a page during concurrent logins, compared with none."""
+    taken = in_turn(
+        size, {"ours": lambda: _slowest_during_logins(deployment), "theirs": lambda: _slowest(deployment, size)}
+    )
     yield Result(
-        work=f"a page of 50, p99, while {LOGINS} log in at once, {firm.name}",
-        beside="while nobody does",
+        work=f"a page of 50, p99, during {LOGINS} concurrent logins, {deployment.name}",
+        beside="without logins",
         unit="ms",
         **taken,
         goal=2,
@@ -67,11 +69,11 @@ def during_logins(firm: Firm, size: Size) -> Iterator[Result]:
     )
 
 
-def _queries(firm: Firm, size: Size) -> dict[str, str]:
-    """Return a query for each kind of page, by its name; the filters are those of a lead drawn from among all."""
+def _queries(deployment: Deployment, size: Size) -> dict[str, str]:
+    """Return a query per kind of page, by name; the filters match a random lead."""
     number = random.Random(size.leads).randint(1, size.leads)
     answer = httpx2.get(
-        f"{firm.service.url}/internal/leads/{number}", headers={"Authorization": f"Bearer {firm.token}"}
+        f"{deployment.service.url}/internal/leads/{number}", headers={"Authorization": f"Bearer {deployment.token}"}
     )
     lead = {name: quote(str(value)) for name, value in answer.raise_for_status().json().items()}
     person = lead["email"].partition("%40")[0]
@@ -88,17 +90,21 @@ def _queries(firm: Firm, size: Size) -> dict[str, str]:
     }
 
 
-def _slowest(firm: Firm, size: Size) -> float:
-    return _p99(http_client.times(firm.service.url, firm.token, PAGE, seconds=size.seconds, pause_s=PAUSE_S))
+def _slowest(deployment: Deployment, size: Size) -> float:
+    return _p99(
+        http_client.times(deployment.service.url, deployment.token, PAGE, seconds=size.seconds, pause_s=PAUSE_S)
+    )
 
 
-def _slowest_during_logins(firm: Firm) -> float:
+def _slowest_during_logins(deployment: Deployment) -> float:
     taken: list[float] = []
     with ExitStack() as stack:
-        logins = [stack.enter_context(Asking(firm.service.url, firm.token)) for _ in range(LOGINS)]
-        page = stack.enter_context(Asking(firm.service.url, firm.token))
+        logins = [
+            stack.enter_context(PersistentConnection(deployment.service.url, deployment.token)) for _ in range(LOGINS)
+        ]
+        page = stack.enter_context(PersistentConnection(deployment.service.url, deployment.token))
         page.get(PAGE)
-        for login, username in zip(logins, OTHERS, strict=True):  # of one user fewer may wait
+        for login, username in zip(logins, OTHERS, strict=True):  # fewer logins of one user may wait
             login.post("/internal/auth/login", json.dumps({"username": username, "password": PASSWORD}).encode())
         while not logins[-1].has_answer():
             began = time.perf_counter()
@@ -106,7 +112,7 @@ def _slowest_during_logins(firm: Firm) -> float:
             taken.append((time.perf_counter() - began) * 1000)
             time.sleep(PAUSE_S)
         for login in logins:
-            login.take(b"200")
+            login.read_response(b"200")
     return _p99(taken)
 
 

@@ -20,12 +20,12 @@ _TABLE_BEGINS, _TABLE_ENDS = "<!-- results -->", "<!-- /results -->"
 
 
 def heading() -> str:
-    """Return the line above all others."""
+    """Return the heading."""
     return _row(*_WIDTHS, "unit")
 
 
 def line(result: Result) -> str:
-    """Return a result as a line."""
+    """Format a result as a line."""
     ratios = result.ratios
     return _row(
         result.work,
@@ -41,13 +41,13 @@ def line(result: Result) -> str:
 
 
 def machine() -> str:
-    """Return what was measured on."""
+    """Describe the machine."""
     versions = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
     return f"{os.cpu_count()} cores, {platform.machine()}, {versions}"
 
 
 def write(results: Sequence[Result], directory: Path) -> None:
-    """Write performance.json and performance.svg, and the table into performance.md, where that is."""
+    """Write performance.json and performance.svg, and update the table in performance.md if it exists."""
     directory.mkdir(parents=True, exist_ok=True)
     rows = [{**asdict(result), "ratio": result.ratio, "holds": result.holds} for result in results]
     document = {"machine": machine(), "results": rows}
@@ -81,7 +81,7 @@ def _goal(result: Result) -> str:
 
 
 def _doublings(result: Result, ratio: float) -> float:
-    """Return how many doublings a ratio is on the goal's good side, as far as the chart reaches."""
+    """Return by how many doublings a ratio beats its goal, clipped to the chart."""
     if ratio <= 0 or result.goal <= 0:
         return 0.0
     past = math.log2(result.goal / ratio if result.at_most else ratio / result.goal)
@@ -89,5 +89,5 @@ def _doublings(result: Result, ratio: float) -> float:
 
 
 def _short(figure: float) -> str:
-    """Return three digits that count, or all before the point."""
+    """Format with three significant digits, or all integer digits."""
     return f"{figure:.0f}" if figure >= 100 else f"{figure:.3g}"

@@ -1,6 +1,6 @@
-"""Databases with many leads: names as people have them, a few often and most seldom, spread over the last two years.
+"""Databases filled with many leads, with realistic name frequencies, spread over the last two years.
 
-Both databases get the same leads, each with a small CV, and each address its confirmation. No mail is owed.
+Both databases get the same leads, each with a small CV, and a confirmation per address. No mail is queued.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ import psycopg2
 
 from intake.leads.normalization import normalize_key
 
-PEOPLE = 2_000  # of each name: numbers in their addresses
+PEOPLE = 2_000  # per name, distinguished by a number in the address
 SPAN = timedelta(days=730)
 STATES = {"PENDING": 20, "REACHED_OUT": 30, "ENGAGED": 10, "DECLINED": 40}
 DOMAINS = ("mail.example", "post.example", "inbox.example", "home.example", "office.example")
@@ -47,7 +47,7 @@ PIECE_ROWS = 20_000
 
 
 def fill(url: str, leads: int) -> None:
-    """Put so many leads into the database at a URL: migrated, without leads, and opened by nobody else."""
+    """Insert leads into a migrated, empty database that is not in use."""
     if url.startswith("sqlite"):
         _fill_sqlite(url.removeprefix("sqlite:///"), leads)
     else:
@@ -56,7 +56,7 @@ def fill(url: str, leads: int) -> None:
 
 def _fill_sqlite(file: str, leads: int) -> None:
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
-        for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-500000"):  # if it breaks off, all is lost
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-500000"):  # a failure loses everything
             connection.execute(f"PRAGMA {pragma}")
         indexes = "SELECT name, sql FROM sqlite_master WHERE tbl_name = 'lead' AND name LIKE 'ix%'"
         dropped = dict(connection.execute(indexes).fetchall())
@@ -73,7 +73,7 @@ def _fill_sqlite(file: str, leads: int) -> None:
 
 def _fill_postgresql(url: str, leads: int) -> None:
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
-        # foreign keys hold by construction, and each would be looked up by itself
+        # foreign keys are valid by construction, and checking each row is slow
         cursor.execute("SET session_replication_role = replica; SET timezone = 'UTC'")
         cursor.execute("SET maintenance_work_mem = '256MB'; SET work_mem = '256MB'")
         cursor.execute("SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'lead' AND indexname LIKE 'ix%'")
@@ -98,17 +98,17 @@ def _rows(leads: int) -> Iterator[tuple[str, ...]]:
     began, each = datetime.now(UTC).replace(tzinfo=None) - SPAN, SPAN / leads
     for number, first, last, state in zip(range(leads), firsts, lasts, states, strict=True):
         email = f"{first[2]}.{last[2]}{number % PEOPLE}@{DOMAINS[number % len(DOMAINS)]}"
-        moment = (began + number * each).isoformat(" ", "microseconds")
-        yield email, first[0], last[0], f"{last[0]}.pdf", state, moment, moment, email, first[1], last[1]
+        created_at = (began + number * each).isoformat(" ", "microseconds")
+        yield email, first[0], last[0], f"{last[0]}.pdf", state, created_at, created_at, email, first[1], last[1]
 
 
 def _drawn(chance: random.Random, names: list[tuple[str, str, str]], count: int) -> list[tuple[str, str, str]]:
-    """Draw names: of 5,000, the most common once in a hundred times, the rarest three times in a hundred thousand."""
+    """Draw names by Zipf-like weights: of 5,000, the most common has 1 %, the rarest 0.003 %."""
     chance.shuffle(names)
     return chance.choices(names, cum_weights=list(accumulate(1 / (rank + 15) for rank in range(len(names)))), k=count)
 
 
 def _spellings(name: str) -> tuple[str, str, str]:
-    """Return a name as it is written, as it is compared, and as it stands in an address."""
+    """Return a name as written, normalized, and in ASCII for an address."""
     key = normalize_key(name)
     return name, key, normalize("NFKD", key).encode("ascii", "ignore").decode()

@@ -1,4 +1,4 @@
-"""A firm whose database holds many leads, its service, and a server that does next to nothing on the same database."""
+"""A service on a database with many leads, and a baseline server on the same database."""
 
 import sys
 import tempfile
@@ -22,33 +22,33 @@ from intake.users.tokens import TokenSigner
 from tests.conftest import SECRET
 from tests.system.programs import Service, clean_environment
 
-KINDS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}  # and what they are called
+KINDS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}  # with display names
 USERNAME, PASSWORD = "ada", "a password for the benchmark"
-LOGINS = 20  # other users, who are known at this machine
+LOGINS = 20  # other users who logged in from this machine before
 OTHERS = [f"user{number}" for number in range(LOGINS)]
 
 
-class Rival(Service):
-    """The server that does next to nothing, as a process."""
+class Baseline(Service):
+    """The baseline server, which returns constants and files, as a process."""
 
     program = (sys.executable, constant.__file__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Firm:
-    """A database called `name`, at `url`; two servers, at both of which `token` is good; and the files of the rival."""
+class Deployment:
+    """A database, the service and the baseline server on it, a token valid for both, and the baseline's files."""
 
     name: str
     url: str
     token: str
     service: Service
-    rival: Rival
+    baseline: Baseline
     files: Path
 
 
 @contextmanager
-def firm(kind: str, *, leads: int) -> Iterator[Firm]:
-    """Give a firm with so many leads, whose ids begin with 1."""
+def deployed(kind: str, *, leads: int) -> Iterator[Deployment]:
+    """Yield a deployment with this number of leads, whose ids begin with 1."""
     with tempfile.TemporaryDirectory() as temporary, database(kind, Path(temporary)) as url:
         directory = Path(temporary)
         migrate(Settings(database_url=url))
@@ -59,13 +59,13 @@ def firm(kind: str, *, leads: int) -> Iterator[Firm]:
         files.mkdir()
         with (
             Service(environment, directory, "serve", "--no-worker") as service,
-            Rival(environment, directory, str(files)) as rival,
+            Baseline(environment, directory, str(files)) as baseline,
         ):
-            yield Firm(name=KINDS[kind], url=url, token=token, service=service, rival=rival, files=files)
+            yield Deployment(name=KINDS[kind], url=url, token=token, service=service, baseline=baseline, files=files)
 
 
 def _add_others(connection: Connection) -> None:
-    """Add users with the same password, who logged in from this machine, without the seconds that hashing takes."""
+    """Add users who logged in from this machine, with one shared password hash to save time."""
     password_hash = connection.execute(select(user_account.c.password_hash)).scalar_one()
     shared = {"password_hash": password_hash, "role": "attorney"}
     for name in OTHERS:

@@ -1,6 +1,6 @@
-"""A relay as fast as one can be made here: it takes every mail and keeps none, or hangs once it has one.
+"""A fast SMTP relay that accepts and discards every mail, or hangs after the first.
 
-`python -m benchmarks.smtp_sink` is one in a process of its own, which says on which port, and runs until it is ended.
+`python -m benchmarks.smtp_sink` runs it as a process and prints its port.
 """
 
 import asyncio
@@ -11,9 +11,9 @@ REPLIES = {b"EHLO": b"250-sink\r\n250 8BITMIME\r\n", b"QUIT": b"221 bye\r\n"}
 
 
 class SmtpSink:
-    """A relay on a port of 127.0.0.1, in a thread of its own. `hangs`: no mail is ever answered for.
+    """A relay on 127.0.0.1 in its own thread; with `hangs`, it never replies to a mail.
 
-    It answers a NOOP with how many mails it took.
+    Its reply to NOOP contains the number of accepted mails.
     """
 
     def __init__(self, *, hangs: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""How long leadctl takes to start, beside a bare typer app of ten commands; and to list one page."""
+"""Start-up time of leadctl and of listing a page, compared with a bare typer app of ten commands."""
 
 import statistics
 import subprocess
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from benchmarks.measure import Result, Size, in_turn
-from benchmarks.services import firm
+from benchmarks.services import deployed
 from tests.system.programs import LEADCTL, clean_environment
 
 RUNS = 3  # in a round
@@ -30,17 +30,19 @@ app()
 
 
 def results(size: Size) -> Iterator[Result]:
-    """Yield how long commands take, each beside the bare app."""
-    with firm("sqlite", leads=PAGE) as one:
-        bare = one.files / "bare.py"
+    """Yield the run time of each command, compared with the bare app."""
+    with deployed("sqlite", leads=PAGE) as deployment:
+        bare = deployment.files / "bare.py"
         bare.write_text(BARE)
         commands = {
             "bare": [sys.executable, str(bare), "--version"],
             "leadctl --version": [LEADCTL, "--version"],
             f"leadctl list -n {PAGE}": [LEADCTL, "list", "-n", str(PAGE)],
         }
-        environment = clean_environment(one.files, LEADCTL_URL=one.service.url, LEADCTL_TOKEN=one.token)
-        for command in commands.values():  # compiled, and in the system's cache
+        environment = clean_environment(
+            deployment.files, LEADCTL_URL=deployment.service.url, LEADCTL_TOKEN=deployment.token
+        )
+        for command in commands.values():  # compile bytecode and fill the page cache
             _run(command, environment)
         sides = {name: partial(_median, command, environment) for name, command in commands.items()}
         taken = in_turn(size, sides)
@@ -54,7 +56,7 @@ def _median(command: Sequence[str], environment: Mapping[str, str]) -> float:
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> float:
-    """Return the milliseconds that a command takes."""
+    """Run a command and return the milliseconds."""
     began = time.perf_counter()
     subprocess.run(command, env=environment, check=True, capture_output=True)
     return (time.perf_counter() - began) * 1000

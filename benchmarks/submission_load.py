@@ -1,9 +1,9 @@
-"""Prospects who submit as fast as they are answered.
+"""Load generator: connections that submit as fast as they get responses.
 
-`python -m benchmarks.submission_load SECONDS CONNECTIONS CV-BYTES URL…` prints how many were answered in each second, what
-of a core that took, and how many cores were busy meanwhile. Each submission has an email address of its own, each
-connection is kept, and whatever is no 204 ends it all. The bytes are made beforehand and sent by one thread: no load
-generator at hand sends 100 KB of which a few differ each time, at so little cost.
+`python -m benchmarks.submission_load SECONDS CONNECTIONS CV-BYTES URL…` prints the responses per second, its own share
+of a core, and the number of busy cores. Each submission has its own email address, connections are reused, and any
+response but a 204 ends the run. The bytes are prepared beforehand and sent by one thread: no available load generator
+sends 100 KB of which a few bytes differ at so little cost.
 """
 
 import json
@@ -23,7 +23,7 @@ ANSWER_WITHIN_S = 60.0
 
 
 def form(cv_bytes: int) -> tuple[bytes, bytes]:
-    """Return what stands before an email address of 32 characters, and after it."""
+    """Return the request before and after an email address of 32 characters."""
     part = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{{}}"{{}}\r\n\r\n'
     before = part.format("email", "")
     names = part.format("f_name", "") + "Ada\r\n" + part.format("l_name", "") + "Lovelace\r\n"
@@ -37,8 +37,8 @@ def form(cv_bytes: int) -> tuple[bytes, bytes]:
     return (head + before).encode(), after
 
 
-class Prospect:
-    """A connection on which one submission after another is sent."""
+class Sender:
+    """A connection that sends one submission after another."""
 
     def __init__(self, url: str, before: bytes, after: bytes) -> None:
         self._before, self._after = before, memoryview(after)
@@ -49,12 +49,12 @@ class Prospect:
         self._answer = b""
 
     def begin(self, email: bytes) -> bool:
-        """Send a submission; return whether some of it is left to send."""
+        """Start a submission; return whether part of it remains to be sent."""
         self._left = [memoryview(self._before + email), self._after]
-        return self.go_on()
+        return self.continue_sending()
 
-    def go_on(self) -> bool:
-        """Send what is left as far as the connection takes it; return whether some is left."""
+    def continue_sending(self) -> bool:
+        """Send as much as the socket accepts; return whether part remains."""
         while self._left:
             try:
                 sent = self.socket.sendmsg(self._left)
@@ -67,40 +67,40 @@ class Prospect:
         return False
 
     def is_answered(self) -> bool:
-        """Read; return whether the answer is whole. Raises RuntimeError for any but a 204."""
+        """Read; return whether the response is complete. Raises RuntimeError unless it is a 204."""
         self._answer += self.socket.recv(2**16)
         if not self._answer.startswith(b"HTTP/1.1 204"):
-            raise RuntimeError(f"no 204: {self._answer[:500]!r}")
+            raise RuntimeError(f"not a 204: {self._answer[:500]!r}")
         if not self._answer.endswith(b"\r\n\r\n"):
             return False
         self._answer = b""
         return True
 
 
-class Crowd:
-    """Prospects on so many connections, spread over the URLs."""
+class Generator:
+    """Connections that submit, spread over the URLs."""
 
     def __init__(self, urls: list[str], connections: int, cv_bytes: int) -> None:
         before, after = form(cv_bytes)
         self._selector = selectors.DefaultSelector()
-        self._prospects = [Prospect(urls[number % len(urls)], before, after) for number in range(connections)]
+        self._senders = [Sender(urls[number % len(urls)], before, after) for number in range(connections)]
         self._series, self._numbers = token_hex(6), count()
-        for prospect in self._prospects:
-            self._selector.register(prospect.socket, selectors.EVENT_READ, prospect)
+        for sender in self._senders:
+            self._selector.register(sender.socket, selectors.EVENT_READ, sender)
 
     def submit(self, seconds: float) -> float:
-        """Have all submit for so long, and wait for their last answers; return how many came in a second."""
-        began, answered, waiting = time.perf_counter(), 0, len(self._prospects)
-        for prospect in self._prospects:
-            self._watch(prospect, is_sending=prospect.begin(self._email()))
+        """Submit for `seconds`, wait for the last responses, and return the responses per second."""
+        began, answered, waiting = time.perf_counter(), 0, len(self._senders)
+        for sender in self._senders:
+            self._watch(sender, is_sending=sender.begin(self._email()))
         while waiting:
             ready = self._selector.select(ANSWER_WITHIN_S)
             if not ready:
-                raise RuntimeError("there is no answer")
+                raise RuntimeError("no response in time")
             for key, events in ready:
-                one: Prospect = key.data
+                one: Sender = key.data
                 if events & selectors.EVENT_WRITE:
-                    self._watch(one, is_sending=one.go_on())
+                    self._watch(one, is_sending=one.continue_sending())
                 if not events & selectors.EVENT_READ or not one.is_answered():
                     continue
                 answered += 1
@@ -110,26 +110,26 @@ class Crowd:
                     waiting -= 1
         return answered / (time.perf_counter() - began)
 
-    def _watch(self, prospect: Prospect, *, is_sending: bool) -> None:
+    def _watch(self, sender: Sender, *, is_sending: bool) -> None:
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if is_sending else 0)
-        if self._selector.get_key(prospect.socket).events != events:
-            self._selector.modify(prospect.socket, events, prospect)
+        if self._selector.get_key(sender.socket).events != events:
+            self._selector.modify(sender.socket, events, sender)
 
     def _email(self) -> bytes:
         return f"{self._series}{next(self._numbers):08}@example.com".encode()
 
 
 def busy_s() -> float:
-    """Return the seconds that the machine's cores were busy, added up, since it started."""
+    """Return the busy seconds of all cores since boot, summed."""
     user, nice, system, _idle, _waiting, *interrupts = map(int, Path("/proc/stat").read_text().split()[1:8])
     return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
     seconds, connections, cv_bytes, *urls = sys.argv[1:]
-    crowd = Crowd(urls, int(connections), int(cv_bytes))
+    generator = Generator(urls, int(connections), int(cv_bytes))
     began, worked, busy = time.perf_counter(), time.process_time(), busy_s()
-    rate = crowd.submit(float(seconds))
+    rate = generator.submit(float(seconds))
     taken = time.perf_counter() - began
     print(
         json.dumps({"rate": rate, "share": (time.process_time() - worked) / taken, "busy": (busy_s() - busy) / taken})

@@ -1,11 +1,11 @@
-"""Submissions, beside what the database alone would take, and beside a service as they are often built."""
+"""Submission rates, compared with the bare database driver and with a typical FastAPI service."""
 
 import os
 from collections.abc import Callable, Iterator
 
 from benchmarks import multi_process
 from benchmarks.measure import MB, Result, Size, in_turn
-from benchmarks.multi_process import Load, Offices
+from benchmarks.multi_process import Deployments, Load
 from stress.durability.deployment import Site
 from stress.durability.tally import SMALL
 from tests.system.programs import Service, peak_bytes
@@ -15,11 +15,11 @@ CONNECTIONS, FEW_CONNECTIONS = 32, 8
 FEW_LEADS = 1_000
 UNIT = "/s"
 NAMES = {"postgresql": "PostgreSQL", "sqlite": "SQLite"}
-LIMITS = {"postgresql": "bare psycopg2, 8 threads", "sqlite": "bare sqlite3, a commit each"}
+LIMITS = {"postgresql": "bare psycopg2, 8 threads", "sqlite": "bare sqlite3, one commit each"}
 
 
 def results(size: Size) -> Iterator[Result]:
-    """Measure all of it, on databases of one server."""
+    """Yield all results, on databases of one server."""
     with Site(SMALL) as site:
         yield from on_postgresql(site, size)
         yield from on_sqlite(site, size)
@@ -31,10 +31,10 @@ def results(size: Size) -> Iterator[Result]:
 
 
 def on_postgresql(site: Site, size: Size) -> Iterator[Result]:
-    """One process beside the limit, and two beside one; and what of the machine the load took."""
-    with Offices(site) as place:
-        limit, url = place.database("postgresql"), place.database("postgresql")
-        one, another = place.service(url), place.service(url)
+    """Yield one process against the driver, two against one, and the cost of the load generator."""
+    with Deployments(site) as deployments:
+        limit, url = deployments.database("postgresql"), deployments.database("postgresql")
+        one, another = deployments.service(url), deployments.service(url)
         loads: dict[int, list[Load]] = {1: [], 2: []}
         figures = in_turn(
             size,
@@ -48,16 +48,16 @@ def on_postgresql(site: Site, size: Size) -> Iterator[Result]:
     yield _result("the same, two `intake serve` on one database", "one", figures["two"], figures["one"], goal=1.5)
     cores = os.cpu_count() or 1
     for work, taken, most in (
-        ("of a core, what sends them takes, at two processes", [load.share for load in loads[2]], 0.5),
-        ("of the cores, busy at one (two need 1.5 times as many)", [load.busy for load in loads[1]], cores / 1.5),
+        ("load generator at two processes, share of a core", [load.share for load in loads[2]], 0.5),
+        ("cores busy at one process (two need 1.5 times as many)", [load.busy for load in loads[1]], cores / 1.5),
     ):
         yield Result(work=work, beside="", unit="cores", ours=taken, theirs=(), goal=most, at_most=True)
 
 
 def on_sqlite(site: Site, size: Size) -> Iterator[Result]:
-    """One process beside the limit."""
-    with Offices(site) as place:
-        limit, service = place.database("sqlite"), place.service(place.database("sqlite"))
+    """Yield one process against the driver."""
+    with Deployments(site) as deployments:
+        limit, service = deployments.database("sqlite"), deployments.service(deployments.database("sqlite"))
         figures = in_turn(
             size,
             {
@@ -69,14 +69,14 @@ def on_sqlite(site: Site, size: Size) -> Iterator[Result]:
 
 
 def beside_seed_style(site: Site, kind: str, size: Size, *, with_mail: float, without: float) -> Iterator[Result]:
-    """A service whose worker sends mail beside the rival, which sends it before it answers, or sends none.
+    """Yield a service with a worker against the baseline, which sends mail before it responds, or sends none.
 
-    Ours sends on after a round, which is waited for: both what it takes, and what is taken with all mail sent, count.
+    Our worker still sends mail after a round. Both rates count: submissions accepted, and with all mail sent.
     """
     until_sent: list[float] = []
-    with Offices(site) as place:
-        url = place.database(kind)
-        service = place.service(url, has_worker=True)
+    with Deployments(site) as deployments:
+        url = deployments.database(kind)
+        service = deployments.service(url, has_worker=True)
         post = _posting([service], size)
 
         def ours() -> float:
@@ -89,8 +89,8 @@ def beside_seed_style(site: Site, kind: str, size: Size, *, with_mail: float, wi
             size,
             {
                 "ours": ours,
-                "mail": _posting([place.seed_style(kind, has_mail=True)], size),
-                "none": _posting([place.seed_style(kind, has_mail=False)], size),
+                "mail": _posting([deployments.seed_style(kind, has_mail=True)], size),
+                "none": _posting([deployments.seed_style(kind, has_mail=False)], size),
             },
         )
     work = f"{_work(kind)}, sending mail"
@@ -101,9 +101,9 @@ def beside_seed_style(site: Site, kind: str, size: Size, *, with_mail: float, wi
 
 
 def large_cvs(site: Site, size: Size) -> Iterator[Result]:
-    """CVs of 5 MB beside the limit, and the memory that they take."""
-    with Offices(site) as place:
-        limit, service = place.database("postgresql"), place.service(place.database("postgresql"))
+    """Yield CVs of 5 MB against the driver, and the memory they use."""
+    with Deployments(site) as deployments:
+        limit, service = deployments.database("postgresql"), deployments.service(deployments.database("postgresql"))
         figures = in_turn(
             size,
             {
@@ -115,15 +115,15 @@ def large_cvs(site: Site, size: Size) -> Iterator[Result]:
     work = f"POST of a 5 MB CV, PostgreSQL, {FEW_CONNECTIONS} connections"
     yield _result(work, LIMITS["postgresql"], figures["ours"], figures["limit"], goal=0.8)
     yield Result(
-        work="memory of the service at that", beside="", unit="MB", ours=[most], theirs=(), goal=200, at_most=True
+        work="memory of the service during this", beside="", unit="MB", ours=[most], theirs=(), goal=200, at_most=True
     )
 
 
 def as_leads_grow(site: Site, kind: str, size: Size) -> Iterator[Result]:
-    """A database that has many leads already beside one that has few."""
-    with Offices(site) as place:
+    """Yield a database with many leads against one with few."""
+    with Deployments(site) as deployments:
         sides = {
-            leads: _posting([place.service(place.database(kind, leads=leads))], size)
+            leads: _posting([deployments.service(deployments.database(kind, leads=leads))], size)
             for leads in (FEW_LEADS, size.leads)
         }
         many, few = _posted(size, sides[size.leads], sides[FEW_LEADS])
@@ -143,7 +143,7 @@ def _posting(
     connections: int = CONNECTIONS,
     cv_bytes: int = CV,
 ) -> Callable[[], float]:
-    """Return what measures a round of submissions to the services, which are warm by then; `loads` gets all of it."""
+    """Warm up the services and return a function that measures one round; it appends its measurements to `loads`."""
     multi_process.warm(services, connections=connections, cv_bytes=cv_bytes)
 
     def post() -> float:

@@ -1,4 +1,4 @@
-"""A small server that speaks clamd's protocol: INSTREAM over a real socket, parsed as clamd parses it."""
+"""A fake clamd that implements INSTREAM over a real socket."""
 
 import socket
 import threading
@@ -12,9 +12,9 @@ SIGNATURE = "Eicar-Test-Signature"
 
 
 class ClamdServer:
-    """Finds EICAR's file, takes up to STREAM_MAX_BYTES, and remembers the sizes of what it was sent.
+    """Detects the EICAR file, accepts up to STREAM_MAX_BYTES, and records the sizes of scanned files.
 
-    What holds `confusing` is answered with an error, and what holds `cutting` with nothing.
+    It replies with an error to a file that contains `confusing`, and not at all to one that contains `cutting`.
     """
 
     def __init__(self, address: Path | tuple[str, int]) -> None:
@@ -25,7 +25,7 @@ class ClamdServer:
 
     @property
     def url(self) -> str:
-        """Its address, as INTAKE_CLAMD takes it."""
+        """The value for INTAKE_CLAMD."""
         if isinstance(self.address, Path):
             return f"unix://{self.address}"
         return "tcp://{}:{}".format(*self.address)
@@ -42,7 +42,7 @@ class ClamdServer:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def stop(self) -> None:
-        """Be away."""
+        """Stop listening."""
         with suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
@@ -71,7 +71,7 @@ class ClamdServer:
                     connection.sendall(b"INSTREAM size limit exceeded. ERROR\0")
                     return
                 content += sent.read(size)
-            if len(length) < 4:  # it broke off
+            if len(length) < 4:  # the client disconnected
                 return
             self.sizes.append(len(content))
             self.answering.wait(30)

@@ -28,12 +28,12 @@ from intake.users.tokens import Claims, TokenSigner
 from tests.pgbouncer import PgBouncer
 from tests.postgres import PostgresServer, database_url, maintenance
 
-# a shell's background jobs ignore Ctrl-C, and what they start inherits that; the tests' programs are to heed it
+# background jobs of a shell ignore SIGINT, and child processes would inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.umask(0o022)  # the service refuses settings and templates that a group can write
 
-# a machine that is busy is no defect
+# a busy machine must not fail a property test
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
@@ -41,24 +41,43 @@ SECRET = "a secret for tests of forty bytes or so"
 PASSWORD = "correct horse"
 QUICK_HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 POOLED = os.environ.get("INTAKE_TEST_PGBOUNCER") == "1"
+ROOT = Path(__file__).parent
+SLOW_PATHS = (
+    "system",
+    "migrations",
+    "intake/database/test_query_plans.py",
+    "intake/internal_api/test_login_queue.py",
+    "intake/workers/test_mail.py",
+)
 _numbers = itertools.count()
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Run one test more at once than there are cores: those of programs wait for most of their time."""
+    """Return one worker more than there are cores, because tests of real programs mostly wait."""
     return (os.cpu_count() or 1) + 1
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
-    """With a pooler, run what uses a database that can stand behind it; without one, all but the pooler's own tests."""
-    kept = [i for i in items if ("databases" in i.fixturenames if POOLED else i.path.name != "test_pgbouncer.py")]
-    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-    items[:] = kept
+    """Mark slow tests, and select the tests that use a database if it is behind a pooler."""
+    for item in items:
+        if _is_slow(item):
+            item.add_marker("slow")
+    selected = [i for i in items if ("databases" in i.fixturenames if POOLED else i.path.name != "test_pgbouncer.py")]
+    config.hook.pytest_deselected(items=[item for item in items if item not in selected])
+    items[:] = selected
+
+
+def _is_slow(item: pytest.Function) -> bool:
+    """Return whether a test starts real programs, uses PostgreSQL or takes seconds."""
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    is_in_slow_path = any(item.path.is_relative_to(ROOT / path) for path in SLOW_PATHS)
+    return is_in_slow_path or parameters.get("databases") == "postgresql" or "service" in item.fixturenames
 
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """The address of a server's maintenance database: INTAKE_TEST_DATABASE_URL's, or that of one of our own."""
+    """The URL of a maintenance database: INTAKE_TEST_DATABASE_URL, or that of a temporary server."""
     if given := os.environ.get("INTAKE_TEST_DATABASE_URL"):
         yield given
         return
@@ -72,7 +91,7 @@ def postgres_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def service_url(postgres_url: str) -> Iterator[str]:
-    """The address at which the service reaches that database: the server's, or that of a pooler before it."""
+    """The URL at which the service connects: the server's, or that of PgBouncer in front of it."""
     if not POOLED:
         yield postgres_url
         return
@@ -85,9 +104,9 @@ def service_url(postgres_url: str) -> Iterator[str]:
 
 
 class Databases:
-    """Makes migrated databases by copying one that was migrated once.
+    """Creates migrated databases by copying a template.
 
-    They are made and copied at `postgres_url`, and used at `service_url`.
+    They are created at `postgres_url` and used at `service_url`.
     """
 
     def __init__(self, kind: str, directory: Path, postgres_url: str, service_url: str) -> None:
@@ -95,23 +114,23 @@ class Databases:
         self._postgres_url, self._service_url = postgres_url, service_url
         self._template = self._new_name()
         self._create(self._template, None)
-        # never through a pooler: it would keep a connection, and a database that somebody uses can't be copied
+        # not through PgBouncer, whose open connection would prevent copying the template
         migrate(Settings(database_url=self._url(self._template, postgres_url)))
 
     def empty_url(self) -> str:
-        """Return the address of a new database with nothing in it (SQLite: where there is no file yet)."""
+        """Return the URL of a new, empty database (SQLite: of a file that does not exist)."""
         name = self._new_name()
         self._create(name, None)
         return self._url(name, self._service_url)
 
     def migrated_url(self) -> str:
-        """Return the address of a new database that is migrated."""
+        """Return the URL of a new, migrated database."""
         name = self._new_name()
         self._create(name, self._template)
         return self._url(name, self._service_url)
 
     def backup(self, url: str) -> str:
-        """Return the address of a copy of a database as it is now; whoever has it open is thrown out of PostgreSQL."""
+        """Return the URL of a copy of a database; PostgreSQL closes all other connections to the original."""
         name = self._new_name()
         if self._kind == "sqlite":
             source = sqlite3.connect(url.removeprefix("sqlite:///"))
@@ -125,7 +144,7 @@ class Databases:
         return self._url(name, self._service_url)
 
     def drop_all(self) -> None:
-        """Leave a server that is not ours as it was."""
+        """Drop all created databases from a server that outlives the tests."""
         with maintenance(self._postgres_url) as cursor:
             cursor.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", [f"intake_test_{os.getpid()}_%"])
             for (name,) in cursor.fetchall():
@@ -152,63 +171,63 @@ class Databases:
 def databases(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, postgres_url: str, service_url: str
 ) -> Iterator[Databases]:
-    made = Databases(request.param, tmp_path_factory.mktemp("databases"), postgres_url, service_url)
-    yield made
+    created = Databases(request.param, tmp_path_factory.mktemp("databases"), postgres_url, service_url)
+    yield created
     if request.param == "postgresql" and "INTAKE_TEST_DATABASE_URL" in os.environ:
-        made.drop_all()
+        created.drop_all()
 
 
 class Intake:
-    """The service on a test's database, with what a test needs to speak to it."""
+    """The service on a test's database, with a client and helpers."""
 
     def __init__(self, settings: Settings, database: Database, client: TestClient) -> None:
         self.settings, self.database, self.client = settings, database, client
         self.keys = TokenSigner.from_settings(settings)
 
     def user(self, username: str = "ada", *, role: str = "attorney", disabled: bool = False) -> int:
-        """Make a user whose password is PASSWORD, and return the number."""
+        """Create a user with the password PASSWORD and return the id."""
         values = {"username": username, "username_key": username.casefold(), "password_hash": QUICK_HASH}
         statement = insert(user_account).values(**values, role=role, disabled=disabled).returning(user_account.c.id)
         return int(self.write(lambda connection: connection.execute(statement).scalar_one()))
 
     def bearer(self, user_id: int) -> dict[str, str]:
-        """Return the header that shows the user's token."""
+        """Return an Authorization header with a token of the user."""
         token = self.keys.issue(Claims(user_id, int(time.time()), 0))
         return {"Authorization": f"Bearer {token}"}
 
     def submit(self, **fields: Any) -> Response:
-        """Send in a lead, with these fields in place of the usual ones."""
+        """Submit a lead; `fields` override the defaults."""
         file = fields.pop("CV", ("cv.pdf", b"%PDF-1.4 a CV"))
         form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace", **fields}
         return self.client.post("/leads/", data=form, files={"CV": file})
 
     def submitted(self, **fields: Any) -> int:
-        """Send in a lead that is taken, and return its id."""
+        """Submit a lead, check that it is accepted, and return its id."""
         response = self.submit(**fields)
         assert response.status_code == 204, response.text
         return int(self.read(lambda connection: connection.execute(select(func.max(lead.c.id))).scalar_one()))
 
     def read(self, work: Callable[[Connection], Any]) -> Any:
-        """Return what `work` reads from the database."""
+        """Return the result of `work` in a read transaction."""
         return self.database.read(work)
 
     def write(self, work: Callable[[Connection], Any]) -> Any:
-        """Return what `work` returns, once it is committed."""
+        """Return the result of `work` after its transaction is committed."""
         return self.database.write(work)
 
     def count(self, table: Table) -> int:
-        """Return the number of rows."""
+        """Return the number of rows in a table."""
         query = select(func.count()).select_from(table)
         return int(self.read(lambda connection: connection.execute(query).scalar_one()))
 
 
 @pytest.fixture
 def start(databases: Databases) -> Iterator[Callable[..., Intake]]:
-    """A function that starts the service on a database of the test's own, with other settings than the usual."""
+    """A function that starts the service on a new database, with settings that override the defaults."""
     with ExitStack() as stack:
 
         def started(**changes: Any) -> Intake:
-            usual = Settings(
+            defaults = Settings(
                 database_url=databases.migrated_url(),
                 jwt_secrets=(SECRET,),
                 attorney_emails=("harriet@firm.example", "peter@firm.example"),
@@ -218,7 +237,7 @@ def start(databases: Databases) -> Iterator[Callable[..., Intake]]:
             )
             if "rate_limits" in changes:
                 changes["rate_limits"] = parsers.rate_limits(changes["rate_limits"])
-            settings = replace(usual, **changes)
+            settings = replace(defaults, **changes)
             database = Database(settings, connections=2)
             stack.callback(database.close)
             app = create_app(settings, with_worker=False)
@@ -230,18 +249,18 @@ def start(databases: Databases) -> Iterator[Callable[..., Intake]]:
 
 @pytest.fixture
 def intake(start: Callable[..., Intake]) -> Intake:
-    """The service on a database of the test's own; its worker does not run."""
+    """The service on a new database, without a worker."""
     return start()
 
 
 @pytest.fixture
 def twin(intake: Intake, start: Callable[..., Intake]) -> Intake:
-    """Another instance on the same database: of two that hash passwords, one instance may take one after the other."""
+    """A second instance on the same database, because one instance may hash passwords one after the other."""
     return start(database_url=intake.settings.database_url)
 
 
 @pytest.fixture
 def attorney(intake: Intake) -> TestClient:
-    """A client that shows an attorney's token."""
+    """A client that is authenticated as an attorney."""
     intake.client.headers.update(intake.bearer(intake.user()))
     return intake.client

@@ -1,4 +1,4 @@
-"""A real PgBouncer in transaction mode for the tests, between the service and its PostgreSQL server."""
+"""A temporary PgBouncer in transaction mode, between the service and its PostgreSQL server."""
 
 import os
 import shutil
@@ -10,12 +10,12 @@ from urllib.parse import quote
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from tests.postgres import unprivileged_user, wait_until_it_answers
+from tests.postgres import unprivileged_user, wait_until_ready
 
-SERVER_CONNECTIONS = 5  # for each database: fewer than a service opens, so that its transactions share them
+SERVER_CONNECTIONS = 5  # per database; fewer than a service opens, so that its transactions share them
 
-# `any` serves every client as the user below; unused connections to databases of earlier tests are closed soon, for
-# the server's are counted; nothing is reset between two clients, so that what one leaves behind the next would find
+# `any` maps every client to the configured user. Unused connections are closed soon, because the server limits them.
+# Sessions are not reset between clients, so that a client finds any state left by another.
 CONFIGURATION = """\
 [databases]
 * = {server}
@@ -31,7 +31,7 @@ server_idle_timeout = 2
 
 
 class PgBouncer:
-    """A pooler of our own before the server at this address, reached through a socket in a temporary directory."""
+    """A PgBouncer in front of the server at this URL, with a Unix socket in a temporary directory."""
 
     def __init__(self, server_url: str) -> None:
         self._program = _program()
@@ -46,21 +46,21 @@ class PgBouncer:
                 shutil.chown(path, self._user)
 
     def start(self) -> None:
-        """Start it, and return once it answers."""
+        """Start PgBouncer and wait until it accepts connections."""
         with self._log.open("ab") as log:
             command = [self._program, str(self._settings)]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, user=self._user, cwd="/")
-        wait_until_it_answers(self.url("postgres"), self._process, self._log)
+        wait_until_ready(self.url("postgres"), self._process, self._log)
 
     def close(self) -> None:
-        """End it, whoever is connected: each version means another signal by that, and it has nothing to finish."""
+        """Kill PgBouncer: it has nothing to finish, and its versions differ in their signals for an immediate stop."""
         if self._process is not None:
             self._process.kill()
             self._process.wait(30)
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def url(self, database: str) -> str:
-        """Return the address of one of the server's databases through it."""
+        """Return the URL of one of the server's databases through PgBouncer."""
         return f"postgresql://postgres@/{database}?host={quote(str(self._directory), safe='')}"
 
     @property
@@ -69,14 +69,14 @@ class PgBouncer:
 
 
 def _program() -> str:
-    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"  # where Debian puts it, and ordinary users don't look
+    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"  # Debian's location, not on ordinary users' PATH
     if (program := shutil.which("pgbouncer", path=path)) is None:
-        pytest.exit("there is no pgbouncer to test with; install it: apt-get install pgbouncer", returncode=1)
+        pytest.exit("pgbouncer is not installed; run: apt-get install pgbouncer", returncode=1)
     return program
 
 
 def _server(url: str) -> str:
-    """Return the address as PgBouncer writes it, without the database, which the client names."""
+    """Return the server as a PgBouncer connection string, without the database, which the client names."""
     parts = {name: value for name, value in parse_dsn(url).items() if name in ("host", "port", "user", "password")}
     return " ".join(f"{name}={_quoted(value)}" for name, value in parts.items())
 

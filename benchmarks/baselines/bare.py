@@ -1,7 +1,7 @@
-"""The limit: a submission's rows and bytes put into the service's own tables by the driver alone.
+"""Upper limit: a submission's rows and bytes written to the service's tables by the bare driver.
 
-`python -m benchmarks.baselines.bare URL CV-BYTES SECONDS` prints how many a second. PostgreSQL: a statement for all rows,
-the CV by COPY, a commit; on eight connections in eight threads. SQLite: one writer, and a commit for each.
+`python -m benchmarks.baselines.bare URL CV-BYTES SECONDS` prints the submissions per second. PostgreSQL: one statement
+for all rows, COPY for the CV, one commit, on eight connections in eight threads. SQLite: one writer, a commit each.
 """
 
 import io
@@ -43,11 +43,11 @@ def main() -> None:
 
 
 def on_postgresql(url: str, size: int, seconds: float) -> float:
-    """Return the submissions of a second."""
+    """Return the submissions per second."""
     names = {name: f"%({name})s" for name in ("email", "size", "sha256", "mail", "alert")}
     rows = ["WITH new AS (", LEAD, "), facts AS (", f"{CV} FROM new", "), confirmed AS (", f"{CONFIRMED} FROM new"]
     mails = MAILS.replace(" UNION", " FROM new UNION") + " FROM new"
-    statement = " ".join([*rows, "), owed AS (", mails, ") SELECT id FROM new"])
+    statement = " ".join([*rows, "), queued AS (", mails, ") SELECT id FROM new"])
     statement = statement.format(**names, id="new.id", now="statement_timestamp()")
     content = Random(1).randbytes(size)
 
@@ -72,7 +72,7 @@ def on_postgresql(url: str, size: int, seconds: float) -> float:
 
 
 def on_sqlite(url: str, size: int, seconds: float) -> float:
-    """Return the submissions of a second."""
+    """Return the submissions per second."""
     now = "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
     names = {name: f":{name}" for name in ("id", "email", "size", "sha256", "mail", "alert")}
     lead, *others = (text.format(**names, now=now) for text in (LEAD, CV, CONFIRMED, MAILS))
@@ -94,7 +94,7 @@ def on_sqlite(url: str, size: int, seconds: float) -> float:
 
 
 def repeated(submit: Submit, size: int, until: float) -> int:
-    """Submit until then, and return how often that was done."""
+    """Submit until `until` and return the number of submissions."""
     for number, values in enumerate(submissions(size), start=1):
         submit(values)
         if time.perf_counter() >= until:
@@ -103,7 +103,7 @@ def repeated(submit: Submit, size: int, until: float) -> int:
 
 
 def submissions(size: int) -> Iterator[dict[str, object]]:
-    """Yield what differs between submissions."""
+    """Yield the values that differ between submissions."""
     series = token_hex(8)
     for number in count():
         name = f"{series}.{number}"

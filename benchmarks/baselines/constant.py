@@ -1,6 +1,6 @@
-"""A server like ours that does next to nothing: a constant for who shows a token, and the files of a directory.
+"""Baseline server: a constant response for authenticated users, and the files of a directory.
 
-`python answering.py DIRECTORY`, with the service's own settings in the environment.
+`python constant.py DIRECTORY` uses the service's settings from the environment.
 """
 
 import logging

@@ -1,9 +1,8 @@
-"""Intake as it is often built: FastAPI, the file read whole, the ORM, and two mails sent before the answer.
+"""Baseline: a typical FastAPI implementation that reads the file whole, uses the ORM and sends two mails per request.
 
-The settings it runs with are generous: one process as uvicorn[standard] starts it, without an access log (ours writes a
-line for each request); SQLite in WAL mode, where writers wait for each other instead of failing, and as durable as
-ours. The endpoint is async, since its mails are, and its ORM works in Starlette's threads: as a plain function it would
-need an event loop of its own for each mail.
+Its settings are favourable: one uvicorn[standard] process without an access log (ours logs each request), and SQLite in
+WAL mode, where writers wait for each other instead of failing, with our durability. The endpoint is async because its
+mails are, and its ORM runs in Starlette's threads: a plain function would need an event loop for each mail.
 """
 
 import os
@@ -53,7 +52,7 @@ Base.metadata.create_all(engine)
 app = FastAPI()
 
 
-def keep(lead: Lead) -> int:
+def save(lead: Lead) -> int:
     with Session() as session:
         session.add(lead)
         session.commit()
@@ -75,7 +74,7 @@ async def post_lead(
 ) -> None:
     content = await cv.read()
     lead = Lead(email=email, f_name=f_name, l_name=l_name, cv_name=cv.filename or "", cv=content)
-    lead_id = await run_in_threadpool(keep, lead)
+    lead_id = await run_in_threadpool(save, lead)
     if SMTP_PORT:
         await send(email, "We have your CV", "Thank you. We have received what you sent, and will be in touch.")
         await send(ATTORNEY, "A new lead", f"Lead {lead_id}: {f_name} {l_name} <{email}>")

@@ -1,4 +1,4 @@
-"""The system's Chromium, a firm's website, and the service it sends leads to: three programs, three origins."""
+"""Fixtures: the system's Chromium, a firm's website, and the service that receives its leads."""
 
 import re
 import shutil
@@ -21,7 +21,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 
 class Site:
-    """A firm's website: the form that the README tells to paste, and a page of thanks."""
+    """A firm's website with the form from the README and a thank-you page."""
 
     def __init__(self) -> None:
         self.pages: dict[str, str] = {"/thanks": page("<h1>The firm's own thanks</h1>")}
@@ -35,7 +35,7 @@ class Site:
 
     @property
     def other_origin(self) -> str:
-        """The same site, under an origin that nobody named."""
+        """The same site under an origin that is not allowed."""
         return self.origin.replace("localhost", "127.0.0.1")
 
     def __enter__(self) -> Self:
@@ -49,7 +49,7 @@ class Site:
 
 
 class Firm:
-    """A running service, with the firm's website that sends to it."""
+    """A running service and the website that submits to it."""
 
     def __init__(self, service: Service, site: Site) -> None:
         self.service, self.site = service, site
@@ -58,19 +58,19 @@ class Firm:
         site.pages["/"] = page(snippet("html").replace("https://intake.example.com", self.url))
 
     def begin(self) -> Self:
-        """Count from here on."""
+        """Reset the count of leads."""
         self._before += self.count()
         return self
 
     def count(self) -> int:
-        """Return the number of leads that the test sent in."""
+        """Return the number of leads since the last reset."""
         with closing(sqlite3.connect(self.directory / "intake.db")) as connection:
             (count,) = connection.execute("SELECT count(*) FROM lead").fetchone()
         return int(count) - self._before
 
 
 def snippet(language: str) -> str:
-    """Return the README's piece of code in a language."""
+    """Return the README's code block of a language."""
     [found] = re.findall(rf"^```{language}\n(.*?)^```$", README.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     return str(found)
 
@@ -99,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
 def browser() -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, CHROMIUMS)), None)
     if program is None:
-        pytest.exit("there is no Chromium to test with; install it: apt-get install chromium", returncode=1)
+        pytest.exit("Chromium is not installed; run: apt-get install chromium", returncode=1)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=program, args=QUIET)
         yield started
@@ -108,7 +108,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def tab(browser: Browser) -> Iterator[Page]:
-    """A browser's tab, as of a profile of its own."""
+    """A browser tab with a new profile."""
     with browser.new_context() as context:
         context.set_default_timeout(20_000)
         yield context.new_page()
@@ -116,7 +116,7 @@ def tab(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture(scope="session")
 def firms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Firm]]:
-    """A function that returns a firm whose service has these settings and its directory; each is started once."""
+    """A function that returns a firm whose service has these settings; each is started once per session."""
     known: dict[tuple[tuple[str, str], ...], Firm] = {}
     with ExitStack() as stack:
 
@@ -133,7 +133,7 @@ def firms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Fi
 
 @pytest.fixture
 def firm(firms: Callable[..., Firm]) -> Firm:
-    """One that takes CVs of up to 1 MiB, and leads from its own site's scripts."""
+    """A firm that accepts CVs of up to 1 MiB, and submissions by scripts of its site."""
     return firms(
         INTAKE_MAX_CV_BYTES="1MiB",
         INTAKE_MAIL_FROM="Marple & Wimsey <intake@example.com>",

@@ -1,4 +1,4 @@
-"""A firm's script that sends leads in from its own site, in a real browser."""
+"""Cross-origin submissions by a script in a real browser."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ Start = Callable[..., Firm]
 
 
 def post(tab: Page, key: str = "k1") -> dict[str, Any]:
-    """Send the form by the README's own code, and return what the page's script can read of the answer."""
+    """Submit the form with the README's code and return the parts of the response that the script can read."""
     code = snippet("js")
     assert "Idempotency-Key" in code
     script = f"""async key => {{
@@ -25,7 +25,7 @@ def post(tab: Page, key: str = "k1") -> dict[str, Any]:
     return dict(tab.evaluate(script, key))
 
 
-def test_a_named_origin_sends_a_lead_and_a_retry_makes_no_other(tab: Page, firm: Firm) -> None:
+def test_allowed_origin_submits_and_retry_creates_no_duplicate(tab: Page, firm: Firm) -> None:
     fill(tab, firm)
     answers = [post(tab), post(tab)]
     assert [answer["status"] for answer in answers] == [204, 204]
@@ -35,7 +35,7 @@ def test_a_named_origin_sends_a_lead_and_a_retry_makes_no_other(tab: Page, firm:
     assert firm.count() == 2
 
 
-def test_it_can_read_what_is_wrong_and_when_to_try_again(tab: Page, firms: Start) -> None:
+def test_script_can_read_field_errors_and_retry_after(tab: Page, firms: Start) -> None:
     firm = firms(INTAKE_CORS_ORIGINS="{site}", INTAKE_CV_STORE="file://{directory}/store")
     store = firm.directory / "store"
     fill(tab, firm)
@@ -50,7 +50,7 @@ def test_it_can_read_what_is_wrong_and_when_to_try_again(tab: Page, firms: Start
 
 
 @pytest.mark.parametrize("size", [2**20 + 1, 2**21, 100 * 2**20])
-def test_it_can_read_that_a_cv_is_too_large(tab: Page, firm: Firm, tmp_path: Path, size: int) -> None:
+def test_script_can_read_413_for_an_oversized_cv(tab: Page, firm: Firm, tmp_path: Path, size: int) -> None:
     large = tmp_path / "large.pdf"
     with large.open("wb") as file:
         file.truncate(size)
@@ -59,7 +59,7 @@ def test_it_can_read_that_a_cv_is_too_large(tab: Page, firm: Firm, tmp_path: Pat
 
 
 @pytest.mark.parametrize("origins", ["", "https://www.firm.example"])
-def test_the_browser_refuses_it_to_every_other_origin(tab: Page, firms: Start, origins: str) -> None:
+def test_browser_blocks_other_origins(tab: Page, firms: Start, origins: str) -> None:
     firm = firms(INTAKE_CORS_ORIGINS=origins)
     fill(tab, firm)
     with pytest.raises(Error, match="Failed to fetch"):
@@ -67,7 +67,7 @@ def test_the_browser_refuses_it_to_every_other_origin(tab: Page, firms: Start, o
     assert firm.count() == 0
 
 
-def test_the_same_page_under_another_name_is_another_origin(tab: Page, firm: Firm) -> None:
+def test_same_site_under_another_host_name_is_blocked(tab: Page, firm: Firm) -> None:
     fill(tab, firm)
     tab.goto(firm.site.other_origin)
     with pytest.raises(Error, match="Failed to fetch"):
@@ -75,7 +75,7 @@ def test_the_same_page_under_another_name_is_another_origin(tab: Page, firm: Fir
 
 
 @pytest.mark.parametrize("path", ["/internal/leads/", "/internal/auth/login", "/readyz", "/metrics"])
-def test_a_named_origin_reaches_nothing_else(tab: Page, firm: Firm, path: str) -> None:
+def test_allowed_origin_cannot_reach_other_routes(tab: Page, firm: Firm, path: str) -> None:
     tab.goto(firm.site.origin)
     with pytest.raises(Error, match="Failed to fetch"):
         tab.evaluate("url => fetch(url)", firm.url + path)

@@ -1,4 +1,4 @@
-"""A firm's HTML form, as the README tells to write it, in a real browser."""
+"""The README's HTML form in a real browser."""
 
 import itertools
 import re
@@ -28,12 +28,12 @@ def send(tab: Page) -> None:
 
 
 def send_unchecked(tab: Page) -> None:
-    """Send what a browser that checks nothing would send."""
+    """Submit without the browser's own validation."""
     tab.locator("form").evaluate("form => { form.noValidate = true }")
     send(tab)
 
 
-def test_a_form_that_is_taken_is_thanked_for(tab: Page, firm: Firm, tmp_path: Path) -> None:
+def test_accepted_form_shows_the_thank_you_page(tab: Page, firm: Firm, tmp_path: Path) -> None:
     cv = tmp_path / "cv.pdf"
     cv.write_bytes(b"%PDF-1.4 a CV")
     seen: list[str] = []
@@ -44,20 +44,20 @@ def test_a_form_that_is_taken_is_thanked_for(tab: Page, firm: Firm, tmp_path: Pa
     expect(tab).to_have_title("Thank you – Marple & Wimsey")
     expect(tab.get_by_role("status")).to_be_focused()
     assert firm.count() == 1
-    assert not [text for text in seen if "Content Security Policy" in text], "it lets the page be as it is"
+    assert not [text for text in seen if "Content Security Policy" in text], "the page respects its policy"
     tab.reload()
     expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
     assert firm.count() == 1
 
 
-def test_a_second_click_makes_no_second_lead(tab: Page, firm: Firm) -> None:
+def test_double_click_creates_one_lead(tab: Page, firm: Firm) -> None:
     fill(tab, firm)
     tab.get_by_role("button", name="Send").dblclick(no_wait_after=True)
     expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
     assert firm.count() == 1
 
 
-def test_the_firm_has_thanks_of_its_own(tab: Page, firms: Callable[..., Firm]) -> None:
+def test_thanks_url_redirects_to_the_firms_page(tab: Page, firms: Callable[..., Firm]) -> None:
     firm = firms(INTAKE_FORM_THANKS_URL="{site}/thanks")
     fill(tab, firm)
     send(tab)
@@ -66,7 +66,7 @@ def test_the_firm_has_thanks_of_its_own(tab: Page, firms: Callable[..., Firm]) -
     assert firm.count() == 1
 
 
-def test_what_is_wrong_is_named_and_what_was_typed_is_still_there(tab: Page, firm: Firm) -> None:
+def test_invalid_fields_are_listed_and_input_is_preserved(tab: Page, firm: Firm) -> None:
     fill(tab, firm)
     tab.get_by_label("Email address").fill("ada")
     tab.get_by_label("Last name").fill("")
@@ -89,7 +89,7 @@ def test_what_is_wrong_is_named_and_what_was_typed_is_still_there(tab: Page, fir
 
 
 @pytest.mark.parametrize("size", [2**20 + 1, 2**21, 200 * 2**20])
-def test_a_cv_that_is_too_large_is_told_of(tab: Page, firm: Firm, tmp_path: Path, size: int) -> None:
+def test_oversized_cv_shows_an_error_page(tab: Page, firm: Firm, tmp_path: Path, size: int) -> None:
     large = tmp_path / "large.pdf"
     with large.open("wb") as file:
         file.truncate(size)
@@ -100,7 +100,7 @@ def test_a_cv_that_is_too_large_is_told_of(tab: Page, firm: Firm, tmp_path: Path
     assert firm.count() == 0
 
 
-def test_nothing_that_was_sent_is_run(tab: Page, firm: Firm) -> None:
+def test_submitted_html_is_not_executed(tab: Page, firm: Firm) -> None:
     fill(tab, firm)
     attack = "<img src=x onerror=document.title='run'>"
     tab.locator("form").evaluate("(form, name) => { form.elements.CV.name = name }", attack)
@@ -112,7 +112,7 @@ def test_nothing_that_was_sent_is_run(tab: Page, firm: Firm) -> None:
 
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 1280])
-def test_a_page_fits_its_screen(tab: Page, firm: Firm, width: int, color_scheme: str) -> None:
+def test_page_fits_the_screen_with_sufficient_contrast(tab: Page, firm: Firm, width: int, color_scheme: str) -> None:
     tab.set_viewport_size({"width": width, "height": 640})
     tab.emulate_media(color_scheme="dark" if color_scheme == "dark" else "light")
     fill(tab, firm)
@@ -123,7 +123,7 @@ def test_a_page_fits_its_screen(tab: Page, firm: Firm, width: int, color_scheme:
     assert tab.evaluate(CONTRASTS) == []
 
 
-# the texts whose contrast with what is behind them is under WCAG 2.2's 4.5 to 1
+# elements whose text contrast is below the 4.5:1 of WCAG 2.2
 CONTRASTS = """() => {
   const parts = color => color.match(/[\\d.]+/g).map(Number)
   const channel = value => (value /= 255) <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4

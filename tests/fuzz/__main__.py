@@ -1,7 +1,7 @@
-"""`make fuzz`: forms that were real once, changed by what coverage shows to lead further, for so many seconds.
+"""Coverage-guided fuzzing of the multipart reader (`make fuzz`), with mutated real forms as seeds.
 
-`python -m tests.fuzz SECONDS` ends with an input that breaks a property, in base64, and its traceback; or with the
-number of inputs that did not.
+`python -m tests.fuzz SECONDS` prints the input that breaks a property in base64 and its traceback, or else the number
+of inputs tried.
 """
 
 import logging
@@ -13,14 +13,14 @@ from typing import Any
 
 import atheris
 
-MOST_CHANGES = 8
-MOST_CUTS = 6
-MOST_CHARACTERS = 60
-LARGEST_INPUT = 4096
+MAX_CHANGES = 8
+MAX_CUTS = 6
+MAX_CHARACTERS = 60
+MAX_INPUT_BYTES = 4096
 
 
 def main() -> None:
-    """Fuzz, and keep the inputs that led further in a directory that is gone afterwards."""
+    """Run the fuzzer with its corpus in a temporary directory."""
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 600
     with atheris.instrument_imports(
         include=["intake.http.multipart", "intake.http.content_disposition", "python_multipart"]
@@ -35,26 +35,26 @@ def main() -> None:
             _encoded(forms, given)
         else:
             body = _changed(forms, given)
-            forms.check_any(body, given.ConsumeIntList(MOST_CUTS, 2))
+            forms.check_any(body, given.ConsumeIntList(MAX_CUTS, 2))
 
     corpus = tempfile.mkdtemp(prefix="intake-fuzz-")
     for number, seed in enumerate(forms.SEEDS):
         Path(corpus, f"seed{number}").write_bytes(seed * 3)
-    limits = [f"-max_total_time={seconds}", f"-max_len={LARGEST_INPUT}", "-timeout=20", "-rss_limit_mb=1024"]
+    limits = [f"-max_total_time={seconds}", f"-max_len={MAX_INPUT_BYTES}", "-timeout=20", "-rss_limit_mb=1024"]
     atheris.Setup([sys.argv[0], *limits, f"-artifact_prefix={corpus}/", "-print_final_stats=1", corpus], one)
     atheris.Fuzz()
 
 
 def _encoded(forms: ModuleType, given: Any) -> None:
-    texts = {name: given.ConsumeUnicodeNoSurrogates(MOST_CHARACTERS) for name in forms.TEXTS}
-    filename = forms.sendable_name(given.ConsumeUnicodeNoSurrogates(MOST_CHARACTERS)) or "cv"
+    texts = {name: given.ConsumeUnicodeNoSurrogates(MAX_CHARACTERS) for name in forms.TEXTS}
+    filename = forms.sendable_name(given.ConsumeUnicodeNoSurrogates(MAX_CHARACTERS)) or "cv"
     content = given.ConsumeBytes(given.ConsumeIntInRange(0, forms.MAX_FILE_BYTES))
-    forms.check_encoded(texts, filename, content, given.ConsumeIntList(MOST_CUTS, 2))
+    forms.check_encoded(texts, filename, content, given.ConsumeIntList(MAX_CUTS, 2))
 
 
 def _changed(forms: ModuleType, given: Any) -> bytes:
     body = bytearray(given.PickValueInList(list(forms.SEEDS)))
-    for _ in range(given.ConsumeIntInRange(0, MOST_CHANGES)):
+    for _ in range(given.ConsumeIntInRange(0, MAX_CHANGES)):
         _change(body, forms, given)
     return bytes(body)
 

@@ -1,4 +1,4 @@
-"""What must hold of every form, whoever made it and however it comes in pieces."""
+"""Properties of the multipart reader for any form, split into any chunks."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ BOUNDARY = "fuzz"
 CONTENT_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
 TEXTS = ("email", "f_name", "l_name")
 MAX_FILE_BYTES = 300
-LONG_BYTES = 700  # what is longer is not read byte by byte, which takes time
-MAX_PART_BYTES = 8 * 2**13  # of the headers that are kept of a part: eight of four KiB, and of names made of them
+LONG_BYTES = 700  # longer forms are not read byte by byte, which is slow
+MAX_PART_BYTES = 8 * 2**13  # buffered headers of a part: eight of 4 KiB, and names derived from them
 EXPECTED = (MalformedBody, BodyTooLarge)
 
 # as curl, browsers, aiohttp, Node and requests write them

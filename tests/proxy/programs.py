@@ -1,6 +1,6 @@
-"""Real nginx and Caddy, each on the very file in docs/ with its placeholders replaced, never the system's service.
+"""Temporary nginx and Caddy processes with the configuration files of docs/, placeholders replaced.
 
-Both serve PUBLIC to everyone and INTERNAL to clients in INSIDE, with a certificate for both that signed itself.
+Both serve PUBLIC to everyone and INTERNAL to clients in INSIDE, with one self-signed certificate.
 """
 
 import os
@@ -28,7 +28,7 @@ INSIDE = "127.0.0.0/24"
 START_WITHIN_S = 20
 LOGS = ("log", "output", "intake.log", "intake.error.log")
 
-# what stands around a file of /etc/nginx/conf.d, with everything in a directory of our own
+# main configuration that includes a conf.d file, with all paths in a temporary directory
 NGINX = """\
 daemon off;
 worker_processes 1;
@@ -101,18 +101,18 @@ class Proxy:
 
     @property
     def logs(self) -> str:
-        """All that it has written down."""
+        """The contents of its logs."""
         return "".join(path.read_text() for path in self._directory.iterdir() if path.name in LOGS)
 
     def close(self) -> None:
-        """End it."""
+        """Stop the proxy."""
         self._process.terminate()
         self._process.wait(30)
         shutil.rmtree(self._directory, ignore_errors=True)
 
 
 def documented_nginx(upstream: str) -> Proxy:
-    """Return nginx with docs/nginx.conf; it takes IPv4 on its IPv6 socket, and so sees mapped addresses."""
+    """Return nginx with docs/nginx.conf; it accepts IPv4 on its IPv6 socket, and so sees mapped addresses."""
     https, http = free_port(), free_port()
     site = _placed(
         (DOCS / "nginx.conf").read_text("utf-8"),
@@ -139,7 +139,7 @@ def documented_nginx(upstream: str) -> Proxy:
 
 
 def default_nginx(upstream: str) -> Proxy:
-    """Return nginx that is told nothing but where to pass things on to."""
+    """Return nginx with only a proxy_pass."""
     port = free_port()
     site = f"server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://{upstream}; }} }}"
     return _nginx(site, url=f"http://127.0.0.1:{port}")
@@ -168,7 +168,7 @@ def documented_caddy(upstream: str) -> Proxy:
 
 
 class Named(httpx2.HTTPTransport):
-    """Connections to a proxy's address that ask for a host by its name, in TLS and in HTTP."""
+    """A transport that connects to the proxy's address and names a host in TLS and HTTP."""
 
     def __init__(self, name: str, **options: Any) -> None:
         super().__init__(verify=ssl.create_default_context(cafile=CERTIFICATE), **options)
@@ -181,7 +181,7 @@ class Named(httpx2.HTTPTransport):
 
 
 def client(proxy: Proxy, name: str = PUBLIC, *, ours: str = "127.0.0.1") -> httpx2.Client:
-    """Return a client at an address of ours that asks a proxy for a host."""
+    """Return a client of a proxy, with a local source address, for a host."""
     url = proxy.url.replace("127.0.0.1", "[::1]") if ":" in ours else proxy.url
     return httpx2.Client(base_url=url, transport=Named(name, local_address=ours), timeout=60)
 
@@ -199,7 +199,7 @@ def _nginx(site: str, *, url: str, http_port: int = 0) -> Proxy:
 
 
 def _path(program: str) -> str:
-    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"  # where Debian puts nginx, and ordinary users don't look
+    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"  # Debian's nginx, not on ordinary users' PATH
     if (found := shutil.which(program, path=path)) is None:
-        pytest.exit(f"there is no {program} to test with; install it: apt-get install nginx-light caddy", returncode=1)
+        pytest.exit(f"{program} is not installed; run: apt-get install nginx-light caddy", returncode=1)
     return found

@@ -1,4 +1,4 @@
-"""Who the client is, as the service sees it through real proxies, whatever a client claims."""
+"""Client addresses behind real proxies, with forged headers."""
 
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ from intake.settings.parsers import Network
 from tests.proxy.programs import Proxy, client, default_nginx, documented_caddy, documented_nginx
 
 PROXY = ip_network("127.0.0.1/32")
-OURS = "127.0.0.7"  # where the client's own connection comes from
+OURS = "127.0.0.7"  # source address of the client's connection
 
 CLAIMS: dict[str, Sequence[bytes]] = {
     "none": [],
@@ -34,7 +34,7 @@ CLAIMS: dict[str, Sequence[bytes]] = {
 
 
 class Seen:
-    """An application that answers with who its client is, run as `intake serve` runs the service."""
+    """An application that responds with its client's address, run like `intake serve`."""
 
     def __init__(self, trusted: Sequence[Network]) -> None:
         self._trusted = trusted
@@ -51,7 +51,7 @@ class Seen:
         await JSONResponse(seen)(scope, receive, send)
 
     def close(self) -> None:
-        """End it."""
+        """Stop the server."""
         self._server.should_exit = True
         self._thread.join()
         self._socket.close()
@@ -59,7 +59,7 @@ class Seen:
 
 @pytest.fixture(scope="module")
 def start() -> Iterator[Callable[..., Proxy]]:
-    """A function that puts a proxy before an application that trusts these peers; each pair is started once."""
+    """A function that starts a proxy in front of an application that trusts these peers, once per pair."""
     known: dict[object, Proxy] = {}
     with ExitStack() as stack:
 
@@ -74,7 +74,7 @@ def start() -> Iterator[Callable[..., Proxy]]:
 
 
 def ask(proxy: Proxy, claims: Sequence[bytes] = (), *, ours: str = OURS) -> dict[str, object]:
-    """Return who the service takes a client at `ours` for that sends these headers."""
+    """Return the client as the service sees it, for a connection from `ours` with these headers."""
     with client(proxy, ours=ours) as asking:
         answer = asking.get("/leads/", headers=[(b"X-Forwarded-For", claim) for claim in claims])
         assert answer.status_code == 200, answer.text
@@ -83,34 +83,32 @@ def ask(proxy: Proxy, claims: Sequence[bytes] = (), *, ours: str = OURS) -> dict
 
 @pytest.mark.parametrize("claim", CLAIMS)
 @pytest.mark.parametrize("make", [documented_nginx, documented_caddy])
-def test_it_is_where_the_connection_to_the_proxy_comes_from(
+def test_client_address_is_the_peer_of_the_proxy(
     start: Callable[..., Proxy], make: Callable[[str], Proxy], claim: str
 ) -> None:
     assert ask(start(make, PROXY), CLAIMS[claim]) == {"address": OURS, "key": OURS, "passed_over": False}
 
 
 @pytest.mark.parametrize("make", [documented_nginx, documented_caddy])
-def test_over_ipv6_a_whole_subscriber_is_counted_together(
-    start: Callable[..., Proxy], make: Callable[[str], Proxy]
-) -> None:
+def test_ipv6_clients_are_counted_per_64_prefix(start: Callable[..., Proxy], make: Callable[[str], Proxy]) -> None:
     seen = ask(start(make, PROXY), [b"203.0.113.9"], ours="::1")
     assert (seen["address"], seen["key"]) == ("::1", "::/64")
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
 @pytest.mark.parametrize("make", [documented_nginx, documented_caddy, default_nginx])
-def test_where_no_proxy_is_trusted_it_is_the_proxy(
+def test_without_trusted_proxies_the_client_is_the_proxy(
     start: Callable[..., Proxy], make: Callable[[str], Proxy], claim: str
 ) -> None:
     assert ask(start(make), CLAIMS[claim])["address"] == "127.0.0.1"
 
 
-def test_a_proxy_that_writes_no_header_is_told_from_one_that_is_not_trusted(start: Callable[..., Proxy]) -> None:
+def test_missing_header_is_distinguished_from_an_untrusted_one(start: Callable[..., Proxy]) -> None:
     assert ask(start(default_nginx))["passed_over"] is False
     assert ask(start(documented_nginx))["passed_over"] is True
 
 
-def test_a_proxy_that_is_trusted_and_writes_no_header_passes_anyones_on(start: Callable[..., Proxy]) -> None:
-    """Nobody can tell; docs/operations.md warns of it."""
+def test_trusted_proxy_without_header_forwards_forged_ones(start: Callable[..., Proxy]) -> None:
+    """The service cannot detect this; docs/operations.md warns about it."""
     assert ask(start(default_nginx, PROXY))["address"] == "127.0.0.1"
     assert ask(start(default_nginx, PROXY), [b"203.0.113.9"])["address"] == "203.0.113.9"

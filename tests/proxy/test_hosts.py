@@ -1,4 +1,4 @@
-"""Which hosts, paths and networks real proxies with the documented settings let through, and what they write down."""
+"""Hosts, paths and networks that the documented proxies forward, and their logs."""
 
 import ssl
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from tests.system.wire import Wire
 
 OUTSIDE = "127.0.1.7"
 NOT_PUBLIC = ("/", "/metrics", "/readyz", "/docs", "/openapi.json", "/internal/leads/", "/internal/auth/login")
-WRITTEN_OTHERWISE = (
+PATH_VARIANTS = (
     "//metrics",
     "/leads/../metrics",
     "/leads/%2e%2e/metrics",
@@ -44,7 +44,7 @@ def proxy(make: Callable[[str], Proxy], service: Service) -> Iterator[Proxy]:
         yield started
 
 
-def test_the_public_host_has_the_form_and_nothing_of_the_internal_api(proxy: Proxy) -> None:
+def test_public_host_serves_only_the_public_api(proxy: Proxy) -> None:
     with client(proxy) as public:
         assert public.post("/leads/", data={"email": "x"}).status_code == 415
         assert public.post("/leads", data={"email": "x"}).status_code == 415
@@ -54,8 +54,8 @@ def test_the_public_host_has_the_form_and_nothing_of_the_internal_api(proxy: Pro
             assert (answer.status_code, "problem+json" in answer.headers.get("Content-Type", "")) == (404, False), path
 
 
-@pytest.mark.parametrize("path", WRITTEN_OTHERWISE)
-def test_no_other_spelling_of_a_path_reaches_it_either(proxy: Proxy, path: str) -> None:
+@pytest.mark.parametrize("path", PATH_VARIANTS)
+def test_path_variants_do_not_reach_the_internal_api(proxy: Proxy, path: str) -> None:
     request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
     with Wire(proxy.url) as wire:
         received = exchanged(wire, request, "localhost")
@@ -63,7 +63,7 @@ def test_no_other_spelling_of_a_path_reaches_it_either(proxy: Proxy, path: str) 
     assert b"problem+json" not in received or b"does not support" in received  # the path was /leads/
 
 
-def test_the_internal_host_has_all_of_it_for_its_own_network_alone(proxy: Proxy) -> None:
+def test_internal_host_serves_only_its_own_network(proxy: Proxy) -> None:
     with client(proxy, INTERNAL) as inside, client(proxy, INTERNAL, ours=OUTSIDE) as outside:
         statuses = [inside.get(path).status_code for path in ("/metrics", "/readyz", "/docs", "/internal/leads/")]
         assert statuses == [200, 200, 200, 401]
@@ -74,7 +74,7 @@ def test_the_internal_host_has_all_of_it_for_its_own_network_alone(proxy: Proxy)
 
 
 def exchanged(wire: Wire, request: bytes, name: str | None) -> bytes:
-    """Return all that is answered to a request over TLS, in whose handshake a host is named."""
+    """Return the response to a request over TLS; `name` is the host in the handshake."""
     unverified = ssl.create_default_context()
     unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
     with unverified.wrap_socket(wire.socket, server_hostname=name) as secure:
@@ -86,29 +86,31 @@ def exchanged(wire: Wire, request: bytes, name: str | None) -> bytes:
 
 
 @pytest.mark.parametrize("host", ["other.example", "127.0.0.1", "localhost.other.example", "xlocalhost"])
-def test_any_other_host_is_closed_without_an_answer(proxy: Proxy, host: str) -> None:
+def test_unknown_host_is_closed_without_a_response(proxy: Proxy, host: str) -> None:
     request = f"GET /healthz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
     plain = f"http://127.0.0.1:{proxy.http_port}"
     with Wire(plain) as wire:
         assert wire.send(request).rest() == b""
     with Wire(proxy.url) as wire:
-        assert exchanged(wire, request, "localhost") == b"", "whatever the handshake named"
+        assert exchanged(wire, request, "localhost") == b"", "whatever the host in the handshake"
     for name in (None, "other.example"):
         with Wire(proxy.url) as wire, pytest.raises((ssl.SSLError, ConnectionError)):
             exchanged(wire, request, name)
 
 
-def test_it_redirects_its_own_host_to_itself(proxy: Proxy) -> None:
+def test_http_redirects_only_the_public_host(proxy: Proxy) -> None:
     with Wire(f"http://127.0.0.1:{proxy.http_port}") as wire:
         answer = wire.send(b"POST /leads/?a=b HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n").answer("POST")
     assert (answer.status, answer.headers["Location"]) == (308, "https://localhost/leads/?a=b")
     with Wire(f"http://127.0.0.1:{proxy.http_port}") as wire:
-        assert wire.send(f"GET / HTTP/1.1\r\nHost: {INTERNAL}\r\n\r\n".encode()).rest() == b"", "no password goes there"
+        assert wire.send(f"GET / HTTP/1.1\r\nHost: {INTERNAL}\r\n\r\n".encode()).rest() == b"", (
+            "no password is sent in clear text"
+        )
 
 
-def test_no_query_and_no_referer_is_written_down(proxy: Proxy, make: Callable[[str], Proxy]) -> None:
+def test_logs_contain_no_query_and_no_referer(proxy: Proxy, make: Callable[[str], Proxy]) -> None:
     query, referer = "?email=ada-marker@example.com&after=1", {"Referer": "https://x.example/?ada-marker"}
-    with make(f"127.0.0.1:{free_port()}") as lost:  # before a service that is away
+    with make(f"127.0.0.1:{free_port()}") as lost:  # its service is down
         for one in (proxy, lost):
             for name, ours in (("localhost", "127.0.0.1"), (INTERNAL, "127.0.0.1"), (INTERNAL, OUTSIDE)):
                 with client(one, name, ours=ours) as asking:

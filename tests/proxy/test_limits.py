@@ -1,4 +1,4 @@
-"""What a real service counts of each client behind a real proxy, whatever a client claims."""
+"""Rate limits per client behind the documented proxies."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ FIRM = "https://www.firm.example"
 
 
 def submit(proxy: Proxy, ours: str, claim: str) -> httpx2.Response:
-    """Send in a lead from an address of our own, as a script on the firm's website does, under another claim."""
+    """Submit a lead like the website's script, from a local address and with a forged X-Forwarded-For."""
     form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
     headers = {"X-Forwarded-For": claim, "Origin": FIRM}
     with client(proxy, ours=ours) as sending:
@@ -21,9 +21,7 @@ def submit(proxy: Proxy, ours: str, claim: str) -> httpx2.Response:
 
 
 @pytest.mark.parametrize("make", [documented_nginx, documented_caddy])
-def test_each_client_has_its_own_limit_and_no_claim_gives_it_another(
-    make: Callable[[str], Proxy], tmp_path: Path
-) -> None:
+def test_rate_limit_applies_per_client_despite_forged_headers(make: Callable[[str], Proxy], tmp_path: Path) -> None:
     environment = clean_environment(
         tmp_path, INTAKE_TRUSTED_PROXIES="127.0.0.1", INTAKE_RATE_LIMIT="2/day", INTAKE_CORS_ORIGINS=FIRM
     )

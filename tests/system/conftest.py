@@ -1,4 +1,4 @@
-"""Real relays for real services."""
+"""Fixtures: a mail relay, and a PostgreSQL server that a test may kill."""
 
 from collections.abc import Iterator
 
@@ -10,10 +10,10 @@ from tests.system.relay import Relay
 
 @pytest.fixture
 def relay() -> Iterator[Relay]:
-    made = Relay()
-    made.open()
-    yield made
-    made.close()
+    opened = Relay()
+    opened.open()
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

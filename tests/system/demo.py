@@ -1,4 +1,4 @@
-"""`make demo`: the main job from end to end, with the real programs and a throw-away database."""
+"""Demo (`make demo`): the main workflow with the real programs and a temporary database."""
 
 import hashlib
 import mailbox
@@ -20,7 +20,7 @@ PASSWORD = "correct horse battery staple"
 
 
 def main() -> None:
-    """Run every step; one that goes wrong ends the demo with its reason and exit code 1."""
+    """Run every step; the first failure ends the demo with its reason and exit code 1."""
     with tempfile.TemporaryDirectory(prefix="leadctl-demo-") as name:
         directory = Path(name)
         environment = clean_environment(
@@ -28,7 +28,7 @@ def main() -> None:
             INTAKE_DATABASE_URL=f"sqlite:///{directory / 'demo.db'}",
             INTAKE_MAIL_FROM="Marple & Wimsey <intake@marple-wimsey.example>",
             INTAKE_ATTORNEY_EMAILS="harriet@marple-wimsey.example",
-            INTAKE_RATE_LIMIT="",  # the defaults hold here
+            INTAKE_RATE_LIMIT="",  # use the defaults
             INTAKE_CONFIRMATIONS_PER_HOUR="",
             INTAKE_MAX_UPLOADS="",
             COLUMNS="100",
@@ -39,40 +39,40 @@ def main() -> None:
 
 
 class Demo:
-    """The steps, in a directory of their own."""
+    """The steps of the demo, in a temporary directory."""
 
     def __init__(self, directory: Path, environment: dict[str, str], url: str) -> None:
         self.directory, self.environment, self.url = directory, environment, url
 
     def run(self) -> None:
-        """Play a prospect, an administrator and an attorney."""
+        """Run the steps of a prospect, an administrator and an attorney."""
         cv = self.directory / "Ada Lovelace.pdf"
         cv.write_bytes(pdf("Ada Lovelace: analyst, mathematician"))
-        title(f"A service runs at {self.url}, on a new SQLite file")
+        title(f"The service runs at {self.url} with a new SQLite database")
         self.submit(cv)
-        title("An administrator makes the first user on the server, and an attorney logs in")
+        title("An administrator creates the first user on the server; the attorney logs in")
         self.command(INTAKE, "create-user", "harriet", "--password-stdin", typed=PASSWORD)
         self.command(LEADCTL, "login", "--username", "harriet", "--password-stdin", typed=PASSWORD)
-        title("The attorney lists the leads, looks at one and takes it")
+        title("The attorney lists the leads, claims one and shows it")
         [lead_id] = self.command(LEADCTL, "list", "--state", "PENDING", "-o", "ids").split()
         self.command(LEADCTL, "list", "-o", "table")
         self.command(LEADCTL, "set-state", "--from", "PENDING", "REACHED_OUT", lead_id)
         if "REACHED_OUT" not in self.command(LEADCTL, "show", lead_id):
-            fail("the lead is not in its new state")
-        title("The CV comes back as it was sent")
+            fail("the lead did not change its state")
+        title("The downloaded CV is identical to the submitted one")
         path = Path(self.command(LEADCTL, "download-cv", lead_id, "-d", str(self.directory)).strip())
-        sent, fetched = sha256(cv), sha256(path)
-        print(f"sent    {sent}\nfetched {fetched}")
-        if sent != fetched:
-            fail("the CV is not the one that was sent")
-        title("Two mails went out: one to the prospect, one to the attorney")
+        submitted, downloaded = sha256(cv), sha256(path)
+        print(f"submitted  {submitted}\ndownloaded {downloaded}")
+        if submitted != downloaded:
+            fail("the downloaded CV differs from the submitted one")
+        title("The service sent two mails: to the prospect and to the attorney")
         self.show_mails()
-        title("That was all of it, and it worked.")
-        print("To keep a server up: make serve   (then `.venv/bin/leadctl --help` in another terminal)")
+        title("Done; every step succeeded.")
+        print("Next: run `make serve`, and `.venv/bin/leadctl --help` in another terminal.")
 
     def submit(self, cv: Path) -> None:
-        """Send the form as `curl -F` does."""
-        title("A prospect sends a lead over HTTP")
+        """Submit the form as `curl -F` does."""
+        title("A prospect submits a lead over HTTP")
         form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
         fields = " ".join(f"-F {name}={value}" for name, value in form.items())
         print(f"$ curl {fields} -F 'CV=@{cv.name}' {self.url}/leads/")
@@ -80,10 +80,10 @@ class Demo:
             answer = httpx2.post(f"{self.url}/leads/", data=form, files={"CV": (cv.name, file)})
         print(f"HTTP {answer.status_code} {answer.text}")
         if answer.status_code != 204:
-            fail("the lead was not taken")
+            fail("the lead was not accepted")
 
     def command(self, program: str, *arguments: str, typed: str = "") -> str:
-        """Run a program as one would in a shell, and return what it printed."""
+        """Run a program as in a shell and return its standard output."""
         shown = " ".join(argument if " " not in argument else repr(argument) for argument in arguments)
         print(f"$ {Path(program).name} {shown}".replace(str(self.directory), "."))
         done = subprocess.run(
@@ -107,22 +107,22 @@ class Demo:
         while len(box) < 2 and time.monotonic() < until:
             time.sleep(0.05)
         if len(box) != 2:
-            fail(f"{len(box)} mails were written, not 2")
+            fail(f"expected 2 mails, found {len(box)}")
         for key in sorted(box.keys()):
             show_mail(message_from_bytes(box.get_bytes(key), _class=EmailMessage, policy=default))
 
 
 def show_mail(message: EmailMessage) -> None:
-    """Print a mail's headers and its plain text."""
+    """Print a mail's headers and plain text."""
     for header in ("From", "To", "Subject", "Auto-Submitted"):
         print(f"    {header}: {message[header]}")
     body = message.get_body(("plain",))
-    text = body.get_content() if body else fail("a mail has no plain text")
+    text = body.get_content() if body else fail("a mail has no plain-text part")
     print("\n".join(f"    {line}" for line in ("", *text.splitlines(), "", "-" * 60)))
 
 
 def pdf(text: str) -> bytes:
-    """Return a PDF of one page that says `text`."""
+    """Return a PDF with `text` on one page."""
     stream = f"BT /F1 18 Tf 72 720 Td ({text}) Tj ET".encode()
     objects = (
         b"<< /Type /Catalog /Pages 2 0 R >>",
@@ -149,12 +149,12 @@ def title(text: str) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Return a file's hash."""
+    """Return a file's SHA-256 in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def fail(reason: str) -> str:
-    """End the demo."""
+    """End the demo with an error message and exit code 1."""
     sys.exit(f"the demo failed: {reason}")
 
 

@@ -1,4 +1,4 @@
-"""The real programs, run as their users run them."""
+"""Running the real programs."""
 
 import os
 import random
@@ -15,13 +15,12 @@ BIN = Path(sys.executable).parent
 INTAKE = str(BIN / "intake")
 LEADCTL = str(BIN / "leadctl")
 START_WITHIN_S = 30
-# below those that connections are given: one that asks for a port where nobody listens could be given that very port,
-# and reach itself
+# below the ephemeral range: a client of a port without a listener could get that port itself and connect to itself
 FIXED_PORTS = range(20_000, 32_000)
 
 
 def free_port() -> int:
-    """Return a port that nobody uses now, for a program that ends and comes back there."""
+    """Return an unused port for a program that may be restarted on it."""
     while True:
         port = random.choice(FIXED_PORTS)
         with socket.socket() as found:
@@ -34,9 +33,9 @@ def free_port() -> int:
 
 
 def clean_environment(home: Path, **settings: str) -> dict[str, str]:
-    """Return an environment with these settings and none that the caller's happens to hold.
+    """Return an environment with these settings and without the caller's.
 
-    Unless they say otherwise, what bounds a client bounds nobody: every program here is the same one.
+    Limits per client are off by default, because all requests of a test come from one client.
     """
     ours = re.compile(r"INTAKE_|LEADCTL_|NO_COLOR|COLUMNS|XDG_|FORCE_COLOR")
     kept = {name: value for name, value in os.environ.items() if not ours.match(name)}
@@ -45,7 +44,7 @@ def clean_environment(home: Path, **settings: str) -> dict[str, str]:
 
 
 def peak_bytes(process: int) -> int:
-    """Return the most memory that a process had resident, since it started or since that was last forgotten."""
+    """Return the peak resident memory of a process since its start or the last reset."""
     for line in Path(f"/proc/{process}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
@@ -53,7 +52,7 @@ def peak_bytes(process: int) -> int:
 
 
 class Service:
-    """`intake serve` (or another command that runs on) as a process, on a free port, stopped at the end."""
+    """`intake serve`, or another long-running command, as a process on a free port."""
 
     program: Sequence[str] = (INTAKE,)
 
@@ -73,14 +72,14 @@ class Service:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL at which it listens."""
         for line in self.log:
             if found := re.search(r"running on (http://\S+)", line):
                 return found[1]
-        raise AssertionError("the service does not listen:\n" + "".join(self.log))
+        raise AssertionError("the service is not listening:\n" + "".join(self.log))
 
     def stop(self) -> int:
-        """End it as an operator would, and return its exit code."""
+        """Stop it with SIGTERM and return its exit code."""
         self.process.terminate()
         code = self.process.wait(30)
         self._reader.join(5)
@@ -104,4 +103,4 @@ class Service:
                 self.log.append(line)
                 if "running on" in line or "sending mail" in line:
                     self._running.set()
-        self._running.set()  # it ended: `url` then says how
+        self._running.set()  # the process ended; `url` raises with its log

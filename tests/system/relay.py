@@ -1,4 +1,4 @@
-"""A real relay, which misbehaves as real ones do."""
+"""A test SMTP relay that can simulate faults."""
 
 import asyncio
 import threading
@@ -21,13 +21,15 @@ FOREVER_S = 3600
 
 @dataclass
 class Relay:
-    """An SMTP server that keeps what it takes, and misbehaves where it is told to.
+    """An SMTP server that records accepted mails and simulates the configured faults.
 
-    `refuses` maps recipients to the reply they get, `refuses_all` is everyone's; `hangs_for` are those who are never
-    answered, `hangs_after_taking` those whose mail is taken first; `login` is the reply to every login, where one is
-    asked for; `drops` is how many more mails are taken without a word, and their connection closed, and
-    `drops_each_once` does that to every mail that was not taken before. `byte_delay_s` comes before each byte of a
-    reply. `unanswered` counts the mails that were taken and not answered for.
+    - `refuses` maps recipients to replies; `refuses_all` is a reply to every recipient.
+    - `hangs_for`: recipients that never get a reply; `hangs_after_taking`: recipients whose mail is accepted first.
+    - `login`: the reply to every login; without it, no login is offered.
+    - `drops`: the number of mails to accept and then close the connection without a reply.
+    - `drops_each_once`: do so with every mail that was not accepted before.
+    - `byte_delay_s`: the delay before each byte of a reply.
+    - `unanswered` counts the mails accepted without a reply.
     """
 
     refuses: dict[str, str] = field(default_factory=dict)
@@ -50,7 +52,7 @@ class Relay:
     _controller: "_Controller | None" = None
 
     def open(self) -> None:
-        """Listen, if it does not yet; on the same port each time."""
+        """Listen, always on the same port; do nothing if already listening."""
         if self._controller is not None:
             return
         self._controller = _Controller(
@@ -59,21 +61,21 @@ class Relay:
         self._controller.start()
 
     def close(self) -> None:
-        """Go away: refuse connections, and break those that are open."""
+        """Stop listening and abort open connections."""
         if self._controller is not None:
             self._controller.break_connections()
             self._controller.stop(no_assert=True)
             self._controller = None
 
     def heal(self) -> None:
-        """Behave from now on."""
+        """Remove all faults."""
         self.refuses, self.refuses_all = {}, None
         self.hangs_for, self.hangs_after_taking = set(), set()
         self.drops, self.drops_each_once = 0, False
         self.byte_delay_s = 0.0
 
     def wait_for(self, count: int, *, within_s: float = 20.0) -> list[EmailMessage]:
-        """Return what was taken, once it is so many."""
+        """Wait for this number of accepted mails and return all of them."""
         with self._arrived:
             assert self._arrived.wait_for(lambda: len(self.taken) >= count, within_s), self.taken
         return self.taken
@@ -124,7 +126,7 @@ class Relay:
 
 @dataclass
 class FitfulRelay(Relay):
-    """A relay that, until it heals, fails one mail in four at random: before it takes it, or after."""
+    """A relay that, until healed, fails one mail in four at random, before or after it accepts the mail."""
 
     random: Random = field(default_factory=lambda: Random(1))
     is_fitful: bool = True
@@ -152,7 +154,7 @@ class FitfulRelay(Relay):
 
 
 class _Conversation(SMTP):
-    """One connection, whose replies may come a byte at a time."""
+    """An SMTP connection that can send its replies byte by byte."""
 
     async def push(self, status: AnyStr) -> None:
         relay: Relay = self.event_handler
@@ -167,7 +169,7 @@ class _Conversation(SMTP):
 
 
 class _Controller(Controller):
-    """A thread that listens, and that knows the connections it took."""
+    """A listening thread that tracks its connections."""
 
     def factory(self) -> _Conversation:
         conversation = _Conversation(self.handler, **self.SMTP_kwargs)
@@ -179,7 +181,7 @@ class _Controller(Controller):
         self._conversations: weakref.WeakSet[_Conversation] = weakref.WeakSet()
 
     def break_connections(self) -> None:
-        """Abort every connection that is open."""
+        """Abort all open connections."""
         self.loop.call_soon_threadsafe(self._abort_all)
 
     def _abort_all(self) -> None:

@@ -1,8 +1,8 @@
-"""Whether a real service answers as its OpenAPI description says, whatever it is sent: `make test-schema`.
+"""Conformance of a real service with its OpenAPI description (`make test-schema`).
 
-schemathesis makes requests from the description, good ones and bad ones, as an administrator, as an attorney and as
-nobody, on both databases, and ends with 1 where an answer is a 5xx, or is of a status, a media type, a schema or with
-headers that the description does not name.
+schemathesis generates valid and invalid requests as an administrator, as an attorney and anonymously, on both
+databases. The exit code is 1 if a response is a 5xx, or if its status, media type, schema or headers are not
+described.
 """
 
 import argparse
@@ -35,11 +35,13 @@ PEER = "peter"
 
 
 def main() -> None:
-    """Run it for each role on each database."""
+    """Run schemathesis for each role on each database."""
     parser = argparse.ArgumentParser(prog="python -m tests.system.schemathesis_run", description=__doc__)
-    parser.add_argument("--examples", type=int, default=10, help="requests for each operation and phase, about")
-    parser.add_argument("--seed", type=int, default=1, help="makes other requests; the same seed makes the same ones")
-    parser.add_argument("--database", choices=[SQLITE, POSTGRESQL], help="both if absent")
+    parser.add_argument(
+        "--examples", type=int, default=10, help="approximate number of requests per operation and phase"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="seed of the generated requests")
+    parser.add_argument("--database", choices=[SQLITE, POSTGRESQL], help="default: both")
     arguments = parser.parse_args()
     kinds = [arguments.database] if arguments.database else [SQLITE, POSTGRESQL]
     with Site(tally.SMALL) as site:
@@ -49,7 +51,7 @@ def main() -> None:
 
 def _holds(site: Site, kind: str, role: str | None, arguments: argparse.Namespace) -> bool:
     with _service(site, kind) as url, tempfile.TemporaryDirectory() as directory:
-        print(f"As {role or 'nobody'}, on {kind}", flush=True)
+        print(f"As {role or 'an anonymous client'}, on {kind}", flush=True)
         command = [str(BIN / "st"), "run", f"{url}/openapi.json", "--checks", ",".join(CHECKS)]
         command += ["--max-examples", str(arguments.examples), "--seed", str(arguments.seed)]
         command += ["--continue-on-failure", "--no-color", "--warnings", "off", "--suppress-health-check", "all"]
@@ -61,7 +63,7 @@ def _holds(site: Site, kind: str, role: str | None, arguments: argparse.Namespac
 
 @contextmanager
 def _service(site: Site, kind: str) -> Iterator[str]:
-    """Start a service with some leads, an administrator and an attorney."""
+    """Yield the URL of a service with some leads, an administrator and an attorney."""
     with deployed(site, kind, Relay(), INTAKE_RATE_LIMIT="off") as firm:
         _make_attorney(firm)
         url = firm.serve().url

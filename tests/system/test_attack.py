@@ -1,4 +1,4 @@
-"""Attacks of `make attack` at a small size, which is too short to tell of times: those that no other test makes."""
+"""Small runs of the attacks that no other test covers; too short to measure latency."""
 
 from collections.abc import Iterator
 
@@ -25,6 +25,6 @@ def crew() -> Iterator[AttackProcesses]:
 
 
 @pytest.mark.parametrize(("name", "kind", "surfaces"), CASES)
-def test_the_service_bears_it(site: Site, crew: AttackProcesses, name: str, kind: str, surfaces: str) -> None:
+def test_attack_breaks_no_claim(site: Site, crew: AttackProcesses, name: str, kind: str, surfaces: str) -> None:
     line = run(site, crew, name, kind, surfaces, SMALL)
     assert not line.broken, str(line)

@@ -1,4 +1,4 @@
-"""Hostile clients, on a real service: what they send is refused, and what they hold is taken back."""
+"""Protocol limits and malformed requests on a real service."""
 
 import re
 import sys
@@ -24,9 +24,9 @@ BODY = (
 POST = b"POST /leads/ HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 HEADER_TIMEOUT_S = 1.0
-OF_CLIENT = 6
-MOST = 10 * OF_CLIENT
-UNBOUNDED = "127.0.0.9"
+MAX_PER_CLIENT = 6
+MAX_TOTAL = 10 * MAX_PER_CLIENT
+EXEMPT = "127.0.0.9"
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +34,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     directory = tmp_path_factory.mktemp("hostile")
     settings = {
         "INTAKE_HEADER_TIMEOUT": "1s",
-        "INTAKE_MAX_CONNECTIONS": str(MOST),
+        "INTAKE_MAX_CONNECTIONS": str(MAX_TOTAL),
         "INTAKE_RATE_LIMIT": "off",
-        "INTAKE_RATE_LIMIT_EXEMPT": UNBOUNDED,
+        "INTAKE_RATE_LIMIT_EXEMPT": EXEMPT,
     }
     with Service(clean_environment(directory, **settings), directory, "serve", "--no-worker") as running:
         yield running
@@ -53,14 +53,14 @@ def statuses(received: bytes) -> list[int]:
     return [int(code) for code in re.findall(rb"HTTP/1\.1 (\d{3}) ", received)]
 
 
-def test_headers_that_trickle_in_are_cut_in_time(wire: Wire) -> None:
+def test_slow_headers_time_out_with_408(wire: Wire) -> None:
     began = time.monotonic()
     wire.send(*in_bytes(GET), pause_s=0.15)
     assert statuses(wire.rest()) == [408]
     assert HEADER_TIMEOUT_S <= time.monotonic() - began < len(GET) * 0.15 + 3
 
 
-def test_the_refusal_is_a_problem_like_any_other(wire: Wire) -> None:
+def test_header_timeout_response_is_problem_json(wire: Wire) -> None:
     answer = wire.send(GET[:20]).answer()
     assert (answer.status, answer.headers["Content-Type"]) == (408, "application/problem+json")
     assert (answer.headers["Connection"], answer.headers["X-Content-Type-Options"]) == ("close", "nosniff")
@@ -76,9 +76,7 @@ def test_the_refusal_is_a_problem_like_any_other(wire: Wire) -> None:
         pytest.param(GET[:-2] + b"X: a\r\n" * 100 + b"\r\n", id="too many headers"),
     ],
 )
-def test_what_never_reaches_the_application_has_an_id_too_which_is_in_the_log(
-    service: Service, wire: Wire, sent: bytes
-) -> None:
+def test_protocol_errors_have_a_logged_request_id(service: Service, wire: Wire, sent: bytes) -> None:
     request_id = wire.send(sent).answer().headers["X-Request-ID"]
     assert re.fullmatch("[0-9a-f]{16}", request_id)
     deadline = time.monotonic() + 5
@@ -87,14 +85,14 @@ def test_what_never_reaches_the_application_has_an_id_too_which_is_in_the_log(
     assert request_id in "".join(service.log)
 
 
-def test_who_says_nothing_is_closed_without_a_word(wire: Wire) -> None:
+def test_silent_connection_is_closed_without_a_response(wire: Wire) -> None:
     began = time.monotonic()
     assert wire.rest() == b""
     assert time.monotonic() - began < HEADER_TIMEOUT_S + 3
 
 
 @pytest.mark.parametrize("trickle", [b"\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n\r\n", GET], ids=["empty lines", "headers"])
-def test_a_kept_connection_has_the_same_limit_for_its_next_request(wire: Wire, trickle: bytes) -> None:
+def test_header_timeout_applies_to_later_requests_of_a_connection(wire: Wire, trickle: bytes) -> None:
     assert wire.send(GET).answer().status == 200
     began = time.monotonic()
     wire.send(*in_bytes(trickle), pause_s=0.15)
@@ -102,7 +100,7 @@ def test_a_kept_connection_has_the_same_limit_for_its_next_request(wire: Wire, t
     assert time.monotonic() - began < 5
 
 
-def test_between_two_requests_a_connection_may_be_idle_for_longer(wire: Wire) -> None:
+def test_idle_connection_outlasts_the_header_timeout(wire: Wire) -> None:
     for _ in range(2):
         assert wire.send(GET).answer().status == 200
         time.sleep(2.5 * HEADER_TIMEOUT_S)
@@ -110,7 +108,7 @@ def test_between_two_requests_a_connection_may_be_idle_for_longer(wire: Wire) ->
 
 
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["with a length", "in chunks"])
-def test_a_body_may_take_longer_than_headers(wire: Wire, is_chunked: bool) -> None:
+def test_body_may_take_longer_than_the_header_timeout(wire: Wire, is_chunked: bool) -> None:
     parts = [BODY[at : at + 40] for at in range(0, len(BODY), 40)]
     if is_chunked:
         wire.send(CHUNKED, *(b"%x\r\n%s\r\n" % (len(part), part) for part in parts), b"0\r\n\r\n", pause_s=0.3)
@@ -121,7 +119,7 @@ def test_a_body_may_take_longer_than_headers(wire: Wire, is_chunked: bool) -> No
     assert wire.send(GET).answer().status == 200
 
 
-def test_a_request_in_single_bytes_is_answered(wire: Wire) -> None:
+def test_request_in_single_bytes_is_answered(wire: Wire) -> None:
     assert wire.send(*in_bytes(GET)).answer().status == 200
 
 
@@ -136,15 +134,15 @@ def test_a_request_in_single_bytes_is_answered(wire: Wire) -> None:
         pytest.param(b"X:\r\n" * 20_000, id="far too many"),
     ],
 )
-def test_headers_have_bounds(wire: Wire, headers: bytes) -> None:
+def test_oversized_headers_are_rejected_with_431(wire: Wire, headers: bytes) -> None:
     assert statuses(wire.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + headers, b"\r\n").rest()) == [431]
 
 
-def test_a_target_without_an_end_is_refused(wire: Wire) -> None:
+def test_endless_request_target_is_rejected_with_431(wire: Wire) -> None:
     assert statuses(wire.send(b"GET /" + b"a" * 900_000).rest()) == [431]
 
 
-def test_up_to_the_bounds_headers_are_read(wire: Wire) -> None:
+def test_headers_within_the_limits_are_accepted(wire: Wire) -> None:
     headers = b"".join(b"X-%d: %s\r\n" % (n, b"a" * 300) for n in range(99))
     assert wire.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n").answer().status == 200
 
@@ -157,39 +155,39 @@ def test_up_to_the_bounds_headers_are_read(wire: Wire) -> None:
         pytest.param(b"0\r\n" + b"X: a\r\n" * 150_000, id="trailers"),
     ],
 )
-def test_what_stands_around_a_body_has_bounds(wire: Wire, flood: bytes) -> None:
+def test_oversized_chunk_extensions_and_trailers_are_rejected(wire: Wire, flood: bytes) -> None:
     assert statuses(wire.send(CHUNKED, flood).rest()) == [431]
 
 
-def test_requests_in_one_packet_are_answered_in_order(wire: Wire) -> None:
+def test_pipelined_requests_are_answered_in_order(wire: Wire) -> None:
     paths = (b"/healthz", b"/nothing", b"/readyz", b"/internal/leads/", b"/healthz")
     last = b"GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     wire.send(b"".join(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path for path in paths) + last)
     assert statuses(wire.rest()) == [200, 404, 200, 401, 200, 404]
 
 
-def test_only_so_many_wait_on_one_connection(wire: Wire) -> None:
+def test_pipelined_requests_per_connection_are_limited(wire: Wire) -> None:
     answered = statuses(wire.send(GET * 2_000).rest())
     assert set(answered) == {200}
     assert 1 < len(answered) < 20
 
 
-def test_who_goes_before_several_answers_is_no_defect(service: Service) -> None:
+def test_disconnect_before_pipelined_responses_logs_no_error(service: Service) -> None:
     for _ in range(20):
-        with Wire(service.url, source=UNBOUNDED) as gone:
+        with Wire(service.url, source=EXEMPT) as gone:
             gone.send(CHUNKED + b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY), GET)
-    with Wire(service.url, source=UNBOUNDED) as wire:
+    with Wire(service.url, source=EXEMPT) as wire:
         assert wire.send(GET).answer().status == 200
     time.sleep(0.2)
     assert "Traceback" not in "".join(service.log)
 
 
-def test_what_follows_a_request_spoils_not_its_answer(wire: Wire) -> None:
+def test_garbage_after_a_request_does_not_affect_its_response(wire: Wire) -> None:
     assert statuses(wire.send(GET + b"garbage\r\n\r\n").rest()) == [200]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere loopback has one address")
-def test_connections_are_bounded_of_one_client_and_of_all(service: Service) -> None:
+def test_connections_are_limited_per_client_and_in_total(service: Service) -> None:
     with ExitStack() as stack:
 
         def connect(source: str) -> Wire:
@@ -203,11 +201,11 @@ def test_connections_are_bounded_of_one_client_and_of_all(service: Service) -> N
                 assert answer.status == 200 or (answer.headers["Retry-After"] and answer.headers["Connection"])
                 return None if answer.status == 200 else answer.status
 
-        mine = [connect("127.0.0.2") for _ in range(OF_CLIENT)]
+        mine = [connect("127.0.0.2") for _ in range(MAX_PER_CLIENT)]
         assert (refusal("127.0.0.2"), refusal("127.0.0.3")) == (503, None)
-        for _ in range(MOST - OF_CLIENT):
-            connect(UNBOUNDED)
-        assert (refusal("127.0.0.3"), refusal(UNBOUNDED)) == (503, 503)
+        for _ in range(MAX_TOTAL - MAX_PER_CLIENT):
+            connect(EXEMPT)
+        assert (refusal("127.0.0.3"), refusal(EXEMPT)) == (503, 503)
         mine.pop().socket.close()
         time.sleep(0.2)
         assert refusal("127.0.0.2") is None
@@ -221,7 +219,7 @@ def test_connections_are_bounded_of_one_client_and_of_all(service: Service) -> N
 
 HEADER = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
 UPGRADE = b"Connection: Upgrade\r\n"
-AMBIGUOUS = {  # of which a proxy could think otherwise: where does the next request begin?
+AMBIGUOUS = {  # a proxy could see the next request begin elsewhere (request smuggling)
     "length and chunks": POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "chunks and length": POST + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
     "two lengths": POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
@@ -282,7 +280,7 @@ PROBES = {
 
 
 def answers(wire: Wire, sent: bytes) -> list[int]:
-    """Return the statuses of the answers: of the first, and of those that follow at once."""
+    """Return the statuses of the first response and of those that follow immediately."""
     received = wire.send(sent).socket.recv(2**16)
     wire.socket.settimeout(0.3)
     with suppress(TimeoutError):
@@ -291,22 +289,22 @@ def answers(wire: Wire, sent: bytes) -> list[int]:
 
 
 @pytest.mark.parametrize("probe", AMBIGUOUS)
-def test_a_body_whose_end_is_ambiguous_is_refused_with_all_that_follows(wire: Wire, probe: str) -> None:
+def test_ambiguous_body_length_is_rejected_and_the_connection_closed(wire: Wire, probe: str) -> None:
     assert statuses(wire.send(AMBIGUOUS[probe] + GET).rest()) == [400]
 
 
 @pytest.mark.parametrize("probe", PROBES)
-def test_whatever_is_sent_is_answered_and_is_no_defect(wire: Wire, probe: str) -> None:
+def test_unusual_requests_never_cause_a_5xx(wire: Wire, probe: str) -> None:
     found = answers(wire, PROBES[probe])
     assert found
     assert all(status < 500 for status in found)
 
 
-def test_an_upgrade_is_passed_over_and_what_follows_is_not_read(wire: Wire) -> None:
+def test_upgrade_is_ignored_and_later_bytes_are_not_read(wire: Wire) -> None:
     assert statuses(wire.send(PROBES["an upgrade to a websocket"] + GET).rest()) == [200]
 
 
-def test_neither_the_log_nor_the_process_list_shows_a_secret(service: Service) -> None:
+def test_log_and_process_list_show_no_secrets(service: Service) -> None:
     secrets = ("a-token-of-somebody", "correct horse battery", "YWRhOnB3")
     for method, path in (("GET", "/internal/leads/"), ("POST", "/internal/auth/login"), ("GET", "/nothing")):
         for scheme in ("Bearer a-token-of-somebody", "Basic YWRhOnB3"):

@@ -1,4 +1,4 @@
-"""The demo is what a newcomer sees first."""
+"""The demo runs to its end."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_demo_ends_well_and_leaves_nothing(tmp_path: Path) -> None:
+def test_demo_succeeds_and_removes_its_files(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.system.demo"],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Floods against the real program: places, room and time for uploads; answers that come before a body's end."""
+"""Upload slots, spool space and body timeouts under floods; responses before the end of a body."""
 
 import socket
 import subprocess
@@ -25,7 +25,7 @@ FORM = (
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service behind a proxy, which is the tests; one client has two places of eight, and room for three largest."""
+    """A service with the tests as its proxy: 8 upload slots, 2 per client, and spool space for 3 maximal uploads."""
     directory = tmp_path_factory.mktemp("floods")
     settings = {
         "INTAKE_TRUSTED_PROXIES": "127.0.0.1",
@@ -40,7 +40,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 class Upload:
-    """A connection on which a submission was begun."""
+    """A connection with a started submission."""
 
     def __init__(self, service: Service, client: str, *, size: int | None = None, path: str = "/leads/") -> None:
         host, port = service.url.removeprefix("http://").split(":")
@@ -55,7 +55,7 @@ class Upload:
         return self
 
     def answer(self) -> tuple[int, str]:
-        """Return the status, and the answer with its headers."""
+        """Return the status and the whole response."""
         answer = b""
         while b"\r\n\r\n" not in answer or (b"problem+json" in answer and b"}" not in answer):
             got = self.socket.recv(65536)
@@ -65,12 +65,12 @@ class Upload:
         return int(answer.split()[1]), answer.decode()
 
     def close(self) -> None:
-        """Go away, without a word."""
+        """Close the connection."""
         self.socket.close()
 
 
 class Login(Upload):
-    """A connection on which a login was begun."""
+    """A connection with a started login."""
 
     def __init__(self, service: Service) -> None:
         host, port = service.url.removeprefix("http://").split(":")
@@ -82,9 +82,9 @@ class Login(Upload):
 
 
 def begun(service: Service, *clients: str) -> list[Upload]:
-    """Return an upload of each client, which holds its place."""
+    """Return a started upload per client, which occupies a slot."""
     uploads = [Upload(service, client, size=len(FORM)) for client in clients]
-    time.sleep(0.3)  # they are in by then
+    time.sleep(0.3)  # until the service has accepted them
     return uploads
 
 
@@ -94,7 +94,7 @@ def submit(service: Service, client: str) -> tuple[int, str]:
 
 
 def token(service: Service) -> str:
-    """Return a token of a user that is made for it."""
+    """Create a user and return a token."""
     environment = clean_environment(service.directory)
     command = [INTAKE, "create-user", "ada", "--password-stdin"]
     subprocess.run(command, input=PASSWORD, text=True, env=environment, cwd=service.directory, check=True)
@@ -108,7 +108,7 @@ def refused(service: Service) -> dict[str, float]:
     return {reason: float(number) for reason, number in found}
 
 
-def test_a_client_has_its_places_and_gets_them_back_when_it_goes(service: Service) -> None:
+def test_upload_slots_per_client_are_limited_and_released(service: Service) -> None:
     held = begun(service, "192.0.2.1", "192.0.2.1")
     status, text = submit(service, "192.0.2.1")
     assert (status, '"Service busy"' in text) == (503, True)
@@ -122,7 +122,7 @@ def test_a_client_has_its_places_and_gets_them_back_when_it_goes(service: Servic
     assert [submit(service, "192.0.2.1")[0] for _ in range(2)] == [204, 204]
 
 
-def test_all_of_them_have_no_more_than_all_places(service: Service) -> None:
+def test_upload_slots_are_limited_in_total(service: Service) -> None:
     held = begun(service, *[f"198.51.100.{number}" for number in range(8)])
     try:
         assert submit(service, "198.51.100.99")[0] == 503
@@ -133,7 +133,7 @@ def test_all_of_them_have_no_more_than_all_places(service: Service) -> None:
     assert submit(service, "198.51.100.98")[0] == 204
 
 
-def test_what_is_not_declared_holds_the_most_that_it_may_have(service: Service) -> None:
+def test_upload_without_content_length_reserves_the_maximum(service: Service) -> None:
     held = [Upload(service, f"203.0.113.{number}") for number in range(3)]
     time.sleep(0.3)
     try:
@@ -144,7 +144,7 @@ def test_what_is_not_declared_holds_the_most_that_it_may_have(service: Service) 
             upload.close()
 
 
-def test_the_internal_door_has_places_of_its_own(service: Service) -> None:
+def test_internal_api_has_separate_upload_slots(service: Service) -> None:
     headers = {"Authorization": f"Bearer {token(service)}"}
     form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
     held = begun(service, *[f"198.18.0.{number}" for number in range(8)])
@@ -159,7 +159,7 @@ def test_the_internal_door_has_places_of_its_own(service: Service) -> None:
             upload.close()
 
 
-def test_a_body_that_does_not_come_is_408_and_its_place_is_free(service: Service) -> None:
+def test_body_timeout_gives_408_and_releases_the_slot(service: Service) -> None:
     began = time.monotonic()
     held = begun(service, "192.0.2.50", "192.0.2.50")
     answers = [upload.answer() for upload in held]
@@ -167,19 +167,19 @@ def test_a_body_that_does_not_come_is_408_and_its_place_is_free(service: Service
     assert GRACE_S - 1 < time.monotonic() - began < GRACE_S + 5
     assert "connection: close" in answers[0][1].lower()
     for upload in held:
-        assert upload.socket.recv(1) == b"", "and the connection is closed"
+        assert upload.socket.recv(1) == b"", "the connection is closed"
         upload.close()
     assert submit(service, "192.0.2.50")[0] == 204
     assert refused(service)["slow_body"] == 2
 
 
-def test_a_login_that_does_not_come_is_408_too(service: Service) -> None:
+def test_login_body_timeout_gives_408(service: Service) -> None:
     with closing(Login(service)) as login:
         assert login.answer()[0] == 408
 
 
 @pytest.mark.parametrize("declares", [True, False])
-def test_a_body_that_is_too_large_is_told_so_while_it_is_sent(service: Service, declares: bool) -> None:
+def test_oversized_body_gets_413_while_it_is_sent(service: Service, declares: bool) -> None:
     pieces = [b"x" * 65536] * 320
     headers = {"Content-Type": "multipart/form-data; boundary=b", "X-Forwarded-For": f"192.0.2.{60 + declares}"}
     if declares:
@@ -188,12 +188,12 @@ def test_a_body_that_is_too_large_is_told_so_while_it_is_sent(service: Service, 
     assert (answer.status_code, answer.headers["Connection"]) == (413, "close")
 
 
-def test_a_declared_length_is_refused_before_a_byte_is_read(service: Service) -> None:
+def test_oversized_content_length_gets_413_before_the_body_is_read(service: Service) -> None:
     with closing(Upload(service, "192.0.2.70", size=10**12)) as upload:
         assert upload.answer()[0] == 413
 
 
-def test_a_client_over_its_rate_is_refused_before_a_byte_is_read(service: Service) -> None:
+def test_rate_limit_gives_429_before_the_body_is_read(service: Service) -> None:
     for _ in range(6):
         submit(service, "192.0.2.80")
     with closing(Upload(service, "192.0.2.80", size=len(FORM))) as upload:
@@ -202,7 +202,7 @@ def test_a_client_over_its_rate_is_refused_before_a_byte_is_read(service: Servic
     assert 'ratelimit-policy: "minute";q=6;w=60\r\n' in text.lower()
 
 
-def test_one_client_behind_the_proxy_leaves_the_others_connections(service: Service) -> None:
+def test_connections_are_limited_per_client_behind_a_proxy(service: Service) -> None:
     host, port = service.url.removeprefix("http://").split(":")
     request = (
         b"POST /internal/auth/login HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: %s\r\n"

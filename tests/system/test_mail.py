@@ -1,4 +1,4 @@
-"""Owed mail, through the real service and a real relay, on both databases."""
+"""Mail delivery by the real service to a test relay, on both databases."""
 
 import contextlib
 import re
@@ -22,8 +22,8 @@ from tests.system.programs import Service, clean_environment
 from tests.system.relay import Relay
 
 
-class Firm:
-    """A running service with a relay, and its database to look into."""
+class Deployment:
+    """A running service with a relay, and its database for inspection."""
 
     def __init__(self, service: Service, database: Database, environment: dict[str, str]) -> None:
         self.service, self.database, self.environment = service, database, environment
@@ -46,10 +46,10 @@ class Firm:
 
 
 @pytest.fixture
-def start(databases: Databases, relay: Relay, tmp_path: Path) -> Iterator[Callable[..., Firm]]:
+def start(databases: Databases, relay: Relay, tmp_path: Path) -> Iterator[Callable[..., Deployment]]:
     with contextlib.ExitStack() as stack:
 
-        def started(*flags: str, **changes: str) -> Firm:
+        def started(*flags: str, **changes: str) -> Deployment:
             url = databases.migrated_url()
             settings = {
                 "INTAKE_DATABASE_URL": url,
@@ -64,12 +64,12 @@ def start(databases: Databases, relay: Relay, tmp_path: Path) -> Iterator[Callab
             service = stack.enter_context(Service(environment, tmp_path, "serve", *flags))
             database = Database(Settings(database_url=url), connections=1)
             stack.callback(database.close)
-            return Firm(service, database, environment)
+            return Deployment(service, database, environment)
 
         yield started
 
 
-def test_the_prospect_and_each_attorney_get_theirs(start: Callable[..., Firm], relay: Relay) -> None:
+def test_prospect_and_each_attorney_receive_a_mail(start: Callable[..., Deployment], relay: Relay) -> None:
     firm = start()
     firm.submit()
     messages = {str(message["To"]): message for message in relay.wait_for(3)}
@@ -90,7 +90,7 @@ def test_the_prospect_and_each_attorney_get_theirs(start: Callable[..., Firm], r
     assert [mail["attempts"] for mail in mails] == [1, 1, 1]
 
 
-def test_what_comes_in_within_an_interval_is_told_in_one_digest(start: Callable[..., Firm], relay: Relay) -> None:
+def test_leads_within_an_interval_are_alerted_in_one_digest(start: Callable[..., Deployment], relay: Relay) -> None:
     firm = start(INTAKE_ALERT_INTERVAL="4s", INTAKE_ATTORNEY_EMAILS="harriet@firm.example")
     firm.submit("0@example.com")
     relay.wait_for(2)
@@ -104,13 +104,13 @@ def test_what_comes_in_within_an_interval_is_told_in_one_digest(start: Callable[
     assert to_harriet[1]["Message-ID"] in {mail["message_id"] for mail in mails}
 
 
-def test_an_address_outside_ascii_is_mailed_with_smtputf8(start: Callable[..., Firm], relay: Relay) -> None:
+def test_non_ascii_address_is_sent_with_smtputf8(start: Callable[..., Deployment], relay: Relay) -> None:
     firm = start(INTAKE_ATTORNEY_EMAILS="")
     firm.submit("zoë@exämple.com")
     assert str(relay.wait_for(1)[0]["To"]) == "zoë@exämple.com"
 
 
-def test_a_refusal_is_final_or_not_as_its_code_says(start: Callable[..., Firm], relay: Relay) -> None:
+def test_5xx_replies_fail_a_mail_and_4xx_replies_defer_it(start: Callable[..., Deployment], relay: Relay) -> None:
     relay.refuses = {"ada@example.com": "550 <ada@example.com>: no such user", "harriet@firm.example": "451 later"}
     firm = start()
     firm.submit()
@@ -129,7 +129,7 @@ def test_a_refusal_is_final_or_not_as_its_code_says(start: Callable[..., Firm], 
     assert again[1]["message_id"] == relay.taken[-1]["Message-ID"] == mails[1]["message_id"]
 
 
-def test_a_relay_that_is_away_costs_nothing_but_time(start: Callable[..., Firm]) -> None:
+def test_unreachable_relay_defers_all_mails(start: Callable[..., Deployment]) -> None:
     firm = start(INTAKE_SMTP_URL="smtp://127.0.0.1:1")
     firm.submit()
     mails = firm.wait_for(lambda found: all(mail["last_error"] for mail in found))
@@ -137,14 +137,14 @@ def test_a_relay_that_is_away_costs_nothing_but_time(start: Callable[..., Firm])
     assert "no connection to the relay" in mails[0]["last_error"]
 
 
-def test_a_relay_that_must_encrypt_and_can_not_gets_no_mail(start: Callable[..., Firm], relay: Relay) -> None:
+def test_relay_without_required_starttls_receives_no_mail(start: Callable[..., Deployment], relay: Relay) -> None:
     firm = start(INTAKE_SMTP_URL=f"smtp://127.0.0.1:{relay.port}?starttls=required")
     firm.submit()
     firm.wait_for(lambda found: all(mail["last_error"] for mail in found))
     assert relay.taken == []
 
 
-def test_one_that_hangs_does_not_hold_up_the_others(start: Callable[..., Firm], relay: Relay) -> None:
+def test_hanging_recipient_does_not_delay_other_mails(start: Callable[..., Deployment], relay: Relay) -> None:
     relay.hangs_for = {"hang@example.com"}
     firm = start(INTAKE_ATTORNEY_EMAILS="")
     began = time.monotonic()
@@ -153,10 +153,12 @@ def test_one_that_hangs_does_not_hold_up_the_others(start: Callable[..., Firm], 
         firm.submit(f"a{n}@example.com")
     relay.wait_for(30)
     assert time.monotonic() - began < 15
-    assert relay.connections <= 5, "connections are kept"
+    assert relay.connections <= 5, "connections are reused"
 
 
-def test_a_login_that_is_refused_pauses_and_counts_as_no_attempt(start: Callable[..., Firm], relay: Relay) -> None:
+def test_refused_smtp_login_pauses_sending_and_counts_no_attempt(
+    start: Callable[..., Deployment], relay: Relay
+) -> None:
     relay.login = "535 5.7.8 bad credentials"
     firm = start(INTAKE_SMTP_URL=f"smtp://me:secret@127.0.0.1:{relay.port}")
     firm.submit()
@@ -172,9 +174,7 @@ def test_a_login_that_is_refused_pauses_and_counts_as_no_attempt(start: Callable
     assert "secret" not in "".join(firm.service.log)
 
 
-def test_a_relay_that_drops_after_the_last_dot_gets_the_same_mail_again(
-    start: Callable[..., Firm], relay: Relay
-) -> None:
+def test_connection_lost_after_data_resends_the_identical_mail(start: Callable[..., Deployment], relay: Relay) -> None:
     relay.drops = 1
     firm = start(INTAKE_ATTORNEY_EMAILS="")
     firm.submit()
@@ -186,8 +186,8 @@ def test_a_relay_that_drops_after_the_last_dot_gets_the_same_mail_again(
     assert firm.wait_for(lambda found: found[0]["state"] == "sent")[0]["attempts"] == mail["attempts"] + 1
 
 
-def test_a_service_without_a_worker_and_a_worker_apart(
-    start: Callable[..., Firm], relay: Relay, tmp_path: Path
+def test_separate_worker_sends_mail_of_a_service_without_one(
+    start: Callable[..., Deployment], relay: Relay, tmp_path: Path
 ) -> None:
     firm = start("--no-worker", INTAKE_ATTORNEY_EMAILS="")
     firm.submit()
@@ -198,12 +198,12 @@ def test_a_service_without_a_worker_and_a_worker_apart(
         firm.submit("grace@example.com")
         began = time.monotonic()
         relay.wait_for(2)
-        assert time.monotonic() - began < 2, "seen within a second, though another process wrote it down"
+        assert time.monotonic() - began < 2, "the worker polls the outbox every second"
         firm.wait_for(lambda found: all(mail["state"] == "sent" for mail in found))
         assert worker.stop() == 0
 
 
-def test_several_workers_send_each_mail_once(start: Callable[..., Firm], relay: Relay, tmp_path: Path) -> None:
+def test_concurrent_workers_send_each_mail_once(start: Callable[..., Deployment], relay: Relay, tmp_path: Path) -> None:
     firm = start("--no-worker")
     for n in range(30):
         firm.submit(f"a{n}@example.com")
@@ -216,8 +216,8 @@ def test_several_workers_send_each_mail_once(start: Callable[..., Firm], relay: 
     assert len(ids) == len(set(ids)) == 90
 
 
-def test_a_worker_that_is_stopped_finishes_or_gives_back(
-    start: Callable[..., Firm], relay: Relay, tmp_path: Path
+def test_stopped_worker_finishes_or_releases_its_mails(
+    start: Callable[..., Deployment], relay: Relay, tmp_path: Path
 ) -> None:
     relay.delay_s = 0.5
     firm = start("--no-worker")
@@ -233,8 +233,8 @@ def test_a_worker_that_is_stopped_finishes_or_gives_back(
     assert {mail["attempts"] for mail in mails if mail["state"] == "queued"} == {0}
 
 
-def test_a_worker_that_is_killed_repeats_at_most_one_mail_for_each_connection(
-    start: Callable[..., Firm], relay: Relay, tmp_path: Path
+def test_killed_worker_duplicates_at_most_one_mail_per_connection(
+    start: Callable[..., Deployment], relay: Relay, tmp_path: Path
 ) -> None:
     relay.delay_s = 0.05
     firm = start("--no-worker")
@@ -253,8 +253,8 @@ def test_a_worker_that_is_killed_repeats_at_most_one_mail_for_each_connection(
     assert len(ids) - len(set(ids)) <= 4
 
 
-def test_a_template_that_breaks_on_one_mail_does_not_hold_up_the_others(
-    start: Callable[..., Firm], relay: Relay, tmp_path: Path
+def test_template_error_in_one_mail_does_not_delay_others(
+    start: Callable[..., Deployment], relay: Relay, tmp_path: Path
 ) -> None:
     templates = tmp_path / "templates"
     templates.mkdir()

@@ -1,4 +1,4 @@
-"""That the tests which run through PgBouncer do share its sessions; run by `make test-pgbouncer` alone."""
+"""Session sharing through PgBouncer; runs only in `make test-pgbouncer`."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,7 +14,7 @@ def sessions(connection: Connection) -> int:
     return int(connection.execute(text(f"{query} AND backend_type = 'client backend'")).scalar_one())
 
 
-def test_many_at_once_share_few_sessions(intake: Intake) -> None:
+def test_concurrent_requests_share_few_sessions(intake: Intake) -> None:
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda n: intake.submit(email=f"a{n}@example.com").status_code, range(48)))
     assert set(answers) == {204}

@@ -1,4 +1,4 @@
-"""An answer that is under way ends when its user is disabled."""
+"""Abort of running responses when their user is disabled."""
 
 import os
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ REQUESTS = {
 
 @pytest.fixture(scope="module")
 def service(databases: Databases) -> Iterator[tuple[str, Database]]:
-    """The service on a database with many leads, of which the first has a large CV."""
+    """The service on a database with many leads; the first has a large CV."""
     settings = Settings(database_url=databases.migrated_url(), jwt_secrets=(SECRET,), rate_limits=())
     database = Database(settings, connections=2)
     accounts.create_user(database, username="owner", password=PASSWORD, role="admin")
@@ -49,7 +49,7 @@ def service(databases: Databases) -> Iterator[tuple[str, Database]]:
 
 
 @pytest.mark.parametrize("kind", REQUESTS)
-def test_it_breaks_off_when_its_user_is_disabled(service: tuple[str, Database], kind: str) -> None:
+def test_response_is_aborted_when_its_user_is_disabled(service: tuple[str, Database], kind: str) -> None:
     url, database = service
     accounts.create_user(database, username=kind, password=PASSWORD, role="admin")
     login = httpx2.post(f"{url}/internal/auth/login", json={"username": kind, "password": PASSWORD})
@@ -65,4 +65,4 @@ def test_it_breaks_off_when_its_user_is_disabled(service: tuple[str, Database], 
         part += wire.rest()
     assert part.startswith(b"HTTP/1.1 200 OK")
     assert len(part) < len(whole) / 2
-    assert not part.endswith(b"0\r\n\r\n"), "what is cut short is not taken for the whole"
+    assert not part.endswith(b"0\r\n\r\n"), "a truncated response must not look complete"

@@ -1,4 +1,4 @@
-"""`intake` as a process: how it starts, what it refuses, how it ends."""
+"""`intake` as a process: start, commands, errors and shutdown."""
 
 import os
 import signal
@@ -43,7 +43,7 @@ def postgres(url: str) -> dict[str, str]:
     return {"INTAKE_DATABASE_URL": url, "INTAKE_JWT_SECRET": SECRET}
 
 
-def test_sqlite_is_made_and_migrated_by_itself_for_its_owner_alone(tmp_path: Path) -> None:
+def test_serve_creates_and_migrates_sqlite_with_owner_only_permissions(tmp_path: Path) -> None:
     with Service(clean_environment(tmp_path), tmp_path) as service:
         assert httpx2.get(f"{service.url}/readyz").status_code == 200
         log = "".join(service.log)
@@ -52,7 +52,7 @@ def test_sqlite_is_made_and_migrated_by_itself_for_its_owner_alone(tmp_path: Pat
     assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {0}
 
 
-def test_postgresql_is_refused_until_it_is_migrated(databases: Databases, tmp_path: Path) -> None:
+def test_serve_refuses_an_unmigrated_database(databases: Databases, tmp_path: Path) -> None:
     url = databases.empty_url()
     if url.startswith("sqlite"):
         done = intake(tmp_path, "create-user", "ada", "--password-stdin", typed=PASSWORD, INTAKE_DATABASE_URL=url)
@@ -66,7 +66,7 @@ def test_postgresql_is_refused_until_it_is_migrated(databases: Databases, tmp_pa
         assert httpx2.get(f"{service.url}/readyz").status_code == 200
 
 
-def test_a_process_opens_the_door_and_the_port_that_its_flags_name(databases: Databases, tmp_path: Path) -> None:
+def test_serve_flags_select_api_host_and_port(databases: Databases, tmp_path: Path) -> None:
     environment = clean_environment(tmp_path, INTAKE_DATABASE_URL=databases.migrated_url(), INTAKE_HOST="0.0.0.0")
     port = free_port()
     flags = ("--surface", "public", "--host", "127.0.0.1", "--port", str(port))
@@ -79,7 +79,7 @@ def test_a_process_opens_the_door_and_the_port_that_its_flags_name(databases: Da
     assert (done.returncode, "INTAKE_PORT is 'http'; expected a TCP port" in done.stderr) == (1, True)
 
 
-def test_users_are_made_on_the_server(databases: Databases, tmp_path: Path) -> None:
+def test_create_user_makes_the_first_user_an_administrator(databases: Databases, tmp_path: Path) -> None:
     url = postgres(databases.migrated_url())
     first = intake(tmp_path, "create-user", "Ada", "--password-stdin", typed=PASSWORD + "\n", **url)
     assert (first.returncode, first.stderr) == (0, "intake: made the user Ada, an admin\n")
@@ -96,7 +96,7 @@ def test_users_are_made_on_the_server(databases: Databases, tmp_path: Path) -> N
     assert intake(tmp_path, "create-user", "x", **url).returncode == 2
 
 
-def test_who_is_locked_out_is_allowed_in_on_the_server(databases: Databases, tmp_path: Path) -> None:
+def test_allow_login_exempts_a_throttled_user(databases: Databases, tmp_path: Path) -> None:
     url = postgres(databases.migrated_url())
     intake(tmp_path, "create-user", "ada", "--password-stdin", typed=PASSWORD, **url)
     done = intake(tmp_path, "allow-login", "ADA", "--for", "30m", **url)
@@ -108,7 +108,7 @@ def test_who_is_locked_out_is_allowed_in_on_the_server(databases: Databases, tmp
         assert (bad.returncode, f"--for is '{wrong}'; expected" in bad.stderr) == (2, True), bad.stderr
 
 
-def test_of_two_that_make_the_same_user_at_once_one_does(databases: Databases, tmp_path: Path) -> None:
+def test_create_user_run_concurrently_creates_the_user_once(databases: Databases, tmp_path: Path) -> None:
     environment = clean_environment(tmp_path, **postgres(databases.migrated_url()))
     command = [INTAKE, "create-user", "ada", "--password-stdin"]
     started = [
@@ -120,7 +120,7 @@ def test_of_two_that_make_the_same_user_at_once_one_does(databases: Databases, t
     assert sorted(process.returncode for process in started) == [0, 1, 1]
 
 
-def test_of_several_who_are_made_first_at_once_one_is_the_administrator(databases: Databases) -> None:
+def test_concurrent_first_users_give_one_administrator(databases: Databases) -> None:
     settings = Settings(database_url=databases.migrated_url(), jwt_secrets=(SECRET,))
     database = Database(settings, connections=6)
     with ThreadPoolExecutor(6) as pool:
@@ -159,9 +159,7 @@ def test_a_new_password_ends_the_old_ones_tokens(databases: Databases, tmp_path:
         ({"INTAKE_MAIL_TEMPLATES": "."}, ["intake: the mail template 'alert' can't be rendered: division by zero"]),
     ],
 )
-def test_what_can_not_work_stops_the_start_in_a_line_each(
-    tmp_path: Path, settings: dict[str, str], lines: list[str]
-) -> None:
+def test_serve_prints_one_line_per_invalid_setting(tmp_path: Path, settings: dict[str, str], lines: list[str]) -> None:
     (tmp_path / "alert.txt.jinja").write_text("Subject: x\n\n{{ 1 / 0 }}")
     done = intake(tmp_path, "serve", **settings)
     assert done.returncode == 1
@@ -172,13 +170,13 @@ def test_what_can_not_work_stops_the_start_in_a_line_each(
 
 def make_orphan(store: Path) -> Path:
     orphan = store / token_hex(16)
-    orphan.write_text("left by a commit that broke off")
+    orphan.write_text("left by a failed commit")
     two_days_ago = time.time() - 2 * 86400
     os.utime(orphan, (two_days_ago, two_days_ago))
     return orphan
 
 
-def test_orphans_are_collected_by_the_service_and_by_hand(databases: Databases, tmp_path: Path) -> None:
+def test_orphans_are_collected_by_service_and_command(databases: Databases, tmp_path: Path) -> None:
     store = tmp_path / "CVs"
     store.mkdir()
     settings = {**postgres(databases.migrated_url()), "INTAKE_CV_STORE": store.as_uri()}
@@ -192,12 +190,12 @@ def test_orphans_are_collected_by_the_service_and_by_hand(databases: Databases, 
             time.sleep(0.1)
     make_orphan(store)
     done = intake(tmp_path, "collect-orphans", **settings)
-    told = "orphans moved to trash: 1, deleted from trash: 0, moved back: 0; CVs missing from the store: 0"
-    assert (done.returncode, done.stderr) == (0, f"intake: {told}\n")
+    summary = "orphans moved to trash: 1, deleted from trash: 0, moved back: 0; CVs missing from the store: 0"
+    assert (done.returncode, done.stderr) == (0, f"intake: {summary}\n")
     assert [file.read_bytes() for file in store.iterdir() if file.is_file()] == [b"x"]
 
 
-def test_a_store_that_never_answers_does_not_hold_up_a_stop(tmp_path: Path) -> None:
+def test_unresponsive_store_does_not_delay_shutdown(tmp_path: Path) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -205,20 +203,20 @@ def test_a_store_that_never_answers_does_not_hold_up_a_stop(tmp_path: Path) -> N
         keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_ALLOW_HTTP": "true"}
         settings = {"INTAKE_CV_STORE": "s3://cvs", "AWS_ENDPOINT_URL": endpoint, **keys}
         with Service(clean_environment(tmp_path, **settings), tmp_path) as service:
-            connection, _ = silent.accept()  # it collects orphans
+            connection, _ = silent.accept()  # the request of the orphan collection
             began = time.monotonic()
             service.stop()
             assert time.monotonic() - began < 10
         connection.close()
 
 
-def test_without_a_store_there_are_no_orphans(tmp_path: Path) -> None:
+def test_collect_orphans_requires_a_store(tmp_path: Path) -> None:
     done = intake(tmp_path, "collect-orphans")
     assert done.returncode == 1
     assert done.stderr.startswith("intake: INTAKE_CV_STORE is not set")
 
 
-def test_weak_settings_are_told_on_standard_output(tmp_path: Path) -> None:
+def test_check_prints_weak_settings_to_stdout(tmp_path: Path) -> None:
     intake(tmp_path, "migrate")
     done = intake(tmp_path, "check", INTAKE_OPEN_REGISTRATION="1", INTAKE_JWT_SECRET="a" * 40)
     assert done.returncode == 1
@@ -226,13 +224,13 @@ def test_weak_settings_are_told_on_standard_output(tmp_path: Path) -> None:
     assert "a" * 40 not in done.stdout + done.stderr
 
 
-def test_a_misspelt_setting_is_warned_of(tmp_path: Path) -> None:
+def test_unknown_setting_is_warned_about(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("INTAKE_PROT=1\n")
     done = intake(tmp_path, "migrate")
     assert "INTAKE_PROT is set, and is no setting of this service" in done.stderr
 
 
-def test_leads_in_states_that_the_list_lacks_stop_the_start(tmp_path: Path) -> None:
+def test_serve_refuses_states_missing_from_settings(tmp_path: Path) -> None:
     with Service(clean_environment(tmp_path), tmp_path) as service:
         form = {"email": "a@example.com", "f_name": "A", "l_name": "B"}
         httpx2.post(f"{service.url}/leads/", data=form, files={"CV": ("x.txt", b"x")})
@@ -241,7 +239,7 @@ def test_leads_in_states_that_the_list_lacks_stop_the_start(tmp_path: Path) -> N
     assert done.stderr.splitlines()[-1].startswith("intake: leads are in states that INTAKE_STATES lacks: 1 in PENDING")
 
 
-def test_a_port_in_use_is_told(tmp_path: Path) -> None:
+def test_serve_reports_a_port_in_use(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -252,18 +250,18 @@ def test_a_port_in_use_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_when_asked_and_keeps_what_it_took(tmp_path: Path, number: signal.Signals) -> None:
+def test_serve_shuts_down_on_signals(tmp_path: Path, number: signal.Signals) -> None:
     with Service(clean_environment(tmp_path), tmp_path) as service:
         began = time.monotonic()
         os.kill(service.process.pid, number)
         service.process.wait(20)
         assert time.monotonic() - began < 10
-        assert service.process.returncode in (-number, 128 + number), "as of any program that a signal ended"
+        assert service.process.returncode in (-number, 128 + number), "like any program ended by a signal"
 
 
 @pytest.fixture
 def full_postgres(own_postgres: PostgresServer, tmp_path: Path) -> Iterator[tuple[PostgresServer, Service, str]]:
-    """A service on a PostgreSQL of its own with 60,000 leads, and an attorney's token."""
+    """A service on a separate PostgreSQL server with 60,000 leads, and an administrator's token."""
     url = own_postgres.url("postgres")
     assert intake(tmp_path, "migrate", **postgres(url)).returncode == 0
     settings = Settings(database_url=url.replace("sql:", "sql+psycopg2:"), jwt_secrets=(SECRET,))
@@ -278,7 +276,7 @@ def full_postgres(own_postgres: PostgresServer, tmp_path: Path) -> Iterator[tupl
         yield own_postgres, service, token
 
 
-def test_a_database_that_dies_under_a_list_never_gives_a_closed_array(
+def test_list_array_is_not_closed_when_the_database_crashes(
     full_postgres: tuple[PostgresServer, Service, str],
 ) -> None:
     server, service, token = full_postgres
@@ -292,7 +290,7 @@ def test_a_database_that_dies_under_a_list_never_gives_a_closed_array(
         with suppress(httpx2.RemoteProtocolError):
             for piece in pieces:
                 received += piece
-            pytest.fail("the answer ended as if it were whole")
+            pytest.fail("the response ended as if it were complete")
     assert received.startswith(b"[")
     assert not received.endswith(b"]")
     away = httpx2.get(f"{service.url}/internal/leads/", headers=headers)
@@ -303,7 +301,7 @@ def test_a_database_that_dies_under_a_list_never_gives_a_closed_array(
     assert len(httpx2.get(f"{service.url}/internal/leads/", headers=headers, timeout=60).json()) == 60_000
 
 
-def test_a_slow_reader_holds_no_connection(full_postgres: tuple[PostgresServer, Service, str]) -> None:
+def test_slow_readers_do_not_occupy_database_connections(full_postgres: tuple[PostgresServer, Service, str]) -> None:
     _, service, token = full_postgres
     headers = {"Authorization": f"Bearer {token}"}
     with httpx2.Client(base_url=service.url, headers=headers, timeout=30) as client:
@@ -319,16 +317,16 @@ def test_a_slow_reader_holds_no_connection(full_postgres: tuple[PostgresServer, 
             stream.__exit__(None, None, None)
 
 
-@pytest.mark.parametrize("face", ["ndjson", "csv", "table"])
-def test_leadctl_shows_a_long_list_as_it_comes_and_keeps_none_of_it(
-    full_postgres: tuple[PostgresServer, Service, str], tmp_path: Path, face: str
+@pytest.mark.parametrize("output", ["ndjson", "csv", "table"])
+def test_leadctl_list_streams_with_constant_memory(
+    full_postgres: tuple[PostgresServer, Service, str], tmp_path: Path, output: str
 ) -> None:
     _, service, token = full_postgres
     environment = clean_environment(tmp_path, LEADCTL_URL=service.url, LEADCTL_TOKEN=token)
 
     def run(*arguments: str) -> tuple[int, float, float]:
-        """Return the lines, the seconds from the first to the last, and the most memory in MiB."""
-        process = subprocess.Popen([LEADCTL, "list", "-o", face, *arguments], stdout=subprocess.PIPE, env=environment)
+        """Return the number of lines, the seconds from first to last, and the peak memory in MiB."""
+        process = subprocess.Popen([LEADCTL, "list", "-o", output, *arguments], stdout=subprocess.PIPE, env=environment)
         assert process.stdout is not None
         with process.stdout as printed:
             printed.readline()
@@ -346,7 +344,7 @@ def test_leadctl_shows_a_long_list_as_it_comes_and_keeps_none_of_it(
     assert most - run("-n", "1000")[2] < 10
 
 
-def test_a_client_that_disappears_half_way_leaves_nothing(databases: Databases, tmp_path: Path) -> None:
+def test_aborted_upload_leaves_no_lead_and_no_file(databases: Databases, tmp_path: Path) -> None:
     spools = tmp_path / "spools"
     spools.mkdir()
     settings = {**postgres(databases.migrated_url()), "TMPDIR": str(spools)}

@@ -1,7 +1,4 @@
-"""Who does not read an answer, or sends what nobody reads, is waited for no longer than the service's patience.
-
-That is a minute and half a minute: here the server runs in the test's process, with less.
-"""
+"""Timeouts for clients that read slowly or not at all; the server runs in the test process with short timeouts."""
 
 import threading
 import time
@@ -26,12 +23,12 @@ from tests.system.programs import free_port
 from tests.system.wire import Wire
 
 STALLED_S = 1.5
-CV = b"0123456789abcdef" * 2**19  # 8 MiB: more than the buffers of the two systems hold
+CV = b"0123456789abcdef" * 2**19  # 8 MiB: more than the socket buffers
 LITTLE = 2**14
 
 
 class Server(uvicorn.Server):
-    """The service in a thread."""
+    """The service in a thread of the test process."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -59,8 +56,8 @@ class Server(uvicorn.Server):
         self.should_exit = True
         self._thread.join()
 
-    def has_none_within(self, seconds: float) -> bool:
-        """Return whether every connection and every request under way ends within that time."""
+    def becomes_idle_within(self, seconds: float) -> bool:
+        """Return whether all connections and requests end within that time."""
         deadline = time.monotonic() + seconds
         while self.server_state.connections or self.server_state.tasks:
             if time.monotonic() > deadline:
@@ -85,7 +82,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def download(server: Server) -> bytes:
-    """The request for a large CV."""
+    """A download request for a large CV."""
     fields = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
     assert httpx2.post(f"{server.url}/leads/", data=fields, files={"CV": ("cv.txt", CV)}, timeout=60).status_code == 204
     login = httpx2.post(f"{server.url}/internal/auth/login", json={"username": "ada", "password": PASSWORD})
@@ -94,17 +91,17 @@ def download(server: Server) -> bytes:
 
 
 @pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"], ids=["kept", "to be closed"])
-def test_who_does_not_read_an_answer_is_cut_off(server: Server, download: bytes, more: bytes) -> None:
-    assert server.has_none_within(5)
+def test_client_that_stops_reading_is_disconnected(server: Server, download: bytes, more: bytes) -> None:
+    assert server.becomes_idle_within(5)
     with Wire(server.url, receive_buffer=LITTLE) as wire:
         wire.send(download + more + b"\r\n")
         time.sleep(STALLED_S / 2)
         assert server.server_state.tasks
-        assert server.has_none_within(STALLED_S + 2)
+        assert server.becomes_idle_within(STALLED_S + 2)
         assert len(wire.rest()) < len(CV)
 
 
-def test_who_reads_slowly_gets_it_all(server: Server, download: bytes) -> None:
+def test_slow_reader_receives_the_whole_response(server: Server, download: bytes) -> None:
     with Wire(server.url, receive_buffer=LITTLE) as wire:
         wire.send(download + b"Connection: close\r\n\r\n")
         received = bytearray()
@@ -124,7 +121,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
         await JSONResponse([body.decode(), *names])(scope, receive, send)
 
 
-def test_a_trailer_is_not_added_to_headers_that_were_looked_at() -> None:
+def test_trailer_is_not_added_to_headers() -> None:
     server = Server(echo, Settings())
     server.start()
     with Wire(server.url) as wire:

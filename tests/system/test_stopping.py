@@ -1,4 +1,4 @@
-"""What becomes of uploads that are under way when the service is asked to end."""
+"""Shutdown during uploads."""
 
 import json
 import signal
@@ -20,7 +20,7 @@ def service(databases: Databases, tmp_path: Path) -> Service:
     return Service(clean_environment(tmp_path, **settings), tmp_path, "serve", "--no-worker")
 
 
-def test_who_sends_on_for_too_long_is_told_to_come_again_and_who_ends_in_time_is_heard(service: Service) -> None:
+def test_shutdown_finishes_quick_uploads_and_rejects_slow_ones_with_503(service: Service) -> None:
     with service, Wire(service.url) as slow, Wire(service.url) as chunked, Wire(service.url) as quick:
         slow.send(POST + b"Content-Length: 5000000\r\n\r\n" + BODY[:-7])
         chunked.send(CHUNKED + b"10\r\n" + BODY[:16] + b"\r\n")
@@ -29,7 +29,7 @@ def test_who_sends_on_for_too_long_is_told_to_come_again_and_who_ends_in_time_is
         service.process.terminate()
         time.sleep(1)
         assert quick.send(BODY[100:]).answer("POST").status == 204
-        for _ in range(12):  # who is still sending finds the answer, and no reset in its place
+        for _ in range(12):  # a client that is still sending gets the response, not a connection reset
             slow.send(b"x" * 1000)
             time.sleep(0.5)
         for wire in (slow, chunked):

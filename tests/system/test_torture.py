@@ -1,4 +1,4 @@
-"""The proofs of `make torture` at a small size; those that need root are left to it."""
+"""Small runs of the durability proofs, except those that require root."""
 
 from collections.abc import Iterator
 
@@ -18,6 +18,6 @@ def site() -> Iterator[Site]:
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
-def test_the_claims_hold(site: Site, name: str, kind: str) -> None:
+def test_proof_breaks_no_claim(site: Site, name: str, kind: str) -> None:
     for tally in PROOFS[name].run(site, kind):
         assert not tally.broken, str(tally)

@@ -1,4 +1,4 @@
-"""The wheel holds what both programs need, the migrations among it."""
+"""Contents of the wheel."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_what_is_in_it(tmp_path: Path) -> None:
+def test_wheel_contains_both_programs_and_migrations(tmp_path: Path) -> None:
     build = "import sys; from hatchling.build import build_wheel; build_wheel(sys.argv[1])"
     subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=ROOT, check=True, capture_output=True)
     [wheel] = tmp_path.glob("leadctl-*.whl")
