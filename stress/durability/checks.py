@@ -60,7 +60,7 @@ def check_mails(
     Mails to `failed_recipients` must have failed. All copies of a mail must be alike.
     """
     _check_enqueued(tally, mails)
-    wrong = [mail for mail in mails if mail["state"] != ("failed" if mail["recipient"] in failed_recipients else "sent")]
+    wrong = [mail for mail in mails if (mail["state"] == "sent") == (mail["recipient"] in failed_recipients)]
     tally.claim(f"every mail is sent, or failed where it must; {Counter(mail['state'] for mail in wrong)}", not wrong)
     copies = _copies(delivered)
     duplicates = len(delivered) - len(copies)

@@ -270,7 +270,7 @@ def test_template_error_in_one_mail_does_not_delay_others(
     assert "can't be rendered" in next(mail["last_error"] for mail in mails if mail["last_error"])
 
 
-def test_a_worker_exposes_its_metrics(start: Callable[..., Firm], tmp_path: Path) -> None:
+def test_a_worker_exposes_its_metrics(start: Callable[..., Deployment], tmp_path: Path) -> None:
     firm = start("--no-worker")
     environment = {**firm.environment, "INTAKE_METRICS_PORT": "0"}
     with Service(environment, tmp_path, "worker") as worker:
