@@ -222,9 +222,8 @@ def _query_parameters(operation: Operation) -> Iterator[Json]:
         return
     for name, schema in operation.query.model_json_schema()["properties"].items():
         described = schema.pop("description")
-        variants = [
-            variant for variant in schema.pop("anyOf", []) if variant != {"type": "null"}
-        ]  # null stands for an absent parameter
+        # null stands for an absent parameter
+        variants = [variant for variant in schema.pop("anyOf", []) if variant != {"type": "null"}]
         shape = {**schema, **(variants[0] if variants else {})}
         shape = {key: value for key, value in shape.items() if (key, value) != ("default", None)}
         yield {"name": name, "in": "query", "required": False, "description": described, "schema": shape}

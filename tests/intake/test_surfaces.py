@@ -1,4 +1,4 @@
-"""Which doors a process opens."""
+"""APIs of each surface."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def test_each_surface_has_its_routes_and_no_others(client: TestClient, surface: 
             assert (status != 404) == ((method, path) in open_to_us), (method, path, status)
 
 
-def test_the_description_is_of_what_is_served(client: TestClient, surface: Surface) -> None:
+def test_the_description_is_that_of_the_surface(client: TestClient, surface: Surface) -> None:
     if surface is Surface.PUBLIC:
         return
     paths = client.get("/openapi.json").json()["paths"]
@@ -45,7 +45,7 @@ def test_the_description_is_of_what_is_served(client: TestClient, surface: Surfa
     assert "/internal/leads/" in paths
 
 
-def test_the_public_surface_takes_leads_and_needs_no_secret(intake: Intake) -> None:
+def test_the_public_surface_accepts_leads_and_needs_no_secret(intake: Intake) -> None:
     settings = dataclasses.replace(intake.settings, jwt_secrets=())
     with TestClient(create_app(settings, with_worker=False, surface=Surface.PUBLIC)) as client:
         public = Intake(intake.settings, intake.database, client)
@@ -67,7 +67,7 @@ def test_a_process_without_a_worker_renders_no_templates(intake: Intake, tmp_pat
         create_app(settings, with_worker=True)
 
 
-def test_strangers_are_not_told_why_something_is_wrong(client: TestClient, surface: Surface) -> None:
+def test_the_public_surface_hides_errors(client: TestClient, surface: Surface) -> None:
     client.post("/leads/", headers={"X-Forwarded-For": "192.0.2.1"})
     told = client.get("/readyz").json()["forwarded"]
     assert (told == "see the service's log") == (surface is Surface.PUBLIC)

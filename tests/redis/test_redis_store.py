@@ -1,4 +1,4 @@
-"""Limits in a Redis that replicas share: a real server, killed and stopped in the middle; run by `make test-redis`."""
+"""Rate limits and counters in a real Redis, which is killed and stopped; run by `make test-redis`."""
 
 import re
 import shutil
@@ -31,18 +31,18 @@ FINGERPRINTS = Fingerprints(b"s" * 32)
 
 
 class RedisServer:
-    """A server of our own, with a password, that keeps nothing on disk."""
+    """A server with a password and without persistence."""
 
     def __init__(self, directory: Path) -> None:
         program = shutil.which("redis-server") or shutil.which("valkey-server")
         if program is None:
-            pytest.exit("there is no Redis to test with; install it: apt-get install redis-server", returncode=1)
+            pytest.exit("redis-server is not installed; install it with: apt-get install redis-server", returncode=1)
         self._program, self._directory, self.port = program, directory, free_port()
         self.url = f"redis://:{PASSWORD}@127.0.0.1:{self.port}/1"
         self.client = Redis.from_url(self.url)
 
     def start(self) -> None:
-        """Start it, and return once it answers."""
+        """Start the server, and return once it responds."""
         settings = {"port": str(self.port), "bind": "127.0.0.1", "save": "", "requirepass": PASSWORD}
         flags = [part for name, value in settings.items() for part in (f"--{name}", value)]
         self.process = subprocess.Popen([self._program, *flags], cwd=self._directory, stdout=subprocess.DEVNULL)
@@ -56,16 +56,16 @@ class RedisServer:
                 time.sleep(0.05)
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the server."""
         self.process.kill()
         self.process.wait(10)
 
     def hang(self) -> None:
-        """Let it hold its connections, and answer nobody."""
+        """Stop the process, with its connections open."""
         self.process.send_signal(signal.SIGSTOP)
 
-    def go_on(self) -> None:
-        """Let it answer again."""
+    def resume(self) -> None:
+        """Continue the process."""
         self.process.send_signal(signal.SIGCONT)
 
 
@@ -107,7 +107,7 @@ def test_replicas_count_together(start: Callable[..., Intake], server: RedisServ
     assert failures(one) == failures(other) == 0
 
 
-def test_no_address_and_no_name_is_in_it_and_replicas_agree_on_what_stands_for_them(
+def test_no_addresses_and_names_are_stored_and_replicas_share_hashes(
     start: Callable[..., Intake], server: RedisServer
 ) -> None:
     one = start(rate_limits="3/minute", limits_store=server.url)
@@ -191,7 +191,7 @@ def test_counters_expire_a_time_after_their_start(server: RedisServer) -> None:
     assert server.client.keys() == []
 
 
-def test_submissions_go_on_without_it_and_are_limited_again_with_it(
+def test_submissions_are_accepted_during_an_outage_and_limited_after_it(
     start: Callable[..., Intake], server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     intake = start(rate_limits="2/minute", limits_store=server.url)
@@ -208,7 +208,7 @@ def test_submissions_go_on_without_it_and_are_limited_again_with_it(
     assert PASSWORD not in caplog.text
 
 
-def test_nobody_waits_for_one_that_hangs(start: Callable[..., Intake], server: RedisServer) -> None:
+def test_requests_do_not_wait_for_a_hanging_server(start: Callable[..., Intake], server: RedisServer) -> None:
     intake = start(rate_limits="2/minute", limits_store=server.url)
     assert intake.submit().status_code == 204
     server.hang()
@@ -218,7 +218,7 @@ def test_nobody_waits_for_one_that_hangs(start: Callable[..., Intake], server: R
         assert sum(answer.elapsed.total_seconds() > redis_store.SOCKET_TIMEOUT_S for answer in answers) <= 2
         assert max(answer.elapsed.total_seconds() for answer in answers) < 5
     finally:
-        server.go_on()
+        server.resume()
     time.sleep(redis_store.PAUSE_S)
     assert "RateLimit" in intake.submit().headers
 
@@ -237,7 +237,7 @@ def test_one_failure_pauses_limits_and_counters(server: RedisServer) -> None:
     assert store.increment("a", expiry_s=60) == 1
 
 
-def test_a_wrong_password_is_an_outage_and_is_not_told(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_wrong_password_is_an_outage_and_is_not_logged(server: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(RateLimiterUnavailable):
         opened(server.url.replace(PASSWORD, "wrong-secret")).hit("ada", LIMITS)
     assert warnings(caplog) == ["the limits store is unavailable"]
@@ -245,6 +245,6 @@ def test_a_wrong_password_is_an_outage_and_is_not_told(server: RedisServer, capl
 
 
 @pytest.mark.parametrize("query", ["nonsense=1", "socket_timeout=x", "protocol=9"])
-def test_an_address_that_asks_for_what_there_is_not_stops_the_start(query: str) -> None:
+def test_unknown_options_in_the_url_are_refused(query: str) -> None:
     with pytest.raises(SettingsInvalid, match="INTAKE_LIMITS_STORE"):
         opened(f"redis://127.0.0.1:1?{query}")

@@ -214,7 +214,7 @@ def test_connections_are_limited_per_client_and_in_total(service: Service) -> No
     deadline = time.monotonic() + 15
     while "connections refused" not in "".join(service.log) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert re.search(r"WARNING intake\.connections: connections refused: \d+; open: \d+", "".join(service.log))
+    assert re.search(r"WARNING intake\.http\.protocol: connections refused: \d+; open: \d+", "".join(service.log))
 
 
 HEADER = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"

@@ -1,4 +1,4 @@
-"""What a request is answered when the server gives up on it."""
+"""Access log middleware: requests cancelled by a stop."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ async def cancelled(app: ASGIApp, sent: list[Message]) -> None:
     await task
 
 
-def test_a_request_that_is_cut_off_by_a_stop_is_told_to_come_again() -> None:
+def test_a_request_cancelled_by_a_stop_is_503() -> None:
     async def waiting(_scope: Scope, _receive: Receive, _send: Send) -> None:
         await asyncio.sleep(60)
 
@@ -43,7 +43,7 @@ def test_a_request_that_is_cut_off_by_a_stop_is_told_to_come_again() -> None:
     assert "is stopping" in json.loads(sent[1]["body"])["detail"]
 
 
-def test_an_answer_that_has_begun_is_not_followed_by_another() -> None:
+def test_a_started_response_is_not_followed_by_another() -> None:
     async def begun(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await asyncio.sleep(60)

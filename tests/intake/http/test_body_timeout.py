@@ -1,4 +1,4 @@
-"""Bodies that arrive too slowly, and answers that come before them."""
+"""Body timeouts and early responses."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -68,7 +68,7 @@ async def answers(_scope: Scope, _receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"no"})
 
 
-def test_a_body_in_time_is_let_through() -> None:
+def test_a_body_in_time_is_accepted() -> None:
     client = Client(*[(0.02, b"x" * 500)] * 10, is_whole=True)
     client.call(reads)
     assert [message["type"] for message in client.answer] == ["http.response.start", "http.response.body"]
@@ -84,7 +84,7 @@ def test_a_body_in_time_is_let_through() -> None:
     ],
     ids=["silent", "dribbling", "endless"],
 )
-def test_a_body_that_is_too_slow_ends(pieces: list[tuple[float, bytes]], at_least_s: float, at_most_s: float) -> None:
+def test_a_slow_body_times_out(pieces: list[tuple[float, bytes]], at_least_s: float, at_most_s: float) -> None:
     async def expires(scope: Scope, receive: Receive, send: Send) -> None:
         with pytest.raises(RequestTimeout):
             await Request(scope, receive).body()
@@ -92,7 +92,7 @@ def test_a_body_that_is_too_slow_ends(pieces: list[tuple[float, bytes]], at_leas
     assert at_least_s <= Client(*pieces).call(expires) < at_most_s + 0.5
 
 
-def test_time_that_the_service_takes_is_not_the_clients() -> None:
+def test_time_in_the_service_does_not_count() -> None:
     async def dawdles(scope: Scope, receive: Receive, send: Send) -> None:
         async for _ in Request(scope, receive).stream():
             await asyncio.sleep(0.2)
@@ -103,7 +103,7 @@ def test_time_that_the_service_takes_is_not_the_clients() -> None:
     assert client.answer
 
 
-def test_an_early_answer_is_whole_before_the_rest_is_passed_over_and_the_connection_ends() -> None:
+def test_an_early_response_is_complete_before_the_rest_is_discarded() -> None:
     client = Client(*[(0.01, b"x" * 1000)] * 5, is_whole=True)
     client.call(answers)
     assert client.closes
@@ -113,11 +113,11 @@ def test_an_early_answer_is_whole_before_the_rest_is_passed_over_and_the_connect
 
 
 @pytest.mark.parametrize(("pieces", "most_s"), [([], 0.1), ([(0.05, b"x")] * 100, 0.8)], ids=["silent", "dribbling"])
-def test_it_is_not_passed_over_for_long(pieces: list[tuple[float, bytes]], most_s: float) -> None:
+def test_discarding_has_a_time_limit(pieces: list[tuple[float, bytes]], most_s: float) -> None:
     assert Client(*pieces).call(answers) < most_s + 0.3
 
 
-def test_what_has_come_already_costs_no_connection() -> None:
+def test_a_body_that_has_arrived_keeps_the_connection_open() -> None:
     client = Client((0.0, b"x"), is_whole=True)
     client.pieces = []
     came: list[Message] = [
@@ -134,7 +134,7 @@ def test_what_has_come_already_costs_no_connection() -> None:
     assert len(client.answer) == 2
 
 
-def test_who_sends_fast_is_answered_before_all_of_it_has_come() -> None:
+def test_a_fast_sender_gets_an_early_response() -> None:
     client, left = Client(), 1000
 
     async def receive() -> Message:
@@ -154,7 +154,7 @@ def test_who_sends_fast_is_answered_before_all_of_it_has_come() -> None:
     assert left == 0, "what comes after is passed over"
 
 
-def test_a_body_that_waits_to_be_asked_for_is_not() -> None:
+def test_a_body_that_awaits_continue_is_not_read() -> None:
     client = Client(headers=[DECLARED, (b"expect", b"100-continue")])
     asked: list[object] = []
 
@@ -168,7 +168,7 @@ def test_a_body_that_waits_to_be_asked_for_is_not() -> None:
     assert not asked
 
 
-def test_once_it_was_asked_for_it_comes_and_is_passed_over() -> None:
+def test_after_continue_the_rest_is_discarded() -> None:
     client = Client(*[(0.02, b"x" * 500)] * 10, is_whole=True, headers=[DECLARED, (b"expect", b"100-continue")])
 
     async def reads_a_piece(scope: Scope, receive: Receive, send: Send) -> None:
@@ -180,13 +180,13 @@ def test_once_it_was_asked_for_it_comes_and_is_passed_over() -> None:
     assert not client.pieces
 
 
-def test_only_who_says_so_waits_to_be_asked() -> None:
+def test_only_expect_100_continue_awaits_it() -> None:
     client = Client(*[(0.02, b"x" * 500)] * 10, is_whole=True, headers=[DECLARED, (b"expect", b"the best")])
     client.call(answers)
     assert not client.pieces
 
 
-def test_who_listens_for_the_end_of_the_connection_is_not_timed() -> None:
+def test_waiting_for_a_disconnect_does_not_time_out() -> None:
     async def streams(scope: Scope, receive: Receive, send: Send) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(listen, receive)
@@ -205,7 +205,7 @@ async def listen(receive: Receive) -> None:
     await receive()
 
 
-def test_no_body_no_clock() -> None:
+def test_no_body_has_no_timeout() -> None:
     async def streams(scope: Scope, receive: Receive, send: Send) -> None:
         with anyio.move_on_after(0.3) as waited:
             await receive()

@@ -1,4 +1,4 @@
-"""Who the client is, behind proxies and forged headers."""
+"""Client address, behind proxies and with forged headers."""
 
 from ipaddress import ip_network
 
@@ -37,11 +37,11 @@ def found(peer: str | None, *forwarded: str) -> Client:
         ("fe80::1%eth0", [], "fe80::1"),
     ],
 )
-def test_the_nearest_address_that_is_no_trusted_proxys(peer: str, forwarded: list[str], address: str) -> None:
+def test_the_client_is_the_nearest_untrusted_address(peer: str, forwarded: list[str], address: str) -> None:
     assert str(found(peer, *forwarded).address) == address
 
 
-def test_a_header_from_a_stranger_is_told_of() -> None:
+def test_an_untrusted_header_is_reported() -> None:
     assert found("192.0.2.1", "198.51.100.7").is_forwarded_untrusted
     assert not found("127.0.0.1", "198.51.100.7").is_forwarded_untrusted
     assert not found("192.0.2.1").is_forwarded_untrusted
@@ -52,7 +52,7 @@ def test_a_unix_sockets_client_has_no_address() -> None:
     assert found(None).key == "None"
 
 
-def test_what_is_counted_together() -> None:
+def test_keys_for_limits() -> None:
     assert found("192.0.2.1").key == "192.0.2.1"
     assert found("2001:db8:1:2:3:4:5:6").key == found("2001:db8:1:2:ffff::").key == "2001:db8:1:2::/64"
     assert found("2001:db8:1:3::").key != found("2001:db8:1:2::").key
@@ -62,5 +62,5 @@ def test_what_is_counted_together() -> None:
     assert found(None).network == "None"
 
 
-def test_a_chain_longer_than_any_costs_no_more() -> None:
+def test_a_long_chain_takes_no_longer() -> None:
     assert str(found("127.0.0.1", ", ".join(["198.51.100.7"] + ["10.0.0.1"] * MAX_FORWARDED)).address) == "10.0.0.1"

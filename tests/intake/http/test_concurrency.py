@@ -1,4 +1,4 @@
-"""What one client may have under way at once, though its requests come over a proxy's connections."""
+"""Concurrent requests per client."""
 
 import asyncio
 from ipaddress import ip_address, ip_network
@@ -43,12 +43,12 @@ async def statuses(*addresses: str, settings: Settings = SETTINGS) -> list[int]:
     return found
 
 
-def test_a_client_has_a_tenth_and_gets_it_back() -> None:
+def test_a_client_may_use_a_tenth() -> None:
     came = ("192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", "2001:db8::3")
     assert sorted(asyncio.run(statuses(*came))) == [200] * 10 + [503] * 4
 
 
-def test_a_proxy_has_all_and_who_is_exempt() -> None:
+def test_proxies_and_exempt_clients_have_no_limit() -> None:
     exempt = Settings(max_connections=20, rate_limit_exempt=(ip_network("192.0.2.0/24"),))
     assert asyncio.run(statuses(*["10.0.0.1"] * 5)) == [200] * 10
     assert asyncio.run(statuses(*["192.0.2.1"] * 5, settings=exempt)) == [200] * 10

@@ -1,4 +1,4 @@
-"""Content-Disposition, as every client writes it and as ours is read."""
+"""Content-Disposition of many clients."""
 
 import re
 import time
@@ -46,7 +46,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_character
         ("form-data; name=CV; filename*=utf-8''..%2F..%2Fcv.pdf", "CV", "cv.pdf"),
     ],
 )
-def test_the_name_is_the_one_that_was_meant(header: str, name: str, filename: str | None) -> None:
+def test_names_of_known_clients(header: str, name: str, filename: str | None) -> None:
     assert parse_content_disposition(header.encode()) == ContentDisposition(name, filename)
 
 
@@ -63,20 +63,20 @@ def test_the_name_is_the_one_that_was_meant(header: str, name: str, filename: st
         b"form-data; name=CV; ??",
     ],
 )
-def test_what_names_no_field_is_refused(header: bytes) -> None:
+def test_headers_without_a_field_are_refused(header: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - any will do
         parse_content_disposition(header)
 
 
 @given(NAMES)
-def test_browsers_names_come_through(name: str) -> None:
+def test_names_encoded_by_browsers(name: str) -> None:
     assume(not re.search("%(22|0a|0d)", name, re.IGNORECASE))  # a browser sends these as it sends what they stand for
     escaped = name.replace('"', "%22")
     assert parse_content_disposition(f'form-data; name="CV"; filename="{escaped}"'.encode()).filename == base(name)
 
 
 @given(NAMES)
-def test_names_that_are_encoded_whole_come_through(name: str) -> None:
+def test_percent_encoded_names(name: str) -> None:
     header = f'form-data; name="CV"; filename="{quote(name, safe="")}"'
     assert parse_content_disposition(header.encode(), is_percent_encoded=True).filename == base(name)
 
@@ -85,7 +85,7 @@ def base(name: str) -> str:
     return "" if name.strip() in (".", "..") else name.strip()
 
 
-def test_a_long_header_is_read_in_a_moment() -> None:
+def test_a_long_header_is_parsed_fast() -> None:
     header = b"form-data; name=a; z=a" + b" " * 100_000 + b"a"
     began = time.thread_time()
     with suppress(ValueError):
@@ -94,19 +94,19 @@ def test_a_long_header_is_read_in_a_moment() -> None:
 
 
 @given(NAMES)
-def test_names_in_rfc_5987_come_through(name: str) -> None:
+def test_names_encoded_by_rfc_5987(name: str) -> None:
     header = f"form-data; name=\"CV\"; filename*=UTF-8''{quote(name, safe='')}"
     assert parse_content_disposition(header.encode()).filename == base(name)
 
 
 @given(st.binary(max_size=200))
-def test_nothing_but_a_value_error_comes_of_noise(noise: bytes) -> None:
+def test_random_bytes_raise_only_value_errors(noise: bytes) -> None:
     with suppress(ValueError):
         parse_content_disposition(b"form-data; name=CV; " + noise)
 
 
 @given(NAMES)
-def test_a_download_offers_the_name_and_nothing_breaks_out_of_it(name: str) -> None:
+def test_no_name_escapes_from_a_download_header(name: str) -> None:
     header = attachment(name)
     assert header.isascii()
     assert "\r" not in header

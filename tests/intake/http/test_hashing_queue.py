@@ -1,4 +1,4 @@
-"""The queue for hashing: its order, its bounds, and who leaves it."""
+"""Hashing queue: order, limits and cancellation."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -61,13 +61,13 @@ def joined(busy: Busy, turns: Callable[[int], Turn]) -> int:
     raise AssertionError("there is no bound")
 
 
-def test_who_is_known_goes_first_and_else_it_is_the_order_of_arrival(busy: Busy) -> None:
+def test_known_users_are_first_then_the_order_of_arrival(busy: Busy) -> None:
     for name, turn in {"x": behind("a"), "ada": ahead("ada"), "y": behind("b"), "grace": ahead("grace")}.items():
         busy.join(name, turn)
     assert busy.release() == ["ada", "grace", "x", "y"]
 
 
-def test_few_others_wait_and_fewer_of_one_network(busy: Busy) -> None:
+def test_few_others_wait_and_fewer_from_one_network(busy: Busy) -> None:
     assert joined(busy, lambda _: behind("192.0.2.0/24")) == hashing_queue.MAX_BEHIND_PER_NETWORK == 2
     assert joined(busy, lambda number: behind(f"2001:db8:{number}::/48")) == 2
     assert busy.queue.waiting == hashing_queue.MAX_BEHIND == 4
@@ -75,19 +75,19 @@ def test_few_others_wait_and_fewer_of_one_network(busy: Busy) -> None:
     assert busy.release()[0] == "ada"
 
 
-def test_who_goes_ahead_is_bounded_too(busy: Busy) -> None:
+def test_known_users_are_limited_too(busy: Busy) -> None:
     assert joined(busy, lambda _: ahead("ada")) == hashing_queue.MAX_AHEAD_PER_KEY == 8
     busy.join("grace", ahead("grace"))
     assert joined(busy, lambda number: ahead(f"user {number}")) == hashing_queue.MAX_AHEAD - 9
     busy.join("x", behind("a"))
 
 
-def test_who_is_refused_takes_no_place(busy: Busy) -> None:
+def test_a_refused_job_takes_no_slot(busy: Busy) -> None:
     assert [joined(busy, lambda _: behind("a")) for _ in range(3)] == [2, 0, 0]
     assert joined(busy, lambda _: behind("b")) == 2
 
 
-def test_who_leaves_frees_the_place(busy: Busy) -> None:
+def test_a_cancelled_job_frees_its_slot(busy: Busy) -> None:
     first, second = (busy.join(name, behind("a")) for name in ("first", "second"))
     with pytest.raises(TooManyPendingLogins):
         busy.join("third", behind("a"))
@@ -98,7 +98,7 @@ def test_who_leaves_frees_the_place(busy: Busy) -> None:
     assert not second.cancel(), "what has begun is not broken off"
 
 
-def test_places_are_free_once_they_have_begun_and_an_error_reaches_who_waits(busy: Busy) -> None:
+def test_a_started_job_frees_its_slot_and_errors_reach_the_caller(busy: Busy) -> None:
     failed = busy.queue.join(lambda: 1 // 0, behind("a"))
     busy.release()
     with pytest.raises(ZeroDivisionError):
@@ -106,7 +106,7 @@ def test_places_are_free_once_they_have_begun_and_an_error_reaches_who_waits(bus
     assert [busy.queue.join(lambda: "free", behind("a")).result(WITHIN_S) for _ in range(9)] == ["free"] * 9
 
 
-def test_in_all_the_disorder_every_work_runs_once_or_was_cancelled() -> None:
+def test_every_job_runs_once_or_is_cancelled() -> None:
     queue, ran = HashingQueue(2), []
     turns = [Turn(bool(number % 2), {f"key {number % 7}": 1000}) for number in range(2000)]
     futures = [queue.join(lambda n=number: ran.append(n), turn) for number, turn in enumerate(turns)]  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""The operators' routes."""
+"""Routes for operators."""
 
 import logging
 import re
@@ -18,7 +18,7 @@ def test_healthz(intake: Intake) -> None:
     assert intake.client.get("/healthz").json() == {"status": "up"}
 
 
-def test_readyz_is_ready_only_while_the_schema_is_this_versions(intake: Intake) -> None:
+def test_readyz_needs_the_schema_of_this_version(intake: Intake) -> None:
     assert intake.client.get("/readyz").status_code == 200
     intake.write(lambda c: c.execute(text("DELETE FROM alembic_version")))
     answer = intake.client.get("/readyz")
@@ -38,7 +38,7 @@ def test_metrics_count_leads_and_requests(intake: Intake) -> None:
     assert "nobody" not in answer.text
 
 
-def test_the_description_is_valid_and_whole(intake: Intake) -> None:
+def test_the_description_is_valid_and_complete(intake: Intake) -> None:
     document = intake.client.get("/openapi.json").json()
     validate(document)
     assert document["openapi"].startswith("3.1")
@@ -54,7 +54,7 @@ def test_the_description_is_valid_and_whole(intake: Intake) -> None:
     assert names == ["email", "f_name", "l_name", "state", "q", "since", "until", "limit", "after", "order"]
 
 
-def test_answers_are_as_described(attorney: TestClient, intake: Intake) -> None:
+def test_responses_match_the_description(attorney: TestClient, intake: Intake) -> None:
     lead_id = intake.submitted()
     for path, model, whole in (
         ("/internal/leads/", LeadModel, False),
@@ -67,7 +67,7 @@ def test_answers_are_as_described(attorney: TestClient, intake: Intake) -> None:
         model.model_validate_json(attorney.get(path).content if whole else attorney.get(path).content[1:-1])
 
 
-def test_the_page_needs_no_other_host_and_no_script(intake: Intake) -> None:
+def test_the_page_has_no_scripts_and_external_resources(intake: Intake) -> None:
     answer = intake.client.get("/docs")
     assert answer.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
@@ -80,19 +80,19 @@ def test_the_page_needs_no_other_host_and_no_script(intake: Intake) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/nothing", "/internal", "/leads/1", "/internal/leads/1/2", "/%00", "/\u20ac"])
-def test_nothing_is_at_other_paths(intake: Intake, path: str) -> None:
+def test_other_paths_are_404(intake: Intake, path: str) -> None:
     answer = intake.client.get(path)
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_every_answer_has_an_id_and_is_not_sniffed(intake: Intake) -> None:
+def test_every_response_has_a_request_id_and_nosniff(intake: Intake) -> None:
     answers = [intake.client.get(path) for path in ("/healthz", "/nothing", "/internal/leads/")]
     assert len({answer.headers["X-Request-ID"] for answer in answers}) == 3
     assert {answer.headers["X-Content-Type-Options"] for answer in answers} == {"nosniff"}
 
 
-def test_a_defect_shows_nothing_but_the_requests_id(
+def test_a_defect_exposes_only_the_request_id(
     intake: Intake, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("intake.http.health.is_migrated", lambda _database: 1 / 0)
@@ -103,11 +103,11 @@ def test_a_defect_shows_nothing_but_the_requests_id(
     assert answer.json()["request_id"] in caplog.text
 
 
-def test_a_request_is_never_shown_to_itself(intake: Intake) -> None:
+def test_responses_do_not_echo_requests(intake: Intake) -> None:
     assert intake.client.request("TRACE", "/healthz").status_code == 405
 
 
-def test_a_path_is_one_line_of_the_log(intake: Intake, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_path_is_one_log_line(intake: Intake, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "intake.access")
     intake.client.get("/nothing%0d%0aINFO intake: forged%1b[31m")
     [line] = [record.getMessage() for record in caplog.records if record.name == "intake.access"]

@@ -1,4 +1,4 @@
-"""For whom an answer is, and what a browser must not do with it."""
+"""Trusted hosts and security headers."""
 
 from collections.abc import Callable, Mapping
 
@@ -19,7 +19,7 @@ def of(headers: Mapping[str, str]) -> dict[str, str | None]:
     return {name: headers.get(name) for name in ALWAYS}
 
 
-def test_every_answer_tells_browsers_what_not_to_do(intake: Intake) -> None:
+def test_every_response_has_security_headers(intake: Intake) -> None:
     for method, path in (
         ("GET", "/healthz"),
         ("GET", "/metrics"),
@@ -33,17 +33,17 @@ def test_every_answer_tells_browsers_what_not_to_do(intake: Intake) -> None:
     assert of(intake.submit().headers) == ALWAYS
 
 
-def test_a_defect_does_so_too(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_defect_has_security_headers(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("intake.http.health.is_migrated", lambda _database: 1 / 0)
     answer = intake.client.get("/readyz")
     assert (answer.status_code, of(answer.headers)) == (500, ALWAYS)
 
 
-def test_an_answer_with_a_policy_of_its_own_keeps_it(intake: Intake) -> None:
+def test_a_response_may_have_its_own_policy(intake: Intake) -> None:
     assert "style-src" in intake.client.get("/docs").headers["Content-Security-Policy"]
 
 
-def test_nothing_of_the_internal_door_is_stored_by_what_is_between(intake: Intake) -> None:
+def test_internal_responses_are_not_cached(intake: Intake) -> None:
     intake.client.headers.update(intake.bearer(intake.user()))
     lead_id = intake.submitted()
     for path in ("leads/", "leads", f"leads/{lead_id}", f"leads/{lead_id}/cv-download", "auth/me", "nothing", "users"):
@@ -85,7 +85,7 @@ def test_allowed_hosts_are_served(start: Callable[..., Intake], host: str) -> No
         "",
     ],
 )
-def test_no_other_host_is(start: Callable[..., Intake], host: str) -> None:
+def test_other_hosts_are_refused(start: Callable[..., Intake], host: str) -> None:
     intake = start(allowed_hosts=ALLOWED)
     answer = intake.client.get("/metrics", headers={"Host": host})
     assert (answer.status_code, answer.headers["Content-Type"]) == (421, "application/problem+json")
@@ -101,6 +101,6 @@ def test_by_default_any_host_is_served(intake: Intake) -> None:
     assert intake.client.get("/metrics", headers={"Host": "whatever.example"}).status_code == 200
 
 
-def test_two_hosts_are_none(intake: Intake) -> None:
+def test_two_hosts_are_refused(intake: Intake) -> None:
     answer = intake.client.get("/healthz", headers=[("Host", "a.example"), ("Host", "b.example")])
     assert (answer.status_code, answer.json()["title"]) == (400, "Ambiguous host")

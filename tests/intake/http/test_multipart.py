@@ -1,4 +1,4 @@
-"""The multipart reader, fed in pieces of any size."""
+"""Multipart reader, fed in chunks of any size."""
 
 from contextlib import suppress
 from typing import NamedTuple
@@ -48,7 +48,7 @@ def read(data: bytes, *, piece: int = 10_000, content_type: str = CONTENT_TYPE, 
     file=st.binary(max_size=500),
     piece=st.integers(1, 60),
 )
-def test_texts_and_file_come_through_in_any_pieces(name: str, file: bytes, piece: int) -> None:
+def test_texts_and_file_in_any_chunks(name: str, file: bytes, piece: int) -> None:
     if f"--{BOUNDARY}" in name or f"--{BOUNDARY}".encode() in file:
         return
     form = read(body(part('name="f_name"', name.encode()), part('name="CV"; filename="x"', file)), piece=piece)
@@ -59,35 +59,35 @@ def test_texts_and_file_come_through_in_any_pieces(name: str, file: bytes, piece
 
 
 @given(st.binary(max_size=600), st.integers(1, 40))
-def test_noise_is_malformed_at_worst(noise: bytes, piece: int) -> None:
+def test_random_bytes_are_at_most_malformed(noise: bytes, piece: int) -> None:
     with suppress(MalformedBody, BodyTooLarge):
         read(f"--{BOUNDARY}\r\n".encode() + noise, piece=piece)
 
 
 @pytest.mark.parametrize("cut", range(1, 120, 7))
-def test_a_body_that_breaks_off_is_malformed(cut: int) -> None:
+def test_an_incomplete_body_is_malformed(cut: int) -> None:
     whole = body(part('name="email"', b"ada@example.com"), part('name="CV"; filename="x"', b"content"))
     with pytest.raises(MalformedBody):
         read(whole[: -cut - 4])
 
 
-def test_an_epilogue_is_passed_over() -> None:
+def test_an_epilogue_is_ignored() -> None:
     assert read(body(part('name="email"', b"a")) + b"what follows").texts == {"email": "a"}
 
 
 @pytest.mark.parametrize("piece", [1, 3, 1000])
-def test_what_comes_before_the_first_boundary_is_line_breaks_at_most(piece: int) -> None:
+def test_only_line_breaks_may_precede_the_first_boundary(piece: int) -> None:
     whole = body(part('name="email"', b"a"))
     assert read(b"\r\n\r\n" + whole, piece=piece).texts == {"email": "a"}
     with pytest.raises(MalformedBody):
         read(b"\r\na preamble\r\n" + whole, piece=piece)
 
 
-def test_unknown_texts_are_passed_over() -> None:
+def test_unknown_texts_are_ignored() -> None:
     assert read(body(part('name="submit"', b"Send"), part('name="email"', b"a"))).texts == {"email": "a"}
 
 
-def test_a_file_that_was_not_chosen_is_none() -> None:
+def test_a_file_that_was_not_chosen_is_absent() -> None:
     form = read(body(part('name="CV"; filename=""', b"")))
     assert not form.has_file
     assert not form.faults
@@ -115,7 +115,7 @@ def test_a_file_that_was_not_chosen_is_none() -> None:
         ),
     ],
 )
-def test_faults_name_their_field(parts: list[bytes], fault: FieldError) -> None:
+def test_errors_name_their_field(parts: list[bytes], fault: FieldError) -> None:
     assert read(body(*parts)).faults == [fault]
 
 
@@ -155,7 +155,7 @@ def test_other_content_types(content_type: str) -> None:
         read(b"", content_type=content_type)
 
 
-def test_a_client_that_encodes_names_whole_is_told_by_the_order_of_its_headers() -> None:
+def test_a_client_that_encodes_whole_names_is_detected_by_its_header_order() -> None:
     disposition = b'Content-Disposition: form-data; name="CV"; filename="my%20cv.pdf"\r\n'
     kind = b"Content-Type: application/pdf\r\n"
     for headers, name in ((kind + disposition, "my cv.pdf"), (disposition + kind, "my%20cv.pdf")):
@@ -167,24 +167,24 @@ def test_a_quoted_boundary() -> None:
     assert form.texts == {"email": "a"}
 
 
-def test_a_file_over_the_limit_ends_the_reading() -> None:
+def test_a_file_over_the_limit_is_refused() -> None:
     assert len(read(body(part('name="CV"; filename="x"', b"x" * 1000))).content) == 1000
     with pytest.raises(BodyTooLarge, match="CV is larger than 1000 bytes"):
         read(body(part('name="CV"; filename="x"', b"x" * 1001)), piece=100)
 
 
-def test_much_of_anything_else_ends_it_too() -> None:
+def test_other_large_parts_are_refused() -> None:
     with pytest.raises(BodyTooLarge):
         read(body(part('name="unknown"', b"x" * 300_000)))
 
 
 @pytest.mark.parametrize("seed", range(len(SEEDS)))
-def test_what_is_fuzzed_holds_for_the_forms_it_begins_with(seed: int) -> None:
+def test_the_fuzzers_checks_pass_for_its_seeds(seed: int) -> None:
     for number, token in enumerate(TOKENS):
         at = number * 7 % len(SEEDS[seed])
         check_any(SEEDS[seed][:at] + token + SEEDS[seed][at:], [at, at + 1])
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=50), st.binary(max_size=300), st.integers(1, 60))
-def test_what_a_well_known_client_made_is_read_back_equal(text: str, content: bytes, cut: int) -> None:
+def test_a_form_encoded_by_httpx_is_read_back_equal(text: str, content: bytes, cut: int) -> None:
     check_encoded({"email": "ada@example.com", "f_name": text, "l_name": text * 2}, "cv.pdf", content, [cut, cut * 3])

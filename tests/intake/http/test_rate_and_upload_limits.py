@@ -1,4 +1,4 @@
-"""Floods at the doors: who is refused, and how that is told."""
+"""Rate limits and upload limits over HTTP."""
 
 import re
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def counted(intake: Intake, reason: str) -> float:
     return float(found[1]) if found else 0.0
 
 
-def test_a_client_is_told_what_it_has_left_and_refused_past_that(start: Start) -> None:
+def test_a_client_sees_its_quota_and_is_refused_beyond_it(start: Start) -> None:
     intake = start(rate_limits="3/minute;600/day")
     answers = [intake.submit() for _ in range(5)]
     assert [answer.status_code for answer in answers] == [204, 204, 204, 429, 429]
@@ -36,7 +36,7 @@ def test_a_client_is_told_what_it_has_left_and_refused_past_that(start: Start) -
     assert intake.count(lead) == 3
 
 
-def test_what_is_sent_in_vain_counts_too(start: Start) -> None:
+def test_invalid_submissions_count_too(start: Start) -> None:
     intake = start(rate_limits="2/minute")
     answer = intake.submit(email="no address")
     assert (answer.status_code, answer.headers["RateLimit"][:12]) == (422, '"minute";r=1')
@@ -44,7 +44,7 @@ def test_what_is_sent_in_vain_counts_too(start: Start) -> None:
     assert intake.submit().status_code == 429
 
 
-def test_clients_are_told_apart_and_an_ipv6_64_is_one(start: Start) -> None:
+def test_clients_are_limited_separately_and_an_ipv6_64_is_one(start: Start) -> None:
     intake = start(rate_limits="1/hour")
     for address, status in (
         ("192.0.2.1", 204),
@@ -58,7 +58,7 @@ def test_clients_are_told_apart_and_an_ipv6_64_is_one(start: Start) -> None:
         assert intake.submit().status_code == status, address
 
 
-def test_who_is_exempt_is_not_counted(start: Start) -> None:
+def test_exempt_clients_are_not_limited(start: Start) -> None:
     intake = start(rate_limits="1/hour", rate_limit_exempt=(ip_network("192.0.2.0/24"),))
     comes_from(intake, "192.0.2.9")
     answers = [intake.submit() for _ in range(3)]
@@ -66,11 +66,11 @@ def test_who_is_exempt_is_not_counted(start: Start) -> None:
     assert "RateLimit" not in answers[0].headers
 
 
-def test_off_is_off(intake: Intake) -> None:
+def test_limits_can_be_off(intake: Intake) -> None:
     assert "RateLimit" not in intake.submit().headers
 
 
-def test_the_internal_door_has_no_rate(start: Start) -> None:
+def test_the_internal_api_has_no_rate_limit(start: Start) -> None:
     intake = start(rate_limits="1/hour")
     headers = intake.bearer(intake.user())
     assert intake.submit().status_code == 204
@@ -79,7 +79,9 @@ def test_the_internal_door_has_no_rate(start: Start) -> None:
     assert (answer.status_code, "RateLimit" in answer.headers) == (201, False)
 
 
-def test_a_store_that_is_away_lets_submissions_in(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+def test_submissions_are_accepted_while_the_store_is_unavailable(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
     intake = start(rate_limits="1/hour", limits_store="redis://user:hush@127.0.0.1:1")
     answers = [intake.submit() for _ in range(4)]
     assert [answer.status_code for answer in answers] == [204] * 4
@@ -90,7 +92,7 @@ def test_a_store_that_is_away_lets_submissions_in(start: Start, caplog: pytest.L
     assert "intake_limits_store_failures_total 1.0" in intake.client.get("/metrics").text
 
 
-def test_a_header_of_a_proxy_that_is_not_trusted_is_told_once(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_untrusted_header_is_logged_once(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     intake = start(rate_limits="1/hour")
     assert intake.client.get("/readyz").json() == {"status": "ready"}
     for number in range(3):
@@ -101,7 +103,7 @@ def test_a_header_of_a_proxy_that_is_not_trusted_is_told_once(start: Start, capl
     assert caplog.text.count("INTAKE_TRUSTED_PROXIES") == 1
 
 
-def test_a_trusted_proxys_clients_are_told_apart(start: Start) -> None:
+def test_clients_of_a_trusted_proxy_are_limited_separately(start: Start) -> None:
     intake = start(rate_limits="1/hour", trusted_proxies=(ip_network("10.0.0.0/8"),))
     comes_from(intake, "10.0.0.1")
     for address, status in (("192.0.2.1", 204), ("192.0.2.1", 429), ("192.0.2.2", 204)):
@@ -110,13 +112,13 @@ def test_a_trusted_proxys_clients_are_told_apart(start: Start) -> None:
     assert intake.client.get("/readyz").json() == {"status": "ready"}
 
 
-def test_an_upload_has_room_where_there_is_no_other(start: Start) -> None:
+def test_a_single_upload_is_always_accepted(start: Start) -> None:
     intake = start(max_uploads=1, max_spool_bytes=1)
     for _ in range(3):
         assert intake.submit(CV=("cv.pdf", b"%PDF" + b"x" * 100_000)).status_code == 204
 
 
-def test_the_description_tells_of_floods(intake: Intake) -> None:
+def test_limits_are_in_the_description(intake: Intake) -> None:
     paths = intake.client.get("/openapi.json").json()["paths"]
     answers = paths["/leads/"]["post"]["responses"]
     assert {"Retry-After", "RateLimit", "RateLimit-Policy"} <= set(answers["429"]["headers"])

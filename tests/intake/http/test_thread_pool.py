@@ -1,4 +1,4 @@
-"""A door's threads, when all of them are taken."""
+"""Thread pools without a free thread."""
 
 import threading
 import time
@@ -31,7 +31,7 @@ def busy(test: Callable[[BoundedThreadPool], Awaitable[None]]) -> None:
     anyio.run(run)
 
 
-def test_a_wait_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wait_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thread_pool, "MAX_WAIT_S", 0.1)
 
     async def waits(given: BoundedThreadPool) -> None:
@@ -42,7 +42,7 @@ def test_a_wait_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     busy(waits)
 
 
-def test_what_is_continuation_waits_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_continuation_waits_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thread_pool, "MAX_WAIT_S", 0.05)
     monkeypatch.setattr(thread_pool, "MAX_CONTINUATION_WAIT_S", 0.2)
 
@@ -55,7 +55,7 @@ def test_what_is_continuation_waits_longer(monkeypatch: pytest.MonkeyPatch) -> N
     busy(waits)
 
 
-def test_past_so_many_that_wait_one_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jobs_beyond_the_limit_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thread_pool, "MAX_WAITING", 3)
 
     async def waits(given: BoundedThreadPool) -> None:
@@ -73,7 +73,7 @@ def test_past_so_many_that_wait_one_is_refused_at_once(monkeypatch: pytest.Monke
     busy(waits)
 
 
-def test_an_error_gives_the_thread_back() -> None:
+def test_an_error_releases_the_thread() -> None:
     async def run() -> None:
         given = BoundedThreadPool(1)
         for _ in range(3):
@@ -84,7 +84,7 @@ def test_an_error_gives_the_thread_back() -> None:
     anyio.run(run)
 
 
-def test_who_is_cancelled_waits_for_what_has_begun() -> None:
+def test_a_cancelled_caller_waits_for_running_work() -> None:
     done: list[str] = []
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""Room for uploads, shared out."""
+"""Upload concurrency limits."""
 
 from contextlib import AbstractContextManager, ExitStack
 from ipaddress import ip_address, ip_network
@@ -43,7 +43,7 @@ def reason(given: UploadLimiter, address: str, size: int | None) -> str:
     return raised.value.reason
 
 
-def test_a_client_has_a_quarter_of_the_places_and_all_have_total() -> None:
+def test_a_client_may_use_a_quarter_of_the_slots() -> None:
     given = places()
     assert count(given, *["192.0.2.1"] * 9) == 2
     assert count(given, *[f"192.0.2.{number // 2}" for number in range(2, 20)]) == 8
@@ -55,11 +55,11 @@ def test_an_ipv6_64_is_one_client() -> None:
     assert count(places(), *[f"2001:db8:0:{number}::" for number in range(9)]) == 8
 
 
-def test_an_exempt_client_has_no_quarter_and_no_more_than_total() -> None:
+def test_an_exempt_client_may_use_all_slots() -> None:
     assert count(places(), *["198.51.100.7"] * 9) == 8
 
 
-def test_room_is_held_as_declared_or_as_much_as_there_can_be() -> None:
+def test_the_declared_size_or_the_maximum_is_reserved() -> None:
     given = places(spool_bytes=12_000)
     assert count(given, *["192.0.2.1"] * 9, size=1500) == 2, "no more than the largest"
     assert count(places(uploads=100, spool_bytes=12_000), *["192.0.2.1"] * 99, size=300) == 10
@@ -69,11 +69,11 @@ def test_room_is_held_as_declared_or_as_much_as_there_can_be() -> None:
 
 
 @pytest.mark.parametrize("declared", ["", "-1", "x", "9" * 20, "\u0663"], ids=range(5))
-def test_what_is_no_length_is_none(declared: str) -> None:
+def test_an_invalid_length_reserves_the_maximum(declared: str) -> None:
     assert places()._size(declared) == LARGEST
 
 
-def test_it_is_told_what_there_is_no_room_for() -> None:
+def test_the_reason_is_the_exhausted_limit() -> None:
     given = places(spool_bytes=2000)
     with taken(given, "192.0.2.1", 600):
         assert reason(given, "192.0.2.1", 600) == "spool"
@@ -82,12 +82,12 @@ def test_it_is_told_what_there_is_no_room_for() -> None:
             assert reason(given, "192.0.2.3", 600) == "spool"
 
 
-def test_the_largest_always_has_room_where_there_is_no_other() -> None:
+def test_a_single_upload_of_the_largest_size_is_accepted() -> None:
     assert count(places(uploads=1, spool_bytes=10), "192.0.2.1", size=LARGEST) == 1
     assert count(places(uploads=1, spool_bytes=10), "192.0.2.1", size=None) == 1
 
 
-def test_places_are_given_back_whatever_happens() -> None:
+def test_slots_are_released_after_errors() -> None:
     given = places()
     for _ in range(20):
         with pytest.raises(ZeroDivisionError), taken(given, "192.0.2.1"), taken(given, "192.0.2.1"):

@@ -1,4 +1,4 @@
-"""POST /leads/ from a firm's own script: CORS, closed unless an origin is named."""
+"""CORS of POST /leads/, off by default."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ def intake(start: Callable[..., Intake]) -> Intake:
 
 
 @pytest.mark.parametrize("path", ["/leads", "/leads/"])
-def test_a_named_origin_may_ask_and_send(intake: Intake, path: str) -> None:
+def test_a_configured_origin_is_allowed(intake: Intake, path: str) -> None:
     may = intake.client.options(path, headers={"Origin": FIRM, **ASKED})
     assert may.status_code == 200
     assert may.headers["Access-Control-Allow-Origin"] == FIRM
@@ -30,7 +30,7 @@ def test_a_named_origin_may_ask_and_send(intake: Intake, path: str) -> None:
     assert answer.headers["Access-Control-Expose-Headers"] == "Retry-After, RateLimit, RateLimit-Policy, X-Request-ID"
 
 
-def test_errors_can_be_read_as_well(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_are_readable_for_scripts(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     intake.client.headers["Origin"] = FIRM
     answers = [
         intake.submit(f_name=""),
@@ -45,7 +45,7 @@ def test_errors_can_be_read_as_well(intake: Intake, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("origin", ["https://firm.example", f"{FIRM}.evil.example", "null", "http://www.firm.example"])
-def test_no_other_origin_may(intake: Intake, origin: str) -> None:
+def test_other_origins_are_not_allowed(intake: Intake, origin: str) -> None:
     intake.client.headers["Origin"] = origin
     may, answer = intake.client.options("/leads/", headers=ASKED), intake.submit()
     assert may.status_code == 400
@@ -55,13 +55,13 @@ def test_no_other_origin_may(intake: Intake, origin: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/internal/leads/", "/internal/auth/login", "/readyz", "/nothing"])
-def test_no_other_route_may_be_used(intake: Intake, path: str) -> None:
+def test_other_routes_have_no_cors(intake: Intake, path: str) -> None:
     intake.client.headers["Origin"] = FIRM
     for answer in (intake.client.options(path, headers=ASKED), intake.client.get(path)):
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-def test_without_the_setting_nobody_may(start: Callable[..., Intake]) -> None:
+def test_without_the_setting_no_origin_is_allowed(start: Callable[..., Intake]) -> None:
     closed = start()
     closed.client.headers["Origin"] = FIRM
     for answer in (closed.client.options("/leads/", headers=ASKED), closed.submit()):

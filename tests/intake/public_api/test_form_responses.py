@@ -1,4 +1,4 @@
-"""POST /leads/ from a browser's own form: the same answers, as pages."""
+"""HTML responses of POST /leads/ to a browser's form."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,7 +34,7 @@ def defect(*_args: object, **_kwargs: object) -> None:
     raise RuntimeError("a secret")
 
 
-def test_a_form_is_answered_with_a_page_of_thanks(intake: Intake) -> None:
+def test_a_form_gets_a_page_of_thanks(intake: Intake) -> None:
     answer = send(intake)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert "<h1>Thank you</h1>" in answer.text
@@ -46,7 +46,7 @@ def test_a_form_is_answered_with_a_page_of_thanks(intake: Intake) -> None:
 
 
 @pytest.mark.parametrize("url", ["https://www.firm.example/thanks?from=form", "/thanks"])
-def test_the_firm_may_have_a_page_of_its_own(start: Callable[..., Intake], url: str) -> None:
+def test_a_form_redirects_to_the_firms_own_page(start: Callable[..., Intake], url: str) -> None:
     intake = start(form_thanks_url=url)
     answer = send(intake)
     assert (answer.status_code, answer.headers["Location"], answer.content) == (303, url, b"")
@@ -55,7 +55,7 @@ def test_the_firm_may_have_a_page_of_its_own(start: Callable[..., Intake], url: 
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json, text/html;q=0.9"])
-def test_who_does_not_prefer_a_page_sees_no_difference(intake: Intake, accept: str) -> None:
+def test_other_clients_get_unchanged_responses(intake: Intake, accept: str) -> None:
     answer = send(intake, accept)
     assert (answer.status_code, answer.content) == (204, b"")
     refused = send(intake, accept, f_name="")
@@ -63,7 +63,7 @@ def test_who_does_not_prefer_a_page_sees_no_difference(intake: Intake, accept: s
     assert answer.headers["Vary"] == refused.headers["Vary"] == "Accept"
 
 
-def test_a_page_names_the_fields_in_plain_words(intake: Intake) -> None:
+def test_a_page_has_the_labels_of_fields(intake: Intake) -> None:
     answer = send(intake, email="ada", f_name="", l_name="a\0b", CV=("cv.pdf", b""))
     assert answer.status_code == 422
     for label in ("Email address", "First name", "Last name", "CV"):
@@ -74,7 +74,7 @@ def test_a_page_names_the_fields_in_plain_words(intake: Intake) -> None:
     assert intake.count(lead) == 0
 
 
-def test_nothing_that_was_sent_is_read_as_html(intake: Intake) -> None:
+def test_submitted_text_is_escaped(intake: Intake) -> None:
     head = b'Content-Disposition: form-data; name="<script>alert(1)</script>"; filename="a"'
     answer = send_raw(intake, b"--x\r\n" + head + b"\r\n\r\na\r\n--x--\r\n", MULTIPART)
     assert answer.status_code == 422
@@ -101,16 +101,14 @@ def test_every_problem_is_a_page(
     assert answer.headers["X-Request-ID"]
 
 
-def test_a_page_keeps_its_answers_headers(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_has_the_headers_of_the_original_response(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("intake.public_api.leads.create_lead", unavailable)
     answer = send(intake)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert "send it again in 5 seconds" in answer.text
 
 
-def test_a_defect_is_a_page_too_with_the_requests_id_and_nothing_else(
-    intake: Intake, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_page_of_a_defect_has_only_the_request_id(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("intake.public_api.leads.create_lead", defect)
     answer = send(intake)
     assert answer.status_code == 500
@@ -118,7 +116,7 @@ def test_a_defect_is_a_page_too_with_the_requests_id_and_nothing_else(
     assert "a secret" not in answer.text
 
 
-def test_a_form_that_is_sent_twice_is_kept_once(intake: Intake) -> None:
+def test_a_form_sent_twice_is_saved_once(intake: Intake) -> None:
     assert [send(intake).status_code for _ in range(3)] == [200, 200, 200]
     assert intake.count(lead) == 1
     assert send(intake, f_name="Augusta").status_code == 200
@@ -128,7 +126,7 @@ def test_a_form_that_is_sent_twice_is_kept_once(intake: Intake) -> None:
     assert intake.count(lead) == 5, "a program says by a key what is a retry"
 
 
-def test_no_other_route_and_method_changes(intake: Intake) -> None:
+def test_other_routes_and_methods_are_unchanged(intake: Intake) -> None:
     for method, path in (("GET", "/leads/"), ("GET", "/internal/leads/"), ("POST", "/internal/auth/login")):
         answer = intake.client.request(method, path, headers={"Accept": BROWSER})
         assert answer.headers["content-type"] == "application/problem+json", path

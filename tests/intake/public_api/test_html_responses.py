@@ -1,4 +1,4 @@
-"""Who is answered with a page."""
+"""Preference for HTML in Accept."""
 
 import pytest
 from starlette.datastructures import Headers
@@ -20,7 +20,7 @@ FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
         "application/json;q=0, text/html;q=0.001",
     ],
 )
-def test_who_likes_one_better(accept: str) -> None:
+def test_html_is_preferred(accept: str) -> None:
     assert accepts_html(Headers({"Accept": accept}))
 
 
@@ -43,16 +43,16 @@ def test_who_likes_one_better(accept: str) -> None:
         "text/*, application/*",
     ],
 )
-def test_who_does_not(accept: str) -> None:
+def test_html_is_not_preferred(accept: str) -> None:
     assert not accepts_html(Headers({"Accept": accept}))
 
 
-def test_who_says_nothing_and_who_says_it_in_two_lines() -> None:
+def test_a_missing_and_a_repeated_accept_header() -> None:
     assert not accepts_html(Headers({}))
     assert accepts_html(Headers(raw=[(b"accept", b"text/html"), (b"accept", b"*/*;q=0.8")]))
 
 
-def test_no_more_is_read_of_it_than_a_browser_sends() -> None:
+def test_a_long_accept_header_is_cut_off() -> None:
     assert accepts_html(Headers({"Accept": "x/y," * 31 + "text/html"}))
     assert not accepts_html(Headers({"Accept": "x/y," * 32 + "text/html"}))
     assert not accepts_html(Headers({"Accept": "," * 30_000}))

@@ -23,7 +23,7 @@ def submit(intake: Intake, key: str = "k1", **fields: Any) -> Response:
     return intake.client.post("/leads/", data=form, files={"CV": file}, headers={"Idempotency-Key": key})
 
 
-def test_a_retry_is_done_already(intake: Intake) -> None:
+def test_a_retry_changes_nothing(intake: Intake) -> None:
     assert [submit(intake).status_code for _ in range(3)] == [204, 204, 204]
     assert intake.count(lead) == intake.count(cv) == 1
     assert intake.count(outbox_mail) == 3
@@ -50,21 +50,21 @@ def test_other_keys_other_addresses_and_no_key_are_other_submissions(intake: Int
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256])
-def test_keys_that_are_none(intake: Intake, key: str) -> None:
+def test_invalid_keys(intake: Intake, key: str) -> None:
     answer = submit(intake, key)
     assert answer.status_code == 422
     assert "Idempotency-Key" in answer.text
     assert submit(intake, "x" * 255).status_code == 204
 
 
-def test_of_many_at_once_one_is_kept_and_all_are_done(intake: Intake) -> None:
+def test_of_concurrent_retries_one_is_saved(intake: Intake) -> None:
     with ThreadPoolExecutor(8) as pool:
         statuses = [answer.status_code for answer in pool.map(lambda _: submit(intake), range(16))]
     assert statuses == [204] * 16
     assert intake.count(lead) == intake.count(cv) == 1
 
 
-def test_while_the_first_is_under_way_the_second_is_409(
+def test_while_the_first_is_in_progress_the_second_is_409(
     start: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transactions, "BRIEFLY_S", 1)
@@ -93,7 +93,7 @@ def test_a_submission_that_fails_leaves_no_key(intake: Intake) -> None:
     assert submit(intake).status_code == 204
 
 
-def test_after_a_day_a_key_counts_no_more(intake: Intake) -> None:
+def test_a_key_expires_after_a_day(intake: Intake) -> None:
     assert submit(intake).status_code == 204
     old = update(submission_key).values(created_at=Now(plus_s=-KEY_TTL_S))
     intake.write(lambda c: c.execute(old))
@@ -105,7 +105,7 @@ def test_after_a_day_a_key_counts_no_more(intake: Intake) -> None:
     assert intake.read(lambda c: c.execute(select(submission_key.c.key)).scalars().all()) == ["k2"]
 
 
-def test_a_lead_takes_its_key_with_it(intake: Intake) -> None:
+def test_a_key_is_deleted_with_its_lead(intake: Intake) -> None:
     submit(intake)
     intake.write(lambda c: c.execute(lead.delete()))
     assert intake.count(submission_key) == 0

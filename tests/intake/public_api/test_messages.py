@@ -1,4 +1,4 @@
-"""Problems in plain words."""
+"""Texts of HTML responses."""
 
 import pytest
 
@@ -26,30 +26,30 @@ def told(status: int, *, retry_after: str | None = None, max_bytes: int = 10 * 2
         ("²", "in a little while."),
     ],
 )
-def test_when_to_try_again(header: str | None, said: str) -> None:
+def test_waiting_time(header: str | None, said: str) -> None:
     assert said in told(429, retry_after=header)
 
 
 @pytest.mark.parametrize(
     ("size", "said"), [(10 * 2**20, "10 MB"), (2**20 - 1, "1023 KB"), (1023, "1023 bytes"), (1536 * 2**10, "1 MB")]
 )
-def test_how_large_a_cv_may_be(size: int, said: str) -> None:
+def test_maximum_size_of_a_cv(size: int, said: str) -> None:
     assert f"may have up to {said}." in told(413, max_bytes=size)
 
 
 @pytest.mark.parametrize("status", sorted({kind.status for kind in PROBLEM_TYPES.values()} | {408, 429, 500}))
-def test_there_are_words_for_every_problem(status: int) -> None:
+def test_every_problem_has_a_text(status: int) -> None:
     assert told(status)
     assert "{" not in told(status)
 
 
-def test_fields_are_named_as_on_a_form_and_an_unknown_one_as_it_was_sent() -> None:
+def test_fields_have_labels_and_unknown_ones_their_names() -> None:
     faults = [{"field": name, "detail": "is required"} for name in ("email", "f_name", "l_name", "CV", "photo")]
     found = explain({"status": 422, "detail": "…", "errors": faults}, retry_after=None, max_bytes=1).faults
     assert [label for label, _ in found] == ["Email address", "First name", "Last name", "CV", "photo"]
     assert {detail for _, detail in found} == {"Is required"}
 
 
-def test_a_defect_is_told_by_its_number() -> None:
+def test_a_defect_has_its_request_id() -> None:
     problem = {"status": 500, "detail": "the log has more", "request_id": "8f0c"}
     assert explain(problem, retry_after=None, max_bytes=1).note == "8f0c"

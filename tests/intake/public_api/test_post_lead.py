@@ -1,4 +1,4 @@
-"""POST /leads/: what a prospect sends is kept whole, or refused with every reason."""
+"""POST /leads/: a submission is saved, or refused with all errors."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ SLOWLY = settings(
 
 
 @pytest.mark.parametrize("path", ["/leads", "/leads/"])
-def test_a_lead_is_kept_with_its_cv_and_the_mails_it_owes(intake: Intake, path: str) -> None:
+def test_a_lead_is_saved_with_its_cv_and_mails(intake: Intake, path: str) -> None:
     form = {"email": "Ada@EXAMPLE.com", "f_name": " Ada ", "l_name": "Lovelace"}
     answer = intake.client.post(path, data=form, files={"CV": ("cv.pdf", b"%PDF-1.4 a CV")}, follow_redirects=False)
     assert (answer.status_code, answer.content) == (204, b"")
@@ -46,7 +46,7 @@ def test_a_lead_is_kept_with_its_cv_and_the_mails_it_owes(intake: Intake, path: 
     assert len({mail["message_id"] for mail in owed}) == 3
 
 
-def test_the_moment_is_the_databases_and_in_utc(intake: Intake) -> None:
+def test_the_timestamp_is_from_the_database_in_utc(intake: Intake) -> None:
     lead_id = intake.submitted()
     row = intake.read(lambda c: c.execute(select(lead).where(lead.c.id == lead_id)).one())
     assert row.created_at.utcoffset().total_seconds() == 0
@@ -54,7 +54,7 @@ def test_the_moment_is_the_databases_and_in_utc(intake: Intake) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2**18 - 1, 2**18, 2**20 + 1, 3_000_000])
-def test_a_cv_of_any_size_is_kept_whole(intake: Intake, size: int) -> None:
+def test_a_cv_of_any_size_is_saved(intake: Intake, size: int) -> None:
     content = bytes(range(256)) * (size // 256 + 1)
     lead_id = intake.submitted(CV=("x.bin", content[:size]))
     kept = intake.read(
@@ -65,7 +65,7 @@ def test_a_cv_of_any_size_is_kept_whole(intake: Intake, size: int) -> None:
 
 @SLOWLY
 @given(f_name=KEPT, l_name=KEPT)
-def test_whatever_text_goes_in_as_a_name_comes_back_equal(intake: Intake, f_name: str, l_name: str) -> None:
+def test_any_name_is_returned_unchanged(intake: Intake, f_name: str, l_name: str) -> None:
     if not intake.client.headers.get("Authorization"):
         intake.client.headers.update(intake.bearer(intake.user()))
     lead_id = intake.submitted(f_name=f_name, l_name=l_name)
@@ -75,14 +75,12 @@ def test_whatever_text_goes_in_as_a_name_comes_back_equal(intake: Intake, f_name
 
 @SLOWLY
 @given(email=ANY, f_name=ANY, l_name=ANY, content=st.binary(max_size=50))
-def test_nothing_that_is_typed_gives_a_500(
-    intake: Intake, email: str, f_name: str, l_name: str, content: bytes
-) -> None:
+def test_no_input_causes_a_500(intake: Intake, email: str, f_name: str, l_name: str, content: bytes) -> None:
     answer = intake.submit(email=email, f_name=f_name, l_name=l_name, CV=("cv", content))
     assert answer.status_code in (204, 422), answer.text
 
 
-def test_every_bad_field_is_named_at_once(intake: Intake) -> None:
+def test_all_invalid_fields_are_listed(intake: Intake) -> None:
     answer = intake.submit(email="ada", f_name="", l_name="a\0b", CV=("cv.pdf", b""))
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
@@ -92,7 +90,7 @@ def test_every_bad_field_is_named_at_once(intake: Intake) -> None:
     assert intake.count(lead) == intake.count(cv) == intake.count(outbox_mail) == 0
 
 
-def test_an_empty_body_names_all_four(intake: Intake) -> None:
+def test_an_empty_body_lists_all_four_fields(intake: Intake) -> None:
     answer = intake.client.post(
         "/leads/", content=b"--x--\r\n", headers={"Content-Type": "multipart/form-data; boundary=x"}
     )
@@ -111,7 +109,7 @@ def test_an_empty_body_names_all_four(intake: Intake) -> None:
         ("multipart/form-data; boundary=x", b"", 400),
     ],
 )
-def test_bodies_that_are_no_form(intake: Intake, content_type: str, body: bytes, status: int) -> None:
+def test_bodies_other_than_forms(intake: Intake, content_type: str, body: bytes, status: int) -> None:
     answer = intake.client.post("/leads/", content=body, headers={"Content-Type": content_type})
     assert answer.status_code == status
     assert answer.json()["detail"]
@@ -133,7 +131,7 @@ def test_a_cv_over_the_limit_is_refused_declared_or_not(start: Callable[..., Int
     assert intake.count(lead) == 1
 
 
-def test_a_method_that_is_not_taken(intake: Intake) -> None:
+def test_an_unsupported_method(intake: Intake) -> None:
     answer = intake.client.get("/leads/")
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
     assert answer.json()["detail"] == "'/leads/' does not support 'GET'"
@@ -145,7 +143,7 @@ def test_leads_begin_in_the_first_configured_state(start: Callable[..., Intake])
     assert intake.read(lambda c: c.execute(select(lead.c.state)).scalar_one()) == "NEW"
 
 
-def test_many_at_once_are_all_kept(intake: Intake) -> None:
+def test_concurrent_submissions_are_all_saved(intake: Intake) -> None:
     def submit_some(number: int) -> None:
         statuses.extend(intake.submit(f_name=f"{number}-{n}").status_code for n in range(5))
 
@@ -160,14 +158,14 @@ def test_many_at_once_are_all_kept(intake: Intake) -> None:
     assert intake.count(outbox_mail) == 120
 
 
-def test_an_id_is_never_given_out_again(intake: Intake) -> None:
+def test_ids_are_never_reused(intake: Intake) -> None:
     first = intake.submitted()
     intake.write(lambda c: c.execute(lead.delete().where(lead.c.id == first)))
     assert intake.count(cv) == intake.count(outbox_mail) == 0
     assert intake.submitted() > first
 
 
-def test_a_disk_without_room_for_the_upload_is_503(intake: Intake) -> None:
+def test_a_full_disk_is_503(intake: Intake) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**21, hard))
     try:

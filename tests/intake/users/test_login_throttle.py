@@ -1,4 +1,4 @@
-"""How long who guesses must wait; no test waits itself."""
+"""Login throttling, with a clock that tests advance."""
 
 import pytest
 
@@ -18,7 +18,7 @@ HOME, ELSEWHERE = "192.0.2.1", "198.51.100.7"
 
 
 class Clock:
-    """A clock that goes on when it is told to."""
+    """A clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -54,7 +54,7 @@ def fail(
         attempt.fail()
 
 
-def test_the_wait_doubles_up_to_a_bound_and_is_over_by_itself(throttle: LoginThrottle, clock: Clock) -> None:
+def test_the_wait_doubles_up_to_a_maximum_and_expires(throttle: LoginThrottle, clock: Clock) -> None:
     fail(throttle, FREE_ATTEMPTS - 1)
     assert wait_s(throttle) == 0
     waits = []
@@ -69,7 +69,7 @@ def test_the_wait_doubles_up_to_a_bound_and_is_over_by_itself(throttle: LoginThr
     assert wait_s(throttle) == 0, "an hour later they are forgotten"
 
 
-def test_what_is_left_of_a_wait_is_told(throttle: LoginThrottle, clock: Clock) -> None:
+def test_the_time_left_is_reported(throttle: LoginThrottle, clock: Clock) -> None:
     fail(throttle, FREE_ATTEMPTS + 4)
     assert wait_s(throttle) == 16
     clock.now += 10.5
@@ -80,23 +80,21 @@ def test_what_is_left_of_a_wait_is_told(throttle: LoginThrottle, clock: Clock) -
     assert wait_s(throttle) == 0
 
 
-def test_names_count_without_regard_to_case(throttle: LoginThrottle) -> None:
+def test_case_of_names_is_ignored(throttle: LoginThrottle) -> None:
     for number, name in enumerate(("ada", "ADA", "Ada", "aDa", "adA")):
         fail(throttle, username=name, client=f"203.0.113.{number}")
     assert wait_s(throttle, "aDA", ELSEWHERE) == 1
     assert wait_s(throttle, "grace", ELSEWHERE) == 0
 
 
-def test_a_client_counts_whatever_names_it_tries(throttle: LoginThrottle) -> None:
+def test_a_client_is_counted_across_names(throttle: LoginThrottle) -> None:
     for number in range(FREE_ATTEMPTS):
         fail(throttle, username=f"name{number}")
     assert wait_s(throttle, "another") == 1
     assert wait_s(throttle, "another", ELSEWHERE) == 0
 
 
-def test_who_guesses_from_many_addresses_slows_strangers_and_never_the_owner(
-    throttle: LoginThrottle, clock: Clock
-) -> None:
+def test_guesses_from_many_addresses_do_not_slow_the_owner(throttle: LoginThrottle, clock: Clock) -> None:
     throttle.attempt("Ada", HOME).succeed()
     for number in range(20):
         client = f"203.0.113.{number}"
@@ -109,13 +107,13 @@ def test_who_guesses_from_many_addresses_slows_strangers_and_never_the_owner(
     throttle.attempt("grace", HOME)
 
 
-def test_a_neighbour_s_guesses_do_not_slow_who_is_known_there(throttle: LoginThrottle) -> None:
+def test_guesses_from_the_same_address_do_not_slow_a_known_user(throttle: LoginThrottle) -> None:
     throttle.attempt("ada", HOME).succeed()
     fail(throttle, FREE_ATTEMPTS + 5, username="nobody", client=HOME)
     assert (wait_s(throttle, "nobody", HOME), wait_s(throttle, "ada", HOME)) == (32, 0)
 
 
-def test_where_one_was_long_ago_one_is_known_no_more(throttle: LoginThrottle, clock: Clock) -> None:
+def test_known_clients_expire(throttle: LoginThrottle, clock: Clock) -> None:
     throttle.remember("Ada", HOME)
     clock.now += KNOWN_FOR_S - 1
     fail(throttle, FREE_ATTEMPTS, username="ada", client=ELSEWHERE)
@@ -125,7 +123,7 @@ def test_where_one_was_long_ago_one_is_known_no_more(throttle: LoginThrottle, cl
     assert wait_s(throttle, "ada", HOME) > 0
 
 
-def test_a_success_forgets_the_account_s_failures_and_not_the_client_s(throttle: LoginThrottle) -> None:
+def test_a_success_clears_the_accounts_failures_but_not_the_clients(throttle: LoginThrottle) -> None:
     fail(throttle, FREE_ATTEMPTS - 1)
     throttle.attempt("ada", HOME).succeed()
     fail(throttle, FREE_ATTEMPTS - 1, client=ELSEWHERE)
@@ -134,7 +132,7 @@ def test_a_success_forgets_the_account_s_failures_and_not_the_client_s(throttle:
     assert wait_s(throttle, "grace", HOME) == 1, "its own login does not make an attacker's guesses free"
 
 
-def test_who_holds_a_token_does_not_wait_for_who_knows_the_name(throttle: LoginThrottle) -> None:
+def test_a_user_with_a_token_is_not_slowed_by_anonymous_guesses(throttle: LoginThrottle) -> None:
     fail(throttle, FREE_ATTEMPTS + 3, client=ELSEWHERE)
     assert wait_s(throttle, "ada", HOME) == 8
     assert wait_s(throttle, "ada", HOME, has_token=True) == 0
@@ -142,7 +140,7 @@ def test_who_holds_a_token_does_not_wait_for_who_knows_the_name(throttle: LoginT
     assert wait_s(throttle, "ada", "203.0.113.9", has_token=True) == 1
 
 
-def test_of_many_that_came_at_once_the_later_ones_are_refused_when_their_turn_comes(throttle: LoginThrottle) -> None:
+def test_concurrent_attempts_are_checked_again_in_their_turn(throttle: LoginThrottle) -> None:
     attempts = [throttle.attempt("ada", HOME) for _ in range(20)]
     for attempt in attempts[:FREE_ATTEMPTS]:
         attempt.check()
@@ -160,7 +158,7 @@ def test_memory_is_bounded(clock: Clock) -> None:
     assert len(memory) == 100
 
 
-def test_failures_under_names_that_are_nobody_s_are_noted_a_thousand_times_an_hour(
+def test_failures_under_unknown_names_are_audited_a_thousand_times_per_hour(
     throttle: LoginThrottle, clock: Clock
 ) -> None:
     assert [throttle.should_audit_unknown() for _ in range(MAX_AUDITED_UNKNOWN + 1)].count(True) == MAX_AUDITED_UNKNOWN
@@ -198,7 +196,7 @@ def test_without_counters_logins_are_refused_and_a_right_password_is_not(clock: 
     throttle.attempt("ada", HOME)
 
 
-def test_no_name_and_no_address_stands_in_a_store(clock: Clock) -> None:
+def test_no_names_and_addresses_are_stored(clock: Clock) -> None:
     store = MemoryCounters(clock=clock)
     throttle = LoginThrottle(KEYS, counters=store, known=store)
     fail(throttle, FREE_ATTEMPTS, username="hunter22", client=HOME)
@@ -214,7 +212,7 @@ def allowed(throttle: LoginThrottle, username: str = "ada", client: str = HOME) 
         return False
 
 
-def test_who_goes_ahead_is_known_there_or_has_a_token(throttle: LoginThrottle) -> None:
+def test_known_clients_and_tokens_go_ahead(throttle: LoginThrottle) -> None:
     assert throttle.attempt("ada", HOME).group is None
     throttle.remember("ada", HOME)
     assert throttle.attempt("Ada", HOME).group
@@ -223,7 +221,7 @@ def test_who_goes_ahead_is_known_there_or_has_a_token(throttle: LoginThrottle) -
     assert throttle.attempt("ada", ELSEWHERE, has_token=True).group
 
 
-def test_who_is_allowed_waits_for_no_guesses_six_times_a_minute(throttle: LoginThrottle, clock: Clock) -> None:
+def test_an_allowed_user_has_six_tries_per_minute_without_a_wait(throttle: LoginThrottle, clock: Clock) -> None:
     fail(throttle, FREE_ATTEMPTS + 9, client="203.0.113.1")
     clients = [f"198.51.100.{number}" for number in range(7)]
     assert [allowed(throttle, client=client) for client in clients] == [True] * 6 + [False]
@@ -232,13 +230,13 @@ def test_who_is_allowed_waits_for_no_guesses_six_times_a_minute(throttle: LoginT
     assert wait_s(throttle, client=ELSEWHERE) > 200, "only where it may"
 
 
-def test_one_address_takes_half_of_the_allowed_tries_at_the_most(throttle: LoginThrottle) -> None:
+def test_one_address_may_use_half_of_the_allowed_tries(throttle: LoginThrottle) -> None:
     fail(throttle, FREE_ATTEMPTS + 9)
     assert [allowed(throttle, client=HOME) for _ in range(100)].count(True) == 3
     assert [allowed(throttle, client=ELSEWHERE) for _ in range(100)].count(True) == 3
 
 
-def test_an_allowed_try_that_is_right_ends_the_wait_and_makes_the_address_known(throttle: LoginThrottle) -> None:
+def test_a_successful_allowed_try_ends_the_wait(throttle: LoginThrottle) -> None:
     throttle.remember("ada", HOME)
     fail(throttle, FREE_ATTEMPTS + 9)
     assert wait_s(throttle) == MAX_WAIT_S
@@ -248,7 +246,7 @@ def test_an_allowed_try_that_is_right_ends_the_wait_and_makes_the_address_known(
     assert wait_s(throttle) == 0
 
 
-def test_an_allowed_try_is_taken_only_where_it_is_needed(throttle: LoginThrottle) -> None:
+def test_an_allowed_try_is_used_only_if_needed(throttle: LoginThrottle) -> None:
     throttle.remember("ada", HOME)
     assert [allowed(throttle) for _ in range(9)] == [False] * 9, "known here, and none was wrong"
     fail(throttle, FREE_ATTEMPTS)
