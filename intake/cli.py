@@ -1,4 +1,4 @@
-"""The `intake` command: serve, migrate, and make users on the server itself."""
+"""The `intake` command: serve, migrate and administer the service."""
 
 import gc
 import getpass
@@ -40,10 +40,11 @@ except ModuleNotFoundError as missing:
 
 KEEP_ALIVE_S = 5
 GRACEFUL_STOP_S = 10
-MOST_ALLOWED_S = 86400
+MAX_ALLOWED_LOGIN_S = 86400
 
 log = logging.getLogger("intake")
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+Username = Annotated[str, typer.Argument(metavar="NAME", help="The user's name.")]
 PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
 
 
@@ -51,7 +52,10 @@ PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the 
 def root(
     show_version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
 ) -> None:
-    """Run the lead-intake service. Settings are read from the environment and from .env in the working directory."""
+    """Run and administer the lead intake service.
+
+    Settings come from the environment and from the file .env in the working directory.
+    """
     if show_version:
         typer.echo(f"intake {version('leadctl')}")
         raise typer.Exit
@@ -59,16 +63,17 @@ def root(
 
 @app.command()
 def serve(
-    worker: Annotated[bool, typer.Option("--worker/--no-worker", help="Send mail from this process, too.")] = True,
-    surface: Annotated[
-        Surface, typer.Option(help="What is served: prospects' door, that of users and operators, or both.")
-    ] = Surface.ALL,
-    host: Annotated[str | None, typer.Option(help="Where to listen; counts more than INTAKE_HOST.")] = None,
-    port: Annotated[str | None, typer.Option(help="Where to listen; counts more than INTAKE_PORT.")] = None,
+    worker: Annotated[
+        bool,
+        typer.Option("--worker/--no-worker", help="Run the mail, scan and maintenance workers in this process, too."),
+    ] = True,
+    surface: Annotated[Surface, typer.Option(help="APIs to serve: public, internal, or all.")] = Surface.ALL,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; overrides INTAKE_HOST.")] = None,
+    port: Annotated[str | None, typer.Option(help="Port to listen on; overrides INTAKE_PORT.")] = None,
 ) -> None:
-    """Run the service: its doors, and the worker that sends mail (with any surface, unless --no-worker).
+    """Run the APIs and the background workers.
 
-    An embedded SQLite database is made and migrated by itself; PostgreSQL is migrated with `intake migrate`.
+    A SQLite database is created and migrated automatically; run `intake migrate` for PostgreSQL.
     """
     settings = _settings(serving=surface is not Surface.PUBLIC, INTAKE_HOST=host, INTAKE_PORT=port)
     if settings.sqlite_file is not None:
@@ -76,22 +81,22 @@ def serve(
     database = _database(settings)
     service = create_app(settings, with_worker=worker, surface=surface)
     raise_open_file_limit(settings.max_connections)
-    _log_what_to_know(settings, database)
+    _log_hints(settings, database)
     database.close()
     gc.collect()
-    gc.freeze()  # what stays for good is not looked through again: each time was a stall of 90 ms
+    gc.freeze()  # long-lived objects are not collected again: each collection stalled requests for 90 ms
     server(service, settings).run()
 
 
 def server(service: Any, settings: Settings) -> uvicorn.Server:
-    """Return what serves an ASGI application as the settings say."""
+    """Return a server for an ASGI application."""
     config = uvicorn.Config(
         service,
         host=settings.host,
         port=settings.port,
         http=limited_protocol(ConnectionLimiter(settings)),
         ws="none",
-        proxy_headers=False,  # its default believes any local peer's X-Forwarded-For
+        proxy_headers=False,  # by default uvicorn trusts X-Forwarded-For from any local peer
         access_log=False,
         log_config=None,
         server_header=False,
@@ -103,7 +108,11 @@ def server(service: Any, settings: Settings) -> uvicorn.Server:
 
 @app.command(name="worker")
 def worker_command() -> None:
-    """Send mail, and nothing else: any number of these may run beside any number of services."""
+    """Run the background workers only.
+
+    They deliver mail, have CVs scanned, and do maintenance. Any number of worker processes can run beside any number of
+    services.
+    """
     settings = _settings()
     database = _database(settings, connections=WORKER_CONNECTIONS)
     metrics = Metrics()
@@ -129,7 +138,10 @@ def _serve_metrics(metrics: Metrics, host: str, port: int) -> None:
 
 @app.command(name="migrate")
 def migrate_command() -> None:
-    """Bring the database's schema up to this version's; SQLite's file is made where there is none."""
+    """Migrate the database to this version.
+
+    A SQLite file is created if there is none.
+    """
     migrate(_settings())
     typer.echo("intake: the database is migrated", err=True)
 
@@ -138,17 +150,20 @@ def migrate_command() -> None:
 def collect_orphans(
     adopt: Annotated[
         bool,
-        typer.Option("--adopt", help="Bind the store to this database, lift a hold, and collect any number of them."),
+        typer.Option(
+            "--adopt", help="Bind the store to this database, remove a hold, and allow any number of orphans."
+        ),
     ] = False,
 ) -> None:
-    """Move what is in INTAKE_CV_STORE for over a day and belongs to no lead to trash, as the worker does daily.
+    """Move orphaned CVs to the store's trash.
 
-    What lay in trash for 30 days is deleted. A store that does not match the database is left alone: see
-    docs/operations.md, Restoring.
+    Orphans are objects in INTAKE_CV_STORE that belong to no lead. They are moved a day after they were written, and
+    deleted after 30 days in the trash. The maintenance worker does the same daily. A store that does not match the
+    database is not changed: see docs/operations.md, Restoring.
     """
     settings = _settings()
     if not settings.cv_store:
-        raise SettingsInvalid(["INTAKE_CV_STORE is not set: CVs are in the database, where there are no orphans"])
+        raise SettingsInvalid(["INTAKE_CV_STORE is not set: CVs are stored in the database, which has no orphans"])
     with closing(_database(settings)) as database:
         counts = sum(orphans.collect(database, settings.cv_store, adopt=adopt), Counter[str]())
     typer.echo(
@@ -160,15 +175,18 @@ def collect_orphans(
 
 @app.command()
 def purge(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is due, and erase nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Count the leads that are due, and erase nothing.")
+    ] = False,
 ) -> None:
-    """Erase the leads whose time in their state is over (INTAKE_RETENTION_DAYS), as the worker does daily.
+    """Erase leads past their retention period.
 
-    What is left in a SQLite file of what was erased before is swept out, too, however large the file is.
+    INTAKE_RETENTION_DAYS sets the periods. The maintenance worker does the same daily. On SQLite, this command also
+    removes the remains of erased leads from the database files, whatever their size.
     """
     settings = _settings()
     if not settings.retention_days and (dry_run or settings.sqlite_file is None):
-        raise SettingsInvalid(["INTAKE_RETENTION_DAYS is not set: leads are kept"])
+        raise SettingsInvalid(["INTAKE_RETENTION_DAYS is not set: no lead is due"])
     with closing(_database(settings)) as database:
         counts = (
             erasure.preview_retention(database, settings.retention_days)
@@ -181,34 +199,37 @@ def purge(
         for state, _ in settings.retention_days:
             typer.echo(f"intake: {state}: leads {'due' if dry_run else 'erased'}: {counts[state]}", err=True)
         if not dry_run and settings.sqlite_file is not None:
-            is_swept = erasure.purge_deleted_data(database, ignore_size=True)
-            told = "no traces of erased leads are" if is_swept else "traces of erased leads are still"
-            typer.echo(f"intake: {told} in the database's files{'' if is_swept else '; run this again'}", err=True)
+            is_purged = erasure.purge_deleted_data(database, ignore_size=True)
+            result = "removed" if is_purged else "not all removed yet; run this again"
+            typer.echo(f"intake: remains of erased leads in the database files: {result}", err=True)
 
 
 @app.command()
 def check() -> None:
-    """Say what of the settings is weak, a line each, and what to do; exit 1 where anything is."""
+    """Print insecure settings and their remedies.
+
+    The exit code is 1 if there are any.
+    """
     settings = _settings(serving=True)
     found = run_checks(settings, Path.cwd())
     if not accounts.any_user(_database(settings)):
-        found.append("there is no user yet: make the first administrator with: intake create-user NAME")
+        found.append("there are no users: create the first administrator with: intake create-user NAME")
     for line in found:
         typer.echo(line)
     if found:
         raise typer.Exit(1)
-    typer.echo("intake: nothing weak was found", err=True)
+    typer.echo("intake: no insecure settings found", err=True)
 
 
 @app.command()
 def create_user(
-    username: Annotated[str, typer.Argument(help="1 to 64 of letters, digits, '.', '_', '-' and '@'.")],
+    username: Annotated[str, typer.Argument(metavar="NAME", help="1 to 64 letters, digits, '.', '_', '-' or '@'.")],
     password_stdin: PasswordStdin = False,
     role: Annotated[
-        str | None, typer.Option(help="admin or attorney; by default admin while there is none, then attorney.")
+        str | None, typer.Option(help="admin or attorney; default: admin for the first, attorney for all others.")
     ] = None,
 ) -> None:
-    """Make a user."""
+    """Create a user."""
     settings = _settings()
     database = _database(settings)
     given = accounts.create_user(
@@ -218,12 +239,15 @@ def create_user(
         role=role,
         min_characters=settings.min_password_characters,
     )
-    typer.echo(f"intake: made the user {username}, an {given}", err=True)
+    typer.echo(f"intake: created user {username} with role {given}", err=True)
 
 
 @app.command()
-def set_password(username: str, password_stdin: PasswordStdin = False) -> None:
-    """Give a user a new password; every token of the old one ends."""
+def set_password(username: Username, password_stdin: PasswordStdin = False) -> None:
+    """Set a user's password.
+
+    All sessions of the user end.
+    """
     settings = _settings()
     accounts.set_password(
         _database(settings),
@@ -231,34 +255,35 @@ def set_password(username: str, password_stdin: PasswordStdin = False) -> None:
         password=_new_password(password_stdin),
         min_characters=settings.min_password_characters,
     )
-    typer.echo(f"intake: {username} has a new password", err=True)
+    typer.echo(f"intake: set the password of {username}", err=True)
 
 
 @app.command()
 def allow_login(
-    username: str,
-    for_: Annotated[str, typer.Option("--for", help="For how long: 30m, 1h; at most 1d.")] = "1h",
+    username: Username,
+    for_: Annotated[str, typer.Option("--for", help="Duration, such as 30m or 1h; at most 1d.")] = "1h",
 ) -> None:
-    """Have a user's logins go ahead of all others for a while, without a wait for what others guessed.
+    """Give a user's logins priority for a while.
 
-    That is for six tries a minute, three of them from one address; replicas without INTAKE_LIMITS_STORE count apart.
+    They are exempt from the delays after wrong passwords. This covers six attempts per minute, and three per minute
+    from one address. Replicas without INTAKE_LIMITS_STORE count separately.
     """
     authentication.allow(_database(_settings()), username=username, for_s=_allowed_s(for_))
-    typer.echo(f"intake: {username} may log in ahead of others for {for_}", err=True)
+    typer.echo(f"intake: logins of {username} have priority for {for_}", err=True)
 
 
 def main() -> NoReturn:
-    """Run the command line; an error is told in one line, without a traceback."""
+    """Run the command; print an error as one line, without a traceback."""
     try:
         app(prog_name="intake")
     except SettingsInvalid as error:
         sys.exit("\n".join(f"intake: {fault}" for fault in str(error).splitlines()))
     except DatabaseUnavailable as error:
-        sys.exit(f"intake: the database can't be used: {error.reason}")
+        sys.exit(f"intake: the database is unavailable: {error.reason}")
     except IntakeError as error:
         sys.exit(f"intake: {error}")
     except UnicodeError:
-        sys.exit("intake: what was typed is not UTF-8")
+        sys.exit("intake: the input is not UTF-8")
     sys.exit(0)
 
 
@@ -268,7 +293,7 @@ def _settings(*, serving: bool = False, **flags: str | None) -> Settings:
     given = {name: value for name, value in flags.items() if value is not None}
     environment = {**read_environment(os.environ, Path.cwd()), **given}
     for name in unknown_names(environment):
-        log.warning("%s is set, and is no setting of this service", name)
+        log.warning("%s is set, but it is not a setting of this service", name)
     return Settings.from_environment(environment, serving=serving)
 
 
@@ -279,11 +304,11 @@ def _database(settings: Settings, *, connections: int = 1) -> Database:
     return database
 
 
-def _log_what_to_know(settings: Settings, database: Database) -> None:
+def _log_hints(settings: Settings, database: Database) -> None:
     if settings.smtp_server is None:
         log.info("INTAKE_SMTP_URL is not set: mails are written to %s", settings.beside_database(".maildir"))
     if not accounts.any_user(database):
-        log.info("there is no user yet; make the first administrator with: intake create-user NAME")
+        log.info("there are no users; create the first administrator with: intake create-user NAME")
 
 
 def _allowed_s(text: str) -> float:
@@ -291,8 +316,8 @@ def _allowed_s(text: str) -> float:
         seconds = interval_s(text)
     except ValueError:
         seconds = 0
-    if not 0 < seconds <= MOST_ALLOWED_S:
-        raise typer.BadParameter(f"--for is {text!r}; expected a time such as 30m or 1h, at most 1d")
+    if not 0 < seconds <= MAX_ALLOWED_LOGIN_S:
+        raise typer.BadParameter(f"--for is {text!r}; expected a duration such as 30m or 1h, at most 1d")
     return seconds
 
 
@@ -300,8 +325,8 @@ def _new_password(from_stdin: bool) -> str:
     if from_stdin and sys.stdin is not None:
         return sys.stdin.readline().rstrip("\r\n")
     if sys.stdin is None or not sys.stdin.isatty():
-        raise typer.BadParameter("there is no terminal to ask at: use --password-stdin")
+        raise typer.BadParameter("no terminal to read the password from: use --password-stdin")
     password = getpass.getpass("Password: ")
     if getpass.getpass("Again: ") != password:
-        raise typer.BadParameter("the two passwords differ")
+        raise typer.BadParameter("the passwords differ")
     return password

@@ -224,7 +224,7 @@ audit = Table(
 
 # Conditions that queries share with partial indexes, word for word, since SQLite uses an index for no other.
 # An alert is sent once it is gathered, alone or at the head of a digest; a confirmation unless a cap holds it back.
-IS_QUEUED = text("state = 'queued' AND (kind <> 'alert' OR digest_id = id) AND held_by IS NULL")
+DELIVERABLE = text("state = 'queued' AND (kind <> 'alert' OR digest_id = id) AND held_by IS NULL")
 HELD = text("state = 'queued' AND held_by IS NOT NULL")
 COUNTED = text("counted_at IS NOT NULL")
 UNGATHERED = text("state = 'queued' AND kind = 'alert' AND digest_id IS NULL")
@@ -264,7 +264,7 @@ outbox_mail = Table(
     Column("held_since", UtcDateTime),
     Index("ix_outbox_mail_lead_id", "lead_id"),
     Index("ix_outbox_mail_digest_id", "digest_id", postgresql_where=GATHERED, sqlite_where=GATHERED),
-    Index("ix_outbox_mail_due", "next_attempt_at", postgresql_where=IS_QUEUED, sqlite_where=IS_QUEUED),
+    Index("ix_outbox_mail_due", "next_attempt_at", postgresql_where=DELIVERABLE, sqlite_where=DELIVERABLE),
     Index("ix_outbox_mail_held", "held_by", "held_since", postgresql_where=HELD, sqlite_where=HELD),
     Index("ix_outbox_mail_counted", "counted_at", "capped_domain", postgresql_where=COUNTED, sqlite_where=COUNTED),
     Index("ix_outbox_mail_ungathered", "recipient", postgresql_where=UNGATHERED, sqlite_where=UNGATHERED),

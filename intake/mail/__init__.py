@@ -1,1 +1,1 @@
-"""The Email Service: what is owed, what a message says, and how it leaves."""
+"""Email: the outbox, digests, messages and transports."""

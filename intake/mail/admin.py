@@ -1,4 +1,4 @@
-"""Listing mails, and queuing failed ones again."""
+"""Mail administration: lists, counts and retries."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -61,7 +61,7 @@ def list_mails(database: Database, query: MailQuery) -> list[MailModel]:
 
 
 def count_unsent(database: Database) -> dict[str, int]:
-    """Return the numbers of `queued` and `failed` mails. Raises DatabaseUnavailable."""
+    """Return the numbers of queued and failed mails. Raises DatabaseUnavailable."""
     state = outbox_mail.c.state
     query = select(state, func.count()).where(UNSENT).group_by(state)
     found = database.read(lambda connection: {str(name): number for name, number in connection.execute(query)})
@@ -69,16 +69,16 @@ def count_unsent(database: Database) -> dict[str, int]:
 
 
 def _narrowed(states: Sequence[str]) -> Sequence[TextClause]:
-    """Return the condition of the index on unsent mails, if only unsent ones are asked for."""
+    """Return the condition of the partial index on unsent mails if it covers all the states."""
     return [UNSENT] if {"queued", "failed"}.issuperset(states) else []
 
 
 def retry_mails(database: Database, ids: Sequence[int], *, origin: Actor) -> list[str]:
-    """Queue failed mails again, due at once; record each, and return for each id its result.
+    """Queue failed mails again, due now, audit each, and return a result for each id.
 
-    `revived`; `not_failed` if it is queued or was sent; `missing`. Attempts start again at none, and so do the two days
-    after which a mail fails. With a digest, all of its alerts are queued, and the same digest includes them again; an
-    alert that is queued without its digest joins another one. Raises DatabaseUnavailable.
+    The results are `revived`, `not_failed` (the mail is in another state) and `missing`. Attempts and the two days of
+    retries start again. The alerts of a digest are queued with it; an alert without its digest joins another one.
+    Raises DatabaseUnavailable.
     """
     digest = case((outbox_mail.c.digest_id.in_(ids), outbox_mail.c.digest_id), else_=None)
     chosen = or_(outbox_mail.c.id.in_(ids), outbox_mail.c.digest_id.in_(ids))
@@ -92,7 +92,7 @@ def retry_mails(database: Database, ids: Sequence[int], *, origin: Actor) -> lis
     in_order = select(outbox_mail.c.id).where(chosen).order_by(outbox_mail.c.id).with_for_update()
 
     def work(connection: Connection) -> tuple[set[int], set[int]]:
-        connection.execute(in_order)  # as an erasure locks them: opposite orders deadlock
+        connection.execute(in_order)  # in the order in which an erasure locks them, to avoid deadlocks
         revived = sorted(connection.execute(revive).all())
         for mail_id, lead_id in revived:
             record(connection, Action.MAIL_RETRY, origin, lead_id=lead_id, detail=f"mail {mail_id}")

@@ -1,8 +1,8 @@
 """Hourly caps on confirmations, in total and for each recipient domain.
 
-A cap counts the mails whose last attempt was within the hour: each mail once, however often it was tried, so no hour
-delivers more than its cap. A mail over a cap is held: it leaves the index of due mails, is released when its cap has
-room, and is suppressed once it was held for MAX_WAIT_S. One transaction at a time counts, across all workers.
+A cap counts the mails whose last attempt was within the hour. Each mail counts once, however often it was tried, so
+that no hour delivers more than its cap. A mail over a cap is held: it leaves the index of due mails, is released when
+its cap has room, and is suppressed after MAX_WAIT_S. An advisory lock serializes counting across all workers.
 """
 
 import random
@@ -30,21 +30,21 @@ from sqlalchemy import (
 
 from intake.database import Database, advisory_lock
 from intake.database.clock import Now
-from intake.database.schema import COUNTED, HELD, IS_QUEUED, confirmed_mailbox, outbox_mail
+from intake.database.schema import COUNTED, DELIVERABLE, HELD, confirmed_mailbox, outbox_mail
 
 PER_DOMAIN = 100
 HOUR_S = 3600.0
 MAX_WAIT_S = 24 * HOUR_S
 MAX_MOVED = 1_000  # mails held, released or suppressed in one transaction
-MAX_DOMAINS = 100  # whose held mails are read in one transaction
-TOTAL = ""  # held_by of a mail that the total holds
+MAX_DOMAINS = 100  # with held mails, read in one transaction
+TOTAL = ""  # held_by of a mail that the total cap holds
 CAPS_LOCK = 0x1EADC73
 
 
 def is_counted() -> ColumnElement[bool]:
     """Return the condition that a mail's last attempt was within the hour."""
     counted_at = outbox_mail.c.counted_at
-    # no count was made in the future, but by a clock that was wrong
+    # a time in the future comes from a clock that was wrong
     within_the_hour = and_(counted_at > Now(plus_s=-HOUR_S), counted_at <= Now(plus_s=HOUR_S))
     return and_(counted_at.is_not(None), within_the_hour)
 
@@ -86,13 +86,13 @@ def capped_domain(mailbox_key: str) -> str | None:
 
 @cache
 def _public_providers() -> frozenset[str]:
-    """Return the domains with so many users that many of them may write to one firm within an hour."""
+    """Return the domains with so many users that many may write to one organization within an hour."""
     text = resources.files("intake.mail").joinpath("public_providers.txt").read_text("utf-8")
     return frozenset(text.split())
 
 
 class _Room:
-    """How many more confirmations may leave now."""
+    """The remaining confirmations within the caps."""
 
     def __init__(self, connection: Connection, per_hour: int, domains: Collection[str]) -> None:
         domain = case((outbox_mail.c.capped_domain.in_(domains), outbox_mail.c.capped_domain), else_=null())
@@ -103,7 +103,7 @@ class _Room:
         self.of_domain = {name: max(PER_DOMAIN - counts.get(name, 0), 0) for name in domains}
 
     def take(self, domain: str | None) -> str | None:
-        """Count one mail, and return None, or the cap that it is over."""
+        """Count one mail, and return the cap that it exceeds, or None."""
         if not self.total:
             return "total"
         if domain is not None:
@@ -115,10 +115,9 @@ class _Room:
 
 
 def admit(connection: Connection, claimed: Sequence[int], *, per_hour: int) -> tuple[list[int], Counter[str]]:
-    """Return those of the claimed mails that are within the caps, and how many were held by which cap.
+    """Return the claimed mails within the caps, and the number of held mails by cap.
 
-    Where one was held, other due mails that the same caps hold back are held with it, so that they are not claimed one
-    by one.
+    If a mail is held, other due mails over the same caps are held with it, so that they are not claimed one by one.
     """
     found = connection.execute(_CONFIRMATIONS, {"ids": claimed}).all()
     if not found:
@@ -146,10 +145,10 @@ def _held_by(cap: str) -> Mapping[str, object]:
 
 
 def _hold_more(connection: Connection, room: _Room) -> Counter[str]:
-    """Hold those of the next MAX_MOVED due mails that are over a cap without room."""
+    """Hold those of the next MAX_MOVED due mails that exceed a cap."""
     due = (
         select(outbox_mail.c.id)
-        .where(IS_QUEUED, is_due())
+        .where(DELIVERABLE, is_due())
         .order_by(outbox_mail.c.next_attempt_at)
         .limit(MAX_MOVED)
         .with_for_update(skip_locked=True)
@@ -159,21 +158,21 @@ def _hold_more(connection: Connection, room: _Room) -> Counter[str]:
     full = [domain for domain, left in room.of_domain.items() if not left]
     cap, is_over = ("domain", outbox_mail.c.capped_domain.in_(full)) if room.total else ("total", literal(True))
     hold = update(outbox_mail).where(outbox_mail.c.id.in_(select(due.c.id)), _IS_NEW, is_over).values(_held_by(cap))
-    # sqlite3 has no row count for a statement that begins with WITH
+    # sqlite3 reports no row count for a statement that begins with WITH
     return Counter({cap: len(connection.scalars(hold.returning(outbox_mail.c.id)).all())})
 
 
 def is_due() -> ColumnElement[bool]:
-    """Return the condition that a mail is due and nobody holds a claim on it."""
+    """Return the condition that a mail is due and not claimed."""
     is_free = func.coalesce(outbox_mail.c.claimed_until <= Now(), literal(True))
     return and_(outbox_mail.c.next_attempt_at <= Now(), is_free)
 
 
 def release(database: Database, *, per_hour: int) -> Counter[str]:
-    """Release held mails whose cap has room, the longest held first; return how many were suppressed by which cap."""
+    """Release held mails whose cap has room, oldest first; return the number of suppressed mails by cap."""
 
     def work(connection: Connection) -> Counter[str]:
-        names = _caps_that_hold(connection)
+        names = _holding_caps(connection)
         if not names:
             return Counter()
         advisory_lock(connection, CAPS_LOCK)
@@ -183,8 +182,8 @@ def release(database: Database, *, per_hour: int) -> Counter[str]:
             connection.execute(_RELEASE, {"ids": ids})
         return suppressed
 
-    # most often there is none, and reading takes no lock
-    return database.write(work) if database.read(_caps_that_hold) else Counter()
+    # usually there are none, and reading takes no lock
+    return database.write(work) if database.read(_holding_caps) else Counter()
 
 
 def _releasable(connection: Connection, names: Sequence[str], per_hour: int) -> list[int]:
@@ -198,8 +197,8 @@ def _releasable(connection: Connection, names: Sequence[str], per_hour: int) -> 
     return [number for _, number in sorted(found)[:total]]
 
 
-def _caps_that_hold(connection: Connection) -> list[str]:
-    """Return the held_by of all held mails, each found by one step in the index."""
+def _holding_caps(connection: Connection) -> list[str]:
+    """Return the distinct held_by of held mails, with one index lookup for each."""
     name = outbox_mail.c.held_by
     found = select(func.min(name).label("name")).where(HELD).cte("found", recursive=True)
     after = select(func.min(name)).where(HELD, name > found.c.name).scalar_subquery()

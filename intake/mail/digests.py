@@ -1,8 +1,8 @@
-"""Alerts gathered into digests: what comes in within an interval is told to an attorney in one mail.
+"""Digests: the alerts of one interval, reported to an attorney in one mail.
 
-An alert's `digest_id` names the mail that tells of it: itself, or the first of those it was gathered with. Whoever
-gathers an attorney's alerts first moves the moment of the last one on; another that tries at the same time waits for
-that, and finds that it is not due.
+An alert's `digest_id` is the id of the mail that reports it: its own, or that of the digest's first alert. A worker
+that builds an attorney's digest first updates the time of the last one. A concurrent worker waits for that update, and
+then finds that no digest is due.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,18 +28,18 @@ from sqlalchemy import (
 
 from intake.database import insert_if_absent
 from intake.database.clock import Now
-from intake.database.schema import IS_QUEUED, UNGATHERED, alerted_address, lead, outbox_mail
+from intake.database.schema import DELIVERABLE, UNGATHERED, alerted_address, lead, outbox_mail
 
 MAX_LISTED_LEADS = 100
-MAX_GATHERED = 10_000
-HELD_UP_S = 3600.0
-WRONG_BY_S = 3600.0
-_EACH_ALONE = update(outbox_mail).where(UNGATHERED).values(digest_id=outbox_mail.c.id)
+MAX_DIGEST_ALERTS = 10_000
+BACKLOG_INTERVAL_S = 3600.0
+MAX_CLOCK_ERROR_S = 3600.0
+_SEND_ALONE = update(outbox_mail).where(UNGATHERED).values(digest_id=outbox_mail.c.id)
 
 
 @dataclass(frozen=True)
 class DigestLead:
-    """What a mail's text may need of a lead."""
+    """The fields of a lead that mail templates use."""
 
     id: int
     email: str
@@ -50,27 +50,27 @@ class DigestLead:
 
 
 def build_digests(connection: Connection, *, interval_s: float) -> None:
-    """Make mails of the alerts that no mail tells of yet, one for each attorney who had none in `interval_s` seconds.
+    """Group pending alerts into a digest for each attorney who had none in the last `interval_s` seconds.
 
-    While a mail to an attorney is still owed, the next is made an hour after it, so that a relay which comes back is
-    not met by one for each interval that it was away. Without an interval, each alert is a mail of its own.
+    While a mail to an attorney is still queued, the next digest follows after an hour, so that a relay outage does not
+    end with one mail for each interval. Without an interval, each alert is sent on its own.
     """
     if not interval_s:
-        connection.execute(_EACH_ALONE)
+        connection.execute(_SEND_ALONE)
         return
-    for address, is_held_up in connection.execute(_waiting(interval_s)).all():
-        is_due = _is_over(max(interval_s, HELD_UP_S) if is_held_up else interval_s)
+    for address, has_backlog in connection.execute(_waiting(interval_s)).all():
+        is_due = _is_over(max(interval_s, BACKLOG_INTERVAL_S) if has_backlog else interval_s)
         if insert_if_absent(connection, alerted_address, {"address": address}, replacing=is_due):
-            _gather(connection, address)
+            _build_digest(connection, address)
 
 
 @cache
 def _waiting(interval_s: float) -> Select[Any]:
-    """Return the statement that finds who waits for an alert, and whether a mail to them is still owed."""
-    owed = outbox_mail.alias()
-    held_up = select(owed.c.recipient).where(IS_QUEUED, owed.c.kind == "alert")
+    """Select the attorneys with pending alerts, and whether an alert to them is still queued."""
+    queued = outbox_mail.alias()
+    backlog = select(queued.c.recipient).where(DELIVERABLE, queued.c.kind == "alert")
     return (
-        select(outbox_mail.c.recipient, outbox_mail.c.recipient.in_(held_up))
+        select(outbox_mail.c.recipient, outbox_mail.c.recipient.in_(backlog))
         .outerjoin(alerted_address, alerted_address.c.address == outbox_mail.c.recipient)
         .where(UNGATHERED, or_(alerted_address.c.address.is_(None), _is_over(interval_s)))
         .distinct()
@@ -80,39 +80,39 @@ def _waiting(interval_s: float) -> Select[Any]:
 
 @cache
 def _is_over(interval_s: float) -> ColumnElement[bool]:
-    # a moment that is long to come was written by a clock that was wrong
-    was_wrong = alerted_address.c.alerted_at > Now(plus_s=WRONG_BY_S)
+    # a time far in the future comes from a clock that was wrong
+    was_wrong = alerted_address.c.alerted_at > Now(plus_s=MAX_CLOCK_ERROR_S)
     return or_(alerted_address.c.alerted_at <= Now(plus_s=-interval_s), was_wrong)
 
 
-def _gather(connection: Connection, address: str) -> None:
-    """Gather an attorney's alerts, passing over what another transaction holds, e.g. since it erases the lead."""
+def _build_digest(connection: Connection, address: str) -> None:
+    """Group an attorney's alerts, except those locked by another transaction, such as an erasure."""
     free = (
         select(outbox_mail.c.id)
         .where(UNGATHERED, outbox_mail.c.recipient == address)
         .order_by(outbox_mail.c.id)
-        .limit(MAX_GATHERED)
+        .limit(MAX_DIGEST_ALERTS)
         .with_for_update(skip_locked=True)
         .cte("free")
     )
     first = select(func.min(free.c.id)).scalar_subquery()
-    # what the mail is given up by runs from now on
-    gathered = {"digest_id": first, "queued_since": Now(), "next_attempt_at": Now()}
-    connection.execute(update(outbox_mail).where(outbox_mail.c.id.in_(select(free.c.id))).values(gathered))
+    # the time after which the mail fails starts now
+    values = {"digest_id": first, "queued_since": Now(), "next_attempt_at": Now()}
+    connection.execute(update(outbox_mail).where(outbox_mail.c.id.in_(select(free.c.id))).values(values))
 
 
-def told_leads(connection: Connection, mails: Sequence[int]) -> dict[int, tuple[tuple[DigestLead, ...], int]]:
-    """Return for each mail the first MAX_TOLD leads that it tells of, and how many there are."""
-    rows = connection.execute(_told_leads(), {"mails": mails, "most": MAX_LISTED_LEADS}).mappings()
+def reported_leads(connection: Connection, mails: Sequence[int]) -> dict[int, tuple[tuple[DigestLead, ...], int]]:
+    """Return for each mail its first MAX_LISTED_LEADS leads and the number of all."""
+    rows = connection.execute(_reported_leads(), {"mails": mails, "most": MAX_LISTED_LEADS}).mappings()
     return {
-        number: (tuple(_told(row) for row in own), own[0]["count"])
+        number: (tuple(_digest_lead(row) for row in own), own[0]["count"])
         for number, group in groupby(rows, key=lambda row: int(row["mail"]))
         for own in [list(group)]
     }
 
 
 @cache
-def _told_leads() -> Select[Any]:
+def _reported_leads() -> Select[Any]:
     mail = func.coalesce(outbox_mail.c.digest_id, outbox_mail.c.id).label("mail")
     mails: BindParameter[int] = bindparam("mails", expanding=True)
     numbered = (
@@ -134,10 +134,10 @@ def _told_leads() -> Select[Any]:
 
 
 def settle(mail_id: int, values: Mapping[str, object]) -> Update:
-    """Return the statement that writes down, for what a digest tells of, what became of the digest."""
+    """Return the statement that copies a digest's result to its other alerts."""
     others = outbox_mail.c.digest_id == mail_id, outbox_mail.c.id != mail_id, outbox_mail.c.state == "queued"
     return update(outbox_mail).where(*others).values(dict(values))
 
 
-def _told(row: RowMapping) -> DigestLead:
+def _digest_lead(row: RowMapping) -> DigestLead:
     return DigestLead(*(row[name] for name in ("id", "email", "f_name", "l_name", "CV_name", "created_at")))

@@ -1,4 +1,4 @@
-"""What mail is owed: written with the lead, claimed for sending, and what came of it."""
+"""The outbox: mails are queued with their lead, claimed for delivery, and their results recorded."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,35 +26,35 @@ from sqlalchemy import (
 
 from intake.database import Database, execute_with_next, insertion
 from intake.database.clock import Now
-from intake.database.schema import IS_QUEUED, SETTLED, confirmed_mailbox, outbox_mail
+from intake.database.schema import DELIVERABLE, SETTLED, confirmed_mailbox, outbox_mail
 from intake.mail import confirmation_caps, digests
 
-PRUNED_AT_ONCE = 1_000
-LEASE_S = 60.0  # renewed while a worker holds the mail; after a crash, the mail is free again then
+PRUNE_BATCH = 1_000
+LEASE_S = 60.0  # extended while a worker has the mail; after a crash, others can claim it then
 
-# statements that many a mail needs are built once: building one takes as long as running it
+# frequent statements are built once: building one takes as long as running it
 _DUE = (
     select(outbox_mail.c.id)
-    .where(IS_QUEUED, confirmation_caps.is_due())
+    .where(DELIVERABLE, confirmation_caps.is_due())
     .order_by(outbox_mail.c.next_attempt_at)
     .limit(bindparam("most", type_=Integer))
     .with_for_update(skip_locked=True)
     .cte("due")
     .prefix_with("MATERIALIZED", dialect="postgresql")  # a subquery can run again for each row, past its limit
 )
-_HAD_ONE = "its mailbox had a confirmation within INTAKE_CONFIRMATION_INTERVAL"
-_OWE_ALERT = insert(outbox_mail).values(kind="alert").inline()
+_RECENTLY_CONFIRMED = "its mailbox had a confirmation within INTAKE_CONFIRMATION_INTERVAL"
+_QUEUE_ALERT = insert(outbox_mail).values(kind="alert").inline()
 _IS_CONFIRMED = exists().where(confirmed_mailbox.c.lead_id == bindparam("lead", type_=Integer))
-_OWE_CONFIRMATION = (
+_QUEUE_CONFIRMATION = (
     insert(outbox_mail)
     .values(
         kind="confirmation",
         state=case((_IS_CONFIRMED, "queued"), else_="suppressed"),
-        last_error=case((_IS_CONFIRMED, null()), else_="suppressed: " + _HAD_ONE),
+        last_error=case((_IS_CONFIRMED, null()), else_="suppressed: " + _RECENTLY_CONFIRMED),
     )
     .inline()
 )
-_TAKE = (
+_CLAIM = (
     update(outbox_mail)
     .where(outbox_mail.c.id.in_(select(_DUE.c.id)))
     .values(
@@ -65,22 +65,22 @@ _TAKE = (
     )
     .returning(outbox_mail.c.id)
 )
-_TAKEN = (
+_CLAIMED_MAILS = (
     select(outbox_mail, Now().label("now"))
-    .where(outbox_mail.c.id.in_(bindparam("taken", expanding=True)))
+    .where(outbox_mail.c.id.in_(bindparam("claimed", expanding=True)))
     .order_by(outbox_mail.c.id)
 )
-_HELD = and_(
+_IS_CLAIMED = and_(
     outbox_mail.c.id == bindparam("mail"), outbox_mail.c.claim == bindparam("token"), outbox_mail.c.state == "queued"
 )
-_END = update(outbox_mail).where(_HELD).values(claim=None, claimed_until=None)
+_END = update(outbox_mail).where(_IS_CLAIMED).values(claim=None, claimed_until=None)
 _SENT = {"state": "sent", "sent_at": Now(), "last_error": None}
 _END_SENT = _END.values(_SENT)
 
 
 @dataclass(frozen=True)
 class Recipient:
-    """Whom a confirmation is for: an address, its mailbox, and the seconds within which that gets no second one."""
+    """The recipient of a confirmation: address, mailbox, and the minimum seconds between two to that mailbox."""
 
     address: str
     mailbox_key: str
@@ -89,10 +89,10 @@ class Recipient:
 
 @dataclass(frozen=True)
 class OutboxMessage:
-    """A claimed mail; `age_s` is the time it has been owed.
+    """A claimed mail; `age_s` is the time since it was queued.
 
-    `claim` is the token of this claim: what its holder writes back counts only while it stands. An alert may be a
-    digest: it tells of `lead_count` leads, of which `leads` are the first MAX_TOLD, its own at the head.
+    Results count only while `claim` is the mail's current token. An alert may be a digest of `lead_count` leads:
+    `leads` are the first MAX_LISTED_LEADS, beginning with its own.
     """
 
     id: int
@@ -108,28 +108,27 @@ class OutboxMessage:
 
     @property
     def lead_id(self) -> int:
-        """The lead that the mail is owed for, a digest's first."""
+        """The lead of the mail; the first one of a digest."""
         return self.leads[0].id
 
 
 def enqueue(
     connection: Connection, *, lead_id: int, prospect: Recipient, attorneys: Iterable[str], domain: str
 ) -> None:
-    """Write down the confirmation that is owed to the prospect and the alert owed to each attorney.
+    """Queue a confirmation to the prospect and an alert to each attorney.
 
-    A confirmation is suppressed where its mailbox had one within the prospect's interval: decided here and not when it
-    is sent, since a mail's own retry would suppress it. A Message-ID (in `domain`) is given out here, so that every
-    attempt carries the same one.
+    The confirmation is suppressed if its mailbox had one within the prospect's interval. This is decided now: at
+    delivery, a retry would suppress itself. Every attempt uses the Message-ID (in `domain`) that is assigned here.
     """
     confirmed = {"mailbox_key": prospect.mailbox_key, "lead_id": lead_id}
     confirm = insertion(connection, confirmed_mailbox, _is_due(prospect.interval_s))
     execute_with_next(connection, confirm, confirmed)
     recipients = prospect.address, *attorneys
     mails = [{"lead_id": lead_id, "recipient": one, "message_id": _message_id(domain)} for one in recipients]
-    counted_for = {"capped_domain": confirmation_caps.capped_domain(prospect.mailbox_key)}
-    execute_with_next(connection, _OWE_CONFIRMATION, {**mails[0], **counted_for, "lead": lead_id})
+    cap = {"capped_domain": confirmation_caps.capped_domain(prospect.mailbox_key)}
+    execute_with_next(connection, _QUEUE_CONFIRMATION, {**mails[0], **cap, "lead": lead_id})
     if alerts := mails[1:]:
-        execute_with_next(connection, _OWE_ALERT, alerts)
+        execute_with_next(connection, _QUEUE_ALERT, alerts)
 
 
 @cache
@@ -138,7 +137,7 @@ def _is_due(interval_s: float) -> ColumnElement[bool]:
 
 
 def _message_id(domain: str) -> str:
-    # the standard library's comes from a generator that can be seeded, and then repeats
+    # the standard library uses a random generator that repeats if it is seeded
     return f"<{token_hex(16)}@{domain}>"
 
 
@@ -149,64 +148,64 @@ def claim(
     limit: int,
     alert_interval_s: float,
     confirmations_per_hour: int = 0,
-    note_held: Callable[[Counter[str]], None] | None = None,
+    on_held: Callable[[Counter[str]], None] | None = None,
 ) -> list[OutboxMessage]:
-    """Take up to `limit` mails that are due, the longest due first; nobody else gets them for LEASE_S seconds.
+    """Claim up to `limit` due mails for LEASE_S seconds, those due the longest first.
 
-    Of alerts, an attorney gets one in `alert_interval_s` seconds: those that came in meanwhile are gathered into the
-    next. Confirmations over a cap are held (0: there are no caps), and `note_held` is given how many, by cap.
+    An attorney gets one alert in `alert_interval_s` seconds; the next one is a digest. Confirmations over a cap are
+    held (0: no caps), and `on_held` is called with their numbers by cap.
     """
     token = token_hex(16)
 
     def work(connection: Connection) -> tuple[list[OutboxMessage], Counter[str]]:
         digests.build_digests(connection, interval_s=alert_interval_s)
-        claimed = {"token": token, "owner": owner}
-        taken, held = _take(connection, claimed, limit=limit, per_hour=confirmations_per_hour)
-        return _read(connection, taken, token) if taken else [], held
+        owned = {"token": token, "owner": owner}
+        claimed, held = _claim_due(connection, owned, limit=limit, per_hour=confirmations_per_hour)
+        return _read(connection, claimed, token) if claimed else [], held
 
     mails, held = database.write(work)
-    if held and note_held:
-        note_held(held)
+    if held and on_held:
+        on_held(held)
     return mails
 
 
-def _take(
-    connection: Connection, claimed: Mapping[str, object], *, limit: int, per_hour: int
+def _claim_due(
+    connection: Connection, owned: Mapping[str, object], *, limit: int, per_hour: int
 ) -> tuple[list[int], Counter[str]]:
-    taken: list[int] = []
+    claimed: list[int] = []
     held: Counter[str] = Counter()
-    for _ in range(2):  # a second time for the mails behind those that are held
-        found = list(connection.scalars(_TAKE, {**claimed, "most": limit - len(taken)}))
+    for _ in range(2):  # a second time for due mails behind those that are held
+        found = list(connection.scalars(_CLAIM, {**owned, "most": limit - len(claimed)}))
         newly_held: Counter[str] = Counter()
         if found and per_hour:
             found, newly_held = confirmation_caps.admit(connection, found, per_hour=per_hour)
-        taken, held = taken + found, held + newly_held
+        claimed, held = claimed + found, held + newly_held
         if not newly_held:
             break
-    return taken, held
+    return claimed, held
 
 
 def extend_lease(database: Database, mails: Iterable[OutboxMessage]) -> None:
-    """Hold these mails for LEASE_S seconds from now on, those of them whose claim still stands."""
+    """Extend the leases of mails that are still claimed to LEASE_S seconds from now."""
     longer = update(outbox_mail).where(_claimed(mails)).values(claimed_until=Now(plus_s=LEASE_S))
     database.write(lambda connection: connection.execute(longer))
 
 
 def release(database: Database, mails: Iterable[OutboxMessage]) -> None:
-    """Let go of mails that were not tried: they are due as they were, and no attempt is counted."""
-    free = {"claim": None, "claimed_by": None, "claimed_until": None, "attempts": outbox_mail.c.attempts - 1}
-    database.write(lambda connection: connection.execute(update(outbox_mail).where(_claimed(mails)).values(free)))
+    """Release claimed mails without counting an attempt."""
+    values = {"claim": None, "claimed_by": None, "claimed_until": None, "attempts": outbox_mail.c.attempts - 1}
+    database.write(lambda connection: connection.execute(update(outbox_mail).where(_claimed(mails)).values(values)))
 
 
 def record_sent(database: Database, mail: OutboxMessage) -> bool:
-    """Write down that the mail was handed over; False: the claim stands no more, and nothing was written."""
+    """Record that the mail was sent; return False and record nothing if the claim is outdated."""
     return _record(database, mail, _END_SENT, _SENT)
 
 
 def record_failure(database: Database, mail: OutboxMessage, *, reason: str, delay_s: float | None) -> bool:
-    """Write down why the mail was not handed over; it is due again in `delay_s` seconds, or dead if None.
+    """Record why the mail was not sent; it is due again in `delay_s` seconds, or has failed if None.
 
-    False: the claim stands no more, and nothing was written.
+    Return False and record nothing if the claim is outdated.
     """
     due: dict[str, object] = {"next_attempt_at": Now(plus_s=delay_s)} if delay_s is not None else {"state": "failed"}
     values = {**due, "last_error": reason}
@@ -219,7 +218,7 @@ def _record(database: Database, mail: OutboxMessage, end: Update, values: Mappin
             return False
         if mail.lead_count > 1 and "state" in values:
             connection.execute(digests.settle(mail.id, values))
-        if values.get("state") == "failed" and mail.kind == "confirmation":  # its mailbox had none after all
+        if values.get("state") == "failed" and mail.kind == "confirmation":  # its mailbox had no confirmation after all
             connection.execute(delete(confirmed_mailbox).where(confirmed_mailbox.c.lead_id == mail.lead_id))
         return True
 
@@ -227,26 +226,26 @@ def _record(database: Database, mail: OutboxMessage, end: Update, values: Mappin
 
 
 def _claimed(mails: Iterable[OutboxMessage]) -> ColumnElement[bool]:
-    held = list(mails)
+    claimed = list(mails)
     return and_(
-        outbox_mail.c.id.in_([mail.id for mail in held]),
-        outbox_mail.c.claim.in_({mail.claim for mail in held}),
+        outbox_mail.c.id.in_([mail.id for mail in claimed]),
+        outbox_mail.c.claim.in_({mail.claim for mail in claimed}),
         outbox_mail.c.state == "queued",
     )
 
 
 def prune(database: Database, *, age_s: float) -> Iterator[int]:
-    """Forget mails older than `age_s` seconds that were sent or suppressed, and yield the number of each batch's."""
+    """Delete sent and suppressed mails older than `age_s` seconds; yield the number of each batch."""
     is_old = outbox_mail.c.created_at <= Now(plus_s=-age_s)
-    old = select(outbox_mail.c.id).where(SETTLED, is_old, not_(confirmation_caps.is_counted())).limit(PRUNED_AT_ONCE)
-    forget = delete(outbox_mail).where(outbox_mail.c.id.in_(old.scalar_subquery()))
-    while count := database.write(lambda connection: connection.execute(forget).rowcount):
+    old = select(outbox_mail.c.id).where(SETTLED, is_old, not_(confirmation_caps.is_counted())).limit(PRUNE_BATCH)
+    prune_batch = delete(outbox_mail).where(outbox_mail.c.id.in_(old.scalar_subquery()))
+    while count := database.write(lambda connection: connection.execute(prune_batch).rowcount):
         yield count
 
 
-def _read(connection: Connection, taken: Sequence[int], token: str) -> list[OutboxMessage]:
-    rows = connection.execute(_TAKEN, {"taken": taken}).mappings().all()
-    told = digests.told_leads(connection, taken)
+def _read(connection: Connection, claimed: Sequence[int], token: str) -> list[OutboxMessage]:
+    rows = connection.execute(_CLAIMED_MAILS, {"claimed": claimed}).mappings().all()
+    leads = digests.reported_leads(connection, claimed)
     return [
         OutboxMessage(
             id=row["id"],
@@ -257,8 +256,8 @@ def _read(connection: Connection, taken: Sequence[int], token: str) -> list[Outb
             created_at=row["created_at"],
             age_s=(row["now"] - row["queued_since"]).total_seconds(),
             attempts=row["attempts"],
-            leads=told[row["id"]][0],
-            lead_count=told[row["id"]][1],
+            leads=leads[row["id"]][0],
+            lead_count=leads[row["id"]][1],
         )
         for row in rows
     ]

@@ -1,4 +1,4 @@
-"""How a message leaves: over SMTP, or into a Maildir where no relay is configured."""
+"""Mail transports: SMTP, or a Maildir if no relay is configured."""
 
 import asyncio
 import mailbox
@@ -21,19 +21,19 @@ from aiosmtplib import (
 from intake.settings.parsers import SmtpServer
 
 STEP_TIMEOUT_S = 20.0  # for each reply of the relay
-DELIVERY_TIMEOUT_S = 60.0  # for all of one mail's, so that a relay which sends a byte a second holds up nobody
+DELIVERY_TIMEOUT_S = 60.0  # for one mail in total: a relay that sends a byte per second must not block the others
 MAILS_PER_CONNECTION = 100
 MAX_REASON_CHARACTERS = 500
 
 
 class DeliveryFailed(Exception):
-    """A message was not handed over; `permanent` where trying again can't help.
+    """A message was not delivered; `permanent` if retries can't help.
 
-    `logged` is what the log may hold of the reason: a relay's reply often repeats the address.
+    `logged` is the reason without personal data, for the log: a relay's reply often repeats the address.
     """
 
     def __init__(self, reason: str, *, permanent: bool, logged: str | None = None) -> None:
-        # a relay may say anything; what is kept of it is short, printable, and text to any database
+        # a relay's reply is untrusted: store it short, printable and valid in any database
         printable = "".join(c if c.isprintable() else " " for c in reason[:MAX_REASON_CHARACTERS])
         super().__init__(printable.encode("utf-8", "replace").decode("utf-8"))
         self.permanent = permanent
@@ -41,40 +41,40 @@ class DeliveryFailed(Exception):
 
 
 class ConnectionLost(DeliveryFailed):
-    """The relay went away, or never came."""
+    """The connection to the relay failed or was lost."""
 
     def __init__(self, reason: str, *, logged: str | None = None) -> None:
         super().__init__(f"no connection to the relay: {reason}", permanent=False, logged=logged)
 
 
 class SmtpAuthenticationFailed(DeliveryFailed):
-    """The relay does not let us in: no mail can be handed over until somebody mends that."""
+    """The relay rejected our credentials: no mail can be delivered until they are corrected."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"the relay refuses our login: {reason}", permanent=False)
+        super().__init__(f"the relay rejects our credentials: {reason}", permanent=False)
 
 
 class Transport(Protocol):
-    """A way out, kept open between messages and used for one at a time."""
+    """A connection that delivers one message at a time and stays open between them."""
 
     async def deliver(self, message: bytes, recipient: str) -> None:
-        """Hand over one message, whose lines end with CR LF.
+        """Deliver a message with CR LF line ends.
 
-        Raises DeliveryFailed, or a kind of it that concerns the way and not the message.
+        Raises DeliveryFailed, or a subclass if the connection failed and not the message.
         """
 
     async def close(self) -> None:
-        """Let go of what is kept open; the next message opens it again."""
+        """Close the connection; the next message reopens it."""
 
 
 class MaildirTransport:
-    """Files each message in a Maildir, made where there is none; both are readable by their owner alone."""
+    """Stores messages in a Maildir, which is created if needed; only the owner can read either."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     async def deliver(self, message: bytes, recipient: str) -> None:  # noqa: ARG002
-        # lines end here as the host's do
+        # a Maildir uses the line ends of the host
         content = message.replace(b"\r\n", b"\n")
         try:
             await asyncio.to_thread(lambda: _file(self._directory, content))
@@ -82,12 +82,12 @@ class MaildirTransport:
             raise DeliveryFailed(f"{self._directory}: {error.strerror}", permanent=False) from error
 
     async def close(self) -> None:
-        """Do nothing: nothing is kept open."""
+        """Do nothing: there is no connection."""
 
 
 def _file(directory: Path, content: bytes) -> None:
     """Add a message to a Maildir, with mode 0600 from the start, which the standard library's `add` can't do."""
-    mailbox.Maildir(directory)  # makes directories with mode 0700
+    mailbox.Maildir(directory)  # creates the directories with mode 0700
     name = f"{time.time():.0f}.{token_hex(16)}.intake"
     with open(directory / "tmp" / name, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
         file.write(content)
@@ -97,9 +97,9 @@ def _file(directory: Path, content: bytes) -> None:
 
 
 class SmtpTransport:
-    """One connection to a relay, made anew after MAILS_PER_CONNECTION mails and where it was lost.
+    """A connection to a relay, reopened after MAILS_PER_CONNECTION mails and after errors.
 
-    Certificates are checked.
+    Certificates are verified.
     """
 
     def __init__(self, server: SmtpServer, *, sender: str) -> None:
@@ -113,24 +113,24 @@ class SmtpTransport:
                 client = await self._connected()
                 await _send(client, message, self._sender, recipient)
         except TimeoutError as error:
-            await self.close(politely=False)
+            await self.close(send_quit=False)
             raise ConnectionLost(f"it took longer than {DELIVERY_TIMEOUT_S:.0f} s") from error
         except (ConnectionLost, SmtpAuthenticationFailed):
-            await self.close(politely=False)
+            await self.close(send_quit=False)
             raise
         self._delivered += 1
         if self._delivered >= MAILS_PER_CONNECTION:
             await self.close()
 
-    async def close(self, *, politely: bool = True) -> None:
+    async def close(self, *, send_quit: bool = True) -> None:
         client, self._client, self._delivered = self._client, None, 0
         if client is None:
             return
         try:
-            if politely:
+            if send_quit:
                 await client.quit(timeout=STEP_TIMEOUT_S)
         except (SMTPException, OSError):
-            pass  # what was handed over stays so
+            pass  # mails that were delivered stay delivered
         finally:
             client.close()
 
@@ -163,7 +163,7 @@ async def _send(client: aiosmtplib.SMTP, message: bytes, sender: str, recipient:
     except SMTPRecipientsRefused as refusal:
         [reply] = refusal.recipients
         raise _refused(reply.code, reply.message, permanent=reply.code >= 500) from refusal
-    except SMTPSenderRefused as refusal:  # our fault, not the recipient's, and one that we can mend
+    except SMTPSenderRefused as refusal:  # a fault of our configuration, which can be corrected
         raise _refused(refusal.code, refusal.message, permanent=False) from refusal
     except SMTPResponseException as reply:
         raise _refused(reply.code, reply.message, permanent=reply.code >= 500) from reply
@@ -175,5 +175,5 @@ async def _send(client: aiosmtplib.SMTP, message: bytes, sender: str, recipient:
 
 def _refused(code: int, message: str, *, permanent: bool) -> DeliveryFailed:
     if code == 421:  # RFC 5321, section 3.8: the relay is about to close the connection
-        return ConnectionLost(f"{code} {message}", logged=f"the relay replied {code}, and closes the connection")
+        return ConnectionLost(f"{code} {message}", logged=f"the relay replied {code} and closes the connection")
     return DeliveryFailed(f"{code} {message}", permanent=permanent, logged=f"the relay replied {code}")

@@ -1,4 +1,4 @@
-"""Settings, the parsers of their values, and checks of a deployment."""
+"""Settings, the parsers of their values, and deployment checks."""
 
 from intake.settings.settings import Settings, read_environment, unknown_names
 

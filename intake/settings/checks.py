@@ -1,4 +1,4 @@
-"""What of the settings is weak for a service that strangers reach, and what to do about it."""
+"""Deployment checks for insecure settings."""
 
 import stat
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from urllib.parse import parse_qs, urlsplit
 from intake.settings import Settings
 from intake.settings.parsers import LOOPBACK
 
-MIN_DISTINCT_CHARACTERS = 10  # 32 random bytes have more, in hexadecimal, too
+MIN_DISTINCT_CHARACTERS = 10  # 32 random bytes have more, even in hexadecimal
 ENCRYPTED = ("require", "verify-ca", "verify-full")  # libpq's sslmode
 
 
 def run_checks(settings: Settings, directory: Path) -> list[str]:
-    """Return a line for each weak setting: what it is, what can come of it, and what to do.
+    """Return a line for each insecure setting: the setting, the risk and the remedy.
 
-    `directory` is the one whose `.env` was read.
+    `directory` is the directory of the `.env` file.
     """
     return [
         *_secrets(settings),
@@ -28,11 +28,11 @@ def run_checks(settings: Settings, directory: Path) -> list[str]:
 
 def _secrets(settings: Settings) -> Iterator[str]:
     if any(len(set(secret)) < MIN_DISTINCT_CHARACTERS for secret in settings.jwt_secrets):
-        yield "INTAKE_JWT_SECRET can be guessed, and anyone then sign tokens: set what `openssl rand -hex 32` prints"
+        yield "INTAKE_JWT_SECRET can be guessed, so anyone can sign tokens: use the output of `openssl rand -hex 32`"
     if settings.open_registration:
         yield (
             "INTAKE_OPEN_REGISTRATION is 1, so anyone who reaches the service can read every lead:"
-            " unset it, and make users with leadctl register-user"
+            " unset it, and create users with leadctl register-user"
         )
 
 
@@ -40,32 +40,32 @@ def _network(settings: Settings) -> Iterator[str]:
     if settings.host not in LOOPBACK:
         if not settings.trusted_proxies:
             yield (
-                f"INTAKE_HOST is {settings.host} and INTAKE_TRUSTED_PROXIES is not set: passwords and CVs travel in"
-                " plain HTTP, and behind a proxy all clients count as one: put a proxy with TLS in front, and name it"
+                f"INTAKE_HOST is {settings.host} and INTAKE_TRUSTED_PROXIES is not set: passwords and CVs are sent"
+                " over plain HTTP, and all clients of a proxy count as one: add a TLS proxy, and set its address"
             )
         if not settings.allowed_hosts:
-            yield "INTAKE_ALLOWED_HOSTS is not set: name the hosts that requests may be for, against DNS rebinding"
+            yield "INTAKE_ALLOWED_HOSTS is not set, which allows DNS rebinding: list the host names of the service"
     if not settings.rate_limits:
-        yield "INTAKE_RATE_LIMIT is off: one client can fill the database; set it, and spare your own with …_EXEMPT"
+        yield "INTAKE_RATE_LIMIT is off: one client can fill the database: set it, and INTAKE_RATE_LIMIT_EXEMPT"
     if not settings.cv_extensions:
-        yield "INTAKE_CV_EXTENSIONS is *: attorneys get files of any kind from strangers; name the ones that you read"
+        yield "INTAKE_CV_EXTENSIONS is *: attorneys receive files of any type from anyone: list the types you accept"
     for origin in settings.cors_origins:
         if origin.startswith("http://") and urlsplit(origin).hostname not in LOOPBACK:
-            yield f"INTAKE_CORS_ORIGINS has {origin}, a page that can be changed on its way: use https"
+            yield f"INTAKE_CORS_ORIGINS has {origin}, a page that can be changed in transit: use https"
 
 
 def _mail(settings: Settings) -> Iterator[str]:
     server = settings.smtp_server
     if server is None:
-        yield "INTAKE_SMTP_URL is not set: mails are written to a Maildir, and nobody gets them"
+        yield "INTAKE_SMTP_URL is not set: mails are written to a Maildir and not delivered: set the URL of a relay"
     elif server.host not in LOOPBACK and server.tls not in ("implicit", "required"):
-        yield f"INTAKE_SMTP_URL has starttls={server.tls}: mails and passwords can be read on the way: use required"
+        yield f"INTAKE_SMTP_URL has starttls={server.tls}: mails and passwords can be read in transit: use required"
     if settings.mail_from.domain == "localhost":
-        yield f"INTAKE_MAIL_FROM is {settings.mail_from.address}: no relay takes it, and nobody can answer it"
+        yield f"INTAKE_MAIL_FROM is {settings.mail_from.address}: relays reject it: set an address of your domain"
     if not settings.attorney_emails:
-        yield "INTAKE_ATTORNEY_EMAILS is not set: nobody is told of new leads"
+        yield "INTAKE_ATTORNEY_EMAILS is not set: nobody is alerted to new leads: list the addresses of attorneys"
     if not settings.confirmations_per_hour:
-        yield "INTAKE_CONFIRMATIONS_PER_HOUR is 0: one client can have mailboxes flooded in your name; set a cap"
+        yield "INTAKE_CONFIRMATIONS_PER_HOUR is 0: one client can flood mailboxes in your name: set a cap"
 
 
 def _database(settings: Settings) -> Iterator[str]:
@@ -75,15 +75,15 @@ def _database(settings: Settings) -> Iterator[str]:
     query = parse_qs(url.query)
     host = query.get("host", [url.hostname or ""])[0]
     if host and host not in LOOPBACK and not host.startswith("/") and query.get("sslmode", [""])[-1] not in ENCRYPTED:
-        yield f"INTAKE_DATABASE_URL reaches {host} perhaps without TLS: add ?sslmode=verify-full (or require)"
+        yield f"INTAKE_DATABASE_URL may reach {host} without TLS: add ?sslmode=verify-full (or require)"
 
 
 def _files(settings: Settings, directory: Path) -> Iterator[str]:
-    kept = [directory / ".env"]
+    paths = [directory / ".env"]
     if settings.sqlite_file is not None:
-        kept += [settings.sqlite_file, settings.beside_database(".secret"), settings.beside_database(".maildir")]
+        paths += [settings.sqlite_file, settings.beside_database(".secret"), settings.beside_database(".maildir")]
     if settings.cv_store and settings.cv_store.startswith("file://"):
-        kept.append(Path(settings.cv_store.removeprefix("file://")))
-    for path in kept:
+        paths.append(Path(settings.cv_store.removeprefix("file://")))
+    for path in paths:
         if path.exists() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            yield f"{path} is open to other users of this machine: chmod {'700' if path.is_dir() else '600'} {path}"
+            yield f"{path} is accessible to other users: chmod {'700' if path.is_dir() else '600'} {path}"

@@ -1,6 +1,6 @@
-"""The texts that settings are written in, each read into a value.
+"""Parsers of setting values.
 
-Every reader raises ValueError, KeyError, IndexError or MessageError for a text that it does not take.
+Each parser raises ValueError, KeyError, IndexError or MessageError for an invalid text.
 """
 
 import re
@@ -11,10 +11,10 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-MIN_SECRET_BYTES = 32  # HS256 takes a key at least as long as its hash (RFC 7518, section 3.2)
-MAX_CV_BYTES = 900 * 2**20  # SQLite's values end at 10**9 bytes, PostgreSQL's at 2**30
+MIN_SECRET_BYTES = 32  # HS256 requires a key at least as long as its hash (RFC 7518, section 3.2)
+MAX_CV_BYTES = 900 * 2**20  # SQLite limits values to 10**9 bytes, PostgreSQL to 2**30
 MIN_PASSWORD_CHARACTERS = 8  # NIST SP 800-63B
-MAX_PASSWORD_BYTES = 72  # what bcrypt takes
+MAX_PASSWORD_BYTES = 72  # the maximum of bcrypt
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 Network = IPv4Network | IPv6Network
@@ -22,7 +22,7 @@ Network = IPv4Network | IPv6Network
 
 @dataclass(frozen=True)
 class SmtpServer:
-    """A relay: where it is, who we are there, and how the connection is protected.
+    """An SMTP relay: its address, our credentials and the protection of the connection.
 
     `tls` is `implicit` (smtps://), `required` or `opportunistic` (STARTTLS), or `off`.
     """
@@ -50,50 +50,50 @@ class RateLimit:
 
 @dataclass(frozen=True)
 class Mailbox:
-    """An address, with the name that is shown beside it (empty: none)."""
+    """An email address and its display name, which may be empty."""
 
     address: str
     display_name: str = ""
 
     @property
     def domain(self) -> str:
-        """What stands behind the address's @."""
+        """The domain of the address."""
         return self.address.rpartition("@")[2]
 
 
 def database_url(text: str) -> str:
-    """Return SQLAlchemy's URL of a database."""
+    """Parse a database URL for SQLAlchemy."""
     scheme, _, rest = text.partition("://")
     if scheme == "sqlite" and rest.startswith("/") and rest != "/" and not re.search(r"[?#\0]|/:memory:$", rest):
         return text
-    _ = urlsplit(text).port  # raises where it is none
+    _ = urlsplit(text).port  # raises ValueError if it is invalid
     if scheme in ("postgresql", "postgres", "postgresql+psycopg2") and rest:
         return f"postgresql+psycopg2://{rest}"
     raise ValueError
 
 
 def port(text: str) -> int:
-    """Return a TCP port; 0 takes any."""
+    """Parse a TCP port; 0 means any free port."""
     return _number(text, least=0, most=65535)
 
 
 def count(text: str) -> int:
-    """Return how many there may be of something."""
+    """Parse a maximum number."""
     return _number(text, least=1, most=100_000)
 
 
 def hourly_cap(text: str) -> int:
-    """Return how many there may be of something in an hour; 0 is no cap."""
+    """Parse an hourly cap; 0 means no cap."""
     return _number(text, least=0, most=100_000)
 
 
 def password_length(text: str) -> int:
-    """Return the fewest characters of a password."""
+    """Parse the minimum length of passwords, in characters."""
     return _number(text, least=MIN_PASSWORD_CHARACTERS, most=MAX_PASSWORD_BYTES)
 
 
 def secrets(text: str) -> tuple[str, ...]:
-    """Return one secret, or the new and the old."""
+    """Parse one secret, or the new and the old one."""
     found = tuple(part.strip() for part in text.split(","))
     if len(found) > 2 or any(len(secret.encode()) < MIN_SECRET_BYTES for secret in found):
         raise ValueError
@@ -101,7 +101,7 @@ def secrets(text: str) -> tuple[str, ...]:
 
 
 def smtp_server(text: str) -> SmtpServer:
-    """Return a relay."""
+    """Parse the URL of an SMTP relay."""
     url = urlsplit(text)
     if url.scheme not in ("smtp", "smtps") or not url.hostname or url.path not in ("", "/"):
         raise ValueError
@@ -120,50 +120,50 @@ def smtp_server(text: str) -> SmtpServer:
 
 
 def mailbox(text: str) -> Mailbox:
-    """Return an address, and the name beside it."""
+    """Parse an email address with an optional display name."""
     display_name, address = parseaddr(text) if text.isprintable() else ("", "")
-    # a firm's own address may be in a domain that only its network knows
-    Address(display_name, addr_spec=address)  # what it takes can stand in a header
+    # the domain may be known in the organization's network only, so it is not looked up
+    Address(display_name, addr_spec=address)  # raises unless both fit into a header
     if not re.fullmatch(r"[!-?A-~]+@[A-Za-z0-9.-]+", address):
         raise ValueError
     return Mailbox(address=address, display_name=display_name)
 
 
 def addresses(text: str) -> tuple[str, ...]:
-    """Return email addresses."""
-    return tuple(dict.fromkeys(mailbox(part).address for part in _listed(text)))
+    """Parse email addresses."""
+    return tuple(dict.fromkeys(mailbox(part).address for part in _split(text)))
 
 
 def byte_count(text: str) -> int:
-    """Return a number of bytes."""
+    """Parse a number of bytes."""
     if (match := re.fullmatch(r"([1-9]\d{0,11})\s*(|KiB|MiB|GiB)", text, re.ASCII)) is None:
         raise ValueError
     return int(match[1]) * {"": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}[match[2]]
 
 
 def cv_bytes(text: str) -> int:
-    """Return the size of the largest CV, in bytes."""
+    """Parse the maximum size of a CV, in bytes."""
     if (size := byte_count(text)) > MAX_CV_BYTES:
         raise ValueError
     return size
 
 
 def interval_s(text: str) -> float:
-    """Return a time in seconds."""
+    """Parse a duration, and return it in seconds."""
     if (match := re.fullmatch(r"(\d{1,6})([smhd])|0", text, re.ASCII)) is None:
         raise ValueError
     return int(match[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}[match[2]] if match[1] else 0.0
 
 
 def time_limit_s(text: str) -> float:
-    """Return a time in seconds that is not 0."""
+    """Parse a duration other than 0, and return it in seconds."""
     if not (seconds := interval_s(text)):
         raise ValueError
     return seconds
 
 
 def states(text: str) -> tuple[str, ...]:
-    """Return the states of leads."""
+    """Parse the states of leads."""
     found = tuple(part.strip() for part in text.split(","))
     if len(set(found)) != len(found) or not all(re.fullmatch(r"[A-Z][A-Z0-9_]{0,31}", state) for state in found):
         raise ValueError
@@ -171,8 +171,8 @@ def states(text: str) -> tuple[str, ...]:
 
 
 def retention_days(text: str) -> tuple[tuple[str, int], ...]:
-    """Return for some states how many days a lead may stay in them."""
-    pairs = [part.partition("=") for part in _listed(text)]
+    """Parse retention periods: states, and the days after which leads in them are erased."""
+    pairs = [part.partition("=") for part in _split(text)]
     found = {states(state.strip())[0]: _number(days.strip(), least=1, most=36_500) for state, _, days in pairs}
     if len(found) != len(pairs):
         raise ValueError
@@ -180,7 +180,7 @@ def retention_days(text: str) -> tuple[tuple[str, int], ...]:
 
 
 def cv_store(text: str) -> str:
-    """Return the URL of a place for CVs, without its last slash."""
+    """Parse the URL of a CV store, and return it without a trailing slash."""
     url = text.rstrip("/")
     shape = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*|file://(/[^/?#%\\]+)+"
     if not re.fullmatch(shape, url) or not url.isprintable() or url != url.strip():
@@ -189,7 +189,7 @@ def cv_store(text: str) -> str:
 
 
 def extensions(text: str) -> tuple[str, ...]:
-    """Return the extensions of files, in lower case and without their dots; none where any will do."""
+    """Parse file extensions, and return them in lower case without dots; empty if all are allowed."""
     if text.strip() == "*":
         return ()
     found = tuple(part.removeprefix(".").lower() for part in text.replace(",", " ").split())
@@ -199,17 +199,17 @@ def extensions(text: str) -> tuple[str, ...]:
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """Return ranges of addresses; a single address is one."""
-    return tuple(ip_network(part) for part in _listed(text))
+    """Parse IP networks; a single address is a network of one."""
+    return tuple(ip_network(part) for part in _split(text))
 
 
 def rate_limits(text: str) -> tuple[RateLimit, ...]:
-    """Return rate limits such as 60/minute;600/day; none if they are off."""
+    """Parse rate limits such as 60/minute;600/day; empty if they are off."""
     return () if text == "off" else tuple(_rate_limit(part.strip()) for part in text.split(";"))
 
 
 def limits_store(text: str) -> str:
-    """Return the URL of a Redis or Valkey server."""
+    """Parse the URL of a Redis or Valkey server."""
     url = urlsplit(text)
     if url.scheme not in ("redis", "rediss", "valkey", "valkeys") or not url.hostname or (url.port or 1) < 1:
         raise ValueError
@@ -217,7 +217,7 @@ def limits_store(text: str) -> str:
 
 
 def clamd(text: str) -> str:
-    """Return the URL of a clamd's socket: unix:///PATH or tcp://HOST:PORT."""
+    """Parse the URL of a clamd socket: unix:///PATH or tcp://HOST:PORT."""
     url = urlsplit(text)
     is_unix = url.scheme == "unix" and not url.netloc and url.path.startswith("/")
     is_tcp = url.scheme == "tcp" and url.hostname and url.port and not url.path
@@ -227,23 +227,23 @@ def clamd(text: str) -> str:
 
 
 def origins(text: str) -> tuple[str, ...]:
-    """Return web origins (RFC 6454), as browsers write them."""
-    found = tuple(part.lower().rstrip("/") for part in _listed(text))
+    """Parse web origins (RFC 6454), and return them in the form that browsers send."""
+    found = tuple(part.lower().rstrip("/") for part in _split(text))
     if not all(re.fullmatch(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?", origin) for origin in found):
         raise ValueError
     return found
 
 
 def hosts(text: str) -> tuple[str, ...]:
-    """Return host names and addresses; a name may begin with `*.`."""
-    found = tuple(part.lower() for part in _listed(text))
+    """Parse host names and addresses; a name may begin with `*.`."""
+    found = tuple(part.lower() for part in _split(text))
     if not all(re.fullmatch(r"(\*\.)?[a-z0-9.-]+|\[[0-9a-f:]+\]", host) for host in found):
         raise ValueError
     return found
 
 
 def page_url(text: str) -> str:
-    """Return where a browser can be sent to: an http or https URL, or a path."""
+    """Parse the target of a redirect: an http or https URL, or a path."""
     url = urlsplit(text)
     is_absolute = url.scheme in ("http", "https") and url.hostname
     if not (is_absolute or re.match(r"/(?![/\\])", text)) or not re.fullmatch(r"[!-~]+", text):
@@ -252,12 +252,12 @@ def page_url(text: str) -> str:
 
 
 def flag(text: str) -> bool:
-    """Return whether it is 1."""
+    """Parse a boolean: 0 or 1."""
     return {"0": False, "1": True}[text]
 
 
 def directory(text: str) -> Path:
-    """Return a directory that is there."""
+    """Parse the path of an existing directory."""
     path = Path(text)
     if not path.is_dir():
         raise ValueError
@@ -265,7 +265,7 @@ def directory(text: str) -> Path:
 
 
 def host(text: str) -> str:
-    """Return a host's name or an address to listen on."""
+    """Parse a host name or an address to listen on."""
     if not re.fullmatch(r"[A-Za-z0-9.:_-]+", text):
         raise ValueError
     return text
@@ -284,5 +284,5 @@ def _number(text: str, *, least: int, most: int) -> int:
     raise ValueError
 
 
-def _listed(text: str) -> list[str]:
+def _split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]

@@ -1,4 +1,4 @@
-"""Settings from the environment and a `.env` file: read once, checked whole, then frozen."""
+"""Settings, read once from the environment and the file `.env`, validated together and then immutable."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -13,10 +13,10 @@ from intake.settings import parsers
 from intake.settings.parsers import Mailbox, Network, RateLimit, SmtpServer
 from intake.settings.trusted_files import ownership_fault
 
-_TIME = "a time such as 30s, 10m, 24h or 7d"
+_DURATION = "a duration such as 30s, 10m, 24h or 7d"
 _PORT = "a TCP port from 0 (any free port) to 65535"
 _COUNT = "a number from 1 to 100000"
-_NETWORKS = "addresses and networks such as 10.0.0.1, 10.1.0.0/16 or 2001:db8::/48, separated by commas"
+_NETWORKS = "IP addresses or networks such as 10.0.0.1, 10.1.0.0/16 or 2001:db8::/48, separated by commas"
 _EXTENSIONS = ("pdf", "doc", "docx", "odt", "rtf", "txt", "md", "html", "png", "jpg", "jpeg", "tif", "tiff")
 
 
@@ -30,7 +30,7 @@ def _setting(name: str, default: Any, parse: Callable[[str], Any], expected: str
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Every setting of the service; a field's metadata holds its environment variable and what it expects."""
+    """All settings of the service; the metadata of a field names its environment variable and the expected values."""
 
     database_url: str = _setting(
         "INTAKE_DATABASE_URL",
@@ -63,21 +63,24 @@ class Settings:
         "INTAKE_ATTORNEY_EMAILS", (), parsers.addresses, "email addresses, separated by commas"
     )
     confirmation_interval_s: float = _setting(
-        "INTAKE_CONFIRMATION_INTERVAL", 24 * 3600.0, parsers.interval_s, f"{_TIME}, or 0"
+        "INTAKE_CONFIRMATION_INTERVAL", 24 * 3600.0, parsers.interval_s, f"{_DURATION}, or 0"
     )
     confirmations_per_hour: int = _setting(
         "INTAKE_CONFIRMATIONS_PER_HOUR", 1000, parsers.hourly_cap, "a number from 0 (no caps) to 100000"
     )
-    alert_interval_s: float = _setting("INTAKE_ALERT_INTERVAL", 60.0, parsers.interval_s, f"{_TIME}, or 0")
-    mail_retention_s: float = _setting("INTAKE_MAIL_RETENTION", 90 * 86400.0, parsers.interval_s, f"{_TIME}, or 0")
+    alert_interval_s: float = _setting("INTAKE_ALERT_INTERVAL", 60.0, parsers.interval_s, f"{_DURATION}, or 0")
+    mail_retention_s: float = _setting("INTAKE_MAIL_RETENTION", 90 * 86400.0, parsers.interval_s, f"{_DURATION}, or 0")
     mail_templates: Path | None = _setting(
-        "INTAKE_MAIL_TEMPLATES", None, parsers.directory, "a directory that exists, with the templates to replace"
+        "INTAKE_MAIL_TEMPLATES", None, parsers.directory, "an existing directory with the templates to replace"
     )
     max_cv_bytes: int = _setting(
-        "INTAKE_MAX_CV_BYTES", 10 * 2**20, parsers.cv_bytes, "a number of bytes, or one with KiB or MiB, up to 900 MiB"
+        "INTAKE_MAX_CV_BYTES",
+        10 * 2**20,
+        parsers.cv_bytes,
+        "a number of bytes, optionally with KiB or MiB, up to 900 MiB",
     )
     cv_extensions: tuple[str, ...] = _setting(
-        "INTAKE_CV_EXTENSIONS", _EXTENSIONS, parsers.extensions, "extensions of files such as pdf docx, or *"
+        "INTAKE_CV_EXTENSIONS", _EXTENSIONS, parsers.extensions, "file extensions such as pdf docx, or *"
     )
     clamd: str | None = _setting("INTAKE_CLAMD", None, parsers.clamd, "unix:///PATH or tcp://HOST:PORT")
     cv_store: str | None = _setting(
@@ -87,13 +90,13 @@ class Settings:
         "INTAKE_STATES",
         ("PENDING", "REACHED_OUT", "ENGAGED", "DECLINED"),
         parsers.states,
-        "different names of A-Z, 0-9 and _, separated by commas, the first one where leads begin",
+        "distinct names of A-Z, 0-9 and _, separated by commas; new leads are in the first",
     )
     retention_days: tuple[tuple[str, int], ...] = _setting(
         "INTAKE_RETENTION_DAYS",
         (),
         parsers.retention_days,
-        "STATE=DAYS, for one state or for several with commas between",
+        "STATE=DAYS for one or more states, separated by commas",
     )
     open_registration: bool = _setting("INTAKE_OPEN_REGISTRATION", False, parsers.flag, "0 or 1")
     min_password_characters: int = _setting(
@@ -119,13 +122,16 @@ class Settings:
     )
     max_uploads: int = _setting("INTAKE_MAX_UPLOADS", 32, parsers.count, _COUNT)
     max_spool_bytes: int = _setting(
-        "INTAKE_MAX_SPOOL_BYTES", 2**30, parsers.byte_count, "a number of bytes, or one with KiB, MiB or GiB"
+        "INTAKE_MAX_SPOOL_BYTES", 2**30, parsers.byte_count, "a number of bytes, optionally with KiB, MiB or GiB"
     )
     max_connections: int = _setting("INTAKE_MAX_CONNECTIONS", 1000, parsers.count, _COUNT)
-    header_timeout_s: float = _setting("INTAKE_HEADER_TIMEOUT", 10.0, parsers.time_limit_s, _TIME)
-    body_timeout_s: float = _setting("INTAKE_BODY_TIMEOUT", 300.0, parsers.time_limit_s, _TIME)
+    header_timeout_s: float = _setting("INTAKE_HEADER_DURATIONOUT", 10.0, parsers.time_limit_s, _DURATION)
+    body_timeout_s: float = _setting("INTAKE_BODY_DURATIONOUT", 300.0, parsers.time_limit_s, _DURATION)
     min_body_rate: int = _setting(
-        "INTAKE_MIN_BODY_RATE", 2**10, parsers.byte_count, "a number of bytes a second, or one with KiB, MiB or GiB"
+        "INTAKE_MIN_BODY_RATE",
+        2**10,
+        parsers.byte_count,
+        "a number of bytes per second, optionally with KiB, MiB or GiB",
     )
     allowed_hosts: tuple[str, ...] = _setting(
         "INTAKE_ALLOWED_HOSTS", (), parsers.hosts, "host names such as intake.example or *.example, separated by commas"
@@ -139,9 +145,9 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], *, serving: bool = False) -> "Settings":
-        """Read the settings; an empty value counts as none. `serving` needs more of them than other work.
+        """Parse the settings; an empty value counts as not set. `serving` requires the secrets of tokens.
 
-        Raises SettingsInvalid with a line for each value that can't be used.
+        Raises SettingsInvalid with one line for each error.
         """
         given, faults = {}, []
         for item in fields(cls):
@@ -152,57 +158,59 @@ class Settings:
                     faults.append(_fault(item.metadata, text))
         settings = cls(**given)
         if serving and settings.sqlite_file is None and not environ.get("INTAKE_JWT_SECRET"):
-            faults.append("INTAKE_JWT_SECRET is not set; with PostgreSQL it must be: try `openssl rand -hex 32`")
-        if not faults:  # of settings that are each right by themselves
+            faults.append(
+                "INTAKE_JWT_SECRET is not set; PostgreSQL requires it: use the output of `openssl rand -hex 32`"
+            )
+        if not faults:  # compares settings, so that each must be valid
             faults += settings.contradictions()
         if faults:
             raise SettingsInvalid(faults)
         return settings
 
     def contradictions(self) -> list[str]:
-        """Return a line for each setting that does not go with another."""
+        """Return a line for each setting that contradicts another."""
         return [
-            f"INTAKE_RETENTION_DAYS names {state}, which is none of the states: {', '.join(self.states)}"
+            f"INTAKE_RETENTION_DAYS names {state}, which is not one of the states: {', '.join(self.states)}"
             for state, _ in self.retention_days
             if state not in self.states
         ]
 
     @property
     def connections_of_client(self) -> int:
-        """How many connections, or requests through trusted proxies, one client may have at once."""
+        """The maximum number of simultaneous connections, or requests through trusted proxies, of one client."""
         return max(1, self.max_connections // 10)
 
     @property
     def unbounded_clients(self) -> tuple[Network, ...]:
-        """Who has no such bound: trusted proxies, behind which there are many, and who is exempt from rate limits."""
+        """The networks without this limit: trusted proxies, which serve many clients, and rate_limit_exempt."""
         return (*self.trusted_proxies, *self.rate_limit_exempt)
 
     @property
     def sqlite_file(self) -> Path | None:
-        """The embedded database's file, or None where the database is PostgreSQL."""
+        """The file of a SQLite database, or None for PostgreSQL."""
         scheme, _, path = self.database_url.partition(":///")
         return Path(path) if scheme == "sqlite" else None
 
     def beside_database(self, suffix: str) -> Path:
-        """Return the path of what is kept beside the database's file: its name with `suffix` behind it."""
+        """Return the path of a file beside the database: its name followed by `suffix`."""
         file = self.sqlite_file or Path("intake.db")
         return file.with_name(file.name + suffix)
 
 
 def read_environment(environ: Mapping[str, str], directory: Path) -> dict[str, str]:
-    """Return `environ`, and what `.env` in the directory adds to it. Raises SettingsInvalid."""
+    """Return `environ` merged with `.env` in the directory; `environ` wins. Raises SettingsInvalid."""
     file = directory / ".env"
     try:
         if file.exists() and (fault := ownership_fault(file)):
             raise SettingsInvalid([fault])
-        kept = dotenv_values(file, encoding="utf-8")
+        stored = dotenv_values(file, encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsInvalid([f".env can't be read: {error}"]) from error
-    return {**{name: value or "" for name, value in kept.items()}, **environ}
+    return {**{name: value or "" for name, value in stored.items()}, **environ}
 
 
 def unknown_names(environ: Mapping[str, str]) -> list[str]:
-    """Return the names in `environ` that look like settings of this service and are none."""
+    """Return the names in `environ` that begin with INTAKE_ but are not settings."""
     known = {item.metadata["name"] for item in fields(Settings)}
     return sorted(name for name in environ if name.startswith("INTAKE_") and name not in known)
 

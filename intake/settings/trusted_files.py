@@ -1,4 +1,4 @@
-"""Files that decide what the service does: refused where another user could have written them."""
+"""Checks that other users of the machine cannot write files that control the service."""
 
 import os
 import stat
@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def ownership_fault(path: Path) -> str | None:
-    """Return what is wrong with a file's owner or mode, and the remedy; None where only we or root can write it.
+    """Return the fault in a file's owner or mode, with its remedy; None if only we or root can write it.
 
-    The modes of the directories above it do not count. Windows has neither modes nor owners of this kind.
+    The parent directories are not checked. Windows has no such modes and owners.
     """
     if not hasattr(os, "geteuid"):
         return None

@@ -21,7 +21,7 @@ PRUNE_EVERY_S = 600.0
 UPDATE_MARKER_EVERY_S = 60.0
 DELETE_CVS_EVERY_S = 60.0
 COLLECT_EVERY_S = PURGE_EVERY_S = 24 * 3600.0
-STOP_WITHIN_S = 10.0
+STOP_WITHIN_S = 1.0  # a store that never responds must not delay the shutdown
 FIRST_RETRY_S, LONGEST_RETRY_S = 1.0, 300.0
 
 log = logging.getLogger("intake.workers.maintenance")
@@ -83,7 +83,7 @@ class Maintenance:
         self._stopping.set()
 
     def join(self) -> None:
-        """Wait until the running step has ended; a longer one dies with the process and is repeated by the next."""
+        """Wait briefly for the running step; a longer one ends with the process, and another process repeats it."""
         self._thread.join(STOP_WITHIN_S)
 
     def _run(self) -> None:

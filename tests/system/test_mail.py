@@ -166,7 +166,7 @@ def test_refused_smtp_login_pauses_sending_and_counts_no_attempt(
     while (ready := httpx2.get(f"{firm.service.url}/readyz").json()) == {"status": "ready"}:
         assert time.monotonic() < until
         time.sleep(0.1)
-    assert ready["mail"].startswith("the relay refuses our login: 535")
+    assert ready["mail"].startswith("the relay rejects our credentials: 535")
     firm.wait_for(lambda found: all(mail["claim"] is None for mail in found))
     assert {(mail["state"], mail["attempts"]) for mail in firm.mails()} == {("queued", 0)}
     assert relay.logins <= 4

@@ -48,7 +48,7 @@ def test_serve_creates_and_migrates_sqlite_with_owner_only_permissions(tmp_path:
         assert httpx2.get(f"{service.url}/readyz").status_code == 200
         log = "".join(service.log)
     assert "mails are written to intake.db.maildir" in log
-    assert "make the first administrator with: intake create-user NAME" in log
+    assert "create the first administrator with: intake create-user NAME" in log
     assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {0}
 
 
@@ -82,11 +82,11 @@ def test_serve_flags_select_api_host_and_port(databases: Databases, tmp_path: Pa
 def test_create_user_makes_the_first_user_an_administrator(databases: Databases, tmp_path: Path) -> None:
     url = postgres(databases.migrated_url())
     first = intake(tmp_path, "create-user", "Ada", "--password-stdin", typed=PASSWORD + "\n", **url)
-    assert (first.returncode, first.stderr) == (0, "intake: made the user Ada, an admin\n")
+    assert (first.returncode, first.stderr) == (0, "intake: created user Ada with role admin\n")
     second = intake(tmp_path, "create-user", "grace", "--password-stdin", typed=PASSWORD, **url)
-    assert second.stderr == "intake: made the user grace, an attorney\n"
+    assert second.stderr == "intake: created user grace with role attorney\n"
     third = intake(tmp_path, "create-user", "peter", "--password-stdin", "--role", "admin", typed=PASSWORD, **url)
-    assert third.stderr == "intake: made the user peter, an admin\n"
+    assert third.stderr == "intake: created user peter with role admin\n"
     taken = intake(tmp_path, "create-user", "aDA", "--password-stdin", typed=PASSWORD, **url)
     assert (taken.returncode, taken.stderr) == (1, "intake: the name 'aDA' is taken\n")
     bad = intake(tmp_path, "create-user", "a b", "--password-stdin", typed="short", **url)
@@ -100,7 +100,7 @@ def test_allow_login_exempts_a_throttled_user(databases: Databases, tmp_path: Pa
     url = postgres(databases.migrated_url())
     intake(tmp_path, "create-user", "ada", "--password-stdin", typed=PASSWORD, **url)
     done = intake(tmp_path, "allow-login", "ADA", "--for", "30m", **url)
-    assert (done.returncode, done.stderr) == (0, "intake: ADA may log in ahead of others for 30m\n")
+    assert (done.returncode, done.stderr) == (0, "intake: logins of ADA have priority for 30m\n")
     nobody = intake(tmp_path, "allow-login", "nobody", **url)
     assert (nobody.returncode, nobody.stderr) == (1, "intake: there is no user 'nobody'\n")
     for wrong in ("0", "2d", "soon", "-1h"):
@@ -151,11 +151,11 @@ def test_a_new_password_ends_the_old_ones_tokens(databases: Databases, tmp_path:
 @pytest.mark.parametrize(
     ("settings", "lines"),
     [
-        ({"INTAKE_PORT": "x"}, ["intake: INTAKE_PORT is 'x'; expected a TCP port from 0 (any free one) to 65535"]),
+        ({"INTAKE_PORT": "x"}, ["intake: INTAKE_PORT is 'x'; expected a TCP port from 0 (any free port) to 65535"]),
         ({"INTAKE_DATABASE_URL": "postgresql://h/db"}, ["intake: INTAKE_JWT_SECRET is not set"]),
         ({"INTAKE_PORT": "x", "INTAKE_STATES": "x"}, ["intake: INTAKE_PORT is", "intake: INTAKE_STATES is"]),
         ({"INTAKE_DATABASE_URL": "sqlite:////nowhere/x.db"}, ["intake: the database /nowhere/x.db can't be made"]),
-        (postgres("postgresql://127.0.0.1:1/db"), ["intake: the database can't be used: connection to server at"]),
+        (postgres("postgresql://127.0.0.1:1/db"), ["intake: the database is unavailable: connection to server at"]),
         ({"INTAKE_MAIL_TEMPLATES": "."}, ["intake: the mail template 'alert' can't be rendered: division by zero"]),
     ],
 )
@@ -227,7 +227,7 @@ def test_check_prints_weak_settings_to_stdout(tmp_path: Path) -> None:
 def test_unknown_setting_is_warned_about(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("INTAKE_PROT=1\n")
     done = intake(tmp_path, "migrate")
-    assert "INTAKE_PROT is set, and is no setting of this service" in done.stderr
+    assert "INTAKE_PROT is set, but it is not a setting of this service" in done.stderr
 
 
 def test_serve_refuses_states_missing_from_settings(tmp_path: Path) -> None:

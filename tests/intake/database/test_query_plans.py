@@ -224,7 +224,7 @@ def hold_mail(database: Database) -> None:
     # the first due mails are confirmations, and there is no room for them: alerts behind them are claimed at once
     for _ in range(2):
         found = outbox.claim(
-            database, owner="h", limit=8, alert_interval_s=60.0, confirmations_per_hour=900, note_held=held.update
+            database, owner="h", limit=8, alert_interval_s=60.0, confirmations_per_hour=900, on_held=held.update
         )
         assert {mail.kind for mail in found} <= {"alert"}
     assert held["total"] > 300

@@ -140,7 +140,7 @@ def test_without_retention_the_command_only_removes_deleted_data(
     if intake.settings.sqlite_file is None:
         assert code == 1, "there is nothing that it could do"
     else:
-        assert (code, "no traces of erased leads are in the database's files" in output) == (0, True)
+        assert (code, "remains of erased leads in the database files: removed" in output) == (0, True)
         assert intake.read(lambda c: c.exec_driver_sql("PRAGMA user_version").scalar_one()) == 0
     assert len(remaining(intake)) == 1
 

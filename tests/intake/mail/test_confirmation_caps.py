@@ -40,7 +40,7 @@ def claim_all(intake: Intake, **caps_and_more: Any) -> list[OutboxMessage]:
     taken: list[OutboxMessage] = []
     while True:
         held: Counter[str] = Counter()
-        mails = claim(intake, note_held=held.update, **caps_and_more)
+        mails = claim(intake, on_held=held.update, **caps_and_more)
         for mail in mails:
             outbox.record_sent(intake.database, mail)
         taken += mails

@@ -9,7 +9,7 @@ from sqlalchemy import delete, update
 
 from intake.audit import LOCAL_ACTOR
 from intake.database.clock import Now
-from intake.database.schema import IS_QUEUED, alerted_address, lead, outbox_mail
+from intake.database.schema import DELIVERABLE, alerted_address, lead, outbox_mail
 from intake.mail import admin, digests, outbox
 from intake.mail.admin import MailModel
 from intake.mail.outbox import OutboxMessage
@@ -205,7 +205,7 @@ def test_finding_what_is_due_reads_its_index_alone(firm: Intake) -> None:
 
     def plan(connection: Any) -> str:
         moment = "now()" if connection.dialect.name == "postgresql" else "'2026-01-01'"
-        query = f"SELECT id FROM outbox_mail WHERE {IS_QUEUED} AND next_attempt_at <= {moment}"
+        query = f"SELECT id FROM outbox_mail WHERE {DELIVERABLE} AND next_attempt_at <= {moment}"
         return explained(connection, f"{query} ORDER BY next_attempt_at LIMIT 8")
 
     assert "ix_outbox_mail_due" in firm.read(plan)

@@ -64,7 +64,7 @@ def test_no_plan_claims_more_than_the_limit(intake: Intake) -> None:
     def work(connection: Any) -> int:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(NESTED)
-        return len(connection.scalars(outbox._TAKE, {"token": "t", "owner": "o", "most": 2}).all())
+        return len(connection.scalars(outbox._CLAIM, {"token": "t", "owner": "o", "most": 2}).all())
 
     assert intake.write(work) == 2
 
@@ -167,7 +167,7 @@ def test_of_many_at_once_from_one_address_one_is_confirmed(intake: Intake) -> No
 
 
 def test_old_mails_that_were_sent_or_suppressed_are_forgotten(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "PRUNED_AT_ONCE", 2)
+    monkeypatch.setattr(outbox, "PRUNE_BATCH", 2)
     for n in range(5):
         intake.submitted(email=f"{n % 2}@example.com")
     for mail in claim(intake, limit=99):
