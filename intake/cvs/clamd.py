@@ -96,7 +96,7 @@ def _reply(connection: socket.socket, deadline: float, trouble: OSError | None) 
     except OSError as error:
         trouble = trouble or error
     if not reply:
-        raise ScanFailed(f"clamd broke off without an answer: {trouble or 'it closed the connection'}")
+        raise ScanFailed(f"clamd ended the connection without a reply: {trouble or 'it closed the connection'}")
     return reply.partition(b"\0")[0].strip()
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from intake.errors import DatabaseUnavailable
 
 TURN_TIMEOUT_S = 5
-_TOO_MANY = "too many changes are waiting; try again in a moment"
+_TOO_MANY = "too many changes are waiting; try again later"
 
 T = TypeVar("T")
 Work = Callable[[Connection], Any]

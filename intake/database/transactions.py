@@ -149,7 +149,7 @@ def translated_errors() -> Iterator[None]:
         reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
         is_held = isinstance(getattr(error, "orig", None), (LockNotAvailable, DeadlockDetected))
         kind = LockTimeout if is_held else DatabaseUnavailable
-        raise kind("the database can't take this now; try again in a moment", reason=reason) from error
+        raise kind("the database can't take this now; try again later", reason=reason) from error
 
 
 def _is_away(error: DBAPIError) -> bool:

@@ -131,7 +131,7 @@ class MultipartReader:
     def finish(self) -> Form:
         """Return the form. Raises MalformedBody where its last boundary never came."""
         if not self._ended:
-            raise MalformedBody("the multipart body breaks off before its closing boundary")
+            raise MalformedBody("the multipart body ends before its closing boundary")
         return self._form
 
     def _on_part_begin(self) -> None:

@@ -191,7 +191,7 @@ OPERATIONS = (
         summary="Erase all data of a person: leads, CVs, history and mails.",
         access=Access.ADMIN,
         body=ErasureRequest,
-        answer=ResponseSpec(200, "What was erased.", ErasureModel),
+        answer=ResponseSpec(200, "The erased records.", ErasureModel),
         problems=(PersonNotFound,),
     ),
     Operation(

@@ -10,7 +10,7 @@ from intake.leads.models import LeadWithCv, ScanState
 
 _REFUSALS: Mapping[str, tuple[type[IntakeError], str]] = {
     ScanState.QUARANTINED: (CvQuarantined, "is quarantined ({}); use force to download it anyway"),
-    ScanState.SCANNING: (ScanPending, "is not scanned yet; try again in a moment, or use force to download it anyway"),
+    ScanState.SCANNING: (ScanPending, "is not scanned yet; try again later, or use force to download it anyway"),
     ScanState.TOO_LARGE: (CvTooLargeToScan, "was too large to scan; use force to download it anyway"),
 }
 _DETAILS: Mapping[str, str] = {ScanState.SCANNING: "not scanned yet", ScanState.TOO_LARGE: "too large to scan"}

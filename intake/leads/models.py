@@ -51,7 +51,7 @@ class CvModel(BaseModel):
         description="Warnings: macros, javascript, encrypted, …"
     )
     scan_state: str = Field(description="unscanned, scanning, clean, quarantined or too-large-to-scan.")
-    signature: str | None = Field(description="What clamd found, if quarantined.")
+    signature: str | None = Field(description="Signature that clamd found, if quarantined.")
     object_ref: ObjectRef | None = Field(default=None, exclude=True)  # None: the bytes are in the database
 
 

@@ -40,7 +40,7 @@ _BY_STATUS: Mapping[int, Message] = {
     ),
     409: Message(
         "Your form is still on its way",
-        "The same form was sent a moment ago and has not been dealt with yet. Please go back and send it again"
+        "The same form was sent shortly before and is still being processed. Please go back and send it again"
         f" {{wait}}. {_TWICE}",
     ),
     413: Message(

@@ -125,8 +125,8 @@ class Settings:
         "INTAKE_MAX_SPOOL_BYTES", 2**30, parsers.byte_count, "a number of bytes, optionally with KiB, MiB or GiB"
     )
     max_connections: int = _setting("INTAKE_MAX_CONNECTIONS", 1000, parsers.count, _COUNT)
-    header_timeout_s: float = _setting("INTAKE_HEADER_DURATIONOUT", 10.0, parsers.time_limit_s, _DURATION)
-    body_timeout_s: float = _setting("INTAKE_BODY_DURATIONOUT", 300.0, parsers.time_limit_s, _DURATION)
+    header_timeout_s: float = _setting("INTAKE_HEADER_TIMEOUT", 10.0, parsers.time_limit_s, _DURATION)
+    body_timeout_s: float = _setting("INTAKE_BODY_TIMEOUT", 300.0, parsers.time_limit_s, _DURATION)
     min_body_rate: int = _setting(
         "INTAKE_MIN_BODY_RATE",
         2**10,

@@ -91,7 +91,7 @@ def check_registration(*, by: User | None, open_to_all: bool, role: str | None) 
     if by is not None and by.is_admin:
         return
     if not open_to_all and by is None:
-        raise AuthenticationRequired("registering a user needs an administrator's token")
+        raise AuthenticationRequired("administrator authentication required")
     if not open_to_all:
         raise PermissionDenied("only an administrator may register users")
     if role is not None:

@@ -106,7 +106,7 @@ def test_quarantined_cvs_need_force_and_downloads_are_recorded(firm: Intake) -> 
         waiting = firm.client.request(method, path)
         assert waiting.status_code == 409
     assert firm.client.get(path).json()["title"] == "CV being scanned"
-    assert "try again in a moment" in firm.client.get(path).json()["detail"]
+    assert "try again later" in firm.client.get(path).json()["detail"]
     assert firm.client.get(path, params={"force": "true"}).content == EICAR
     with scanning(firm):
         settle(firm, lead_id)
