@@ -250,9 +250,9 @@ def check_password(password: str, *, field: str, username: str, min_characters: 
 
 def username_fault(username: str) -> FieldError | None:
     """Return what keeps a text from being a name, or None."""
-    if re.fullmatch(r"[A-Za-z0-9._@-]{1,64}", username) and re.search(r"[A-Za-z0-9]", username):
+    if re.fullmatch(r"[A-Za-z0-9._@-]{1,64}", username):
         return None
-    return FieldError("username", "must be 1 to 64 of letters, digits, '.', '_', '-' and '@', with a letter or digit")
+    return FieldError("username", "must be 1 to 64 of letters, digits, '.', '_', '-' and '@'")
 
 
 def _role_fault(role: str | None) -> FieldError | None:
