@@ -331,7 +331,8 @@ def test_what_is_quarantined_comes_only_by_force_and_is_warned_of(office: Office
         refused = office.run("download-cv", lead_id, *extra)
         assert (refused.returncode, refused.stdout) == (6, "")
         assert "is quarantined (Bad\\x1b[31m)" in refused.stderr
-        assert "use force to download it anyway (--force-quarantined)" in refused.stderr, "--force is for files that are there"
+        told = "use force to download it anyway (--force-quarantined)"
+        assert told in refused.stderr, "--force is for files that are there"
     assert list(office.home.glob("*.pdf")) == []
     assert office.data("download-cv", lead_id, "--force-quarantined") == f"{lead_id}-cv.pdf\n"
     assert (office.home / f"{lead_id}-cv.pdf").read_bytes() == CONTENT
