@@ -148,7 +148,7 @@ def test_without_retention_the_command_only_removes_deleted_data(
 def test_retention_of_an_unknown_state_is_rejected() -> None:
     with pytest.raises(SettingsInvalid) as raised:
         Settings.from_environment({"INTAKE_RETENTION_DAYS": "DECLINED=5,LOST=5", "INTAKE_STATES": "NEW,DECLINED"})
-    assert str(raised.value) == "INTAKE_RETENTION_DAYS names LOST, which is none of the states: NEW, DECLINED"
+    assert str(raised.value) == "INTAKE_RETENTION_DAYS names LOST, which is not one of the states: NEW, DECLINED"
 
 
 def test_overdue_leads_are_found_by_an_index(intake: Intake) -> None:
