@@ -1,1 +1,1 @@
-"""The intake service: a public door for prospects, an internal one for attorneys, and the mails that are owed."""
+"""The intake service: a public API for senders, an internal API for attorneys, and mail delivery."""

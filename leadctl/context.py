@@ -66,7 +66,7 @@ class Context(IOStreams):
 
     @cached_property
     def api(self) -> "Api":
-        """The server, shown the token that was given or is kept. Raises NotAllowed where there is none."""
+        """The server, shown the token that was given or is kept. Raises PermissionDenied where there is none."""
         bearer = self._bearer
         bearer.token()
         return self._api(bearer)
@@ -80,7 +80,7 @@ class Context(IOStreams):
     def api_at_hand(self) -> "Api":
         """Return the server, shown a token that is there already: no program is run for one, and none is renewed.
 
-        Raises NotAllowed where there is none.
+        Raises PermissionDenied where there is none.
         """
         from leadctl.configuration.session import GivenToken  # noqa: PLC0415
 

@@ -31,8 +31,9 @@ def collect(database: Database, store_url: str, *, adopt: bool = False) -> Steps
     object is `missing`. The store's own clock tells ages. Rows are looked up by their keys, however the store's address
     is spelled in them.
 
-    Raises OrphansNotCollected before anything is deleted where a hold is in the store, or where there are more orphans
-    than crashes leave behind. With `adopt`, the store is bound to this database first, and any number is collected.
+    Raises OrphanCollectionRefused before anything is deleted where a hold is in the store, or where there are more
+    orphans than crashes leave behind. With `adopt`, the store is bound to this database first, and any number is
+    collected.
     Raises DatabaseUnavailable or StorageUnavailable.
     """
     if adopt:

@@ -43,17 +43,12 @@ class _Found:
     def mismatch(self) -> str | None:
         """Say how the store's markers and this database differ, if they do."""
         if other := {marker.database_id for marker in self.markers} - {self.own.database_id}:
-            return f"the store belongs to another database ({min(other)[:8]}…, and this one is {self._short_id})"
-        highest = max((marker.highest_lead_id for marker in self.markers), default=0)
-        if highest > self.own.highest_lead_id:
-            return (
-                f"this database is older than the store: it knows leads up to {self.own.highest_lead_id}, not {highest}"
-            )
+            own_id = self.own.database_id
+            return f"the store belongs to another database ({min(other)[:8]}…, and this one is {own_id[:8]}…)"
+        if self.highest > self.own.highest_lead_id:
+            known = self.own.highest_lead_id
+            return f"this database is older than the store: it knows leads up to {known}, not {self.highest}"
         return None
-
-    @property
-    def _short_id(self) -> str:
-        return f"{self.own.database_id[:8]}…"
 
 
 def check(database: Database, store_url: str) -> None:
@@ -105,7 +100,7 @@ def hold(store_url: str) -> str | None:
 
 
 def refuse_if_held(store_url: str) -> None:
-    """Raise OrphansNotCollected if a hold is in the store, or StorageUnavailable."""
+    """Raise OrphanCollectionRefused if a hold is in the store, or StorageUnavailable."""
     if (reason := hold(store_url)) is not None:
         raise OrphanCollectionRefused(reason)
 

@@ -62,7 +62,7 @@ def create_user(
 ) -> str:
     """Make an account and return its role: `role`, or without one admin while there is none, else attorney.
 
-    Raises InvalidFields, UsernameTaken or DatabaseUnavailable.
+    Raises ValidationError, UsernameTaken or DatabaseUnavailable.
     """
     weakness = password_fault(password, field="password", username=username, min_characters=min_characters)
     faults = [username_fault(username), weakness, _role_fault(role)]
@@ -87,7 +87,7 @@ def create_user(
 
 
 def check_registration(*, by: User | None, open_to_all: bool, role: str | None) -> None:
-    """Raise NotAuthenticated or NotAllowed where `by` may not make an account of that role."""
+    """Raise AuthenticationRequired or PermissionDenied where `by` may not make an account of that role."""
     if by is not None and by.is_admin:
         return
     if not open_to_all and by is None:
@@ -99,14 +99,14 @@ def check_registration(*, by: User | None, open_to_all: bool, role: str | None) 
 
 
 def authenticate(database: Database, keys: TokenSigner, *, token: str) -> User:
-    """Return the user whom the token stands for. Raises NotAuthenticated."""
+    """Return the user whom the token stands for. Raises AuthenticationRequired."""
     claims = keys.read(token)
     row = _active_row(database, claims)
     return User(row["id"], row["username"], row["role"], row["created_at"], claims)
 
 
 def check_active(database: Database, user: User) -> None:
-    """Raise NotAuthenticated where the user was disabled, or the login ended, since the request was authenticated.
+    """Raise AuthenticationRequired if the user was disabled or the login ended since the request was authenticated.
 
     The token's own time does not count: what takes longer than that was allowed when it began.
     """
@@ -114,7 +114,7 @@ def check_active(database: Database, user: User) -> None:
 
 
 def renew(keys: TokenSigner, *, by: User) -> str:
-    """Return a new token of the same login. Raises NotAuthenticated where that is SESSION_S seconds ago."""
+    """Return a new token of the same login. Raises AuthenticationRequired where that is SESSION_S seconds ago."""
     if time.time() >= by.claims.auth_time + SESSION_S:
         raise AuthenticationRequired(f"the login is {SESSION_S // 3600} hours old and can't be renewed; log in again")
     return keys.issue(by.claims)
@@ -130,7 +130,7 @@ def set_password(
 ) -> None:
     """Give the user a new password, and end every token of the old one.
 
-    Raises InvalidFields, UserNotFound or DatabaseUnavailable.
+    Raises ValidationError, UserNotFound or DatabaseUnavailable.
     """
     if fault := username_fault(username):
         raise ValidationError(fault)
@@ -174,7 +174,7 @@ def update_user(
 ) -> None:
     """Give the user another role or password, disable or enable it; None leaves what is.
 
-    Who is disabled or gets a password loses every token. Raises InvalidFields, UserNotFound, LastAdministrator where
+    Who is disabled or gets a password loses every token. Raises ValidationError, UserNotFound, LastAdministrator where
     no administrator would be left who is not disabled, or DatabaseUnavailable.
     """
     if role is None and disabled is None and password is None:
@@ -243,7 +243,7 @@ def get_account(connection: Connection, **key: object) -> RowMapping | None:
 
 
 def check_password(password: str, *, field: str, username: str, min_characters: int) -> None:
-    """Raise InvalidFields where the user can't be given the password; `field` is the one that holds it."""
+    """Raise ValidationError where the user can't be given the password; `field` is the one that holds it."""
     if fault := password_fault(password, field=field, username=username, min_characters=min_characters):
         raise ValidationError(fault)
 

@@ -36,8 +36,8 @@ def log_in(
     """Return a token for the user who has that name and password.
 
     `notes_unknown` says whether a failure under a name that is nobody's is worth an entry in the audit trail; the name
-    is not in it, since people type passwords there. Raises DatabaseUnavailable, or NotAuthenticated: the same, and
-    after the same time, for a wrong name and a wrong password.
+    is not in it, since people type passwords there. Raises DatabaseUnavailable, or AuthenticationRequired: the same,
+    and after the same time, for a wrong name and a wrong password.
     """
     row = None
     if username_fault(username) is None:  # no other is in the database, and PostgreSQL takes no NUL
@@ -63,7 +63,7 @@ def change_password(
 ) -> str:
     """Give the user a new password, end every token of the old one, and return one of the new.
 
-    Raises InvalidFields, NotAllowed where the old one is wrong, NotAuthenticated or DatabaseUnavailable.
+    Raises ValidationError, PermissionDenied where the old one is wrong, AuthenticationRequired or DatabaseUnavailable.
     """
     check_password(new, field="new", username=by.username, min_characters=min_characters)
     row = database.read(lambda connection: get_account(connection, id=by.id))
@@ -91,7 +91,7 @@ def change_password(
 def allow(database: Database, *, username: str, for_s: float) -> None:
     """Have the user's logins go ahead of all others, and not wait for wrong guesses, for so many seconds.
 
-    Raises UserNotFound, NotAllowed where the user is disabled, or DatabaseUnavailable.
+    Raises UserNotFound, PermissionDenied where the user is disabled, or DatabaseUnavailable.
     """
 
     def work(connection: Connection) -> None:

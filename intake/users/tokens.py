@@ -60,7 +60,7 @@ class TokenSigner:
         return jwt.encode(payload, self._keys[0], algorithm=ALGORITHM)
 
     def read(self, token: str) -> Claims:
-        """Return what the token says. Raises NotAuthenticated where it is not ours, or not good any more."""
+        """Return what the token says. Raises AuthenticationRequired where it is not ours, or not good any more."""
         for key in self._keys:
             try:
                 return _claims(token, key)

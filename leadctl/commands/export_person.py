@@ -51,7 +51,7 @@ def command(
 
 
 def _tell(context: Context, left_out: Sequence[int]) -> None:
-    """Say what is missing of a person's data. Raises Partly where anything is."""
+    """Say what is missing of a person's data. Raises PartialFailure where anything is."""
     if left_out:
         why = "its CV is quarantined or was not scanned, and left out; see leadctl download-cv --force-quarantined"
         context.conclude("the zip is not all that is kept of the person", dict.fromkeys(left_out, why))

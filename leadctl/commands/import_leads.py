@@ -79,7 +79,7 @@ class _Import:
         self._new = self._known = self._failed = 0
 
     def run(self) -> None:
-        """Enter every row. Raises Partly where some failed, or the first error that is not a row's own."""
+        """Enter every row. Raises PartialFailure where some failed, or the first error that is not a row's own."""
         try:
             for row in self._context.progress(self._sheet.rows(), self._total, "Importing leads"):
                 self._handle(row)

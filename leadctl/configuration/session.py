@@ -35,7 +35,7 @@ class Session:
         self._no_renewal_before = 0.0
 
     def token(self) -> str:
-        """Return a token that is good for now. Raises NotAllowed where there is none to be had."""
+        """Return a token that is good for now. Raises PermissionDenied where there is none to be had."""
         with self._lock:
             if self._left_s() < RENEW_WITHIN_S:
                 self._look_again()
@@ -47,7 +47,7 @@ class Session:
             return self.profile.token
 
     def another(self, refused: str) -> str | None:
-        """Return a token in place of one that the server refused, or None. Raises NotAllowed."""
+        """Return a token in place of one that the server refused, or None. Raises PermissionDenied."""
         with self._lock:
             if self.profile.token == refused:
                 self._look_again()
@@ -128,7 +128,7 @@ def logged_in(profile: Profile, login: "Login") -> Profile:
 
 
 def password_from(command: str, *, within_s: float = PASSWORD_COMMAND_WITHIN_S) -> str:
-    """Return the first line that the command prints; no shell reads the command. Raises NotAllowed."""
+    """Return the first line that the command prints; no shell reads the command. Raises PermissionDenied."""
     try:
         done = subprocess.run(  # noqa: S603 - it is the user's own
             shlex.split(command),

@@ -50,7 +50,7 @@ class Part:
         self._add(chunk)
 
     def put_in_place(self, target: Path, *, force: bool) -> None:
-        """Make it the target, now that all has arrived. Raises Damaged, FileExistsError or OSError."""
+        """Make it the target, now that all has arrived. Raises ChecksumError, FileExistsError or OSError."""
         if self._hash.hexdigest() != self._sha256:
             raise damaged()
         self._file.flush()
@@ -94,7 +94,7 @@ class Source:
 
 
 def to_stream(source: Source, lead_id: int, out: IO[bytes], *, transfer: Transfer) -> None:
-    """Write a lead's CV as it arrives. Raises Damaged, after the last of it, where it is not what was sent."""
+    """Write a lead's CV as it arrives. Raises ChecksumError, after the last of it, where it is not what was sent."""
     seen = hashlib.sha256()
     with source.cv(lead_id) as first, transfer(first.size or 0) as advance:
         for chunk in _arriving(source, lead_id, first, 0):

@@ -19,7 +19,7 @@ MAX_PERSON_BYTES = 2**25  # of what is read at once: all that is stored of a per
 def to_stream(pieces: Iterable[bytes], out: IO[bytes]) -> list[int]:
     """Write a person's zip once it has arrived whole, and return the leads whose CV is left out of it.
 
-    Raises Damaged or OSError.
+    Raises ChecksumError or OSError.
     """
     with tempfile.TemporaryFile() as file:
         left_out = _take(pieces, file)
@@ -32,7 +32,7 @@ def to_stream(pieces: Iterable[bytes], out: IO[bytes]) -> list[int]:
 def to_file(pieces: Iterable[bytes], target: Path, *, force: bool) -> list[int]:
     """Make a person's zip the file `target`, for its owner's eyes alone, once it has arrived whole.
 
-    Returns the leads whose CV is left out of it. Without `force` nothing is overwritten. Raises Damaged,
+    Returns the leads whose CV is left out of it. Without `force` nothing is overwritten. Raises ChecksumError,
     FileExistsError or another OSError.
     """
     descriptor, name = tempfile.mkstemp(prefix=".leadctl-", suffix=".part", dir=target.parent)  # mode 0600

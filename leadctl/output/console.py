@@ -174,7 +174,7 @@ class IOStreams:
         return done
 
     def conclude(self, summary: str, failures: Mapping[int, object]) -> None:
-        """Tell of each that was not done, in a line, and sum up what was. Raises Partly where some were not."""
+        """Tell of each that was not done, in a line, and sum up what was. Raises PartialFailure where some were not."""
         for number, failure in failures.items():
             self.complain(f"{number}: {failure}")
         if failures:
