@@ -1,4 +1,4 @@
-"""Run by alembic: from `intake migrate` with a connection at hand, or by a developer's `alembic` command."""
+"""Alembic environment for `intake migrate`, which passes a connection, and for the `alembic` command."""
 
 import os
 

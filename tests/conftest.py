@@ -192,7 +192,7 @@ class Intake:
 
     def bearer(self, user_id: int) -> dict[str, str]:
         """Return an Authorization header with a token of the user."""
-        token = self.keys.issue(Claims(user_id, int(time.time()), 0))
+        token = self.keys.encode(Claims(user_id, int(time.time()), 0))
         return {"Authorization": f"Bearer {token}"}
 
     def submit(self, **fields: Any) -> Response:

@@ -1,4 +1,4 @@
-"""CVs apart from what is known of them, or in a store outside; alerts gathered into digests."""
+"""Separate CV bytes from their metadata, add CV stores, and group alerts into digests."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,7 +13,7 @@ MOMENT = sa.DateTime(timezone=True)
 
 
 def _split_in_place() -> None:
-    """Make the table of CVs that of their bytes, which stay where they are, and take what is known of them out."""
+    """Rename the table of CVs to cv_content, so that the bytes stay in place, and move the metadata out."""
     op.rename_table("cv", "cv_content")
     for kind in ("pk_cv", "fk_cv"):
         rest = "_lead_id" if kind == "fk_cv" else ""
@@ -33,7 +33,7 @@ def _split_in_place() -> None:
 
 
 def _split_by_copying() -> None:
-    """Copy the bytes: SQLite rewrites the whole of a table whose column is dropped."""
+    """Copy the bytes: SQLite rewrites the whole table when a column is dropped."""
     op.create_table(
         "cv_content",
         sa.Column("lead_id", ID, autoincrement=False, nullable=False),
@@ -55,7 +55,7 @@ def upgrade() -> None:
     op.add_column("cv", sa.Column("store_key", KEY, nullable=True))
     op.create_index("ix_cv_store_key", "cv", ["store_key"], unique=True)
 
-    # in the words that both databases share: SQLite adds no constraint to a table that is there
+    # in SQL for both databases: SQLite adds no constraint to an existing table
     op.execute(
         f"ALTER TABLE outbox_mail ADD COLUMN digest_id {'BIGINT' if is_postgresql else 'INTEGER'}"
         " CONSTRAINT fk_outbox_mail_digest_id REFERENCES outbox_mail (id) ON DELETE SET NULL"

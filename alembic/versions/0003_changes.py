@@ -1,4 +1,4 @@
-"""Changes of many leads at once, each undone as one; leads known by another system's id."""
+"""Add bulk changes, which can be undone as one, and external ids of leads."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -31,7 +31,7 @@ def upgrade() -> None:
     op.create_index("ix_change_at", "change", ["at", "id"])
     op.create_index("ix_change_undoes", "change", ["undoes"])
 
-    # in the words that both databases share: SQLite adds no constraint to a table that is there
+    # in SQL for both databases: SQLite adds no constraint to an existing table
     op.execute(
         f"ALTER TABLE lead_event ADD COLUMN change_id {'UUID' if is_postgresql else 'CHAR(32)'}"
         " CONSTRAINT fk_lead_event_change_id REFERENCES change (id)"

@@ -1,4 +1,4 @@
-"""Who did what, in a table that takes nothing back."""
+"""Add the append-only audit trail."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""What a CV's reader should know, and whether it was scanned."""
+"""Add warning flags and scan states of CVs."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,7 +11,7 @@ MOMENT = sa.DateTime(timezone=True)
 
 def upgrade() -> None:
     op.add_column("cv", sa.Column("flags", sa.Text(), nullable=False, server_default=""))
-    # in the words that both databases share: SQLite adds no constraint to a table that is there
+    # in SQL for both databases: SQLite adds no constraint to an existing table
     op.execute(
         "ALTER TABLE cv ADD COLUMN scan_state VARCHAR(32) DEFAULT 'unscanned' NOT NULL CONSTRAINT ck_cv_scan_state"
         " CHECK (scan_state IN ('unscanned', 'scanning', 'clean', 'quarantined', 'too-large-to-scan'))"

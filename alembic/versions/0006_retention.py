@@ -1,4 +1,4 @@
-"""Leads found by how long they have been in their state."""
+"""Add an index of leads by state and time of its last change, for retention."""
 
 from alembic import op
 

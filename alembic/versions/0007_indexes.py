@@ -1,7 +1,7 @@
-"""Leads found by a part of a name or an address; entries of the audit trail by user and time; mails that are unsent.
+"""Add indexes for substring search, for audit entries by user and time, and for unsent mails.
 
-The first is an index of trigrams, where the database can have one, and never required: without it, a search walks along
-the leads. On SQLite, a later step that rebuilds the table of leads must make the triggers anew.
+The first is an optional trigram index: without support for it in the database, a search scans all leads. On SQLite, a
+later migration that rebuilds the table of leads must create the triggers again.
 """
 
 import sqlalchemy as sa
@@ -12,13 +12,13 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 revision = "0007"
 down_revision = "0006"
 
-UNMERGED = 8  # segments on a level; with FTS5's own 4, a submission among a million takes four times as long for it
-PENDING_KB = 512  # of new leads, through which each search reads: PostgreSQL's own 4 MB make it, and a merge, slow
+UNMERGED = 8  # segments per level; with FTS5's default of 4, submissions among a million leads take four times as long
+PENDING_KB = 512  # of new leads, which each search scans: PostgreSQL's default of 4 MB slows down searches and merges
 
 ON_SQLITE = (
     f"INSERT INTO lead_search (lead_search, rank) VALUES ('automerge', {UNMERGED})",  # noqa: S608 - the number above
     "INSERT INTO lead_search (lead_search) VALUES ('rebuild')",
-    # else a submission soon has to wait while what a million leads left is merged, for over a second
+    # otherwise a submission soon waits over a second while the segments of a million leads are merged
     "INSERT INTO lead_search (lead_search) VALUES ('optimize')",
     """
     CREATE TRIGGER lead_search_insert AFTER INSERT ON lead BEGIN
@@ -49,7 +49,7 @@ def _on_sqlite() -> None:
             "CREATE VIRTUAL TABLE lead_search USING fts5(email_key, f_name_key, l_name_key, content='lead',"
             " content_rowid='id', columnsize=0, tokenize='trigram case_sensitive 1')"
         )
-    except OperationalError:  # there is no FTS5 in this library, or no trigram in it (before 3.34)
+    except OperationalError:  # SQLite lacks FTS5, or its trigram tokenizer (before 3.34)
         return
     for statement in ON_SQLITE:
         op.execute(statement)
@@ -66,7 +66,7 @@ def _on_postgresql() -> None:
             connection.exec_driver_sql(
                 f"CREATE INDEX ix_lead_parts ON lead USING gin ({keys}) WITH (gin_pending_list_limit = {PENDING_KB})"
             )
-    except DBAPIError as error:  # the server does not have it, or this role may not have it made
+    except DBAPIError as error:  # the server lacks the extension, or this role must not create it
         if not isinstance(error.orig, (FeatureNotSupported, InsufficientPrivilege, UndefinedFile)):
             raise
 

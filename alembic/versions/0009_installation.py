@@ -1,4 +1,4 @@
-"""A random id and a random key of this database, in a table of one row."""
+"""Add a table of one row with a random id and a random key of the database."""
 
 import secrets
 

@@ -1,4 +1,4 @@
-"""Objects in a CV store that belonged to erased leads and are not deleted yet."""
+"""Add pending deletions of erased leads' objects in CV stores."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Until when a user's logins go ahead of all others."""
+"""Add the end of a user's login priority."""
 
 import sqlalchemy as sa
 from alembic import op

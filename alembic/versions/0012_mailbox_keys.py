@@ -1,4 +1,4 @@
-"""Confirmations suppressed by mailbox, not by address; caps on confirmations."""
+"""Suppress confirmations by mailbox instead of address, and add caps on confirmations."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ COLUMNS = (("capped_domain", KEY), ("counted_at", MOMENT), ("held_by", KEY), ("h
 
 
 def _mailbox_key(address: str) -> str:
-    """Return the key as this revision's code makes it."""
+    """Return the key as the code of this revision does."""
     local, _, domain = address.rpartition("@")
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", local).casefold())
     mailbox, domain = folded.partition("+")[0] or folded, domain.lower()
@@ -65,14 +65,14 @@ def _index(name: str, columns: list[str], condition: str) -> None:
 def upgrade() -> None:
     connection = op.get_bind()
     _make("confirmed_mailbox", "mailbox_key")
-    # of several addresses with one mailbox, the confirmation that was last counts
-    keep = sa.text(
+    # of several addresses with one mailbox, the last confirmation counts
+    upsert = sa.text(
         "INSERT INTO confirmed_mailbox (mailbox_key, lead_id, confirmed_at) VALUES (:mailbox, :lead, :at)"
         " ON CONFLICT (mailbox_key) DO UPDATE SET lead_id = excluded.lead_id, confirmed_at = excluded.confirmed_at"
         " WHERE excluded.confirmed_at > confirmed_mailbox.confirmed_at"
     )
     for rows in _old_rows(connection):
-        connection.execute(keep, rows)
+        connection.execute(upsert, rows)
     op.drop_table("confirmed_address")
     op.create_index("ix_confirmed_mailbox_lead_id", "confirmed_mailbox", ["lead_id"])
     for name, kind in COLUMNS:

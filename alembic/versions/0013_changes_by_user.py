@@ -1,4 +1,4 @@
-"""Indexes of the changes that moved leads, of all users and by user."""
+"""Index bulk changes that changed leads, for all users and by user."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Rename the mail states `owed` to `queued` and `dead` to `failed`, and what was named for them."""
+"""Rename the mail states `owed` to `queued` and `dead` to `failed`."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,1 +1,1 @@
-"""CVs: held while they arrive, and told apart by what is in them."""
+"""CVs: spooling, inspection, storage and deletion."""

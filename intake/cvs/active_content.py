@@ -1,6 +1,6 @@
-"""What of a document its reader's program may run or open, found by words in its bytes: likely, never certain.
+"""Heuristic detection of active content: document features that a viewer may run or open, found by keywords.
 
-Nothing is parsed, so nothing that is damaged on purpose leads astray; and who hides a word well hides it.
+Nothing is parsed, so that malformed files can't mislead a parser. A keyword that is hidden well is not found.
 """
 
 import itertools
@@ -12,14 +12,14 @@ from functools import cache
 from typing import IO
 
 SEARCHED_BYTES = 2**25
-PIECE_BYTES = 2**15  # no other thread runs while a piece is searched
-OVERLAP_BYTES = 2**9  # longer than any of the words
+PIECE_BYTES = 2**15  # searching a piece blocks all other threads
+OVERLAP_BYTES = 2**9  # longer than any keyword
 MAX_OBJECT_STREAMS = 200
-PACKED_BYTES = 2**16  # of an object stream: its dictionary, and what is looked at of it
+PACKED_BYTES = 2**16  # of an object stream: its dictionary and its searched part
 UNPACKED_BYTES = 2**18
-MAX_UNPACKED_BYTES = 2**22  # of all object streams together: a hundred KB unpack to fifty MB
+MAX_UNPACKED_BYTES = 2**22  # of all object streams together: 100 KB can unpack to 50 MB
 
-# a flag, and what speaks for it: words that always begin with the same letters are found fast in anything
+# flags and their patterns; patterns with a fixed prefix are fast in any file
 Marks = Sequence[tuple[str, re.Pattern[bytes]]]
 
 
@@ -28,12 +28,12 @@ def _utf_16(name: str) -> re.Pattern[bytes]:
 
 
 def _pdf_name(name: str) -> str:
-    """Match a PDF's name, each of whose letters may be written as # and two hexadecimal digits."""
+    """Return the pattern of a PDF name, in which each letter may be written as # and two hexadecimal digits."""
     return "".join(f"(?:{letter}|#(?i:{ord(letter):02x}))" for letter in name) + "(?![A-Za-z0-9])"
 
 
-# all at once, since a file can be of slashes alone, and each no more than once; an array behind OpenAction is the place
-# to open it at
+# One pattern for all names, because a file may consist of slashes, and each name is searched until it is found once.
+# An array after OpenAction is only the page to open.
 _PDF_NAMES = {
     "javascript": _pdf_name("JavaScript"),
     "open_action": _pdf_name("OpenAction") + r"(?!\s*\[)",
@@ -56,7 +56,7 @@ _HTML: Marks = (
     ("javascript", re.compile(rb"""[\s"'/]on[a-z]{3,20}\s?=""")),
     ("javascript", re.compile(rb"srcdoc\s?=")),
 )
-# Word's older files of text alone: its XML, and pages of the web, with macros packed and encoded
+# Word's older text formats, XML and web pages, with macros compressed and encoded
 _WORDS_TEXT: Marks = (("macros", re.compile(rb"macrosPresent\s?=|application/x-mso|QWN0aXZlTWltZQ")),)
 
 _MARKS: Mapping[str, Marks] = {
@@ -72,12 +72,12 @@ _STREAM = re.compile(rb"stream\r?\n")
 
 
 def find_flags(file: IO[bytes], head: bytes, *, media_type: str, extension: str) -> set[str]:
-    """Return the flags of a document by what is in its first SEARCHED_BYTES.
+    """Return the flags of a document, by keywords in its first SEARCHED_BYTES.
 
-    It is searched as whatever its readers take it for: by its media type, its beginning or its name's extension.
+    The keywords depend on every type that viewers may assume: by media type, first bytes and file extension.
     """
     found = set[str]()
-    if b"%PDF-" in head[:1024]:  # so much may stand before it
+    if b"%PDF-" in head[:1024]:  # viewers accept this much before the signature
         found |= _found_in_pdf(itertools.chain((window for _, window in _windows(file)), _object_streams(file)))
     if marks := _marks(head, media_type, extension):
         found = found.union(*(_found(marks, window) for _, window in _windows(file)))
@@ -110,13 +110,13 @@ def _found_in_pdf(texts: Iterable[bytes]) -> set[str]:
 
 @cache
 def _pdf_names(names: frozenset[str]) -> re.Pattern[bytes]:
-    """Match any of those names in a PDF."""
+    """Return the pattern of any of the names in a PDF."""
     either = "|".join(f"(?P<{name}>{_PDF_NAMES[name]})" for name in sorted(names))
     return re.compile(f"/(?=[JOLE#])(?:{either})".encode())
 
 
 def _windows(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield a file in pieces, each with its offset and the end of the one before in front of it."""
+    """Yield a file in overlapping pieces with their offsets."""
     file.seek(0)
     before, offset = b"", 0
     while offset < SEARCHED_BYTES and (piece := file.read(PIECE_BYTES)):
@@ -126,7 +126,7 @@ def _windows(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def _object_streams(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield the beginnings of a PDF's first MAX_OBJECT_STREAMS packed objects: most of its dictionaries are there."""
+    """Yield the first part of a PDF's first MAX_OBJECT_STREAMS object streams, which contain most dictionaries."""
     offsets = sorted({start + found.start() for start, window in _windows(file) for found in _named(window)})
     left = MAX_UNPACKED_BYTES
     for offset in offsets[:MAX_OBJECT_STREAMS]:
@@ -134,11 +134,11 @@ def _object_streams(file: IO[bytes]) -> Iterator[bytes]:
         data = file.read(PACKED_BYTES)
         if begins := _STREAM.search(data, 0, OVERLAP_BYTES):
             unpacked = b""
-            with suppress(zlib.error):  # packed in another way
+            with suppress(zlib.error):  # compressed in another format
                 unpacked = zlib.decompressobj().decompress(data[begins.end() :], min(UNPACKED_BYTES, left))
             yield from (unpacked[at : at + PIECE_BYTES] for at in range(0, len(unpacked), PIECE_BYTES - OVERLAP_BYTES))
             left -= len(unpacked)
-        if not left:  # to unpack at most 0 bytes would mean all
+        if not left:  # a maximum of 0 bytes would mean no limit
             return
 
 

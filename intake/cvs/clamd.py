@@ -1,4 +1,4 @@
-"""clamd's INSTREAM: a file is sent over a socket in pieces, and clamd says what it is."""
+"""Client of clamd's INSTREAM command: scans files over a socket."""
 
 import re
 import selectors
@@ -13,31 +13,31 @@ from urllib.parse import SplitResult, urlsplit
 from intake.errors import ScanFailed, ScannerUnavailable
 
 CONNECT_TIMEOUT_S = 5
-SCAN_TIMEOUT_S = 240  # clamd itself gives up on a file after two minutes, unless its MaxScanTime says otherwise
+SCAN_TIMEOUT_S = 240  # clamd's own MaxScanTime is two minutes by default
 MAX_REPLY_BYTES = 2**12
 MAX_SIGNATURE_CHARACTERS = 200
 _TOO_LARGE = b"size limit exceeded"  # StreamMaxLength
-_LIMITS_EXCEEDED = "Heuristics.Limits.Exceeded"  # with AlertExceedsMax, where not all of a file was looked at
+_LIMITS_EXCEEDED = "Heuristics.Limits.Exceeded"  # with AlertExceedsMax, if a file was scanned in part only
 
 
 @dataclass(frozen=True)
 class ScanResult:
-    """What clamd says of a file: the signature that fits it, or that it is too large to say; else it is clean."""
+    """The result of a scan: a matching signature, or too large to scan; otherwise the file is clean."""
 
     signature: str | None = None
     is_too_large: bool = False
 
 
 def scan(url: str, pieces: Iterable[bytes]) -> ScanResult:
-    """Return what the clamd at `url` (unix:///PATH or tcp://HOST:PORT) says of a file, within SCAN_TIMEOUT_S seconds.
+    """Scan a file with the clamd at `url` (unix:///PATH or tcp://HOST:PORT) within SCAN_TIMEOUT_S seconds.
 
-    Raises ScannerUnavailable where it can't be reached, ScanFailed where it breaks off or answers anything else, and
-    whatever the pieces raise.
+    Raises ScannerUnavailable if clamd is unreachable, ScanFailed if it disconnects or replies with an error, and
+    exceptions of `pieces`.
     """
     deadline = time.monotonic() + SCAN_TIMEOUT_S
     with _connected(url) as connection:
-        trouble = _send(connection, pieces, deadline)
-        return _verdict(_reply(connection, deadline, trouble))
+        send_error = _send(connection, pieces, deadline)
+        return _parse(_reply(connection, deadline, send_error))
 
 
 @contextmanager
@@ -60,51 +60,51 @@ def _connection(url: SplitResult, stack: ExitStack) -> socket.socket:
 
 
 def _send(connection: socket.socket, pieces: Iterable[bytes], deadline: float) -> OSError | None:
-    """Send a file until clamd has heard enough; what breaks that off is returned, since an answer may be there."""
+    """Send a file, or a part if clamd replies early; return a send error, after which a reply may still arrive."""
     chunks = (struct.pack("!I", len(piece)) + piece for piece in pieces if piece)
-    sent = _sent(connection, b"zINSTREAM\0", deadline)
+    error = _try_send(connection, b"zINSTREAM\0", deadline)
     for chunk in chunks:
-        if sent is not None or _has_answered(connection):
-            return sent
-        sent = _sent(connection, chunk, deadline)
-    return sent or _sent(connection, struct.pack("!I", 0), deadline)
+        if error is not None or _has_replied(connection):
+            return error
+        error = _try_send(connection, chunk, deadline)
+    return error or _try_send(connection, struct.pack("!I", 0), deadline)
 
 
-def _sent(connection: socket.socket, data: bytes, deadline: float) -> OSError | None:
+def _try_send(connection: socket.socket, data: bytes, deadline: float) -> OSError | None:
     try:
-        connection.settimeout(_left(deadline))
+        connection.settimeout(_remaining_s(deadline))
         connection.sendall(data)
     except OSError as error:
         return error
     return None
 
 
-def _has_answered(connection: socket.socket) -> bool:
+def _has_replied(connection: socket.socket) -> bool:
     with selectors.DefaultSelector() as selector:
         selector.register(connection, selectors.EVENT_READ)
         return bool(selector.select(0))
 
 
-def _reply(connection: socket.socket, deadline: float, trouble: OSError | None) -> bytes:
+def _reply(connection: socket.socket, deadline: float, send_error: OSError | None) -> bytes:
     reply = b""
     try:
         while b"\0" not in reply and len(reply) < MAX_REPLY_BYTES:
-            connection.settimeout(_left(deadline))
+            connection.settimeout(_remaining_s(deadline))
             if not (data := connection.recv(MAX_REPLY_BYTES)):
                 break
             reply += data
     except OSError as error:
-        trouble = trouble or error
+        send_error = send_error or error
     if not reply:
-        raise ScanFailed(f"clamd ended the connection without a reply: {trouble or 'it closed the connection'}")
+        raise ScanFailed(f"clamd did not reply: {send_error or 'it closed the connection'}")
     return reply.partition(b"\0")[0].strip()
 
 
-def _left(deadline: float) -> float:
-    return max(deadline - time.monotonic(), 0.001)  # 0 would mean not to wait at all, and to fail where there is data
+def _remaining_s(deadline: float) -> float:
+    return max(deadline - time.monotonic(), 0.001)  # 0 would make the socket non-blocking
 
 
-def _verdict(reply: bytes) -> ScanResult:
+def _parse(reply: bytes) -> ScanResult:
     if reply == b"stream: OK":
         return ScanResult()
     if _TOO_LARGE in reply:
@@ -115,4 +115,4 @@ def _verdict(reply: bytes) -> ScanResult:
         if signature.startswith(_LIMITS_EXCEEDED):
             return ScanResult(is_too_large=True)
         return ScanResult(signature=signature)
-    raise ScanFailed(f"clamd answered: {text[:MAX_SIGNATURE_CHARACTERS]}")
+    raise ScanFailed(f"clamd replied: {text[:MAX_SIGNATURE_CHARACTERS]}")

@@ -1,4 +1,4 @@
-"""Deletion of erased leads' objects: recorded in the erasure's transaction, done after it, retried until it is done."""
+"""Deletion of erased leads' objects, recorded in the erasure's transaction and retried until it succeeds."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -18,48 +18,50 @@ log = logging.getLogger("intake.cvs")
 
 
 def record(connection: Connection, lead_ids: Sequence[int]) -> list[ObjectRef]:
-    """Record that the leads' objects must be deleted, and return where they are."""
+    """Record that the leads' objects must be deleted, and return the objects."""
     query = select(cv.c.store_url, cv.c.store_key).where(is_among(cv.c.lead_id, lead_ids), cv.c.store_key.is_not(None))
-    places = [ObjectRef(url, key) for url, key in connection.execute(query)]
-    if places:
-        rows = [{"store_url": place.store_url, "store_key": place.key} for place in places]
+    objects = [ObjectRef(url, key) for url, key in connection.execute(query)]
+    if objects:
+        rows = [{"store_url": one.store_url, "store_key": one.key} for one in objects]
         connection.execute(insert(cv_deletion), rows)
-    return places
+    return objects
 
 
-def finish(database: Database, places: Sequence[ObjectRef]) -> int:
-    """Delete the objects, also from trash, and return how many are left for a retry.
+def finish(database: Database, objects: Sequence[ObjectRef]) -> int:
+    """Delete the objects, also from the trash, and return the number left for a retry.
 
-    One failure of a store leaves all that follow in it. A store on hold is left alone: this may be the wrong database.
+    After one error, all other objects in that store are skipped. A store on hold is skipped: this may be the wrong
+    database.
     """
-    left, away = set[ObjectRef](), {url for url in {place.store_url for place in places} if _is_left_alone(url)}
-    for place in places:
+    left = set[ObjectRef]()
+    unavailable = {url for url in {one.store_url for one in objects} if _is_on_hold(url)}
+    for one in objects:
         try:
-            if place.store_url not in away:
-                store.delete_everywhere(place)
+            if one.store_url not in unavailable:
+                store.delete_everywhere(one)
                 continue
         except StorageUnavailable:
-            away.add(place.store_url)
-        left.add(place)
-    _forget(database, [place.key for place in places if place not in left])
+            unavailable.add(one.store_url)
+        left.add(one)
+    _unrecord(database, [one.key for one in objects if one not in left])
     return len(left)
 
 
 def retry(database: Database) -> Iterator[int]:
-    """Delete what earlier erasures could not, and yield how many objects each batch deleted.
+    """Delete objects that earlier erasures could not, and yield the number of each batch.
 
-    Raises StorageUnavailable at the end if any is left, or DatabaseUnavailable.
+    Raises StorageUnavailable at the end if any are left, or DatabaseUnavailable.
     """
     after, left = "", 0
-    while places := database.read(lambda connection: _recorded(connection, after)):  # noqa: B023 - run at once
-        left_now = finish(database, places)
-        yield len(places) - left_now
-        after, left = places[-1].key, left + left_now
+    while objects := database.read(lambda connection: _recorded(connection, after)):  # noqa: B023 - runs before the next iteration
+        left_now = finish(database, objects)
+        yield len(objects) - left_now
+        after, left = objects[-1].key, left + left_now
     if left:
         raise StorageUnavailable(f"CVs of erased leads that their store can't delete now: {left}")
 
 
-def _is_left_alone(store_url: str) -> bool:
+def _is_on_hold(store_url: str) -> bool:
     try:
         reason = store_marker.hold(store_url)
     except StorageUnavailable:
@@ -76,10 +78,10 @@ def _recorded(connection: Connection, after: str) -> list[ObjectRef]:
     ]
 
 
-def _forget(database: Database, keys: Sequence[str]) -> None:
+def _unrecord(database: Database, keys: Sequence[str]) -> None:
     try:
         if keys:
             done = delete(cv_deletion).where(cv_deletion.c.store_key.in_(keys))
             database.write(lambda connection: connection.execute(done))
-    except DatabaseUnavailable as error:  # the worker deletes them again, which changes nothing
+    except DatabaseUnavailable as error:  # the worker deletes them again, which has no effect
         log.warning("deleted objects are not recorded as deleted yet: %s", error.reason)

@@ -1,10 +1,10 @@
-"""What is a program, by the bytes that it begins with or by its name: no CV is one."""
+"""Detection of executables, by their first bytes or by file extension."""
 
 import re
 
 HEAD_BYTES = 1024
 
-# what a double click runs, installs or mounts, on one system or another
+# extensions that a double click runs, installs or mounts on some operating system
 EXTENSIONS = frozenset(
     "exe com scr pif cpl dll sys drv ocx xll wll msi msp mst msix msixbundle appx appxbundle gadget application"  # noqa: SIM905
     " appref-ms bat cmd ps1 psm1 psd1 vb vbs vbe js jse mjs ws wsf wsh wsc sct hta lnk url scf reg inf msc chm hlp"
@@ -46,11 +46,11 @@ _BYTE_ORDER_MARK = re.compile(rb"^(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)")
 
 
 def executable_kind(head: bytes) -> str | None:
-    """Return what the file that begins with `head` is, if that is something that runs; a text's first lines tell."""
+    """Return the kind of executable that begins with `head`, or None; scripts are recognized by their first lines."""
     for magic, kind in _MAGIC:
         if head.startswith(magic):
             return kind
-    if head.startswith(b"MZ") and b"\0" in head[:64]:  # without one it is a text, by somebody whose name is so
+    if head.startswith(b"MZ") and b"\0" in head[:64]:  # without a NUL, it is a text that begins with these initials
         return "a program"
     text = _BYTE_ORDER_MARK.sub(b"", head[:HEAD_BYTES]).replace(b"\0", b"").lstrip()  # UTF-16, too
     if _SCRIPT.match(text) or text.startswith(b"#!") or _HTML_APPLICATION.search(text):
@@ -59,11 +59,11 @@ def executable_kind(head: bytes) -> str | None:
 
 
 def extension(name: str) -> str:
-    """Return a file name's extension, in lower case, without its dot; "" where it has none."""
-    _, dot, found = name.rstrip(" .").rpartition(".")  # Windows does not count what it is stripped of
+    """Return the extension of a file name in lower case without the dot; empty if there is none."""
+    _, dot, found = name.rstrip(" .").rpartition(".")  # Windows ignores trailing spaces and dots
     return found.lower() if dot else ""
 
 
 def has_executable_name(name: str) -> bool:
-    """Say whether a double click on a file of that name runs it; behind a colon Windows sees no part of the name."""
+    """Return whether a double click on a file with that name runs it; Windows ignores the part after a colon."""
     return any(extension(part) in EXTENSIONS for part in name.split(":"))

@@ -1,4 +1,4 @@
-"""What a stranger's file is: refused if it is a program or holds one, and flagged for what it may run when opened."""
+"""Inspection of uploaded CVs: rejects executables, and flags active content."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,62 +11,62 @@ from intake.cvs.media_type import detect_type
 from intake.cvs.spool import SpooledUpload
 from intake.errors import StorageUnavailable
 
-AT_ONCE = 2  # that are looked into, by the processor alone: a hostile file may take a second of it
-_places = BoundedSemaphore(AT_ONCE)
+MAX_CONCURRENT = 2  # a hostile file may take a second of processor time
+_slots = BoundedSemaphore(MAX_CONCURRENT)
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _INSTALLERS = tuple(bytes([kind]) + b"\x10\x0c\0\0\0\0\0\xc0\0\0\0\0\0\0F" for kind in (0x82, 0x84, 0x86))
-_CLASS_ID_OFFSET = 80  # in the entry of an OLE file's root
-_ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")  # with entries, with none, in parts
+_CLASS_ID_OFFSET = 80  # in an OLE file's root entry
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")  # with entries, empty, in parts
 _ZIP_END = b"PK\x05\x06"
-_ZIP_END_BYTES = 2**16 + 22  # with the longest comment behind it
+_ZIP_END_BYTES = 2**16 + 22  # with the longest comment after it
 
 
 @dataclass(frozen=True)
 class InspectionResult:
-    """What a CV is: its media type by its content, and in words what its reader should know before opening it."""
+    """The media type of a CV by its content, and warning flags for its reader."""
 
     detected_type: str
     flags: tuple[str, ...]
 
 
 def inspect(cv: SpooledUpload, *, name: str, extensions: Sequence[str]) -> InspectionResult:
-    """Return what the file is that came under that name; `extensions` are those it may have, none: any.
+    """Return the type and flags of a file; `extensions` are the accepted ones (empty: all).
 
-    Raises ValueError, in words for its sender, where it is refused, or StorageUnavailable.
+    Raises ValueError with a message for the sender if the file is rejected, or StorageUnavailable.
     """
     _check_name(name, extensions)
     try:
-        with _places:
-            return _inspect(cv, executables.extension(name), may_be_any=not extensions)
+        with _slots:
+            return _inspect(cv, executables.extension(name), accepts_any=not extensions)
     except OSError as error:
-        raise StorageUnavailable("the file can't be read while it is checked; try again later") from error
+        raise StorageUnavailable("the file can't be inspected now; try again later") from error
 
 
 def _check_name(name: str, extensions: Sequence[str]) -> None:
     extension = executables.extension(name)
     if extensions and extension not in extensions:
         *most, last = (f".{one}" for one in extensions)
-        raise ValueError(f"its file name must end in {', '.join(most)}{' or ' if most else ''}{last}")
+        raise ValueError(f"must have a file name that ends in {', '.join(most)}{' or ' if most else ''}{last}")
     if not extensions and executables.has_executable_name(name):
-        raise ValueError("is a program or a script by its name; send a document")
+        raise ValueError("must not have the file name of a program or script; send a document such as a PDF")
 
 
-def _inspect(cv: SpooledUpload, extension: str, *, may_be_any: bool) -> InspectionResult:
+def _inspect(cv: SpooledUpload, extension: str, *, accepts_any: bool) -> InspectionResult:
     kind = executables.executable_kind(cv.head) or _installer(cv.head, cv.file)
     if kind is not None:
-        raise ValueError(f"is {kind}; send a document")
+        raise ValueError(f"must not be {kind}; send a document such as a PDF")
     detected, flags = detect_type(cv.head), set[str]()
     is_zip = cv.head.startswith(_ZIP)
     try:
         if is_zip or _ends_as_zip(cv.file, cv.size):
             contents = _contents(cv)
             detected, flags = contents.media_type if is_zip else detected, set(contents.flags)
-        elif zip_inspection.is_another(cv.head, cv.file):
-            raise zip_inspection.UninspectableZip("can't be looked into")
+        elif zip_inspection.is_other_archive(cv.head, cv.file):
+            raise zip_inspection.UninspectableZip("can't be inspected")
     except zip_inspection.UninspectableZip as error:
-        if is_zip or zip_inspection.is_another(cv.head, cv.file):
-            if not (may_be_any or extension in zip_inspection.EXTENSIONS):
-                raise ValueError(f"is an archive that {error}; send a document") from error
+        if is_zip or zip_inspection.is_other_archive(cv.head, cv.file):
+            if not (accepts_any or extension in zip_inspection.EXTENSIONS):
+                raise ValueError(f"must not be an archive that {error}; send a document such as a PDF") from error
             flags.add("archive")
     flags |= find_flags(cv.file, cv.head, media_type=detected, extension=extension)
     return InspectionResult(detected, tuple(sorted(flags)))
@@ -75,7 +75,7 @@ def _inspect(cv: SpooledUpload, extension: str, *, may_be_any: bool) -> Inspecti
 def _contents(cv: SpooledUpload) -> zip_inspection.Contents:
     contents = zip_inspection.inspect_zip(cv.file, cv.size)
     if contents.program is not None:
-        raise ValueError("is an archive with a program in it; send a document")
+        raise ValueError("must not be an archive with a program in it; send a document such as a PDF")
     return contents
 
 
@@ -85,7 +85,7 @@ def _ends_as_zip(file: IO[bytes], size: int) -> bool:
 
 
 def _installer(head: bytes, file: IO[bytes]) -> str | None:
-    """Say whether it is a Windows Installer's file, which the class of an OLE file's root tells."""
+    """Return "an installer" if the class id of an OLE file is that of Windows Installer."""
     if not head.startswith(_OLE) or len(head) < 52:
         return None
     sector_bytes = 1 << min(int.from_bytes(head[30:32], "little"), 16)

@@ -1,4 +1,4 @@
-"""Objects in the store that no CV's row names: left by what was put there and then not committed."""
+"""Collection of orphans: objects in the CV store without a row, left by transactions that did not commit."""
 
 import logging
 from collections import Counter
@@ -16,7 +16,7 @@ from intake.errors import OrphanCollectionRefused
 
 AGE = timedelta(days=1)  # far longer than from the upload to the commit
 TRASH_AGE = timedelta(days=30)
-MOST_ORPHANS = 20  # or one in a hundred objects: crashes leave fewer
+MAX_ORPHANS = 20  # or 1% of all objects: crashes leave fewer
 COUNTED_IDS = 10_000  # in one statement
 
 log = logging.getLogger("intake.cvs")
@@ -25,25 +25,23 @@ Steps = Iterator[Counter[str]]
 
 
 def collect(database: Database, store_url: str, *, adopt: bool = False) -> Steps:
-    """Move the orphans older than AGE to trash, delete what lay there for TRASH_AGE, and yield the counts of each step.
+    """Move orphans older than AGE to the trash, delete those older than TRASH_AGE from it, and yield counts.
 
-    Counted are objects `restored` from trash, since a row names them, `deleted` from it, and `trashed`; and rows whose
-    object is `missing`. The store's own clock tells ages. Rows are looked up by their keys, however the store's address
-    is spelled in them.
+    The counts are objects `restored` from the trash because a row refers to them, `deleted` and `trashed`, and rows
+    with a `missing` object. Ages are by the store's clock. Rows match by key, whatever the spelling of the store's URL.
 
-    Raises OrphanCollectionRefused before anything is deleted where a hold is in the store, or where there are more
-    orphans than crashes leave behind. With `adopt`, the store is bound to this database first, and any number is
-    collected.
-    Raises DatabaseUnavailable or StorageUnavailable.
+    Raises OrphanCollectionRefused before any deletion if the store has a hold, or more orphans than crashes leave. With
+    `adopt`, the store is bound to this database first, and any number is collected. Raises DatabaseUnavailable or
+    StorageUnavailable.
     """
     if adopt:
         store_marker.adopt(database, store_url)
     now = store.now(store_url)
     yield from _restore(database, store_url)
     store_marker.check(database, store_url)
-    totals = yield from _survey(database, store_url, before=now - AGE)
+    totals = yield from _count(database, store_url, before=now - AGE)
     store_marker.refuse_if_held(store_url)
-    most = max(MOST_ORPHANS, totals["objects"] // 100)
+    most = max(MAX_ORPHANS, totals["objects"] // 100)
     if totals["orphans"] > most and not adopt:
         raise OrphanCollectionRefused(
             f"{totals['orphans']} of {totals['objects']} objects in the CV store belong to no lead, and one run"
@@ -55,20 +53,20 @@ def collect(database: Database, store_url: str, *, adopt: bool = False) -> Steps
 
 
 def _restore(database: Database, store_url: str) -> Steps:
-    """Put back what a row names: it was moved to trash while another database was in use."""
+    """Move objects with a row out of the trash: they got there while another database was in use."""
     for batch in store.trashed_cvs(store_url):
-        for key in _named(database, [one.key for one in batch]):
-            log.warning("an object of a lead is moved back from the CV store's trash")
-            store.put_back(ObjectRef(store_url, key))
+        for key in _referenced(database, [one.key for one in batch]):
+            log.warning("moving a lead's object back from the CV store's trash")
+            store.restore(ObjectRef(store_url, key))
             yield Counter(restored=1)
 
 
-def _survey(database: Database, store_url: str, *, before: datetime) -> Generator[Counter[str], None, Counter[str]]:
-    """Return how many `objects` and `orphans` there are, once the missing ones are logged."""
+def _count(database: Database, store_url: str, *, before: datetime) -> Generator[Counter[str], None, Counter[str]]:
+    """Return the numbers of `objects` and `orphans`, and log missing objects."""
     newest = database.read(_newest_settled)
     totals = Counter[str]()
     for batch in store.cvs(store_url):
-        found = database.read(lambda connection: _found(connection, store_url, batch, newest))  # noqa: B023 - run at once
+        found = database.read(lambda connection: _found(connection, store_url, batch, newest))  # noqa: B023 - runs before the next iteration
         orphans = _orphans(database, batch, before)
         totals += Counter(objects=len(batch), orphans=len(orphans), found=found)
         yield Counter()
@@ -78,7 +76,7 @@ def _survey(database: Database, store_url: str, *, before: datetime) -> Generato
         expected += database.read(lambda connection: _expected(connection, store_url, first, last))  # noqa: B023
         yield Counter()
     if (missing := expected - totals["found"]) > 0:
-        log.error("CVs of leads that are not in the CV store: %d; restore them from a backup of the store", missing)
+        log.error("CVs missing from the CV store: %d; restore them from a backup of the store", missing)
         yield Counter(missing=missing)
     return totals
 
@@ -87,7 +85,7 @@ def _empty_trash(database: Database, store_url: str, *, before: datetime) -> Ste
     for batch in store.trashed_cvs(store_url):
         if old := [one.key for one in batch if one.written_at < before]:
             store_marker.refuse_if_held(store_url)
-            for key in set(old) - _named(database, old):
+            for key in set(old) - _referenced(database, old):
                 store.delete(store.trashed(ObjectRef(store_url, key)))
                 yield Counter(deleted=1)
 
@@ -103,33 +101,33 @@ def _move_to_trash(database: Database, store_url: str, *, before: datetime, most
 
 
 def _orphans(database: Database, batch: Sequence[Stored], before: datetime) -> list[str]:
-    """Return the old keys that neither a CV's row nor an erasure explains."""
+    """Return the keys of old objects without a row in cv or cv_deletion."""
     old = [one.key for one in batch if one.written_at < before]
-    # one statement, since an erasure moves a key from the first table to the second
-    explained = union(
+    # one statement, because an erasure moves a key from the first table to the second
+    known = union(
         select(cv.c.store_key).where(cv.c.store_key.in_(old)),
         select(cv_deletion.c.store_key).where(cv_deletion.c.store_key.in_(old)),
     )
-    return sorted(set(old) - database.read(lambda connection: set(connection.scalars(explained))))
+    return sorted(set(old) - database.read(lambda connection: set(connection.scalars(known))))
 
 
-def _named(database: Database, keys: Sequence[str]) -> set[str]:
+def _referenced(database: Database, keys: Sequence[str]) -> set[str]:
     query = select(cv.c.store_key).where(cv.c.store_key.in_(keys))
     return database.read(lambda connection: set(connection.scalars(query)))
 
 
 def _newest_settled(connection: Connection) -> int:
-    """Return the newest lead older than AGE: no transaction that could still add or show an older one is open."""
+    """Return the newest lead older than AGE, which no open transaction can precede with another."""
     is_old = lead.c.created_at <= Now(plus_s=-AGE.total_seconds())
     return connection.scalar(select(lead.c.id).where(is_old).order_by(lead.c.created_at.desc()).limit(1)) or 0
 
 
 def _found(connection: Connection, store_url: str, batch: Sequence[Stored], newest: int) -> int:
     keys = [one.key for one in batch]
-    is_here = cv.c.store_key.in_(keys), cv.c.store_url == store_url, cv.c.lead_id <= newest
-    return connection.scalar(select(func.count()).select_from(cv).where(*is_here)) or 0
+    is_in_store = cv.c.store_key.in_(keys), cv.c.store_url == store_url, cv.c.lead_id <= newest
+    return connection.scalar(select(func.count()).select_from(cv).where(*is_in_store)) or 0
 
 
 def _expected(connection: Connection, store_url: str, first: int, last: int) -> int:
-    is_here = cv.c.lead_id > first, cv.c.lead_id <= last, cv.c.store_url == store_url
-    return connection.scalar(select(func.count()).select_from(cv).where(*is_here)) or 0
+    is_in_store = cv.c.lead_id > first, cv.c.lead_id <= last, cv.c.store_url == store_url
+    return connection.scalar(select(func.count()).select_from(cv).where(*is_in_store)) or 0

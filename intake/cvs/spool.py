@@ -1,4 +1,4 @@
-"""A file while it arrives: in memory while small, on disk past that, hashed as it is written."""
+"""Spooling of uploads: in memory while small, then on disk, hashed while they are written."""
 
 import hashlib
 import tempfile
@@ -11,7 +11,7 @@ MEMORY_BYTES = 2**20
 
 
 class SpooledUpload:
-    """A file's bytes, written once from front to back, gone when closed. `size` is in bytes."""
+    """An uploaded file, written sequentially and deleted when closed. `size` is in bytes."""
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - closed by __exit__
@@ -24,7 +24,7 @@ class SpooledUpload:
         try:
             self._file.write(data)
         except OSError as error:
-            raise StorageUnavailable("there is no room to take the file; try again later") from error
+            raise StorageUnavailable("no space to store the file; try again later") from error
         self._hash.update(data)
         if len(self._head) < HEAD_BYTES:
             self._head += data[: HEAD_BYTES - len(self._head)]
@@ -32,7 +32,7 @@ class SpooledUpload:
 
     @property
     def sha256(self) -> str:
-        """The hash of what was written, in hexadecimal."""
+        """The SHA-256 hash of the bytes so far, in hexadecimal."""
         return self._hash.hexdigest()
 
     @property
@@ -42,7 +42,7 @@ class SpooledUpload:
 
     @property
     def file(self) -> IO[bytes]:
-        """The bytes, to read."""
+        """The file, for reading."""
         return cast("IO[bytes]", self._file)
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""CVs outside the database: each an object under a random key of its own, in a directory or an S3-compatible store."""
+"""CV store: objects under random keys, in a directory or an S3-compatible store."""
 
 import logging
 import os
@@ -20,23 +20,23 @@ from obstore.store import ObjectStore, from_url
 from intake.errors import StorageUnavailable
 
 PIECE_BYTES = 2**20
-PART_BYTES = 5 * 2**20  # S3 takes no smaller part but the last
-PARTS_AT_ONCE = 2  # an upload holds so many in memory
+PART_BYTES = 5 * 2**20  # the minimum of S3, except for the last part
+PARTS_AT_ONCE = 2  # in memory for each upload
 KEY_BYTES = 16
 KEY = re.compile("[0-9a-f]{32}")
 TRASH = "trash"
-TRASHED = re.compile(r"trash/([0-9a-f]{32})\.cv")  # the ending tells them from the CVs of a store at …/trash
+TRASHED = re.compile(r"trash/([0-9a-f]{32})\.cv")  # the suffix distinguishes them from the CVs of a store at …/trash
 CLOCK = "intake/clock"
 DRAFT = re.compile("[0-9a-f]{32}#[0-9]+")
 BATCH = 500
-MAX_RETRIES = 2  # each request has obstore's own limits: 5 s to connect, 30 s in all
+MAX_RETRIES = 2  # each request has obstore's timeouts: 5 s to connect, 30 s in total
 RETRY_TIMEOUT = timedelta(seconds=30)
 
 log = logging.getLogger("intake.cvs")
 
 
 def prepare(store_url: str) -> None:
-    """Make the directory that a file:// store names, where there is none. Raises StorageUnavailable."""
+    """Create the directory of a file:// store if needed. Raises StorageUnavailable."""
     if (directory := _directory(store_url)) is not None:
         with _translated_errors(store_url):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -44,77 +44,77 @@ def prepare(store_url: str) -> None:
 
 @dataclass(frozen=True)
 class ObjectRef:
-    """Where an object is: a store's address, and a key that no object in any store shares."""
+    """The location of an object: a store's URL, and a key that is unique across stores."""
 
     store_url: str
     key: str
 
 
 def put(store_url: str, file: IO[bytes]) -> ObjectRef:
-    """Keep the bytes of `file`, read from its start, for good, and return where. Raises StorageUnavailable."""
-    place = ObjectRef(store_url, token_hex(KEY_BYTES))
+    """Store `file` durably under a new key, and return the object. Raises StorageUnavailable."""
+    new = ObjectRef(store_url, token_hex(KEY_BYTES))
     file.seek(0)
     with _translated_errors(store_url):
-        obstore.put(_store(store_url), place.key, file, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
+        obstore.put(_store(store_url), new.key, file, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
         if (directory := _directory(store_url)) is not None:
-            _make_durable(directory, directory / place.key)
-    return place
+            _make_durable(directory, directory / new.key)
+    return new
 
 
-def write(place: ObjectRef, content: bytes) -> None:
-    """Store a small object under a key of its own, durably; it replaces what was there. Raises StorageUnavailable."""
-    with _translated_errors(place.store_url):
-        obstore.put(_store(place.store_url), place.key, content)
-        if (directory := _directory(place.store_url)) is not None:
-            _make_durable((directory / place.key).parent, directory / place.key)
+def write(ref: ObjectRef, content: bytes) -> None:
+    """Store a small object durably, replacing an existing one. Raises StorageUnavailable."""
+    with _translated_errors(ref.store_url):
+        obstore.put(_store(ref.store_url), ref.key, content)
+        if (directory := _directory(ref.store_url)) is not None:
+            _make_durable((directory / ref.key).parent, directory / ref.key)
 
 
-def read(place: ObjectRef, *, offset: int, size: int) -> bytes:
+def read(ref: ObjectRef, *, offset: int, size: int) -> bytes:
     """Return up to PIECE_BYTES of an object's first `size` bytes, from `offset` on. Raises StorageUnavailable.
 
-    An object that lies in trash although a lead names it is read from there; collection puts it back.
+    An object that is in the trash by mistake is read from there; orphan collection moves it back.
     """
     end = min(offset + PIECE_BYTES, size)
-    with _translated_errors(place.store_url):
+    with _translated_errors(ref.store_url):
         try:
-            return bytes(obstore.get_range(_store(place.store_url), place.key, start=offset, end=end))
+            return bytes(obstore.get_range(_store(ref.store_url), ref.key, start=offset, end=end))
         except FileNotFoundError:
-            return bytes(obstore.get_range(_store(place.store_url), trashed(place).key, start=offset, end=end))
+            return bytes(obstore.get_range(_store(ref.store_url), trashed(ref).key, start=offset, end=end))
 
 
-def delete(place: ObjectRef) -> None:
-    """Delete an object; one that is gone already counts as deleted. Raises StorageUnavailable."""
-    with _translated_errors(place.store_url), suppress(FileNotFoundError):
-        obstore.delete(_store(place.store_url), place.key)
+def delete(ref: ObjectRef) -> None:
+    """Delete an object, if it exists. Raises StorageUnavailable."""
+    with _translated_errors(ref.store_url), suppress(FileNotFoundError):
+        obstore.delete(_store(ref.store_url), ref.key)
 
 
-def trashed(place: ObjectRef) -> ObjectRef:
-    """Return where an object lies once it was moved to trash."""
-    return ObjectRef(place.store_url, f"{TRASH}/{place.key}.cv")
+def trashed(ref: ObjectRef) -> ObjectRef:
+    """Return the object's location in the trash."""
+    return ObjectRef(ref.store_url, f"{TRASH}/{ref.key}.cv")
 
 
-def delete_everywhere(place: ObjectRef) -> None:
-    """Delete an object, also where it lies in trash. Raises StorageUnavailable."""
-    delete(place)
-    delete(trashed(place))
+def delete_everywhere(ref: ObjectRef) -> None:
+    """Delete an object, also from the trash. Raises StorageUnavailable."""
+    delete(ref)
+    delete(trashed(ref))
 
 
-def move_to_trash(place: ObjectRef) -> None:
-    """Move an object to trash, if it is still there; `written_at` is the time of that. Raises StorageUnavailable."""
-    with _translated_errors(place.store_url), suppress(FileNotFoundError):
-        if (directory := _directory(place.store_url)) is not None:
-            os.utime(directory / place.key)  # a rename alone would keep the time of the upload
-        obstore.rename(_store(place.store_url), place.key, trashed(place).key)
+def move_to_trash(ref: ObjectRef) -> None:
+    """Move an object to the trash, if it exists, and set its `written_at` to now. Raises StorageUnavailable."""
+    with _translated_errors(ref.store_url), suppress(FileNotFoundError):
+        if (directory := _directory(ref.store_url)) is not None:
+            os.utime(directory / ref.key)  # a rename would preserve the time of the upload
+        obstore.rename(_store(ref.store_url), ref.key, trashed(ref).key)
 
 
-def put_back(place: ObjectRef) -> None:
-    """Move an object out of trash, if it is still there. Raises StorageUnavailable."""
-    with _translated_errors(place.store_url), suppress(FileNotFoundError):
-        obstore.rename(_store(place.store_url), trashed(place).key, place.key)
+def restore(ref: ObjectRef) -> None:
+    """Move an object out of the trash, if it exists. Raises StorageUnavailable."""
+    with _translated_errors(ref.store_url), suppress(FileNotFoundError):
+        obstore.rename(_store(ref.store_url), trashed(ref).key, ref.key)
 
 
 class Stored(NamedTuple):
-    """An object's key in its store, and when it was written, by the store's clock."""
+    """An object's key, and the time it was written by the store's clock."""
 
     key: str
     written_at: datetime
@@ -122,37 +122,37 @@ class Stored(NamedTuple):
 
 def cvs(store_url: str) -> Iterator[list[Stored]]:
     """Yield the CVs in the store, in batches. Raises StorageUnavailable."""
-    for batch in _listed(store_url, None):
+    for batch in _list(store_url, None):
         yield [one for one in batch if KEY.fullmatch(one.key)]
 
 
 def trashed_cvs(store_url: str) -> Iterator[list[Stored]]:
-    """Yield the CVs in trash, in batches, under the keys that they had. Raises StorageUnavailable."""
-    for batch in _listed(store_url, TRASH):
+    """Yield the CVs in the trash, in batches, with their original keys. Raises StorageUnavailable."""
+    for batch in _list(store_url, TRASH):
         yield [Stored(match[1], one.written_at) for one in batch if (match := TRASHED.fullmatch(one.key))]
 
 
 def keys(store_url: str, prefix: str) -> set[str]:
-    """Return the keys of all objects under a prefix that holds few. Raises StorageUnavailable."""
-    return {one.key for batch in _listed(store_url, prefix) for one in batch}
+    """Return the keys of all objects under a prefix with few objects. Raises StorageUnavailable."""
+    return {one.key for batch in _list(store_url, prefix) for one in batch}
 
 
 def now(store_url: str) -> datetime:
-    """Return the time by the store's clock: that of an object just written there. Raises StorageUnavailable."""
+    """Return the time by the store's clock, from an object written now. Raises StorageUnavailable."""
     write(ObjectRef(store_url, CLOCK), b"The time at which this was written is the time by this store's clock.\n")
     with _translated_errors(store_url):
         return obstore.head(_store(store_url), CLOCK)["last_modified"]
 
 
 def delete_drafts(store_url: str, *, before: datetime) -> None:
-    """Delete what uploads that a crash interrupted before then left in a directory; obstore does not list it."""
+    """Delete partial uploads that crashes before `before` left in a directory; obstore does not list them."""
     with _translated_errors(store_url):
         for file in directory.iterdir() if (directory := _directory(store_url)) is not None else ():
             if DRAFT.fullmatch(file.name) and file.stat().st_mtime < before.timestamp():
                 file.unlink(missing_ok=True)
 
 
-def _listed(store_url: str, prefix: str | None) -> Iterator[list[Stored]]:
+def _list(store_url: str, prefix: str | None) -> Iterator[list[Stored]]:
     with _translated_errors(store_url):
         for batch in obstore.list(_store(store_url), prefix, chunk_size=BATCH):
             yield [Stored(one["path"], one["last_modified"]) for one in batch]
@@ -171,7 +171,7 @@ def _directory(store_url: str) -> Path | None:
 
 
 def _make_durable(directory: Path, file: Path) -> None:
-    """Have the file and its name on the disk, which obstore's put does not wait for."""
+    """Flush the file and its directory entry to disk, which obstore's put does not."""
     file.chmod(0o600)
     for path in (file, directory):
         descriptor = os.open(path, os.O_RDONLY)
@@ -187,4 +187,4 @@ def _translated_errors(store_url: str) -> Iterator[None]:
         yield
     except (BaseError, OSError, ValueError) as error:
         log.warning("the store %s: %s", store_url, str(error).partition("\n")[0])
-        raise StorageUnavailable("the store of the CVs can't take this now; try again later") from error
+        raise StorageUnavailable("the CV store is temporarily unavailable; try again later") from error

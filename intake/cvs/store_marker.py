@@ -1,8 +1,7 @@
-"""The binding of a CV store to its database: a marker in the store, and a hold once the two do not match.
+"""The binding of a CV store to its database: a marker in the store, and a hold if the two do not match.
 
-A marker is an object whose key holds the database's id and the highest lead id ever allocated; of several, the highest
-counts. So a marker can't be lowered, by whichever of several workers writes at the same time, and no store needs
-conditional writes for it.
+A marker is an object whose key contains the database's id and the highest lead id ever allocated. If there are several,
+the highest counts. So concurrent workers can't lower the marker, and no store needs conditional writes.
 """
 
 import logging
@@ -27,7 +26,7 @@ log = logging.getLogger("intake.cvs")
 
 
 @dataclass(frozen=True)
-class _Found:
+class _State:
     """The markers in the store, whether a hold is in it, and this database's identity."""
 
     markers: frozenset[Identity]
@@ -36,18 +35,18 @@ class _Found:
 
     @property
     def highest(self) -> int:
-        """The highest lead id that a marker holds."""
+        """The highest lead id of all markers."""
         return max((marker.highest_lead_id for marker in self.markers), default=0)
 
     @property
     def mismatch(self) -> str | None:
-        """Say how the store's markers and this database differ, if they do."""
+        """The mismatch between the markers and this database, or None."""
         if other := {marker.database_id for marker in self.markers} - {self.own.database_id}:
             own_id = self.own.database_id
             return f"the store belongs to another database ({min(other)[:8]}…, and this one is {own_id[:8]}…)"
         if self.highest > self.own.highest_lead_id:
             known = self.own.highest_lead_id
-            return f"this database is older than the store: it knows leads up to {known}, not {self.highest}"
+            return f"this database is older than the store: it has leads up to {known}, the store up to {self.highest}"
         return None
 
 
@@ -58,12 +57,12 @@ def check(database: Database, store_url: str) -> None:
 
 @cache
 def check_once(database: Database, store_url: str) -> None:
-    """Check as `check` does, but only until that was done once in this process."""
+    """Check as `check` does, once per process."""
     _check(database, store_url)
 
 
 def mark(database: Database, store_url: str) -> None:
-    """Write the database's marker into the store; where another one does not match it or a hold exists, write none.
+    """Write the database's marker into the store, unless another marker does not match or a hold exists.
 
     Raises DatabaseUnavailable or StorageUnavailable.
     """
@@ -71,27 +70,29 @@ def mark(database: Database, store_url: str) -> None:
     if found.is_held:
         return
     if found.own not in found.markers:
-        store.write(_place(store_url, found.own), _MARKER_TEXT)
+        store.write(_marker_ref(store_url, found.own), _MARKER_TEXT)
     for marker in found.markers:
-        # the one before stays until the next time, so that who lists them meanwhile finds one at least
+        # the previous marker remains until next time, so that concurrent listings find at least one
         if marker.highest_lead_id < found.highest:
-            store.delete(_place(store_url, marker))
+            store.delete(_marker_ref(store_url, marker))
 
 
 def adopt(database: Database, store_url: str) -> None:
-    """Bind the store to this database, whatever its markers say, and lift the hold.
+    """Bind the store to this database, whatever its markers, and remove the hold.
 
-    The hold goes last, so that it remains if this is interrupted. Raises DatabaseUnavailable or StorageUnavailable.
+    The hold is removed last, so that it remains after an interruption.
+
+    Raises DatabaseUnavailable or StorageUnavailable.
     """
-    found = _look(database, store_url)
-    store.write(_place(store_url, found.own), _MARKER_TEXT)
+    found = _read_state(database, store_url)
+    store.write(_marker_ref(store_url, found.own), _MARKER_TEXT)
     for marker in found.markers - {found.own}:
-        store.delete(_place(store_url, marker))
+        store.delete(_marker_ref(store_url, marker))
     store.delete(ObjectRef(store_url, HOLD))
 
 
 def hold(store_url: str) -> str | None:
-    """Return why orphans are not collected from the store, None if no hold is in it. Raises StorageUnavailable."""
+    """Return the reason of the store's hold, or None without a hold. Raises StorageUnavailable."""
     if HOLD not in store.keys(store_url, PREFIX):
         return None
     text = store.read(ObjectRef(store_url, HOLD), offset=0, size=REASON_BYTES).decode(errors="replace")
@@ -100,26 +101,26 @@ def hold(store_url: str) -> str | None:
 
 
 def refuse_if_held(store_url: str) -> None:
-    """Raise OrphanCollectionRefused if a hold is in the store, or StorageUnavailable."""
+    """Raise OrphanCollectionRefused if the store has a hold, or StorageUnavailable."""
     if (reason := hold(store_url)) is not None:
         raise OrphanCollectionRefused(reason)
 
 
-def _check(database: Database, store_url: str) -> _Found:
-    found = _look(database, store_url)
+def _check(database: Database, store_url: str) -> _State:
+    found = _read_state(database, store_url)
     if found.is_held or (reason := found.mismatch) is None:
         return found
     log.error("the CV store is on hold, and orphans are not collected: %s", reason)
     store.write(ObjectRef(store_url, HOLD), reason.encode())
-    return _Found(found.markers, True, found.own)
+    return _State(found.markers, True, found.own)
 
 
-def _look(database: Database, store_url: str) -> _Found:
-    # The store comes first: were it read last, another worker could have raised both numbers in between.
+def _read_state(database: Database, store_url: str) -> _State:
+    # The store is read first: otherwise another worker could raise both numbers in between.
     keys = store.keys(store_url, PREFIX)
     markers = frozenset(Identity(match[1], int(match[2])) for key in keys if (match := _MARKER.fullmatch(key)))
-    return _Found(markers, HOLD in keys, identity(database))
+    return _State(markers, HOLD in keys, identity(database))
 
 
-def _place(store_url: str, marker: Identity) -> ObjectRef:
+def _marker_ref(store_url: str, marker: Identity) -> ObjectRef:
     return ObjectRef(store_url, f"{PREFIX}/marker/{marker.database_id}/{marker.highest_lead_id:020}")

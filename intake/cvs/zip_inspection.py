@@ -1,4 +1,4 @@
-"""What is in a zip, and so in an office file: names, and the first bytes of each; never more than that is unpacked."""
+"""Inspection of zips and office files: names and first bytes of their entries; nothing else is unpacked."""
 
 import re
 import zlib
@@ -10,12 +10,12 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 from intake.cvs import executables
 
 MAX_ENTRIES = 2_000
-MAX_DIRECTORY_BYTES = 2**18  # read at once, as nothing else is
+MAX_DIRECTORY_BYTES = 2**18  # read at once; everything else in pieces
 UNPACKED_BYTES = 512  # of each entry
-_ENCRYPTED = 0x1  # a bit of an entry's flags
+_ENCRYPTED = 0x1  # a bit in the flags of an entry
 _BROKEN = (BadZipFile, zlib.error, ValueError, KeyError, NotImplementedError, RuntimeError, EOFError, OverflowError)
 
-# archives that are not looked into
+# signatures of archives that are not inspected
 _OTHER = re.compile(
     rb"7z\xbc\xaf\x27\x1c|Rar!\x1a\x07|\x1f\x8b\x08|BZh[1-9]|\xfd7zXZ\0|\x28\xb5\x2f\xfd|MSCF\0|\x60\xea|conectix|vhdxfile"
     rb"|KDMV|.{2}-lh\d-|.{7}\*\*ACE\*\*|.{257}ustar",
@@ -33,45 +33,45 @@ _OOXML_TYPES = {
     "xl/": f"{_OOXML}.spreadsheetml.sheet",
     "ppt/": f"{_OOXML}.presentationml.presentation",
 }
-MAX_RELATIONS = 50  # files of them that are looked at
+MAX_RELATIONS = 50  # relationship files that are searched
 _EXTERNAL = re.compile(rb"TargetMode\s?=\s?[\"']External")
 _FETCHED = re.compile(rb"/(?:attachedTemplate|oleObject|frame|subDocument)[\"']")
 _ODF = re.compile(rb"application/(?:vnd\.oasis\.opendocument\.[a-z-]{1,40}|epub\+zip)")
 
 
 class UninspectableZip(Exception):
-    """It is an archive, and what is in it can't be told."""
+    """The contents of an archive can't be determined."""
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a zip holds: its own media type, a program where there is one, and flags."""
+    """The contents of a zip: its media type, the name of an executable or None, and flags."""
 
     media_type: str
     program: str | None
     flags: frozenset[str]
 
 
-def is_another(head: bytes, file: IO[bytes]) -> bool:
-    """Say whether a file that begins with `head` is an archive of another kind than zip, or a disk's image."""
+def is_other_archive(head: bytes, file: IO[bytes]) -> bool:
+    """Return whether the file is an archive other than a zip, or a disk image."""
     offset, magic = _ISO_9660
     file.seek(offset)
     return _OTHER.match(head) is not None or file.read(len(magic)) == magic
 
 
 def inspect_zip(file: IO[bytes], size: int) -> Contents:
-    """Return what is in the zip of `size` bytes. Raises NotLookedInto where it is none, is damaged, or is too large."""
+    """Return the contents of a zip of `size` bytes. Raises UninspectableZip if it is invalid, damaged or too large."""
     try:
-        # what comes before a zip is no part of it; so it is wherever its directory at the end says
+        # data may precede a zip: the directory at its end has the offsets
         with ZipFile(_Bounded(file, size)) as archive:
             entries = archive.infolist()
             if len(entries) > MAX_ENTRIES:
-                raise UninspectableZip(f"has more than {MAX_ENTRIES} files in it")
-            if len({entry.header_offset for entry in entries}) < len(entries):  # as in bombs alone
-                raise UninspectableZip("has files in one place")
+                raise UninspectableZip(f"contains more than {MAX_ENTRIES} files")
+            if len({entry.header_offset for entry in entries}) < len(entries):  # only zip bombs do this
+                raise UninspectableZip("has overlapping files")
             return _contents(archive, entries)
     except _BROKEN as error:
-        raise UninspectableZip("can't be looked into") from error
+        raise UninspectableZip("can't be inspected") from error
 
 
 def _contents(archive: ZipFile, entries: Sequence[ZipInfo]) -> Contents:
@@ -87,7 +87,7 @@ def _contents(archive: ZipFile, entries: Sequence[ZipInfo]) -> Contents:
             return Contents(media_type, entry.filename, frozenset())
         if _is_archive(entry.filename, head or b""):
             if not is_office and executables.extension(entry.filename) not in _OFFICE_EXTENSIONS:
-                raise UninspectableZip("has an archive in it")
+                raise UninspectableZip("contains an archive")
             flags.add("embedded-file")
         flags.update(_flags(entry.filename, media_type))
     if not is_office and "encrypted" in flags:
@@ -98,13 +98,13 @@ def _contents(archive: ZipFile, entries: Sequence[ZipInfo]) -> Contents:
 def _is_program(name: str, head: bytes, media_type: str) -> bool:
     if name == "META-INF/MANIFEST.MF" or executables.executable_kind(head) is not None:
         return True
-    # an OpenDocument's scripts are its macros
+    # the scripts of an OpenDocument file are its macros
     is_macro = media_type.startswith("application/vnd.oasis") and name.startswith("Scripts/")
     return not is_macro and executables.has_executable_name(name)
 
 
 def _is_archive(name: str, head: bytes) -> bool:
-    if executables.extension(name) in ("emz", "wmz", "svgz"):  # pictures
+    if executables.extension(name) in ("emz", "wmz", "svgz"):  # compressed images
         return False
     is_one = head.startswith(b"PK\x03\x04") or _OTHER.match(head) is not None
     return is_one or executables.extension(name) in EXTENSIONS
@@ -122,14 +122,14 @@ def _media_type(archive: ZipFile, names: Sequence[str]) -> str:
 
 
 def _content_types(archive: ZipFile, names: Sequence[str]) -> bytes:
-    """Return what an office file says of its parts, in lower case; b"" where it says nothing."""
-    # Office reads it under a name of any case
+    """Return the content types of an office file's parts in lower case, or b"" if it has none."""
+    # Office ignores the case of its name
     found = next((name for name in names if name.lower() == "[content_types].xml"), None)
     return b"" if found is None else _read(archive, found).lower() or b" "
 
 
 def _flags(name: str, media_type: str) -> Iterator[str]:
-    """Yield what an entry of an office file says by its name."""
+    """Yield the flags of an office file's entry, by its name."""
     lower = name.lower()
     if media_type.startswith(_OOXML):
         if lower.endswith(("vbaproject.bin", "vbadata.xml")) or "/macrosheets/" in lower:
@@ -141,12 +141,12 @@ def _flags(name: str, media_type: str) -> Iterator[str]:
     elif media_type.startswith("application/vnd.oasis"):
         if lower.startswith(("basic/", "scripts/")):
             yield "macros"
-        if re.fullmatch(r"object \d+", lower):  # one with files of its own, below it, is a chart or a formula
+        if re.fullmatch(r"object \d+", lower):  # an object with its own directory is a chart or a formula
             yield "embedded-file"
 
 
 def _flags_of_texts(archive: ZipFile, names: Sequence[str]) -> Iterator[str]:
-    """Yield what an office file says in words: a part is what these call it, whatever its name."""
+    """Yield the flags in an office file's metadata, which defines the type of a part whatever its name."""
     types = _content_types(archive, names)
     if b"ms-office.vbaproject" in types or b"macroenabled" in types:
         yield "macros"
@@ -163,7 +163,7 @@ def _fetches(relations: bytes) -> bool:
 
 
 def _head(archive: ZipFile, entry: ZipInfo) -> bytes | None:
-    # Python unpacks other methods without a bound
+    # Python limits the unpacked size for these methods only
     if entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED) or entry.flag_bits & _ENCRYPTED:
         return None
     try:
@@ -185,7 +185,7 @@ def _read(archive: ZipFile, name: str) -> bytes:
 
 
 class _Bounded:
-    """A file that never gives more than MAX_DIRECTORY_BYTES at once, whatever size a zip says its directory has."""
+    """A file that reads at most MAX_DIRECTORY_BYTES at once, whatever directory size a zip declares."""
 
     def __init__(self, file: IO[bytes], size: int) -> None:
         self._file, self._size = file, size

@@ -1,4 +1,4 @@
-"""The one place that knows SQLite from PostgreSQL: engine, schema, transactions, migrations, CV bytes."""
+"""Database access, the only package that distinguishes SQLite and PostgreSQL."""
 
 from intake.database.transactions import (
     Database,

@@ -1,4 +1,4 @@
-"""Time by the database's clock, in UTC, alike on both databases."""
+"""Timestamps in UTC by the database's clock, the same on both databases."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -11,27 +11,27 @@ from sqlalchemy.types import Float, TypeDecorator
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment with its time zone, always UTC when read; SQLite keeps it as text that sorts."""
+    """A timestamp, always in UTC when read; SQLite stores it as sortable text."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Turn an aware moment into UTC; SQLite has no time zones, so none is kept there."""
+        """Convert an aware timestamp to UTC; SQLite stores it without a time zone."""
         if value is None:
             return None
-        moment = value.astimezone(UTC)
-        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+        timestamp = value.astimezone(UTC)
+        return timestamp.replace(tzinfo=None) if dialect.name == "sqlite" else timestamp
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return the moment in UTC."""
+        """Return the timestamp in UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
 
 
 class Now(FunctionElement[datetime]):
-    """The moment at which the statement began, by the database's clock, `plus_s` seconds later."""
+    """The time at which the statement began, by the database's clock, plus `plus_s` seconds."""
 
     type = UtcDateTime()
     inherit_cache = True
@@ -41,24 +41,24 @@ class Now(FunctionElement[datetime]):
 
 
 class UtcDay(FunctionElement[date]):
-    """The day on which a moment is, in UTC."""
+    """The day of a timestamp, in UTC."""
 
     type = Date()
     inherit_cache = True
 
-    def __init__(self, moment: ColumnElement[datetime]) -> None:
-        super().__init__(moment)
+    def __init__(self, timestamp: ColumnElement[datetime]) -> None:
+        super().__init__(timestamp)
 
 
 @compiles(Now, "postgresql")
 def _now_on_postgresql(element: Now, compiler: SQLCompiler, **kw: Any) -> str:
-    # statement_timestamp() is stable, so an index on a moment can be used; after a lock's wait it is later than now()
+    # statement_timestamp() is stable, so indexes can be used; unlike now(), it is current after waiting for a lock
     return f"(statement_timestamp() + {compiler.process(element.clauses, **kw)} * interval '1 second')"
 
 
 @compiles(Now, "sqlite")
 def _now_on_sqlite(element: Now, compiler: SQLCompiler, **kw: Any) -> str:
-    # six digits, as SQLAlchemy writes them: moments compare as text
+    # six digits, as SQLAlchemy writes them, because timestamps compare as text
     return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', {compiler.process(element.clauses, **kw)} || ' seconds')"
 
 

@@ -1,4 +1,4 @@
-"""A CV's bytes in and out of the database, in pieces: nothing here holds a whole file."""
+"""Streaming of CV bytes to and from the database, without a whole file in memory."""
 
 import io
 import sqlite3
@@ -10,18 +10,18 @@ from sqlalchemy import Connection, select
 from intake.database.schema import cv_content
 
 PIECE_BYTES = 2**18
-QUICK_BYTES = 2**24  # what is larger may take longer than other statements
-# With them it stays under a minute: who follows new leads looks back two (docs/api.md, Listing).
+QUICK_BYTES = 2**24  # larger CVs may take longer than other statements
+# Keeps a submission under a minute: clients that poll for new leads look back two (docs/api.md, Listing).
 COPY_TIMEOUT_S = 40
 
-# PostgreSQL's binary COPY format: signature, flags, length of the extension; then the number of columns, and
-# each column as a length and its bytes; last -1 in place of a number of columns.
+# PostgreSQL's binary COPY format: signature, flags, length of the extension. Then each row: the number of columns,
+# and each column as a length and its bytes. Last, -1 instead of a number of columns.
 _COPY_HEADER = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
 _COPY_TRAILER = struct.pack("!h", -1)
 
 
 def write_content(connection: Connection, *, lead_id: int, file: IO[bytes], size: int) -> None:
-    """Store the `size` bytes of `file`, read from its start, as those of the lead's CV."""
+    """Store the `size` bytes of `file`, from its start, as the lead's CV."""
     file.seek(0)
     if connection.dialect.name == "postgresql":
         _copy_in(connection, lead_id, file, size)
@@ -33,12 +33,12 @@ def write_content(connection: Connection, *, lead_id: int, file: IO[bytes], size
 
 
 def read_content(connection: Connection, lead_id: int, *, offset: int) -> bytes:
-    """Return up to PIECE_BYTES of the lead's CV from `offset` (from 0) on; empty past its end or where it is gone."""
+    """Return up to PIECE_BYTES of the lead's CV from `offset` on; empty past its end or if it was deleted."""
     if connection.dialect.name == "postgresql":
         return _copy_out(connection, lead_id, offset)
     if connection.execute(select(cv_content.c.lead_id).where(cv_content.c.lead_id == lead_id)).first() is None:
         return b""
-    # substr() would read the whole of it for each piece
+    # substr() would read the whole CV for each piece
     with _open_blob(connection, lead_id, readonly=True) as blob:
         blob.seek(offset)
         return bytes(blob.read(PIECE_BYTES))
@@ -59,8 +59,8 @@ def _copy_in(connection: Connection, lead_id: int, file: IO[bytes], size: int) -
 
 
 def _copy_out(connection: Connection, lead_id: int, offset: int) -> bytes:
-    """Return a piece by way of COPY: as a value it would come as hexadecimal text, which takes five times as long."""
-    piece = f"SELECT substr(content, {offset + 1:d}, {PIECE_BYTES:d}) FROM cv_content WHERE lead_id = {lead_id:d}"  # noqa: S608 - numbers alone
+    """Return a piece with COPY: as a value it would be hexadecimal text, which takes five times as long."""
+    piece = f"SELECT substr(content, {offset + 1:d}, {PIECE_BYTES:d}) FROM cv_content WHERE lead_id = {lead_id:d}"  # noqa: S608 - only numbers
     copied = io.BytesIO()
     cursor: Any = connection.connection.cursor()
     with cursor:
@@ -69,7 +69,7 @@ def _copy_out(connection: Connection, lead_id: int, offset: int) -> bytes:
 
 
 class _Chain:
-    """Files read one after another, as one."""
+    """Several files, read as one."""
 
     def __init__(self, *files: IO[bytes]) -> None:
         self._files = list(files)
@@ -89,6 +89,6 @@ def _fill_blob(connection: Connection, lead_id: int, file: IO[bytes]) -> None:
 
 
 def _open_blob(connection: Connection, lead_id: int, *, readonly: bool) -> sqlite3.Blob:
-    # one that can be written takes SQLite's only write lock, and fails at once where another transaction holds it
+    # a writable blob needs SQLite's only write lock, and fails at once if another transaction has it
     driver_connection: sqlite3.Connection = cast("Any", connection.connection.driver_connection)
     return driver_connection.blobopen("cv_content", "content", lead_id, readonly=readonly)

@@ -1,4 +1,4 @@
-"""Engines: how each database is opened."""
+"""SQLAlchemy engines for SQLite and PostgreSQL."""
 
 import sqlite3
 from pathlib import Path
@@ -18,26 +18,26 @@ STATEMENT_TIMEOUT_S = 15
 LOCK_TIMEOUT_S = 5
 IDLE_TIMEOUT_S = 15
 TCP_TIMEOUT_S = 15
-# without recursive triggers, an INSERT OR REPLACE would delete an entry of the audit trail unseen by its own
+# without recursive triggers, INSERT OR REPLACE could delete an audit entry without firing its trigger
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "recursive_triggers=ON")
 
 
 def open_engine(settings: Settings, *, connections: int, migrating: bool = False) -> Engine:
-    """Open the database that the settings name, with at most `connections` at once.
+    """Open the database with at most `connections` at once.
 
-    Only a migration makes a SQLite file, and it alone runs without foreign keys: with them on, a table that is
-    rebuilt would delete its dependents. Raises DatabaseMissing where the file does not exist.
+    Only migrations create a SQLite file, and they run without foreign keys: with them, rebuilding a table would delete
+    the rows that refer to it. Raises DatabaseMissing if the file does not exist.
     """
     if (file := settings.sqlite_file) is not None:
         if not migrating and not file.is_file():
-            raise DatabaseMissing(f"there is no database at {file}: `intake serve` or `intake migrate` makes one")
+            raise DatabaseMissing(f"there is no database at {file}: create it with `intake serve` or `intake migrate`")
         return _open_sqlite(file, connections=connections, migrating=migrating)
     engine = create_engine(
         settings.database_url,
         pool_size=connections,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
-        hide_parameters=True,  # they are people's names, and errors are logged
+        hide_parameters=True,  # errors are logged, and parameters are personal data
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
             "tcp_user_timeout": TCP_TIMEOUT_S * 1000,
@@ -51,56 +51,56 @@ def open_engine(settings: Settings, *, connections: int, migrating: bool = False
 
 
 class BoundedConnection(psycopg2.extensions.connection):
-    """One whose statements go out together with what bounds them: a round trip of its own costs as much as their work.
+    """A connection that sends timeouts together with the statements they limit, which saves a round trip.
 
-    What is written begins a transaction with its first statement. Statements that read are each a transaction by
-    itself, as READ COMMITTED shows each of them what is committed then, however they are bracketed.
+    A writing transaction begins with its first statement. Each reading statement is its own transaction: under
+    READ COMMITTED, each would see the latest commits within one transaction, too.
     """
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        self.autocommit = True  # the driver would begin by itself, in a round trip
+        self.autocommit = True  # the driver would begin a transaction in its own round trip
         self.has_answered = False
         self._is_writing = False
-        self._held: list[bytes] = []
-        # for a transaction alone, so that a pooler in transaction mode can stand between
+        self._deferred: list[bytes] = []
+        # local to the transaction, for poolers in transaction mode
         self._limits = (
             f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s'; SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'; "
             f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s';\n"
         ).encode()
 
     def begin(self, *, writing: bool) -> None:
-        """Let a transaction begin with the next statement; until one has succeeded, `has_answered` is false."""
+        """Begin a transaction with the next statement; `has_answered` is false until one has succeeded."""
         self.has_answered, self._is_writing = False, writing
 
     @property
     def had_ended(self) -> bool:
-        """Whether it was gone before anything was done: then the same can be done on another."""
+        """Whether the connection was lost before any work, so that the work can be repeated on another."""
         return bool(self.closed) and not self.has_answered
 
-    def hold(self, statement: bytes) -> None:
-        """Let a statement go out with the next one, or with the end.
+    def defer(self, statement: bytes) -> None:
+        """Send a statement with the next one, or with the commit.
 
-        Each has lines of its own, since an error shows the line that it is in: no other's names.
+        Each has its own lines, because errors quote the failing line, which must not show other people's data.
         """
-        self._held.append(statement + b";\n")
+        self._deferred.append(statement + b";\n")
 
     def prelude(self) -> bytes:
-        """Return, once, what is to go before the next statement."""
+        """Return, once, the statements to send before the next one."""
         opening = self._limits
         if self._is_writing:
             opening = b"" if self.has_answered else b"BEGIN; " + self._limits
-        held, self._held = self._held, []
-        return b"".join([opening, *held])
+        deferred, self._deferred = self._deferred, []
+        return b"".join([opening, *deferred])
 
     def commit(self) -> None:
-        """End what was written, if there is anything."""
-        if self._held or self._is_open:
+        """Commit the transaction, if there is one."""
+        if self._deferred or self._is_open:
             self._execute(self.prelude() + b"COMMIT")
 
     def rollback(self) -> None:
-        """Undo what was written, if there is anything."""
-        self._held = []
+        """Roll the transaction back, if there is one."""
+        self._deferred = []
         if self._is_open:
             self._execute(b"ROLLBACK")
 
@@ -121,7 +121,7 @@ class _Cursor(cursor):
         self.connection.has_answered = True
 
     def executemany(self, query: Any, vars_list: Any) -> None:
-        for one in vars_list:  # the driver's own would pass by the method above
+        for one in vars_list:  # the driver's method would bypass `execute`
             self.execute(query, one)
 
     def copy_expert(self, sql: Any, file: Any, size: int = 8192) -> None:
@@ -136,11 +136,11 @@ def _bound_transactions(engine: Engine) -> None:
         driver_connection.begin(writing=connection.get_execution_options().get("writing", False))
 
     @event.listens_for(engine, "do_execute")
-    def hold(cursor: _Cursor, statement: str, parameters: Any, context: ExecutionContext) -> bool:
-        is_held: bool = context.execution_options.get("held", False)
-        if is_held:
-            cursor.connection.hold(cursor.mogrify(statement, parameters))
-        return is_held
+    def defer(cursor: _Cursor, statement: str, parameters: Any, context: ExecutionContext) -> bool:
+        is_deferred: bool = context.execution_options.get("deferred", False)
+        if is_deferred:
+            cursor.connection.defer(cursor.mogrify(statement, parameters))
+        return is_deferred
 
 
 def _open_sqlite(file: Path, *, connections: int, migrating: bool) -> Engine:
@@ -154,7 +154,7 @@ def _open_sqlite(file: Path, *, connections: int, migrating: bool) -> Engine:
 
     @event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: Any) -> None:
-        connection.isolation_level = None  # transactions begin below, and only there
+        connection.isolation_level = None  # transactions begin in `begin` below only
         foreign_keys = f"foreign_keys={'OFF' if migrating else 'ON'}"
         for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", foreign_keys, *PRAGMAS):
             connection.execute(f"PRAGMA {pragma}")

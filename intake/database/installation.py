@@ -1,4 +1,4 @@
-"""The identity of a database: its random id and key, and the highest lead id that it ever allocated."""
+"""The identity of a database: its random id and key, and the highest lead id it ever allocated."""
 
 import hmac
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ _HIGHEST_LEAD_ID = {
 
 @dataclass(frozen=True)
 class Identity:
-    """A database's id, in hexadecimal, and the highest lead id that it ever allocated (0: none yet)."""
+    """A database's id in hexadecimal, and the highest lead id it ever allocated (0: none)."""
 
     database_id: str
     highest_lead_id: int
 
 
 def identity(database: Database) -> Identity:
-    """Return the database's identity; the lead id comes from the sequence. Raises DatabaseUnavailable."""
+    """Return the database's identity, with the lead id from its sequence. Raises DatabaseUnavailable."""
 
     def read(connection: Connection) -> Identity:
         database_id = connection.execute(select(installation.c.database_id)).scalar_one()
@@ -34,17 +34,17 @@ def identity(database: Database) -> Identity:
 
 
 class Fingerprints:
-    """Keyed hashes of client addresses and user names, so that a shared store holds neither."""
+    """Keyed hashes of client addresses and user names, so that a shared store contains neither."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
     @classmethod
     def from_database(cls, database: Database) -> "Fingerprints":
-        """Return those made with the database's client key. Raises DatabaseUnavailable."""
+        """Return fingerprints with the database's client key. Raises DatabaseUnavailable."""
         query = select(installation.c.client_key)
         return cls(bytes(database.read(lambda connection: connection.execute(query).scalar_one())))
 
     def fingerprint(self, text: str) -> str:
-        """Return a text's hash, which is the same in every process on this database."""
+        """Return the hash of a text, the same in every process on this database."""
         return hmac.digest(self._key, text.encode("utf-8", "surrogatepass"), "sha256").hex()[:32]

@@ -1,4 +1,4 @@
-"""The schema's steps: applying them, and telling whether they are all applied."""
+"""Schema migrations: apply them, and check whether all are applied."""
 
 import os
 from functools import cache
@@ -20,10 +20,9 @@ MIGRATION_LOCK = 0x1EADC71
 
 
 def migrate(settings: Settings) -> None:
-    """Bring the schema up to this version's, making the SQLite file where there is none.
+    """Migrate the schema to this version in one transaction; create a SQLite file if there is none.
 
-    One transaction: it is applied whole or not at all, and of several at once each waits for the one before.
-    Raises DatabaseUnavailable.
+    Concurrent migrations run one after another. Raises DatabaseUnavailable, DatabaseMissing or DatabaseNotMigrated.
     """
     if (file := settings.sqlite_file) is not None:
         _make_file(file)
@@ -35,13 +34,13 @@ def migrate(settings: Settings) -> None:
             command.upgrade(_config(connection), "head")
             _check_foreign_keys(connection)
     except CommandError as error:
-        raise DatabaseNotMigrated(f"the database is of another version of this service: {error}") from error
+        raise DatabaseNotMigrated(f"the database belongs to another version of this service: {error}") from error
     finally:
         engine.dispose()
 
 
 def is_migrated(database: Database) -> bool:
-    """Return whether the schema is this version's. Raises DatabaseUnavailable."""
+    """Return whether all migrations are applied. Raises DatabaseUnavailable."""
     return database.read(lambda c: MigrationContext.configure(c).get_current_heads()) == _heads()
 
 
@@ -52,16 +51,16 @@ def _heads() -> tuple[str, ...]:
 
 def _make_file(file: Path) -> None:
     try:
-        os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))  # it holds people's papers
+        os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))  # it contains personal data
     except OSError as error:
-        raise DatabaseMissing(f"the database {file} can't be made or written: {error.strerror}") from error
+        raise DatabaseMissing(f"can't create or write the database {file}: {error.strerror}") from error
 
 
 def _check_encoding(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
         if encoding != "UTF8":
-            raise DatabaseNotMigrated(f"the database is in {encoding}; make one with ENCODING 'UTF8'")
+            raise DatabaseNotMigrated(f"the database has the encoding {encoding}; create one with ENCODING 'UTF8'")
 
 
 def _config(connection: Connection | None = None) -> Config:
@@ -72,7 +71,7 @@ def _config(connection: Connection | None = None) -> Config:
 
 
 def _scripts() -> Path:
-    """Return the folder of the steps: in the package where it is installed, beside it in a checkout."""
+    """Return the directory of the migrations: inside the installed package, or beside it in a checkout."""
     package = Path(__file__).parent.parent
     installed = package / "migrations"
     return installed if installed.is_dir() else package.parent / "alembic"

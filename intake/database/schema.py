@@ -1,4 +1,4 @@
-"""The tables. CV bytes stand apart from the lead's row, so that a list never touches them."""
+"""Tables. CV bytes have their own table, so that lists never read them."""
 
 from sqlalchemy import (
     BigInteger,
@@ -30,11 +30,11 @@ metadata = MetaData(
     }
 )
 
-Id = BigInteger().with_variant(Integer, "sqlite")  # AUTOINCREMENT is for INTEGER only, which is 64 bits wide there
-# Keys compare by code point on both databases: whole values, and prefixes as ranges, use their index.
+Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite requires INTEGER for AUTOINCREMENT; it has 64 bits
+# Keys compare by code point on both databases, so that values and prefixes (as ranges) use the index.
 Key = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 
-# one row of random values: which database this is, and the key under which shared stores hold clients' addresses
+# one row of random values: the database's id, and the key that hashes client addresses in shared stores
 installation = Table(
     "installation",
     metadata,
@@ -54,11 +54,11 @@ lead = Table(
     Column("state", String(32), nullable=False),
     Column("created_at", UtcDateTime, nullable=False, default=Now()),
     Column("state_since", UtcDateTime, nullable=False, default=Now()),
-    Column("last_event_id", Id),  # no foreign key: an event refers to its lead, and each would need the other first
+    Column("last_event_id", Id),  # no foreign key: the event refers to its lead, and neither could be inserted first
     Column("email_key", Key, nullable=False),
     Column("f_name_key", Key, nullable=False),
     Column("l_name_key", Key, nullable=False),
-    Column("external_id", Key),  # another system's
+    Column("external_id", Key),  # the id in another system
     Index("ix_lead_external_id", "external_id", unique=True),
     Index("ix_lead_email_key", "email_key", "id"),
     Index("ix_lead_f_name_key", "f_name_key", "id"),
@@ -69,10 +69,10 @@ lead = Table(
     sqlite_autoincrement=True,
 )
 
-# A condition that queries share with a partial index, word for word, since SQLite uses the index for no other.
+# Queries must repeat the condition of a partial index literally: otherwise SQLite does not use the index.
 SCAN_PENDING = text("scan_state = 'scanning'")
 
-# what is known of a CV; its bytes are in `cv_content`, or in a store under a key that no other has
+# metadata of CVs; the bytes are in `cv_content`, or in a store under a unique key
 cv = Table(
     "cv",
     metadata,
@@ -82,7 +82,7 @@ cv = Table(
     Column("detected_type", Text, nullable=False),
     Column("store_url", Text),
     Column("store_key", Key),
-    Column("flags", Text, nullable=False, server_default=""),  # words, with commas between
+    Column("flags", Text, nullable=False, server_default=""),  # words, separated by commas
     Column(
         "scan_state",
         String(32),
@@ -92,7 +92,7 @@ cv = Table(
         nullable=False,
         server_default="unscanned",
     ),
-    Column("signature", Text),  # what clamd found
+    Column("signature", Text),  # the signature that clamd found
     Column("scan_attempts", Integer, nullable=False, server_default="0"),
     Column("next_scan_at", UtcDateTime),
     Column("scan_claim", String(32)),
@@ -108,7 +108,7 @@ cv_content = Table(
     Column("content", LargeBinary, nullable=False),
 )
 
-# Objects of erased leads that are still in a store. Without a lead's id: the keys are random and name nobody.
+# Objects of erased leads that are still in a store. Without lead ids: the keys are random and identify nobody.
 cv_deletion = Table(
     "cv_deletion",
     metadata,
@@ -123,12 +123,12 @@ submission_key = Table(
     Column("key", Key, primary_key=True),
     Column("content_sha256", String(64), nullable=False),
     Column("created_at", UtcDateTime, nullable=False, default=Now()),
-    Column("lead_id", Id, ForeignKey("lead.id", ondelete="CASCADE")),  # written in the same transaction, a moment later
+    Column("lead_id", Id, ForeignKey("lead.id", ondelete="CASCADE")),  # set later in the same transaction
     Index("ix_submission_key_lead_id", "lead_id"),
     Index("ix_submission_key_created_at", "created_at"),
 )
 
-# which mailboxes had a confirmation, and for which lead the last one was
+# mailboxes that had a confirmation, with the lead of the last one
 confirmed_mailbox = Table(
     "confirmed_mailbox",
     metadata,
@@ -138,7 +138,7 @@ confirmed_mailbox = Table(
     Index("ix_confirmed_mailbox_lead_id", "lead_id"),
 )
 
-# when each attorney was last sent an alert
+# the time of the last alert to each attorney
 alerted_address = Table(
     "alerted_address",
     metadata,
@@ -146,10 +146,10 @@ alerted_address = Table(
     Column("alerted_at", UtcDateTime, nullable=False, default=Now()),
 )
 
-# A condition that queries share with partial indexes, word for word.
+# Repeated literally in queries, like SCAN_PENDING.
 MOVED = text("count > 0")
 
-# a command's change of many leads, or the undoing of one; its leads may be erased, and it keeps their number
+# bulk changes of state and their reversals; `count` includes leads that were erased since
 change = Table(
     "change",
     metadata,
@@ -196,18 +196,18 @@ user_account = Table(
     sqlite_autoincrement=True,
 )
 
-# who did what; triggers refuse to change or delete an entry. Leads may be erased, and their numbers stay.
+# audit trail; triggers prevent updates and deletions. Ids of erased leads remain.
 audit = Table(
     "audit",
     metadata,
     Column("id", Id, primary_key=True),
     Column("at", UtcDateTime, nullable=False, default=Now()),
     Column("action", String(32), nullable=False),
-    Column("user_id", Id, ForeignKey("user_account.id")),  # who did it
-    Column("subject_id", Id, ForeignKey("user_account.id")),  # the user to whom it was done
+    Column("user_id", Id, ForeignKey("user_account.id")),  # the acting user
+    Column("subject_id", Id, ForeignKey("user_account.id")),  # the affected user
     Column("lead_id", Id),
     Column("detail", Text),
-    Column("client", String(45)),  # the longest address
+    Column("client", String(45)),  # the length of the longest IPv6 address
     Column("request_id", String(16)),
     Index("ix_audit_user_id", "user_id", "id"),
     Index("ix_audit_lead_id", "lead_id", "id"),
@@ -222,13 +222,13 @@ audit = Table(
     sqlite_autoincrement=True,
 )
 
-# Conditions that queries share with partial indexes, word for word, since SQLite uses an index for no other.
-# An alert is sent once it is gathered, alone or at the head of a digest; a confirmation unless a cap holds it back.
+# Repeated literally in queries, like SCAN_PENDING. An alert can be delivered once it is part of a digest, or alone;
+# a confirmation unless a cap holds it.
 DELIVERABLE = text("state = 'queued' AND (kind <> 'alert' OR digest_id = id) AND held_by IS NULL")
 HELD = text("state = 'queued' AND held_by IS NOT NULL")
 COUNTED = text("counted_at IS NOT NULL")
-UNGATHERED = text("state = 'queued' AND kind = 'alert' AND digest_id IS NULL")
-GATHERED = text("digest_id IS NOT NULL")  # else SQLite looks for what is ungathered among all mails without a digest
+UNGROUPED = text("state = 'queued' AND kind = 'alert' AND digest_id IS NULL")
+GROUPED = text("digest_id IS NOT NULL")  # otherwise SQLite searches ungrouped alerts among all mails without a digest
 SETTLED = text("state IN ('sent', 'suppressed')")
 UNSENT = text("state IN ('queued', 'failed')")
 
@@ -256,18 +256,18 @@ outbox_mail = Table(
     Column("claimed_until", UtcDateTime),
     Column("last_error", Text),
     Column("sent_at", UtcDateTime),
-    Column("digest_id", Id, ForeignKey("outbox_mail.id", ondelete="SET NULL")),  # an alert's: the mail that tells of it
-    # a confirmation's: the domain whose cap counts it; its last attempt; the domain whose cap holds it ('': the total)
+    Column("digest_id", Id, ForeignKey("outbox_mail.id", ondelete="SET NULL")),  # for alerts: the mail that reports it
+    # for confirmations: the domain whose cap counts it, its last attempt, and the domain whose cap holds it ('': total)
     Column("capped_domain", Key),
     Column("counted_at", UtcDateTime),
     Column("held_by", Key),
     Column("held_since", UtcDateTime),
     Index("ix_outbox_mail_lead_id", "lead_id"),
-    Index("ix_outbox_mail_digest_id", "digest_id", postgresql_where=GATHERED, sqlite_where=GATHERED),
+    Index("ix_outbox_mail_digest_id", "digest_id", postgresql_where=GROUPED, sqlite_where=GROUPED),
     Index("ix_outbox_mail_due", "next_attempt_at", postgresql_where=DELIVERABLE, sqlite_where=DELIVERABLE),
     Index("ix_outbox_mail_held", "held_by", "held_since", postgresql_where=HELD, sqlite_where=HELD),
     Index("ix_outbox_mail_counted", "counted_at", "capped_domain", postgresql_where=COUNTED, sqlite_where=COUNTED),
-    Index("ix_outbox_mail_ungathered", "recipient", postgresql_where=UNGATHERED, sqlite_where=UNGATHERED),
+    Index("ix_outbox_mail_ungathered", "recipient", postgresql_where=UNGROUPED, sqlite_where=UNGROUPED),
     Index("ix_outbox_mail_settled", "created_at", postgresql_where=SETTLED, sqlite_where=SETTLED),
     Index("ix_outbox_mail_unsent", "state", "id", postgresql_where=UNSENT, sqlite_where=UNSENT),
     sqlite_autoincrement=True,

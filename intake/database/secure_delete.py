@@ -1,8 +1,8 @@
-"""What deleted rows leave behind in the database's files, and how it goes.
+"""Purge deleted data from SQLite's free pages and WAL.
 
-SQLite overwrites what is deleted (`secure_delete`), but not the copies of it that rows which moved to another page left
-behind, nor what stands in its write-ahead log. So a transaction that deletes people's papers notes that in the file's
-`user_version`, which nothing else uses; the note goes once the file is rewritten and the log is empty.
+SQLite overwrites deleted rows (`secure_delete`), but neither the copies that remain where a row was moved to another
+page, nor the write-ahead log. So a transaction that deletes personal data counts up the file's `user_version`, which
+nothing else uses. It is reset to 0 once the file has been rewritten and the log is empty.
 """
 
 import sqlite3
@@ -11,34 +11,34 @@ from sqlalchemy import Connection
 
 from intake.database.substring_search import COUNT_SEARCH
 
-REWRITTEN_BYTES = 2**27  # a larger file is not rewritten by itself: others wait to write for as long as that takes
-SWEEP_WAITS_MS = 1_000  # for readers; less than others wait to write, who wait for this meanwhile
-_MAX_NOTE = 2**31
+MAX_REWRITE_BYTES = 2**27  # larger files are rewritten on demand only: it blocks all other writers
+PURGE_TIMEOUT_MS = 1_000  # for readers; shorter than the timeout of writers, which wait for the purge
+_MAX_COUNT = 2**31
 
 
-def note_deletion(connection: Connection) -> None:
-    """Note that what is deleted in this transaction is to be swept out of the files."""
+def mark_deletion(connection: Connection) -> None:
+    """Mark that this transaction deletes data that must be purged from the files."""
     if connection.dialect.name == "sqlite":
-        noted = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
-        connection.exec_driver_sql(f"PRAGMA user_version = {noted % (_MAX_NOTE - 1) + 1}")
+        marked = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+        connection.exec_driver_sql(f"PRAGMA user_version = {marked % (_MAX_COUNT - 1) + 1}")
 
 
-def sweep(connection: sqlite3.Connection, *, most_bytes: int | None) -> bool:
-    """Sweep a SQLite file of at most `most_bytes` (None: of any size), and return whether no trace is left.
+def purge_deleted(connection: sqlite3.Connection, *, most_bytes: int | None) -> bool:
+    """Rewrite a SQLite file of at most `most_bytes` (None: any size) and empty its log; return whether both succeeded.
 
-    Of a larger one, and where a reader or a writer is in the way for long, the log alone is emptied, or not even that.
+    For a larger file, or while readers or writers block the rewrite, only the log is emptied, if possible.
     """
-    usual = connection.execute("PRAGMA busy_timeout").fetchone()[0]
-    connection.execute(f"PRAGMA busy_timeout = {SWEEP_WAITS_MS}")
+    timeout_ms = connection.execute("PRAGMA busy_timeout").fetchone()[0]
+    connection.execute(f"PRAGMA busy_timeout = {PURGE_TIMEOUT_MS}")
     try:
-        noted = _pragma(connection, "user_version")
-        is_rewritten = noted == 0 or _rewrite(connection, most_bytes)
+        marked = _pragma(connection, "user_version")
+        is_rewritten = marked == 0 or _rewrite(connection, most_bytes)
         is_emptied = _pragma(connection, "wal_checkpoint(TRUNCATE)") == 0
-        if noted and is_rewritten and is_emptied:
-            _forget_note(connection, noted)
+        if marked and is_rewritten and is_emptied:
+            _clear_mark(connection, marked)
         return is_rewritten and is_emptied
     finally:
-        connection.execute(f"PRAGMA busy_timeout = {usual}")
+        connection.execute(f"PRAGMA busy_timeout = {timeout_ms}")
 
 
 def _rewrite(connection: sqlite3.Connection, most_bytes: int | None) -> bool:
@@ -51,15 +51,15 @@ def _rewrite(connection: sqlite3.Connection, most_bytes: int | None) -> bool:
 
 
 def _merge_search(connection: sqlite3.Connection) -> None:
-    """Rewrite the index of parts of names, in which what is deleted stands until its segments are merged."""
+    """Rewrite the substring index, in which deleted text remains until its segments are merged."""
     if connection.execute(COUNT_SEARCH).fetchone()[0]:
         connection.execute("INSERT INTO lead_search (lead_search) VALUES ('optimize')")
 
 
-def _forget_note(connection: sqlite3.Connection, noted: int) -> None:
+def _clear_mark(connection: sqlite3.Connection, marked: int) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if _pragma(connection, "user_version") == noted:  # else more was deleted meanwhile
+        if _pragma(connection, "user_version") == marked:  # otherwise more was deleted in the meantime
             connection.execute("PRAGMA user_version = 0")
     finally:
         connection.execute("COMMIT")

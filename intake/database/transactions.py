@@ -1,4 +1,4 @@
-"""One transaction around a function, and one vocabulary for what a database can't do."""
+"""Transactions around functions, and translation of driver errors."""
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,15 +15,15 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from intake.database.engine import LOCK_TIMEOUT_S, BoundedConnection, open_engine
 from intake.database.group_commit import GroupCommit
-from intake.database.secure_delete import REWRITTEN_BYTES, sweep
+from intake.database.secure_delete import MAX_REWRITE_BYTES, purge_deleted
 from intake.errors import DatabaseUnavailable, LockTimeout
 from intake.settings import Settings
 
-BRIEFLY_S = 2
-STATEMENTS = 64  # that are kept
+SHORT_LOCK_TIMEOUT_S = 2
+CACHED_STATEMENTS = 64
 
-# no connection, no time, no room, no leave to write, no database in the file
-_AWAY = (
+# no connection, timeout, full disk, read-only, or not a database file
+_UNAVAILABLE = (
     psycopg2.OperationalError,
     psycopg2.InterfaceError,
     ReadOnlySqlTransaction,
@@ -36,7 +36,7 @@ _Values = Mapping[str, object] | Sequence[Mapping[str, object]]
 
 
 class Database:
-    """The database that the settings name, opened with at most `connections` at once."""
+    """The database of the settings, with at most `connections` at once."""
 
     def __init__(self, settings: Settings, *, connections: int) -> None:
         self._engine = open_engine(settings, connections=connections)
@@ -65,18 +65,18 @@ class Database:
     def _write(self, work: Callable[[Connection], T]) -> T:
         return _in_transaction(self._writing_engine, work)
 
-    def sweep(self, *, most_bytes: int | None = REWRITTEN_BYTES) -> bool:
-        """Sweep what deleted rows left out of the database's files, and return whether no trace is left there.
+    def purge_deleted(self, *, most_bytes: int | None = MAX_REWRITE_BYTES) -> bool:
+        """Purge deleted data from the database files, and return whether none is left.
 
-        A SQLite file is rewritten if it has at most `most_bytes` (None: whatever its size). PostgreSQL does so by
-        itself, in time. Raises DatabaseUnavailable.
+        A SQLite file is rewritten if it has at most `most_bytes` (None: any size). PostgreSQL reuses the space on its
+        own, in time. Raises DatabaseUnavailable.
         """
         if self._engine.dialect.name != "sqlite":
             return False
         with translated_errors():
             pooled = self._engine.raw_connection()  # no transaction may be open
             try:
-                return sweep(cast("Any", pooled.driver_connection), most_bytes=most_bytes)
+                return purge_deleted(cast("Any", pooled.driver_connection), most_bytes=most_bytes)
             finally:
                 pooled.close()
 
@@ -86,35 +86,35 @@ class Database:
 
 
 def advisory_lock(connection: Connection, lock: int) -> None:
-    """Let one transaction at a time pass here, by the number of a lock; SQLite's writers are so by themselves."""
+    """Serialize transactions by the number of a lock; on SQLite, all writers are serialized anyway."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
 
 
 def execute_with_next(connection: Connection, statement: Executable, values: _Values) -> None:
-    """Execute a statement whose result nobody asks for. PostgreSQL gets it with the next one, and errors show there."""
-    connection.execute(statement, values, execution_options={"held": True})
+    """Execute a statement without a result. PostgreSQL gets it with the next one, which then raises its errors."""
+    connection.execute(statement, values, execution_options={"deferred": True})
 
 
 def insert_if_absent(
     connection: Connection, table: Table, values: Mapping[str, object], *, replacing: ColumnElement[bool] | None = None
 ) -> bool:
-    """Insert a row unless one with its primary key is there, and return whether it was inserted.
+    """Insert a row unless its primary key exists, and return whether it was inserted.
 
-    `values` are parameters; what they lack has the table's defaults. A row for which `replacing` holds is replaced: the
-    statement is kept for that condition, which is therefore to be made once. A transaction that inserts the same key at
-    the same time is waited for; SQLite has none. Raises LockTimeout where that takes too long.
+    `values` are parameters; other columns get their defaults. An existing row that satisfies `replacing` is replaced;
+    build the condition once, because the statement is cached by it. Waits for a concurrent transaction that inserts the
+    same key (SQLite has none). Raises LockTimeout.
     """
     with translated_errors():
         return bool(connection.execute(insertion(connection, table, replacing), values).rowcount)
 
 
 def insertion(connection: Connection, table: Table, replacing: ColumnElement[bool] | None) -> Insert:
-    """Return the statement that inserts a row unless one with its primary key is there, as `insert_once` does."""
+    """Return the statement of `insert_if_absent`."""
     return _insertion(connection.dialect.name, table, replacing)
 
 
-@lru_cache(STATEMENTS)
+@lru_cache(CACHED_STATEMENTS)
 def _insertion(dialect: str, table: Table, replacing: ColumnElement[bool] | None) -> Insert:
     statement: Any = (postgresql if dialect == "postgresql" else sqlite).insert(table)
     if replacing is None:
@@ -127,37 +127,37 @@ def _insertion(dialect: str, table: Table, replacing: ColumnElement[bool] | None
 
 @contextmanager
 def short_lock_timeout(connection: Connection) -> Iterator[None]:
-    """Wait no longer than BRIEFLY_S for any lock. LockTimeout is raised then."""
+    """Wait at most SHORT_LOCK_TIMEOUT_S for each lock. Raises LockTimeout."""
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BRIEFLY_S}s'")
-    yield  # after an error the transaction is over, and its settings with it
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{SHORT_LOCK_TIMEOUT_S}s'")
+    yield  # after an error the transaction ends, and its settings with it
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'")
 
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn what drivers and the pool raise where there is no database to work with into DatabaseUnavailable.
+    """Translate errors of drivers and the pool that mean an unusable database to DatabaseUnavailable.
 
-    Drivers raise by themselves while a CV's bytes go in or out; elsewhere SQLAlchemy wraps what they raise.
+    While CV bytes are streamed, drivers raise directly; otherwise SQLAlchemy wraps their errors.
     """
     try:
         yield
-    except (*_AWAY, PoolTimeout, DBAPIError) as error:
-        if isinstance(error, DBAPIError) and not _is_away(error):
+    except (*_UNAVAILABLE, PoolTimeout, DBAPIError) as error:
+        if isinstance(error, DBAPIError) and not _is_unavailable(error):
             raise
         reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
-        is_held = isinstance(getattr(error, "orig", None), (LockNotAvailable, DeadlockDetected))
-        kind = LockTimeout if is_held else DatabaseUnavailable
-        raise kind("the database can't take this now; try again later", reason=reason) from error
+        is_locked = isinstance(getattr(error, "orig", None), (LockNotAvailable, DeadlockDetected))
+        kind = LockTimeout if is_locked else DatabaseUnavailable
+        raise kind("the database is temporarily unavailable; try again in a moment", reason=reason) from error
 
 
-def _is_away(error: DBAPIError) -> bool:
-    # sqlite3 raises the plain class, and no kind of it, for a file that is damaged or no database at all
+def _is_unavailable(error: DBAPIError) -> bool:
+    # sqlite3 raises the base class itself for a damaged file and for one that is not a database
     is_damaged = type(error.orig) is sqlite3.DatabaseError
-    # so, too, where the address holds what the driver does not know; else it is a commit that was the last to tell
+    # without a statement, connecting failed (also for an unsupported URL), or a commit with a constraint error
     is_connecting = error.statement is None and not isinstance(error, IntegrityError | DataError)
-    return error.connection_invalidated or is_damaged or is_connecting or isinstance(error.orig, _AWAY)
+    return error.connection_invalidated or is_damaged or is_connecting or isinstance(error.orig, _UNAVAILABLE)
 
 
 def _in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
@@ -169,7 +169,7 @@ def _in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
             except (psycopg2.Error, DBAPIError):
                 if not (isinstance(driver_connection, BoundedConnection) and driver_connection.had_ended):
                     raise
-        engine.dispose()  # what ended one that was kept has ended the others, too
+        engine.dispose()  # whatever ended this pooled connection has ended the others, too
         with engine.connect() as connection:
             return _committed(connection, work)
 

@@ -20,7 +20,7 @@ from intake.database import Database
 from intake.database.clock import Now
 from intake.database.ids import is_among
 from intake.database.schema import cv, lead, outbox_mail
-from intake.database.secure_delete import REWRITTEN_BYTES, note_deletion
+from intake.database.secure_delete import MAX_REWRITE_BYTES, mark_deletion
 from intake.errors import DatabaseUnavailable, LockTimeout
 from intake.leads import data_subjects
 from intake.leads.data_subjects import DataSubject, SubjectLead
@@ -127,7 +127,7 @@ def purge(database: Database, retention: Sequence[tuple[str, int]]) -> Iterator[
 def purge_deleted_data(database: Database, *, ignore_size: bool = False) -> bool:
     """Remove deleted data from the database's files, and return whether none is left."""
     try:
-        return database.sweep(most_bytes=None if ignore_size else REWRITTEN_BYTES)
+        return database.purge_deleted(most_bytes=None if ignore_size else MAX_REWRITE_BYTES)
     except DatabaseUnavailable as error:
         log.warning("deleted data is still in the database's files: %s", error.reason)
         return False
@@ -171,7 +171,7 @@ def _erase(database: Database, ids: Sequence[int], cause: _Cause) -> Erased:
         connection.execute(delete(lead).where(is_among(lead.c.id, lead_ids)))
         for lead_id in lead_ids:
             record(connection, cause.action, cause.actor, lead_id=lead_id)
-        note_deletion(connection)
+        mark_deletion(connection)
         return erased, objects
 
     erased, objects = _retry_on_lock_timeout(lambda: database.write(work))

@@ -28,13 +28,13 @@ from sqlalchemy import (
 
 from intake.database import insert_if_absent
 from intake.database.clock import Now
-from intake.database.schema import DELIVERABLE, UNGATHERED, alerted_address, lead, outbox_mail
+from intake.database.schema import DELIVERABLE, UNGROUPED, alerted_address, lead, outbox_mail
 
 MAX_LISTED_LEADS = 100
 MAX_DIGEST_ALERTS = 10_000
 BACKLOG_INTERVAL_S = 3600.0
 MAX_CLOCK_ERROR_S = 3600.0
-_SEND_ALONE = update(outbox_mail).where(UNGATHERED).values(digest_id=outbox_mail.c.id)
+_SEND_ALONE = update(outbox_mail).where(UNGROUPED).values(digest_id=outbox_mail.c.id)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _waiting(interval_s: float) -> Select[Any]:
     return (
         select(outbox_mail.c.recipient, outbox_mail.c.recipient.in_(backlog))
         .outerjoin(alerted_address, alerted_address.c.address == outbox_mail.c.recipient)
-        .where(UNGATHERED, or_(alerted_address.c.address.is_(None), _is_over(interval_s)))
+        .where(UNGROUPED, or_(alerted_address.c.address.is_(None), _is_over(interval_s)))
         .distinct()
         .order_by(outbox_mail.c.recipient)
     )
@@ -89,7 +89,7 @@ def _build_digest(connection: Connection, address: str) -> None:
     """Group an attorney's alerts, except those locked by another transaction, such as an erasure."""
     free = (
         select(outbox_mail.c.id)
-        .where(UNGATHERED, outbox_mail.c.recipient == address)
+        .where(UNGROUPED, outbox_mail.c.recipient == address)
         .order_by(outbox_mail.c.id)
         .limit(MAX_DIGEST_ALERTS)
         .with_for_update(skip_locked=True)

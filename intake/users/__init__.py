@@ -1,1 +1,1 @@
-"""The User Service: accounts, passwords, and the tokens that stand for a login."""
+"""Users: accounts, passwords, authentication and tokens."""

@@ -1,4 +1,4 @@
-"""Accounts: making and changing them, proving to be one, and what each may do."""
+"""User accounts: creation, changes and permissions."""
 
 import re
 import time
@@ -32,12 +32,12 @@ from intake.users.tokens import SESSION_S, Claims, TokenSigner
 Role = Literal["admin", "attorney"]
 ROLES: tuple[Role, ...] = get_args(Role)
 ACCOUNTS_LOCK = 0x1EADC72
-LOGIN_ENDED = "the token is not valid any more; log in again"
+LOGIN_ENDED = "the token is no longer valid; log in again"
 
 
 @dataclass(frozen=True)
 class User:
-    """Who a request is from, and what the token says that it showed."""
+    """The user of a request, with the claims of its token."""
 
     id: int
     username: str
@@ -47,7 +47,7 @@ class User:
 
     @property
     def is_admin(self) -> bool:
-        """Whether this user may manage others."""
+        """Whether the user is an administrator."""
         return self.role == "admin"
 
 
@@ -60,7 +60,7 @@ def create_user(
     min_characters: int = MIN_PASSWORD_CHARACTERS,
     origin: Actor = LOCAL_ACTOR,
 ) -> str:
-    """Make an account and return its role: `role`, or without one admin while there is none, else attorney.
+    """Create an account and return its role; by default, admin if there is no administrator, else attorney.
 
     Raises ValidationError, UsernameTaken or DatabaseUnavailable.
     """
@@ -71,14 +71,14 @@ def create_user(
     password_hash = hash_password(password)
 
     def work(connection: Connection) -> str:
-        advisory_lock(connection, ACCOUNTS_LOCK)  # of two that are made at once, one is first
-        given = role or ("attorney" if _has_admin(connection) else "admin")
+        advisory_lock(connection, ACCOUNTS_LOCK)  # serializes concurrent creations: only the first becomes admin
+        new_role = role or ("attorney" if _has_admin(connection) else "admin")
         account = insert(user_account).values(
-            username=username, username_key=username.casefold(), password_hash=password_hash, role=given
+            username=username, username_key=username.casefold(), password_hash=password_hash, role=new_role
         )
         number = connection.execute(account.returning(user_account.c.id)).scalar_one()
-        record(connection, Action.REGISTRATION, origin, subject_id=number, detail=given)
-        return given
+        record(connection, Action.REGISTRATION, origin, subject_id=number, detail=new_role)
+        return new_role
 
     try:
         return database.write(work)
@@ -87,37 +87,37 @@ def create_user(
 
 
 def check_registration(*, by: User | None, open_to_all: bool, role: str | None) -> None:
-    """Raise AuthenticationRequired or PermissionDenied where `by` may not make an account of that role."""
+    """Raise AuthenticationRequired or PermissionDenied unless `by` may create an account with that role."""
     if by is not None and by.is_admin:
         return
     if not open_to_all and by is None:
         raise AuthenticationRequired("administrator authentication required")
     if not open_to_all:
-        raise PermissionDenied("only an administrator may register users")
+        raise PermissionDenied("only an administrator can register users")
     if role is not None:
-        raise PermissionDenied("only an administrator may give a role")
+        raise PermissionDenied("only an administrator can assign a role")
 
 
-def authenticate(database: Database, keys: TokenSigner, *, token: str) -> User:
-    """Return the user whom the token stands for. Raises AuthenticationRequired."""
-    claims = keys.read(token)
+def authenticate(database: Database, signer: TokenSigner, *, token: str) -> User:
+    """Return the user of a token. Raises AuthenticationRequired."""
+    claims = signer.decode(token)
     row = _active_row(database, claims)
     return User(row["id"], row["username"], row["role"], row["created_at"], claims)
 
 
 def check_active(database: Database, user: User) -> None:
-    """Raise AuthenticationRequired if the user was disabled or the login ended since the request was authenticated.
+    """Raise AuthenticationRequired if the user was disabled or logged out since the request was authenticated.
 
-    The token's own time does not count: what takes longer than that was allowed when it began.
+    The token's expiry is not checked again: a request may outlast it.
     """
     _active_row(database, user.claims)
 
 
-def renew(keys: TokenSigner, *, by: User) -> str:
-    """Return a new token of the same login. Raises AuthenticationRequired where that is SESSION_S seconds ago."""
+def renew(signer: TokenSigner, *, by: User) -> str:
+    """Return a new token of the same login. Raises AuthenticationRequired after SESSION_S seconds."""
     if time.time() >= by.claims.auth_time + SESSION_S:
         raise AuthenticationRequired(f"the login is {SESSION_S // 3600} hours old and can't be renewed; log in again")
-    return keys.issue(by.claims)
+    return signer.encode(by.claims)
 
 
 def set_password(
@@ -128,7 +128,7 @@ def set_password(
     min_characters: int = MIN_PASSWORD_CHARACTERS,
     origin: Actor = LOCAL_ACTOR,
 ) -> None:
-    """Give the user a new password, and end every token of the old one.
+    """Set the user's password, and end all existing tokens.
 
     Raises ValidationError, UserNotFound or DatabaseUnavailable.
     """
@@ -172,27 +172,27 @@ def update_user(
     min_characters: int = MIN_PASSWORD_CHARACTERS,
     origin: Actor = LOCAL_ACTOR,
 ) -> None:
-    """Give the user another role or password, disable or enable it; None leaves what is.
+    """Change a user's role or password, or disable or enable the user; None changes nothing.
 
-    Who is disabled or gets a password loses every token. Raises ValidationError, UserNotFound, LastAdministrator where
-    no administrator would be left who is not disabled, or DatabaseUnavailable.
+    Disabling the user or setting a password ends all existing tokens. Raises ValidationError, UserNotFound,
+    LastAdministrator if no enabled administrator would remain, or DatabaseUnavailable.
     """
     if role is None and disabled is None and password is None:
-        raise ValidationError(FieldError("body", "must hold a role, disabled, or a password"))
+        raise ValidationError(FieldError("body", "must contain role, disabled or password"))
     if password is not None:
         check_password(password, field="password", username=username, min_characters=min_characters)
-    given: dict[str, object] = {"role": role, "disabled": disabled}
-    values = {name: value for name, value in given.items() if value is not None}
+    changes: dict[str, object] = {"role": role, "disabled": disabled}
+    values = {name: value for name, value in changes.items() if value is not None}
     if disabled:
         values["token_generation"] = user_account.c.token_generation + 1
     if password is not None:
         values |= new_password_values(password)
 
     def work(connection: Connection) -> None:
-        advisory_lock(connection, ACCOUNTS_LOCK)  # two administrators who disable each other take turns
+        advisory_lock(connection, ACCOUNTS_LOCK)  # serializes two administrators who disable each other
         before = _update(connection, username, values)
         if not _has_admin(connection):
-            raise LastAdministrator(f"{username!r} is the last administrator who is not disabled")
+            raise LastAdministrator(f"{username!r} is the last enabled administrator")
         for action, detail in _changes(before, role=role, disabled=disabled, password=password):
             record(connection, action, origin, subject_id=before["id"], detail=detail)
 
@@ -200,14 +200,14 @@ def update_user(
 
 
 def any_user(database: Database) -> bool:
-    """Return whether there is a user at all."""
+    """Return whether any user exists."""
     query = select(user_account.c.id).limit(1)
     return database.read(lambda connection: connection.execute(query).first()) is not None
 
 
 def _update(connection: Connection, username: str, values: dict[str, object]) -> RowMapping:
-    """Change the user's row, and return what it was."""
-    # no other name is in the database, and PostgreSQL takes no NUL
+    """Update the user's row, and return the previous one."""
+    # the database has valid names only, and PostgreSQL rejects NUL
     row = None if username_fault(username) else get_account(connection, username_key=username.casefold())
     if row is None:
         raise UserNotFound(f"there is no user {username!r}")
@@ -218,7 +218,7 @@ def _update(connection: Connection, username: str, values: dict[str, object]) ->
 def _changes(
     before: RowMapping, *, role: Role | None, disabled: bool | None, password: str | None
 ) -> Iterator[tuple[Action, str | None]]:
-    """Yield what the audit trail tells of a change: what is not as it was."""
+    """Yield the action and detail of each audit entry of a change."""
     if role is not None and role != before["role"]:
         yield Action.ROLE_CHANGE, f"{before['role']} to {role}"
     if disabled is not None and disabled != before["disabled"]:
@@ -228,7 +228,7 @@ def _changes(
 
 
 def new_password_values(password: str) -> dict[str, object]:
-    """Return what a new password changes of an account: with it every token of the old one ends."""
+    """Return the column values for a new password, which ends all existing tokens."""
     return {"password_hash": hash_password(password), "token_generation": user_account.c.token_generation + 1}
 
 
@@ -238,21 +238,21 @@ def _has_admin(connection: Connection) -> bool:
 
 
 def get_account(connection: Connection, **key: object) -> RowMapping | None:
-    """Return all of the account that has this key, or None."""
+    """Return the account with this key, or None."""
     return connection.execute(select(user_account).filter_by(**key)).mappings().first()
 
 
 def check_password(password: str, *, field: str, username: str, min_characters: int) -> None:
-    """Raise ValidationError where the user can't be given the password; `field` is the one that holds it."""
+    """Raise ValidationError, naming `field`, if the user can't have the password."""
     if fault := password_fault(password, field=field, username=username, min_characters=min_characters):
         raise ValidationError(fault)
 
 
 def username_fault(username: str) -> FieldError | None:
-    """Return what keeps a text from being a name, or None."""
+    """Return the fault in a username, or None."""
     if re.fullmatch(r"[A-Za-z0-9._@-]{1,64}", username):
         return None
-    return FieldError("username", "must be 1 to 64 of letters, digits, '.', '_', '-' and '@'")
+    return FieldError("username", "must be 1 to 64 letters, digits, '.', '_', '-' or '@'")
 
 
 def _role_fault(role: str | None) -> FieldError | None:

@@ -1,4 +1,4 @@
-"""Proving to be somebody by a password: logging in, and changing one's own; and going ahead of others."""
+"""Password authentication: logins, password changes, and login priority."""
 
 import time
 from collections.abc import Callable
@@ -26,26 +26,26 @@ from intake.users.tokens import Claims, TokenSigner
 
 def log_in(
     database: Database,
-    keys: TokenSigner,
+    signer: TokenSigner,
     *,
     username: str,
     password: str,
     origin: Actor = LOCAL_ACTOR,
     notes_unknown: Callable[[], bool] = lambda: True,
 ) -> str:
-    """Return a token for the user who has that name and password.
+    """Return a token for the user with that name and password.
 
-    `notes_unknown` says whether a failure under a name that is nobody's is worth an entry in the audit trail; the name
-    is not in it, since people type passwords there. Raises DatabaseUnavailable, or AuthenticationRequired: the same,
-    and after the same time, for a wrong name and a wrong password.
+    `notes_unknown` decides whether a failure with an unknown name is audited, without the name, since people type
+    passwords there. Raises DatabaseUnavailable or AuthenticationRequired; the latter is the same, and takes the same
+    time, for a wrong name and a wrong password.
     """
     row = None
-    if username_fault(username) is None:  # no other is in the database, and PostgreSQL takes no NUL
+    if username_fault(username) is None:  # the database has valid names only, and PostgreSQL rejects NUL
         row = database.read(lambda connection: get_account(connection, username_key=username.casefold()))
     is_right = verify_password(password, row["password_hash"] if row else None)
     if row is not None and is_right and not row["disabled"]:
         database.write(lambda connection: record(connection, Action.LOGIN, replace(origin, user_id=row["id"])))
-        return keys.issue(Claims(row["id"], int(time.time()), row["token_generation"]))
+        return signer.encode(Claims(row["id"], int(time.time()), row["token_generation"]))
     if row is not None or notes_unknown():
         _record_failure(database, origin, row["id"] if row else None, detail="disabled" if is_right else None)
     raise AuthenticationRequired("wrong username or password")
@@ -53,7 +53,7 @@ def log_in(
 
 def change_password(
     database: Database,
-    keys: TokenSigner,
+    signer: TokenSigner,
     *,
     by: User,
     old: str,
@@ -61,16 +61,17 @@ def change_password(
     min_characters: int = MIN_PASSWORD_CHARACTERS,
     origin: Actor = LOCAL_ACTOR,
 ) -> str:
-    """Give the user a new password, end every token of the old one, and return one of the new.
+    """Change the user's password, end all existing tokens, and return a new one.
 
-    Raises ValidationError, PermissionDenied where the old one is wrong, AuthenticationRequired or DatabaseUnavailable.
+    Raises ValidationError, PermissionDenied if the old password is wrong, AuthenticationRequired or
+    DatabaseUnavailable.
     """
     check_password(new, field="new", username=by.username, min_characters=min_characters)
     row = database.read(lambda connection: get_account(connection, id=by.id))
     if not verify_password(old, row["password_hash"] if row else None):
         _record_failure(database, origin, by.id, detail="old password")
         raise PermissionDenied("the old password is wrong")
-    # of two changes at once, and of one and an administrator's, the first ends the other's token
+    # of two concurrent changes, also by an administrator, the first ends the token of the second
     change = (
         update(user_account)
         .where(user_account.c.id == by.id, user_account.c.token_generation == by.claims.generation)
@@ -85,13 +86,13 @@ def change_password(
 
     if not database.write(work):
         raise AuthenticationRequired(LOGIN_ENDED)
-    return keys.issue(Claims(by.id, int(time.time()), by.claims.generation + 1))
+    return signer.encode(Claims(by.id, int(time.time()), by.claims.generation + 1))
 
 
 def allow(database: Database, *, username: str, for_s: float) -> None:
-    """Have the user's logins go ahead of all others, and not wait for wrong guesses, for so many seconds.
+    """Give the user's logins priority, without delays after wrong passwords, for `for_s` seconds.
 
-    Raises UserNotFound, PermissionDenied where the user is disabled, or DatabaseUnavailable.
+    Raises UserNotFound, PermissionDenied if the user is disabled, or DatabaseUnavailable.
     """
 
     def work(connection: Connection) -> None:
@@ -99,9 +100,7 @@ def allow(database: Database, *, username: str, for_s: float) -> None:
         if row is None:
             raise UserNotFound(f"there is no user {username!r}")
         if row["disabled"]:
-            raise PermissionDenied(
-                f"{username!r} is disabled; an administrator enables with: leadctl users enable NAME"
-            )
+            raise PermissionDenied(f"{username!r} is disabled; an administrator can run: leadctl users enable NAME")
         values = {"login_allowed_until": Now(plus_s=for_s)}
         connection.execute(update(user_account).where(user_account.c.id == row["id"]).values(values))
         record(connection, Action.LOGIN_ALLOWED, LOCAL_ACTOR, subject_id=row["id"], detail=f"for {for_s:.0f} s")
@@ -110,7 +109,7 @@ def allow(database: Database, *, username: str, for_s: float) -> None:
 
 
 def is_allowed(database: Database, *, username: str) -> bool:
-    """Return whether the user's logins go ahead now. Raises DatabaseUnavailable."""
+    """Return whether the user's logins have priority now. Raises DatabaseUnavailable."""
     if username_fault(username):
         return False
     query = select(user_account.c.id).where(
@@ -120,7 +119,7 @@ def is_allowed(database: Database, *, username: str) -> bool:
 
 
 def _record_failure(database: Database, origin: Actor, subject_id: int | None, *, detail: str | None) -> None:
-    """Write down a wrong password, in a transaction of its own: there is no other that is committed."""
+    """Audit a wrong password in its own transaction."""
     database.write(
         lambda connection: record(connection, Action.LOGIN_FAILED, origin, subject_id=subject_id, detail=detail)
     )

@@ -1,4 +1,4 @@
-"""Passwords: their bounds, and their hashes."""
+"""Password rules and hashes."""
 
 import unicodedata
 from functools import cache
@@ -11,43 +11,43 @@ from intake.settings.parsers import MAX_PASSWORD_BYTES as MAX_BYTES
 from intake.settings.parsers import MIN_PASSWORD_CHARACTERS as MIN_CHARACTERS
 
 COST = 12
-_REMEDY = "take another, such as several words that have nothing to do with each other"
+_REMEDY = "choose another, such as several unrelated words"
 
-# What an unknown user's password is checked against, so that it takes as long as a known one's.
-_NOBODYS_HASH = "$2b$12$yS.yrVdDXMhjSTBhwIV26.3hv7U4Q6wyLi1XqYy/C.LmcY1rsOM5m"
+# The hash for unknown users, so that verifying takes as long as for known ones.
+_DUMMY_HASH = "$2b$12$yS.yrVdDXMhjSTBhwIV26.3hv7U4Q6wyLi1XqYy/C.LmcY1rsOM5m"
 
 
 def password_fault(
     password: str, *, field: str, username: str, min_characters: int = MIN_CHARACTERS
 ) -> FieldError | None:
-    """Return what keeps `password` from being set as that user's, or None; lengths and lists, no composition rules."""
+    """Return the fault in a new password, or None; there are no composition rules (NIST SP 800-63B)."""
     folded = unicodedata.normalize("NFC", password).casefold()
     if len(unicodedata.normalize("NFC", password)) < min_characters:
         return FieldError(field, f"must have at least {min_characters} characters")
     if len(_bytes(password)) > MAX_BYTES:
         return FieldError(field, f"must have at most {MAX_BYTES} bytes in UTF-8")
     if folded in _common_passwords():
-        return FieldError(field, f"is one of the commonest passwords, which are guessed first; {_REMEDY}")
+        return FieldError(field, f"is one of the most common passwords; {_REMEDY}")
     if not folded.replace(username.casefold(), ""):
-        return FieldError(field, f"must not be the user's own name; {_REMEDY}")
+        return FieldError(field, f"must not be the username; {_REMEDY}")
     return None
 
 
 def hash_password(password: str) -> str:
-    """Return the password's bcrypt hash; a quarter of a second of work."""
+    """Return the bcrypt hash of a password; takes about 0.25 s of processor time."""
     return bcrypt.hashpw(_bytes(password), bcrypt.gensalt(COST)).decode("ascii")
 
 
 def verify_password(password: str, password_hash: str | None) -> bool:
-    """Return whether the password is the one that was hashed; None stands for nobody's, and takes as long."""
+    """Return whether the password matches the hash; None never matches, and takes as long."""
     given = _bytes(password)
-    known = (password_hash or _NOBODYS_HASH).encode("ascii")
+    known = (password_hash or _DUMMY_HASH).encode("ascii")
     found = bcrypt.checkpw(given[:MAX_BYTES], known)
     return found and password_hash is not None and len(given) <= MAX_BYTES
 
 
 def _bytes(password: str) -> bytes:
-    # the same characters, however a keyboard composed them
+    # keyboards compose the same characters differently
     return unicodedata.normalize("NFC", password).encode("utf-8")
 
 

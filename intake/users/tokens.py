@@ -1,4 +1,4 @@
-"""Tokens: what a login is remembered by (JSON Web Tokens, RFC 7519, held to RFC 8725)."""
+"""Access tokens: JSON Web Tokens (RFC 7519) with the practices of RFC 8725."""
 
 import os
 import re
@@ -17,13 +17,13 @@ from intake.settings.parsers import MIN_SECRET_BYTES
 from intake.settings.trusted_files import ownership_fault
 
 TOKEN_TTL_S = 30 * 60
-SESSION_S = 12 * 3600  # so long after the login its tokens can be renewed
+SESSION_S = 12 * 3600  # the time after a login within which its tokens can be renewed
 ALGORITHM = "HS256"
 
 
 @dataclass(frozen=True)
 class Claims:
-    """What a token says: the user's number, the login's moment (Unix seconds), the generation it belongs to."""
+    """The claims of a token: user id, time of login (Unix seconds), and token generation."""
 
     user_id: int
     auth_time: int
@@ -31,24 +31,24 @@ class Claims:
 
 
 class TokenSigner:
-    """The secrets that tokens are signed with: the first signs, each is believed."""
+    """Signs tokens with the first key, and verifies them with any."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._keys = tuple(keys)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "TokenSigner":
-        """Return the keys that the settings hold, or with SQLite the one that is kept beside the file.
+        """Return a signer with the keys of the settings, or for SQLite with the secret stored beside the database.
 
-        Raises SettingsInvalid where the kept one can't be used.
+        Raises SettingsInvalid if the stored secret can't be used.
         """
         if settings.jwt_secrets:
             return cls(settings.jwt_secrets)
         assert settings.sqlite_file is not None
-        return cls([_kept_secret(settings.beside_database(".secret"))])
+        return cls([_stored_secret(settings.beside_database(".secret"))])
 
-    def issue(self, claims: Claims) -> str:
-        """Return a token that is good for TOKEN_TTL_S seconds."""
+    def encode(self, claims: Claims) -> str:
+        """Return a token that is valid for TOKEN_TTL_S seconds."""
         now = int(time.time())
         payload = {
             "sub": str(claims.user_id),
@@ -59,8 +59,8 @@ class TokenSigner:
         }
         return jwt.encode(payload, self._keys[0], algorithm=ALGORITHM)
 
-    def read(self, token: str) -> Claims:
-        """Return what the token says. Raises AuthenticationRequired where it is not ours, or not good any more."""
+    def decode(self, token: str) -> Claims:
+        """Return the claims of a token. Raises AuthenticationRequired if it is invalid or has expired."""
         for key in self._keys:
             try:
                 return _claims(token, key)
@@ -79,37 +79,37 @@ def _claims(token: str, key: str) -> Claims:
     issued, expires, auth_time, generation = (payload[name] for name in required[1:])
     if (
         any(type(number) is not int for number in (issued, expires, auth_time, generation))
-        or expires > issued + TOKEN_TTL_S  # the library takes texts and fractions, and any length
+        or expires > issued + TOKEN_TTL_S  # the library accepts strings, fractions and any lifetime
         or not re.fullmatch(r"[1-9][0-9]{0,17}", payload["sub"])
     ):
-        raise ValueError("no token of ours says that")
+        raise ValueError("unexpected claims")
     return Claims(int(payload["sub"]), auth_time, generation)
 
 
-def _kept_secret(file: Path) -> str:
-    """Return the secret in `file`, made where there is none: whole, private from the start, and only once."""
+def _stored_secret(file: Path) -> str:
+    """Return the secret in `file`, which is created atomically with mode 0600 if it does not exist."""
     try:
         if not file.exists():
-            _make_secret(file)
+            _create_secret(file)
         if fault := ownership_fault(file):
             raise SettingsInvalid([fault])
         secret = file.read_text("ascii")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsInvalid([f"the secret in {file} can't be used: {error}"]) from error
     if len(secret) < MIN_SECRET_BYTES:
-        raise SettingsInvalid([f"the secret in {file} is too short; remove the file, and a new one is made"])
+        raise SettingsInvalid([f"the secret in {file} is too short; delete the file to create a new one"])
     return secret
 
 
-def _make_secret(file: Path) -> None:
+def _create_secret(file: Path) -> None:
     draft = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
-    number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with os.fdopen(number, "w") as writing:
-            writing.write(secrets.token_hex(32))
-            writing.flush()
-            os.fsync(number)
-        with suppress(FileExistsError):  # another process was first: its secret counts
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(secrets.token_hex(32))
+            stream.flush()
+            os.fsync(descriptor)
+        with suppress(FileExistsError):  # another process was first: use its secret
             os.link(draft, file)
     finally:
         draft.unlink()

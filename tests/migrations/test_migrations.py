@@ -352,7 +352,7 @@ def test_a_file_that_is_no_database_or_can_not_be_made(tmp_path: Path) -> None:
         migrate(Settings(database_url=f"sqlite:///{tmp_path / 'text.db'}"))
     assert raised.value.reason == "file is not a database"
     for path in (tmp_path, tmp_path / "nowhere" / "x.db"):
-        with pytest.raises(DatabaseMissing, match="can't be made or written"):
+        with pytest.raises(DatabaseMissing, match="can't create or write"):
             migrate(Settings(database_url=f"sqlite:///{path}"))
 
 

@@ -154,7 +154,10 @@ def test_a_new_password_ends_the_old_ones_tokens(databases: Databases, tmp_path:
         ({"INTAKE_PORT": "x"}, ["intake: INTAKE_PORT is 'x'; expected a TCP port from 0 (any free port) to 65535"]),
         ({"INTAKE_DATABASE_URL": "postgresql://h/db"}, ["intake: INTAKE_JWT_SECRET is not set"]),
         ({"INTAKE_PORT": "x", "INTAKE_STATES": "x"}, ["intake: INTAKE_PORT is", "intake: INTAKE_STATES is"]),
-        ({"INTAKE_DATABASE_URL": "sqlite:////nowhere/x.db"}, ["intake: the database /nowhere/x.db can't be made"]),
+        (
+            {"INTAKE_DATABASE_URL": "sqlite:////nowhere/x.db"},
+            ["intake: can't create or write the database /nowhere/x.db"],
+        ),
         (postgres("postgresql://127.0.0.1:1/db"), ["intake: the database is unavailable: connection to server at"]),
         ({"INTAKE_MAIL_TEMPLATES": "."}, ["intake: the mail template 'alert' can't be rendered: division by zero"]),
     ],

@@ -13,7 +13,7 @@ def test_wheel_contains_both_programs_and_migrations(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=ROOT, check=True, capture_output=True)
     [wheel] = tmp_path.glob("leadctl-*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {"intake/migrations/env.py", "intake/migrations/versions/0001_leads_users_and_owed_mail.py"} <= names
+    assert {"intake/migrations/env.py", "intake/migrations/versions/0001_leads_users_and_mail.py"} <= names
     assert {"intake/http/docs.html.jinja", "intake/mail/templates/alert.txt.jinja", "leadctl/cli.py"} <= names
     assert not [name for name in names if name.startswith(("tests", "alembic", "docs"))]
     metadata = zipfile.ZipFile(wheel).read(next(n for n in names if n.endswith("/METADATA"))).decode()

@@ -193,7 +193,7 @@ def test_an_older_store_is_counted_and_no_row_is_deleted(
     for key, content in older.items():
         obstore.put(from_url(store_url), key, content)
     assert collect(firm) == Counter(missing=2)
-    assert "CVs of leads that are not in the CV store: 2" in caplog.text
+    assert "CVs missing from the CV store: 2" in caplog.text
     assert (firm.count(lead), firm.count(cv)) == (5, 5)
     mark(firm)
     assert markers(store_url)[-1] == 5
@@ -359,7 +359,7 @@ def test_a_run_stops_above_twenty_orphans(firm: Intake, store_url: str, monkeypa
 
 @pytest.mark.usefixtures("all_old")
 def test_or_above_one_in_a_hundred(firm: Intake, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(orphans, "MOST_ORPHANS", 0)
+    monkeypatch.setattr(orphans, "MAX_ORPHANS", 0)
     monkeypatch.setattr(store, "BATCH", 30)
     keys = make_orphans(store_url, 100)
     submit(firm, 1)

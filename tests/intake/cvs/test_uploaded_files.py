@@ -29,10 +29,13 @@ def firm(start: Callable[..., Intake]) -> Intake:
 @pytest.mark.parametrize(
     ("file", "detail"),
     [
-        (("cv.pdf", PE), "is a program; send a document"),
-        (("cv.docx", docx({"word/cv.exe": b"x"})), "is an archive with a program in it; send a document"),
-        (("cv.zip", b"Ada"), "its file name must end in .pdf, .doc, .docx, .odt"),
-        (("cv", b"Ada"), "its file name must end in .pdf, .doc, .docx, .odt"),
+        (("cv.pdf", PE), "must not be a program; send a document such as a PDF"),
+        (
+            ("cv.docx", docx({"word/cv.exe": b"x"})),
+            "must not be an archive with a program in it; send a document",
+        ),
+        (("cv.zip", b"Ada"), "must have a file name that ends in .pdf, .doc, .docx, .odt"),
+        (("cv", b"Ada"), "must have a file name that ends in .pdf, .doc, .docx, .odt"),
     ],
     ids=["program", "program in it", "extension", "no extension"],
 )

@@ -78,5 +78,5 @@ def test_a_token_of_an_earlier_generation_is_invalid(intake: Intake) -> None:
     user_id = intake.user()
     intake.write(lambda c: c.execute(update(user_account).values(token_generation=1)))
     assert intake.client.get("/internal/auth/me", headers=intake.bearer(user_id)).status_code == 401
-    token = intake.keys.issue(Claims(user_id, 0, 1))
+    token = intake.keys.encode(Claims(user_id, 0, 1))
     assert intake.client.get("/internal/auth/me", headers={"Authorization": f"Bearer {token}"}).status_code == 200

@@ -71,7 +71,7 @@ def test_concurrent_creations_save_one_lead_and_return_it(attorney: TestClient, 
 def test_a_lock_timeout_is_503_and_a_retry_succeeds(
     start: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transactions, "BRIEFLY_S", 1)
+    monkeypatch.setattr(transactions, "SHORT_LOCK_TIMEOUT_S", 1)
     intake = start()
     intake.client.headers.update(intake.bearer(intake.user()))
     if intake.settings.sqlite_file is not None:

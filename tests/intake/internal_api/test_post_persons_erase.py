@@ -181,7 +181,7 @@ def test_copies_of_moved_rows_are_erased(intake: Intake, admin: TestClient) -> N
 
 def test_a_reader_delays_the_removal_of_deleted_data(intake: Intake, admin: TestClient) -> None:
     if intake.settings.sqlite_file is None:
-        assert intake.database.sweep() is False  # it does so by itself
+        assert intake.database.purge_deleted() is False  # it does so by itself
         return
     marked(intake)
     reader = Database(intake.settings, connections=1)
@@ -201,7 +201,7 @@ def test_a_reader_delays_the_removal_of_deleted_data(intake: Intake, admin: Test
 def test_a_large_file_is_not_rewritten_automatically(
     intake: Intake, admin: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(erasure, "REWRITTEN_BYTES", 4096)
+    monkeypatch.setattr(erasure, "MAX_REWRITE_BYTES", 4096)
     marked(intake)
     answer = erase(admin, f"{MARK}@example.com").json()
     assert (answer["complete"], answer["swept"]) == (True, False)

@@ -15,7 +15,7 @@ def renew(intake: Intake, token: str) -> Response:
 
 def token_since(intake: Intake, seconds: int, *, generation: int = 0) -> str:
     """Return a valid token of a login `seconds` ago."""
-    return intake.keys.issue(Claims(intake.user(), int(time.time()) - seconds, generation))
+    return intake.keys.encode(Claims(intake.user(), int(time.time()) - seconds, generation))
 
 
 def test_renewal_stays_within_the_login(intake: Intake) -> None:

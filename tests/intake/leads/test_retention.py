@@ -15,7 +15,7 @@ from intake.cli import app
 from intake.database import Database
 from intake.database.clock import Now
 from intake.database.schema import audit, lead
-from intake.database.secure_delete import note_deletion
+from intake.database.secure_delete import mark_deletion
 from intake.errors import SettingsInvalid
 from intake.leads import erasure, states
 from intake.metrics import Metrics
@@ -135,7 +135,7 @@ def test_without_retention_the_command_only_removes_deleted_data(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     old(intake, "DECLINED", 200)
-    intake.write(note_deletion)
+    intake.write(mark_deletion)
     code, output = purge(intake, monkeypatch)
     if intake.settings.sqlite_file is None:
         assert code == 1, "there is nothing that it could do"

@@ -67,7 +67,7 @@ def test_of_concurrent_retries_one_is_saved(intake: Intake) -> None:
 def test_while_the_first_is_in_progress_the_second_is_409(
     start: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transactions, "BRIEFLY_S", 1)
+    monkeypatch.setattr(transactions, "SHORT_LOCK_TIMEOUT_S", 1)
     intake = start()
     if intake.settings.sqlite_file is not None:
         return  # its writers are one at a time: the second begins when the first has ended

@@ -33,8 +33,8 @@ def _resigned(header: Any, claims: Any, digest: str = "sha256") -> str:
 
 
 def test_a_token_says_what_it_was_given() -> None:
-    token = TokenSigner([SECRET]).issue(CLAIMS)
-    assert TokenSigner([SECRET]).read(token) == CLAIMS
+    token = TokenSigner([SECRET]).encode(CLAIMS)
+    assert TokenSigner([SECRET]).decode(token) == CLAIMS
     claims = jwt.decode(token, SECRET, algorithms=["HS256"])
     assert claims["exp"] - claims["iat"] == TOKEN_TTL_S == 1800
     assert claims["sub"] == "7"
@@ -42,10 +42,10 @@ def test_a_token_says_what_it_was_given() -> None:
 
 def test_during_a_rotation_the_old_secret_is_believed_and_the_new_one_signs() -> None:
     old, both, new = TokenSigner([OLD_SECRET]), TokenSigner([SECRET, OLD_SECRET]), TokenSigner([SECRET])
-    assert both.read(old.issue(CLAIMS)) == CLAIMS
-    assert new.read(both.issue(CLAIMS)) == CLAIMS
+    assert both.decode(old.encode(CLAIMS)) == CLAIMS
+    assert new.decode(both.encode(CLAIMS)) == CLAIMS
     with pytest.raises(AuthenticationRequired):
-        new.read(old.issue(CLAIMS))
+        new.decode(old.encode(CLAIMS))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_during_a_rotation_the_old_secret_is_believed_and_the_new_one_signs() ->
 )
 def test_claims_that_are_not_ours_are_refused(claims: dict[str, Any]) -> None:
     with pytest.raises(AuthenticationRequired):
-        TokenSigner([SECRET]).read(jwt.encode(claims, SECRET, algorithm="HS256"))
+        TokenSigner([SECRET]).decode(jwt.encode(claims, SECRET, algorithm="HS256"))
 
 
 @pytest.mark.parametrize(
@@ -125,15 +125,15 @@ def test_claims_that_are_not_ours_are_refused(claims: dict[str, Any]) -> None:
 )
 def test_tokens_that_are_none_of_ours_are_refused(token: str) -> None:
     with pytest.raises(AuthenticationRequired):
-        TokenSigner([SECRET]).read(token)
+        TokenSigner([SECRET]).decode(token)
 
 
 def test_with_sqlite_one_secret_is_made_and_kept_private(tmp_path: Path) -> None:
     settings = Settings(database_url=f"sqlite:///{tmp_path / 'intake.db'}")
     with ThreadPoolExecutor(8) as pool:
         keys = list(pool.map(lambda _: TokenSigner.from_settings(settings), range(8)))
-    token = keys[0].issue(CLAIMS)
-    assert all(key.read(token) == CLAIMS for key in keys)
+    token = keys[0].encode(CLAIMS)
+    assert all(key.decode(token) == CLAIMS for key in keys)
     file = tmp_path / "intake.db.secret"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert list(tmp_path.iterdir()) == [file]
@@ -156,5 +156,5 @@ def test_no_header_says_which_key_counts(kid: str) -> None:
     }
     forged = jwt.encode(payload(), "x" * 32, algorithm="HS256", headers=told)
     with pytest.raises(AuthenticationRequired):
-        TokenSigner([SECRET]).read(forged)
-    assert TokenSigner([SECRET]).read(jwt.encode(payload(), SECRET, algorithm="HS256", headers=told)).user_id == 7
+        TokenSigner([SECRET]).decode(forged)
+    assert TokenSigner([SECRET]).decode(jwt.encode(payload(), SECRET, algorithm="HS256", headers=told)).user_id == 7

@@ -64,7 +64,7 @@ def test_the_last_administrator_stays_one(admin: Office) -> None:
     for arguments in (["disable", "harriet"], ["set-role", "HARRIET", "attorney"]):
         done = admin.run("users", *arguments)
         assert done.returncode == 6
-        assert "is the last administrator who is not disabled" in done.stderr
+        assert "is the last enabled administrator" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def both(office: Office) -> Office:
 
 def token_of(service: Service, user_id: int, *, login_s_ago: int) -> str:
     secret = (Path(service.directory) / "intake.db.secret").read_text()
-    return TokenSigner([secret]).issue(Claims(user_id, int(time.time()) - login_s_ago, 0))
+    return TokenSigner([secret]).encode(Claims(user_id, int(time.time()) - login_s_ago, 0))
 
 
 def test_a_profile_keeps_where_it_logged_in_and_as_whom(stranger: Office) -> None:

@@ -1,4 +1,4 @@
-"""Alerts found by the mail that tells of them, in an index that has no other mails in it."""
+"""Limit the index of alerts by digest to mails with a digest."""
 
 import sqlalchemy as sa
 from alembic import op

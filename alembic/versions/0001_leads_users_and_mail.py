@@ -1,4 +1,4 @@
-"""Leads with their CVs and history, users, and the mail that is owed."""
+"""Create leads with CVs and history, users, and the mail outbox."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -119,8 +119,10 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_outbox_mail_lead_id", "outbox_mail", ["lead_id"])
-    owed = sa.text("state = 'owed'")
-    op.create_index("ix_outbox_mail_owed", "outbox_mail", ["next_attempt_at"], postgresql_where=owed, sqlite_where=owed)
+    where = sa.text("state = 'owed'")
+    op.create_index(
+        "ix_outbox_mail_owed", "outbox_mail", ["next_attempt_at"], postgresql_where=where, sqlite_where=where
+    )
     if op.get_bind().dialect.name == "postgresql":
-        # a CV is compressed already; stored plainly, a piece of it can be read without the rest
+        # CVs are already compressed; without PostgreSQL's compression, pieces can be read on their own
         op.execute("ALTER TABLE cv ALTER COLUMN content SET STORAGE EXTERNAL")
