@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests/intake tests/migrations tests/system
 
-.PHONY: help setup demo test test-browser test-clamd test-pgbouncer test-proxy test-redis test-s3 test-schema torture attack fuzz audit bench bench-quick lint format serve requirements clean
+.PHONY: help setup demo test test-browser test-clamd test-pgbouncer test-proxy test-redis test-s3 test-schema coverage torture attack fuzz audit bench bench-quick lint format serve requirements clean
 
 # Show this help
 help:
@@ -31,6 +31,10 @@ demo: setup
 # Run lint, then all tests that need nothing but PyPI
 test: lint
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+# Measure the branch coverage of intake and leadctl (some of them: make coverage TESTS=tests/leadctl)
+coverage: setup .venv/ready-coverage
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov --cov-report=term-missing:skip-covered $(if $(filter command line,$(origin TESTS)),$(TESTS))
 
 # Test CVs in an S3-compatible store (installs its server, some thirty packages)
 test-s3: setup .venv/ready-s3
@@ -65,7 +69,7 @@ audit: setup .venv/ready-audit
 	$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off $(patsubst %,-r %,$(wildcard requirements/*.txt)) || \
 		{ echo "make audit: a pinned package is vulnerable, or the lookup failed; see above" >&2; exit 1; }
 
-.venv/ready-schema .venv/ready-fuzz .venv/ready-audit .venv/ready-bench: .venv/ready-%: requirements/%.txt .venv/ready
+.venv/ready-schema .venv/ready-fuzz .venv/ready-audit .venv/ready-bench .venv/ready-coverage: .venv/ready-%: requirements/%.txt .venv/ready
 	@echo "Installing $$(grep -c == $<) packages from $< into .venv"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $<
 	@touch $@
@@ -126,7 +130,7 @@ requirements:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra server --group dev -c requirements/server.txt -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group s3 -c requirements/dev.txt -o requirements/s3.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group browser -c requirements/dev.txt -o requirements/browser.txt
-	for group in schema fuzz audit bench; do \
+	for group in schema fuzz audit bench coverage; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group $$group -c requirements/dev.txt -o requirements/$$group.txt || exit 1; \
 	done
 

@@ -48,11 +48,11 @@ def run_all(names: list[str], kinds: list[str], surfaces: list[str], size: Size)
     all_hold = True
     began = time.monotonic()
     print(f"On {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; {size}\n{heading()}")
-    with Site(tally.SMALL) as site, AttackProcesses() as crew:
+    with Site(tally.SMALL) as site, AttackProcesses() as processes:
         for kind in kinds:
             for shape in surfaces:
                 for name in names:
-                    line = run(site, crew, name, kind, shape, size)
+                    line = run(site, processes, name, kind, shape, size)
                     print(line, flush=True)
                     all_hold = all_hold and not line.broken
     print(f"{'Every claim holds' if all_hold else 'A claim is BROKEN'} after {time.monotonic() - began:.0f} s.")

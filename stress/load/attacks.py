@@ -91,20 +91,20 @@ class AttackProcesses:
         self._probers.shutdown()
 
 
-def run(site: Site, crew: AttackProcesses, name: str, kind: str, surfaces: str, size: Size) -> Line:
+def run(site: Site, processes: AttackProcesses, name: str, kind: str, surfaces: str, size: Size) -> Line:
     """Start a service, attack it, and return the measurements."""
     size = ATTACKS[name].sized(size)
     with target(site, kind, surfaces, size) as at:
-        idle = crew.probe(name, at, size, size.idle_s)
+        idle = processes.probe(name, at, size, size.idle_s)
         idle_bytes = at.peak_bytes()
         at.reset_peak()
         lead_in_s = ATTACKS[name].lead_in_s(size)
         plan = AttackPlan(
             address(at.public), address(at.internal), at.token, at.cv_lead, size, lead_in_s + size.seconds
         )
-        attacking = crew.attack(name, plan)
+        attacking = processes.attack(name, plan)
         time.sleep(lead_in_s)
-        attacked = crew.probe(name, at, size, size.seconds)
+        attacked = processes.probe(name, at, size, size.seconds)
         result = attacking.result()
         bound = bound_bytes(idle=idle_bytes, connections=ATTACKS[name].connections(size))
         memory = (idle_bytes, at.peak_bytes(), bound)

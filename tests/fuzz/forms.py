@@ -74,7 +74,7 @@ TOKENS = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a form: the class of its error, or all that was read."""
+    """Result of reading a form: the class of its error, or its contents."""
 
     error: type[Exception] | None = None
     texts: tuple[tuple[str, str], ...] = ()
@@ -84,12 +84,12 @@ class Outcome:
 
 
 def read(pieces: Iterable[bytes], *, content_type: str = CONTENT_TYPE) -> Outcome:
-    """Read a form. Raises nothing that is not documented, and holds no more than a form's worth of memory."""
+    """Read a form; fail on undocumented exceptions and on excessive buffering."""
     try:
         with multipart_reader(content_type, texts=TEXTS, file="CV", max_file_bytes=MAX_FILE_BYTES) as reader:
             for piece in pieces:
                 reader.feed(piece)
-                assert _held(reader) <= MAX_PARTS * MAX_PART_BYTES + len(piece)
+                assert _buffered_bytes(reader) <= MAX_PARTS * MAX_PART_BYTES + len(piece)
             form = reader.finish()
             form.spool.file.seek(0)
             content = form.spool.file.read()
@@ -99,7 +99,7 @@ def read(pieces: Iterable[bytes], *, content_type: str = CONTENT_TYPE) -> Outcom
 
 
 def check_any(body: bytes, cuts: Sequence[int]) -> None:
-    """A form, or what claims to be one, is read the same whole, cut anywhere, and byte by byte."""
+    """Check that a body is read the same way whole, cut anywhere, and byte by byte."""
     whole = read([body])
     in_pieces = _cut(body, cuts)
     assert read(in_pieces) == whole, (in_pieces, read(in_pieces), whole)
@@ -109,23 +109,23 @@ def check_any(body: bytes, cuts: Sequence[int]) -> None:
 
 
 def check_encoded(texts: dict[str, str], filename: str, content: bytes, cuts: Sequence[int]) -> None:
-    """What a well-known client made of a form is read back equal."""
+    """Check that a form encoded by httpx2 is read back unchanged."""
     request = httpx2.Request("POST", "http://localhost/", data=texts, files={"CV": (filename, content)})
     outcome = read(_cut(request.read(), cuts), content_type=request.headers["content-type"])
     assert outcome == Outcome(None, tuple(texts.items()), filename, content), outcome
 
 
 def sendable_name(text: str) -> str:
-    """Return of a text what is the same file's name wherever it is read: no directory, nothing that is encoded."""
+    """Return the part of a text that survives as a file name: no directories, no encoded characters."""
     return "".join(one for one in text if one.isprintable() and one not in '/\\%"').strip().strip(".")
 
 
 def _cut(body: bytes, cuts: Sequence[int]) -> list[bytes]:
-    places = sorted({0, len(body), *(cut % (len(body) + 1) for cut in cuts)})
-    return [body[start:end] for start, end in pairwise(places)]
+    positions = sorted({0, len(body), *(cut % (len(body) + 1) for cut in cuts)})
+    return [body[start:end] for start, end in pairwise(positions)]
 
 
-def _held(reader: MultipartReader) -> int:
+def _buffered_bytes(reader: MultipartReader) -> int:
     part = reader._part.text if reader._part else b""
     headers = sum(len(name) + len(value) for name, value in reader._headers.items())
     names = sum(map(len, reader._seen)) + sum(len(fault.field) for fault in reader._form.faults)

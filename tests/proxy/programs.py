@@ -58,7 +58,7 @@ CADDY = """
 
 
 class Proxy:
-    """A proxy as a process of an ordinary user's, in a directory of its own, until the end."""
+    """A proxy process of an unprivileged user, in a temporary directory."""
 
     def __init__(
         self, program: str, arguments: list[str], files: Mapping[str, str], *, url: str, http_port: int = 0

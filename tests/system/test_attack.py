@@ -14,17 +14,17 @@ CASES = (("one-address", SQLITE, ONE), ("hostile-forms", POSTGRESQL, TWO), ("own
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    with Site(tally.SMALL) as made:
-        yield made
+    with Site(tally.SMALL) as site:
+        yield site
 
 
 @pytest.fixture(scope="module")
-def crew() -> Iterator[AttackProcesses]:
-    with AttackProcesses() as made:
-        yield made
+def processes() -> Iterator[AttackProcesses]:
+    with AttackProcesses() as processes:
+        yield processes
 
 
 @pytest.mark.parametrize(("name", "kind", "surfaces"), CASES)
-def test_attack_breaks_no_claim(site: Site, crew: AttackProcesses, name: str, kind: str, surfaces: str) -> None:
-    line = run(site, crew, name, kind, surfaces, SMALL)
+def test_attack_breaks_no_claim(site: Site, processes: AttackProcesses, name: str, kind: str, surfaces: str) -> None:
+    line = run(site, processes, name, kind, surfaces, SMALL)
     assert not line.broken, str(line)

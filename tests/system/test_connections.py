@@ -191,9 +191,9 @@ def test_connections_are_limited_per_client_and_in_total(service: Service) -> No
     with ExitStack() as stack:
 
         def connect(source: str) -> Wire:
-            made = stack.enter_context(Wire(service.url, source=source)).send(GET)
-            assert made.answer().status == 200
-            return made
+            connected = stack.enter_context(Wire(service.url, source=source)).send(GET)
+            assert connected.answer().status == 200
+            return connected
 
         def refusal(source: str) -> int | None:
             with Wire(service.url, source=source) as wire:

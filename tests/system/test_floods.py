@@ -35,8 +35,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         "INTAKE_MAX_SPOOL_BYTES": str(3 * (MAX_CV_BYTES + MAX_OVERHEAD_BYTES)),
         "INTAKE_BODY_TIMEOUT": "8s",
     }
-    with Service(clean_environment(directory, **settings), directory) as made:
-        yield made
+    with Service(clean_environment(directory, **settings), directory) as running:
+        yield running
 
 
 class Upload:
@@ -211,9 +211,9 @@ def test_connections_are_limited_per_client_behind_a_proxy(service: Service) -> 
     with ExitStack() as stack:
 
         def begun(client: bytes) -> socket.socket:
-            made = stack.enter_context(socket.create_connection((host, int(port)), timeout=30))
-            made.sendall(request % client)
-            return made
+            connected = stack.enter_context(socket.create_connection((host, int(port)), timeout=30))
+            connected.sendall(request % client)
+            return connected
 
         for _ in range(100):
             begun(b"192.0.2.77")

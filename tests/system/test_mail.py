@@ -70,8 +70,8 @@ def start(databases: Databases, relay: Relay, tmp_path: Path) -> Iterator[Callab
 
 
 def test_prospect_and_each_attorney_receive_a_mail(start: Callable[..., Deployment], relay: Relay) -> None:
-    firm = start()
-    firm.submit()
+    deployment = start()
+    deployment.submit()
     messages = {str(message["To"]): message for message in relay.wait_for(3)}
     assert set(messages) == {"ada@example.com", "harriet@firm.example", "peter@firm.example"}
     for message in messages.values():
@@ -85,72 +85,72 @@ def test_prospect_and_each_attorney_receive_a_mail(start: Callable[..., Deployme
     assert "New lead 1" in alert
     assert "&lt;b&gt;Lovelace" in alert
     assert "\u202e" not in alert
-    mails = firm.wait_for(lambda found: all(mail["state"] == "sent" for mail in found))
+    mails = deployment.wait_for(lambda found: all(mail["state"] == "sent" for mail in found))
     assert [mail["message_id"] for mail in mails] == [messages[mail["recipient"]]["Message-ID"] for mail in mails]
     assert [mail["attempts"] for mail in mails] == [1, 1, 1]
 
 
 def test_leads_within_an_interval_are_alerted_in_one_digest(start: Callable[..., Deployment], relay: Relay) -> None:
-    firm = start(INTAKE_ALERT_INTERVAL="4s", INTAKE_ATTORNEY_EMAILS="harriet@firm.example")
-    firm.submit("0@example.com")
+    deployment = start(INTAKE_ALERT_INTERVAL="4s", INTAKE_ATTORNEY_EMAILS="harriet@firm.example")
+    deployment.submit("0@example.com")
     relay.wait_for(2)
     for n in range(1, 6):
-        firm.submit(f"{n}@example.com")
+        deployment.submit(f"{n}@example.com")
     to_harriet = [message for message in relay.wait_for(8) if str(message["To"]) == "harriet@firm.example"]
     assert [message["Subject"] for message in to_harriet] == ["New lead 1", "5 new leads"]
     digest = str(to_harriet[1].get_body(("plain",)))
     assert all(f"<{n}@example.com>" in digest for n in range(1, 6))
-    mails = firm.wait_for(lambda found: all(mail["state"] == "sent" for mail in found))
+    mails = deployment.wait_for(lambda found: all(mail["state"] == "sent" for mail in found))
     assert to_harriet[1]["Message-ID"] in {mail["message_id"] for mail in mails}
 
 
 def test_non_ascii_address_is_sent_with_smtputf8(start: Callable[..., Deployment], relay: Relay) -> None:
-    firm = start(INTAKE_ATTORNEY_EMAILS="")
-    firm.submit("zoë@exämple.com")
+    deployment = start(INTAKE_ATTORNEY_EMAILS="")
+    deployment.submit("zoë@exämple.com")
     assert str(relay.wait_for(1)[0]["To"]) == "zoë@exämple.com"
 
 
 def test_5xx_replies_fail_a_mail_and_4xx_replies_defer_it(start: Callable[..., Deployment], relay: Relay) -> None:
     relay.refuses = {"ada@example.com": "550 <ada@example.com>: no such user", "harriet@firm.example": "451 later"}
-    firm = start()
-    firm.submit()
-    mails = firm.wait_for(lambda found: found[2]["state"] == "sent" and found[1]["last_error"] is not None)
+    deployment = start()
+    deployment.submit()
+    mails = deployment.wait_for(lambda found: found[2]["state"] == "sent" and found[1]["last_error"] is not None)
     assert [mail["state"] for mail in mails] == ["failed", "queued", "sent"]
     assert (mails[0]["last_error"], mails[1]["last_error"]) == ("550 <ada@example.com>: no such user", "451 later")
     assert (mails[0]["attempts"], mails[1]["attempts"]) == (1, 1)
-    log = "".join(firm.service.log)
+    log = "".join(deployment.service.log)
     assert "the relay replied 550; giving up" in log
     assert "example.com" not in log, "the log holds no addresses"
     del relay.refuses["harriet@firm.example"]
     due = update(outbox_mail).where(outbox_mail.c.state == "queued").values(next_attempt_at=Now())
-    firm.database.write(lambda c: c.execute(due))
-    again = firm.wait_for(lambda found: found[1]["state"] == "sent")
+    deployment.database.write(lambda c: c.execute(due))
+    again = deployment.wait_for(lambda found: found[1]["state"] == "sent")
     assert again[1]["attempts"] == 2
     assert again[1]["message_id"] == relay.taken[-1]["Message-ID"] == mails[1]["message_id"]
 
 
 def test_unreachable_relay_defers_all_mails(start: Callable[..., Deployment]) -> None:
-    firm = start(INTAKE_SMTP_URL="smtp://127.0.0.1:1")
-    firm.submit()
-    mails = firm.wait_for(lambda found: all(mail["last_error"] for mail in found))
+    deployment = start(INTAKE_SMTP_URL="smtp://127.0.0.1:1")
+    deployment.submit()
+    mails = deployment.wait_for(lambda found: all(mail["last_error"] for mail in found))
     assert {mail["state"] for mail in mails} == {"queued"}
     assert "no connection to the relay" in mails[0]["last_error"]
 
 
 def test_relay_without_required_starttls_receives_no_mail(start: Callable[..., Deployment], relay: Relay) -> None:
-    firm = start(INTAKE_SMTP_URL=f"smtp://127.0.0.1:{relay.port}?starttls=required")
-    firm.submit()
-    firm.wait_for(lambda found: all(mail["last_error"] for mail in found))
+    deployment = start(INTAKE_SMTP_URL=f"smtp://127.0.0.1:{relay.port}?starttls=required")
+    deployment.submit()
+    deployment.wait_for(lambda found: all(mail["last_error"] for mail in found))
     assert relay.taken == []
 
 
 def test_hanging_recipient_does_not_delay_other_mails(start: Callable[..., Deployment], relay: Relay) -> None:
     relay.hangs_for = {"hang@example.com"}
-    firm = start(INTAKE_ATTORNEY_EMAILS="")
+    deployment = start(INTAKE_ATTORNEY_EMAILS="")
     began = time.monotonic()
-    firm.submit("hang@example.com")
+    deployment.submit("hang@example.com")
     for n in range(30):
-        firm.submit(f"a{n}@example.com")
+        deployment.submit(f"a{n}@example.com")
     relay.wait_for(30)
     assert time.monotonic() - began < 15
     assert relay.connections <= 5, "connections are reused"
@@ -160,58 +160,58 @@ def test_refused_smtp_login_pauses_sending_and_counts_no_attempt(
     start: Callable[..., Deployment], relay: Relay
 ) -> None:
     relay.login = "535 5.7.8 bad credentials"
-    firm = start(INTAKE_SMTP_URL=f"smtp://me:secret@127.0.0.1:{relay.port}")
-    firm.submit()
+    deployment = start(INTAKE_SMTP_URL=f"smtp://me:secret@127.0.0.1:{relay.port}")
+    deployment.submit()
     until = time.monotonic() + 20
-    while (ready := httpx2.get(f"{firm.service.url}/readyz").json()) == {"status": "ready"}:
+    while (ready := httpx2.get(f"{deployment.service.url}/readyz").json()) == {"status": "ready"}:
         assert time.monotonic() < until
         time.sleep(0.1)
     assert ready["mail"].startswith("the relay rejects our credentials: 535")
-    firm.wait_for(lambda found: all(mail["claim"] is None for mail in found))
-    assert {(mail["state"], mail["attempts"]) for mail in firm.mails()} == {("queued", 0)}
+    deployment.wait_for(lambda found: all(mail["claim"] is None for mail in found))
+    assert {(mail["state"], mail["attempts"]) for mail in deployment.mails()} == {("queued", 0)}
     assert relay.logins <= 4
-    assert "no mail is sent for 60 s" in "".join(firm.service.log)
-    assert "secret" not in "".join(firm.service.log)
+    assert "no mail is sent for 60 s" in "".join(deployment.service.log)
+    assert "secret" not in "".join(deployment.service.log)
 
 
 def test_connection_lost_after_data_resends_the_identical_mail(start: Callable[..., Deployment], relay: Relay) -> None:
     relay.drops = 1
-    firm = start(INTAKE_ATTORNEY_EMAILS="")
-    firm.submit()
-    [mail] = firm.wait_for(lambda found: found[0]["last_error"] is not None)
+    deployment = start(INTAKE_ATTORNEY_EMAILS="")
+    deployment.submit()
+    [mail] = deployment.wait_for(lambda found: found[0]["last_error"] is not None)
     due = update(outbox_mail).values(next_attempt_at=Now())
-    firm.database.write(lambda c: c.execute(due))
+    deployment.database.write(lambda c: c.execute(due))
     once, again = relay.wait_for(2)
     assert [once[name] for name in ("Message-ID", "Date")] == [again[name] for name in ("Message-ID", "Date")]
-    assert firm.wait_for(lambda found: found[0]["state"] == "sent")[0]["attempts"] == mail["attempts"] + 1
+    assert deployment.wait_for(lambda found: found[0]["state"] == "sent")[0]["attempts"] == mail["attempts"] + 1
 
 
 def test_separate_worker_sends_mail_of_a_service_without_one(
     start: Callable[..., Deployment], relay: Relay, tmp_path: Path
 ) -> None:
-    firm = start("--no-worker", INTAKE_ATTORNEY_EMAILS="")
-    firm.submit()
+    deployment = start("--no-worker", INTAKE_ATTORNEY_EMAILS="")
+    deployment.submit()
     time.sleep(1.5)
-    assert firm.mails()[0]["state"] == "queued"
-    with Service(firm.environment, tmp_path, "worker") as worker:
+    assert deployment.mails()[0]["state"] == "queued"
+    with Service(deployment.environment, tmp_path, "worker") as worker:
         relay.wait_for(1)
-        firm.submit("grace@example.com")
+        deployment.submit("grace@example.com")
         began = time.monotonic()
         relay.wait_for(2)
         assert time.monotonic() - began < 2, "the worker polls the outbox every second"
-        firm.wait_for(lambda found: all(mail["state"] == "sent" for mail in found))
+        deployment.wait_for(lambda found: all(mail["state"] == "sent" for mail in found))
         assert worker.stop() == 0
 
 
 def test_concurrent_workers_send_each_mail_once(start: Callable[..., Deployment], relay: Relay, tmp_path: Path) -> None:
-    firm = start("--no-worker")
+    deployment = start("--no-worker")
     for n in range(30):
-        firm.submit(f"a{n}@example.com")
+        deployment.submit(f"a{n}@example.com")
     with contextlib.ExitStack() as stack:
         for _ in range(3):
-            stack.enter_context(Service(firm.environment, tmp_path, "worker"))
+            stack.enter_context(Service(deployment.environment, tmp_path, "worker"))
         relay.wait_for(90, within_s=60)
-        firm.wait_for(lambda found: all(mail["state"] == "sent" for mail in found))
+        deployment.wait_for(lambda found: all(mail["state"] == "sent" for mail in found))
     ids = [message["Message-ID"] for message in relay.taken]
     assert len(ids) == len(set(ids)) == 90
 
@@ -220,13 +220,13 @@ def test_stopped_worker_finishes_or_releases_its_mails(
     start: Callable[..., Deployment], relay: Relay, tmp_path: Path
 ) -> None:
     relay.delay_s = 0.5
-    firm = start("--no-worker")
+    deployment = start("--no-worker")
     for n in range(10):
-        firm.submit(f"a{n}@example.com")
-    with Service(firm.environment, tmp_path, "worker") as worker:
+        deployment.submit(f"a{n}@example.com")
+    with Service(deployment.environment, tmp_path, "worker") as worker:
         relay.wait_for(4)
         assert worker.stop() == 0
-    mails = firm.mails()
+    mails = deployment.mails()
     assert not [mail for mail in mails if mail["claim"]]
     sent = {mail["message_id"] for mail in mails if mail["state"] == "sent"}
     assert sent == {message["Message-ID"] for message in relay.taken}
@@ -237,19 +237,19 @@ def test_killed_worker_duplicates_at_most_one_mail_per_connection(
     start: Callable[..., Deployment], relay: Relay, tmp_path: Path
 ) -> None:
     relay.delay_s = 0.05
-    firm = start("--no-worker")
+    deployment = start("--no-worker")
     for n in range(20):
-        firm.submit(f"a{n}@example.com")
-    with Service(firm.environment, tmp_path, "worker") as worker:
+        deployment.submit(f"a{n}@example.com")
+    with Service(deployment.environment, tmp_path, "worker") as worker:
         relay.wait_for(10)
         worker.process.kill()
         worker.process.wait()
     lapse = update(outbox_mail).where(outbox_mail.c.claimed_until.is_not(None)).values(claimed_until=Now(plus_s=-1.0))
-    firm.database.write(lambda c: c.execute(lapse))
-    with Service(firm.environment, tmp_path, "worker"):
-        firm.wait_for(lambda found: all(mail["state"] == "sent" for mail in found), within_s=60)
+    deployment.database.write(lambda c: c.execute(lapse))
+    with Service(deployment.environment, tmp_path, "worker"):
+        deployment.wait_for(lambda found: all(mail["state"] == "sent" for mail in found), within_s=60)
     ids = [message["Message-ID"] for message in relay.taken]
-    assert set(ids) == {mail["message_id"] for mail in firm.mails()}
+    assert set(ids) == {mail["message_id"] for mail in deployment.mails()}
     assert len(ids) - len(set(ids)) <= 4
 
 
@@ -261,18 +261,18 @@ def test_template_error_in_one_mail_does_not_delay_others(
     (templates / "alert.txt.jinja").write_text(
         "Subject: New\n\n{% if lead.email == 'bad@example.com' %}{{ 1 / 0 }}{% endif %}{{ lead.email }}"
     )
-    firm = start(INTAKE_MAIL_TEMPLATES=str(templates))
-    firm.submit("bad@example.com")
-    firm.submit("good@example.com")
+    deployment = start(INTAKE_MAIL_TEMPLATES=str(templates))
+    deployment.submit("bad@example.com")
+    deployment.submit("good@example.com")
     assert len(relay.wait_for(4)) == 4
-    mails = firm.wait_for(lambda found: len([m for m in found if m["state"] == "sent" or m["last_error"]]) == 6)
+    mails = deployment.wait_for(lambda found: len([m for m in found if m["state"] == "sent" or m["last_error"]]) == 6)
     assert {mail["kind"] for mail in mails if mail["state"] == "queued"} == {"alert"}
     assert "can't be rendered" in next(mail["last_error"] for mail in mails if mail["last_error"])
 
 
 def test_a_worker_exposes_its_metrics(start: Callable[..., Deployment], tmp_path: Path) -> None:
-    firm = start("--no-worker")
-    environment = {**firm.environment, "INTAKE_METRICS_PORT": "0"}
+    deployment = start("--no-worker")
+    environment = {**deployment.environment, "INTAKE_METRICS_PORT": "0"}
     with Service(environment, tmp_path, "worker") as worker:
         [url] = re.findall(r"metrics on (http://127\.0\.0\.1:\d+/metrics)", "".join(worker.log))
         exposed = httpx2.get(url, trust_env=False).text

@@ -13,8 +13,8 @@ CASES = [(name, kind) for name, proof in PROOFS.items() if not proof.needs_root 
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    with Site(SMALL) as made:
-        yield made
+    with Site(SMALL) as site:
+        yield site
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
