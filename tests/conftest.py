@@ -45,9 +45,17 @@ ROOT = Path(__file__).parent
 SLOW_PATHS = (
     "system",
     "migrations",
+    "intake/cvs/test_restores.py",
     "intake/database/test_query_plans.py",
+    "intake/internal_api/test_login.py",
     "intake/internal_api/test_login_queue.py",
+    "intake/internal_api/test_register.py",
+    "intake/internal_api/test_stats.py",
+    "intake/mail/test_confirmation_caps.py",
+    "intake/users/test_passwords.py",
     "intake/workers/test_mail.py",
+    "leadctl/commands/test_bulk.py",
+    "leadctl/commands/test_watch.py",
 )
 _numbers = itertools.count()
 
