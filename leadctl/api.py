@@ -1,4 +1,4 @@
-"""The internal door, one method for each route. The names on the wire are known here alone."""
+"""The internal API, one method for each route."""
 
 import binascii
 import re
@@ -13,7 +13,7 @@ from uuid import UUID
 
 from leadctl.connections import MAX_LIST_BYTES
 from leadctl.errors import LeadctlError, NotFound, UsageError
-from leadctl.http import PAGE, Http, has
+from leadctl.http import PAGE, Http, Shape, matches
 from leadctl.settings import is_state, is_token
 from leadctl.times import is_day
 
@@ -36,7 +36,7 @@ _TOKEN = {"access_token": str, "expires_in": int}
 
 @dataclass(frozen=True)
 class Login:
-    """A fresh token, good for `expires_in` seconds."""
+    """A new token, valid for `expires_in` seconds."""
 
     token: str
     expires_in: int
@@ -44,10 +44,10 @@ class Login:
 
 @dataclass(frozen=True)
 class Download:
-    """A CV on its way: its name as its sender wrote it, the whole's SHA-256 and size, and its bytes from `offset` on.
+    """A CV being downloaded: the sender's file name, SHA-256 and size of the whole file, and its bytes from `offset`.
 
-    The size is None where the server does not tell it. The chunks raise TryAgain where they break off; whether the
-    whole is what was sent, their reader finds out.
+    The size is None if the server does not send it. The chunks raise TryAgain if the connection breaks; the caller
+    must verify the SHA-256.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Download:
 
 
 class Api:
-    """A server's routes. Every method raises the LeadctlError that its answer amounts to."""
+    """The routes of a server. Methods raise the LeadctlError for the response's status."""
 
     def __init__(self, http: Http) -> None:
         self._http = http
@@ -69,133 +69,141 @@ class Api:
         return self._login(self._http.json("POST", "/internal/auth/login", json=body))
 
     def renew(self, token: str) -> Login:
-        """Return a new token for one that is still good."""
+        """Return a new token for one that is still valid."""
         headers = {"Authorization": f"Bearer {token}"}
         return self._login(self._http.json("POST", "/internal/auth/renew", headers=headers))
 
     def change_password(self, old: str, new: str) -> Login:
-        """Change the user's own password, and return a token of the new one; every other ends."""
+        """Change the user's own password, which revokes all tokens, and return a new token."""
         body = {"old": old, "new": new}
         return self._login(self._http.json("PUT", "/internal/auth/password", json=body))
 
-    def _login(self, answer: Any) -> Login:
-        if not has(answer, _TOKEN) or not is_token(answer["access_token"]) or answer["expires_in"] > MAX_TTL_S:
-            raise self._http.not_intake()
-        return Login(answer["access_token"], answer["expires_in"])
+    def _login(self, response: Any) -> Login:
+        if (
+            not matches(response, _TOKEN)
+            or not is_token(response["access_token"])
+            or response["expires_in"] > MAX_TTL_S
+        ):
+            raise self._http.unexpected_response()
+        return Login(response["access_token"], response["expires_in"])
 
     def me(self) -> dict[str, Any]:
-        """Return the user."""
+        """Return the logged-in user."""
         user = self._http.json("GET", "/internal/auth/me")
-        if not has(user, _USER):
-            raise self._http.not_intake()
+        if not matches(user, _USER):
+            raise self._http.unexpected_response()
         return user
 
     def register(self, username: str, password: str, *, role: str | None) -> None:
-        """Make a user."""
+        """Create a user."""
         body = {"username": username, "password": password, **({} if role is None else {"role": role})}
         self._http.request("POST", "/internal/auth/register", expected=204, json=body)
 
     def users(self) -> Iterator[dict[str, Any]]:
-        """Yield every user, oldest first, reading them page by page."""
+        """Yield all users, oldest first, fetched page by page."""
         return self._http.pages("/internal/users", _LISTED_USER, {}, newest_first=False, limit=None)
 
-    def change_user(self, username: str, **values: Any) -> None:
-        """Give the user a `role` or a `password`, or say whether it is `disabled`."""
+    def update_user(self, username: str, **values: Any) -> None:
+        """Set the user's `role`, `password` or `disabled` flag."""
         if not username:
-            raise UsageError("'' is no username")
-        # a name may be of dots alone, which would be gone from a path
+            raise UsageError("the username must not be empty")
+        # path normalization would remove a name that consists of dots
         name = quote(username, safe="").replace(".", "%2E")
         self._http.request("PATCH", f"/internal/users/{name}", expected=204, json=values)
 
     def leads(self, filters: Mapping[str, Any], *, newest_first: bool, limit: int | None) -> Iterator[dict[str, Any]]:
-        """Yield the leads that match, at most `limit`, reading them page by page."""
+        """Yield up to `limit` matching leads, fetched page by page."""
         return self._http.pages("/internal/leads/", _LEAD, filters, newest_first=newest_first, limit=limit)
 
     def mails(self, filters: Mapping[str, Any], *, newest_first: bool, limit: int | None) -> Iterator[dict[str, Any]]:
-        """Yield the mails that match, likewise."""
+        """Yield up to `limit` matching mails, fetched page by page."""
         return self._http.pages("/internal/mail", _MAIL, filters, newest_first=newest_first, limit=limit)
 
     def audit(self, filters: Mapping[str, Any], *, limit: int | None) -> Iterator[dict[str, Any]]:
-        """Yield the entries of the audit trail that match, at most `limit`, newest first, reading them page by page."""
+        """Yield up to `limit` matching audit entries, newest first, fetched page by page."""
         return self._http.pages("/internal/audit", _ENTRY, filters, newest_first=True, limit=limit)
 
     def retry_mails(self, ids: Sequence[int]) -> list[dict[str, Any]]:
-        """Queue up to 1,000 failed mails again; return for each id its `result` (revived, not_failed or missing)."""
-        answer = self._http.json("POST", "/internal/mail/retry", json={"ids": list(ids)})
-        results = answer.get("results") if isinstance(answer, dict) else None
-        if not isinstance(results, list) or len(results) != len(ids) or not all(has(one, _OUTCOME) for one in results):
-            raise self._http.not_intake()
+        """Queue up to 1,000 failed mails again; return a `result` for each id (revived, not_failed or missing)."""
+        response = self._http.json("POST", "/internal/mail/retry", json={"ids": list(ids)})
+        results = response.get("results") if isinstance(response, dict) else None
+        if not isinstance(results, list) or len(results) != len(ids) or not _all_match(results, _OUTCOME):
+            raise self._http.unexpected_response()
         return results
 
     def stats(self) -> dict[str, Any]:
-        """Return the numbers that tell where things stand."""
+        """Return the statistics of leads and mail."""
         stats = self._http.json("GET", "/internal/stats")
-        if not has(stats, {"total": int}) or not _are_numbers(stats):
-            raise self._http.not_intake()
+        if not matches(stats, {"total": int}) or not _is_stats(stats):
+            raise self._http.unexpected_response()
         return stats
 
     def lead(self, lead_id: int) -> dict[str, Any]:
-        """Return one lead, its CV's facts under names of their own, its flags with commas between."""
-        return self._with_cv(self._http.json("GET", f"/internal/leads/{lead_id}"))
+        """Return one lead, with CV details as `CV_*` members and CV flags as comma-separated text."""
+        return self._with_cv_fields(self._http.json("GET", f"/internal/leads/{lead_id}"))
 
-    def enter(
+    def create_lead(
         self, fields: Mapping[str, str], *, name: str, cv: IO[bytes], dry_run: bool
     ) -> tuple[dict[str, Any], bool]:
-        """Enter a lead, its CV read from `cv` as it is sent; return it, and whether it is a new one.
+        """Create a lead, streaming its CV from `cv`; return the lead and whether it is new.
 
-        A dry run saves nothing: a new lead is empty.
+        A dry run saves nothing, and returns an empty lead if it would be new.
         """
         data = {**fields, "dry_run": "true"} if dry_run else dict(fields)
         created = 204 if dry_run else 201
-        answer = self._http.request(
+        response = self._http.request(
             "POST", "/internal/leads/", expected=(200, created), data=data, files={"CV": (name, cv)}
         )
-        is_new = answer.status_code == created
-        return {} if is_new and dry_run else self._with_cv(self._http.parsed(answer)), is_new
+        is_new = response.status_code == created
+        return {} if is_new and dry_run else self._with_cv_fields(self._http.parsed(response)), is_new
 
-    def change_states(
+    def set_states(
         self, ids: Sequence[int], state: str, *, expected: str | None, change: UUID, dry_run: bool
     ) -> list[dict[str, Any]]:
-        """Move up to 10,000 leads to a state, in one transaction, if they are in the expected one (None: in any).
+        """Set the state of up to 10,000 leads in one transaction, if they are in the expected state (None: any).
 
-        Returns for each id its `result` (changed, unchanged, missing or conflict) and the `state` that it is in now.
+        Return for each id its `result` (changed, unchanged, missing or conflict) and its present `state`.
         """
         body: dict[str, Any] = {"ids": list(ids), "status": state, "change": str(change), "dry_run": dry_run}
         if expected is not None:
             body["from"] = expected
-        answer = self._http.json("POST", "/internal/leads/state", json=body, repeatable=True, most=MAX_LIST_BYTES)
-        outcomes = self._outcomes(answer, {"changed", "unchanged", "missing", "conflict"})
+        response = self._http.json(
+            "POST", "/internal/leads/state", json=body, repeatable=True, max_bytes=MAX_LIST_BYTES
+        )
+        outcomes = self._outcomes(response, {"changed", "unchanged", "missing", "conflict"})
         if {one["id"] for one in outcomes} != set(ids):
-            raise self._http.not_intake(": its results are not those of these leads")
+            raise self._http.unexpected_response(": its results are for other leads")
         return outcomes
 
     def undo(self, change: UUID, *, undoing: UUID, others: bool, dry_run: bool) -> Iterator[list[dict[str, Any]]]:
-        """Put back what a change did, page by page; yield each page's outcomes (undone, already_undone or moved).
+        """Undo a change page by page; yield each page's outcomes (undone, already_undone or moved).
 
-        Raises Conflict where another user made the change, unless `others`.
+        Raises Conflict if another user made the change, unless `others` is true.
         """
         after = 0
         while after is not None:
             body = {"change": str(undoing), "after": after, "others": others, "dry_run": dry_run}
-            answer = self._http.json(
-                "POST", f"/internal/changes/{change}/undo", json=body, repeatable=True, most=MAX_LIST_BYTES
+            response = self._http.json(
+                "POST", f"/internal/changes/{change}/undo", json=body, repeatable=True, max_bytes=MAX_LIST_BYTES
             )
-            yield self._outcomes(answer, {"undone", "already_undone", "moved"})
-            before, after = after, answer.get("next")
+            yield self._outcomes(response, {"undone", "already_undone", "moved"})
+            before, after = after, response.get("next")
             if after is not None and (not isinstance(after, int) or after <= before):
-                raise self._http.not_intake(": its pages do not go on")
+                raise self._http.unexpected_response(": its pages repeat")
 
     def changes(
         self, limit: int, *, mine: bool = False, undos: bool = True, start: str | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Yield the newest changes, at most `limit`: the user's own, without undos, or those whose ids start so."""
+        """Yield up to `limit` changes, newest first: own ones, without undos, or with ids that begin with `start`."""
         query: dict[str, Any] = {"mine": mine, "undos": undos, **({} if start is None else {"id": start})}
         while limit > 0:
             params = {**query, "limit": min(limit, PAGE)}
-            response = self._http.request("GET", "/internal/changes", expected=200, most=MAX_LIST_BYTES, params=params)
+            response = self._http.request(
+                "GET", "/internal/changes", expected=200, max_bytes=MAX_LIST_BYTES, params=params
+            )
             page = self._http.records(response, _CHANGE)
             if not all(re.fullmatch(_UUID, one["id"]) for one in page):
-                raise self._http.not_intake()
+                raise self._http.unexpected_response()
             yield from page
             if not page or "next" not in response.links:
                 return
@@ -203,84 +211,90 @@ class Api:
             query["before"] = page[-1]["id"]
 
     def history(self, lead_id: int) -> list[dict[str, Any]]:
-        """Return what was changed of a lead, oldest first."""
+        """Return the state changes of a lead, oldest first."""
         path = f"/internal/leads/{lead_id}/history"
-        return self._http.records(self._http.request("GET", path, expected=200, most=MAX_LIST_BYTES), _EVENT)
+        return self._http.records(self._http.request("GET", path, expected=200, max_bytes=MAX_LIST_BYTES), _EVENT)
 
     def erase(self, email: str, *, dry_run: bool) -> Iterator[dict[str, Any]]:
-        """Erase a person, as many leads as fit in a request at a time; yield what came of each request."""
+        """Erase a person, a limited number of leads in each request; yield the result of each request."""
         body = {"email": email, "dry_run": dry_run}
-        is_begun = is_complete = False
+        has_erased = is_complete = False
         while not is_complete:
             try:
-                answer = self._http.json("POST", "/internal/persons/erase", json=body, most=MAX_LIST_BYTES)
+                response = self._http.json("POST", "/internal/persons/erase", json=body, max_bytes=MAX_LIST_BYTES)
             except NotFound:
-                if is_begun:  # another erased the rest
+                if has_erased:  # somebody else erased the rest
                     return
                 raise
-            if not has(answer, _ERASURE) or not all(has(one, {"id": int, "state": str}) for one in answer["leads"]):
-                raise self._http.not_intake()
-            yield answer
-            is_begun, is_complete = True, dry_run or answer["complete"]
+            if not matches(response, _ERASURE) or not _all_match(response["leads"], {"id": int, "state": str}):
+                raise self._http.unexpected_response()
+            yield response
+            has_erased, is_complete = True, dry_run or response["complete"]
 
     @contextmanager
-    def person(self, email: str) -> Iterator[Iterator[bytes]]:
-        """Give a zip of all that is kept of a person, as it comes; whether it is whole, its reader finds out."""
+    def export_person(self, email: str) -> Iterator[Iterator[bytes]]:
+        """Stream a zip of all data stored about a person; the caller must verify that it is complete."""
         path = "/internal/persons/export"
         headers = {"Accept-Encoding": "identity"}
         with self._http.stream(path, method="POST", headers=headers, json={"email": email}) as response:
-            yield self._http.pieces(response)
+            yield self._http.iter_chunks(response)
 
-    def _outcomes(self, answer: Any, results: Collection[str]) -> list[dict[str, Any]]:
-        if not has(answer, {"change": str, "results": list}) or not all(
-            has(one, _OUTCOME)
-            and one["result"] in results
-            and (one["result"] == "missing" or isinstance(one.get("state"), str))
-            for one in answer["results"]
-        ):
-            raise self._http.not_intake()
-        return list(answer["results"])
+    def _outcomes(self, response: Any, known: Collection[str]) -> list[dict[str, Any]]:
+        if not matches(response, {"change": str, "results": list}) or not _all_match(response["results"], _OUTCOME):
+            raise self._http.unexpected_response()
+        outcomes: list[dict[str, Any]] = list(response["results"])
+        for one in outcomes:
+            has_state = one["result"] == "missing" or isinstance(one.get("state"), str)
+            if one["result"] not in known or not has_state:
+                raise self._http.unexpected_response()
+        return outcomes
 
     @contextmanager
-    def cv(self, lead_id: int, *, offset: int = 0, sha256: str = "", quarantined: bool = False) -> Iterator[Download]:
-        """Give the lead's CV as it comes: from `offset` on, if it is the one of this SHA-256 and the server can.
+    def download_cv(
+        self, lead_id: int, *, offset: int = 0, sha256: str = "", quarantined: bool = False
+    ) -> Iterator[Download]:
+        """Stream the lead's CV, from `offset` if it has this SHA-256 and the server supports ranges.
 
-        A CV that is quarantined, or was not scanned, is given only with `quarantined`.
+        `quarantined` allows a CV that is quarantined or was not scanned.
         """
-        going_on = {"Range": f"bytes={offset}-", "If-Range": f'"{sha256}"'} if offset else {}
-        headers = {"Accept-Encoding": "identity", **going_on}  # an encoded body has other offsets
+        range_headers = {"Range": f"bytes={offset}-", "If-Range": f'"{sha256}"'} if offset else {}
+        headers = {"Accept-Encoding": "identity", **range_headers}  # offsets of an encoded body would differ
         path = f"/internal/leads/{lead_id}/cv-download{'?force=true' if quarantined else ''}"
         with self._http.stream(path, expected=(200, 206, 416) if offset else (200,), headers=headers) as response:
             if response.status_code == 416:
-                with self.cv(lead_id, quarantined=quarantined) as whole:
+                with self.download_cv(lead_id, quarantined=quarantined) as whole:
                     yield whole
                 return
-            begins, size = self._extent(response.headers, is_part=response.status_code == 206)
+            start, size = self._content_range(response.headers, is_part=response.status_code == 206)
             yield Download(
                 _filename(response.headers.get("content-disposition", "")),
                 _sha256(response.headers.get("repr-digest", "")),
                 size,
-                begins,
-                self._http.pieces(response),
+                start,
+                self._http.iter_chunks(response),
             )
 
-    def _extent(self, headers: Mapping[str, str], *, is_part: bool) -> tuple[int, int | None]:
+    def _content_range(self, headers: Mapping[str, str], *, is_part: bool) -> tuple[int, int | None]:
         if not is_part:
             length = headers.get("content-length", "")
             return 0, int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
         found = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})", headers.get("content-range", ""))
         if found is None:
-            raise self._http.not_intake(": it sends a part of a file and does not say which")
+            raise self._http.unexpected_response(": a partial response without Content-Range")
         return int(found[1]), int(found[2])
 
-    def _with_cv(self, lead: Any) -> dict[str, Any]:
-        if not has(lead, _LEAD) or not has(cv := lead.pop("CV", None), _CV):
-            raise self._http.not_intake()
+    def _with_cv_fields(self, lead: Any) -> dict[str, Any]:
+        if not matches(lead, _LEAD) or not matches(cv := lead.pop("CV", None), _CV):
+            raise self._http.unexpected_response()
         cv["flags"] = ",".join(map(str, cv["flags"]))
         return {**lead, **{f"CV_{name}": value for name, value in cv.items()}}
 
 
-def _are_numbers(stats: Mapping[str, Any]) -> bool:
+def _all_match(values: Sequence[Any], shape: Shape) -> bool:
+    return all(matches(value, shape) for value in values)
+
+
+def _is_stats(stats: Mapping[str, Any]) -> bool:
     counts = [stats.get(name) for name in ("states", "days", "mails")]
     numbers = [number for members in counts if isinstance(members, dict) for number in members.values()]
     oldest = stats.get("oldest_waiting")
@@ -289,13 +303,13 @@ def _are_numbers(stats: Mapping[str, Any]) -> bool:
         and all(isinstance(number, int) and 0 <= number < 2**63 for number in (stats["total"], *numbers))
         and all(map(is_state, stats["states"]))
         and all(map(is_day, stats["days"]))
-        and has(stats["mails"], {"queued": int, "failed": int})
-        and (oldest is None or has(oldest, {"id": int, "created_at": str}))
+        and matches(stats["mails"], {"queued": int, "failed": int})
+        and (oldest is None or matches(oldest, {"id": int, "created_at": str}))
     )
 
 
 def _filename(header: str) -> str:
-    """Return the name that a Content-Disposition offers: `filename*`, where there is one (RFC 6266, section 4.3)."""
+    """Return the file name in a Content-Disposition header, preferring `filename*` (RFC 6266, section 4.3)."""
     message = Message()
     message["Content-Disposition"] = header
     parameters: Any = message.get_params([], header="Content-Disposition")
@@ -314,4 +328,4 @@ def _sha256(header: str) -> str:
                 return b64decode(value.strip(":"), validate=True).hex()
             except (binascii.Error, ValueError):
                 break
-    raise LeadctlError("the server sent no SHA-256 with the CV, so it can't be checked")
+    raise LeadctlError("can't verify the CV: the server sent no SHA-256")

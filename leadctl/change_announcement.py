@@ -1,4 +1,4 @@
-"""The announcement of a change: once it moved a lead, or when its command is interrupted."""
+"""Print the id of a change when its first lead has changed, or on an interruption."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,32 +12,32 @@ Announce = Callable[[Iterable[Record]], None]
 
 
 @contextmanager
-def announced(streams: IOStreams, change: UUID, *, dry_run: bool) -> Iterator[Announce]:
-    """Give a function that takes each response's outcomes, and announces the change at the first lead that was moved.
+def announce_change(streams: IOStreams, change: UUID, *, dry_run: bool) -> Iterator[Announce]:
+    """Yield a function to call with each response's outcomes; it prints the change id at the first changed lead.
 
-    Where the command is interrupted, the id is printed even in a script: it is what takes the leads back.
+    After an interruption the id is printed in scripts too, because undoing the change needs it.
     """
-    how = f"to take it back: leadctl undo {change}"
-    has_moved = is_told = False
+    how = f"to undo it: leadctl undo {change}"
+    has_changed = is_announced = False
 
     def announce(outcomes: Iterable[Record]) -> None:
-        nonlocal has_moved, is_told
-        if not has_moved and any(one["result"] in ("changed", "undone") for one in outcomes):
-            has_moved = True
-            is_told = streams.mention(f"This is change {change}; {how}")
+        nonlocal has_changed, is_announced
+        if not has_changed and any(one["result"] in ("changed", "undone") for one in outcomes):
+            has_changed = True
+            is_announced = streams.verbose(f"change {change}; {how}")
 
     try:
         yield (lambda _outcomes: None) if dry_run else announce
     except BaseException as error:
-        if has_moved and not is_told:
-            streams.complain(f"This is change {change}; {how}")
-        elif not (has_moved or dry_run) and _may_have_arrived(error):
-            streams.complain(f"change {change} may have moved leads; {how}")
+        if has_changed and not is_announced:
+            streams.error(f"change {change}; {how}")
+        elif not (has_changed or dry_run) and _may_have_reached_server(error):
+            streams.error(f"change {change} may have been applied; {how}")
         raise
 
 
-def _may_have_arrived(error: BaseException) -> bool:
-    """Return whether the server may have done what it was asked for, though nobody heard of it."""
+def _may_have_reached_server(error: BaseException) -> bool:
+    """Return whether the request may have reached the server before the error."""
     if isinstance(error, TryAgain):
         return type(error.__cause__).__name__ not in ("ConnectError", "ConnectTimeout")
     return not isinstance(error, LeadctlError)

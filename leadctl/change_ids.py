@@ -1,4 +1,4 @@
-"""Ids of changes: short in tables, whole elsewhere, and read in either form."""
+"""Change ids: formatting, and resolving of abbreviated ids."""
 
 import re
 from collections.abc import Callable
@@ -13,29 +13,29 @@ from leadctl.times import format_relative
 if TYPE_CHECKING:  # importing it costs 95 ms
     from leadctl.api import Api
 
-SHORT = 8
+SHORT_ID_CHARS = 8
 CANDIDATES = 10
 
 
-def shown(change: str | None, face: OutputFormat) -> str | None:
-    """Return the id as the format shows it."""
-    return change[:SHORT] if change and face is OutputFormat.TABLE else change
+def format_change_id(change: str | None, output_format: OutputFormat) -> str | None:
+    """Return the id, abbreviated in tables."""
+    return change[:SHORT_ID_CHARS] if change and output_format is OutputFormat.TABLE else change
 
 
-def described(change: Record) -> str:
-    """Return in a few words what a change did, who made it and when."""
-    what = f"undo of {str(change['undoes'])[:SHORT]}" if change.get("undoes") else f"to {change.get('to')}"
+def describe_change(change: Record) -> str:
+    """Return a short description of a change: what, how many, who and when."""
+    what = f"undo of {str(change['undoes'])[:SHORT_ID_CHARS]}" if change.get("undoes") else f"to {change.get('to')}"
     when = format_relative(change["at"], datetime.now().astimezone())
     return f"{what}, {change['count']} lead{'s' * (change['count'] != 1)}, by {change['user']}, {when}"
 
 
-def read_change(text: str, api: "Api", tell: Callable[[str], None]) -> UUID:
-    """Return the id of which the text is the beginning, or the whole. An ambiguous one's candidates are told.
+def resolve_change_id(text: str, api: "Api", print_candidate: Callable[[str], None]) -> UUID:
+    """Return the change id that begins with the text; print the candidates if it is ambiguous.
 
-    Raises Usage or NotFound.
+    Raises UsageError or NotFound.
     """
     if not re.fullmatch(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]){0,24}", text):
-        raise UsageError(f"{text!r} is not a change id; `leadctl changes` lists them")
+        raise UsageError(f"{text!r} is not a change id; leadctl changes lists them")
     if len(text.replace("-", "")) == 32:
         return UUID(text)
     found = list(api.changes(CANDIDATES, start=text))
@@ -43,6 +43,6 @@ def read_change(text: str, api: "Api", tell: Callable[[str], None]) -> UUID:
         raise NotFound(f"there is no change {text}")
     if len(found) > 1:
         for one in found:
-            tell(f"{one['id']}: {described(one)}")
-        raise UsageError(f"{text} is the beginning of {len(found)} change ids; give more of it")
+            print_candidate(f"{one['id']}: {describe_change(one)}")
+        raise UsageError(f"{text} matches {len(found)} change ids; use more characters")
     return UUID(found[0]["id"])

@@ -1,4 +1,4 @@
-"""The `leadctl` command: its table of commands, and the one place where an error becomes an exit code."""
+"""The `leadctl` command line: its commands, global options and exit codes."""
 
 import io
 import os
@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer._click.exceptions import ClickException, NoArgsIsHelpError
 from typer.core import TyperGroup
 
 from leadctl import __version__
 from leadctl.errors import ExitCode, LeadctlError
 
-# each is loaded only when it is called, or when help for all of them is asked for
+# a module is imported only when its command is called, or for the help of all commands
 COMMANDS: Mapping[str, str] = {
     "login": "leadctl.commands.login",
     "logout": "leadctl.commands.logout",
@@ -46,11 +47,11 @@ COMMANDS: Mapping[str, str] = {
 
 
 class Commands(TyperGroup):
-    """The table, as a group. A reader that has what it wanted and goes away ends the program in silence."""
+    """The commands, imported on demand. A closed output pipe ends the program silently."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.commands = dict.fromkeys(COMMANDS, self)  # among these names it looks for what was meant
+        self.commands = dict.fromkeys(COMMANDS, self)  # the names that typer suggests for a misspelt one
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
@@ -59,32 +60,36 @@ class Commands(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(COMMANDS[cmd_name])
-        if hasattr(module, "app"):  # a family, with a table of its own
-            return typer.main.get_command(module.app)
+        if hasattr(module, "app"):  # a command with subcommands
+            return _keep_example_lines(typer.main.get_command(module.app))
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
         single.command(cmd_name)(module.command)
-        return typer.main.get_command(single)
+        return _keep_example_lines(typer.main.get_command(single))
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
-        with _readers_may_leave():
+        with _exit_on_broken_pipe():
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: Any) -> Any:
-        with _readers_may_leave():
+        with _exit_on_broken_pipe():
             return super().invoke(ctx)
 
 
 app = typer.Typer(
-    cls=Commands,
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    cls=Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
 )
 
 
+def _keep_example_lines(command: Any) -> Any:
+    """Keep examples unwrapped: a backspace exempts a paragraph of help from click's wrapping."""
+    command.help = (command.help or "").replace("\nExample", "\n\b\nExample")
+    for subcommand in getattr(command, "commands", {}).values():
+        _keep_example_lines(subcommand)
+    return command
+
+
 def _profiles(incomplete: str) -> list[str]:
-    from leadctl.completion import profiles  # noqa: PLC0415 - for a shell that asks
+    from leadctl.completion import profiles  # noqa: PLC0415 - only for shell completion
 
     return profiles(incomplete)
 
@@ -92,21 +97,27 @@ def _profiles(incomplete: str) -> list[str]:
 @app.callback(invoke_without_command=True)
 def root(
     ctx: typer.Context,
-    url: Annotated[str | None, typer.Option(help="The server; else LEADCTL_URL, else the current profile's.")] = None,
+    url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Server. Default: LEADCTL_URL, else the current profile's.")
+    ] = None,
     profile: Annotated[
         str | None,
-        typer.Option(help="The login to use; else LEADCTL_PROFILE, else the current one.", autocompletion=_profiles),
+        typer.Option(
+            metavar="NAME", help="Profile. Default: LEADCTL_PROFILE, else the current one.", autocompletion=_profiles
+        ),
     ] = None,
-    cacert: Annotated[Path | None, typer.Option(help="A file of the certificates to trust, and no others.")] = None,
+    cacert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Trust only the certificates in this file.")
+    ] = None,
     insecure_http: Annotated[
-        bool, typer.Option("--insecure-http", help="Send passwords and tokens over plain http, too.")
+        bool, typer.Option("--insecure-http", help="Allow unencrypted HTTP to other machines.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but what was not done.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Say what is done, in scripts, too.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show requests, and where an error came from.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print change ids and warnings in scripts too.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print requests, and tracebacks of errors.")] = False,
     show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Triage leads from a terminal or a shell script."""
+    """Triage a law firm's leads from a terminal or a shell script."""
     if show_version:
         typer.echo(f"leadctl {__version__}")
         raise typer.Exit
@@ -127,31 +138,43 @@ def root(
 
 
 def main() -> NoReturn:
-    """Run the command line; whatever goes wrong is told in one line."""
+    """Run the command line; print any error on one line, and exit with its code."""
     _prepare_streams()
-    _heed_signals()
+    _handle_signals()
     if "_LEADCTL_COMPLETE" in os.environ:
-        from leadctl.completion_shells import prepare  # noqa: PLC0415 - for a shell that asks
+        from leadctl.completion_shells import prepare  # noqa: PLC0415 - only for shell completion
 
         prepare()
     try:
-        app()
+        sys.exit(app(prog_name="leadctl", standalone_mode=False) or ExitCode.DONE)
     except LeadctlError as error:
         _fail(str(error), error.exit_code)
+    except ClickException as error:
+        _fail_usage(error)
     except UnicodeError:
-        _fail("what was typed, or a value in the environment, is not UTF-8", ExitCode.USAGE)
+        _fail("an argument or environment variable is not valid UTF-8", ExitCode.USAGE)
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
     except OSError as error:
         what = f"can't use {error.filename}" if error.filename else "can't write the output"
         _fail(f"{what}: {error.strerror or error}", ExitCode.FAILED)
-    except Exception as error:  # noqa: BLE001 - a defect, told like anything else
-        _fail(f"something went wrong ({type(error).__name__}: {error}); --debug shows where", ExitCode.FAILED)
-    sys.exit(ExitCode.DONE)
+    except Exception as error:  # noqa: BLE001 - a defect, reported like any other error
+        _fail(f"internal error ({type(error).__name__}: {error}); --debug prints the traceback", ExitCode.FAILED)
 
 
-def _fail(text: str, code: ExitCode) -> NoReturn:
-    import traceback  # noqa: PLC0415 - these take 15 ms, where something went wrong
+def _fail_usage(error: ClickException) -> NoReturn:
+    """Report an error of the command line, found by typer, in the style of all others."""
+    ctx = getattr(error, "ctx", None)
+    message = error.format_message()
+    if isinstance(error, NoArgsIsHelpError):
+        typer.echo(message, err=True)
+        sys.exit(ExitCode.USAGE)
+    text = f"{message[:1].lower()}{message[1:]}".removesuffix(".")
+    _fail(text, ExitCode.USAGE, hint=f"Try '{ctx.command_path if ctx else 'leadctl'} --help'")
+
+
+def _fail(text: str, code: ExitCode, *, hint: str | None = None) -> NoReturn:
+    import traceback  # noqa: PLC0415 - these take 15 ms, needed only after an error
 
     from leadctl.output.console import discard_output  # noqa: PLC0415
     from leadctl.output.escapes import escape_control  # noqa: PLC0415
@@ -161,38 +184,40 @@ def _fail(text: str, code: ExitCode) -> NoReturn:
             for line in traceback.format_exc().splitlines():
                 typer.echo(escape_control(line), err=True)
         typer.echo(f"leadctl: {escape_control(text)}", err=True)
+        if hint:
+            typer.echo(hint, err=True)
     discard_output()
     sys.exit(code)
 
 
-def _end(number: int, _frame: object) -> NoReturn:
+def _exit_on_signal(number: int, _frame: object) -> NoReturn:
     sys.exit(128 + number)
 
 
-def _heed_signals() -> None:
-    """End as after an error, drafts removed, when a terminal closes or a system shuts down."""
-    for name in ("SIGTERM", "SIGHUP"):  # Windows has the first alone
+def _handle_signals() -> None:
+    """Remove temporary files when a terminal closes or the system shuts down, as after an error."""
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has only the first
         if (number := getattr(signal, name, None)) is not None:
-            signal.signal(number, _end)
+            signal.signal(number, _exit_on_signal)
 
 
 def _prepare_streams() -> None:
-    """Give each stream that is closed a place to go, and each pipe UTF-8, whatever the locale."""
+    """Replace closed streams with the null device, and write UTF-8 to pipes whatever the locale."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - open to the end
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 - open until exit
         elif isinstance(stream, io.TextIOWrapper) and mode == "w":
             stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
 
 
 @contextmanager
-def _readers_may_leave() -> Iterator[None]:
+def _exit_on_broken_pipe() -> Iterator[None]:
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError as error:
-        from leadctl.output.console import discard_output  # noqa: PLC0415 - at the end, and seldom
+        from leadctl.output.console import discard_output  # noqa: PLC0415 - seldom needed
 
         discard_output()
         raise typer.Exit(ExitCode.DONE) from error

@@ -10,21 +10,21 @@ from leadctl.context import Context
 from leadctl.errors import LeadctlError
 from leadctl.settings import Flags, is_profile_name
 
-USUAL_STATES = ("PENDING", "REACHED_OUT", "ENGAGED", "DECLINED")
-WITHIN_S = 3.0
+DEFAULT_STATES = ("PENDING", "REACHED_OUT", "ENGAGED", "DECLINED")
+TIMEOUT_S = 3.0
 
 
 def states(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Return the server's states that begin so; the usual ones where it can't be asked, or is slow."""
+    """Return the server's states with this prefix; the default states if it is unavailable or slow."""
     known: list[str] = []
-    asking = Thread(target=_ask, args=[ctx.find_root().params, known], daemon=True)
-    asking.start()
-    asking.join(WITHIN_S)
-    return [state for state in known or USUAL_STATES if state.startswith(incomplete)]
+    thread = Thread(target=_fetch_states, args=[ctx.find_root().params, known], daemon=True)
+    thread.start()
+    thread.join(TIMEOUT_S)
+    return [state for state in known or DEFAULT_STATES if state.startswith(incomplete)]
 
 
 def profiles(incomplete: str) -> list[str]:
-    """Return the names of profiles that begin so."""
+    """Return the names of stored profiles with this prefix."""
     try:
         names = [profile.name or "" for profile in Context(Flags()).credentials.profiles]
     except LeadctlError:
@@ -32,15 +32,15 @@ def profiles(incomplete: str) -> list[str]:
     return sorted(name for name in names if name.startswith(incomplete) and is_profile_name(name))
 
 
-def _ask(given: dict[str, Any], known: list[str]) -> None:
+def _fetch_states(options: dict[str, Any], known: list[str]) -> None:
     flags = Flags(
-        url=given.get("url"),
-        profile=given.get("profile"),
-        cacert=Path(given["cacert"]) if given.get("cacert") else None,
-        insecure_http=bool(given.get("insecure_http")),
+        url=options.get("url"),
+        profile=options.get("profile"),
+        cacert=Path(options["cacert"]) if options.get("cacert") else None,
+        insecure_http=bool(options.get("insecure_http")),
         is_quiet=True,
     )
     try:
-        known += Context(flags).api_at_hand().stats()["states"]
+        known += Context(flags).api_without_renewal().stats()["states"]
     except LeadctlError:
         return

@@ -1,4 +1,4 @@
-"""Shell completion that offers nothing a shell would run, and prints no messages."""
+"""Shell completion that offers only words that are safe in a shell, and prints no messages."""
 
 import os
 import re
@@ -7,33 +7,33 @@ import sys
 from typer._click.shell_completion import CompletionItem, ShellComplete, add_completion_class
 from typer._completion_classes import BashComplete, FishComplete, ZshComplete
 
-_HARMLESS = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_SAFE_WORD = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 
 
-class _Harmless(ShellComplete):
+class _SafeComplete(ShellComplete):
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
-        """Return what can be offered. zsh evaluates it, and bash inserts it without quotes.
+        """Return only safe words, since zsh evaluates them and bash inserts them unquoted.
 
-        File names are left to the shell, which quotes them: a sender may have chosen them.
+        The shell completes and quotes file names itself; a sender may have chosen them.
         """
         items = super().get_completions(args, incomplete)
-        return [item for item in items if item.type == "plain" and _HARMLESS.fullmatch(item.value)]
+        return [item for item in items if item.type == "plain" and _SAFE_WORD.fullmatch(item.value)]
 
 
-class _Bash(_Harmless, BashComplete):
+class _Bash(_SafeComplete, BashComplete):
     pass
 
 
-class _Zsh(_Harmless, ZshComplete):
+class _Zsh(_SafeComplete, ZshComplete):
     pass
 
 
-class _Fish(_Harmless, FishComplete):
+class _Fish(_SafeComplete, FishComplete):
     pass
 
 
 def prepare() -> None:
-    """Complete for the shells that `leadctl completion` has a script for; the command line being typed stays clean."""
+    """Install completion for the supported shells, and discard messages, which would disturb the command line."""
     for shell in (_Bash, _Zsh, _Fish):
         add_completion_class(shell, shell.name)
-    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - open to the end
+    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - open until exit

@@ -1,4 +1,4 @@
-"""HTTP connections: proxies, trusted certificates, tokens and the size of responses."""
+"""HTTP connections: proxies, trusted certificates, bearer tokens and response size limits."""
 
 import ipaddress
 import ssl
@@ -11,21 +11,21 @@ import httpx2
 from leadctl.errors import LeadctlError, UsageError
 
 CONNECT_TIMEOUT_S = 5.0
-ANSWER_TIMEOUT_S = 60.0
+READ_TIMEOUT_S = 60.0
 MAX_BODY_BYTES = 2**20
-MAX_LIST_BYTES = 8 * 2**20  # 1,000 records, the most on a page, of 8 KiB
+MAX_LIST_BYTES = 8 * 2**20  # a page of 1,000 records of 8 KiB
 
-_MOST = "leadctl_max_bytes"
+_MAX_BYTES_EXTENSION = "leadctl_max_bytes"
 
 
 class Bearer(Protocol):
-    """Where tokens come from."""
+    """A source of bearer tokens."""
 
     def token(self) -> str:
-        """Return the token to show."""
+        """Return the token to send."""
 
-    def another(self, refused: str) -> str | None:
-        """Return a token in place of one that the server refused, where there is another."""
+    def replacement_for(self, refused: str) -> str | None:
+        """Return another token than the one that the server refused, or None."""
 
 
 def connect(
@@ -34,44 +34,44 @@ def connect(
     bearer: Bearer | None,
     cacert: Path | None,
     insecure_http: bool,
-    listener: Callable[[httpx2.Response], None] | None,
+    on_response: Callable[[httpx2.Response], None] | None,
 ) -> httpx2.Client:
-    """Return a client for the server, which uses no proxy for this machine.
+    """Return an HTTP client for the server; it uses no proxy for loopback addresses.
 
-    Raises Usage where a password or a token could be read on its way, unless `insecure_http` allows it.
+    Raises UsageError if a password or token would be sent unencrypted, unless `insecure_http` allows it.
     """
     try:
         address = httpx2.URL(url)
-        is_here = _is_loopback(address.host)
-        if address.scheme == "http" and not (is_here or insecure_http):
+        is_loopback = _is_loopback(address.host)
+        if address.scheme == "http" and not (is_loopback or insecure_http):
             raise UsageError(
-                f"a password or token could be read on its way to http://{address.netloc.decode('ascii')}: use https,"
-                " or allow it with leadctl --insecure-http or LEADCTL_INSECURE_HTTP=1"
+                f"refusing to send passwords or tokens unencrypted to http://{address.netloc.decode('ascii')};"
+                " use https, or allow it with leadctl --insecure-http or LEADCTL_INSECURE_HTTP=1"
             )
-        trusted = _trusted(address, cacert, is_here=is_here)
+        trusted = _trusted(address, cacert, is_loopback=is_loopback)
         return httpx2.Client(
             base_url=url,
-            auth=_Authorization(bearer) if bearer else None,
+            auth=_BearerAuth(bearer) if bearer else None,
             headers={"Accept-Encoding": "identity"},
-            timeout=httpx2.Timeout(ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            event_hooks={"response": [_limit, listener] if listener else [_limit]},
+            timeout=httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+            event_hooks={"response": [_limit_response, on_response] if on_response else [_limit_response]},
             verify=trusted,
-            # a transport of its own reads no *_PROXY, so that plain HTTP stays on this machine whatever NO_PROXY says
-            transport=httpx2.HTTPTransport(verify=trusted) if is_here else None,
-            follow_redirects=False,  # it would show the token, or send the password, to whoever is named there
+            # a separate transport ignores *_PROXY, so that plain HTTP never leaves this machine
+            transport=httpx2.HTTPTransport(verify=trusted) if is_loopback else None,
+            follow_redirects=False,  # a redirect would forward the token or password to another server
         )
     except (OSError, ValueError, ImportError, httpx2.InvalidURL) as error:
-        # the environment's proxies and certificates are read here
-        raise LeadctlError(f"can't set up connections, look at *_PROXY, SSL_CERT_* and --cacert: {error}") from error
+        # httpx2 reads the proxies and certificates from the environment here
+        raise LeadctlError(f"invalid connection settings; check *_PROXY, SSL_CERT_* and --cacert: {error}") from error
 
 
-def at_most(size: int | None) -> dict[str, int | None]:
-    """Return a request's extensions that let a response's body have so many bytes (None: any number)."""
-    return {_MOST: size}
+def limit_size(size: int | None) -> dict[str, int | None]:
+    """Return request extensions that limit the response body to `size` bytes (None: no limit)."""
+    return {_MAX_BYTES_EXTENSION: size}
 
 
-class _Authorization(httpx2.Auth):
-    """Shows a token with each request, the one that is good then, and once more another where it is refused."""
+class _BearerAuth(httpx2.Auth):
+    """Sends a valid token with each request; after a 401 retries once with another token, if there is one."""
 
     def __init__(self, bearer: Bearer) -> None:
         self._bearer = bearer
@@ -80,50 +80,52 @@ class _Authorization(httpx2.Auth):
         token = self._bearer.token()
         request.headers["Authorization"] = f"Bearer {token}"
         response = yield request
-        if response.status_code == 401 and (another := self._bearer.another(token)):
-            request.headers["Authorization"] = f"Bearer {another}"
+        if response.status_code == 401 and (replacement := self._bearer.replacement_for(token)):
+            request.headers["Authorization"] = f"Bearer {replacement}"
             yield request
 
 
-def bound(response: httpx2.Response, most: int) -> None:
-    """Let reading the response's body fail once it has more than `most` bytes."""
+def limit_body(response: httpx2.Response, max_bytes: int) -> None:
+    """Make reading the response's body fail once it has more than `max_bytes` bytes."""
     assert isinstance(response.stream, httpx2.SyncByteStream)
-    response.stream = _Bounded(response.stream, most)
+    response.stream = _LimitedStream(response.stream, max_bytes)
 
 
-class _Bounded(httpx2.SyncByteStream):
-    """A body that fails where it has more bytes than it may."""
+class _LimitedStream(httpx2.SyncByteStream):
+    """A response body with a size limit."""
 
-    def __init__(self, stream: httpx2.SyncByteStream, most: int) -> None:
-        self._stream, self._most = stream, most
+    def __init__(self, stream: httpx2.SyncByteStream, max_bytes: int) -> None:
+        self._stream, self._max_bytes = stream, max_bytes
 
     def __iter__(self) -> Iterator[bytes]:
         size = 0
-        for piece in self._stream:
-            size += len(piece)
-            if size > self._most:
-                raise httpx2.DecodingError(f"its answer is larger than {self._most // 2**20} MiB")
-            yield piece
+        for chunk in self._stream:
+            size += len(chunk)
+            if size > self._max_bytes:
+                raise httpx2.DecodingError(f"its response is larger than {self._max_bytes // 2**20} MiB")
+            yield chunk
 
     def close(self) -> None:
         self._stream.close()
 
 
-def _limit(response: httpx2.Response) -> None:
-    """Refuse an encoded body, which may be a thousand times its size, and bound any other. Errors are never long."""
+def _limit_response(response: httpx2.Response) -> None:
+    """Reject encoded bodies, which may expand a thousandfold, and limit the size of others."""
     encoding = response.headers.get("content-encoding", "identity")
     if encoding.strip().lower() != "identity":
-        raise httpx2.DecodingError(f"its answer is encoded as {encoding[:40]!r}, which was not asked for")
-    most = response.request.extensions.get(_MOST, MAX_BODY_BYTES) if response.is_success else MAX_BODY_BYTES
-    if most is not None:
-        bound(response, most)
+        raise httpx2.DecodingError(f"its response has the encoding {encoding[:40]!r}, which was not requested")
+    max_bytes = MAX_BODY_BYTES
+    if response.is_success:
+        max_bytes = response.request.extensions.get(_MAX_BYTES_EXTENSION, MAX_BODY_BYTES)
+    if max_bytes is not None:
+        limit_body(response, max_bytes)
 
 
-def _trusted(address: httpx2.URL, cacert: Path | None, *, is_here: bool) -> ssl.SSLContext | bool:
+def _trusted(address: httpx2.URL, cacert: Path | None, *, is_loopback: bool) -> ssl.SSLContext | bool:
     if cacert:
         return ssl.create_default_context(cafile=cacert)
-    if address.scheme == "http" and is_here:
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # unused: to read the system's certificates takes 25 ms
+    if address.scheme == "http" and is_loopback:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # unused; loading the system's certificates takes 25 ms
     return True
 
 

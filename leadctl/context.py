@@ -1,4 +1,4 @@
-"""What every command is given: the streams, and the server."""
+"""The context of a command: streams, profile and API."""
 
 import os
 from dataclasses import replace
@@ -15,17 +15,17 @@ from leadctl.output.console import IOStreams
 from leadctl.output.formats import OutputFormat
 from leadctl.settings import Flags, Settings
 
-if TYPE_CHECKING:  # it takes 95 ms to import, which `--version` and `--help` need not pay
+if TYPE_CHECKING:  # importing it takes 95 ms, which `--version` and `--help` need not pay
     from leadctl.api import Api
     from leadctl.configuration.session import Session
     from leadctl.connections import Bearer
 
 
-def time_left(seconds: int | None, face: OutputFormat) -> str | int | None:
-    """Return the seconds as a person reads them, or for programs as they are."""
-    if face is not OutputFormat.TABLE or seconds is None:
+def format_time_left(seconds: int | None, output_format: OutputFormat) -> str | int | None:
+    """Return the seconds as minutes in a table, unchanged in other formats."""
+    if output_format is not OutputFormat.TABLE or seconds is None:
         return seconds
-    return f"{seconds // 60} min" if seconds else "ended"
+    return f"{seconds // 60} min" if seconds else "expired"
 
 
 class Context(IOStreams):
@@ -33,82 +33,79 @@ class Context(IOStreams):
 
     def __init__(self, flags: Flags) -> None:
         super().__init__(flags)
-        if not os.environ.get("XDG_CONFIG_HOME"):  # empty means unset, which is not how it would be read below
+        if not os.environ.get("XDG_CONFIG_HOME"):  # the standard says that empty means unset; get_app_dir disagrees
             os.environ.pop("XDG_CONFIG_HOME", None)
         self.credentials = Credentials(Path(typer.get_app_dir("leadctl")))
 
     @property
     def url(self) -> str:
-        """The server's address. Raises Usage."""
+        """The server's URL. Raises UsageError."""
         return self.profile.url
 
     @cached_property
     def profile(self) -> Profile:
-        """Whom and which server this run is for; what is kept of it. Raises Usage.
-
-        A flag counts more than the environment, and either more than the current profile.
-        """
+        """The profile to use, from flags, environment or current profile. Raises UsageError."""
         return resolve_profile(self._settings, self.credentials)
 
-    def turn_to(self, *, url: str | None, profile: str | None) -> Profile:
-        """Turn to a server and a profile to log in, given as --url and --profile would be; the profile may be new.
+    def select_server(self, *, url: str | None, profile: str | None) -> Profile:
+        """Select the server and the profile to log in to; the arguments override --url and --profile.
 
-        Raises Usage.
+        Raises UsageError.
         """
         self.flags = replace(self.flags, url=url or self.flags.url, profile=profile or self.flags.profile)
         self.profile = resolve_login_profile(self._settings, self.credentials)
         return self.profile
 
     @cached_property
-    def stranger(self) -> "Api":
-        """The server, shown no token."""
+    def anonymous_api(self) -> "Api":
+        """The API without a token."""
         return self._api(None)
 
     @cached_property
     def api(self) -> "Api":
-        """The server, shown the token that was given or is kept. Raises PermissionDenied where there is none."""
+        """The API with the given or stored token. Raises PermissionDenied if there is none."""
         bearer = self._bearer
         bearer.token()
         return self._api(bearer)
 
     @cached_property
-    def api_for_anyone(self) -> "Api":
-        """The server, shown a token if there is one."""
-        may_show = self._settings.token or self.profile.token or self.profile.password_command
-        return self.api if may_show else self.stranger
+    def api_with_optional_login(self) -> "Api":
+        """The API, with a token if there is one."""
+        has_login = self._settings.token or self.profile.token or self.profile.password_command
+        return self.api if has_login else self.anonymous_api
 
-    def api_at_hand(self) -> "Api":
-        """Return the server, shown a token that is there already: no program is run for one, and none is renewed.
+    def api_without_renewal(self) -> "Api":
+        """Return the API with the token at hand; runs no password command and renews nothing.
 
-        Raises PermissionDenied where there is none.
+        Raises PermissionDenied if there is no token.
         """
-        from leadctl.configuration.session import GivenToken  # noqa: PLC0415
+        from leadctl.configuration.session import StaticToken  # noqa: PLC0415
 
         token = self._settings.token or self.profile.token
         if token is None:
             raise PermissionDenied("not logged in")
-        return self._api(GivenToken(token))
+        return self._api(StaticToken(token))
 
     @cached_property
     def session(self) -> "Session":
-        """The profile in use, its token renewed in time."""
+        """The login of the profile, renewed in time."""
         from leadctl.configuration.session import Session  # noqa: PLC0415
 
-        return Session(self.profile, self.credentials, lambda: self.stranger)
+        return Session(self.profile, self.credentials, lambda: self.anonymous_api)
 
     @property
-    def names_profile(self) -> bool:
-        """Whether a flag or the environment names a profile. Raises Usage."""
+    def has_named_profile(self) -> bool:
+        """Whether a flag or the environment names a profile. Raises UsageError."""
         return self._settings.profile is not None
 
     @property
-    def names_profile_by_flag(self) -> bool:
-        """Whether a flag names a profile. Raises Usage."""
+    def has_profile_flag(self) -> bool:
+        """Whether a flag names a profile."""
         return self._settings.profile is not None and self._settings.profile_source == "--profile"
 
     @property
-    def has_given_token(self) -> bool:
-        """Whether LEADCTL_TOKEN counts, and nothing is kept."""
+    def has_environment_token(self) -> bool:
+        """Whether LEADCTL_TOKEN is set; it replaces the stored token."""
         return self._settings.token is not None
 
     @cached_property
@@ -117,24 +114,24 @@ class Context(IOStreams):
 
     @property
     def _bearer(self) -> "Bearer":
-        from leadctl.configuration.session import GivenToken  # noqa: PLC0415
+        from leadctl.configuration.session import StaticToken  # noqa: PLC0415
 
-        return GivenToken(self._settings.token) if self._settings.token else self.session
+        return StaticToken(self._settings.token) if self._settings.token else self.session
 
     def _api(self, bearer: "Bearer | None") -> "Api":
         from leadctl.api import Api  # noqa: PLC0415
         from leadctl.http import Http  # noqa: PLC0415
 
-        given = self._settings
+        settings = self._settings
         http = Http(
             self.url,
             bearer=bearer,
-            cacert=given.cacert,
-            insecure_http=given.insecure_http,
-            say=self.say,
-            listener=self._tell_of_request if self.flags.is_debug else None,
+            cacert=settings.cacert,
+            insecure_http=settings.insecure_http,
+            info=self.info,
+            log_response=self._log_response if self.flags.is_debug else None,
         )
         return Api(http)
 
-    def _tell_of_request(self, line: str) -> None:
-        self.complain(f"leadctl: {line}")
+    def _log_response(self, line: str) -> None:
+        self.error(f"leadctl: {line}")

@@ -1,25 +1,25 @@
-"""What can go wrong, and the exit code that tells a script of it."""
+"""Errors and exit codes."""
 
 from enum import IntEnum
 from typing import ClassVar, Self
 
 
 class ExitCode(IntEnum):
-    """What the program's exit tells, in words as `meaning`."""
+    """Exit codes, each with its `meaning` for the user."""
 
     meaning: str
 
-    DONE = 0, "done; what was so already counts as done"
-    FAILED = 1, "failed"
-    USAGE = 2, "usage: the command line, or a value on it, is wrong"
-    PARTLY = 3, "of several ids, ids from standard input, or rows of a file, some were not done; each has a line"
-    NOT_ALLOWED = 4, "not logged in, or not allowed"
-    NOT_FOUND = 5, "there is no such lead, mail, change, user or person"
+    DONE = 0, "success, also if there was nothing left to do"
+    FAILED = 1, "failure"
+    USAGE = 2, "usage error: invalid command line or value"
+    PARTLY = 3, "partial failure: some of several ids or rows failed; each has a line on standard error"
+    NOT_ALLOWED = 4, "not logged in, or permission denied"
+    NOT_FOUND = 5, "no such lead, mail, change, user or person"
     CONFLICT = (
         6,
-        ("conflict: the lead is in another state, the name or external id is taken, or another user made the change"),
+        "conflict: the lead is in another state, the name or external id is taken, or the change is another user's",
     )
-    TRY_AGAIN = 75, "try again later: the server is away, or asks to wait"  # sysexits' EX_TEMPFAIL
+    TRY_AGAIN = 75, "temporary failure: the server is unavailable or asks to wait"  # sysexits' EX_TEMPFAIL
     INTERRUPTED = 130, "interrupted"
 
     def __new__(cls, value: int, meaning: str) -> Self:
@@ -31,19 +31,19 @@ class ExitCode(IntEnum):
 
 
 class LeadctlError(Exception):
-    """Something to tell the user in one line, with what to do next."""
+    """An error to print on one line, with its remedy."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.FAILED
 
 
 class UsageError(LeadctlError):
-    """A value on the command line can't be used."""
+    """Invalid value on the command line."""
 
     exit_code = ExitCode.USAGE
 
 
 class PartialFailure(LeadctlError):
-    """Some of several were not done."""
+    """Some of several items failed."""
 
     exit_code = ExitCode.PARTLY
 
@@ -55,30 +55,30 @@ class PermissionDenied(LeadctlError):
 
 
 class NotFound(LeadctlError):
-    """There is no such lead."""
+    """No such object."""
 
     exit_code = ExitCode.NOT_FOUND
 
 
 class Conflict(LeadctlError):
-    """The server holds something else than was expected."""
+    """The object is not in the expected state."""
 
     exit_code = ExitCode.CONFLICT
 
 
 class TryAgain(LeadctlError):
-    """The server is away, or asks to wait."""
+    """The server is unavailable, or asks to wait."""
 
     exit_code = ExitCode.TRY_AGAIN
 
     def __init__(self, text: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(text)
-        self.retry_after_s = retry_after_s  # where the server said so
+        self.retry_after_s = retry_after_s  # from the server's Retry-After
 
 
 class UnexpectedResponse(LeadctlError):
-    """What answers is no intake service."""
+    """The response is not from an intake service."""
 
 
 class ChecksumError(LeadctlError):
-    """What arrived is not what was sent."""
+    """The received data differs from the original."""

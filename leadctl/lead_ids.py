@@ -1,4 +1,4 @@
-"""Ids, from arguments or from standard input."""
+"""Lead and mail ids, from arguments or standard input."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from leadctl.errors import UsageError
 
 @dataclass(frozen=True)
 class LeadIds:
-    """Leads that a command is for, each once, in the order given; `is_single` where one was named as an argument."""
+    """Unique ids in the order given; `is_single` if the only one was given as an argument."""
 
     ids: Sequence[int]
     is_single: bool
 
 
 def read_lead_ids(arguments: Sequence[str], stdin: TextIO) -> LeadIds:
-    """Read ids; an argument `-` stands for those on standard input, parted by white space. Raises Usage."""
+    """Return ids; `-` stands for those on standard input, separated by white space. Raises UsageError."""
     from_stdin = "-" in arguments
     ids = list(dict.fromkeys(_ids(arguments, stdin)))
     return LeadIds(ids, is_single=len(ids) == 1 and not from_stdin)
@@ -32,7 +32,7 @@ def _ids(arguments: Sequence[str], stdin: TextIO) -> Iterable[int]:
 
 
 def parse_lead_id(text: str) -> int:
-    """Read one id. Raises Usage."""
+    """Return the id. Raises UsageError."""
     if text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) < 2**63:
         return int(text)
-    raise UsageError(f"{text!r} is no id: ids are whole numbers from 1 on")
+    raise UsageError(f"{text!r} is not an id; ids are positive integers")

@@ -1,4 +1,4 @@
-"""Options that every list has."""
+"""Options shared by commands."""
 
 from typing import Annotated
 
@@ -6,10 +6,26 @@ import typer
 
 from leadctl.output.formats import OutputFormat
 
-FormatOption = Annotated[OutputFormat | None, typer.Option("--output", "-o", help="How to show them.")]
-ColumnsOption = Annotated[str | None, typer.Option("--columns", help="These alone, in this order: id,state,…")]
-HeaderOption = Annotated[bool, typer.Option("--header", help="Begin plain lines with the columns' names.")]
-RawOption = Annotated[
-    bool, typer.Option("--raw", help="Leave csv as the data is: formulas and control characters, too.")
+FormatOption = Annotated[OutputFormat | None, typer.Option("--output", "-o", help="Output format.")]
+ColumnsOption = Annotated[
+    str | None, typer.Option("--columns", metavar="NAMES", help="Only these columns, in this order: id,state,…")
 ]
-NoPagerOption = Annotated[bool, typer.Option("--no-pager", help="Never start a pager.")]
+HeaderOption = Annotated[bool, typer.Option("--header", help="Print column names above plain output.")]
+RawOption = Annotated[bool, typer.Option("--raw", help="Do not escape formulas and control characters in csv output.")]
+NoPagerOption = Annotated[bool, typer.Option("--no-pager", help="Do not use a pager.")]
+LimitOption = Annotated[
+    int | None, typer.Option("--limit", "-n", metavar="N", min=1, help="Maximum number of results.")
+]
+SinceOption = Annotated[
+    str | None, typer.Option(metavar="TIME", help="At or after: 30m, 12h, 2d, 1w (ago), or 2026-11-01.")
+]
+UntilOption = Annotated[str | None, typer.Option(metavar="TIME", help="Before; same format.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would change without changing it.")]
+PasswordStdinOption = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
+LeadIdArgument = Annotated[str, typer.Argument(metavar="ID", help="Lead id.")]
+LeadIdsArgument = Annotated[
+    list[str], typer.Argument(metavar="ID...", help="Lead ids; - reads them from standard input.")
+]
+EmailOption = Annotated[
+    str, typer.Option(metavar="ADDRESS", help="Exact email address of the person, without wildcards.")
+]

@@ -1,4 +1,4 @@
-"""New leads as they become visible: none is missed, and none comes twice."""
+"""Poll for new leads, without gaps or duplicates."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -8,19 +8,19 @@ from typing import Any
 from leadctl.errors import LeadctlError, TryAgain
 from leadctl.output.formats import Record
 
-# An id is handed out, and `created_at` set, up to a minute before the transaction ends and the lead can be seen.
-LOOK_BACK = timedelta(minutes=2)
+# A lead gets its id and `created_at` up to a minute before its transaction commits and makes it visible.
+OVERLAP = timedelta(minutes=2)
 FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 10.0
+MAX_PAUSE_S = 10.0
 
 Find = Callable[[Mapping[str, Any]], Iterable[Record]]
 
 
 class LeadPoller:
-    """The leads that `find` gives for a filter `since`, asked again and again, each once.
+    """Polls for new leads with the filter `since`, and yields each lead once.
 
-    Each time, all that came after two minutes before the time before is asked for, and what was seen is dropped. The
-    clock is the server's, as far as its leads tell it: of this machine's, only how long things took is believed.
+    Each poll overlaps the one before by two minutes and drops known ids. Times are those of the server, derived from
+    the newest `created_at`; this machine's clock only measures durations.
     """
 
     def __init__(self, find: Find, *, since: str | None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -28,59 +28,59 @@ class LeadPoller:
         self._first = None if since is None else datetime.fromisoformat(since)
         self._since = self._first
         self._seen: set[int] = set()
-        self._ahead_s: float | None = None  # how far the server's clock is ahead of this one's, at the least
+        self._ahead_s: float | None = None  # lower bound of the server's clock offset
 
-    def pass_over(self, newest: Record | None) -> None:
-        """Take all that is there for seen; `newest` is among the last that came. Raises LeadctlError."""
+    def skip_existing(self, newest: Record | None) -> None:
+        """Mark all existing leads as seen; `newest` is the newest of them. Raises LeadctlError."""
         began = self._clock()
         if newest is not None:
-            self._learn_the_time(newest)
-            self._go_on(began)
-        for _ in self.new():
+            self._update_clock_offset(newest)
+            self._advance_since(began)
+        for _ in self.poll():
             pass
 
-    def new(self) -> Iterator[Record]:
-        """Yield what was not there before. Raises LeadctlError; it can go on from there as if nothing had been."""
-        began, there = self._clock(), set()
+    def poll(self) -> Iterator[Record]:
+        """Yield the leads that are new since the last poll. Raises LeadctlError; polling again misses none."""
+        began, found = self._clock(), set()
         for lead in self._find({} if self._since is None else {"since": self._since.isoformat()}):
-            there.add(lead["id"])
-            self._learn_the_time(lead)
+            found.add(lead["id"])
+            self._update_clock_offset(lead)
             if lead["id"] not in self._seen:
                 self._seen.add(lead["id"])
                 yield lead
-        self._seen = there
-        self._go_on(began)
+        self._seen = found
+        self._advance_since(began)
 
-    def _learn_the_time(self, lead: Record) -> None:
+    def _update_clock_offset(self, lead: Record) -> None:
         try:
-            came = datetime.fromisoformat(lead["created_at"]).timestamp()
+            created = datetime.fromisoformat(lead["created_at"]).timestamp()
         except (ValueError, OverflowError) as error:
-            raise LeadctlError(f"lead {lead['id']} came at {lead['created_at']!r}, which is no moment") from error
-        ahead_s = came - self._clock()
+            raise LeadctlError(f"lead {lead['id']}: created_at {lead['created_at']!r} is not a timestamp") from error
+        ahead_s = created - self._clock()
         self._ahead_s = ahead_s if self._ahead_s is None else max(self._ahead_s, ahead_s)
 
-    def _go_on(self, began: float) -> None:
-        """Ask, the next time, for what has come since LOOK_BACK before this began: all that was not there then."""
+    def _advance_since(self, began: float) -> None:
+        """Let the next poll begin OVERLAP before this one began."""
         if self._ahead_s is not None:
-            since = datetime.fromtimestamp(began + self._ahead_s, UTC) - LOOK_BACK
+            since = datetime.fromtimestamp(began + self._ahead_s, UTC) - OVERLAP
             self._since = since if self._first is None else max(self._first, since)
 
 
 def follow(
-    following: LeadPoller, *, wait: Callable[[float], bool], interval_s: float, say: Callable[[str], None]
+    poller: LeadPoller, *, wait: Callable[[float], bool], interval_s: float, info: Callable[[str], None]
 ) -> Iterator[Record]:
-    """Yield new leads until `wait` says that nobody waits for more; a server that is away is waited for."""
-    pause_s, is_away = interval_s, False
+    """Yield new leads until `wait` returns False; keep polling while the server is unavailable."""
+    pause_s, is_unavailable = interval_s, False
     while True:
         try:
-            yield from following.new()
-            if is_away:
-                say("it answers again")
-            pause_s, is_away = interval_s, False
+            yield from poller.poll()
+            if is_unavailable:
+                info("reconnected")
+            pause_s, is_unavailable = interval_s, False
         except TryAgain as error:
-            if not is_away:
-                say(f"{error} (watching goes on when it answers)")
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S) if is_away else FIRST_PAUSE_S
-            is_away = True
+            if not is_unavailable:
+                info(f"{error} (retrying)")
+            pause_s = min(2 * pause_s, MAX_PAUSE_S) if is_unavailable else FIRST_PAUSE_S
+            is_unavailable = True
         if not wait(pause_s):
             return

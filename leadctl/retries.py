@@ -1,4 +1,4 @@
-"""Trying again, a bounded number of times, what a server can't take now."""
+"""Reattempts with exponential backoff."""
 
 import time
 from collections.abc import Callable
@@ -6,24 +6,24 @@ from typing import TypeVar
 
 from leadctl.errors import TryAgain
 
-FIRST_PAUSE_S = 0.5  # each further one is twice as long
-MAX_PAUSE_S = 60.0  # whatever the server asks for
+FIRST_PAUSE_S = 0.5  # doubled for each retry
+MAX_PAUSE_S = 60.0  # even if the server asks for more
 
 T = TypeVar("T")
 
 
-def pause(after: TryAgain, *, tried: int) -> None:
-    """Wait as long as the server asked for, or longer each time, after the try of this number (from 1)."""
-    wanted = after.retry_after_s
-    time.sleep(min(FIRST_PAUSE_S * 2 ** (tried - 1) if wanted is None else wanted, MAX_PAUSE_S))
+def pause(after: TryAgain, *, attempt: int) -> None:
+    """Wait after attempt number `attempt` (from 1): as long as the server asks, else with exponential backoff."""
+    requested = after.retry_after_s
+    time.sleep(min(FIRST_PAUSE_S * 2 ** (attempt - 1) if requested is None else requested, MAX_PAUSE_S))
 
 
-def retried(work: Callable[[], T], *, tries: int, tell: Callable[[TryAgain], None]) -> T:
-    """Return what `work` returns, tried up to `tries` times; each failure but the last is told. Raises TryAgain."""
-    for tried in range(1, tries):
+def retry_call(work: Callable[[], T], *, attempts: int, on_retry: Callable[[TryAgain], None]) -> T:
+    """Call `work` up to `attempts` times; call `on_retry` before each retry. Raises TryAgain after the last."""
+    for attempt in range(1, attempts):
         try:
             return work()
         except TryAgain as error:
-            tell(error)
-            pause(error, tried=tried)
+            on_retry(error)
+            pause(error, attempt=attempt)
     return work()

@@ -1,4 +1,4 @@
-"""Where the server is and who we are there, as flags and the environment say; a flag counts more."""
+"""Settings from flags and environment; a flag overrides the environment."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 
 @dataclass(frozen=True)
 class Flags:
-    """What was given on the command line."""
+    """Global options of the command line."""
 
     url: str | None = None
     profile: str | None = None
@@ -26,10 +26,7 @@ class Flags:
 
 @dataclass(frozen=True)
 class Settings:
-    """What was given of where the server is, and how it is reached; None where nothing was.
-
-    `url` has no last slash. A `token` that was given is neither renewed nor kept.
-    """
+    """Server, profile and token as requested; None if not given. `url` has no trailing slash."""
 
     url: str | None
     url_source: str
@@ -41,12 +38,12 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], flags: Flags) -> "Settings":
-        """Read LEADCTL_*; a flag counts more. Raises Usage."""
+        """Read LEADCTL_* variables and flags. Raises UsageError."""
         url, url_source = _first(flags.url, "--url", environ, "LEADCTL_URL")
         profile, profile_source = _first(flags.profile, "--profile", environ, "LEADCTL_PROFILE")
         token = environ.get("LEADCTL_TOKEN", "").strip()
         if token and not is_token(token):
-            raise UsageError("LEADCTL_TOKEN holds no token")
+            raise UsageError("LEADCTL_TOKEN is not a valid token")
         return cls(
             url=server_url(url, url_source) if url else None,
             url_source=url_source,
@@ -65,16 +62,16 @@ def _first(flag: str | None, flag_name: str, environ: Mapping[str, str], name: s
 def _profile_name(text: str, source: str) -> str:
     if is_profile_name(text):
         return text
-    raise UsageError(f"{source} is {text!r}; a profile's name is 1 to 64 of letters, digits, '.', '_' and '-'")
+    raise UsageError(f"{source} is {text!r}; a profile name has 1 to 64 letters, digits, '.', '_' or '-'")
 
 
 def is_profile_name(text: str) -> bool:
-    """Return whether a profile can be called that; no shell makes anything of it."""
+    """Return whether a profile can have this name, which is safe in a shell."""
     return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", text) is not None
 
 
 def server_url(text: str, source: str) -> str:
-    """Return the address in the one spelling that tokens are kept under. Raises Usage, naming its source."""
+    """Return the URL in a canonical spelling, so that URLs can be compared. Raises UsageError, naming the source."""
     try:
         parts = urlsplit(text)
         host = (parts.hostname or "").encode("idna").decode("ascii")
@@ -82,7 +79,7 @@ def server_url(text: str, source: str) -> str:
     except ValueError:  # UnicodeError is one
         usable = False
     if not usable or re.search(r"[?#@\s\x00-\x1f]", text):
-        # it may hold a password, which is no place for one
+        # it may contain a password, which must not be printed
         shown = "(not shown)" if "@" in text else repr(text)
         raise UsageError(f"{source} is {shown}; expected http://HOST[:PORT] or https://HOST[:PORT]")
     scheme, _, rest = text.partition("://")
@@ -91,10 +88,10 @@ def server_url(text: str, source: str) -> str:
 
 
 def is_state(text: str) -> bool:
-    """Return whether an intake service can have a state of this name; a shell is offered no other."""
+    """Return whether a lead state can have this name; only such names are offered for completion."""
     return re.fullmatch(r"[A-Z][A-Z0-9_]{0,31}", text) is not None
 
 
 def is_token(text: str) -> bool:
-    """Return whether the text can stand in an Authorization header (RFC 6750, section 2.1)."""
+    """Return whether the text is valid as a bearer token (RFC 6750, section 2.1)."""
     return re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", text) is not None

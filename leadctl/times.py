@@ -1,4 +1,4 @@
-"""Moments and spans of time, as people write them and like to read them."""
+"""Parse and format timestamps and durations."""
 
 import re
 from collections.abc import Mapping
@@ -7,15 +7,12 @@ from datetime import date, datetime, timedelta
 from leadctl.errors import UsageError
 
 _UNITS: Mapping[str, str] = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_AGES = ((60, 1, "s"), (3600, 60, "min"), (86400, 3600, "h"), (60 * 86400, 86400, "d"))  # below, in, called
+_AGES = ((60, 1, "s"), (3600, 60, "min"), (86400, 3600, "h"), (60 * 86400, 86400, "d"))  # limit, unit, name
 _NOW_S = 5
 
 
 def parse_timestamp(text: str, flag: str) -> str:
-    """Return what the text means as RFC 3339: so long ago, or a date or moment on this machine's clock.
-
-    Raises Usage, naming the flag.
-    """
+    """Return an age, or a local date or time, as an RFC 3339 timestamp. Raises UsageError, naming the flag."""
     now = datetime.now().astimezone()
     try:
         if ago := re.fullmatch(r"(\d{1,6})([mhdw])", text, re.ASCII):
@@ -25,17 +22,23 @@ def parse_timestamp(text: str, flag: str) -> str:
         raise UsageError(f"{flag} is {text!r}; expected 30m, 12h, 2d, 1w, 2026-11-01 or 2026-11-01T09:00") from error
 
 
-def parse_duration(text: str, flag: str, *, least: float, most: float) -> float:
-    """Return the length of a span such as 500ms, 2s, 1.5m, or 2 (seconds). Raises Usage, naming the flag."""
-    span = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s|m|h|)", text, re.ASCII)
-    length = float(span[1]) * {"ms": 0.001, "m": 60, "h": 3600}.get(span[2], 1) if span else None
-    if length is None or not least <= length <= most:
-        raise UsageError(f"{flag} is {text!r}; expected e.g. 500ms, 2s or 1m, from {least:g} s to {most:g} s")
+def parse_range(since: str | None, until: str | None) -> dict[str, str | None]:
+    """Return the values of --since and --until as RFC 3339 timestamps. Raises UsageError."""
+    times = {"since": since, "until": until}
+    return {name: None if text is None else parse_timestamp(text, f"--{name}") for name, text in times.items()}
+
+
+def parse_duration(text: str, flag: str, *, minimum: float, maximum: float) -> float:
+    """Return a duration such as 500ms, 2s, 1.5m or 2 in seconds. Raises UsageError, naming the flag."""
+    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)(ms|s|m|h|)", text, re.ASCII)
+    length = float(match[1]) * {"ms": 0.001, "m": 60, "h": 3600}.get(match[2], 1) if match else None
+    if length is None or not minimum <= length <= maximum:
+        raise UsageError(f"{flag} is {text!r}; expected e.g. 500ms, 2s or 1m, from {minimum:g} s to {maximum:g} s")
     return length
 
 
 def is_timestamp(column: str) -> bool:
-    """Return whether a column of this name holds moments."""
+    """Return whether the column contains timestamps."""
     return column == "at" or column.endswith("_at")
 
 
@@ -48,7 +51,7 @@ def is_day(text: str) -> bool:
 
 
 def format_relative(value: str, now: datetime) -> str:
-    """Return how long ago an RFC 3339 moment was, as its day where that is long; what is no moment as it is."""
+    """Return an RFC 3339 timestamp as a relative time, or as a date if it is old; other text unchanged."""
     try:
         then = datetime.fromisoformat(value).astimezone()
     except (ValueError, OverflowError):

@@ -1,21 +1,29 @@
 """`leadctl audit`."""
 
 from enum import StrEnum
-from itertools import islice
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from leadctl.context import Context
-from leadctl.options import ColumnsOption, FormatOption, HeaderOption, NoPagerOption, RawOption
-from leadctl.times import parse_timestamp
+from leadctl.options import (
+    ColumnsOption,
+    FormatOption,
+    HeaderOption,
+    LimitOption,
+    NoPagerOption,
+    RawOption,
+    SinceOption,
+    UntilOption,
+)
+from leadctl.times import parse_range
 
 COLUMNS = ("id", "at", "action", "user", "subject", "lead", "detail", "client", "request_id")
-ON_A_TERMINAL = 50
 
 
 class Action(StrEnum):
-    """What there is an entry for."""
+    """Actions recorded in the audit trail."""
 
     LOGIN = "login"
     LOGIN_FAILED = "login-failed"
@@ -24,7 +32,7 @@ class Action(StrEnum):
     ROLE_CHANGE = "role-change"
     DISABLED = "disabled"
     ENABLED = "enabled"
-    PASSWORD = "password"  # noqa: S105 - that it was changed
+    PASSWORD = "password"  # noqa: S105 - a password change
     DOWNLOAD = "download"
     QUARANTINE_DOWNLOAD = "quarantine-download"
     ERASURE = "erasure"
@@ -39,35 +47,31 @@ class Action(StrEnum):
 
 def command(
     ctx: typer.Context,
-    user: Annotated[str | None, typer.Option(help="Who did it, or to whom it was done.")] = None,
-    action: Annotated[list[Action] | None, typer.Option("--action", help="What was done; may repeat.")] = None,
-    lead: Annotated[int | None, typer.Option(help="Done to this lead.", min=1)] = None,
-    since: Annotated[str | None, typer.Option(help="Done since: 30m, 12h, 2d, 1w, or 2026-11-01.")] = None,
-    until: Annotated[str | None, typer.Option(help="Done before, likewise.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")] = None,
-    face: FormatOption = None,
+    user: Annotated[str | None, typer.Option(metavar="NAME", help="By or about this user.")] = None,
+    action: Annotated[
+        list[Action] | None,
+        typer.Option("--action", metavar="ACTION", help="Action, such as login-failed; repeatable."),
+    ] = None,
+    lead: Annotated[int | None, typer.Option(metavar="ID", help="About this lead.", min=1)] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: LimitOption = None,
+    output: FormatOption = None,
     columns: ColumnsOption = None,
     header: HeaderOption = False,
     raw: RawOption = False,
     no_pager: NoPagerOption = False,
 ) -> None:
-    """Show who did what, newest first: logins, changes of users, downloads, lists, erasures; for administrators.
+    """Show the audit trail: who did what, newest first. For administrators.
 
-    Examples: leadctl audit --user bunter --since 7d
-
-    leadctl audit --action login-failed -o csv --columns at,subject,client > failed.csv
+    Examples:
+      leadctl audit --user bunter --since 7d
+      leadctl audit --action login-failed -o csv --columns at,client > failed.csv
     """
     context: Context = ctx.obj
-    look = context.look(COLUMNS, face=face, only=columns, header=header, raw=raw)
-    moments = {
-        "since": since and parse_timestamp(since, "--since"),
-        "until": until and parse_timestamp(until, "--until"),
-    }
-    given = {"user": user, "action": action, "lead": lead, **moments}
+    options = context.output_options(COLUMNS, output=output, selected=columns, header=header, raw=raw)
+    times = parse_range(since, until)
+    given = {"user": user, "action": action, "lead": lead, **times}
     filters = {name: value for name, value in given.items() if value is not None}
-    # one more than a terminal shows by itself tells whether there is more
-    cut = ON_A_TERMINAL if limit is None and context.is_terminal else None
-    entries = context.api.audit(filters, limit=cut + 1 if cut else limit)
-    context.show(islice(entries, cut), look, paged=not cut and not no_pager)
-    if cut and next(entries, None) is not None:
-        context.say(f"The first {cut}; more with -n {cut * 10}, and all of them through a pipe.")
+    fetch = partial(context.api.audit, filters)
+    context.show_first(fetch, options, limit=limit, paged=not no_pager)

@@ -1,27 +1,32 @@
 """`leadctl completion`."""
 
 from enum import StrEnum
+from typing import Annotated
 
 import typer
-from typer._completion_shared import get_completion_script  # typer writes it for the shell it runs in, and for no other
+from typer._completion_shared import get_completion_script  # typer has no public function that accepts a shell
 
 from leadctl.context import Context
 
 
 class Shell(StrEnum):
-    """A shell."""
+    """Supported shells."""
 
     BASH = "bash"
     ZSH = "zsh"
     FISH = "fish"
 
 
-def command(ctx: typer.Context, shell: Shell) -> None:
-    """Print what makes a shell complete commands, options, states and profiles.
+def command(
+    ctx: typer.Context, shell: Annotated[Shell, typer.Argument(metavar="<bash|zsh|fish>", help="Shell.")]
+) -> None:
+    """Print a shell completion script.
 
-    Examples: leadctl completion bash > ~/.local/share/bash-completion/completions/leadctl
+    Completes commands, options, states and profiles.
 
-    leadctl completion fish > ~/.config/fish/completions/leadctl.fish
+    Examples:
+      leadctl completion zsh > ~/.zfunc/_leadctl
+      leadctl completion fish > ~/.config/fish/completions/leadctl.fish
     """
     context: Context = ctx.obj
     script = get_completion_script(prog_name="leadctl", complete_var="_LEADCTL_COMPLETE", shell=shell.value)

@@ -14,64 +14,67 @@ from leadctl.errors import LeadctlError, PartialFailure, UsageError
 from leadctl.files.downloads import Source, to_file, to_stream
 from leadctl.files.filenames import Template, safe_name
 from leadctl.lead_ids import read_lead_ids
+from leadctl.options import LeadIdsArgument
 
 
 def command(
     ctx: typer.Context,
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Lead ids; - reads them from standard input.")],
-    directory: Annotated[Path, typer.Option("--dir", "-d", help="Where to put them.")] = Path(),
+    ids: LeadIdsArgument,
+    directory: Annotated[
+        Path, typer.Option("--dir", "-d", metavar="DIR", help="Directory for the files; created if missing.")
+    ] = Path(),
     target: Annotated[
-        str | None, typer.Option("--output-file", "-O", help="The file for a single CV; - is standard output.")
+        str | None,
+        typer.Option("--output-file", "-O", metavar="FILE", help="File for a single CV; - for standard output."),
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option(help="How to name them, of {id} {email} {f_name} {l_name} {name} {stem} {ext} {state}."),
+        typer.Option(
+            metavar="TEMPLATE", help="File names, from {id} {email} {f_name} {l_name} {name} {stem} {ext} {state}."
+        ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
     quarantined: Annotated[
         bool,
-        typer.Option(
-            "--force-quarantined",
-            help="Also fetch a CV that is quarantined, not scanned yet, or too large to scan; it is recorded.",
-        ),
+        typer.Option("--force-quarantined", help="Also download CVs that are quarantined or not scanned (audited)."),
     ] = False,
 ) -> None:
-    """Fetch CVs, checked against their SHA-256, each as ID-NAME; the paths are printed.
+    """Download CVs.
 
-    What breaks off is gone on with by the next run. Two leads of a run never share a name, whatever --force says.
+    Saves each as ID-NAME, verifies its SHA-256, and prints its path. The next run resumes an interrupted download. Two
+    leads of one run never share a file, even with --force.
 
-    Examples: leadctl download-cv 42 -d cvs
-
-    leadctl list --state ENGAGED -o ids | leadctl download-cv -d cvs --name '{id}-{l_name}{ext}' -
-
-    leadctl download-cv 42 -O - | pdftotext - -
+    Examples:
+      leadctl download-cv 42 -d cvs
+      leadctl list -o ids | leadctl download-cv --name '{id}-{l_name}{ext}' -
+      leadctl download-cv 42 -O - | pdftotext - -
     """
     context: Context = ctx.obj
     template = None if name is None else Template(name)
-    selection = read_lead_ids(ids, sys.stdin)
-    if target is not None and (len(selection.ids) != 1 or template):
-        raise UsageError("-O is for a single CV, and is its whole name; use -d for several, and with --name")
-    if target is None and not directory.is_dir():
-        raise UsageError(f"there is no directory {str(directory)!r}")
+    selected = read_lead_ids(ids, sys.stdin)
+    if target is not None and (len(selected.ids) != 1 or template):
+        raise UsageError("-O requires a single CV, and excludes --name; use -d for several")
+    if target is None and directory.exists() and not directory.is_dir():
+        raise UsageError(f"{directory}: not a directory")
     source = Source(context.api, quarantined)
     files = _Files(context, source, directory, template, force=force)
 
-    def fetch(lead_id: int) -> None:
+    def download(lead_id: int) -> None:
         if target == "-":
-            files.write_out(lead_id)
+            files.download_to_stdout(lead_id)
         elif target is not None:
-            files.fetch_to(lead_id, Path(target))
+            files.download_to(lead_id, Path(target))
         else:
-            files.fetch(lead_id)
+            files.download(lead_id)
 
-    if selection.is_single:
-        fetch(selection.ids[0])
-    elif (done := context.each(selection.ids, "Fetching CVs", fetch)) < len(selection.ids):
-        raise PartialFailure(f"{done} of {len(selection.ids)} CVs were fetched")
+    if selected.is_single:
+        download(selected.ids[0])
+    elif (done := context.for_each(selected.ids, "Downloading CVs", download)) < len(selected.ids):
+        raise PartialFailure(f"{done} of {len(selected.ids)} CVs downloaded")
 
 
 class _Files:
-    """The files of one run, each with a name of its own."""
+    """The files of one run, with unique names."""
 
     def __init__(
         self, context: Context, source: Source, directory: Path, template: Template | None, *, force: bool
@@ -80,63 +83,64 @@ class _Files:
         self._directory, self._template, self._force = directory, template, force
         self._taken: dict[str, int] = {}
 
-    def fetch(self, lead_id: int) -> None:
-        """Fetch a CV into the directory."""
+    def download(self, lead_id: int) -> None:
+        """Download a CV into the directory, which is created if missing."""
         path = None if self._template is None else self._directory / self._name(lead_id, self._template)
 
-        def place(cv_name: str) -> Path:
+        def choose_path(cv_name: str) -> Path:
             nonlocal path
             path = path or self._directory / f"{lead_id}-{safe_name(cv_name)}"
+            self._directory.mkdir(parents=True, exist_ok=True)
             self._check_free(path)
             return path
 
-        with _told(lambda: path or self._directory):
+        with _translated_errors(lambda: path or self._directory):
             if path is not None:
-                self._check_free(path)  # before anything is sent for
-            self._save(lead_id, place, self._directory)
-        self._context.print(str(path))
+                self._check_free(path)  # before the download
+            self._save(lead_id, choose_path, self._directory)
+        self._context.write_line(str(path))
 
-    def fetch_to(self, lead_id: int, path: Path) -> None:
-        """Fetch a CV into one file, wherever its links lead, or into a device."""
-        with _told(lambda: path):
+    def download_to(self, lead_id: int, path: Path) -> None:
+        """Download a CV into one file, following links, or into a device."""
+        with _translated_errors(lambda: path):
             if path.exists() and not path.is_file() and not path.is_dir():
-                with path.open("wb") as device:  # a terminal or a pipe: nothing is there that could be lost
+                with path.open("wb") as device:  # a terminal or a pipe, where nothing can be overwritten
                     to_stream(self._source, lead_id, device, transfer=self._transfer)
             else:
                 self._check_free(path)
                 real = path.resolve()
                 self._save(lead_id, lambda _cv_name: real, real.parent)
-        self._context.print(str(path))
+        self._context.write_line(str(path))
 
-    def write_out(self, lead_id: int) -> None:
-        """Write a CV to standard output; a bar would be in its way on a terminal."""
+    def download_to_stdout(self, lead_id: int) -> None:
+        """Write a CV to standard output, without a progress bar on a terminal."""
         transfer = (lambda _size: nullcontext(lambda _amount: None)) if self._context.is_terminal else self._transfer
         to_stream(self._source, lead_id, sys.stdout.buffer, transfer=transfer)
 
     def _name(self, lead_id: int, template: Template) -> str:
         name = template.name(self._context.api.lead(lead_id))
-        key = unicodedata.normalize("NFC", name).casefold()  # as file systems may compare names
+        key = unicodedata.normalize("NFC", name).casefold()  # some file systems compare names like this
         if (other := self._taken.setdefault(key, lead_id)) != lead_id:
-            raise LeadctlError(f"{name} is the name of lead {other}'s CV already; put {{id}} into --name")
+            raise LeadctlError(f"{name} is already the file of lead {other}; add {{id}} to --name")
         return name
 
     def _check_free(self, path: Path) -> None:
         if path.exists() and not self._force:
             raise FileExistsError
 
-    def _save(self, lead_id: int, place: Callable[[str], Path], directory: Path) -> None:
-        to_file(self._source, lead_id, place, directory, force=self._force, transfer=self._transfer)
+    def _save(self, lead_id: int, choose_path: Callable[[str], Path], directory: Path) -> None:
+        to_file(self._source, lead_id, choose_path, directory, force=self._force, transfer=self._transfer)
 
     def _transfer(self, size: int) -> AbstractContextManager[Callable[[int], None]]:
-        return self._context.transfer("Fetching a CV", size)
+        return self._context.transfer("Downloading a CV", size)
 
 
 @contextmanager
-def _told(path: Callable[[], Path]) -> Iterator[None]:
+def _translated_errors(path: Callable[[], Path]) -> Iterator[None]:
     try:
         yield
     except FileExistsError as error:
-        raise LeadctlError(f"{path()} is there already; overwrite it with --force") from error
+        raise LeadctlError(f"{path()} already exists; use --force to overwrite it") from error
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -8,7 +8,7 @@ import typer
 
 from leadctl.context import Context
 from leadctl.errors import UsageError
-from leadctl.options import FormatOption
+from leadctl.options import EmailOption, FormatOption
 from leadctl.output.formats import OutputOptions
 
 COLUMNS = ("id", "state")
@@ -16,60 +16,60 @@ COLUMNS = ("id", "state")
 
 def command(
     ctx: typer.Context,
-    email: Annotated[str, typer.Option(help="The person's whole address; nothing in it is a wildcard.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be erased, and erase nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    face: FormatOption = None,
+    email: EmailOption,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be erased without erasing it.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    output: FormatOption = None,
 ) -> None:
-    """Erase all that is kept of a person: leads, CVs, history and mails; for administrators.
+    """Erase all data of a person: leads, CVs, history and mails. For administrators.
 
-    The leads are listed. It can't be undone.
+    Prints the leads. This can't be undone.
 
-    Examples: leadctl erase --email ada@example.com --dry-run
-
-    leadctl erase --email ada@example.com --yes
+    Examples:
+      leadctl erase --email ada@example.com --dry-run
+      leadctl erase --email ada@example.com --yes
     """
     context: Context = ctx.obj
-    look = context.look(COLUMNS, face=face)
+    options = context.output_options(COLUMNS, output=output)
     if dry_run or not yes:
         if not (dry_run or sys.stdin.isatty()):
-            raise UsageError("there is no terminal to ask at: give --yes, or --dry-run to see what would be erased")
-        _show(context, look, context.api.erase(email, dry_run=True), "would be erased")
+            raise UsageError("can't prompt without a terminal; use --yes, or --dry-run to see what would be erased")
+        _show(context, options, context.api.erase(email, dry_run=True), "would be erased")
         if dry_run:
             return
-        context.confirm("Erase all of this? It can't be undone.")
-    answers: list[dict[str, Any]] = []
+        context.confirm("Erase all of this? This can't be undone.")
+    results: list[dict[str, Any]] = []
     try:
-        answers.extend(context.api.erase(email, dry_run=False))
-    finally:  # what was erased before an error is gone, and told
-        if answers:
-            _show(context, None if not yes else look, answers, "erased")
-            for line in _left(answers):
-                context.complain(line)
+        results.extend(context.api.erase(email, dry_run=False))
+    finally:  # after an error too: report what has been erased
+        if results:
+            _show(context, options if yes else None, results, "erased")
+            for line in _remaining_lines(results):
+                context.error(line)
 
 
-def _show(context: Context, look: OutputOptions | None, answers: Any, what: str) -> None:
-    """Tell how much it is, and list the leads if they are to be shown."""
-    answers = list(answers)
-    leads = [one for answer in answers for one in answer["leads"]]
-    if look is not None:
-        context.show(leads, look)
-    counts = [(len(leads), "lead"), (_sum(answers, "cvs"), "CV"), (_sum(answers, "mails"), "mail")]
-    context.say(", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts) + f" {what}")
+def _show(context: Context, options: OutputOptions | None, results: Any, what: str) -> None:
+    """Print the totals, and the leads if there are output options."""
+    results = list(results)
+    leads = [one for result in results for one in result["leads"]]
+    if options is not None:
+        context.show(leads, options)
+    counts = [(len(leads), "lead"), (_sum(results, "cvs"), "CV"), (_sum(results, "mails"), "mail")]
+    context.info(", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts) + f" {what}")
 
 
-def _left(answers: Sequence[dict[str, Any]]) -> list[str]:
-    """Return what is to be known of what is not gone, a line each."""
+def _remaining_lines(results: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a line for each kind of data that remains."""
     lines = []
-    if sent := _sum(answers, "mails_sent"):
-        where = "in the Maildir beside the server's database" if answers[-1]["in_maildir"] else "in mailboxes"
-        lines.append(f"mails that were sent are not erased where they went, {where}: {sent}")
-    if objects := _sum(answers, "objects_left"):
-        lines.append(f"CVs that the server's store could not delete yet; the server retries: {objects}")
-    if not answers[-1]["swept"]:
-        lines.append("the server's database files may hold traces for a while: see docs/operations.md, People's rights")
+    if sent := _sum(results, "mails_sent"):
+        where = "in the Maildir beside the server's database" if results[-1]["in_maildir"] else "in mailboxes"
+        lines.append(f"{sent} mails that were sent are not erased {where}")
+    if objects := _sum(results, "objects_left"):
+        lines.append(f"{objects} CVs could not be deleted from the server's store yet; the server retries")
+    if not results[-1]["swept"]:
+        lines.append("the server's database files may contain traces for a while; see docs/operations.md")
     return lines
 
 
-def _sum(answers: Sequence[dict[str, Any]], name: str) -> int:
-    return sum(answer[name] for answer in answers)
+def _sum(results: Sequence[dict[str, Any]], name: str) -> int:
+    return sum(result[name] for result in results)

@@ -10,13 +10,13 @@ from leadctl.errors import ExitCode, UsageError
 
 def command(
     ctx: typer.Context,
-    topic: Annotated[str | None, typer.Argument(metavar="[COMMAND|exit-codes]")] = None,
+    topic: Annotated[str | None, typer.Argument(metavar="[COMMAND|exit-codes]", help="Command, or exit-codes.")] = None,
 ) -> None:
-    """Show what a command is for, or what the exit codes mean.
+    """Show help for a command, or the exit codes.
 
-    Examples: leadctl help set-state
-
-    leadctl help exit-codes
+    Examples:
+      leadctl help set-state
+      leadctl help exit-codes
     """
     context: Context = ctx.obj
     if topic == "exit-codes":
@@ -26,7 +26,9 @@ def command(
     group: Any = root.command
     if topic is None:
         context.out.write(group.get_help(root) + "\n")
-    elif (described := group.get_command(root, topic)) is None:
-        raise UsageError(f"there is no command {topic!r}; see: leadctl help")
+    elif (describe_change := group.get_command(root, topic)) is None:
+        raise UsageError(f"there is no command {topic!r}; leadctl help lists them")
     else:
-        context.out.write(described.get_help(described.make_context(topic, [], root, resilient_parsing=True)) + "\n")
+        context.out.write(
+            describe_change.get_help(describe_change.make_context(topic, [], root, resilient_parsing=True)) + "\n"
+        )

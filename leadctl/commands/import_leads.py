@@ -18,119 +18,123 @@ from leadctl.errors import (
     UsageError,
 )
 from leadctl.files.csv_import import CsvFile, ErrorFile, Row
-from leadctl.files.uploads import check_cv, send
+from leadctl.files.uploads import upload_lead, validate_cv_file
 from leadctl.output.formats import Record
-from leadctl.retries import retried
+from leadctl.retries import retry_call
 
-TRIES = 5
-_SENT = ("email", "f_name", "l_name", "state", "external_id")
-_AGAIN = "run it again to go on: no lead is kept twice"
+ATTEMPTS = 5
+_FIELDS = ("email", "f_name", "l_name", "state", "external_id")
+_AGAIN = "run it again to continue; no lead is saved twice"
 
 
 def command(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A CSV file, in UTF-8, with a header.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV file in UTF-8 with a header.")],
     delimiter: Annotated[
-        str | None, typer.Option(help="What is between its cells: a character, or tab; else found out.")
+        str | None, typer.Option(metavar="CHAR", help="Delimiter: one character, or tab. Default: detected.")
     ] = None,
     errors: Annotated[
-        Path | None, typer.Option(help="Where rows go that fail; else FILE with .errors before its ending.")
+        Path | None,
+        typer.Option(metavar="FILE", help="File for failed rows. Default: FILE with .errors before its extension."),
     ] = None,
-    notify: Annotated[bool, typer.Option("--notify", help="Send confirmations and alerts, as for new leads.")] = False,
+    notify: Annotated[bool, typer.Option("--notify", help="Send confirmations and alerts.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Have the server check every row and CV, and save nothing.")
+        bool, typer.Option("--dry-run", help="Let the server validate every row and CV without saving them.")
     ] = False,
 ) -> None:
-    """Enter the leads of a CSV file, each once, however often it is run; in a pipe, the ids of new ones are printed.
+    """Import leads from a CSV file; repeating it is safe. In a pipe, prints the ids of new leads.
 
-    Columns: email, f_name, l_name and CV (a path, seen from the file's directory); if wanted, state and external_id.
-    Rows that fail are written to a file of their own with an error column, to be mended and imported.
+    Required columns: email, f_name, l_name and CV (a path relative to the CSV file). Optional: state, external_id.
+    Rows that fail are written to an error file with an error column, to correct and import.
 
-    Examples: leadctl import --dry-run leads.csv
-
-    leadctl import leads.csv --errors to-mend.csv
+    Examples:
+      leadctl import --dry-run leads.csv
+      leadctl import leads.csv --errors rejected.csv
     """
     context: Context = ctx.obj
-    sheet = CsvFile(file, _delimiter(delimiter))
-    total = sum(1 for _ in sheet.rows())  # what can't be read is told before anything is sent
+    csv_file = CsvFile(file, _delimiter(delimiter))
+    total = sum(1 for _ in csv_file.rows())  # report an unreadable row before sending anything
     if dry_run:
-        _Import(context, sheet, None, total, notify=notify).run()
+        _Import(context, csv_file, None, total, notify=notify).run()
         return
-    with ErrorFile(errors or file.with_name(f"{file.stem}.errors{file.suffix}"), sheet) as failed:
-        _Import(context, sheet, failed, total, notify=notify).run()
+    with ErrorFile(errors or file.with_name(f"{file.stem}.errors{file.suffix}"), csv_file) as failed:
+        _Import(context, csv_file, failed, total, notify=notify).run()
 
 
-def made_external_id(row: Row, cv: Path) -> str:
-    """Return the external id of a row that has none, made of its person and its CV's bytes and not of its state."""
+def derive_external_id(row: Row, cv: Path) -> str:
+    """Return an external id for a row without one, derived from the person and the CV's bytes, not the state."""
     with cv.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    made_of = {"CV_sha256": sha256, **{name: row.values[name] for name in ("email", "f_name", "l_name")}}
-    canonical = json.dumps(made_of, sort_keys=True, separators=(",", ":"))
+    identity = {"CV_sha256": sha256, **{name: row.values[name] for name in ("email", "f_name", "l_name")}}
+    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return f"import:{hashlib.sha256(canonical.encode()).hexdigest()}"
 
 
 class _Import:
-    """One run: what came of each row so far. A run without a file for errors is a dry run."""
+    """One run of an import. Without an error file it is a dry run."""
 
-    def __init__(self, context: Context, sheet: CsvFile, errors: ErrorFile | None, total: int, *, notify: bool) -> None:
-        self._context, self._sheet, self._errors, self._total = context, sheet, errors, total
+    def __init__(
+        self, context: Context, csv_file: CsvFile, errors: ErrorFile | None, total: int, *, notify: bool
+    ) -> None:
+        self._context, self._file, self._errors, self._total = context, csv_file, errors, total
         self._notify = notify
-        self._rows = _Rows(sheet)
-        self._new = self._known = self._failed = 0
+        self._rows = _Rows(csv_file)
+        self._new = self._existing = self._failed = 0
 
     def run(self) -> None:
-        """Enter every row. Raises PartialFailure where some failed, or the first error that is not a row's own."""
+        """Import every row. Raises PartialFailure if rows failed, or the first error that concerns all rows."""
         try:
-            for row in self._context.progress(self._sheet.rows(), self._total, "Importing leads"):
+            for row in self._context.progress(self._file.rows(), self._total, "Importing leads"):
                 self._handle(row)
         except (KeyboardInterrupt, SystemExit):
-            self._context.say(f"interrupted: {self._account()}{self._again}")
+            self._context.info(f"interrupted: {self._summary()}{self._again}")
             raise
         except LeadctlError as error:
-            raise type(error)(f"{error} ({self._account()}{self._again})") from error
+            raise type(error)(f"{error} ({self._summary()}{self._again})") from error
         if self._failed:
-            advice = f"; mend them in {self._errors.path} and import that" if self._errors else ""
-            raise PartialFailure(self._account() + advice)
-        self._context.say(self._account())
+            advice = f"; correct them in {self._errors.path} and import that" if self._errors else ""
+            raise PartialFailure(self._summary() + advice)
+        self._context.info(self._summary())
 
     def _handle(self, row: Row) -> None:
         try:
-            lead, is_new = self._enter(row)
+            lead, is_new = self._import(row)
         except (PermissionDenied, NotFound, UnexpectedResponse, TryAgain):
             raise
         except (LeadctlError, OSError) as error:
             text = f"can't read {error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
-            self._context.say(f"line {row.line}: {text}")
+            self._context.info(f"line {row.line}: {text}")
             if self._errors:
                 self._errors.add(row, text)
             self._failed += 1
             return
-        self._new, self._known = self._new + is_new, self._known + (not is_new)
+        self._new, self._existing = self._new + is_new, self._existing + (not is_new)
         if is_new and self._errors and not self._context.is_terminal:
-            self._context.print(str(lead["id"]))
+            self._context.write_line(str(lead["id"]))
 
-    def _enter(self, row: Row) -> tuple[Record, bool]:
+    def _import(self, row: Row) -> tuple[Record, bool]:
         cv = self._rows.check(row)
-        fields = {name: row.values[name] for name in _SENT if name in row.values}
+        fields = {name: row.values[name] for name in _FIELDS if name in row.values}
         fields |= {"notify": "true"} if self._notify else {}
-        fields.setdefault("external_id", made_external_id(row, cv))
-        return retried(
-            lambda: send(
+        fields.setdefault("external_id", derive_external_id(row, cv))
+        return retry_call(
+            lambda: upload_lead(
                 self._context.api,
                 fields,
                 cv,
-                transfer=lambda size: self._context.transfer("Sending a CV", size),
+                transfer=lambda size: self._context.transfer("Uploading a CV", size),
                 dry_run=self._errors is None,
             ),
-            tries=TRIES,
-            tell=lambda error: self._context.say(f"line {row.line}: {error} (trying again)"),
+            attempts=ATTEMPTS,
+            on_retry=lambda error: self._context.info(f"line {row.line}: {error} (retrying)"),
         )
 
-    def _account(self) -> str:
-        done = f"{self._new + self._known} of {self._total} leads are"
-        known = f" ({self._known} of them before)" if self._known else ""
+    def _summary(self) -> str:
+        done = f"{self._new + self._existing} of {self._total} leads"
+        verb = "exist" if not self._errors else "existed"
+        existing = f" ({self._existing} already {verb})" if self._existing else ""
         failed = f", {self._failed} failed" if self._failed else ""
-        return f"{done} kept{known}{failed}" if self._errors else f"dry run: {done} valid{known}{failed}"
+        return f"{done} imported{existing}{failed}" if self._errors else f"{done} are valid{existing}{failed} (dry run)"
 
     @property
     def _again(self) -> str:
@@ -138,23 +142,23 @@ class _Import:
 
 
 class _Rows:
-    """The rows of a file, checked as they can be here."""
+    """Local validation of rows."""
 
-    def __init__(self, sheet: CsvFile) -> None:
-        self._directory = sheet.path.parent
+    def __init__(self, csv_file: CsvFile) -> None:
+        self._directory = csv_file.path.parent
         self._lines: dict[str, int] = {}
 
     def check(self, row: Row) -> Path:
-        """Return where the row's CV is. Raises Usage."""
-        if row.fault:
-            raise UsageError(row.fault)
+        """Return the path of the row's CV. Raises UsageError."""
+        if row.error:
+            raise UsageError(row.error)
         if "@" not in row.values["email"]:
-            raise UsageError(f"email: {row.values['email']!r} is no address")
+            raise UsageError(f"email: {row.values['email']!r} is not an email address")
         external_id = row.values.get("external_id")
         if external_id and (line := self._lines.setdefault(external_id, row.line)) != row.line:
-            raise UsageError(f"external_id {external_id} is that of line {line}, too")
+            raise UsageError(f"external_id {external_id} is also used in line {line}")
         path = self._directory / row.values["CV"]
-        check_cv(path)
+        validate_cv_file(path)
         return path
 
 

@@ -9,21 +9,20 @@ from leadctl.context import Context
 
 
 def command(
-    ctx: typer.Context,
-    remove: Annotated[
-        bool, typer.Option("--remove", help="Forget the whole profile, its name and server, too.")
-    ] = False,
+    ctx: typer.Context, remove: Annotated[bool, typer.Option("--remove", help="Delete the whole profile.")] = False
 ) -> None:
-    """Forget the token that is kept, and a password-command, which would fetch another.
+    """Delete the stored token and password command.
 
-    Examples: leadctl logout
-
-    leadctl --profile staging logout --remove
+    Examples:
+      leadctl logout
+      leadctl --profile staging logout --remove
     """
     context: Context = ctx.obj
     profile = context.profile
     if profile.name and not remove:
-        context.credentials.keep(replace(profile, token=None, expires_at=None, password_command=None), as_current=False)
+        context.credentials.save(
+            replace(profile, token=None, expires_at=None, password_command=None), make_current=False
+        )
     else:
-        context.credentials.forget(profile)
-    context.say(f"logged out of {context.url}")
+        context.credentials.delete(profile)
+    context.info(f"logged out of {context.url}")

@@ -1,6 +1,7 @@
 """`leadctl mail list | show | retry`."""
 
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -8,13 +9,12 @@ import typer
 from leadctl.context import Context
 from leadctl.errors import Conflict, LeadctlError, NotFound
 from leadctl.lead_ids import parse_lead_id, read_lead_ids
-from leadctl.options import ColumnsOption, FormatOption, HeaderOption, NoPagerOption, RawOption
-from leadctl.output.formats import OutputFormat, Record, write_record
+from leadctl.options import ColumnsOption, FormatOption, HeaderOption, LimitOption, NoPagerOption, RawOption
+from leadctl.output.formats import Record, write_record
 
 COLUMNS = ("id", "lead_id", "kind", "recipient", "state", "attempts", "last_error")
 ALL_COLUMNS = (*COLUMNS, "next_attempt_at", "created_at", "sent_at", "message_id", "digest_id")
-ON_A_TERMINAL = 50
-MOST_AT_ONCE = 1_000
+BATCH = 1_000
 _STATES = ("queued", "sent", "failed", "suppressed")
 _FORMER_STATES = {"owed": "queued", "dead": "failed"}
 
@@ -23,8 +23,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     help="List mails and retry failed ones.\n\n"
-    "Examples: leadctl mail list --state failed\n\n"
-    "leadctl mail list --state failed -o ids | leadctl mail retry -",
+    "Examples:\n  leadctl mail list --state failed\n  leadctl mail list --state failed -o ids | leadctl mail retry -",
 )
 
 
@@ -45,12 +44,12 @@ def list_mails(
             parser=_parse_state,
             metavar=f"[{'|'.join(_STATES)}]",
             autocompletion=lambda: _STATES,
-            help="Only mails in this state; may repeat.",
+            help="Only mails in this state; repeatable.",
         ),
     ] = None,
-    lead: Annotated[int | None, typer.Option(help="Only mails for this lead.", min=1)] = None,
-    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many.")] = None,
-    face: FormatOption = None,
+    lead: Annotated[int | None, typer.Option(metavar="ID", help="Only mails for this lead.", min=1)] = None,
+    limit: LimitOption = None,
+    output: FormatOption = None,
     columns: ColumnsOption = None,
     header: HeaderOption = False,
     raw: RawOption = False,
@@ -58,32 +57,37 @@ def list_mails(
 ) -> None:
     """List mails, newest first.
 
-    Examples: leadctl mail list --state failed
-
-    leadctl mail list --state failed -o ids | leadctl mail retry -
+    Examples:
+      leadctl mail list --state failed
+      leadctl mail list --state failed -o ids | leadctl mail retry -
     """
     context: Context = ctx.obj
-    look = context.look(COLUMNS, known=ALL_COLUMNS, face=face, only=columns, header=header, raw=raw)
+    options = context.output_options(
+        COLUMNS, known=ALL_COLUMNS, output=output, selected=columns, header=header, raw=raw
+    )
     given = {"state": state, "lead": lead}
     filters = {name: value for name, value in given.items() if value is not None}
-    most = limit or (ON_A_TERMINAL if context.is_terminal else None)
-    mails = context.api.mails(filters, newest_first=True, limit=most)
-    context.show(mails, look, paged=limit is not None and not no_pager)
+    fetch = partial(context.api.mails, filters, newest_first=True)
+    context.show_first(fetch, options, limit=limit, paged=not no_pager)
 
 
 @app.command()
 def show(
     ctx: typer.Context,
-    mail_id: Annotated[str, typer.Argument(metavar="ID")],
-    face: Annotated[OutputFormat | None, typer.Option("--output", "-o", help="How to show it.")] = None,
+    mail_id: Annotated[str, typer.Argument(metavar="ID", help="Mail id.")],
+    output: FormatOption = None,
 ) -> None:
-    """Show all that is known of one mail."""
+    """Show one mail.
+
+    Example:
+      leadctl mail show 42
+    """
     context: Context = ctx.obj
     number = parse_lead_id(mail_id)
     mail = next(context.api.mails({"after": number - 1}, newest_first=False, limit=1), None)
     if mail is None or mail["id"] != number:
         raise NotFound(f"there is no mail {mail_id}")
-    write_record(mail, face=face or context.default_face, out=context.out)
+    write_record(mail, output_format=output or context.default_format, out=context.out)
 
 
 @app.command()
@@ -91,18 +95,22 @@ def retry(
     ctx: typer.Context,
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Mail ids; - reads them from standard input.")],
 ) -> None:
-    """Queue failed mails again; for administrators."""
+    """Queue failed mails again, for immediate delivery. For administrators.
+
+    Example:
+      leadctl mail retry 42
+    """
     context: Context = ctx.obj
-    selection = read_lead_ids(ids, sys.stdin)
-    # in one request, so that what was told of in one digest is so again
-    outcomes = context.in_batches(selection.ids, "Retrying mails", context.api.retry_mails, most=MOST_AT_ONCE)
+    selected = read_lead_ids(ids, sys.stdin)
+    # in one request, so that alerts of one digest stay in one digest
+    outcomes = context.run_in_batches(selected.ids, "Queueing mails", context.api.retry_mails, max_batch=BATCH)
     failures = {outcome["id"]: _failure(outcome) for outcome in outcomes if outcome["result"] != "revived"}
-    if selection.is_single:
+    if selected.is_single:
         for failure in failures.values():
             raise failure
-        context.say(f"mail {selection.ids[0]} is queued again")
+        context.info(f"mail {selected.ids[0]} is queued again")
         return
-    context.conclude(f"{len(outcomes) - len(failures)} of {len(outcomes)} mails are queued again", failures)
+    context.summarize(f"{len(outcomes) - len(failures)} of {len(outcomes)} mails queued again", failures)
 
 
 def _failure(outcome: Record) -> LeadctlError:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from leadctl.completion import profiles as profile_names
-from leadctl.context import Context, time_left
+from leadctl.context import Context, format_time_left
 from leadctl.errors import UsageError
 from leadctl.options import ColumnsOption, FormatOption, HeaderOption, RawOption
 from leadctl.output.formats import OutputFormat
@@ -18,23 +18,23 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.callback(invoke_without_command=True)
 def list_profiles(
     ctx: typer.Context,
-    face: FormatOption = None,
+    output: FormatOption = None,
     columns: ColumnsOption = None,
     header: HeaderOption = False,
     raw: RawOption = False,
 ) -> None:
-    """List the profiles: their servers and users, the time left of each token, and a star at the one in use.
+    """List the profiles.
 
-    Examples: leadctl profiles
+    Shows the time left of each token, and marks the profile in use with *.
 
-    leadctl profiles -o json
-
-    leadctl profiles use prod
+    Examples:
+      leadctl profiles
+      leadctl profiles -o json
     """
     if ctx.invoked_subcommand is not None:
         return
     context: Context = ctx.obj
-    look = context.look(COLUMNS, face=face, only=columns, header=header, raw=raw)
+    options = context.output_options(COLUMNS, output=output, selected=columns, header=header, raw=raw)
     profiles = sorted(context.credentials.profiles, key=lambda profile: profile.name or "")
     current = context.profile.name
     records = [
@@ -42,29 +42,29 @@ def list_profiles(
             "name": profile.name,
             "url": profile.url,
             "username": profile.username,
-            "time_left": time_left(profile.left_s, look.face),
+            "time_left": format_time_left(profile.remaining_s, options.output_format),
             "current": "*" if profile.name == current else "",
         }
         for profile in profiles
     ]
     ids = ({"id": profile.name} for profile in profiles)
-    context.show(ids if look.face is OutputFormat.IDS else records, look)
+    context.show(ids if options.output_format is OutputFormat.IDS else records, options)
 
 
 @app.command()
 def use(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=profile_names)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Profile name.", autocompletion=profile_names)],
 ) -> None:
-    """Make a profile the current one. Commands use it unless they name another.
+    """Make a profile the current one, which commands use by default.
 
-    Examples: leadctl profiles use prod
-
-    leadctl profiles use default
+    Examples:
+      leadctl profiles use prod
+      leadctl profiles use default
     """
     context: Context = ctx.obj
     profile = context.credentials.profile(name)
     if profile is None:
-        raise UsageError(f"there is no profile {name}; `leadctl profiles` lists them")
-    context.credentials.use(name)
-    context.say(f"commands that name no profile now use {name}: {profile.username or 'nobody'} at {profile.url}")
+        raise UsageError(f"there is no profile {name}; leadctl profiles lists them")
+    context.credentials.set_current(name)
+    context.info(f"current profile: {name} ({profile.username or 'not logged in'} at {profile.url})")

@@ -7,61 +7,65 @@ from uuid import uuid4
 
 import typer
 
-from leadctl.change_announcement import announced
+from leadctl.change_announcement import announce_change
 from leadctl.completion import states
 from leadctl.context import Context
 from leadctl.errors import Conflict, LeadctlError, NotFound
 from leadctl.lead_ids import read_lead_ids
-from leadctl.options import FormatOption
-from leadctl.output.formats import OUTCOME_COLUMNS, Record
+from leadctl.options import DryRunOption, FormatOption, LeadIdsArgument
+from leadctl.output.columns import OUTCOME_COLUMNS
+from leadctl.output.formats import Record
 
-ASK_FROM = 101
+CONFIRM_FROM = 101
 
 
 def command(
     ctx: typer.Context,
-    state: Annotated[str, typer.Argument(metavar="STATE", autocompletion=states, help="Where to, e.g. REACHED_OUT.")],
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Lead ids; - reads them from standard input.")],
+    state: Annotated[
+        str, typer.Argument(metavar="STATE", autocompletion=states, help="New state, such as REACHED_OUT.")
+    ],
+    ids: LeadIdsArgument,
     expected: Annotated[
         str | None,
-        typer.Option("--from", autocompletion=states, help="Only leads that are in this state; others are conflicts."),
+        typer.Option("--from", autocompletion=states, metavar="STATE", help="Change only leads in this state."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would happen, and change nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before many leads are moved.")] = False,
-    face: FormatOption = None,
+    dry_run: DryRunOption = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation of many leads.")] = False,
+    output: FormatOption = None,
 ) -> None:
-    """Move leads to another state: all of them under one change, which `leadctl undo` takes back.
+    """Change the state of leads.
 
-    With -o, and in a dry run, the result for each lead is printed.
+    All leads of a command are one change, which leadctl undo can revert. With -o or --dry-run, prints the
+    result for each lead.
 
-    Examples: leadctl set-state REACHED_OUT 42
-
-    leadctl list --state PENDING -o ids | leadctl set-state REACHED_OUT --from PENDING -
+    Examples:
+      leadctl set-state REACHED_OUT 42
+      leadctl list --since 2d -o ids | leadctl set-state --from PENDING ENGAGED -
     """
     context: Context = ctx.obj
-    selection = read_lead_ids(ids, sys.stdin)
-    if len(selection.ids) >= ASK_FROM and not (yes or dry_run):
-        context.confirm(f"Move {len(selection.ids)} leads to {state}?")
+    selected = read_lead_ids(ids, sys.stdin)
+    if len(selected.ids) >= CONFIRM_FROM and not (yes or dry_run):
+        context.confirm(f"Change the state of {len(selected.ids)} leads to {state}?")
     change = uuid4()
-    with announced(context, change, dry_run=dry_run) as announce:
+    with announce_change(context, change, dry_run=dry_run) as announce:
 
-        def move(batch: Sequence[int]) -> list[dict[str, Any]]:
-            done = context.api.change_states(batch, state, expected=expected, change=change, dry_run=dry_run)
+        def set_batch(batch: Sequence[int]) -> list[dict[str, Any]]:
+            done = context.api.set_states(batch, state, expected=expected, change=change, dry_run=dry_run)
             announce(done)
             return done
 
-        outcomes = context.in_batches(selection.ids, "Moving leads", move)
-    if dry_run or face:
-        context.show(outcomes, context.look(OUTCOME_COLUMNS, face=face))
+        outcomes = context.run_in_batches(selected.ids, "Changing leads", set_batch)
+    if dry_run or output:
+        context.show(outcomes, context.output_options(OUTCOME_COLUMNS, output=output))
     failures = {one["id"]: failure for one in outcomes if (failure := _failure(one, expected))}
     would = "would be " if dry_run else ""
-    if not selection.is_single:
+    if not selected.is_single:
         done = len(outcomes) - len(failures)
-        context.conclude(f"{done} of {len(outcomes)} leads {would}moved to {state}", failures)
+        context.summarize(f"{done} of {len(outcomes)} leads {would}changed to {state}", failures)
         return
     for failure in failures.values():
         raise failure
-    context.say(f"lead {selection.ids[0]} {would or 'is '}{state}")
+    context.info(f"lead {selected.ids[0]} {would or 'is '}{state}")
 
 
 def _failure(outcome: Record, expected: str | None) -> LeadctlError | None:

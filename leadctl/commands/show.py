@@ -1,39 +1,49 @@
 """`leadctl show`."""
 
-from typing import Annotated
-
 import typer
 
 from leadctl.context import Context
 from leadctl.lead_ids import parse_lead_id
-from leadctl.output.formats import OutputFormat, Record, write_record
+from leadctl.options import FormatOption, LeadIdArgument
+from leadctl.output.formats import Record, write_record
+
+_FLAGS = {
+    "activex": "ActiveX controls",
+    "archive": "an archive that was not inspected",
+    "embedded-file": "an embedded file",
+    "encrypted": "encrypted data",
+    "external-template": "a template from another server",
+    "javascript": "JavaScript",
+    "launch": "a command that starts a program",
+    "open-action": "an action that runs when it is opened",
+    "unreadable": "unreadable parts",
+}
 
 
-def command(
-    ctx: typer.Context,
-    lead_id: Annotated[str, typer.Argument(metavar="ID")],
-    face: Annotated[OutputFormat | None, typer.Option("--output", "-o", help="How to show it.")] = None,
-) -> None:
-    """Show one lead, with what is known of its CV; at a terminal, with a warning where one is due.
+def command(ctx: typer.Context, lead_id: LeadIdArgument, output: FormatOption = None) -> None:
+    """Show one lead.
 
-    Examples: leadctl show 42
+    Includes details of its CV; on a terminal, warns of a dangerous CV.
 
-    leadctl show 42 -o json
+    Examples:
+      leadctl show 42
+      leadctl show 42 -o json
     """
     context: Context = ctx.obj
     lead = context.api.lead(parse_lead_id(lead_id))
-    write_record(lead, face=face or context.default_face, out=context.out)
+    write_record(lead, output_format=output or context.default_format, out=context.out)
     if warning := _warning(lead):
         context.warn(warning)
 
 
 def _warning(lead: Record) -> str | None:
-    """Return what is to be known before the lead's CV is opened, if anything is."""
-    by_state = {
-        "quarantined": f"the virus scanner found {lead.get('CV_signature')} in it",
-        "scanning": "it is not scanned yet",
-        "too-large-to-scan": "it is too large to be scanned",
+    """Return a warning to read before opening the CV, or None."""
+    scans = {
+        "quarantined": f"is infected ({lead.get('CV_signature')})",
+        "scanning": "is not scanned yet",
+        "too-large-to-scan": "is too large to scan",
     }
-    known = [by_state.get(lead["CV_scan_state"]), f"it has {lead['CV_flags']}" if lead["CV_flags"] else None]
-    told = "; ".join(filter(None, known))
-    return f"Beware of this CV: {told}." if told else None
+    flags = [_FLAGS.get(flag, flag) for flag in lead["CV_flags"].split(",") if flag]
+    facts = [scans.get(lead["CV_scan_state"]), f"contains {', '.join(flags)}" if flags else None]
+    text = " and ".join(filter(None, facts))
+    return f"Caution: this CV {text}" if text else None

@@ -12,12 +12,12 @@ from leadctl.output.bars import bar, column_chart
 from leadctl.output.escapes import escape_control, escape_json
 from leadctl.times import format_relative
 
-_BAR = 40  # cells at most
+_BAR = 40  # maximum cells
 _ROWS = 4
 
 
-class Face(StrEnum):
-    """How numbers are shown."""
+class StatsFormat(StrEnum):
+    """Output formats of statistics."""
 
     TABLE = "table"
     PLAIN = "plain"
@@ -26,17 +26,19 @@ class Face(StrEnum):
 
 def command(
     ctx: typer.Context,
-    face: Annotated[Face | None, typer.Option("--output", "-o", help="How to show them.")] = None,
+    output_format: Annotated[StatsFormat | None, typer.Option("--output", "-o", help="Output format.")] = None,
 ) -> None:
-    """Show where things stand: leads by state and by day, the oldest that waits, and mail that is not sent.
+    """Show statistics of leads and mail.
 
-    Examples: leadctl stats
+    Shows leads by state and by day, the oldest pending lead, and unsent mail.
 
-    leadctl stats -o plain | grep ^state
+    Examples:
+      leadctl stats
+      leadctl stats -o plain | grep ^state
     """
     context: Context = ctx.obj
     stats = context.api.stats()
-    context.out.writelines(_FACES[face or Face(context.default_face)](stats))
+    context.out.writelines(_FORMATTERS[output_format or StatsFormat(context.default_format)](stats))
 
 
 def _json(stats: Mapping[str, Any]) -> Iterator[str]:
@@ -57,30 +59,30 @@ def _plain(stats: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _table(stats: Mapping[str, Any]) -> Iterator[str]:
-    from leadctl.output.tables import painted  # noqa: PLC0415 - it imports rich
+    from leadctl.output.tables import render  # noqa: PLC0415 - it imports rich
 
-    return painted([*_states(stats), [], *_days(stats), [], *_rest(stats)])
+    return render([*_states(stats), [], *_days(stats), [], *_rest(stats)])
 
 
 def _states(stats: Mapping[str, Any]) -> "Iterator[list[tuple[str, str]]]":
-    from leadctl.output.tables import style, width  # noqa: PLC0415
+    from leadctl.output.tables import style, terminal_width  # noqa: PLC0415
 
     states = {escape_control(name): number for name, number in stats["states"].items()}
     margin, digits = max(map(len, [*states, "Leads"])), len(f"{stats['total']:,}")
-    room = min(_BAR, (width() or 80) - margin - digits - 4)
+    room = min(_BAR, (terminal_width() or 80) - margin - digits - 4)
     yield [(f"{'Leads':<{margin}}", "bold"), (f"  {stats['total']:>{digits},}", "bold")]
     for name, number in states.items():
         colour = style("state", name)
-        drawn = bar(number, most=max(states.values()), cells=max(room, 1))
+        drawn = bar(number, maximum=max(states.values()), cells=max(room, 1))
         yield [(f"{name:<{margin}}", colour), (f"  {number:>{digits},}", ""), (f"  {drawn}" if drawn else "", colour)]
 
 
 def _days(stats: Mapping[str, Any]) -> "Iterator[list[tuple[str, str]]]":
-    from leadctl.output.tables import width  # noqa: PLC0415
+    from leadctl.output.tables import terminal_width  # noqa: PLC0415
 
     days = {date.fromisoformat(day): number for day, number in stats["days"].items()}
     first, last = min(days), max(days)
-    cells = 2 if 2 * len(days) <= (width() or 80) else 1
+    cells = 2 if 2 * len(days) <= (terminal_width() or 80) else 1
     yield [("Received", "bold"), (f"  {sum(days.values()):,} in {len(days)} days, {days[last]:,} today (UTC)", "")]
     if any(days.values()):
         for row in column_chart(list(days.values()), rows=_ROWS, cells=cells):
@@ -92,9 +94,9 @@ def _days(stats: Mapping[str, Any]) -> "Iterator[list[tuple[str, str]]]":
 def _rest(stats: Mapping[str, Any]) -> "Iterator[list[tuple[str, str]]]":
     oldest, mails = stats["oldest_waiting"], stats["mails"]
     waiting = f"lead {oldest['id']}, {format_relative(oldest['created_at'], datetime.now(UTC))}" if oldest else "none"
-    yield [("Oldest waiting", "bold"), (f"  {escape_control(waiting)}", "")]
+    yield [("Oldest pending", "bold"), (f"  {escape_control(waiting)}", "")]
     failed = (f", {mails['failed']:,} failed", "red" if mails["failed"] else "")
     yield [("Mail", "bold"), (f"            {mails['queued']:,} queued", ""), failed]
 
 
-_FACES = {Face.TABLE: _table, Face.PLAIN: _plain, Face.JSON: _json}
+_FORMATTERS = {StatsFormat.TABLE: _table, StatsFormat.PLAIN: _plain, StatsFormat.JSON: _json}

@@ -7,42 +7,46 @@ import typer
 
 from leadctl.context import Context
 from leadctl.errors import TryAgain
-from leadctl.files.uploads import send
+from leadctl.files.uploads import upload_lead
 from leadctl.output.formats import OutputFormat, write_record
 
 
 def command(
     ctx: typer.Context,
-    cv: Annotated[Path, typer.Argument(metavar="CV", help="The file.")],
-    email: Annotated[str, typer.Option(help="The person's address.")],
-    f_name: Annotated[str, typer.Option(help="First name.")],
-    l_name: Annotated[str, typer.Option(help="Last name.")],
-    notify: Annotated[bool, typer.Option("--notify", help="Send the confirmation and the alerts.")] = False,
-    state: Annotated[str | None, typer.Option(help="The state that it begins in; the first one if absent.")] = None,
-    external_id: Annotated[
-        str | None, typer.Option(help="Another system's id of the lead, which is then kept once.")
+    cv: Annotated[Path, typer.Argument(metavar="CV", help="CV file.")],
+    email: Annotated[str, typer.Option(metavar="ADDRESS", help="Email address.")],
+    f_name: Annotated[str, typer.Option(metavar="NAME", help="First name.")],
+    l_name: Annotated[str, typer.Option(metavar="NAME", help="Last name.")],
+    notify: Annotated[bool, typer.Option("--notify", help="Send the confirmation and alerts.")] = False,
+    state: Annotated[
+        str | None, typer.Option(metavar="STATE", help="Initial state. Default: the server's first state.")
     ] = None,
-    face: Annotated[OutputFormat | None, typer.Option("--output", "-o", help="How to show the lead.")] = None,
+    external_id: Annotated[
+        str | None, typer.Option(metavar="ID", help="Id in another system; the lead is saved only once.")
+    ] = None,
+    output: Annotated[OutputFormat | None, typer.Option("--output", "-o", help="Output format. Default: ids.")] = None,
 ) -> None:
-    """Enter a lead, such as a walk-in; its id is printed. Nobody is sent a mail without --notify.
+    """Submit a lead, such as a walk-in, and print its id. Sends mail only with --notify.
 
-    Examples: leadctl submit --email ada@example.com --f-name Ada --l-name Lovelace cv.pdf
-
-    leadctl submit --email ada@example.com --f-name Ada --l-name Lovelace --notify --state ENGAGED -o json cv.pdf
+    Examples:
+      leadctl submit --email ada@example.com --f-name Ada --l-name King cv.pdf
+      leadctl submit --notify --email b@li.example --f-name Bo --l-name Li cv.pdf
     """
     context: Context = ctx.obj
     optional = {"external_id": external_id, "state": state, "notify": "true" if notify else None}
     fields = {"email": email, "f_name": f_name, "l_name": l_name}
     fields |= {name: value for name, value in optional.items() if value is not None}
     try:
-        lead, is_new = send(context.api, fields, cv, transfer=lambda size: context.transfer("Sending the CV", size))
+        lead, is_new = upload_lead(
+            context.api, fields, cv, transfer=lambda size: context.transfer("Uploading the CV", size)
+        )
     except TryAgain as error:
-        raise TryAgain(f"{error} {_advice(external_id)}", retry_after_s=error.retry_after_s) from error
-    write_record(lead, face=face or OutputFormat.IDS, out=context.out)
-    context.say(f"lead {lead['id']} is kept" if is_new else f"lead {lead['id']} was there already, and is as it was")
+        raise TryAgain(f"{error} {_retry_advice(external_id)}", retry_after_s=error.retry_after_s) from error
+    write_record(lead, output_format=output or OutputFormat.IDS, out=context.out)
+    context.info(f"saved as lead {lead['id']}" if is_new else f"lead {lead['id']} already exists; unchanged")
 
 
-def _advice(external_id: str | None) -> str:
+def _retry_advice(external_id: str | None) -> str:
     if external_id is not None:
-        return "It can be run again: an external id is kept once."
-    return "Look with `leadctl list` before you run it again: it may be kept (--external-id makes that safe)."
+        return "You can run it again: a lead with an external id is saved only once."
+    return "Check leadctl list before you run it again; the lead may be saved (--external-id avoids duplicates)."

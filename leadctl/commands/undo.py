@@ -7,84 +7,85 @@ from uuid import UUID, uuid4
 
 import typer
 
-from leadctl.change_announcement import announced
-from leadctl.change_ids import SHORT, described, read_change
+from leadctl.change_announcement import announce_change
+from leadctl.change_ids import SHORT_ID_CHARS, describe_change, resolve_change_id
 from leadctl.context import Context
 from leadctl.errors import Conflict, NotFound
-from leadctl.options import FormatOption
-from leadctl.output.formats import OUTCOME_COLUMNS, Record
+from leadctl.options import DryRunOption, FormatOption
+from leadctl.output.columns import OUTCOME_COLUMNS
+from leadctl.output.formats import Record
 
 
 def command(
     ctx: typer.Context,
     change: Annotated[
         str | None,
-        typer.Argument(metavar="[CHANGE]", help="An id, or its first 8 characters; if absent, your latest change."),
+        typer.Argument(metavar="[CHANGE]", help="Change id or its first 8 characters. Default: your latest change."),
     ] = None,
-    others: Annotated[bool, typer.Option("--others", help="Undo the change even if another user made it.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would happen, and change nothing.")] = False,
-    face: FormatOption = None,
+    others: Annotated[bool, typer.Option("--others", help="Also undo another user's change.")] = False,
+    dry_run: DryRunOption = False,
+    output: FormatOption = None,
 ) -> None:
-    """Put back what a change did, wherever nobody moved the lead since.
+    """Undo a change, except for leads that were changed since.
 
-    Without CHANGE: your own latest change that moved leads and is not itself an undo, never an earlier one. With -o,
-    and in a dry run, the result for each lead is printed.
+    Without CHANGE: your latest change that changed leads and is not itself an undo, never an earlier one. With -o or
+    --dry-run, prints the result for each lead.
 
-    Examples: leadctl undo
-
-    leadctl undo --dry-run 6f1a0c1e
+    Examples:
+      leadctl undo
+      leadctl undo --dry-run 6f1a0c1e
     """
     context: Context = ctx.obj
-    undone = _latest(context) if change is None else read_change(change, context.api, context.complain)
+    change_id = _latest(context) if change is None else resolve_change_id(change, context.api, context.error)
     try:
-        outcomes = _undo(context, undone, others=others, dry_run=dry_run)
-    except Conflict as refused:
+        outcomes = _undo(context, change_id, others=others, dry_run=dry_run)
+    except Conflict as conflict:
         if others:
             raise
-        _ask(context, undone, refused)
-        outcomes = _undo(context, undone, others=True, dry_run=dry_run)
-    if dry_run or face:
-        context.show(outcomes, context.look(OUTCOME_COLUMNS, face=face))
-    _conclude(context, undone, outcomes, are="would be" if dry_run else "are")
+        _confirm(context, change_id, conflict)
+        outcomes = _undo(context, change_id, others=True, dry_run=dry_run)
+    if dry_run or output:
+        context.show(outcomes, context.output_options(OUTCOME_COLUMNS, output=output))
+    _summarize(context, change_id, outcomes, were="would be " if dry_run else "")
 
 
 def _latest(context: Context) -> UUID:
     found = list(context.api.changes(1, mine=True, undos=False))
     if not found:
-        raise NotFound("you have made no change that moved leads")
-    context.mention(f"Change {found[0]['id'][:SHORT]}: {described(found[0])}")
+        raise NotFound("you have made no change to undo")
+    context.verbose(f"Change {found[0]['id'][:SHORT_ID_CHARS]}: {describe_change(found[0])}")
     return UUID(found[0]["id"])
 
 
-def _undo(context: Context, undone: UUID, *, others: bool, dry_run: bool) -> Sequence[Record]:
+def _undo(context: Context, change_id: UUID, *, others: bool, dry_run: bool) -> Sequence[Record]:
     undoing = uuid4()
     outcomes: list[Record] = []
-    with announced(context, undoing, dry_run=dry_run) as announce:
-        for page in context.api.undo(undone, undoing=undoing, others=others, dry_run=dry_run):
+    with announce_change(context, undoing, dry_run=dry_run) as announce:
+        for page in context.api.undo(change_id, undoing=undoing, others=others, dry_run=dry_run):
             announce(page)
             outcomes += page
     return outcomes
 
 
-def _ask(context: Context, change: UUID, refused: Conflict) -> None:
-    """Ask whether to undo another user's change. Raises Conflict without a terminal, LeadctlError after a no."""
-    found = [f" ({described(one)})" for one in context.api.changes(1, start=str(change))]
-    about = found[0] if found else ""  # one that moved nothing is not listed
+def _confirm(context: Context, change: UUID, conflict: Conflict) -> None:
+    """Ask whether to undo another user's change. Raises Conflict without a terminal, LeadctlError if declined."""
+    found = [f" ({describe_change(one)})" for one in context.api.changes(1, start=str(change))]
+    about = found[0] if found else ""  # a change that changed nothing is not listed
     if not sys.stdin.isatty():
-        raise Conflict(f"change {change} was made by another user{about}; give --others to undo it") from refused
-    context.confirm(f"Change {str(change)[:SHORT]} was made by another user{about}. Undo it?")
+        raise Conflict(f"change {change} was made by another user{about}; use --others to undo it") from conflict
+    context.confirm(f"Change {str(change)[:SHORT_ID_CHARS]} was made by another user{about}. Undo it?")
 
 
-def _conclude(context: Context, change: UUID, outcomes: Sequence[Record], *, are: str) -> None:
-    moved = {
-        one["id"]: f"lead {one['id']} was moved since, and is {one['state']}"
+def _summarize(context: Context, change: UUID, outcomes: Sequence[Record], *, were: str) -> None:
+    changed_since = {
+        one["id"]: f"lead {one['id']} was changed since and is {one['state']}"
         for one in outcomes
         if one["result"] == "moved"
     }
-    already = sum(one["result"] == "already_undone" for one in outcomes)
-    back = len(outcomes) - len(moved) - already
-    if already and not (back or moved):
-        context.say(f"change {change} is already undone")
+    already_undone = sum(one["result"] == "already_undone" for one in outcomes)
+    restored = len(outcomes) - len(changed_since) - already_undone
+    if already_undone and not (restored or changed_since):
+        context.info(f"change {change} is already undone")
         return
-    before = f"; {already} were already undone" if already else ""
-    context.conclude(f"{back} of {len(outcomes)} leads {are} back where they were{before}", moved)
+    before = f"; {already_undone} were already undone" if already_undone else ""
+    context.summarize(f"{restored} of {len(outcomes)} leads {were}restored{before}", changed_since)

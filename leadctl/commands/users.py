@@ -7,25 +7,24 @@ from typing import Annotated, Any
 import typer
 
 from leadctl.context import Context
-from leadctl.options import ColumnsOption, FormatOption, HeaderOption, RawOption
+from leadctl.options import ColumnsOption, FormatOption, HeaderOption, PasswordStdinOption, RawOption
 from leadctl.output.formats import OutputFormat
 
 COLUMNS = ("id", "username", "role", "disabled", "created_at")
 
-Username = Annotated[str, typer.Argument(metavar="USERNAME")]
+Username = Annotated[str, typer.Argument(metavar="USERNAME", help="User name.")]
 
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="See and change users; for administrators. `leadctl register-user` makes them.\n\n"
-    "Examples: leadctl users list\n\n"
-    "leadctl users disable bunter",
+    help="List and change users. For administrators. Create users with leadctl register-user.\n\n"
+    "Examples:\n  leadctl users list\n  leadctl users disable bunter",
 )
 
 
 class Role(StrEnum):
-    """What a user may do."""
+    """Roles of users."""
 
     ADMIN = "admin"
     ATTORNEY = "attorney"
@@ -34,82 +33,82 @@ class Role(StrEnum):
 @app.command(name="list")
 def list_users(
     ctx: typer.Context,
-    face: FormatOption = None,
+    output: FormatOption = None,
     columns: ColumnsOption = None,
     header: HeaderOption = False,
     raw: RawOption = False,
 ) -> None:
     """List all users, oldest first.
 
-    Examples: leadctl users list
-
-    leadctl users list -o json | jq -r '.[] | select(.disabled) | .username'
+    Examples:
+      leadctl users list
+      leadctl users list -o json | jq -r '.[] | select(.disabled) | .username'
     """
     context: Context = ctx.obj
-    look = context.look(COLUMNS, face=face, only=columns, header=header, raw=raw)
+    options = context.output_options(COLUMNS, output=output, selected=columns, header=header, raw=raw)
     users = context.api.users()
-    context.show(users if look.face in (OutputFormat.JSON, OutputFormat.NDJSON) else _in_words(users), look)
+    context.show(
+        users if options.output_format in (OutputFormat.JSON, OutputFormat.NDJSON) else _with_yes_or_no(users), options
+    )
 
 
 @app.command()
 def disable(ctx: typer.Context, username: Username) -> None:
-    """Refuse a user's logins, and end those that there are.
+    """Disable a user and end all logins.
 
-    Examples: leadctl users disable bunter
-
-    leadctl --profile prod users disable bunter
+    Examples:
+      leadctl users disable bunter
+      leadctl --profile prod users disable bunter
     """
     context: Context = ctx.obj
-    context.api.change_user(username, disabled=True)
-    context.say(f"{username} is disabled, and every login has ended")
+    context.api.update_user(username, disabled=True)
+    context.info(f"{username} is disabled; all logins have ended")
 
 
 @app.command()
 def enable(ctx: typer.Context, username: Username) -> None:
-    """Let a user log in again.
+    """Enable a disabled user.
 
-    Examples: leadctl users enable bunter
-
-    leadctl --profile prod users enable bunter
+    Examples:
+      leadctl users enable bunter
+      leadctl --profile prod users enable bunter
     """
     context: Context = ctx.obj
-    context.api.change_user(username, disabled=False)
-    context.say(f"{username} may log in")
+    context.api.update_user(username, disabled=False)
+    context.info(f"{username} is enabled")
 
 
 @app.command()
-def set_role(ctx: typer.Context, username: Username, role: Annotated[Role, typer.Argument()]) -> None:
-    """Make a user an administrator or an attorney; it counts at once.
-
-    Examples: leadctl users set-role bunter admin
-
-    leadctl users set-role bunter attorney
-    """
-    context: Context = ctx.obj
-    context.api.change_user(username, role=role.value)
-    context.say(f"{username} is {role.value}")
-
-
-@app.command()
-def reset_password(
+def set_role(
     ctx: typer.Context,
     username: Username,
-    password_stdin: Annotated[
-        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
-    ] = False,
+    role: Annotated[Role, typer.Argument(metavar="<admin|attorney>", help="New role.")],
 ) -> None:
-    """Give a user a new password, and end every login of the old one.
+    """Change a user's role, with immediate effect.
 
-    Examples: leadctl users reset-password bunter
-
-    openssl rand -base64 12 | tee new-password | leadctl users reset-password bunter --password-stdin
+    Examples:
+      leadctl users set-role bunter admin
+      leadctl users set-role bunter attorney
     """
     context: Context = ctx.obj
-    api = context.api  # who is not logged in need not type anything
+    context.api.update_user(username, role=role.value)
+    context.info(f"{username} is {role.value}")
+
+
+@app.command()
+def reset_password(ctx: typer.Context, username: Username, password_stdin: PasswordStdinOption = False) -> None:
+    """Set a user's password and end all logins.
+
+    Examples:
+      leadctl users reset-password bunter
+      leadctl users reset-password bunter --password-stdin < password-file
+    """
+    context: Context = ctx.obj
+    api = context.api  # fails before the prompt if not logged in
     password = context.password(from_stdin=password_stdin, what=f"New password of {username}", twice=True)
-    api.change_user(username, password=password)
-    context.say(f"{username} has a new password, and every login has ended")
+    api.update_user(username, password=password)
+    context.info(f"password of {username} changed; all logins have ended")
 
 
-def _in_words(users: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+def _with_yes_or_no(users: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
     return ({**user, "disabled": "yes" if user["disabled"] else "no"} for user in users)

@@ -5,7 +5,8 @@ import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -14,8 +15,9 @@ from leadctl.completion import states
 from leadctl.context import Context
 from leadctl.errors import UsageError
 from leadctl.options import ColumnsOption, FormatOption
+from leadctl.output.columns import LEAD_COLUMNS
 from leadctl.output.escapes import escape_json
-from leadctl.output.formats import LEAD_COLUMNS, OutputFormat, OutputOptions, Record, lines, write_lines
+from leadctl.output.formats import OutputFormat, OutputOptions, Record, lines, write_lines
 from leadctl.polling import LeadPoller, follow
 from leadctl.times import parse_duration, parse_timestamp
 
@@ -25,104 +27,102 @@ TERMINAL_COLUMNS = ("created_at", "id", "state", "f_name", "l_name", "email", "C
 def command(
     ctx: typer.Context,
     state: Annotated[
-        list[str] | None, typer.Option("--state", autocompletion=states, help="Of those in this state; may repeat.")
+        list[str] | None,
+        typer.Option("--state", autocompletion=states, metavar="STATE", help="Only leads in this state; repeatable."),
     ] = None,
-    since: Annotated[str | None, typer.Option(help="Begin with those since: 30m, 12h, 2d, 1w, or 2026-11-01.")] = None,
-    interval: Annotated[str, typer.Option(help="How often to look.")] = "2s",
-    program: Annotated[
-        str | None, typer.Option("--exec", help="Run this for each lead, with the lead as JSON on standard input.")
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="At or after: 30m, 12h, 2d, 1w (ago), or 2026-11-01. Default: now."),
     ] = None,
-    face: FormatOption = None,
+    interval: Annotated[str, typer.Option(metavar="DURATION", help="Time between polls.")] = "2s",
+    command_line: Annotated[
+        str | None, typer.Option("--exec", metavar="COMMAND", help="Run this for each lead, as JSON on standard input.")
+    ] = None,
+    output: FormatOption = None,
     columns: ColumnsOption = None,
 ) -> None:
-    """Show new leads as they come, until Ctrl-C; a server that is away is waited for.
+    """Show new leads until Ctrl-C. Retries while the server is unavailable.
 
-    Examples: leadctl watch --state PENDING
-
-    leadctl watch -o ndjson --exec 'notify-send "A new lead"' >> leads.ndjson
+    Examples:
+      leadctl watch --state PENDING
+      leadctl watch -o ndjson --exec 'notify-send "A new lead"' >> leads.ndjson
     """
     context: Context = ctx.obj
-    interval_s = parse_duration(interval, "--interval", least=0.1, most=3600)
-    to_run = _program(program)
-    following = LeadPoller(_found_by(context), since=since and parse_timestamp(since, "--since"))
-    look = _look(context, face, columns)
-    _begin(context, following, state, from_now=since is None)
-    leads = follow(following, wait=_wait_for(context), interval_s=interval_s, say=context.say)
+    interval_s = parse_duration(interval, "--interval", minimum=0.1, maximum=3600)
+    argv = _parse_command(command_line)
+    find = partial(context.api.leads, newest_first=False, limit=None)
+    poller = LeadPoller(find, since=None if since is None else parse_timestamp(since, "--since"))
+    options = _output_options(context, output, columns)
+    _prepare(context, poller, state, from_now=since is None)
+    leads = follow(poller, wait=_wait_for(context), interval_s=interval_s, info=context.info)
     wanted = (lead for lead in leads if not state or lead["state"] in state)
-    write_lines(_lines(_with(to_run, wanted, context), look), out=context.out, flush_every=1)
+    write_lines(_lines(_run_for_each(argv, wanted, context), options), out=context.out, flush_every=1)
 
 
-def _found_by(context: Context) -> Any:
-    def find(filters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        return context.api.leads(filters, newest_first=False, limit=None)
-
-    return find
-
-
-def _begin(context: Context, following: LeadPoller, states: Sequence[str] | None, *, from_now: bool) -> None:
-    """Have the states checked by the server, and find out what is there already."""
+def _prepare(context: Context, poller: LeadPoller, states: Sequence[str] | None, *, from_now: bool) -> None:
+    """Let the server validate the states, and skip existing leads."""
     filters = {"state": states} if states else {}
     next(context.api.leads(filters, newest_first=True, limit=1), None)
     if from_now:
-        following.pass_over(next(context.api.leads({}, newest_first=True, limit=1), None))
+        poller.skip_existing(next(context.api.leads({}, newest_first=True, limit=1), None))
     if context.is_terminal:
-        context.say(f"Watching {context.url}; Ctrl-C ends it.")
+        context.info(f"Watching {context.url}; press Ctrl-C to stop")
 
 
-def _look(context: Context, face: OutputFormat | None, columns: str | None) -> OutputOptions:
-    usual = TERMINAL_COLUMNS if (face or context.default_face) is OutputFormat.TABLE else LEAD_COLUMNS
-    look = context.look(usual, face=face, only=columns, header=False, raw=False)
-    if look.face is OutputFormat.JSON:
-        raise UsageError("an array would never end; use -o ndjson")
-    return look
+def _output_options(context: Context, output: OutputFormat | None, columns: str | None) -> OutputOptions:
+    usual = TERMINAL_COLUMNS if (output or context.default_format) is OutputFormat.TABLE else LEAD_COLUMNS
+    options = context.output_options(usual, output=output, selected=columns, header=False, raw=False)
+    if options.output_format is OutputFormat.JSON:
+        raise UsageError("-o json is not supported, because the array would never end; use -o ndjson")
+    return options
 
 
-def _lines(leads: Iterable[Record], look: OutputOptions) -> Iterator[str]:
-    if look.face is not OutputFormat.TABLE:
-        return lines(leads, look)
-    from leadctl.output.tables import running_lines  # noqa: PLC0415 - it imports rich
+def _lines(leads: Iterable[Record], options: OutputOptions) -> Iterator[str]:
+    if options.output_format is not OutputFormat.TABLE:
+        return lines(leads, options)
+    from leadctl.output.tables import streaming_lines  # noqa: PLC0415 - it imports rich
 
-    return running_lines(leads, look.columns)
+    return streaming_lines(leads, options.columns)
 
 
-def _program(text: str | None) -> Sequence[str] | None:
+def _parse_command(text: str | None) -> Sequence[str] | None:
     if text is None:
         return None
     try:
-        program = shlex.split(text)
+        argv = shlex.split(text)
     except ValueError as error:
         raise UsageError(f"--exec is {text!r}: {error}") from error
-    if not program or shutil.which(program[0]) is None:
-        raise UsageError(f"--exec is {text!r}: there is no such program")
-    return program
+    if not argv or shutil.which(argv[0]) is None:
+        raise UsageError(f"--exec is {text!r}: no such program")
+    return argv
 
 
-def _with(program: Sequence[str] | None, leads: Iterable[Record], context: Context) -> Iterator[Record]:
-    """Yield the leads; each is handed to the program once it has been shown."""
+def _run_for_each(argv: Sequence[str] | None, leads: Iterable[Record], context: Context) -> Iterator[Record]:
+    """Yield the leads; after each, run the command with it."""
     for lead in leads:
         yield lead
-        if program and (trouble := _run(program, lead)):
-            context.say(f"lead {lead['id']}: {program[0]} {trouble}")
+        if argv and (error := _run(argv, lead)):
+            context.info(f"lead {lead['id']}: {argv[0]} {error}")
 
 
-def _run(program: Sequence[str], lead: Record) -> str | None:
-    """Run the program for a lead, and return what went wrong, if anything did."""
+def _run(argv: Sequence[str], lead: Record) -> str | None:
+    """Run the command for a lead, and return its error, if any."""
     try:
-        done = subprocess.run(program, input=f"{escape_json(lead)}\n".encode(), check=False)  # noqa: S603 - no shell
+        done = subprocess.run(argv, input=f"{escape_json(lead)}\n".encode(), check=False)  # noqa: S603 - no shell
     except OSError as error:
         return f"can't be run: {error.strerror}"
     return f"failed with exit code {done.returncode}" if done.returncode else None
 
 
 def _wait_for(context: Context) -> Any:
-    """Return a function that waits so many seconds and returns whether anyone may still read what comes."""
+    """Return a function that waits and returns whether standard output is still open."""
 
     def wait(seconds: float) -> bool:
         if context.is_terminal or not hasattr(select, "poll"):  # Windows
             time.sleep(seconds)
             return True
         reader = select.poll()
-        reader.register(context.out.fileno(), 0)  # told of nothing but that a pipe's other end is closed
+        reader.register(context.out.fileno(), 0)  # without events, poll only reports a closed pipe
         return not reader.poll(seconds * 1000)
 
     return wait

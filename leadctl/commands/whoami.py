@@ -1,29 +1,25 @@
 """`leadctl whoami`."""
 
-from typing import Annotated
-
 import typer
 
-from leadctl.context import Context, time_left
-from leadctl.output.formats import OutputFormat, write_record
+from leadctl.context import Context, format_time_left
+from leadctl.options import FormatOption
+from leadctl.output.formats import write_record
 
 
-def command(
-    ctx: typer.Context,
-    face: Annotated[OutputFormat | None, typer.Option("--output", "-o", help="How to show it.")] = None,
-) -> None:
-    """Show who is logged in, where, under which profile, and for how long yet.
+def command(ctx: typer.Context, output: FormatOption = None) -> None:
+    """Show the user, server, profile and time left.
 
-    The time left is that of the token, in seconds for programs; commands renew it, up to 12 hours from the login.
+    Shows the time left of the token, in seconds in a pipe. Commands renew it for up to 12 hours after the login.
 
-    Examples: leadctl whoami
-
-    leadctl --profile prod whoami -o json
+    Examples:
+      leadctl whoami
+      leadctl --profile prod whoami -o json
     """
     context: Context = ctx.obj
     user = context.api.me()
-    shown = face or context.default_face
-    profile = context.profile if context.has_given_token else context.session.profile
-    left = None if context.has_given_token else profile.left_s
-    told = {"url": context.url, "profile": profile.name, "time_left": time_left(left, shown)}
-    write_record({**user, **told}, face=shown, out=context.out)
+    shown = output or context.default_format
+    profile = context.profile if context.has_environment_token else context.session.profile
+    left = None if context.has_environment_token else profile.remaining_s
+    details = {"url": context.url, "profile": profile.name, "time_left": format_time_left(left, shown)}
+    write_record({**user, **details}, output_format=shown, out=context.out)

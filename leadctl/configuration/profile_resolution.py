@@ -1,51 +1,54 @@
-"""Which profile a command is for: a flag counts more than the environment, and either more than the current profile."""
+"""Resolve the profile from flags, environment and current profile."""
 
 from dataclasses import replace
 
-from leadctl.configuration.credentials import Credentials, Profile
+from leadctl.configuration.credentials import Credentials, Profile, default_name
 from leadctl.errors import UsageError
 from leadctl.settings import DEFAULT_URL, Settings, server_url
 
-
-def resolve_profile(given: Settings, credentials: Credentials) -> Profile:
-    """Return the profile that is meant: a token of it is for no other server than its own. Raises Usage."""
-    return _checked(_named(given, credentials) or _unnamed(given, credentials))
+DEFAULT_NAME = "default"
 
 
-def resolve_login_profile(given: Settings, credentials: Credentials) -> Profile:
-    """Return the profile that is meant, or is to be made, with nothing of another server's. Raises Usage."""
-    if given.profile is None:
-        chosen = resolve_profile(given, credentials)
-        # a person's login must not replace a job's
-        return _checked(credentials.at(chosen.url)) if chosen.password_command else chosen
-    kept = credentials.profile(given.profile)
-    if kept is None or (given.url_source == "--url" and given.url != kept.url):
-        return Profile(given.url or _checked(_unnamed(given, credentials)).url, name=given.profile)
-    return _checked(kept)
+def resolve_profile(settings: Settings, credentials: Credentials) -> Profile:
+    """Return the profile to use; a URL other than the current profile's has no token. Raises UsageError."""
+    if settings.url and settings.token:  # works even if the stored profiles can't be read
+        return Profile(settings.url)
+    url, name = _requested(settings)
+    profile = credentials.profile(name) if name else credentials.current
+    if name and profile is None:
+        raise UsageError(f"there is no profile {name}; create it with: leadctl login --profile {name}")
+    if name and profile and url not in (None, profile.url):
+        raise UsageError(f"profile {name} is for {profile.url}, but {settings.url_source} is {url}")
+    if profile is None or url not in (None, profile.url):
+        return Profile(url or DEFAULT_URL)
+    return _validated(profile)
 
 
-def _named(given: Settings, credentials: Credentials) -> Profile | None:
-    """Return the profile whose name was given; None where none was, or a flag outweighs it."""
-    if given.profile is None:
-        return None
-    name, kept = given.profile, credentials.profile(given.profile)
-    by_flag, url_by_flag = given.profile_source == "--profile", given.url_source == "--url"
-    if url_by_flag and not by_flag and (kept is None or kept.url != given.url):
-        return None
-    if kept is None:
-        raise UsageError(f"there is no profile {name}; make it with: leadctl login --profile {name}")
-    if given.url in (None, kept.url) or (by_flag and not url_by_flag):
-        return kept
-    raise UsageError(f"profile {name} is for {kept.url}, and {given.url_source} names another: {given.url}")
-
-
-def _unnamed(given: Settings, credentials: Credentials) -> Profile:
-    """Return the current profile, or where it is for another server what is kept for the address that was given."""
-    if given.url and given.token:  # nothing that is kept counts, not even whether it can be read
-        return Profile(given.url)
+def resolve_login_profile(settings: Settings, credentials: Credentials) -> Profile:
+    """Return the profile to log in to, which may be new. Raises UsageError."""
     current = credentials.current
-    return current if current and given.url in (None, current.url) else credentials.at(given.url or DEFAULT_URL)
+    name = settings.profile or DEFAULT_NAME
+    is_for_current = settings.profile is None and current and settings.url in (None, current.url)
+    if current and is_for_current and not current.password_command:  # a person's login must not replace a job's
+        return _validated(current)
+    profile = credentials.profile(name)
+    if profile and settings.url in (None, profile.url):
+        return _validated(profile)
+    url = settings.url or (_validated(current).url if current else DEFAULT_URL)
+    if profile and settings.profile is None:  # at another server
+        profiles = credentials.profiles
+        same = (one for one in profiles if one.url == url and (one.name or "").startswith(DEFAULT_NAME))
+        return next(same, Profile(url, name=default_name(url, taken=[one.name or "" for one in profiles])))
+    return Profile(url, name=name)
 
 
-def _checked(profile: Profile) -> Profile:
-    return replace(profile, url=server_url(profile.url, "the kept login's URL"))
+def _requested(settings: Settings) -> tuple[str | None, str | None]:
+    """Return the URL and the profile name to use; a flag for either overrides both environment variables."""
+    url_by_flag, name_by_flag = settings.url_source == "--url", settings.profile_source == "--profile"
+    if url_by_flag or name_by_flag:
+        return settings.url if url_by_flag else None, settings.profile if name_by_flag else None
+    return settings.url, settings.profile
+
+
+def _validated(profile: Profile) -> Profile:
+    return replace(profile, url=server_url(profile.url, "the stored profile's URL"))

@@ -1,4 +1,4 @@
-"""The token to show while a command runs: given, kept and renewed in time, or had for a password-command's password."""
+"""The access token of a running command: stored, renewed in time, or fetched with the password command."""
 
 import math
 import shlex
@@ -17,137 +17,138 @@ if TYPE_CHECKING:  # importing it costs 95 ms, which a command that makes no req
     from leadctl.api import Api, Login
 
 RENEW_WITHIN_S = 10 * 60
-TRY_AGAIN_AFTER_S = 30
-PASSWORD_COMMAND_WITHIN_S = 60
+RETRY_RENEWAL_AFTER_S = 30
+PASSWORD_COMMAND_TIMEOUT_S = 60
 
 
 class Session:
     """A profile in use; any thread may ask for its token.
 
-    `stranger` gives the server, shown no token.
+    `anonymous_api` returns the API without a token, for logging in and renewing.
     """
 
-    def __init__(self, profile: Profile, credentials: Credentials, stranger: "Callable[[], Api]") -> None:
+    def __init__(self, profile: Profile, credentials: Credentials, anonymous_api: "Callable[[], Api]") -> None:
         self.profile = profile
         self._credentials = credentials
-        self._stranger = stranger
+        self._anonymous_api = anonymous_api
         self._lock = threading.Lock()
         self._no_renewal_before = 0.0
 
     def token(self) -> str:
-        """Return a token that is good for now. Raises PermissionDenied where there is none to be had."""
+        """Return a valid token. Raises PermissionDenied if there is none."""
         with self._lock:
-            if self._left_s() < RENEW_WITHIN_S:
-                self._look_again()
-            if self._left_s() <= 0:
+            if self._remaining_s() < RENEW_WITHIN_S:
+                self._reload()
+            if self._remaining_s() <= 0:
                 self._log_in()
-            elif self._left_s() < RENEW_WITHIN_S and time.monotonic() >= self._no_renewal_before:
+            elif self._remaining_s() < RENEW_WITHIN_S and time.monotonic() >= self._no_renewal_before:
                 self._renew()
             assert self.profile.token is not None
             return self.profile.token
 
-    def another(self, refused: str) -> str | None:
-        """Return a token in place of one that the server refused, or None. Raises PermissionDenied."""
+    def replacement_for(self, refused: str) -> str | None:
+        """Return another token than the one that the server refused, or None. Raises PermissionDenied."""
         with self._lock:
             if self.profile.token == refused:
-                self._look_again()
+                self._reload()
             if self.profile.token == refused and self.profile.password_command:
                 self._log_in()
             return None if self.profile.token == refused else self.profile.token
 
-    def take(self, login: "Login") -> None:
-        """Show and keep the token from now on."""
+    def use_login(self, login: "Login") -> None:
+        """Use the login's token from now on, and save it."""
         with self._lock:
-            self.profile = logged_in(self.profile, login)
-            self.profile = self._credentials.keep(self.profile, as_current=False)
+            self.profile = with_login(self.profile, login)
+            self._credentials.save(self.profile, make_current=False)
 
-    def _left_s(self) -> float:
+    def _remaining_s(self) -> float:
         if self.profile.token is None:
             return 0
         return math.inf if self.profile.expires_at is None else self.profile.expires_at - time.time()
 
-    def _look_again(self) -> None:
-        """Take the token that another process may have kept for the same user in the meantime."""
-        current = self._credentials.reread(self.profile)
-        if current and current.token and (current.url, current.username) == (self.profile.url, self.profile.username):
-            self.profile = current
+    def _reload(self) -> None:
+        """Take the token that another process may have saved for the same user."""
+        stored = self._credentials.reload(self.profile)
+        if stored and stored.token and (stored.url, stored.username) == (self.profile.url, self.profile.username):
+            self.profile = stored
 
     def _renew(self) -> None:
         assert self.profile.token is not None
         try:
-            self._exchange(self._stranger().renew(self.profile.token))
+            self._replace_token(self._anonymous_api().renew(self.profile.token))
         except PermissionDenied:
             if not self.profile.password_command:
                 raise
             self._log_in()
-        except LeadctlError:  # the one that there is will do a while longer
-            self._no_renewal_before = time.monotonic() + TRY_AGAIN_AFTER_S
+        except LeadctlError:  # the present token is still valid
+            self._no_renewal_before = time.monotonic() + RETRY_RENEWAL_AFTER_S
 
     def _log_in(self) -> None:
         profile = self.profile
         if not profile.password_command or not profile.username:
-            raise PermissionDenied(self._how_to_log_in())
+            raise PermissionDenied(self._login_hint())
         try:
-            login = self._stranger().login(profile.username, password_from(profile.password_command))
+            login = self._anonymous_api().login(profile.username, run_password_command(profile.password_command))
         except PermissionDenied as error:
-            raise PermissionDenied(f"profile {profile.name} can't log in by itself: {error}") from error
-        self._exchange(login)
+            raise PermissionDenied(f"automatic login of profile {profile.name} failed: {error}") from error
+        self._replace_token(login)
 
-    def _exchange(self, login: "Login") -> None:
-        old, self.profile = self.profile, logged_in(self.profile, login)
-        with suppress(LeadctlError):  # what can't be kept is as good for this run
-            self._credentials.exchange(old, self.profile)
+    def _replace_token(self, login: "Login") -> None:
+        old, self.profile = self.profile, with_login(self.profile, login)
+        with suppress(LeadctlError):  # this run can use the token even if it can't be saved
+            self._credentials.compare_and_swap(old, self.profile)
 
-    def _how_to_log_in(self) -> str:
+    def _login_hint(self) -> str:
         command = f"leadctl login --profile {self.profile.name}" if self.profile.name else "leadctl login"
         if self.profile.token:
-            return f"the login at {self.profile.url} has ended; log in again: {command}"
-        others = self.profile.name is None and self._credentials.current is None and self._credentials.profiles
-        use = ", or leadctl profiles use NAME" if others else ""
+            return f"the login at {self.profile.url} has expired; log in again: {command}"
+        others = self.profile.name is None and self._credentials.profiles
+        use = ", or select a profile with: leadctl profiles use NAME" if others else ""
         return f"not logged in to {self.profile.url}; run: {command}{use}"
 
 
-class GivenToken:
-    """A token that was given: it is neither renewed nor kept."""
+class StaticToken:
+    """The token in LEADCTL_TOKEN, which is neither renewed nor saved."""
 
     def __init__(self, token: str) -> None:
         self._token = token
 
     def token(self) -> str:
-        """Return it."""
+        """Return the token."""
         return self._token
 
-    def another(self, refused: str) -> str | None:  # noqa: ARG002 - there is none, whichever it was
+    def replacement_for(self, refused: str) -> str | None:  # noqa: ARG002 - there is only one token
         """Return None."""
         return None
 
 
-def logged_in(profile: Profile, login: "Login") -> Profile:
+def with_login(profile: Profile, login: "Login") -> Profile:
     """Return the profile with the login's token."""
     return replace(profile, token=login.token, expires_at=time.time() + login.expires_in)
 
 
-def password_from(command: str, *, within_s: float = PASSWORD_COMMAND_WITHIN_S) -> str:
-    """Return the first line that the command prints; no shell reads the command. Raises PermissionDenied."""
+def run_password_command(command: str, *, timeout_s: float = PASSWORD_COMMAND_TIMEOUT_S) -> str:
+    """Return the first line of the command's output; it runs without a shell. Raises PermissionDenied."""
     try:
-        done = subprocess.run(  # noqa: S603 - it is the user's own
+        done = subprocess.run(  # noqa: S603 - configured by the user
             shlex.split(command),
-            stdin=subprocess.DEVNULL,  # our own may hold ids
+            stdin=subprocess.DEVNULL,  # leadctl's standard input may contain ids
             capture_output=True,
-            timeout=within_s,
+            timeout=timeout_s,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise PermissionDenied(f"the password-command did not end within {within_s:g} seconds") from error
+        raise PermissionDenied(f"the password command did not finish within {timeout_s:g} seconds") from error
     except (OSError, ValueError, IndexError) as error:
-        raise PermissionDenied(f"the password-command can't be run: {error}") from error
+        raise PermissionDenied(f"can't run the password command: {error}") from error
     if done.returncode != 0:
-        said = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise PermissionDenied(f"the password-command failed with exit code {done.returncode}{said and f': {said}'}")
+        last_line = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        detail = f": {last_line}" if last_line else ""
+        raise PermissionDenied(f"the password command failed with exit code {done.returncode}{detail}")
     try:
         password = done.stdout.decode("utf-8").partition("\n")[0].rstrip("\r")
     except UnicodeDecodeError as error:
-        raise PermissionDenied("the password-command's output is not UTF-8") from error
+        raise PermissionDenied("the password command's output is not UTF-8") from error
     if not password:
-        raise PermissionDenied("the password-command printed no password in its first line")
+        raise PermissionDenied("the first line of the password command's output is empty")
     return password

@@ -1,1 +1,1 @@
-"""Files that are downloaded, uploaded and imported."""
+"""Downloads, uploads and CSV import."""

@@ -1,4 +1,4 @@
-"""CSV files of leads: read row by row, and those rows that failed written down to be mended."""
+"""CSV files of leads, and error files with the rows that failed."""
 
 import csv
 import os
@@ -13,7 +13,7 @@ from leadctl.output.escapes import safe_cell
 
 REQUIRED = ("email", "f_name", "l_name", "CV")
 OPTIONAL = ("state", "external_id")
-ERROR = "error"  # written, and passed over when read
+ERROR = "error"  # in error files; ignored when read
 _KNOWN = {name.casefold(): name for name in (*REQUIRED, *OPTIONAL, ERROR)}
 _DELIMITERS = ",;\t"
 _BOM = "\ufeff"
@@ -21,28 +21,28 @@ _BOM = "\ufeff"
 
 @dataclass(frozen=True)
 class Row:
-    """A row: the line on which it begins, its cells, what is in them by column, and its fault (empty: it has none)."""
+    """A row: its first line number, its cells, the values by column, and its error ("" if valid)."""
 
     line: int
     cells: Sequence[str]
     values: Mapping[str, str]
-    fault: str
+    error: str
 
 
 class CsvFile:
-    """A CSV file, in UTF-8, with the columns of REQUIRED and any of OPTIONAL, in any order. Raises Usage."""
+    """A UTF-8 CSV file with the REQUIRED columns and any OPTIONAL ones, in any order. Raises UsageError."""
 
     def __init__(self, path: Path, delimiter: str | None) -> None:
         self.path = path
-        with self._reading() as file:
+        with self._open() as file:
             header = file.readline()
         self.has_bom = header.startswith(_BOM)
-        self.delimiter = delimiter or _detected(header.removeprefix(_BOM))
+        self.delimiter = delimiter or _detect_delimiter(header.removeprefix(_BOM))
         self.header = next((cells for _, cells in self._lines()), [])
-        self.columns = self._checked([name.strip() for name in self.header])
+        self.columns = self._validate_columns([name.strip() for name in self.header])
 
     def rows(self) -> Iterator[Row]:
-        """Yield the rows that hold something. Raises Usage where the file can't be read on."""
+        """Yield the rows that are not empty. Raises UsageError if the file can't be read."""
         lines = self._lines()
         next(lines)
         for line, cells in lines:
@@ -52,94 +52,95 @@ class CsvFile:
     def _row(self, line: int, cells: Sequence[str]) -> Row:
         values = {name: cell.strip() for name, cell in zip(self.columns, cells, strict=False) if cell.strip()}
         if len(cells) != len(self.columns):
-            return Row(line, cells, values, f"has {len(cells)} cells, where the header has {len(self.columns)}")
+            return Row(line, cells, values, f"has {len(cells)} cells; the header has {len(self.columns)}")
         missing = [name for name in REQUIRED if name not in values]
-        return Row(line, cells, values, f"{', '.join(missing)} required" if missing else "")
+        return Row(line, cells, values, f"{', '.join(missing)}: required" if missing else "")
 
-    def _checked(self, names: Sequence[str]) -> Sequence[str]:
+    def _validate_columns(self, names: Sequence[str]) -> Sequence[str]:
         columns = [_KNOWN.get(name.casefold(), "") for name in names]
         unknown = [repr(name) for name, column in zip(names, columns, strict=True) if not column]
         if unknown:
-            raise self._unusable(f"unknown columns {', '.join(unknown)}")
+            raise self._usage_error(f"unknown columns {', '.join(unknown)}")
         if missing := [name for name in REQUIRED if name not in columns]:
-            raise self._unusable(f"no column {', '.join(missing)}")
+            raise self._usage_error(f"missing columns {', '.join(missing)}")
         if len(set(columns)) < len(columns):
-            raise self._unusable("a column is there twice")
+            raise self._usage_error("duplicate column")
         return columns
 
-    def _unusable(self, why: str) -> UsageError:
-        return UsageError(
-            f"{self.path}: {why}; the columns are {', '.join(REQUIRED)}, and if wanted {', '.join(OPTIONAL)}"
-        )
+    def _usage_error(self, reason: str) -> UsageError:
+        columns = f"{', '.join(REQUIRED)}; optional: {', '.join(OPTIONAL)}"
+        return UsageError(f"{self.path}: {reason} (required columns: {columns})")
 
     def _lines(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield each row's cells, and the line on which it begins."""
-        with self._reading() as file:
-            before = 0
+        """Yield each row's first line number and its cells."""
+        with self._open() as file:
+            last_line = 0
             reader = csv.reader(_without_bom(file), delimiter=self.delimiter, strict=True)
             try:
                 for cells in reader:
-                    yield before + 1, cells
-                    before = reader.line_num
+                    yield last_line + 1, cells
+                    last_line = reader.line_num
             except csv.Error as error:
-                raise UsageError(f"{self.path}, line {before + 1}: {error}") from error
+                raise UsageError(f"{self.path}, line {last_line + 1}: {error}") from error
 
     @contextmanager
-    def _reading(self) -> Iterator[IO[str]]:
+    def _open(self) -> Iterator[IO[str]]:
         try:
             if not self.path.is_file():  # a pipe can't be read twice
-                raise UsageError(f"{self.path} is no file")
+                raise UsageError(f"{self.path}: {'not a file' if self.path.exists() else 'no such file'}")
             with self.path.open(encoding="utf-8", newline="") as file:
                 yield file
         except UnicodeDecodeError as error:
-            raise UsageError(f"{self.path} is not UTF-8; a spreadsheet saves it so as “CSV UTF-8”") from error
+            raise UsageError(f"{self.path} is not UTF-8; in a spreadsheet program, save it as “CSV UTF-8”") from error
         except OSError as error:
             raise UsageError(f"can't read {self.path}: {error.strerror}") from error
 
 
 class ErrorFile:
-    """Where rows are written that failed, each with its error, as soon as it did; a file that was there gets a `~`."""
+    """A CSV file of failed rows with their errors; an existing one is renamed with a `~`."""
 
-    def __init__(self, path: Path, sheet: CsvFile) -> None:
-        if path.exists() and path.samefile(sheet.path):
-            raise UsageError(f"{path} is what is read; name another file for errors")
-        self.path, self._sheet = path, sheet
+    def __init__(self, path: Path, csv_file: CsvFile) -> None:
+        if path.exists() and path.samefile(csv_file.path):
+            raise UsageError(f"{path} is the file to import; use another one for --errors")
+        self.path, self._csv_file = path, csv_file
         self.count = 0
         self._file: IO[str] | None = None
-        self._moves = path.absolute().parent != sheet.path.absolute().parent
+        self._has_other_directory = path.absolute().parent != csv_file.path.absolute().parent
 
     def add(self, row: Row, error: str) -> None:
-        """Write a row down. Raises LeadctlError where that can't be."""
-        cells, further = self._cells(row)
+        """Append a row. Raises LeadctlError if it can't be written."""
+        cells, extra = self._cells(row)
         try:
-            file = self._opened()
-            writer = csv.writer(file, delimiter=self._sheet.delimiter, lineterminator="\n")
+            file = self._ensure_open()
+            writer = csv.writer(file, delimiter=self._csv_file.delimiter, lineterminator="\n")
             if not self.count:
-                writer.writerow([name for name in self._sheet.columns if name != ERROR] + [ERROR])
-            writer.writerow([*cells, safe_cell(error), *further])
+                writer.writerow([name for name in self._csv_file.columns if name != ERROR] + [ERROR])
+            writer.writerow([*cells, safe_cell(error), *extra])
             file.flush()
         except OSError as failure:
             raise LeadctlError(f"can't write {self.path}: {failure.strerror}") from failure
         self.count += 1
 
     def _cells(self, row: Row) -> tuple[Sequence[str], Sequence[str]]:
-        """Return a row's cells without its old error, and those past the header's."""
-        width = len(self._sheet.columns)
+        """Return the row's cells without an old error, and the cells beyond the header."""
+        width = len(self._csv_file.columns)
         padded = [*row.cells, *[""] * (width - len(row.cells))]
         cells = [
-            str(self._sheet.path.absolute().parent / cell) if name == "CV" and cell.strip() and self._moves else cell
-            for name, cell in zip(self._sheet.columns, padded, strict=False)
+            str(self._csv_file.path.absolute().parent / cell)
+            if name == "CV" and cell.strip() and self._has_other_directory
+            else cell
+            for name, cell in zip(self._csv_file.columns, padded, strict=False)
             if name != ERROR
         ]
         return cells, padded[width:]
 
-    def _opened(self) -> IO[str]:
+    def _ensure_open(self) -> IO[str]:
         if self._file is None:
             if self.path.is_file():
-                self.path.replace(self.path.with_name(self.path.name + "~"))  # it may hold what was mended
+                self.path.replace(self.path.with_name(self.path.name + "~"))  # it may contain corrections
             elif self.path.is_symlink() and not self.path.exists():
                 raise LeadctlError(f"{self.path} is a link to a file that does not exist; remove it")
-            encoding = "utf-8-sig" if self._sheet.has_bom else "utf-8"
+            encoding = "utf-8-sig" if self._csv_file.has_bom else "utf-8"
             number = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             self._file = os.fdopen(number, "w", encoding=encoding, newline="")
         return self._file
@@ -149,7 +150,7 @@ class ErrorFile:
 
     def __exit__(self, *_exc: object) -> None:
         if self._file is not None:
-            with suppress(OSError):  # it was told of when the row was written
+            with suppress(OSError):  # add() has already reported it
                 self._file.close()
 
 
@@ -160,8 +161,8 @@ def _without_bom(file: IO[str]) -> Iterator[str]:
         first = False
 
 
-def _detected(header: str) -> str:
-    """Return the delimiter under which the most of the header's names are known."""
+def _detect_delimiter(header: str) -> str:
+    """Return the delimiter that gives the most known column names."""
 
     def known(delimiter: str) -> int:
         names: list[Any] = next(csv.reader([header], delimiter=delimiter), [])

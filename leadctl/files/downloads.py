@@ -1,4 +1,4 @@
-"""CVs as they arrive: beside their target until they are whole, and gone on with where they broke off."""
+"""Resumable CV downloads, verified by SHA-256."""
 
 import hashlib
 import os
@@ -11,22 +11,22 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
 from leadctl.errors import ChecksumError, Conflict, LeadctlError, NotFound, TryAgain
-from leadctl.files.filenames import give_name
+from leadctl.files.filenames import move_into_place
 from leadctl.retries import pause
 
 if TYPE_CHECKING:  # importing it costs 95 ms
     from leadctl.api import Api, Download
 
 RETRIES = 3
-PIECE_BYTES = 2**20
+CHUNK_BYTES = 2**20
 
 Transfer = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 
 
-class Part:
-    """What has arrived of a CV, for its owner's eyes alone, in a hidden file named by the lead and the SHA-256.
+class PartialDownload:
+    """The received part of a CV in a hidden file of mode 0600, named by lead and SHA-256.
 
-    What breaks off is kept, to be gone on with by a later run; what can't be written, or is not what was sent, is not.
+    After an interruption the file stays, so that a later run can resume; after a write or checksum error it is deleted.
     """
 
     def __init__(self, directory: Path, lead_id: int, sha256: str) -> None:
@@ -36,8 +36,8 @@ class Part:
         self._hash = hashlib.sha256()
 
     @staticmethod
-    def left(directory: Path, lead_id: int) -> tuple[str, int]:
-        """Return the SHA-256 and the size of what broke off before; "" and 0 where there is none."""
+    def find(directory: Path, lead_id: int) -> tuple[str, int]:
+        """Return the SHA-256 and size of an interrupted download; "" and 0 if there is none."""
         with suppress(OSError):
             for path in directory.glob(f".leadctl-{lead_id}-*.part"):
                 if found := re.fullmatch(r".*-([0-9a-f]{64})\.part", path.name):
@@ -45,125 +45,131 @@ class Part:
         return "", 0
 
     def write(self, chunk: bytes) -> None:
-        """Append what arrived."""
+        """Append a chunk."""
         self._file.write(chunk)
         self._add(chunk)
 
-    def put_in_place(self, target: Path, *, force: bool) -> None:
-        """Make it the target, now that all has arrived. Raises ChecksumError, FileExistsError or OSError."""
+    def move_to(self, target: Path, *, force: bool) -> None:
+        """Verify the complete file and move it to the target. Raises ChecksumError, FileExistsError or OSError."""
         if self._hash.hexdigest() != self._sha256:
-            raise damaged()
+            raise checksum_mismatch()
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._file.close()  # Windows moves no open file
-        give_name(self.path, target, force=force)
+        self._file.close()  # Windows can't move an open file
+        move_into_place(self.path, target, force=force)
 
     def __enter__(self) -> Self:
-        self._file = _open_own(self.path)
-        while piece := self._file.read(PIECE_BYTES):
-            self._add(piece)
+        self._file = _open_part(self.path)
+        while chunk := self._file.read(CHUNK_BYTES):
+            self._add(chunk)
         return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        with suppress(OSError):  # a full disk was told of already
+        with suppress(OSError):  # a full disk has already been reported
             self._file.close()
-        broke_off = error is not None and not isinstance(error, (ChecksumError, NotFound, OSError))
-        if not (broke_off and self.size):
+        is_resumable = error is not None and not isinstance(error, (ChecksumError, NotFound, OSError))
+        if not (is_resumable and self.size):
             self.path.unlink(missing_ok=True)
 
-    def _add(self, piece: bytes) -> None:
-        self._hash.update(piece)
-        self.size += len(piece)
+    def _add(self, chunk: bytes) -> None:
+        self._hash.update(chunk)
+        self.size += len(chunk)
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where CVs come from; `quarantined` also asks for CVs that are quarantined or were not scanned."""
+    """The source of CVs; `quarantined` allows CVs that are quarantined or were not scanned."""
 
     api: "Api"
     quarantined: bool = False
 
     @contextmanager
     def cv(self, lead_id: int, *, offset: int = 0, sha256: str = "") -> "Iterator[Download]":
-        """Give a lead's CV as it comes, as Api.cv does."""
+        """Stream a lead's CV like Api.download_cv."""
         try:
-            with self.api.cv(lead_id, offset=offset, sha256=sha256, quarantined=self.quarantined) as download:
+            with self.api.download_cv(lead_id, offset=offset, sha256=sha256, quarantined=self.quarantined) as download:
                 yield download
-        except Conflict as error:  # the server speaks of force, and --force is another thing here
+        except Conflict as error:  # the server's message says "force", but --force overwrites files
             raise Conflict(f"{error} (--force-quarantined)") from error
 
 
 def to_stream(source: Source, lead_id: int, out: IO[bytes], *, transfer: Transfer) -> None:
-    """Write a lead's CV as it arrives. Raises ChecksumError, after the last of it, where it is not what was sent."""
-    seen = hashlib.sha256()
+    """Write a lead's CV as it arrives. Raises ChecksumError at the end if its SHA-256 differs."""
+    digest = hashlib.sha256()
     with source.cv(lead_id) as first, transfer(first.size or 0) as advance:
-        for chunk in _arriving(source, lead_id, first, 0):
-            seen.update(chunk)
+        for chunk in _chunks_with_resume(source, lead_id, first, 0):
+            digest.update(chunk)
             out.write(chunk)
             advance(len(chunk))
-    if seen.hexdigest() != first.sha256:
-        raise damaged()
+    if digest.hexdigest() != first.sha256:
+        raise checksum_mismatch()
 
 
 def to_file(
-    source: Source, lead_id: int, place: Callable[[str], Path], directory: Path, *, force: bool, transfer: Transfer
+    source: Source,
+    lead_id: int,
+    choose_path: Callable[[str], Path],
+    directory: Path,
+    *,
+    force: bool,
+    transfer: Transfer,
 ) -> Path:
-    """Fetch a lead's CV into a file of `directory`, which `place` names by the sender's name for it; return its path.
+    """Download a lead's CV into `directory`; `choose_path` returns its path from the sender's file name.
 
-    Raises FileExistsError or another OSError, or the LeadctlError that an answer amounts to.
+    Raises OSError (FileExistsError for an existing file) or LeadctlError.
     """
-    sha256, size = Part.left(directory, lead_id)
-    # of the last byte that is there, too: a server has none to give past the end of a file that is whole
+    sha256, size = PartialDownload.find(directory, lead_id)
+    # request the last byte again: past the end of a complete file a server has no range to send
     with source.cv(lead_id, offset=max(size - 1, 0), sha256=sha256) as first:
-        target = place(first.name)
-        with Part(directory, lead_id, first.sha256) as part, transfer(first.size or 0) as advance:
+        target = choose_path(first.name)
+        with PartialDownload(directory, lead_id, first.sha256) as part, transfer(first.size or 0) as advance:
             advance(part.size)
-            for chunk in _arriving(source, lead_id, first, part.size):
+            for chunk in _chunks_with_resume(source, lead_id, first, part.size):
                 part.write(chunk)
                 advance(len(chunk))
-            part.put_in_place(target, force=force)
+            part.move_to(target, force=force)
     return target
 
 
-def damaged() -> ChecksumError:
-    """Return the error of a CV that has another SHA-256 than it should."""
-    return ChecksumError("the CV did not arrive as it was sent (its SHA-256 differs); try again")
+def checksum_mismatch() -> ChecksumError:
+    """Return the error for a CV with a wrong SHA-256."""
+    return ChecksumError("the CV was damaged in transit (its SHA-256 differs); try again")
 
 
-def _arriving(source: Source, lead_id: int, first: "Download", offset: int) -> Iterator[bytes]:
-    """Yield a CV's bytes from `offset` on; where they break off they are gone on with, up to RETRIES times."""
+def _chunks_with_resume(source: Source, lead_id: int, first: "Download", offset: int) -> Iterator[bytes]:
+    """Yield a CV's bytes from `offset`; resume an interrupted transfer up to RETRIES times."""
     download = first
     with ExitStack() as stack:
-        for tried in range(1, RETRIES + 2):
+        for attempt in range(1, RETRIES + 2):
             try:
-                if tried > 1:
+                if attempt > 1:
                     again = source.cv(lead_id, offset=offset, sha256=first.sha256)
                     download = stack.enter_context(again)
                 if download.sha256 != first.sha256:
-                    raise LeadctlError("the CV was exchanged while it was fetched; try again")
-                for chunk in _from(download, offset):
+                    raise LeadctlError("the CV changed during the download; try again")
+                for chunk in _skip_to(download, offset):
                     offset += len(chunk)
                     yield chunk
                 return
             except TryAgain as error:
-                if tried > RETRIES:
+                if attempt > RETRIES:
                     raise
-                pause(error, tried=tried)
+                pause(error, attempt=attempt)
 
 
-def _from(download: "Download", offset: int) -> Iterator[bytes]:
-    """Yield what is past `offset`: a server may begin before it."""
-    past = offset - download.offset
-    if past < 0:
-        raise TryAgain("what was there of the CV is gone; try again")
+def _skip_to(download: "Download", offset: int) -> Iterator[bytes]:
+    """Yield the bytes from `offset`; a server without ranges sends those before it too."""
+    skip = offset - download.offset
+    if skip < 0:
+        raise TryAgain("the server skipped a part of the CV; try again")
     for chunk in download.chunks:
-        if len(chunk) > past:
-            yield chunk[past:]
-        past = max(past - len(chunk), 0)
+        if len(chunk) > skip:
+            yield chunk[skip:]
+        skip = max(skip - len(chunk), 0)
 
 
-def _open_own(path: Path) -> IO[bytes]:
-    """Open what is left there, if nobody else made it, or has it open; else begin a new one."""
+def _open_part(path: Path) -> IO[bytes]:
+    """Open an interrupted download if it is this user's own file; otherwise create a new one."""
     with suppress(FileNotFoundError):
         if _is_own(path.lstat()):
             return _open(path, 0)
@@ -183,18 +189,18 @@ def _open(path: Path, flags: int) -> IO[bytes]:
 
 
 def _is_own(status: os.stat_result) -> bool:
-    is_mine = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()  # Windows has no such numbers
+    is_mine = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()  # Windows has no user ids
     return is_mine and stat.S_ISREG(status.st_mode) and status.st_nlink == 1
 
 
 def _lock(file: IO[bytes]) -> None:
     try:
-        import fcntl  # noqa: PLC0415 - not on Windows, which moves no file that another has open
+        import fcntl  # noqa: PLC0415 - not on Windows, which can't move a file that is open elsewhere
     except ImportError:
         return
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise LeadctlError("another leadctl is fetching this CV to the same place") from error
+        raise LeadctlError("another leadctl is downloading this CV to the same directory") from error
     except OSError:  # a file system without locks
         pass

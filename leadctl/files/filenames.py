@@ -1,4 +1,4 @@
-"""Names for downloaded files: near to what their senders wrote, and obeyed by nothing."""
+"""Safe names for downloaded files, close to the sender's."""
 
 import re
 from collections.abc import Mapping
@@ -16,69 +16,71 @@ _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  #
 
 
 class Template:
-    """A pattern of names with fields of a lead in braces, such as `{id}-{l_name}{ext}`. Raises Usage."""
+    """A file name template with lead fields in braces, such as `{id}-{l_name}{ext}`. Raises UsageError."""
 
     def __init__(self, text: str) -> None:
         try:
-            self._parts = [(literal, field) for literal, field, *rest in Formatter().parse(text) if _is_plain(*rest)]
+            self._parts = [
+                (literal, field) for literal, field, *rest in Formatter().parse(text) if _has_no_format(*rest)
+            ]
         except ValueError as error:
-            raise _unusable(text, str(error)) from error
+            raise _usage_error(text, str(error)) from error
         for literal, field in self._parts:
             if field is not None and field not in FIELDS:
-                raise _unusable(text, f"{{{field}}} is no field")
+                raise _usage_error(text, f"unknown field {{{field}}}")
             if _SEPARATORS.search(literal):
-                raise _unusable(text, "it names a directory, which is for -d")
+                raise _usage_error(text, "use -d for a directory")
         if not self._parts:
-            raise _unusable(text, "it is empty")
+            raise _usage_error(text, "it is empty")
         self._text = text
 
     def name(self, lead: Mapping[str, Any]) -> str:
-        """Return the name for a lead's CV. Raises Usage where it is empty."""
+        """Return the file name for a lead's CV. Raises UsageError if it is empty."""
         values = _values(lead)
         name = "".join(literal + ("" if field is None else values[field]) for literal, field in self._parts)
         if not name.strip(". "):
-            raise _unusable(self._text, f"it gives lead {lead['id']} no name")
+            raise _usage_error(self._text, f"the name for lead {lead['id']} is empty")
         return safe_name(name)
 
 
 def safe_name(name: str) -> str:
-    """Return a file name that is near to `name`, and on any system stays in its directory and is obeyed by nothing."""
+    """Return a file name close to `name` that stays in its directory and is safe on any system."""
     base = _SEPARATORS.split(name)[-1]
     plain = "".join(c if c.isprintable() and not is_hidden(c) and c not in '<>:"|?*' else "_" for c in base)
     stem = plain.encode("utf-8")[:MAX_NAME_BYTES].decode("utf-8", "ignore").strip(". ")
-    if len(stem) < len(plain.strip(". ")):  # cut: the ending says more than the end of the rest
-        ending = PurePosixPath(plain).suffix[:16]
-        stem = stem.encode("utf-8")[: MAX_NAME_BYTES - len(ending.encode())].decode("utf-8", "ignore") + ending
+    if len(stem) < len(plain.strip(". ")):  # truncated: keep the extension
+        suffix = PurePosixPath(plain).suffix[:16]
+        stem = stem.encode("utf-8")[: MAX_NAME_BYTES - len(suffix.encode())].decode("utf-8", "ignore") + suffix
     return f"_{stem}" if not stem or _RESERVED.match(stem) else stem
 
 
-def give_name(draft: Path, target: Path, *, force: bool) -> None:
-    """Give a file that is whole its name; without `force` nothing is overwritten. Raises FileExistsError or OSError."""
+def move_into_place(draft: Path, target: Path, *, force: bool) -> None:
+    """Move a complete file to its target; overwrite only with `force`. Raises FileExistsError or OSError."""
     if not force:
         try:
-            target.hardlink_to(draft)  # unlike a rename, it never overwrites what came in the meantime
+            target.hardlink_to(draft)  # unlike a rename, it never overwrites a new file
             return
         except FileExistsError:
             raise
-        except OSError:  # a file system without links
+        except OSError:  # a file system without hard links
             if target.exists():
                 raise FileExistsError(target) from None
     draft.replace(target)
 
 
-def _is_plain(spec: str | None, conversion: str | None) -> bool:
+def _has_no_format(spec: str | None, conversion: str | None) -> bool:
     if spec or conversion:
-        raise ValueError("a field is a name alone")
+        raise ValueError("formats and conversions are not supported")
     return True
 
 
 def _values(lead: Mapping[str, Any]) -> dict[str, str]:
     cv_name = PurePosixPath(_SEPARATORS.split(lead["CV_name"])[-1])
     own = {"name": cv_name.name, "stem": cv_name.stem, "ext": cv_name.suffix}
-    texts = {field: str(own.get(field, lead.get(field))) for field in FIELDS}
-    return {field: _SEPARATORS.sub("_", text) for field, text in texts.items()}
+    values = {field: str(own.get(field, lead.get(field))) for field in FIELDS}
+    return {field: _SEPARATORS.sub("_", text) for field, text in values.items()}
 
 
-def _unusable(text: str, why: str) -> UsageError:
+def _usage_error(text: str, reason: str) -> UsageError:
     known = " ".join(f"{{{field}}}" for field in FIELDS)
-    return UsageError(f"--name {text!r} can't be used: {why}; the fields are {known}")
+    return UsageError(f"invalid --name {text!r}: {reason}; the fields are {known}")

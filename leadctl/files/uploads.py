@@ -1,4 +1,4 @@
-"""CVs on this machine, as they are sent."""
+"""Lead uploads with a CV from a local file."""
 
 import hashlib
 import io
@@ -15,10 +15,10 @@ if TYPE_CHECKING:  # importing it costs 95 ms
 Transfer = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 
 
-def check_cv(path: Path) -> int:
-    """Return the size of a CV in bytes. Raises Usage where it can't be sent."""
+def validate_cv_file(path: Path) -> int:
+    """Return the size of a CV file in bytes. Raises UsageError if it is unreadable or empty."""
     try:
-        with path.open("rb") if path.is_file() else _no_file(path) as file:
+        with path.open("rb") if path.is_file() else _raise_not_a_file(path) as file:
             size = file.seek(0, io.SEEK_END)
     except (OSError, ValueError) as error:
         raise UsageError(f"can't read {path}: {getattr(error, 'strerror', None) or error}") from error
@@ -27,25 +27,24 @@ def check_cv(path: Path) -> int:
     return size
 
 
-def send(
+def upload_lead(
     api: "Api", fields: dict[str, str], path: Path, *, transfer: Transfer, dry_run: bool = False
 ) -> tuple[dict[str, Any], bool]:
-    """Enter a lead with the CV at `path`, read as it is sent; return it, and whether it is a new one.
+    """Create a lead, streaming the CV at `path`; return the lead and whether it is new.
 
-    Raises Usage where the file can't be sent, Conflict where the external id is another person's, or the LeadctlError
-    that the answer amounts to.
+    Raises UsageError for an unusable file, Conflict if the external id is another person's, or another LeadctlError.
     """
-    size = check_cv(path)
+    size = validate_cv_file(path)
     with path.open("rb") as file, transfer(size) as advance:
-        cv = cast("IO[bytes]", _Watched(file, advance))
-        lead, is_new = api.enter(fields, name=path.name, cv=cv, dry_run=dry_run)
-    if not is_new and _is_somebody_else(lead, fields["email"], path):
+        cv = cast("IO[bytes]", _ProgressReader(file, advance))
+        lead, is_new = api.create_lead(fields, name=path.name, cv=cv, dry_run=dry_run)
+    if not is_new and _belongs_to_other_person(lead, fields["email"], path):
         raise Conflict(f"external_id {fields.get('external_id')} belongs to lead {lead['id']}, {lead['email']}")
     return lead, is_new
 
 
-class _Watched:
-    """A file that tells how far it has been read."""
+class _ProgressReader:
+    """A file that reports how far it has been read."""
 
     def __init__(self, file: IO[bytes], advance: Callable[[int], None]) -> None:
         self._file, self._advance = file, advance
@@ -56,24 +55,24 @@ class _Watched:
         return data
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        before = self._file.tell()
-        at = self._file.seek(offset, whence)
-        self._advance(at - before)
-        return at
+        old = self._file.tell()
+        new = self._file.seek(offset, whence)
+        self._advance(new - old)
+        return new
 
     def tell(self) -> int:
         return self._file.tell()
 
 
-def _is_somebody_else(lead: dict[str, Any], email: str, cv: Path) -> bool:
+def _belongs_to_other_person(lead: dict[str, Any], email: str, cv: Path) -> bool:
     if lead["email"].casefold() == email.strip().casefold():
         return False
-    with cv.open("rb") as file:  # the server writes some addresses in another way, so the CV counts, too
+    with cv.open("rb") as file:  # the server normalizes some addresses, so compare the CVs too
         return bool(lead["CV_sha256"] != hashlib.file_digest(file, "sha256").hexdigest())
 
 
-def _no_file(path: Path) -> IO[bytes]:
-    """Raise what there is instead of a file."""
+def _raise_not_a_file(path: Path) -> IO[bytes]:
+    """Raise the reason why the path is not a file."""
     if not path.exists():
         raise FileNotFoundError(2, "No such file or directory")
-    raise ValueError("it is a directory" if path.is_dir() else "it is no file")
+    raise ValueError("it is a directory" if path.is_dir() else "not a file")

@@ -1,33 +1,35 @@
-"""The three streams: data, talk, questions and bars, as fits what is at their other end."""
+"""Standard streams: data, messages, prompts and progress bars."""
 
 import getpass
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from itertools import islice
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import typer
 
 from leadctl.errors import LeadctlError, PartialFailure, PermissionDenied, TryAgain, UsageError
 from leadctl.output.escapes import escape_control
-from leadctl.output.formats import OutputFormat, OutputOptions, Record, chosen, lines, write_lines
+from leadctl.output.formats import OutputFormat, OutputOptions, Record, lines, parse_columns, write_lines
 from leadctl.settings import Flags
 
-if TYPE_CHECKING:  # it takes 50 ms to import, which `--version` and `--help` need not pay
+if TYPE_CHECKING:  # importing it takes 50 ms, which `--version` and `--help` need not pay
     from rich.console import Console
 
+TERMINAL_LIMIT = 50
 PROGRESS_FROM = 20
-BATCH = 10_000  # the most that the server moves at once
-BATCH_AT_A_TERMINAL = 1_000  # so that a bar moves
+BATCH = 10_000  # the server's maximum for one request
+TERMINAL_BATCH = 1_000  # smaller, so that the progress bar moves
 PROGRESS_FROM_BYTES = 4 * 2**20
-BAR_FROM_COLUMNS = 80  # on a narrower terminal, what is done is told as a share alone
+FULL_BAR_COLUMNS = 80  # a narrower terminal gets only the percentage
 
 T = TypeVar("T")
 
 
 def discard_output() -> None:
-    """Send data that can't be written nowhere: at exit, Python would complain of it."""
+    """Redirect unwritable standard output to the null device, or Python would report an error at exit."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -35,132 +37,144 @@ def discard_output() -> None:
 
 
 class IOStreams:
-    """The streams of one run of the program."""
+    """The standard streams of one run of the program."""
 
     def __init__(self, flags: Flags) -> None:
         self.flags = flags
-        self._console: Console | None = None  # where a progress bar is
+        self._console: Console | None = None  # of the progress bar that is shown
 
     @property
     def out(self) -> TextIO:
-        """Where data goes."""
+        """The stream for data."""
         return sys.stdout
 
     @property
     def is_terminal(self) -> bool:
-        """Whether a person reads the data."""
+        """Whether data is written to a terminal."""
         return sys.stdout.isatty()
 
     @property
-    def default_face(self) -> OutputFormat:
-        """A table for a person, lines for a program."""
+    def default_format(self) -> OutputFormat:
+        """TABLE on a terminal, else PLAIN."""
         return OutputFormat.TABLE if self.is_terminal else OutputFormat.PLAIN
 
-    def look(
+    def output_options(
         self,
         columns: Sequence[str],
         *,
         known: Sequence[str] = (),
-        face: OutputFormat | None,
-        only: str | None = None,
+        output: OutputFormat | None,
+        selected: str | None = None,
         header: bool = False,
         raw: bool = False,
     ) -> OutputOptions:
-        """Return how a list is to be shown: with its usual columns, or `only` those that are named. Raises Usage."""
-        shown = face or self.default_face
-        if raw and (shown is not OutputFormat.CSV or self.is_terminal):
-            raise UsageError("--raw is for -o csv into a file or a pipe")
-        names = columns if only is None else chosen(only, known or columns)
-        return OutputOptions(face=shown, columns=names, only=only is not None, header=header, raw=raw)
+        """Return the options for a list: its default columns, or those `selected` by name. Raises UsageError."""
+        chosen_format = output or self.default_format
+        if raw and (chosen_format is not OutputFormat.CSV or self.is_terminal):
+            raise UsageError("--raw requires -o csv, written to a file or a pipe")
+        names = columns if selected is None else parse_columns(selected, known or columns)
+        return OutputOptions(
+            output_format=chosen_format, columns=names, is_selection=selected is not None, header=header, raw=raw
+        )
 
-    def show(self, records: Iterable[Record], look: OutputOptions, *, paged: bool = False) -> None:
-        """Write a list as it comes; `paged`: on a terminal through a pager, where it is longer than the screen."""
+    def show(self, records: Iterable[Record], options: OutputOptions, *, paged: bool = False) -> None:
+        """Write a list as it arrives; `paged`: through a pager if it is longer than the terminal."""
         if paged and self.is_terminal:
-            from leadctl.output.pager import pager, write_paged  # noqa: PLC0415 - for a long list at a terminal alone
+            from leadctl.output.pager import find_pager, write_paged  # noqa: PLC0415 - only for long lists on terminals
 
-            if command := pager(os.environ):
-                write_paged(lines(records, look), out=self.out, command=command)
+            if command := find_pager(os.environ):
+                write_paged(lines(records, options), out=self.out, command=command)
                 return
-        write_lines(lines(records, look), out=self.out)
+        write_lines(lines(records, options), out=self.out)
 
-    def say(self, text: str) -> None:
-        """Tell the user something that is no data; whether anyone hears it changes nothing."""
+    def show_first(
+        self, fetch: Callable[..., Iterator[Record]], options: OutputOptions, *, limit: int | None, paged: bool
+    ) -> None:
+        """Write up to `limit` records, by default TERMINAL_LIMIT on a terminal and all in a pipe."""
+        max_shown = TERMINAL_LIMIT if limit is None and self.is_terminal else None
+        records = fetch(limit=max_shown + 1 if max_shown else limit)  # one more, to know whether there are more
+        self.show(islice(records, max_shown), options, paged=paged and not max_shown)
+        if max_shown and next(records, None) is not None:
+            self.info(f"Showing the first {max_shown}; use -n for more, or a pipe for all")
+
+    def info(self, text: str) -> None:
+        """Print a message to standard error, unless --quiet is given."""
         if not self.flags.is_quiet:
-            self.complain(text)
+            self.error(text)
 
-    def mention(self, text: str) -> bool:
-        """Tell what only a person wants to know, or a script that asks for it. Return whether it was told."""
+    def verbose(self, text: str) -> bool:
+        """Print a message on a terminal or with --verbose. Return whether it was printed."""
         is_wanted = not self.flags.is_quiet and (sys.stderr.isatty() or self.flags.is_verbose)
         if is_wanted:
-            self.say(text)
+            self.info(text)
         return is_wanted
 
     def warn(self, text: str) -> None:
-        """Tell in colour what only a person wants to be warned of, or a script that asks for it."""
+        """Print a coloured warning on a terminal or with --verbose."""
         if not self.flags.is_quiet and (sys.stderr.isatty() or self.flags.is_verbose):
-            colour = None if os.environ.get("NO_COLOR") is None else False  # None: as standard error can
+            colour = None if os.environ.get("NO_COLOR") is None else False  # None: if standard error supports it
             with suppress(OSError):
                 typer.secho(escape_control(text), err=True, fg="yellow", bold=True, color=colour)
 
-    def complain(self, text: str) -> None:
-        """Tell of something that was not done, quiet or not."""
+    def error(self, text: str) -> None:
+        """Print a message to standard error, even with --quiet."""
         with suppress(OSError):
             if self._console is None:
                 typer.echo(escape_control(text), err=True)
             else:
-                self._print_past_the_bar(text)
+                self._print_above_bar(text)
 
     def confirm(self, question: str) -> None:
-        """Ask, where there is a terminal to ask at, and go on only after a yes. Raises LeadctlError."""
+        """Ask for confirmation on a terminal; without one, continue. Raises LeadctlError unless confirmed."""
         if not sys.stdin.isatty():
             return
         typer.echo(f"{escape_control(question)} [y/N] ", err=True, nl=False)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise LeadctlError("nothing was changed")
 
-    def print(self, line: str) -> None:
-        """Write a line of data about work that goes on, whether or not anyone still reads it."""
+    def write_line(self, line: str) -> None:
+        """Write a line of data at once; a closed pipe does not stop the work."""
         try:
             if self._console is not None and self.is_terminal:
-                self._print_past_the_bar(line)
+                self._print_above_bar(line)
                 return
             self.out.write(f"{escape_control(line)}\n")
             self.out.flush()
         except BrokenPipeError:
             discard_output()
 
-    def _print_past_the_bar(self, text: str) -> None:
+    def _print_above_bar(self, text: str) -> None:
         assert self._console is not None
         self._console.print(escape_control(text), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def ask(self, what: str, flag: str) -> str:
-        """Ask for a value at the terminal. Raises Usage where there is none."""
+        """Prompt for a value on the terminal. Raises UsageError without a terminal."""
         if not sys.stdin.isatty():
-            raise UsageError(f"there is no terminal to ask at: give {flag}")
+            raise UsageError(f"can't prompt without a terminal; use {flag}")
         typer.echo(f"{what}: ", err=True, nl=False)
         if not (line := sys.stdin.readline().strip()):
-            raise UsageError(f"nothing was typed: give {flag}")
+            raise UsageError(f"nothing was entered; use {flag}")
         return line
 
     def password(self, *, from_stdin: bool, twice: bool = False, what: str = "Password") -> str:
-        """Read a password, unseen, or from standard input's next line. Raises Usage."""
+        """Prompt for a password without echo, or read the next line of standard input. Raises UsageError."""
         if from_stdin:
             return sys.stdin.readline().rstrip("\r\n")
         if not sys.stdin.isatty():
-            raise UsageError("there is no terminal to ask at: give --password-stdin")
+            raise UsageError("can't prompt without a terminal; use --password-stdin")
         try:
             password = getpass.getpass(f"{what}: ")
             again = getpass.getpass("Again: ") if twice else password
         except EOFError as error:
-            raise UsageError("no password was typed") from error
+            raise UsageError("no password was entered") from error
         if again != password:
             raise UsageError("the two passwords differ")
         return password
 
-    def each(self, ids: Sequence[int], what: str, work: Callable[[int], object]) -> int:
-        """Do the work for each lead and return for how many it was done; each of the others gets a line.
+    def for_each(self, ids: Sequence[int], what: str, work: Callable[[int], object]) -> int:
+        """Call `work` with each id, print a line for each failure, and return the number of successes.
 
-        What would fail for every one of them, e.g. a lost login, is raised, with what was done before.
+        An error that would repeat for every id, such as an expired login, is raised with the number of successes.
         """
         done = 0
         for lead_id in self.progress(ids, len(ids), what):
@@ -168,27 +182,24 @@ class IOStreams:
                 work(lead_id)
                 done += 1
             except (PermissionDenied, TryAgain, UsageError) as error:
-                raise type(error)(f"{error} (done before: {done} of {len(ids)})") from error
+                raise type(error)(f"{error} (completed before: {done} of {len(ids)})") from error
             except LeadctlError as error:
-                self.complain(f"{lead_id}: {error}")
+                self.error(f"{lead_id}: {error}")
         return done
 
-    def conclude(self, summary: str, failures: Mapping[int, object]) -> None:
-        """Tell of each that was not done, in a line, and sum up what was. Raises PartialFailure where some were not."""
+    def summarize(self, summary: str, failures: Mapping[int, object]) -> None:
+        """Print a line for each failure, and the summary. Raises PartialFailure if there is a failure."""
         for number, failure in failures.items():
-            self.complain(f"{number}: {failure}")
+            self.error(f"{number}: {failure}")
         if failures:
             raise PartialFailure(summary)
-        self.say(summary)
+        self.info(summary)
 
-    def in_batches(
-        self, ids: Sequence[int], what: str, work: Callable[[Sequence[int]], list[T]], *, most: int = BATCH
+    def run_in_batches(
+        self, ids: Sequence[int], what: str, work: Callable[[Sequence[int]], list[T]], *, max_batch: int = BATCH
     ) -> list[T]:
-        """Do the work for thousands of ids at a time, and return what came of each.
-
-        Where it breaks off, the user is told how far it came.
-        """
-        size = min(most, BATCH_AT_A_TERMINAL) if sys.stderr.isatty() else most
+        """Call `work` with up to `max_batch` ids at a time, and return all results; report progress on an error."""
+        size = min(max_batch, TERMINAL_BATCH) if sys.stderr.isatty() else max_batch
         batches = [ids[start : start + size] for start in range(0, len(ids), size)]
         results: list[T] = []
         try:
@@ -198,50 +209,40 @@ class IOStreams:
                     advance(len(batch))
         except BaseException:
             if len(ids) > len(results) > 0:
-                last = f"the first {len(results)} of {len(ids)} are done, up to id {ids[len(results) - 1]}"
-                self.complain(f"{last}; the same command again does the rest, and leaves what is done as it is")
+                last = f"completed {len(results)} of {len(ids)}, up to id {ids[len(results) - 1]}"
+                self.error(f"{last}; run the same command again for the rest")
             raise
         return results
 
     def progress(self, items: Iterable[T], total: int, what: str) -> Iterator[T]:
-        """Yield the items; a bar on a terminal tells how many of many are done."""
+        """Yield the items, with a progress bar on a terminal if there are many."""
         with self._bar(what, total, is_shown=total >= PROGRESS_FROM, counts_bytes=False) as advance:
             for item in items:
                 yield item
                 advance(1)
 
     def transfer(self, what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-        """Give a function that is told of each number of bytes that came through; a bar on a terminal tells of many.
-
-        A negative number takes back what must come through again.
-        """
+        """Return a progress bar for a transfer; call its function with each number of bytes, negative on a rewind."""
         return self._bar(what, total, is_shown=total >= PROGRESS_FROM_BYTES, counts_bytes=True)
 
     @contextmanager
     def _bar(self, what: str, total: int, *, is_shown: bool, counts_bytes: bool) -> Iterator[Callable[[int], None]]:
-        if (
-            not is_shown or self.flags.is_quiet or self._console is not None or not sys.stderr.isatty()
-        ):  # one bar at a time
+        has_bar = self._console is not None  # only one at a time
+        if not is_shown or self.flags.is_quiet or has_bar or not sys.stderr.isatty():
             yield lambda _amount: None
             return
-        from rich.console import Console  # noqa: PLC0415 - 50 ms, for a person who waits longer than that
+        from rich.console import Console  # noqa: PLC0415 - 50 ms, less than the wait that needs a bar
         from rich.progress import DownloadColumn, MofNCompleteColumn, Progress, TaskProgressColumn  # noqa: PLC0415
 
         console = Console(stderr=True)
         count = DownloadColumn() if counts_bytes else MofNCompleteColumn()
-        told = (
+        columns = (
             (*Progress.get_default_columns(), count)
-            if console.width >= BAR_FROM_COLUMNS
+            if console.width >= FULL_BAR_COLUMNS
             else ("{task.description}", TaskProgressColumn())
         )
-        # what is printed meanwhile goes through print() and say(): rich would send data to standard error
-        bar = Progress(
-            *told,
-            console=console,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
+        # rich's redirection would send data to standard error; write_line() and error() print above the bar instead
+        bar = Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False)
         with bar:
             task, self._console = bar.add_task(what, total=total), console
             try:

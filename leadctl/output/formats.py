@@ -1,4 +1,4 @@
-"""One stream of records, many faces: a table for people, lines, CSV and JSON for programs."""
+"""Output formats: tables, tab-separated lines, CSV and JSON from one stream of records."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,17 +11,14 @@ from leadctl.output.escapes import escape_control, escape_json, safe_cell
 
 Record = Mapping[str, Any]
 
-LEAD_COLUMNS = ("id", "email", "f_name", "l_name", "CV_name", "state", "created_at")  # the API's order
-OUTCOME_COLUMNS = ("id", "result", "state")  # of what a change does to a lead
-
-FLUSH_EVERY = 1000  # as long as a page: what has come is not held back while the next one is waited for
+FLUSH_EVERY = 1000  # a page of the API, so that no received record waits for the next page
 
 
 class OutputFormat(StrEnum):
-    """How records are shown."""
+    """Output formats of a list."""
 
     TABLE = "table"  # for people
-    PLAIN = "plain"  # fields between tabs, a line for each record
+    PLAIN = "plain"  # a line for each record, fields separated by tabs
     JSON = "json"  # the API's own array
     NDJSON = "ndjson"  # an object on each line
     CSV = "csv"  # RFC 4180, with a header
@@ -30,114 +27,113 @@ class OutputFormat(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class OutputOptions:
-    """How a list is shown: its face, and what of each record.
+    """Output format and columns of a list.
 
-    `only` takes the other members away from JSON objects, too; `header` is for plain lines; `raw` leaves CSV as it is.
+    `is_selection` limits JSON objects to the columns too. `header` is for plain lines; `raw` CSV is not escaped.
     """
 
-    face: OutputFormat
+    output_format: OutputFormat
     columns: Sequence[str]
-    only: bool = False
+    is_selection: bool = False
     header: bool = False
     raw: bool = False
 
 
-def chosen(text: str, known: Sequence[str]) -> Sequence[str]:
-    """Return the columns that a text like `id,email` names. Raises Usage where there is no such one."""
+def parse_columns(text: str, known: Sequence[str]) -> Sequence[str]:
+    """Return the column names in a text such as `id,email`. Raises UsageError for an unknown one."""
     names = list(dict.fromkeys(name.strip() for name in text.split(",")))
     if unknown := [name for name in names if name not in known]:
-        raise UsageError(f"there is no column {unknown[0]!r}; the columns are {', '.join(known)}")
+        raise UsageError(f"unknown column {unknown[0]!r}; the columns are {', '.join(known)}")
     return names
 
 
-def write_lines(made: Iterable[str], *, out: TextIO, flush_every: int = FLUSH_EVERY) -> None:
-    """Write lines as they are made: the first is seen at once, and the rest while they come."""
-    for number, line in enumerate(made, 1):
+def write_lines(lines: Iterable[str], *, out: TextIO, flush_every: int = FLUSH_EVERY) -> None:
+    """Write lines as they arrive; flush after the first, so that it is seen at once."""
+    for number, line in enumerate(lines, 1):
         out.write(line)
         if number == 1 or number % flush_every == 0:
             out.flush()
 
 
-def lines(records: Iterable[Record], look: OutputOptions) -> Iterator[str]:
-    """Yield the lines that show the records."""
-    return _FACES[look.face](records, look)
+def lines(records: Iterable[Record], options: OutputOptions) -> Iterator[str]:
+    """Yield the records as lines of the output format."""
+    return _FORMATTERS[options.output_format](records, options)
 
 
-def write_record(record: Record, *, face: OutputFormat, out: TextIO) -> None:
-    """Write one record: a name and a value on each line, its JSON object, or what a list of it alone would be."""
-    out.writelines(_record_lines(record, face))
+def write_record(record: Record, *, output_format: OutputFormat, out: TextIO) -> None:
+    """Write one record: a line for each member, a JSON object, or a list of one."""
+    out.writelines(_record_lines(record, output_format))
 
 
-def _record_lines(record: Record, face: OutputFormat) -> Iterable[str]:
-    if face is OutputFormat.TABLE:
+def _record_lines(record: Record, output_format: OutputFormat) -> Iterable[str]:
+    if output_format is OutputFormat.TABLE:
         from leadctl.output.tables import record_lines  # noqa: PLC0415 - it imports rich
 
         return record_lines(record)
-    if face is OutputFormat.PLAIN:
+    if output_format is OutputFormat.PLAIN:
         return (f"{escape_control(name)}\t{escape_control(value)}\n" for name, value in record.items())
-    return lines(
-        [record], OutputOptions(face=OutputFormat.NDJSON if face is OutputFormat.JSON else face, columns=list(record))
-    )
+    list_format = OutputFormat.NDJSON if output_format is OutputFormat.JSON else output_format
+    return lines([record], OutputOptions(output_format=list_format, columns=list(record)))
 
 
-def _table(records: Iterable[Record], look: OutputOptions) -> Iterator[str]:
-    from leadctl.output.tables import table_lines  # noqa: PLC0415 - it imports rich: 50 ms, which a pipe need not wait for
+def _table(records: Iterable[Record], options: OutputOptions) -> Iterator[str]:
+    from leadctl.output.tables import table_lines  # noqa: PLC0415 - importing rich takes 50 ms
 
-    return table_lines(records, look.columns, keep_all=look.only)
+    return table_lines(records, options.columns, keep_all=options.is_selection)
 
 
-def _plain(records: Iterable[Record], look: OutputOptions) -> Iterator[str]:
-    if look.header:
-        yield "\t".join(look.columns) + "\n"
+def _plain(records: Iterable[Record], options: OutputOptions) -> Iterator[str]:
+    if options.header:
+        yield "\t".join(options.columns) + "\n"
     for record in records:
-        yield "\t".join([escape_control(record.get(column)) for column in look.columns]) + "\n"
+        yield "\t".join([escape_control(record.get(column)) for column in options.columns]) + "\n"
 
 
-def _json(records: Iterable[Record], look: OutputOptions) -> Iterator[str]:
-    before = "["
+def _json(records: Iterable[Record], options: OutputOptions) -> Iterator[str]:
+    separator = "["
     for record in records:
-        yield before + escape_json(_shown(record, look))
-        before = ",\n"
-    yield "]\n" if before != "[" else "[]\n"
+        yield separator + escape_json(_members(record, options))
+        separator = ",\n"
+    yield "]\n" if separator != "[" else "[]\n"
 
 
-def _ndjson(records: Iterable[Record], look: OutputOptions) -> Iterator[str]:
-    return (escape_json(_shown(record, look)) + "\n" for record in records)
+def _ndjson(records: Iterable[Record], options: OutputOptions) -> Iterator[str]:
+    return (escape_json(_members(record, options)) + "\n" for record in records)
 
 
-def _shown(record: Record, look: OutputOptions) -> Record:
-    return {column: record.get(column) for column in look.columns} if look.only else record
+def _members(record: Record, options: OutputOptions) -> Record:
+    return {column: record.get(column) for column in options.columns} if options.is_selection else record
 
 
-def _csv(records: Iterable[Record], look: OutputOptions) -> Iterator[str]:
-    import csv  # noqa: PLC0415 - for this face alone
+def _csv(records: Iterable[Record], options: OutputOptions) -> Iterator[str]:
+    import csv  # noqa: PLC0415 - only for this format
     import io  # noqa: PLC0415
 
-    made = io.StringIO(newline="")
-    # where the system's streams make CR LF of LF, they are left to it
-    writer = csv.writer(made, lineterminator="\r\n" if os.linesep == "\n" else "\n")
+    buffer = io.StringIO(newline="")
+    # on Windows the stream turns LF into CR LF
+    writer = csv.writer(buffer, lineterminator="\r\n" if os.linesep == "\n" else "\n")
 
     def line(cells: Iterable[object]) -> str:
-        made.seek(0)
-        made.truncate()
+        buffer.seek(0)
+        buffer.truncate()
         writer.writerow(cells)
-        return made.getvalue()
+        return buffer.getvalue()
 
-    cell = _raw_cell if look.raw else safe_cell
-    yield line(map(cell, look.columns))
+    cell = _raw_cell if options.raw else safe_cell
+    yield line(map(cell, options.columns))
     for record in records:
-        yield line([cell(record.get(column)) for column in look.columns])
+        yield line([cell(record.get(column)) for column in options.columns])
 
 
 def _raw_cell(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _ids(records: Iterable[Record], _look: OutputOptions) -> Iterator[str]:
+def _ids(records: Iterable[Record], _options: OutputOptions) -> Iterator[str]:
     return (f"{escape_control(record['id'])}\n" for record in records)
 
 
-_FACES: Mapping[OutputFormat, Callable[[Iterable[Record], OutputOptions], Iterator[str]]] = {
+_FORMATTERS: Mapping[OutputFormat, Callable[[Iterable[Record], OutputOptions], Iterator[str]]] = {
     OutputFormat.TABLE: _table,
     OutputFormat.PLAIN: _plain,
     OutputFormat.JSON: _json,

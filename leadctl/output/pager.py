@@ -1,4 +1,4 @@
-"""A pager, for what is longer than a terminal's screen."""
+"""A pager for output longer than the terminal."""
 
 import os
 import shlex
@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from typing import IO, TextIO
 
 
-def pager(environ: Mapping[str, str]) -> Sequence[str]:
-    """Return the command that LEADCTL_PAGER or PAGER names, else less where there is one; empty: none is wanted."""
+def find_pager(environ: Mapping[str, str]) -> Sequence[str]:
+    """Return the command in LEADCTL_PAGER or PAGER, else less if installed; empty for no pager."""
     given = environ.get("LEADCTL_PAGER", environ.get("PAGER"))
     if given is None:
         return ["less", "-FRX"] if shutil.which("less") else []
@@ -22,9 +22,9 @@ def pager(environ: Mapping[str, str]) -> Sequence[str]:
     return [] if command == ["cat"] or not command or not shutil.which(command[0]) else command
 
 
-def write_paged(made: Iterable[str], *, out: TextIO, command: Sequence[str]) -> None:
-    """Write the lines, through the pager once they are more than the screen holds; who leaves it has seen enough."""
-    remaining = iter(made)
+def write_paged(lines: Iterable[str], *, out: TextIO, command: Sequence[str]) -> None:
+    """Write the lines, through the pager if they are longer than the screen; quitting it is not an error."""
+    remaining = iter(lines)
     screen: list[str] = []
     size = shutil.get_terminal_size()
     rows = 0
@@ -45,9 +45,9 @@ def write_paged(made: Iterable[str], *, out: TextIO, command: Sequence[str]) -> 
 
 @contextmanager
 def _running(command: Sequence[str]) -> Iterator[IO[str]]:
-    """Give the pager's input; however that ends, the terminal is the pager's until it ends itself."""
+    """Run the pager, yield its input, and wait until the user quits it."""
     environment = {"LESS": "FRX", "LV": "-c", **os.environ}
-    process = subprocess.Popen(  # noqa: S603 - the user's own choice
+    process = subprocess.Popen(  # noqa: S603 - configured by the user
         command, stdin=subprocess.PIPE, env=environment, encoding="utf-8", errors="backslashreplace"
     )
     assert process.stdin is not None
@@ -60,7 +60,7 @@ def _running(command: Sequence[str]) -> Iterator[IO[str]]:
 
 
 def _wait(process: subprocess.Popen[str]) -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the pager now
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the pager handles Ctrl-C
     try:
         process.wait()
     finally:

@@ -1,4 +1,4 @@
-"""Tables that fit their terminal; imported only when one is shown, since rich takes its time."""
+"""Tables that fit the terminal. Imported on demand, since importing rich takes 50 ms."""
 
 import shutil
 import sys
@@ -13,19 +13,19 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from leadctl.output.columns import STATE_COLUMNS
 from leadctl.output.escapes import escape_control
 from leadctl.times import format_relative, is_timestamp
 
 Record = Mapping[str, Any]
-Piece = tuple[str, str]  # a text, and rich's name of a style
+Span = tuple[str, str]  # text and rich style
 
-ROWS = 1000  # laid out together: memory does not grow with the list
+ROWS = 1000  # laid out together, so that memory does not grow with the list
 _GAP = "  "
-_LEAST = 8  # cells: below it a column says too little to be worth its room
-_GIVE_WAY_FIRST = ("CV_name", "created_at", "f_name")
-_SHARES = {"email": 1.6, "recipient": 1.6, "last_error": 1.6, "CV_name": 0.8}  # of what there is; others have 1
-_STATES = ("state", "from_state", "to_state", "from", "to", "result", "status")
-_WHOLE = ("id", "action", *_STATES)  # a record can't be worked on without them
+_MIN_CELLS = 8  # a narrower column is dropped
+_DROPPED_FIRST = ("CV_name", "created_at", "f_name")
+_SHARES = {"email": 1.6, "recipient": 1.6, "last_error": 1.6, "CV_name": 0.8}  # relative widths; other columns have 1
+_WHOLE = ("id", "action", *STATE_COLUMNS)  # never cut or dropped
 _COLOURS = {
     "PENDING": "yellow",
     "REACHED_OUT": "cyan",
@@ -37,48 +37,48 @@ _COLOURS = {
     "suppressed": "bright_black",
 }
 _OTHER_COLOURS = ("magenta", "blue", "bright_cyan", "bright_magenta", "bright_yellow", "bright_green", "bright_blue")
-_USUAL = {"id": 6, "state": 11, "created_at": 8, "email": 32, "f_name": 14, "l_name": 18, "CV_name": 24}  # cells
-_LEFT_TO_RIGHT = "\u200e"  # a mark: what stands beside it is not drawn into a right-to-left text
+_TYPICAL = {"id": 6, "state": 11, "created_at": 8, "email": 32, "f_name": 14, "l_name": 18, "CV_name": 24}  # cells
+_LEFT_TO_RIGHT = "\u200e"  # mark that separates a right-to-left text from its neighbours
 
 
 def table_lines(records: Iterable[Record], columns: Sequence[str], *, keep_all: bool = False) -> Iterator[str]:
-    """Yield a table's lines, as wide as the terminal at most.
+    """Yield the lines of a table, at most as wide as the terminal.
 
-    Unless `keep_all`, columns that would be too narrow are left out, and a last line tells a person which.
+    Unless `keep_all`, columns that would be too narrow are dropped, and on a terminal a last line names them.
     """
-    room, texts = width(), _Texts()
-    needs = {column: cells(column) for column in columns}
-    head_is_due = True
+    room, texts = terminal_width(), _Texts()
+    needs = {column: cell_width(column) for column in columns}
+    needs_header = True
     for rows in _chunks(texts.of(record, columns) for record in records):
-        needs = {c: max(need, *(cells(row[c]) for row in rows), 0) for c, need in needs.items()}
+        needs = {c: max(need, *(cell_width(row[c]) for row in rows), 0) for c, need in needs.items()}
         shown = _widths(needs, room, keep_all=keep_all)
-        head = [_line({c: c for c in shown}, shown, dict.fromkeys(shown, "bold"))] if head_is_due else []
-        head_is_due = False
-        yield from painted([*head, *(_line(row, shown, _styles(row)) for row in rows)])
-    left_out = ", ".join(column for column in columns if column not in shown)
-    if left_out and sys.stdout.isatty():
-        yield from painted([[(f"(not shown: {left_out})", "bright_black")]])
+        head = [_line({c: c for c in shown}, shown, dict.fromkeys(shown, "bold"))] if needs_header else []
+        needs_header = False
+        yield from render([*head, *(_line(row, shown, _styles(row)) for row in rows)])
+    dropped = ", ".join(column for column in columns if column not in shown)
+    if dropped and sys.stdout.isatty():
+        yield from render([[(f"(not shown: {dropped})", "bright_black")]])
 
 
 def record_lines(record: Record) -> Iterator[str]:
     """Yield a line for each member of a record."""
-    margin, texts = max(cells(escape_control(name)) for name in record), _Texts()
+    margin, texts = max(cell_width(escape_control(name)) for name in record), _Texts()
     for name, value in record.items():
         text = texts.whole(name, value)
-        yield from painted([[(f"{escape_control(name):<{margin}}{_GAP}", "bold"), (_marked(text), style(name, text))]])
+        yield from render([[(f"{escape_control(name):<{margin}}{_GAP}", "bold"), (_marked(text), style(name, text))]])
 
 
-def running_lines(records: Iterable[Record], columns: Sequence[str]) -> Iterator[str]:
-    """Yield a line for each record as it comes, in columns that grow where what comes is wider than usual."""
-    needs = {column: _USUAL.get(column, _LEAST) for column in columns}
+def streaming_lines(records: Iterable[Record], columns: Sequence[str]) -> Iterator[str]:
+    """Yield a line for each record as it arrives; columns grow if a value is wider than is typical."""
+    needs = {column: _TYPICAL.get(column, _MIN_CELLS) for column in columns}
     for record in records:
         texts = {c: _time_of_day(record.get(c)) if is_timestamp(c) else escape_control(record.get(c)) for c in columns}
-        needs = {c: max(need, cells(texts[c])) if _is_whole(c) else need for c, need in needs.items()}
-        yield from painted([_line(texts, _widths(needs, width(), keep_all=False), _styles(texts))])
+        needs = {c: max(need, cell_width(texts[c])) if _is_whole(c) else need for c, need in needs.items()}
+        yield from render([_line(texts, _widths(needs, terminal_width(), keep_all=False), _styles(texts))])
 
 
-def painted(lines: Iterable[Sequence[Piece]]) -> Iterator[str]:
-    """Yield the lines with their styles, as far as standard output has any."""
+def render(lines: Iterable[Sequence[Span]]) -> Iterator[str]:
+    """Yield the lines with the styles that standard output supports."""
     console = Console(soft_wrap=True)
     with console.capture() as capture:
         for line in lines:
@@ -86,31 +86,31 @@ def painted(lines: Iterable[Sequence[Piece]]) -> Iterator[str]:
     yield from capture.get().splitlines(keepends=True)
 
 
-def width() -> int | None:
-    """Return the cells in a line: COLUMNS, else the terminal's (None: it is none, and there is no bound)."""
+def terminal_width() -> int | None:
+    """Return the width from COLUMNS or the terminal, in cells; None if output is not a terminal."""
     columns = shutil.get_terminal_size((0, 0)).columns
     return columns or (80 if sys.stdout.isatty() else None)
 
 
-def cells(text: str) -> int:
-    """Return how many cells the text takes."""
-    # most terminals give the marks that stand beside a letter a cell of their own; Devanagari has many
+def cell_width(text: str) -> int:
+    """Return the width of the text in cells."""
+    # most terminals give spacing marks (common in Devanagari) a cell of their own
     return cell_len(text) + sum(unicodedata.category(c) == "Mc" for c in ("" if text.isascii() else text))
 
 
 def style(column: str, text: str) -> str:
-    """Return how a value is coloured: each state has a colour of its own, always the same."""
-    if column not in _STATES or not text:
+    """Return the style of a value; each state always has the same colour."""
+    if column not in STATE_COLUMNS or not text:
         return "bright_black" if is_timestamp(column) else ""
     return _COLOURS.get(text) or _OTHER_COLOURS[crc32(text.encode()) % len(_OTHER_COLOURS)]
 
 
 class _Texts:
-    """Values as they are shown: moments as it suits whoever reads."""
+    """Values as text, with relative times on a terminal."""
 
     def __init__(self) -> None:
         self._now = datetime.now().astimezone()
-        self._for_a_person = sys.stdout.isatty()
+        self._is_terminal = sys.stdout.isatty()
 
     def of(self, record: Record, columns: Sequence[str]) -> dict[str, str]:
         return {column: self._cell(column, record.get(column)) for column in columns}
@@ -121,11 +121,11 @@ class _Texts:
 
     def _cell(self, column: str, value: object) -> str:
         text = escape_control(value)
-        return format_relative(text, self._now) if self._for_a_person and is_timestamp(column) else text
+        return format_relative(text, self._now) if self._is_terminal and is_timestamp(column) else text
 
 
 def _chunks(rows: Iterator[dict[str, str]]) -> Iterator[Sequence[dict[str, str]]]:
-    """Yield the rows, so many at once; where there are none, that once."""
+    """Yield the rows in chunks of ROWS, at least one chunk."""
     chunk = list(islice(rows, ROWS))
     yield chunk
     while chunk := list(islice(rows, ROWS)):
@@ -136,21 +136,21 @@ def _styles(row: Mapping[str, str]) -> Mapping[str, str]:
     return {column: style(column, text) for column, text in row.items()}
 
 
-def _line(texts: Mapping[str, str], widths: Mapping[str, int], styles: Mapping[str, str]) -> Sequence[Piece]:
-    pieces: list[Piece] = []
+def _line(texts: Mapping[str, str], widths: Mapping[str, int], styles: Mapping[str, str]) -> Sequence[Span]:
+    spans: list[Span] = []
     padding = 0
     for column, size in widths.items():
         text = _cut(texts[column], size)
-        before = " " * padding + _GAP if pieces else ""  # and nothing after the last
-        padding = size - cells(text)
-        pieces += [(before, ""), (_marked(text), styles[column])]
-    return pieces
+        gap = " " * padding + _GAP if spans else ""  # no padding after the last column
+        padding = size - cell_width(text)
+        spans += [(gap, ""), (_marked(text), styles[column])]
+    return spans
 
 
 def _cut(text: str, size: int) -> str:
-    left = text if cells(text) <= size else None
+    left = text if cell_width(text) <= size else None
     kept = max(size - 1, 0)
-    while left is None or cells(left) > size:
+    while left is None or cell_width(left) > size:
         left = set_cell_size(text, kept).rstrip() + "…"
         kept -= 1
     return left
@@ -166,18 +166,18 @@ def _time_of_day(value: object) -> str:
 
 
 def _marked(text: str) -> str:
-    """Return the text, kept from reordering what stands around it if it is written from right to left."""
+    """Return the text; marks around right-to-left text keep it from reordering its neighbours."""
     is_right_to_left = not text.isascii() and any(unicodedata.bidirectional(c) in ("R", "AL") for c in text)
     return f"{_LEFT_TO_RIGHT}{text}{_LEFT_TO_RIGHT}" if is_right_to_left else text
 
 
 def _widths(needs: Mapping[str, int], room: int | None, *, keep_all: bool) -> dict[str, int]:
-    """Share the room: what must be whole gets what it needs, the others their shares, and none more than it needs."""
+    """Distribute the width: whole columns get what they need, others their share, and none more than it needs."""
     if room is None:
         return dict(needs)
     shown = dict(needs)
-    for column in [] if keep_all else _leaving_order(list(needs)):
-        if _total(_capped(shown, _LEAST)) <= room:
+    for column in [] if keep_all else _drop_order(list(needs)):
+        if _total(_capped(shown, _MIN_CELLS)) <= room:
             break
         del shown[column]
     cap = max(shown.values())
@@ -198,6 +198,6 @@ def _total(widths: Mapping[str, int]) -> int:
     return sum(widths.values()) + len(_GAP) * (len(widths) - 1)
 
 
-def _leaving_order(columns: Sequence[str]) -> Sequence[str]:
-    first = [column for column in _GIVE_WAY_FIRST if column in columns]
+def _drop_order(columns: Sequence[str]) -> Sequence[str]:
+    first = [column for column in _DROPPED_FIRST if column in columns]
     return first + [column for column in reversed(columns) if column not in (*_WHOLE, *first)]

@@ -1,4 +1,4 @@
-"""An office: a running service with two users, and `leadctl` as each of them would run it."""
+"""A running service with two users, and `leadctl` run as each of them."""
 
 import json
 import shutil
@@ -15,8 +15,8 @@ from tests.system.programs import INTAKE, LEADCTL, Service, clean_environment
 PASSWORD = "correct horse battery"
 
 
-class Office:
-    """A service, and one person's home directory."""
+class Client:
+    """Runs `leadctl` with one user's home directory."""
 
     def __init__(self, url: str, home: Path) -> None:
         self.url, self.home = url, home
@@ -35,7 +35,7 @@ class Office:
         )
 
     def data(self, *arguments: str, typed: str = "", **environment: str) -> str:
-        """Return what leadctl prints where all goes well."""
+        """Run leadctl, require success, and return its standard output."""
         done = self.run(*arguments, typed=typed, **environment)
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -45,24 +45,24 @@ class Office:
         self.data("login", "-u", username, "--password-stdin", typed=PASSWORD)
 
     def token(self) -> str:
-        """Return the token that is kept, for another address of the same service."""
+        """Return the stored token, for another URL of the same service."""
         file = next(self.home.rglob("credentials.json"))
         return str(json.loads(file.read_text())["profiles"]["default"]["token"])
 
     def submit(self, *, cv: bytes = b"%PDF-1.4 a CV", cv_name: str = "cv.pdf", **fields: str) -> int:
-        """Send in a lead, and return its id."""
+        """Submit a lead and return its id."""
         form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace", **fields}
         answer = httpx2.post(f"{self.url}/leads/", data=form, files={"CV": (cv_name, cv)})
         assert answer.status_code == 204, answer.text
-        [newest] = self._asked("/internal/leads/?limit=1&order=desc")
+        [newest] = self._get("/internal/leads/?limit=1&order=desc")
         return int(newest["id"])
 
     def state(self, lead_id: int) -> str:
-        """Return the state that a lead is in."""
-        return str(self._asked(f"/internal/leads/{lead_id}")["state"])
+        """Return the state of a lead."""
+        return str(self._get(f"/internal/leads/{lead_id}")["state"])
 
-    def _asked(self, path: str) -> Any:
-        """Return what the service answers to this person, without a program's start."""
+    def _get(self, path: str) -> Any:
+        """Return the service's response, without starting leadctl."""
         return httpx2.get(self.url + path, headers={"Authorization": f"Bearer {self.token()}"}).json()
 
 
@@ -86,37 +86,37 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @pytest.fixture
-def stranger(service: Service, tmp_path: Path) -> Office:
-    """Somebody who is not logged in."""
-    return Office(service.url, tmp_path)
+def anonymous(service: Service, tmp_path: Path) -> Client:
+    """A client that is not logged in."""
+    return Client(service.url, tmp_path)
 
 
 @pytest.fixture(scope="session")
 def logged_in(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home directory after peter's login: hashing a password for each test would take the most of its time."""
+    """A home directory after peter's login; hashing a password for each test would be slow."""
     home = tmp_path_factory.mktemp("home")
-    Office(service.url, home).log_in()
+    Client(service.url, home).log_in()
     return home
 
 
 @pytest.fixture
-def office(stranger: Office, logged_in: Path) -> Office:
-    """An attorney who is logged in."""
-    shutil.copytree(logged_in, stranger.home, dirs_exist_ok=True)
-    return stranger
+def client(anonymous: Client, logged_in: Path) -> Client:
+    """A client logged in as an attorney."""
+    shutil.copytree(logged_in, anonymous.home, dirs_exist_ok=True)
+    return anonymous
 
 
 @pytest.fixture(scope="session")
 def administrators_home(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home directory after harriet's login."""
     home = tmp_path_factory.mktemp("home")
-    Office(service.url, home).log_in("harriet")
+    Client(service.url, home).log_in("harriet")
     return home
 
 
 @pytest.fixture
-def admin(service: Service, administrators_home: Path, tmp_path: Path) -> Office:
-    """An administrator who is logged in, in a home beside an attorney's."""
+def admin(service: Service, administrators_home: Path, tmp_path: Path) -> Client:
+    """A client logged in as an administrator, with its own home directory."""
     home = tmp_path / "administrator"
     shutil.copytree(administrators_home, home)
-    return Office(service.url, home)
+    return Client(service.url, home)

@@ -1,4 +1,4 @@
-"""A proxy that breaks off."""
+"""A proxy that drops connections."""
 
 import socket
 import socketserver
@@ -11,10 +11,10 @@ PIECE_BYTES = 2**16
 
 
 class Proxy:
-    """Stands before a service and passes on what is said, but for what it is told to spoil.
+    """Forwards requests to a service, with faults.
 
-    `cuts` are for the connections to come, in their order: the bytes of answers after which each is cut off; `answers`
-    likewise, and before them: what each is answered in the service's stead. `renames` is done to what is asked.
+    `answers` are raw responses to the next connections, instead of the service's. `cuts` are the response bytes after
+    which the following connections are dropped. `renames` is a replacement in the requests.
     """
 
     def __init__(self, url: str, *, cuts: list[int] | None = None, answers: list[bytes] | None = None) -> None:
@@ -75,7 +75,7 @@ class _Connection(socketserver.BaseRequestHandler):
     def _answer(self, service: socket.socket, left: int | None) -> None:
         with suppress(OSError):
             if left == 0:
-                service.recv(1)  # the answer is there, and is not passed on
+                service.recv(1)  # wait for the response, but do not forward it
             while (left is None or left > 0) and (data := service.recv(PIECE_BYTES)):
                 self.request.sendall(data[:left])
                 left = None if left is None else left - len(data)

@@ -1,4 +1,4 @@
-"""What passwords and tokens travel over: https or loopback, own authorities, proxies, and no redirects."""
+"""Transport security: HTTPS, loopback, certificate authorities, proxies and redirects."""
 
 import json
 import ssl
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.leadctl.conftest import PASSWORD, Office
+from tests.leadctl.conftest import PASSWORD, Client
 from tests.leadctl.proxy import Proxy
 
 TLS = Path(__file__).parent / "tls"
@@ -20,7 +20,7 @@ USER = {"id": 7, "username": "ada", "role": "attorney", "created_at": "2026-11-0
 
 
 class Listener(BaseHTTPRequestHandler):
-    """Writes down what it is asked with which token; answers as /auth/me, or where there is one with a redirect."""
+    """Records requests and their tokens; responds like /auth/me, or with a redirect to `location`."""
 
     def do_GET(self) -> None:
         server: Any = self.server
@@ -40,7 +40,7 @@ class Listener(BaseHTTPRequestHandler):
         self.send_error(502)
 
     def log_message(self, *_args: object) -> None:
-        """Say nothing."""
+        """Do not log."""
 
 
 @contextmanager
@@ -71,97 +71,97 @@ def listener() -> Iterator[Any]:
 @pytest.mark.parametrize(
     "host", ["192.0.2.1", "intake.invalid", "[2001:db8::1]", "localhost.invalid", "0.0.0.0", "127.1"]
 )
-def test_nothing_secret_goes_unencrypted_to_another_machine(stranger: Office, listener: Any, host: str) -> None:
+def test_nothing_secret_goes_unencrypted_to_another_machine(anonymous: Client, listener: Any, host: str) -> None:
     url, proxy = f"http://{host}:8000", {"http_proxy": listener.url}
     runs = [
-        stranger.run("--url", url, "whoami", LEADCTL_TOKEN="t", **proxy),
-        stranger.run("--url", url, "login", "-u", "peter", "--password-stdin", typed=PASSWORD, **proxy),
-        stranger.run("--url", url, "register-user", "x", "--password-stdin", typed=PASSWORD, **proxy),
+        anonymous.run("--url", url, "whoami", LEADCTL_TOKEN="t", **proxy),
+        anonymous.run("--url", url, "login", "-u", "peter", "--password-stdin", typed=PASSWORD, **proxy),
+        anonymous.run("--url", url, "register-user", "x", "--password-stdin", typed=PASSWORD, **proxy),
     ]
     for done in runs:
         assert (done.returncode, done.stdout) == (2, "")
-        assert f"could be read on its way to {url}: use https, or allow it" in done.stderr
+        assert f"unencrypted to {url}; use https, or allow it" in done.stderr
         assert "--insecure-http" in done.stderr
         assert done.stderr.count("\n") == 1
     assert listener.heard == []
 
 
 @pytest.mark.parametrize("flags", [["--insecure-http"], []])
-def test_unless_it_is_allowed(stranger: Office, listener: Any, flags: list[str]) -> None:
+def test_insecure_http_can_be_allowed(anonymous: Client, listener: Any, flags: list[str]) -> None:
     allowed = {} if flags else {"LEADCTL_INSECURE_HTTP": "1"}
     flags = [*flags, "--url", "http://intake.invalid"]
-    done = stranger.run(*flags, "whoami", LEADCTL_TOKEN="t", http_proxy=listener.url, **allowed)
+    done = anonymous.run(*flags, "whoami", LEADCTL_TOKEN="t", http_proxy=listener.url, **allowed)
     assert done.returncode == 0, done.stderr
     assert listener.heard == [("GET", "http://intake.invalid/internal/auth/me", "Bearer t")]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.9.9.9"])
-def test_loopback_is_this_machine(stranger: Office, listener: Any, host: str) -> None:
-    done = stranger.run("--url", f"http://{host}:{listener.server_port}", "whoami", LEADCTL_TOKEN="t")
+def test_loopback_is_this_machine(anonymous: Client, listener: Any, host: str) -> None:
+    done = anonymous.run("--url", f"http://{host}:{listener.server_port}", "whoami", LEADCTL_TOKEN="t")
     assert done.returncode in (0, 75), "not every system has all of them"
-    assert "could be read" not in done.stderr
+    assert "unencrypted" not in done.stderr
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 @pytest.mark.parametrize("variable", ["http_proxy", "ALL_PROXY"])
 @pytest.mark.parametrize("no_proxy", [None, "", ".localhost", "example.com,127.0.0.2"])
 def test_no_proxy_is_asked_for_this_machine(
-    stranger: Office, listener: Any, host: str, variable: str, no_proxy: str | None
+    anonymous: Client, listener: Any, host: str, variable: str, no_proxy: str | None
 ) -> None:
     url = f"http://{host}:{listener.server_port}"
     with Proxy(listener.url) as proxy:
         proxied = {variable: proxy.url} | ({} if no_proxy is None else {"NO_PROXY": no_proxy})
-        done = stranger.run("--url", url, "login", "-u", "peter", "--password-stdin", typed=PASSWORD, **proxied)
+        done = anonymous.run("--url", url, "login", "-u", "peter", "--password-stdin", typed=PASSWORD, **proxied)
     assert proxy.connections == 0
-    assert "could be read" not in done.stderr
+    assert "unencrypted" not in done.stderr
     assert listener.heard == [("POST", "/internal/auth/login", None)]
 
 
-def test_a_proxy_on_another_machine_may_be_set_for_others(stranger: Office, listener: Any) -> None:
+def test_a_remote_proxy_is_not_used_for_loopback(anonymous: Client, listener: Any) -> None:
     with listening(tls=True) as server:
         for url in (listener.url, server.url):
             for proxy in ("http://192.0.2.1:3128", "socks5://192.0.2.1:1080"):
                 proxied = {"LEADCTL_TOKEN": "t", "http_proxy": proxy, "https_proxy": proxy}
-                done = stranger.run("--cacert", CA, "--url", url, "whoami", **proxied)
+                done = anonymous.run("--cacert", CA, "--url", url, "whoami", **proxied)
                 assert done.returncode == 0, done.stderr
 
 
-def test_a_redirect_is_never_followed(stranger: Office, listener: Any) -> None:
+def test_a_redirect_is_never_followed(anonymous: Client, listener: Any) -> None:
     with listening(location=f"{listener.url}/elsewhere") as server:
         runs = [
-            stranger.run("--url", server.url, "whoami", LEADCTL_TOKEN="t"),
-            stranger.run("--url", server.url, "login", "-u", "peter", "--password-stdin", typed=PASSWORD),
+            anonymous.run("--url", server.url, "whoami", LEADCTL_TOKEN="t"),
+            anonymous.run("--url", server.url, "login", "-u", "peter", "--password-stdin", typed=PASSWORD),
         ]
     assert [done.returncode for done in runs] == [1, 1]
     assert "(307)" in runs[0].stderr
     assert (len(server.heard), listener.heard) == (2, [])
 
 
-def test_an_authority_of_ones_own(stranger: Office) -> None:
+def test_custom_certificate_authority(anonymous: Client) -> None:
     with listening(tls=True) as server:
         flags = ("--url", server.url, "whoami")
-        unknown = stranger.run(*flags, LEADCTL_TOKEN="t")
+        unknown = anonymous.run(*flags, LEADCTL_TOKEN="t")
         assert (unknown.returncode, server.heard) == (75, [])
         assert "certificate" in unknown.stderr.lower()
-        assert stranger.run("--cacert", CA, *flags, LEADCTL_TOKEN="t").returncode == 0
-        assert stranger.run(*flags, LEADCTL_TOKEN="t", SSL_CERT_FILE=CA).returncode == 0
+        assert anonymous.run("--cacert", CA, *flags, LEADCTL_TOKEN="t").returncode == 0
+        assert anonymous.run(*flags, LEADCTL_TOKEN="t", SSL_CERT_FILE=CA).returncode == 0
     assert server.heard == [("GET", "/internal/auth/me", "Bearer t")] * 2
 
 
 @pytest.mark.parametrize("file", ["/nowhere", "/dev/null", str(TLS / "README.md"), "."])
-def test_an_authority_that_can_not_be_read(office: Office, file: str) -> None:
-    done = office.run("--cacert", file, "whoami")
+def test_an_unreadable_certificate_authority(client: Client, file: str) -> None:
+    done = client.run("--cacert", file, "whoami")
     assert done.returncode == 1
     assert "--cacert" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"])
-def test_a_proxy_sees_no_token(stranger: Office, listener: Any, variable: str) -> None:
+def test_a_proxy_sees_no_token(anonymous: Client, listener: Any, variable: str) -> None:
     flags = ("--url", "https://intake.invalid", "whoami")
     proxied = {variable: listener.url, "LEADCTL_TOKEN": "t"}
-    assert stranger.run(*flags, **proxied).returncode == 75
+    assert anonymous.run(*flags, **proxied).returncode == 75
     assert listener.heard == [("CONNECT", "intake.invalid:443", None)]
     listener.heard.clear()
-    assert stranger.run(*flags, **proxied, NO_PROXY="intake.invalid").returncode == 75
+    assert anonymous.run(*flags, **proxied, NO_PROXY="intake.invalid").returncode == 75
     assert listener.heard == []

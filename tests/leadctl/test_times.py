@@ -1,4 +1,4 @@
-"""Moments and spans of time."""
+"""Timestamps and durations."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,27 +22,27 @@ NOW = datetime(2026, 11, 1, 9, 0, tzinfo=UTC)
         (timedelta(days=-2), "2026-11-03"),
     ],
 )
-def test_how_long_ago(age: timedelta, text: str) -> None:
+def test_format_relative(age: timedelta, text: str) -> None:
     assert format_relative((NOW - age).isoformat(), NOW) == text
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "\\x1b[31m"])
-def test_what_is_no_moment_stays_as_it_is(text: str) -> None:
+def test_format_relative_keeps_other_text(text: str) -> None:
     assert format_relative(text, NOW) == text
 
 
 @pytest.mark.parametrize(("text", "length"), [("500ms", 0.5), ("2s", 2), ("1.5m", 90), ("3", 3), ("1h", 3600)])
-def test_seconds(text: str, length: float) -> None:
-    assert parse_duration(text, "--interval", least=0.1, most=3600) == length
+def test_parse_duration(text: str, length: float) -> None:
+    assert parse_duration(text, "--interval", minimum=0.1, maximum=3600) == length
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1s", "2 s", "1d", "61m", "1e3", "٢s"])
-def test_no_seconds(text: str) -> None:
+def test_parse_duration_rejects_invalid_text(text: str) -> None:
     with pytest.raises(UsageError, match="--interval is"):
-        parse_duration(text, "--interval", least=0.1, most=3600)
+        parse_duration(text, "--interval", minimum=0.1, maximum=3600)
 
 
-def test_moments() -> None:
+def test_parse_timestamp() -> None:
     two_days_ago = datetime.now(UTC) - timedelta(days=2)
     assert abs(datetime.fromisoformat(parse_timestamp("2d", "--since")) - two_days_ago) < timedelta(minutes=1)
     assert parse_timestamp("2026-11-01T09:00+02:00", "--since").startswith("2026-11-01T")
@@ -51,5 +51,5 @@ def test_moments() -> None:
         parse_timestamp("yesterday", "--since")
 
 
-def test_which_columns_hold_moments() -> None:
+def test_is_timestamp() -> None:
     assert [is_timestamp(name) for name in ("created_at", "at", "state", "format")] == [True, True, False, False]

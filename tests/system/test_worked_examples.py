@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.leadctl.commands.test_bulk import firm
-from tests.leadctl.conftest import Office
+from tests.leadctl.conftest import Client
 from tests.system.programs import BIN, Service
 from tests.system.test_terminal import Terminal
 
@@ -27,7 +27,7 @@ def example(begins: str) -> str:
 
 
 @pytest.mark.parametrize("firm", [LEADS], indirect=True)
-def test_a_bulk_change_from_beginning_to_end(firm: tuple[Service, Office]) -> None:
+def test_a_bulk_change_from_beginning_to_end(firm: tuple[Service, Client]) -> None:
     _, office = firm
     environment = {**office.environment, "PATH": f"{BIN}:{office.environment['PATH']}"}
     script = example("set -euo pipefail")
@@ -50,7 +50,7 @@ def test_a_bulk_change_from_beginning_to_end(firm: tuple[Service, Office]) -> No
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
 @pytest.mark.parametrize("firm", [3], indirect=True)
-def test_an_attorneys_morning(firm: tuple[Service, Office], columns: int) -> None:
+def test_an_attorneys_morning(firm: tuple[Service, Client], columns: int) -> None:
     _, office = firm
     lead_id = office.submit(f_name="Grace", l_name="Hopper")
     shown = {}

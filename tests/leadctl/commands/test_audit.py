@@ -4,16 +4,16 @@ import json
 
 import pytest
 
-from tests.leadctl.conftest import Office
+from tests.leadctl.conftest import Client
 
 
 @pytest.fixture
-def admin(office: Office) -> Office:
-    office.log_in("harriet")
-    return office
+def admin(client: Client) -> Client:
+    client.log_in("harriet")
+    return client
 
 
-def test_entries_newest_first(admin: Office) -> None:
+def test_entries_newest_first(admin: Client) -> None:
     admin.data("users", "set-role", "peter", "admin")
     admin.data("users", "set-role", "peter", "attorney")
     lines = admin.data("audit", "--user", "PETER", "--action", "role-change", "-n", "2").splitlines()
@@ -32,16 +32,16 @@ def test_entries_newest_first(admin: Office) -> None:
     assert admin.data("audit", "--lead", "999999") == ""
 
 
-def test_exit_codes(office: Office) -> None:
-    assert office.run("audit").returncode == 4, "peter is an attorney"
-    office.log_in("harriet")
-    nobody = office.run("audit", "--user", "nobody")
+def test_exit_codes(client: Client) -> None:
+    assert client.run("audit").returncode == 4, "peter is an attorney"
+    client.log_in("harriet")
+    nobody = client.run("audit", "--user", "nobody")
     assert (nobody.returncode, nobody.stderr) == (5, "leadctl: there is no user 'nobody'\n")
-    assert office.run("audit", "--action", "lost").returncode == 2
-    assert office.run("audit", "--since", "yesterday").returncode == 2
+    assert client.run("audit", "--action", "lost").returncode == 2
+    assert client.run("audit", "--since", "yesterday").returncode == 2
 
 
-def test_actions_are_the_server_s(office: Office) -> None:
+def test_actions_match_the_server(client: Client) -> None:
     from intake.audit import Action as Known
     from leadctl.commands.audit import Action
 

@@ -1,4 +1,4 @@
-"""leadctl set-state and undo with thousands of leads, broken off in the middle, and run again."""
+"""leadctl set-state and undo with thousands of leads, interrupted and repeated."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.leadctl.conftest import PASSWORD, Office
+from tests.leadctl.conftest import PASSWORD, Client
 from tests.system.programs import INTAKE, LEADCTL, Service, clean_environment
 
 LEADS = 25_000
@@ -28,7 +28,7 @@ FILL = (
 
 
 class Gate:
-    """A way to the service on which one request that changes leads is held up, and then cut or let through."""
+    """A proxy that delays one request that changes leads, then drops or forwards it."""
 
     def __init__(self, service: Service, *, held: int = 2) -> None:
         self._target = int(service.url.rpartition(":")[2])
@@ -39,7 +39,7 @@ class Gate:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def open(self, *, cut: bool = False) -> None:
-        """Let what is held up through, or cut its connection."""
+        """Forward the delayed request, or drop its connection."""
         self._cut = cut
         self._let_go.set()
 
@@ -72,21 +72,21 @@ class Gate:
 
 
 @pytest.fixture
-def firm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Service, Office]]:
-    """A service of its own with thousands of leads, and an administrator who is logged in."""
+def firm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Service, Client]]:
+    """A separate service with thousands of leads, and a client logged in as an administrator."""
     environment = clean_environment(tmp_path)
     with Service(environment, tmp_path, "serve", "--no-worker") as service:
         command = [INTAKE, "create-user", "peter", "--password-stdin"]
         subprocess.run(command, input=PASSWORD, text=True, env=environment, cwd=tmp_path, check=True)
         with closing(sqlite3.connect(tmp_path / "intake.db")) as connection, connection:
             connection.execute(FILL, [getattr(request, "param", LEADS)])
-        office = Office(service.url, tmp_path)
-        office.log_in()
-        yield service, office
+        client = Client(service.url, tmp_path)
+        client.log_in()
+        yield service, client
 
 
 @pytest.fixture
-def gate(request: pytest.FixtureRequest, firm: tuple[Service, Office]) -> Iterator[Gate]:
+def gate(request: pytest.FixtureRequest, firm: tuple[Service, Client]) -> Iterator[Gate]:
     made = Gate(firm[0], held=getattr(request, "param", 2))
     yield made
     made.close()
@@ -97,8 +97,8 @@ def moved(home: Path) -> int:
         return int(connection.execute("SELECT count(*) FROM lead WHERE state = 'ENGAGED'").fetchone()[0])
 
 
-def begin(office: Office, gate: Gate) -> subprocess.Popen[str]:
-    """Have the command stand in its second request."""
+def begin(client: Client, gate: Gate) -> subprocess.Popen[str]:
+    """Start the command and wait until its second request is delayed."""
     command = [LEADCTL, "--url", gate.url, "set-state", "--from", "PENDING", "ENGAGED", "-"]
     process = subprocess.Popen(
         command,
@@ -106,7 +106,7 @@ def begin(office: Office, gate: Gate) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=office.environment | {"LEADCTL_TOKEN": token_of(office)},
+        env=client.environment | {"LEADCTL_TOKEN": token_of(client)},
     )
     assert process.stdin is not None
     process.stdin.write("\n".join(map(str, range(1, LEADS + 1))))
@@ -116,77 +116,77 @@ def begin(office: Office, gate: Gate) -> subprocess.Popen[str]:
     return process
 
 
-def token_of(office: Office) -> str:
-    kept = json.loads((office.home / ".config/leadctl/credentials.json").read_text())
+def token_of(client: Client) -> str:
+    kept = json.loads((client.home / ".config/leadctl/credentials.json").read_text())
     return str(kept["profiles"]["default"]["token"])
 
 
-FIRST = f"the first {BATCH} of {LEADS} are done, up to id {BATCH}; the same command again does the rest"
+FIRST = f"completed {BATCH} of {LEADS}, up to id {BATCH}; run the same command again for the rest"
 
 
-def finish(office: Office) -> None:
-    """Run it again, whole: what is done counts as done."""
+def finish(client: Client) -> None:
+    """Run the same command again, which succeeds."""
     ids = "\n".join(map(str, range(1, LEADS + 1)))
-    done = office.run("set-state", "--from", "PENDING", "ENGAGED", "-", typed=ids)
-    assert (done.returncode, done.stderr) == (0, f"{LEADS} of {LEADS} leads moved to ENGAGED\n")
-    assert moved(office.home) == LEADS
+    done = client.run("set-state", "--from", "PENDING", "ENGAGED", "-", typed=ids)
+    assert (done.returncode, done.stderr) == (0, f"{LEADS} of {LEADS} leads changed to ENGAGED\n")
+    assert moved(client.home) == LEADS
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_in_the_middle(firm: tuple[Service, Office], gate: Gate, number: signal.Signals, code: int) -> None:
-    _, office = firm
-    process = begin(office, gate)
+def test_a_signal_reports_progress(firm: tuple[Service, Client], gate: Gate, number: signal.Signals, code: int) -> None:
+    _, client = firm
+    process = begin(client, gate)
     process.send_signal(number)
     _, told = process.communicate(timeout=30)
     assert process.returncode == code
     assert FIRST in told
-    change = office.data("changes", "-n", "1", "-o", "ids").strip()
-    assert told.count(f"This is change {change}; to take it back: leadctl undo {change}") == 1
+    change = client.data("changes", "-n", "1", "-o", "ids").strip()
+    assert told.count(f"change {change}; to undo it: leadctl undo {change}") == 1
     assert "Traceback" not in told
-    assert moved(office.home) == BATCH
-    finish(office)
+    assert moved(client.home) == BATCH
+    finish(client)
 
 
 @pytest.mark.parametrize("gate", [1], indirect=True)
-def test_a_signal_before_the_first_response_tells_the_id_too(firm: tuple[Service, Office], gate: Gate) -> None:
-    _, office = firm
-    process = begin(office, gate)
+def test_a_signal_before_the_first_response_prints_the_change_id(firm: tuple[Service, Client], gate: Gate) -> None:
+    _, client = firm
+    process = begin(client, gate)
     process.send_signal(signal.SIGTERM)
     _, told = process.communicate(timeout=30)
     assert process.returncode == 143
-    assert re.fullmatch(r"change (\S{36}) may have moved leads; to take it back: leadctl undo \1\n", told), told
+    assert re.fullmatch(r"change (\S{36}) may have been applied; to undo it: leadctl undo \1\n", told), told
 
 
-def test_a_connection_that_breaks_in_the_middle(firm: tuple[Service, Office], gate: Gate) -> None:
-    _, office = firm
-    process = begin(office, gate)
+def test_a_broken_connection_reports_progress(firm: tuple[Service, Client], gate: Gate) -> None:
+    _, client = firm
+    process = begin(client, gate)
     gate.open(cut=True)
     _, told = process.communicate(timeout=30)
     assert process.returncode == 75
     assert FIRST in told
-    finish(office)
+    finish(client)
 
 
-def test_a_login_that_ends_in_the_middle(firm: tuple[Service, Office], gate: Gate) -> None:
-    _, office = firm
-    process = begin(office, gate)
-    # over HTTP, since a program's start may take longer than a connection may idle
-    bearer = {"Authorization": f"Bearer {office.token()}"}
+def test_an_expired_login_reports_progress(firm: tuple[Service, Client], gate: Gate) -> None:
+    _, client = firm
+    process = begin(client, gate)
+    # over HTTP, since starting leadctl may exceed the idle timeout of a connection
+    bearer = {"Authorization": f"Bearer {client.token()}"}
     same = {"old": PASSWORD, "new": PASSWORD}
-    assert httpx2.put(f"{office.url}/internal/auth/password", json=same, headers=bearer).status_code == 200
+    assert httpx2.put(f"{client.url}/internal/auth/password", json=same, headers=bearer).status_code == 200
     gate.open()
     _, told = process.communicate(timeout=30)
     assert process.returncode == 4
     assert FIRST in told
-    office.log_in()
-    finish(office)
+    client.log_in()
+    finish(client)
 
 
-def test_thousands_are_moved_and_put_back(firm: tuple[Service, Office]) -> None:
-    _, office = firm
-    ids = office.data("list", "--state", "PENDING", "--sort", "id", "-o", "ids")
-    done = office.run("--verbose", "set-state", "ENGAGED", "-", typed=ids)
+def test_thousands_are_changed_and_undone(firm: tuple[Service, Client]) -> None:
+    _, client = firm
+    ids = client.data("list", "--state", "PENDING", "--sort", "id", "-o", "ids")
+    done = client.run("--verbose", "set-state", "ENGAGED", "-", typed=ids)
     assert done.returncode == 0
-    assert moved(office.home) == LEADS
-    assert office.run("undo").stderr == f"{LEADS} of {LEADS} leads are back where they were\n"
-    assert moved(office.home) == 0
+    assert moved(client.home) == LEADS
+    assert client.run("undo").stderr == f"{LEADS} of {LEADS} leads restored\n"
+    assert moved(client.home) == 0

@@ -1,9 +1,9 @@
 """leadctl erase."""
 
-from tests.leadctl.conftest import Office
+from tests.leadctl.conftest import Client
 
 
-def test_a_dry_run_shows_and_yes_erases(admin: Office) -> None:
+def test_a_dry_run_lists_the_leads_and_yes_erases_them(admin: Client) -> None:
     ids = [admin.submit(email="erased@example.com") for _ in range(2)]
     other = admin.submit(email="not-erased@example.com")
     admin.data("set-state", "ENGAGED", str(ids[1]))
@@ -22,7 +22,7 @@ def test_a_dry_run_shows_and_yes_erases(admin: Office) -> None:
     assert again.stderr == "leadctl: no lead has the address erased@example.com\n"
 
 
-def test_without_a_terminal_it_must_be_told_to(admin: Office) -> None:
+def test_without_a_terminal_yes_is_required(admin: Client) -> None:
     lead_id = admin.submit(email="asked@example.com")
     done = admin.run("erase", "--email", "asked@example.com", typed="y\n")
     assert (done.returncode, done.stdout) == (2, "")
@@ -30,13 +30,13 @@ def test_without_a_terminal_it_must_be_told_to(admin: Office) -> None:
     assert admin.state(lead_id) == "PENDING"
 
 
-def test_whom_it_does_not_take(admin: Office) -> None:
+def test_erase_accepts_no_wildcard(admin: Client) -> None:
     assert admin.run("erase", "--email", "*@example.com", "--yes").returncode == 5
     assert admin.run("erase", "--email", "nobody", "--yes").returncode == 2
     assert admin.run("erase").returncode == 2
 
 
-def test_an_attorney_may_not(office: Office) -> None:
-    office.submit(email="safe@example.com")
-    assert office.run("erase", "--email", "safe@example.com", "--yes").returncode == 4
-    assert office.run("export-person", "--email", "safe@example.com").returncode == 4
+def test_attorneys_are_not_allowed(client: Client) -> None:
+    client.submit(email="safe@example.com")
+    assert client.run("erase", "--email", "safe@example.com", "--yes").returncode == 4
+    assert client.run("export-person", "--email", "safe@example.com").returncode == 4

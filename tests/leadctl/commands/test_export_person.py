@@ -14,13 +14,13 @@ import pytest
 
 from leadctl.errors import ChecksumError
 from leadctl.files.person_export import to_file, to_stream
-from tests.leadctl.conftest import Office
+from tests.leadctl.conftest import Client
 from tests.system.programs import LEADCTL
 
 ADDRESS = "exported@example.com"
 
 
-def test_a_file_that_is_ones_own_and_never_overwritten(admin: Office) -> None:
+def test_the_zip_has_mode_0600_and_overwrites_nothing(admin: Client) -> None:
     lead_id = admin.submit(email=ADDRESS, cv=b"%PDF-1.4 exported", cv_name="a/b c.pdf")
     assert admin.data("export-person", "--email", ADDRESS) == f"{ADDRESS}.zip\n"
     file = admin.home / f"{ADDRESS}.zip"
@@ -37,7 +37,7 @@ def test_a_file_that_is_ones_own_and_never_overwritten(admin: Office) -> None:
     assert [path.name for path in admin.home.iterdir() if path.name.startswith(".leadctl")] == []
 
 
-def test_standard_output(admin: Office) -> None:
+def test_standard_output(admin: Client) -> None:
     admin.submit(email=ADDRESS)
     command = [LEADCTL, "export-person", "--email", ADDRESS.upper(), "-O", "-"]
     done = subprocess.run(command, capture_output=True, env=admin.environment, cwd=admin.home, timeout=60)
@@ -45,7 +45,7 @@ def test_standard_output(admin: Office) -> None:
     assert "person.json" in zipfile.ZipFile(io.BytesIO(done.stdout)).namelist()
 
 
-def test_exit_codes(admin: Office) -> None:
+def test_exit_codes(admin: Client) -> None:
     assert admin.run("export-person", "--email", "nobody@example.com").returncode == 5
     assert admin.run("export-person", "--email", "nobody").returncode == 2
     admin.submit(email=ADDRESS)
@@ -71,7 +71,7 @@ DAMAGED = [b"", b"not a zip", WHOLE[:-10], WHOLE[:60] + b"!!!!" + WHOLE[64:], WH
 
 
 @pytest.mark.parametrize("content", DAMAGED, ids=range(len(DAMAGED)))
-def test_what_is_not_whole_gets_no_name(tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_zip_is_not_saved(tmp_path: Path, content: bytes) -> None:
     out = io.BytesIO()
     with pytest.raises(ChecksumError):
         to_file([content], tmp_path / "x.zip", force=True)
@@ -80,7 +80,7 @@ def test_what_is_not_whole_gets_no_name(tmp_path: Path, content: bytes) -> None:
     assert (list(tmp_path.iterdir()), out.getvalue()) == ([], b"")
 
 
-def test_what_came_there_meanwhile_is_left(tmp_path: Path) -> None:
+def test_a_new_file_is_not_overwritten(tmp_path: Path) -> None:
     target = tmp_path / "x.zip"
 
     def arriving() -> Iterator[bytes]:
@@ -92,7 +92,7 @@ def test_what_came_there_meanwhile_is_left(tmp_path: Path) -> None:
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("x.zip", "another's")]
 
 
-def test_what_is_left_out_is_told(tmp_path: Path) -> None:
+def test_omitted_cvs_are_returned(tmp_path: Path) -> None:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
         archive.writestr("person.json", json.dumps({"leads": [{"id": 7, "CV_path": None}, {"id": 8, "CV_path": "x"}]}))
@@ -101,7 +101,7 @@ def test_what_is_left_out_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"leads": 1}', '{"leads": [1]}', '{"leads": [{"CV_path": null}]}'])
-def test_a_zip_of_something_else_gets_no_name(tmp_path: Path, text: str) -> None:
+def test_an_unexpected_zip_is_not_saved(tmp_path: Path, text: str) -> None:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
         archive.writestr("person.json", text)
@@ -111,7 +111,7 @@ def test_a_zip_of_something_else_gets_no_name(tmp_path: Path, text: str) -> None
 
 
 class CutOff(BaseHTTPRequestHandler):
-    """Answers with the beginning of a zip."""
+    """Responds with a truncated zip."""
 
     protocol_version = "HTTP/1.1"
 
@@ -123,15 +123,15 @@ class CutOff(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def log_message(self, *_arguments: object) -> None:
-        """Say nothing."""
+        """Do not log."""
 
 
-def test_what_breaks_off_is_to_be_tried_again(stranger: Office) -> None:
+def test_an_interrupted_export_is_exit_75(anonymous: Client) -> None:
     server = ThreadingHTTPServer(("127.0.0.1", 0), CutOff)
     Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
-    done = stranger.run("--url", url, "export-person", "--email", ADDRESS, LEADCTL_TOKEN="a.b.c")
+    done = anonymous.run("--url", url, "export-person", "--email", ADDRESS, LEADCTL_TOKEN="a.b.c")
     server.shutdown()
     server.server_close()
     assert done.returncode == 75, done.stderr
-    assert list(stranger.home.iterdir()) == []
+    assert list(anonymous.home.iterdir()) == []

@@ -5,39 +5,39 @@ import json
 import pytest
 
 from tests.leadctl.commands.test_login import kept_file
-from tests.leadctl.conftest import PASSWORD, Office
+from tests.leadctl.conftest import PASSWORD, Client
 
 NEW = "a new correct horse"
 
 
-def registered(office: Office, name: str) -> Office:
-    """Make a user of the test's own and log in."""
-    office.log_in("harriet")
-    office.data("register-user", name, "--password-stdin", typed=PASSWORD)
-    office.log_in(name)
-    return office
+def registered(client: Client, name: str) -> Client:
+    """Create a user for the test and log in."""
+    client.log_in("harriet")
+    client.data("register-user", name, "--password-stdin", typed=PASSWORD)
+    client.log_in(name)
+    return client
 
 
-def test_the_new_one_counts_and_one_stays_logged_in(stranger: Office) -> None:
-    office = registered(stranger, "bunter.1")
-    old = json.loads(kept_file(office).read_text())["profiles"]["default"]["token"]
-    done = office.run("passwd", "--password-stdin", typed=f"{PASSWORD}\n{NEW}\n")
+def test_passwd_changes_the_password_and_keeps_the_login(anonymous: Client) -> None:
+    client = registered(anonymous, "bunter.1")
+    old = json.loads(kept_file(client).read_text())["profiles"]["default"]["token"]
+    done = client.run("passwd", "--password-stdin", typed=f"{PASSWORD}\n{NEW}\n")
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == "your password is changed, and every other login of yours has ended\n"
-    assert "bunter.1" in office.data("whoami")
-    assert office.run("whoami", LEADCTL_TOKEN=old).returncode == 4
+    assert done.stderr == "password changed; your other logins have ended\n"
+    assert "bunter.1" in client.data("whoami")
+    assert client.run("whoami", LEADCTL_TOKEN=old).returncode == 4
     login = ("login", "-u", "bunter.1", "--password-stdin")
-    assert office.run(*login, typed=PASSWORD).returncode == 4
-    assert office.run(*login, typed=NEW).returncode == 0
+    assert client.run(*login, typed=PASSWORD).returncode == 4
+    assert client.run(*login, typed=NEW).returncode == 0
 
 
-def test_with_a_given_token_nothing_is_kept(stranger: Office) -> None:
-    office = registered(stranger, "bunter.2")
-    before = kept_file(office).read_text()
+def test_with_an_environment_token_nothing_is_saved(anonymous: Client) -> None:
+    client = registered(anonymous, "bunter.2")
+    before = kept_file(client).read_text()
     token = json.loads(before)["profiles"]["default"]["token"]
-    done = office.run("passwd", "--password-stdin", typed=f"{PASSWORD}\n{NEW}\n", LEADCTL_TOKEN=token)
-    assert (done.returncode, done.stderr) == (0, "your password is changed; the token in LEADCTL_TOKEN has ended\n")
-    assert kept_file(office).read_text() == before
+    done = client.run("passwd", "--password-stdin", typed=f"{PASSWORD}\n{NEW}\n", LEADCTL_TOKEN=token)
+    assert (done.returncode, done.stderr) == (0, "password changed; the token in LEADCTL_TOKEN is no longer valid\n")
+    assert kept_file(client).read_text() == before
 
 
 @pytest.mark.parametrize(
@@ -48,15 +48,15 @@ def test_with_a_given_token_nothing_is_kept(stranger: Office) -> None:
         (f"{PASSWORD}\n", 2, "new: must have at least 8 characters"),
     ],
 )
-def test_what_is_refused_changes_nothing(office: Office, typed: str, code: int, told: str) -> None:
-    done = office.run("passwd", "--password-stdin", typed=typed)
+def test_a_rejected_password_changes_nothing(client: Client, typed: str, code: int, told: str) -> None:
+    done = client.run("passwd", "--password-stdin", typed=typed)
     assert (done.returncode, done.stderr) == (code, f"leadctl: {told}\n")
-    assert office.run("whoami").returncode == 0
-    office.log_in()
+    assert client.run("whoami").returncode == 0
+    client.log_in()
 
 
-def test_nothing_is_asked_where_there_is_no_terminal_or_no_login(office: Office) -> None:
-    done = office.run("passwd")
-    assert (done.returncode, "there is no terminal to ask at" in done.stderr) == (2, True)
-    office.data("logout")
-    assert office.run("passwd").returncode == 4
+def test_no_prompt_without_a_terminal_or_a_login(client: Client) -> None:
+    done = client.run("passwd")
+    assert (done.returncode, "can't prompt without a terminal" in done.stderr) == (2, True)
+    client.data("logout")
+    assert client.run("passwd").returncode == 4

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.leadctl.conftest import Office
+from tests.leadctl.conftest import Client
 from tests.leadctl.proxy import Proxy
 from tests.system.programs import LEADCTL
 from tests.system.test_terminal import Terminal
@@ -23,39 +23,39 @@ ADA = ("--email", "ada@example.com", "--f-name", "Ada", "--l-name", "Lovelace")
 
 
 @pytest.fixture
-def cv(office: Office) -> Path:
-    path = office.home / "my résumé.pdf"
+def cv(client: Client) -> Path:
+    path = client.home / "my résumé.pdf"
     path.write_bytes(b"%PDF-1.4 a CV")
     return path
 
 
-def test_the_new_id_is_printed_and_the_lead_is_kept(office: Office, cv: Path) -> None:
-    done = office.run("submit", *ADA, cv.name)
+def test_submit_prints_the_id_of_the_new_lead(client: Client, cv: Path) -> None:
+    done = client.run("submit", *ADA, cv.name)
     lead_id = done.stdout.strip()
-    assert (done.returncode, done.stderr) == (0, f"lead {lead_id} is kept\n")
-    lead = json.loads(office.data("show", lead_id, "-o", "json"))
+    assert (done.returncode, done.stderr) == (0, f"saved as lead {lead_id}\n")
+    lead = json.loads(client.data("show", lead_id, "-o", "json"))
     assert (lead["email"], lead["f_name"], lead["l_name"]) == ("ada@example.com", "Ada", "Lovelace")
     assert (lead["CV_name"], lead["state"], lead["CV_size"]) == ("my résumé.pdf", "PENDING", 13)
-    assert office.data("mail", "list", "--lead", lead_id) == ""
+    assert client.data("mail", "list", "--lead", lead_id) == ""
 
 
-def test_as_json_it_is_the_lead(office: Office, cv: Path) -> None:
-    lead = json.loads(office.data("submit", *ADA, "--state", "ENGAGED", "-o", "json", cv.name))
-    assert lead == json.loads(office.data("show", str(lead["id"]), "-o", "json"))
+def test_json_output_is_the_lead(client: Client, cv: Path) -> None:
+    lead = json.loads(client.data("submit", *ADA, "--state", "ENGAGED", "-o", "json", cv.name))
+    assert lead == json.loads(client.data("show", str(lead["id"]), "-o", "json"))
     assert lead["state"] == "ENGAGED"
 
 
-def test_with_notify_mails_are_owed(office: Office, cv: Path) -> None:
-    lead_id = office.data("submit", *ADA, "--notify", cv.name).strip()
-    mails = office.data("mail", "list", "--lead", lead_id)
+def test_notify_queues_mails(client: Client, cv: Path) -> None:
+    lead_id = client.data("submit", *ADA, "--notify", cv.name).strip()
+    mails = client.data("mail", "list", "--lead", lead_id)
     assert {line.split("\t")[2] for line in mails.splitlines()} == {"confirmation", "alert"}
 
 
-def test_an_external_id_is_kept_once(office: Office, cv: Path) -> None:
-    first = office.data("submit", *ADA, "--external-id", "crm 1", cv.name)
-    again = office.run("submit", *ADA, "--external-id", "crm 1", "--state", "ENGAGED", cv.name)
+def test_an_external_id_is_saved_once(client: Client, cv: Path) -> None:
+    first = client.data("submit", *ADA, "--external-id", "crm 1", cv.name)
+    again = client.run("submit", *ADA, "--external-id", "crm 1", "--state", "ENGAGED", cv.name)
     assert (again.returncode, again.stdout) == (0, first)
-    assert again.stderr == f"lead {first.strip()} was there already, and is as it was\n"
+    assert again.stderr == f"lead {first.strip()} already exists; unchanged\n"
 
 
 @pytest.mark.parametrize(
@@ -64,15 +64,15 @@ def test_an_external_id_is_kept_once(office: Office, cv: Path) -> None:
         ("nowhere.pdf", "can't read nowhere.pdf: No such file or directory"),
         ("folder", "can't read folder: it is a directory"),
         ("empty.pdf", "empty.pdf is empty"),
-        ("pipe", "can't read pipe: it is no file"),
+        ("pipe", "can't read pipe: not a file"),
         ("x" * 300, f"can't read {'x' * 300}: File name too long"),
     ],
 )
-def test_what_can_not_be_sent_is_usage(office: Office, name: str, why: str) -> None:
-    (office.home / "folder").mkdir()
-    (office.home / "empty.pdf").touch()
-    os.mkfifo(office.home / "pipe")
-    done = office.run("submit", *ADA, name)
+def test_an_unusable_cv_is_a_usage_error(client: Client, name: str, why: str) -> None:
+    (client.home / "folder").mkdir()
+    (client.home / "empty.pdf").touch()
+    os.mkfifo(client.home / "pipe")
+    done = client.run("submit", *ADA, name)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"leadctl: {why}\n")
 
 
@@ -85,77 +85,77 @@ def test_what_can_not_be_sent_is_usage(office: Office, name: str, why: str) -> N
         (["--external-id", "x" * 256], "external_id: must have 1 to 255"),
     ],
 )
-def test_a_bad_field_is_usage(office: Office, cv: Path, arguments: list[str], named: str) -> None:
-    done = office.run("submit", *ADA, *arguments, cv.name)
+def test_an_invalid_field_is_a_usage_error(client: Client, cv: Path, arguments: list[str], named: str) -> None:
+    done = client.run("submit", *ADA, *arguments, cv.name)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert named in done.stderr
 
 
-def test_an_external_id_of_another_person_is_a_conflict(office: Office, cv: Path) -> None:
-    kept = office.data("submit", *ADA, "--external-id", "taken", cv.name).strip()
+def test_an_external_id_of_another_person_is_a_conflict(client: Client, cv: Path) -> None:
+    kept = client.data("submit", *ADA, "--external-id", "taken", cv.name).strip()
     cv.write_bytes(b"%PDF-1.4 another CV")
     bob = ("--email", "bob@example.com", "--f-name", "Bob", "--l-name", "Old")
-    done = office.run("submit", *bob, "--external-id", "taken", "-o", "json", cv.name)
+    done = client.run("submit", *bob, "--external-id", "taken", "-o", "json", cv.name)
     assert (done.returncode, done.stdout) == (6, "")
     assert done.stderr == f"leadctl: external_id taken belongs to lead {kept}, ada@example.com\n"
-    again = office.run("submit", *ADA[:1], "ADA@example.com", *ADA[2:], "--external-id", "taken", cv.name)
+    again = client.run("submit", *ADA[:1], "ADA@example.com", *ADA[2:], "--external-id", "taken", cv.name)
     assert (again.returncode, again.stdout) == (0, f"{kept}\n"), "the same person"
 
 
-def test_who_is_not_logged_in_may_not(stranger: Office) -> None:
-    (stranger.home / "cv").write_text("a CV")
-    assert stranger.run("submit", *ADA, "cv").returncode == 4
+def test_login_required(anonymous: Client) -> None:
+    (anonymous.home / "cv").write_text("a CV")
+    assert anonymous.run("submit", *ADA, "cv").returncode == 4
 
 
-def test_one_that_is_too_large_is_told_in_one_line(office: Office) -> None:
-    with (office.home / "large").open("wb") as large:
+def test_a_cv_that_is_too_large_is_a_one_line_error(client: Client) -> None:
+    with (client.home / "large").open("wb") as large:
         large.truncate(50 * 2**20)
-    done = office.run("submit", *ADA, "large")
+    done = client.run("submit", *ADA, "large")
     assert done.returncode == 1
     assert done.stderr.startswith("leadctl: the body is too large: the file CV may have 10485760 bytes")
     assert done.stderr.count("\n") == 1
 
 
-def test_whether_it_is_kept_is_not_known_where_the_answer_is_lost(office: Office, cv: Path) -> None:
-    with Proxy(office.url, cuts=[0, 0]) as proxy:
-        lost = office.run("--url", proxy.url, "submit", *ADA, cv.name, LEADCTL_TOKEN=office.token())
-        known = office.run(
-            "--url", proxy.url, "submit", *ADA, "--external-id", "lost", cv.name, LEADCTL_TOKEN=office.token()
+def test_a_lost_response_has_advice(client: Client, cv: Path) -> None:
+    with Proxy(client.url, cuts=[0, 0]) as proxy:
+        lost = client.run("--url", proxy.url, "submit", *ADA, cv.name, LEADCTL_TOKEN=client.token())
+        known = client.run(
+            "--url", proxy.url, "submit", *ADA, "--external-id", "lost", cv.name, LEADCTL_TOKEN=client.token()
         )
     assert (lost.returncode, known.returncode) == (75, 75)
-    assert "Look with `leadctl list` before you run it again" in lost.stderr
-    assert "It can be run again" in known.stderr
-    assert "was there already" in office.run("submit", *ADA, "--external-id", "lost", cv.name).stderr
+    assert "Check leadctl list before you run it again" in lost.stderr
+    assert "You can run it again" in known.stderr
+    assert "already exists" in client.run("submit", *ADA, "--external-id", "lost", cv.name).stderr
 
 
-def test_a_reader_that_leaves_changes_nothing(office: Office, cv: Path) -> None:
+def test_a_closed_pipe_does_not_affect_the_lead(client: Client, cv: Path) -> None:
     script = f"set -o pipefail; {shlex.join([LEADCTL, 'submit', *ADA, '--external-id', 'left', cv.name])} | true"
-    done = subprocess.run(["bash", "-c", script], capture_output=True, env=office.environment, cwd=office.home)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, env=client.environment, cwd=client.home)
     assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
-    assert "was there already" in office.run("submit", *ADA, "--external-id", "left", cv.name).stderr
+    assert "already exists" in client.run("submit", *ADA, "--external-id", "left", cv.name).stderr
 
 
-def test_a_bar_of_bytes_for_a_large_file(office: Office) -> None:
-    (office.home / "large").write_bytes(bytes(6_000_000))
-    code, screen = Terminal(office, "submit", *ADA, "large", columns=120).end()
+def test_a_large_file_has_a_progress_bar(client: Client) -> None:
+    (client.home / "large").write_bytes(bytes(6_000_000))
+    code, screen = Terminal(client, "submit", *ADA, "large", columns=120).end()
     assert code == 0
-    assert "Sending the CV" in screen
+    assert "Uploading the CV" in screen
     assert "/6.0 MB" in screen
-    assert "is kept\n" in screen
+    assert "saved as lead " in screen
 
 
-def test_a_narrow_terminal_is_told_the_share_alone(office: Office) -> None:
-    (office.home / "large").write_bytes(bytes(6_000_000))
-    code, screen = Terminal(office, "submit", *ADA, "large", columns=40).end()
+def test_a_narrow_terminal_shows_only_a_percentage(client: Client) -> None:
+    (client.home / "large").write_bytes(bytes(6_000_000))
+    code, screen = Terminal(client, "submit", *ADA, "large", columns=40).end()
     assert code == 0
-    assert "Sending the CV" in screen
+    assert "Uploading the CV" in screen
     assert "100%" in screen
     assert "MB" not in screen
 
 
 @pytest.fixture
 def drain() -> Iterator[tuple[str, list[int]]]:
-    """The address of a server that reads what it is sent, answers that all is well, and how much it has read."""
+    """The URL of a server that reads a request and responds with success, and the bytes read so far."""
     read = [0]
     server = socket.create_server(("127.0.0.1", 0))
 
@@ -185,19 +185,19 @@ def drain() -> Iterator[tuple[str, list[int]]]:
     server.close()
 
 
-def test_a_large_file_is_never_in_memory(stranger: Office, drain: tuple[str, list[int]]) -> None:
+def test_a_large_file_is_streamed(anonymous: Client, drain: tuple[str, list[int]]) -> None:
     url, read = drain
-    with (stranger.home / "huge").open("wb") as huge:
+    with (anonymous.home / "huge").open("wb") as huge:
         huge.truncate(900 * 2**20)
-    # started by a small process: the most that one ever held counts what it was forked from
+    # started by a small process, because peak memory includes the parent's at the fork
     script = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True);"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, LEADCTL, "--url", url, "submit", *ADA, "huge"],
-        env=stranger.environment | {"LEADCTL_TOKEN": "t"},
-        cwd=stranger.home,
+        env=anonymous.environment | {"LEADCTL_TOKEN": "t"},
+        cwd=anonymous.home,
         capture_output=True,
         text=True,
     )
@@ -207,14 +207,14 @@ def test_a_large_file_is_never_in_memory(stranger: Office, drain: tuple[str, lis
     assert int(most_kib) < 100 * 1024
 
 
-def test_ctrl_c_in_the_middle_is_130(stranger: Office, drain: tuple[str, list[int]]) -> None:
+def test_ctrl_c_during_an_upload_is_exit_130(anonymous: Client, drain: tuple[str, list[int]]) -> None:
     url, read = drain
-    with (stranger.home / "huge").open("wb") as huge:
+    with (anonymous.home / "huge").open("wb") as huge:
         huge.truncate(2**33)
     process = subprocess.Popen(
         [LEADCTL, "--url", url, "submit", *ADA, "huge"],
-        env=stranger.environment | {"LEADCTL_TOKEN": "t"},
-        cwd=stranger.home,
+        env=anonymous.environment | {"LEADCTL_TOKEN": "t"},
+        cwd=anonymous.home,
         stderr=subprocess.PIPE,
     )
     until = time.monotonic() + 20

@@ -20,7 +20,7 @@ from intake.settings import Settings
 from intake.users import accounts, authentication
 from intake.users.tokens import TokenSigner
 from tests.conftest import SECRET, Databases
-from tests.leadctl.conftest import PASSWORD, Office
+from tests.leadctl.conftest import PASSWORD, Client
 from tests.system.programs import LEADCTL, Service, clean_environment, free_port
 
 WITHIN_S = 30
@@ -34,29 +34,29 @@ def until(holds: Callable[[], object], what: Callable[[], object]) -> None:
 
 
 class Watch:
-    """`leadctl watch` as it runs, and the lines that it has printed."""
+    """A running `leadctl watch` and its output."""
 
-    def __init__(self, office: Office, *arguments: str) -> None:
+    def __init__(self, client: Client, *arguments: str) -> None:
         self.lines: list[str] = []
         self.process = subprocess.Popen(
             [LEADCTL, "watch", "--interval", "0.2", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=office.environment,
-            cwd=office.home,
+            env=client.environment,
+            cwd=client.home,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def wait_for(self, count: int) -> list[str]:
-        """Return the lines, once there are so many."""
+        """Wait for `count` lines and return them."""
         until(lambda: len(self.lines) >= count or self.process.poll() is not None, lambda: self.lines)
         assert len(self.lines) >= count, self.process.communicate()
         return self.lines
 
     def end(self, number: signal.Signals = signal.SIGINT) -> tuple[int, str]:
-        """Send a signal, and return the exit code and what was said."""
+        """Send a signal; return the exit code and standard error."""
         self.process.send_signal(number)
         code = self.process.wait(WITHIN_S)
         self._reader.join(WITHIN_S)
@@ -80,14 +80,14 @@ class Watch:
             self.lines += printed
 
 
-def submit(office: Office, email: str) -> None:
+def submit(client: Client, email: str) -> None:
     form = {"email": email, "f_name": "Ada", "l_name": "Lovelace"}
-    answer = httpx2.post(f"{office.url}/leads/", data=form, files={"CV": ("cv.pdf", b"%PDF-1.4 a CV")})
+    answer = httpx2.post(f"{client.url}/leads/", data=form, files={"CV": ("cv.pdf", b"%PDF-1.4 a CV")})
     assert answer.status_code == 204, answer.text
 
 
 class Firm:
-    """A service on PostgreSQL that can be stopped and started anew at its address."""
+    """A service on PostgreSQL that can be restarted at the same URL."""
 
     def __init__(self, database_url: str, directory: Path, stack: ExitStack) -> None:
         port = free_port()
@@ -96,14 +96,14 @@ class Firm:
         self._environment = clean_environment(
             directory, INTAKE_DATABASE_URL=database_url, INTAKE_JWT_SECRET=SECRET, INTAKE_PORT=str(port)
         )
-        self.office = Office(f"http://127.0.0.1:{port}", directory)
-        self.office.environment["LEADCTL_TOKEN"] = self._token(database_url)
+        self.client = Client(f"http://127.0.0.1:{port}", directory)
+        self.client.environment["LEADCTL_TOKEN"] = self._token(database_url)
 
     def start(self) -> Service:
         return self._stack.enter_context(Service(self._environment, self.directory))
 
     def transaction(self, email: str) -> "psycopg2.extensions.connection":
-        """Return a transaction that is still open and has put a lead in."""
+        """Return an open transaction that has inserted a lead."""
         connection = psycopg2.connect(self._url)
         self._stack.callback(connection.close)
         with connection.cursor() as cursor:
@@ -139,19 +139,19 @@ def lists(service: Service) -> int:
 
 def test_transactions_that_end_out_of_order(firm: Firm) -> None:
     service = firm.start()
-    submit(firm.office, "before@example.com")
+    submit(firm.client, "before@example.com")
     open_before = firm.transaction("open-before@example.com")
-    with Watch(firm.office) as watch:
+    with Watch(firm.client) as watch:
         until(lambda: lists(service) >= 5, lambda: service.log)
         first, second = firm.transaction("first@example.com"), firm.transaction("second@example.com")
-        submit(firm.office, "third@example.com")
+        submit(firm.client, "third@example.com")
         watch.wait_for(1)
         second.commit()
         watch.wait_for(2)
         first.commit()
         open_before.commit()
         watch.wait_for(4)
-        submit(firm.office, "last@example.com")
+        submit(firm.client, "last@example.com")
         watch.wait_for(5)
         time.sleep(1)
         assert emails(watch)[:2] == ["third@example.com", "second@example.com"]
@@ -162,17 +162,17 @@ def test_transactions_that_end_out_of_order(firm: Firm) -> None:
         assert watch.end() == (130, "")
 
 
-def test_a_server_that_is_started_anew(firm: Firm) -> None:
+def test_watching_survives_a_restart_of_the_server(firm: Firm) -> None:
     service = firm.start()
-    with Watch(firm.office, "--since", "1h") as watch:
-        submit(firm.office, "before@example.com")
+    with Watch(firm.client, "--since", "1h") as watch:
+        submit(firm.client, "before@example.com")
         watch.wait_for(1)
         open_over_it = firm.transaction("open@example.com")
         service.stop()
         firm.transaction("meanwhile@example.com").commit()
         time.sleep(1.5)
         firm.start()
-        submit(firm.office, "after@example.com")
+        submit(firm.client, "after@example.com")
         watch.wait_for(3)
         open_over_it.commit()
         watch.wait_for(4)
@@ -181,63 +181,63 @@ def test_a_server_that_is_started_anew(firm: Firm) -> None:
         code, said = watch.end()
     assert code == 130
     assert [line.partition(" (")[0].partition(":")[0] for line in said.splitlines()] == [
-        "no answer from http",
-        "it answers again",
+        "no response from http",
+        "reconnected",
     ]
 
 
-def test_a_state_is_that_in_which_a_lead_is_first_seen(firm: Firm) -> None:
+def test_state_filters_use_the_state_at_first_sight(firm: Firm) -> None:
     firm.start()
-    with Watch(firm.office, "--since", "1h", "--state", "ENGAGED", "--state", "DECLINED", "-o", "ids") as watch:
-        submit(firm.office, "pending@example.com")
+    with Watch(firm.client, "--since", "1h", "--state", "ENGAGED", "--state", "DECLINED", "-o", "ids") as watch:
+        submit(firm.client, "pending@example.com")
         engaged = firm.transaction("engaged@example.com")
         with engaged.cursor() as cursor:
             cursor.execute("UPDATE lead SET state = 'ENGAGED' WHERE email = 'engaged@example.com'")
         engaged.commit()
         watch.wait_for(1)
-        firm.office.data("set-state", "DECLINED", "1")
+        firm.client.data("set-state", "DECLINED", "1")
         time.sleep(1)
         assert watch.lines == ["2\n"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_signals_end_it_without_a_word(office: Office, number: signal.Signals) -> None:
-    office.submit()
-    with Watch(office, "--since", "1h") as watch:
+def test_signals_end_watching_silently(client: Client, number: signal.Signals) -> None:
+    client.submit()
+    with Watch(client, "--since", "1h") as watch:
         watch.wait_for(1)
         assert watch.end(number) == (128 + number, "")
 
 
-def test_a_reader_that_goes_away_ends_it_though_nothing_comes(office: Office) -> None:
-    office.submit()
+def test_a_closed_pipe_ends_watching_without_new_leads(client: Client) -> None:
+    client.submit()
     done = subprocess.run(
         ["bash", "-c", "set -o pipefail; leadctl watch --since 1h -o ids | head -n 1"],
         capture_output=True,
         text=True,
-        env=office.environment | {"PATH": f"{LEADCTL.removesuffix('/leadctl')}:/usr/bin:/bin"},
+        env=client.environment | {"PATH": f"{LEADCTL.removesuffix('/leadctl')}:/usr/bin:/bin"},
         timeout=WITHIN_S,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == 1
 
 
-def test_exec_gives_each_lead_on_standard_input_and_in_no_argument(office: Office) -> None:
+def test_exec_passes_each_lead_on_standard_input_only(client: Client) -> None:
     evil = "$(touch evil) `touch evil`; \"touch\" 'evil' -rf"
-    program = office.home / "a program.py"
+    program = client.home / "a program.py"
     program.write_text("import sys\nprint('got', *sys.argv[1:])\nprint(sys.stdin.read(), end='')")
-    lead_id = office.submit(f_name=evil)
+    lead_id = client.submit(f_name=evil)
     command = f"'{sys.executable}' '{program}' one 'two words'"
-    with Watch(office, "--since", "1h", "-o", "ids", "--exec", command) as watch:
+    with Watch(client, "--since", "1h", "-o", "ids", "--exec", command) as watch:
         until(lambda: f"{lead_id}\n" in watch.lines and watch.lines[-1].startswith("{"), lambda: watch.lines)
         at = watch.lines.index(f"{lead_id}\n")
         assert watch.lines[at + 1] == "got one two words\n"
         assert json.loads(watch.lines[at + 2])["f_name"] == evil
-    assert not (office.home / "evil").exists()
+    assert not (client.home / "evil").exists()
 
 
-def test_a_program_that_fails_is_told_and_watching_goes_on(office: Office) -> None:
-    first, second = office.submit(), office.submit()
-    with Watch(office, "--since", "1h", "-o", "ids", "--exec", "false") as watch:
+def test_a_failing_command_does_not_stop_watching(client: Client) -> None:
+    first, second = client.submit(), client.submit()
+    with Watch(client, "--since", "1h", "-o", "ids", "--exec", "false") as watch:
         until(lambda: f"{second}\n" in watch.lines, lambda: watch.lines)
         time.sleep(0.5)
         code, said = watch.end()
@@ -254,18 +254,18 @@ def test_a_program_that_fails_is_told_and_watching_goes_on(office: Office) -> No
         (["--interval", "soon"], "--interval is 'soon'"),
         (["--interval", "0"], "--interval is '0'"),
         (["--since", "soon"], "--since is 'soon'"),
-        (["--exec", "no-such-program-there"], "there is no such program"),
+        (["--exec", "no-such-program-there"], "no such program"),
         (["--exec", "a 'b"], "No closing quotation"),
-        (["--columns", "name"], "there is no column 'name'"),
+        (["--columns", "name"], "unknown column 'name'"),
     ],
 )
-def test_usage(office: Office, arguments: list[str], told: str) -> None:
-    done = office.run("watch", *arguments)
+def test_usage(client: Client, arguments: list[str], told: str) -> None:
+    done = client.run("watch", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert told in done.stderr
     assert done.stderr.count("\n") == 1
 
 
-def test_a_server_that_is_away_from_the_first_is_an_error(stranger: Office) -> None:
-    done = stranger.run("--url", "http://127.0.0.1:1", "watch", LEADCTL_TOKEN="t")
+def test_watching_fails_if_the_server_is_unavailable_at_the_start(anonymous: Client) -> None:
+    done = anonymous.run("--url", "http://127.0.0.1:1", "watch", LEADCTL_TOKEN="t")
     assert done.returncode == 75

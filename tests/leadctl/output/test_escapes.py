@@ -1,4 +1,4 @@
-"""What is shown of texts that a terminal would obey."""
+"""Escapes of control and invisible characters."""
 
 import json
 import re
@@ -10,34 +10,34 @@ from hypothesis import strategies as st
 
 from leadctl.output.escapes import escape_control, escape_json
 
-OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-UNSEEN = set(
+CONTROL = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+INVISIBLE = set(
     "\xad\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f\u200b\u2060\u2065\u2800\u3164\uffa0\ufff0"
 )
-UNSEEN |= {*"\U00016fe4\U0001d159\U0001bca0\U0001d173\U000e0001\U000e0041\U000e0100\U000e01ef\U000e0fff"}
-UNSEEN |= {chr(code) for code in range(0xFE00, 0xFE0E)}
-IN_PLACE = set("\u200c\u200d\ufe0e\ufe0f")  # seen or not by what is before them
+INVISIBLE |= {*"\U00016fe4\U0001d159\U0001bca0\U0001d173\U000e0001\U000e0041\U000e0100\U000e01ef\U000e0fff"}
+INVISIBLE |= {chr(code) for code in range(0xFE00, 0xFE0E)}
+CONTEXTUAL = set("\u200c\u200d\ufe0e\ufe0f")  # visibility depends on the character before
 hostile = st.text(
     st.characters()
     | st.sampled_from("\x1b\x07\x9b\x85\t\r\n\u202e\u2066\u200b\u200d\ufeff\U000e0041[;m")
-    | st.sampled_from(sorted(UNSEEN | IN_PLACE))
+    | st.sampled_from(sorted(INVISIBLE | CONTEXTUAL))
 )
 
 
 def is_harmless(character: str) -> bool:
-    return unicodedata.category(character) not in OBEYED and character not in UNSEEN | IN_PLACE
+    return unicodedata.category(character) not in CONTROL and character not in INVISIBLE | CONTEXTUAL
 
 
 @given(hostile)
 def test_nothing_that_a_terminal_obeys_is_left(text: str) -> None:
     shown = escape_control(text)
-    assert not {c for c in shown if unicodedata.category(c) in OBEYED} - IN_PLACE
-    assert not UNSEEN & set(shown)
+    assert not {c for c in shown if unicodedata.category(c) in CONTROL} - CONTEXTUAL
+    assert not INVISIBLE & set(shown)
     assert len(shown.splitlines()) <= 1
 
 
 @given(hostile)
-def test_what_is_harmless_stays_as_it_is(text: str) -> None:
+def test_harmless_text_is_unchanged(text: str) -> None:
     kept = "".join(filter(is_harmless, text))
     kept = re.sub("[\U00016fe0-\U00016fff\U000e0000-\U000e0fff\u2065\ufff0-\ufff8]", "", kept)
     assert escape_control(kept) == kept
@@ -71,13 +71,13 @@ def test_escapes(text: object, shown: str) -> None:
 
 
 @given(st.dictionaries(hostile, hostile))
-def test_json_carries_a_text_exactly_and_shows_no_terminal_what_it_obeys(members: dict[str, str]) -> None:
+def test_json_is_exact_and_contains_no_control_character(members: dict[str, str]) -> None:
     text = escape_json(members)
     assert json.loads(text) == members
-    assert not {c for c in text if unicodedata.category(c) in OBEYED} - IN_PLACE
-    assert not UNSEEN & set(text)
+    assert not {c for c in text if unicodedata.category(c) in CONTROL} - CONTEXTUAL
+    assert not INVISIBLE & set(text)
     assert len(text.splitlines()) == 1
 
 
-def test_json_leaves_letters_as_they_are() -> None:
+def test_json_does_not_escape_letters() -> None:
     assert escape_json({"name": "山田 می\u200cخواهم"}) == '{"name": "山田 می\u200cخواهم"}'

@@ -1,4 +1,4 @@
-"""The faces of a list."""
+"""Output formats of lists."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from leadctl.errors import UsageError
 from leadctl.output.escapes import escape_control
-from leadctl.output.formats import OutputFormat, OutputOptions, Record, chosen, lines, write_record
+from leadctl.output.formats import OutputFormat, OutputOptions, Record, lines, parse_columns, write_record
 
 COLUMNS = ("id", "f_name", "l_name")
 text = st.text() | st.text(st.sampled_from("=+-@\t\r\n\",;|'a \x1b＝"))
@@ -22,9 +22,14 @@ records = st.lists(
 
 
 def shown(
-    records: list[Record], face: OutputFormat, *, only: bool = False, header: bool = False, raw: bool = False
+    records: list[Record], output_format: OutputFormat, *, only: bool = False, header: bool = False, raw: bool = False
 ) -> str:
-    return "".join(lines(records, OutputOptions(face=face, columns=COLUMNS, only=only, header=header, raw=raw)))
+    return "".join(
+        lines(
+            records,
+            OutputOptions(output_format=output_format, columns=COLUMNS, is_selection=only, header=header, raw=raw),
+        )
+    )
 
 
 def read_csv(text: str, delimiter: str = ",") -> list[list[str]]:
@@ -32,14 +37,14 @@ def read_csv(text: str, delimiter: str = ",") -> list[list[str]]:
 
 
 @given(records)
-def test_raw_csv_is_read_back_as_it_was(records: list[Record]) -> None:
+def test_raw_csv_round_trips(records: list[Record]) -> None:
     head, *rows = read_csv(shown(records, OutputFormat.CSV, raw=True))
     assert head == list(COLUMNS)
     assert rows == [["" if record[c] is None else str(record[c]) for c in COLUMNS] for record in records]
 
 
 @given(records)
-def test_csv_holds_no_formula_and_nothing_that_a_terminal_obeys(records: list[Record]) -> None:
+def test_csv_contains_no_formula_and_no_control_character(records: list[Record]) -> None:
     made = shown(records, OutputFormat.CSV)
     assert "\x1b" not in made
     _, *rows = read_csv(made)
@@ -56,19 +61,19 @@ def test_csv_holds_no_formula_whatever_is_taken_for_the_delimiter(delimiter: str
         assert cell.lstrip(' "\r\n')[:1] not in tuple("=+-@\t＝")
 
 
-def test_a_formula_in_the_midst_of_a_cell_is_made_a_text() -> None:
+def test_a_formula_inside_a_cell_is_disarmed() -> None:
     record = {"id": 1, "f_name": "x;=1+1;", "l_name": 'a|"@b; -c d;e-f'}
     assert shown([record], OutputFormat.CSV).splitlines()[1] == '1,x;\'=1+1;,"a|\'""@b;\' -c d;e-f"'
     assert shown([record], OutputFormat.CSV, raw=True).splitlines()[1] == '1,x;=1+1;,"a|""@b; -c d;e-f"'
 
 
-def test_the_names_of_members_are_shown_as_safely_as_their_values() -> None:
+def test_member_names_are_escaped_too() -> None:
     record = {"id": 1, "\x1b[31m;=1": "a"}
-    for face in (OutputFormat.TABLE, OutputFormat.PLAIN, OutputFormat.CSV):
+    for output_format in (OutputFormat.TABLE, OutputFormat.PLAIN, OutputFormat.CSV):
         out = io.StringIO()
-        write_record(record, face=face, out=out)
+        write_record(record, output_format=output_format, out=out)
         assert "\x1b" not in out.getvalue()
-        assert ";=" not in out.getvalue() or face is not OutputFormat.CSV
+        assert ";=" not in out.getvalue() or output_format is not OutputFormat.CSV
     assert shown([{"id": "\x1b]0;x\x07\n1"}], OutputFormat.IDS) == "\\x1b]0;x\\x07\\n1\n"
 
 
@@ -87,7 +92,7 @@ def test_json_and_ndjson_are_exact(records: list[Record]) -> None:
 
 
 @given(records)
-def test_plain_has_a_line_for_each_record_and_a_tab_between_fields(records: list[Record]) -> None:
+def test_plain_output_is_tab_separated(records: list[Record]) -> None:
     made = shown(records, OutputFormat.PLAIN, header=True).splitlines()
     assert made[0] == "id\tf_name\tl_name"
     assert [line.split("\t") for line in made[1:]] == [
@@ -95,15 +100,15 @@ def test_plain_has_a_line_for_each_record_and_a_tab_between_fields(records: list
     ]
 
 
-def test_columns_that_are_chosen_are_all_that_json_has() -> None:
+def test_selected_columns_limit_json_too() -> None:
     record = {"id": 1, "email": "a@b.c", "f_name": "A", "l_name": "B"}
     assert json.loads(shown([record], OutputFormat.NDJSON, only=True)) == {"id": 1, "f_name": "A", "l_name": "B"}
     assert json.loads(shown([record], OutputFormat.NDJSON)) == record
 
 
-def test_chosen() -> None:
-    assert chosen("l_name, id,l_name", COLUMNS) == ["l_name", "id"]
-    with pytest.raises(UsageError, match="there is no column 'name'; the columns are id, f_name, l_name"):
-        chosen("id,name", COLUMNS)
+def test_parse_columns() -> None:
+    assert parse_columns("l_name, id,l_name", COLUMNS) == ["l_name", "id"]
+    with pytest.raises(UsageError, match="unknown column 'name'; the columns are id, f_name, l_name"):
+        parse_columns("id,name", COLUMNS)
     with pytest.raises(UsageError):
-        chosen("", COLUMNS)
+        parse_columns("", COLUMNS)

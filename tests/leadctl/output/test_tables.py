@@ -1,4 +1,4 @@
-"""Tables that fit their terminal."""
+"""Tables that fit the terminal."""
 
 import re
 
@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leadctl.output.bars import bar, column_chart
+from leadctl.output.columns import LEAD_COLUMNS
 from leadctl.output.escapes import escape_control
-from leadctl.output.formats import LEAD_COLUMNS
-from leadctl.output.tables import cells, running_lines, style, table_lines
+from leadctl.output.tables import cell_width, streaming_lines, style, table_lines
 
 name = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("山田👩‍🇩🇪שלוםनमिता"))
 fields = {"email": name, "f_name": name, "l_name": name, "CV_name": name, "created_at": st.just("2026-11-01T09:00:00Z")}
@@ -28,32 +28,32 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(st.lists(leads, max_size=4))
-def test_no_line_is_wider_than_the_terminal_and_ids_and_states_are_whole(records: list[dict[str, object]]) -> None:
+def test_lines_fit_the_terminal_and_ids_and_states_are_never_cut(records: list[dict[str, object]]) -> None:
     head, *rows = plain(list(table_lines(records, LEAD_COLUMNS)))
     assert head.split()[0] == "id"
     for row, record in zip(rows, records, strict=True):
-        assert cells(row) <= 40
+        assert cell_width(row) <= 40
         assert row.split()[0] == str(record["id"])
         assert str(record["state"]) in row
 
 
 @given(leads)
-def test_columns_that_were_asked_for_are_all_there(record: dict[str, object]) -> None:
+def test_selected_columns_are_never_dropped(record: dict[str, object]) -> None:
     [head, row] = plain(list(table_lines([record], LEAD_COLUMNS[:6], keep_all=True)))
     assert len(head.split()) == 6
-    assert cells(row) <= 40
+    assert cell_width(row) <= 40
 
 
-def test_what_was_done_is_told_whole_on_a_narrow_terminal() -> None:
+def test_actions_are_never_cut() -> None:
     entry = {"id": 7, "at": "5 s ago", "action": "quarantine-download", "user": "harriet", "detail": "Eicar-Test"}
     lines = "".join(table_lines([entry], list(entry)))
     assert "quarantine-download" in lines
 
 
 @given(leads)
-def test_a_line_by_itself_fits_too(record: dict[str, object]) -> None:
-    [row] = plain(list(running_lines([record], LEAD_COLUMNS)))
-    assert cells(row) <= 40
+def test_streaming_lines_fit_the_terminal(record: dict[str, object]) -> None:
+    [row] = plain(list(streaming_lines([record], LEAD_COLUMNS)))
+    assert cell_width(row) <= 40
     assert str(record["state"]) in row
 
 
@@ -62,25 +62,25 @@ def lead(**fields: object) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("f_name", ["山田太郎", "👩‍👩‍👧", "e\u0301", "משה", "الحسن", "🇩🇪", "\x1b[31m", "a"])
-def test_what_follows_a_name_stands_where_it_would_anyhow(f_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_columns_are_aligned_after_any_name(f_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     columns = ("id", "f_name", "state")
     _, first, second = plain(list(table_lines([lead(f_name=name, state="PENDING") for name in (f_name, "b")], columns)))
-    assert cells(first.removesuffix("PENDING")) == cells(second.removesuffix("PENDING")) < cells(first)
+    assert cell_width(first.removesuffix("PENDING")) == cell_width(second.removesuffix("PENDING")) < cell_width(first)
 
 
-def test_right_to_left_names_keep_to_their_columns() -> None:
+def test_right_to_left_names_stay_in_their_columns() -> None:
     [_, row] = plain(list(table_lines([lead(f_name="משה", l_name="כהן")], ("f_name", "l_name"))))
     assert row == "\u200eמשה\u200e     \u200eכהן\u200e"
 
 
-def test_columns_line_up_beyond_what_is_laid_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_columns_are_aligned_across_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("leadctl.output.tables.ROWS", 2)
     made = plain(list(table_lines([lead(id=n) for n in range(1, 8)], ("id", "state"))))
     assert made == ["id  state", *(f"{n}   x" for n in range(1, 8))]
 
 
-def test_without_a_terminal_and_columns_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_terminal_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS")
     [_, row] = plain(list(table_lines([lead(f_name="a" * 500)], LEAD_COLUMNS)))
     assert "a" * 500 in row
@@ -96,18 +96,18 @@ def test_every_state_has_a_colour_always_the_same() -> None:
 
 @given(st.lists(st.integers(0, 10**9), min_size=1))
 def test_bars_are_as_long_as_their_numbers(numbers: list[int]) -> None:
-    drawn = [bar(n, most=max(numbers), cells=20) for n in numbers]
+    drawn = [bar(n, maximum=max(numbers), cells=20) for n in numbers]
     for number, line in zip(numbers, drawn, strict=True):
         assert len(line) <= 20
         assert bool(line) == bool(number)
     assert len(drawn[numbers.index(max(numbers))]) == (20 if max(numbers) else 0)
 
 
-def test_a_chart_stands_upright() -> None:
+def test_column_chart() -> None:
     assert column_chart([0, 1, 2, 4], rows=2, cells=2) == ["      ██", "  ▄▄████"]
 
 
-def test_hostile_texts_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hostile_texts_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     evil = "\x1b]0;x\x07[bold]\u202e"
     assert escape_control(evil) in plain(list(table_lines([lead(f_name=evil)], LEAD_COLUMNS)))[1]
