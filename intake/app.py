@@ -104,6 +104,7 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
         yield state
         if worker:
             worker.stop()
+            worker.join()
         database.close()
 
     app = Starlette(routes=_routes(surface, settings), lifespan=lifespan, exception_handlers=HANDLERS)

@@ -10,21 +10,20 @@ from collections import Counter
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 try:
-    import uvicorn
-
     from intake.app import Surface, create_app
     from intake.cvs import orphans
     from intake.database import Database
     from intake.database.migrations import is_migrated, migrate
     from intake.errors import DatabaseNotMigrated, DatabaseUnavailable, IntakeError, SettingsInvalid
-    from intake.http.protocol import ConnectionLimiter, limited_protocol, raise_open_file_limit
+    from intake.http.protocol import raise_open_file_limit
     from intake.leads import erasure
     from intake.metrics import Metrics
+    from intake.server import Server, limit_shutdown
     from intake.settings import Settings, read_environment, unknown_names
     from intake.settings.checks import run_checks
     from intake.settings.parsers import interval_s
@@ -38,8 +37,6 @@ except ModuleNotFoundError as missing:
         " install them with: pip install 'leadctl[server]'"
     ) from None
 
-KEEP_ALIVE_S = 5
-GRACEFUL_STOP_S = 10
 MAX_ALLOWED_LOGIN_S = 86400
 
 log = logging.getLogger("intake")
@@ -85,25 +82,7 @@ def serve(
     database.close()
     gc.collect()
     gc.freeze()  # long-lived objects are not collected again: each collection stalled requests for 90 ms
-    server(service, settings).run()
-
-
-def server(service: Any, settings: Settings) -> uvicorn.Server:
-    """Return a server for an ASGI application."""
-    config = uvicorn.Config(
-        service,
-        host=settings.host,
-        port=settings.port,
-        http=limited_protocol(ConnectionLimiter(settings)),
-        ws="none",
-        proxy_headers=False,  # by default uvicorn trusts X-Forwarded-For from any local peer
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=GRACEFUL_STOP_S,
-    )
-    return uvicorn.Server(config)
+    Server(service, settings).run()
 
 
 @app.command(name="worker")
@@ -124,7 +103,9 @@ def worker_command() -> None:
     workers.start()
     log.info("sending mail")
     signal.sigwait(signals)
+    limit_shutdown(settings.shutdown_grace_s)
     workers.stop()
+    workers.join()
     database.close()
 
 

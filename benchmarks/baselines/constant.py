@@ -13,9 +13,9 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from intake.cli import server
 from intake.database import Database
 from intake.http.thread_pool import BoundedThreadPool
+from intake.server import Server
 from intake.settings import Settings
 from intake.users.accounts import authenticate
 from intake.users.tokens import TokenSigner
@@ -38,7 +38,7 @@ def application(settings: Settings, directory: str) -> Starlette:
 def main() -> None:
     logging.basicConfig(level=logging.INFO)
     settings = Settings.from_environment(os.environ)
-    server(application(settings, sys.argv[1]), settings).run()
+    Server(application(settings, sys.argv[1]), settings).run()
 
 
 if __name__ == "__main__":

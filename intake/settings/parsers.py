@@ -162,6 +162,13 @@ def time_limit_s(text: str) -> float:
     return seconds
 
 
+def shutdown_grace_s(text: str) -> float:
+    """Parse the duration of a shutdown, and return it in seconds."""
+    if not 5 <= (seconds := interval_s(text)) <= 600:
+        raise ValueError
+    return seconds
+
+
 def states(text: str) -> tuple[str, ...]:
     """Parse the states of leads."""
     found = tuple(part.strip() for part in text.split(","))

@@ -133,6 +133,9 @@ class Settings:
         parsers.byte_count,
         "a number of bytes per second, optionally with KiB, MiB or GiB",
     )
+    shutdown_grace_s: float = _setting(
+        "INTAKE_SHUTDOWN_GRACE", 25.0, parsers.shutdown_grace_s, "a duration from 5s to 10m"
+    )
     allowed_hosts: tuple[str, ...] = _setting(
         "INTAKE_ALLOWED_HOSTS", (), parsers.hosts, "host names such as intake.example or *.example, separated by commas"
     )

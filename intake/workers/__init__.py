@@ -1,5 +1,7 @@
 """Background workers: mail delivery, CV scans and maintenance."""
 
+import time
+
 from intake.database import Database
 from intake.mail.messages import MessageBuilder
 from intake.mail.transports import MaildirTransport, SmtpTransport, Transport
@@ -12,10 +14,11 @@ from intake.workers.scans import ScanWorker
 SMTP_CONNECTIONS = 4
 # database connections: one for the results of each SMTP connection, and one each for claims, scans and maintenance
 WORKER_CONNECTIONS = SMTP_CONNECTIONS + 3
+END_WITHIN_S = 1.0  # of the grace period, for the rest of the process
 
 
 class Workers:
-    """The workers of one process, started and stopped side by side."""
+    """The workers of one process, started and stopped at the same time."""
 
     def __init__(self, settings: Settings, database: Database, metrics: Metrics) -> None:
         """Build the workers without starting them. Raises TemplateInvalid."""
@@ -23,6 +26,8 @@ class Workers:
         self.mail = MailWorker(settings, database, builder, _transports(settings), metrics)
         self.scans = ScanWorker(settings.clamd, database, metrics) if settings.clamd else None
         self.maintenance = Maintenance(settings, database, metrics)
+        self._grace_s = settings.shutdown_grace_s
+        self._stop_by: float | None = None
         self._all = [worker for worker in (self.mail, self.scans, self.maintenance) if worker]
 
     @property
@@ -52,11 +57,15 @@ class Workers:
             self.scans.wake()
 
     def stop(self) -> None:
-        """Stop all workers at the same time, and wait until they have finished or released their work."""
+        """Have all workers finish or release their work, within INTAKE_SHUTDOWN_GRACE from the first call."""
+        self._stop_by = self._stop_by or time.monotonic() + self._grace_s - END_WITHIN_S
         for worker in self._all:
             worker.stop()
+
+    def join(self) -> None:
+        """Wait until the workers have stopped; a thread that has not by then ends with the process."""
         for worker in self._all:
-            worker.join()
+            worker.join(max(0.0, (self._stop_by or 0.0) - time.monotonic()))
 
 
 def _transports(settings: Settings) -> list[Transport]:

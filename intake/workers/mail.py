@@ -33,7 +33,7 @@ POLL_S = 0.5  # finds mails that another process queued, or that are due again, 
 DATABASE_PAUSE_S = 5.0  # after the database was unavailable
 AUTHENTICATION_PAUSE_S = 60.0  # after the relay rejected our credentials: more attempts would fail the same way
 IDLE_TIMEOUT_S = 5.0  # after which an idle connection is closed
-STOP_WITHIN_S = 20.0
+RELEASE_WITHIN_S = 2.0  # of the grace period of a shutdown
 
 log = logging.getLogger("intake.workers.mail")
 
@@ -54,6 +54,7 @@ class MailWorker:
         self._transports = transports
         self._metrics = metrics
         self._claims = Claims(settings, database, metrics, owner=f"{socket.gethostname()}:{os.getpid()}")
+        self._grace_s = settings.shutdown_grace_s
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="intake-mail", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
@@ -81,13 +82,13 @@ class MailWorker:
                 self._loop.call_soon_threadsafe(self._woken.set)
 
     def stop(self) -> None:
-        """Claim no more mails, finish deliveries in progress within STOP_WITHIN_S seconds, and release the rest."""
+        """Claim no more mails, finish deliveries in progress within INTAKE_SHUTDOWN_GRACE, and release the rest."""
         self._stopping = True
         self.wake()
 
-    def join(self) -> None:
+    def join(self, timeout_s: float) -> None:
         """Wait until the worker has stopped."""
-        self._thread.join(STOP_WITHIN_S + DATABASE_PAUSE_S)
+        self._thread.join(timeout_s)
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -111,7 +112,7 @@ class MailWorker:
         for _ in senders:
             self._queue.put_nowait(None)
         await self._release([mail for mail in unsent if mail])
-        _, unfinished = await asyncio.wait(senders, timeout=STOP_WITHIN_S)
+        _, unfinished = await asyncio.wait(senders, timeout=self._grace_s - RELEASE_WITHIN_S)
         for task in unfinished:
             task.cancel()
         await self._release(list(self._claimed.values()))

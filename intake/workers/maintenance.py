@@ -82,9 +82,9 @@ class Maintenance:
         """Stop after the running step."""
         self._stopping.set()
 
-    def join(self) -> None:
+    def join(self, timeout_s: float) -> None:
         """Wait briefly for the running step; a longer one ends with the process, and another process repeats it."""
-        self._thread.join(STOP_WITHIN_S)
+        self._thread.join(min(timeout_s, STOP_WITHIN_S))
 
     def _run(self) -> None:
         is_busy = False

@@ -21,7 +21,6 @@ from intake.metrics import Metrics
 POLL_S = 0.5
 DATABASE_PAUSE_S = 5.0  # after the database was unavailable
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0  # after clamd was unavailable; doubled each time
-STOP_WITHIN_S = 10.0
 
 log = logging.getLogger("intake.workers.scans")
 
@@ -50,9 +49,9 @@ class ScanWorker:
         self._stopping = True
         self.wake()
 
-    def join(self) -> None:
+    def join(self, timeout_s: float) -> None:
         """Wait until the worker has stopped."""
-        self._thread.join(STOP_WITHIN_S)
+        self._thread.join(timeout_s)
 
     def _run(self) -> None:
         while not self._stopping:

@@ -13,10 +13,10 @@ import httpx2
 import pytest
 from sqlalchemy import insert
 
-from intake.cli import KEEP_ALIVE_S
 from intake.database import Database
 from intake.database.schema import lead
 from intake.leads.normalization import normalize_key
+from intake.server import KEEP_ALIVE_S
 from intake.settings import Settings
 from tests.proxy.programs import INTERNAL, PUBLIC, Proxy, client, documented_caddy, documented_nginx
 from tests.system.programs import INTAKE, Service, clean_environment

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -20,6 +21,8 @@ from intake.settings import Settings
 from tests.conftest import SECRET, Databases
 from tests.system.programs import Service, clean_environment
 from tests.system.relay import Relay
+from tests.system.test_connections import POST
+from tests.system.wire import Wire
 
 
 class Deployment:
@@ -231,6 +234,24 @@ def test_stopped_worker_finishes_or_releases_its_mails(
     sent = {mail["message_id"] for mail in mails if mail["state"] == "sent"}
     assert sent == {message["Message-ID"] for message in relay.taken}
     assert {mail["attempts"] for mail in mails if mail["state"] == "queued"} == {0}
+
+
+def test_requests_and_mails_finish_at_the_same_time_within_the_grace_period(
+    start: Callable[..., Deployment], relay: Relay
+) -> None:
+    relay.hangs_for = {"ada@example.com"}
+    deployment = start(INTAKE_SHUTDOWN_GRACE="8s", INTAKE_MIN_BODY_RATE="1", INTAKE_ATTORNEY_EMAILS="")
+    deployment.submit()
+    deployment.wait_for(lambda found: any(mail["claim"] for mail in found))
+    process = deployment.service.process
+    with Wire(deployment.service.url) as slow:
+        slow.send(POST + b"Content-Length: 5000000\r\n\r\n")
+        time.sleep(0.5)
+        process.terminate()
+        began = time.monotonic()
+        assert process.wait(20) == -signal.SIGTERM
+    assert 5 < time.monotonic() - began < 8.5
+    assert {(mail["state"], mail["claim"], mail["attempts"]) for mail in deployment.mails()} == {("queued", None, 0)}
 
 
 def test_killed_worker_duplicates_at_most_one_mail_per_connection(

@@ -16,7 +16,7 @@ from tests.system.wire import Wire
 @pytest.fixture
 def service(databases: Databases, tmp_path: Path) -> Service:
     settings = {"INTAKE_DATABASE_URL": databases.migrated_url(), "INTAKE_JWT_SECRET": SECRET}
-    settings["INTAKE_MIN_BODY_RATE"] = "1"
+    settings |= {"INTAKE_MIN_BODY_RATE": "1", "INTAKE_SHUTDOWN_GRACE": "12s"}
     return Service(clean_environment(tmp_path, **settings), tmp_path, "serve", "--no-worker")
 
 

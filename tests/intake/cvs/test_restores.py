@@ -175,6 +175,7 @@ def test_the_worker_holds_too_and_says_so(
     wait_for(lambda: "orphans are not collected: the CV store is on hold" in caplog.text)
     wait_for(lambda: "is on hold" in (worker.store_hold or ""))
     worker.stop()
+    worker.join()
     database.close()
     assert cvs(store_url) == whole
 
@@ -491,6 +492,7 @@ def test_a_worker_that_stops_marks_the_leads_of_the_last_minute(firm: Intake, st
     wait_for(lambda: markers(store_url) == [1])
     submit(firm, 2)
     worker.stop()
+    worker.join()
     wait_for(lambda: max(markers(store_url)) == 3)
     database.close()
 
@@ -537,6 +539,7 @@ def test_the_worker_deletes_what_an_erasure_could_not(
     away = False
     wait_for(lambda: not cvs(store_url) and firm.count(cv_deletion) == 0)
     worker.stop()
+    worker.join()
     database.close()
 
 
@@ -562,6 +565,7 @@ def test_the_worker_marks_the_store_before_it_collects(
         worker.start()
         wait_for(lambda: "orphans moved to trash: 1, deleted from trash: 0" in caplog.text)
         worker.stop()
+        worker.join()
     database.close()
     assert marked_at_the_first_trashing == [[2]]
     assert b"intake_cv_objects_missing 0.0" in metrics.exposition()

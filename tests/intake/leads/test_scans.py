@@ -47,7 +47,7 @@ def scanning(intake: Intake) -> Iterator[ScanWorker]:
     scanner.start()
     yield scanner
     scanner.stop()
-    scanner.join()
+    scanner.join(20)
 
 
 def known(intake: Intake, lead_id: int) -> dict[str, Any]:

@@ -91,5 +91,5 @@ def test_a_long_job_does_not_delay_the_others(intake: Intake) -> None:
     upkeep.start()
     wait_for(lambda: done.count("short") > 10)
     upkeep.stop()
-    upkeep.join()
+    upkeep.join(20)
     assert done.count("long") > 1
