@@ -34,7 +34,7 @@ async def post_register(request: AppRequest, body: Registration) -> Response:
             password=body.password,
             role="attorney" if body.role is None else body.role,
             min_characters=parts["settings"].min_password_characters,
-            origin=actor_of(request),
+            actor=actor_of(request),
         )
 
     await in_hashing_thread(request, register, turn_of(request))
@@ -51,7 +51,7 @@ async def post_login(request: AppRequest, body: Credentials) -> Response:
             parts["token_signer"],
             username=body.username,
             password=body.password,
-            origin=actor_of(request),
+            actor=actor_of(request),
             notes_unknown=parts["login_throttle"].should_audit_unknown,
         )
 
@@ -80,7 +80,7 @@ async def put_password(request: AppRequest, body: PasswordChange) -> Response:
             old=body.old,
             new=body.new,
             min_characters=parts["settings"].min_password_characters,
-            origin=actor_of(request),
+            actor=actor_of(request),
         )
 
     return _token(await _throttled(request, user.username, change_password, wrong=PermissionDenied))

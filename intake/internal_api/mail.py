@@ -26,7 +26,7 @@ def get_mail(request: AppRequest) -> Response:
 
 def post_mail_retry(request: AppRequest, body: MailRetry) -> Response:
     """Queue failed mails again."""
-    results = admin.retry_mails(request.state["database"], body.ids, origin=actor_of(request))
+    results = admin.retry_mails(request.state["database"], body.ids, actor=actor_of(request))
     if (worker := request.state["worker"]) is not None:
         worker.wake()
     return json_response({"results": [{"id": i, "result": r} for i, r in zip(body.ids, results, strict=True)]})

@@ -8,7 +8,7 @@ from intake.http.content_disposition import attachment
 from intake.http.request_parsing import json_response
 from intake.http.request_state import AppRequest
 from intake.http.routing import actor_of, stream_in_pool
-from intake.internal_api.schemas.privacy import ErasureRequest, PersonModel
+from intake.internal_api.schemas.privacy import ErasureRequest, ErasureResult, PersonModel
 from intake.leads import erasure, export
 from intake.leads.data_subjects import DataSubject
 
@@ -18,19 +18,8 @@ def post_persons_erase(request: AppRequest, body: ErasureRequest) -> Response:
     database, person = request.state["database"], DataSubject.parse(body.email)
     erase = erasure.preview if body.dry_run else erasure.erase
     erased = erase(database, person, actor=actor_of(request))
-    return json_response(
-        {
-            "leads": [{"id": lead_id, "state": state} for lead_id, state in erased.leads],
-            "cvs": erased.cvs,
-            "mails": erased.mails,
-            "mails_sent": erased.mails_sent,
-            "in_maildir": request.state["settings"].smtp_server is None,
-            "objects_left": erased.objects_left,
-            "complete": erased.is_complete,
-            "swept": erased.is_swept,
-            "dry_run": body.dry_run,
-        }
-    )
+    in_maildir = request.state["settings"].smtp_server is None
+    return json_response(ErasureResult(**dict(erased), in_maildir=in_maildir, dry_run=body.dry_run))
 
 
 def post_persons_export(request: AppRequest, body: PersonModel) -> Response:

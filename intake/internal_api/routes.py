@@ -28,7 +28,7 @@ from intake.internal_api import audit, auth, bulk_changes, leads, mail, privacy,
 from intake.internal_api.schemas.bulk_changes import BulkChange, Outcomes, Undo, UndoOutcomes
 from intake.internal_api.schemas.leads import MANUAL_LEAD_FORM, CvQuery, StateChange
 from intake.internal_api.schemas.mail import MailRetry, MailRetryResults
-from intake.internal_api.schemas.privacy import ErasureModel, ErasureRequest, PersonModel
+from intake.internal_api.schemas.privacy import ErasureRequest, ErasureResult, PersonModel
 from intake.internal_api.schemas.stats import Statistics
 from intake.internal_api.schemas.users import (
     Credentials,
@@ -191,7 +191,7 @@ OPERATIONS = (
         summary="Erase all data of a person: leads, CVs, history and mails.",
         access=Access.ADMIN,
         body=ErasureRequest,
-        answer=ResponseSpec(200, "The erased records.", ErasureModel),
+        answer=ResponseSpec(200, "The erased records.", ErasureResult),
         problems=(PersonNotFound,),
     ),
     Operation(

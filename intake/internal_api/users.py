@@ -31,7 +31,7 @@ async def patch_user(request: AppRequest, body: UserChange) -> Response:
             disabled=body.disabled,
             password=body.password,
             min_characters=parts["settings"].min_password_characters,
-            origin=actor_of(request),
+            actor=actor_of(request),
         )
 
     if body.password is None:

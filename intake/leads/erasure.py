@@ -8,9 +8,10 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
+from pydantic import BaseModel, Field
 from sqlalchemy import ColumnElement, Connection, delete, func, select
 
 from intake.audit import Action, Actor, record
@@ -36,21 +37,23 @@ log = logging.getLogger("intake.leads")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Erased:
-    """Result or preview of an erasure: leads with their last states, and numbers of CVs, mails and sent mails.
+class ErasedLead(BaseModel):
+    """An erased lead and its last state."""
 
-    `objects_left` counts CVs that the store could not delete yet; the worker retries them. `is_complete`: no lead of
-    the person is left. `is_swept`: no deleted data is left in the database's files.
-    """
+    id: int
+    state: str
 
-    leads: tuple[tuple[int, str], ...] = ()
+
+class Erased(BaseModel):
+    """Result or preview of an erasure."""
+
+    leads: list[ErasedLead] = Field(default_factory=list)
     cvs: int = 0
-    mails: int = 0
-    mails_sent: int = 0
-    objects_left: int = 0
-    is_complete: bool = False
-    is_swept: bool = False
+    mails: int = Field(default=0, description="Mails in any state.")
+    mails_sent: int = Field(default=0, description="Sent mails; copies at their recipients remain.")
+    objects_left: int = Field(default=0, description="CVs that the store could not delete yet; the worker retries.")
+    complete: bool = Field(default=False, description="False if leads remain: repeat the request.")
+    swept: bool = Field(default=False, description="Whether no deleted data is left in the database's files.")
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def preview(database: Database, person: DataSubject, *, actor: Actor) -> Erased:
     def work(connection: Connection) -> Erased:
         for subject_lead in found:
             record(connection, Action.ERASURE_PREVIEW, actor, lead_id=subject_lead.id)
-        return _count(connection, [(one.id, one.state) for one in found])
+        return _count(connection, [ErasedLead(id=one.id, state=one.state) for one in found])
 
     return database.write(work)
 
@@ -93,7 +96,9 @@ def erase(database: Database, person: DataSubject, *, actor: Actor) -> Erased:
         remaining = remaining[len(batch) :] or data_subjects.find_leads_or_none(database, person)
         if time.monotonic() >= deadline:
             break
-    return replace(erased, is_complete=not remaining, is_swept=not remaining and purge_deleted_data(database))
+    erased.complete = not remaining
+    erased.swept = not remaining and purge_deleted_data(database)
+    return erased
 
 
 def preview_retention(database: Database, retention: Sequence[tuple[str, int]]) -> dict[str, int]:
@@ -163,8 +168,9 @@ def _erase(database: Database, ids: Sequence[int], cause: _Cause) -> Erased:
         # lock by id: opposite orders deadlock
         locked = select(lead.c.id, lead.c.state).where(is_among(lead.c.id, ids), *cause.conditions).order_by(lead.c.id)
         skip_locked = cause.action is Action.RETENTION
-        found = [(row.id, row.state) for row in connection.execute(locked.with_for_update(skip_locked=skip_locked))]
-        lead_ids = [lead_id for lead_id, _ in found]
+        rows = connection.execute(locked.with_for_update(skip_locked=skip_locked))
+        found = [ErasedLead(id=row.id, state=row.state) for row in rows]
+        lead_ids = [one.id for one in found]
         mails = select(outbox_mail.c.id).where(is_among(outbox_mail.c.lead_id, lead_ids)).order_by(outbox_mail.c.id)
         connection.execute(mails.with_for_update())
         erased, objects = _count(connection, found), deletions.record(connection, lead_ids)
@@ -175,7 +181,8 @@ def _erase(database: Database, ids: Sequence[int], cause: _Cause) -> Erased:
         return erased, objects
 
     erased, objects = _retry_on_lock_timeout(lambda: database.write(work))
-    return replace(erased, objects_left=deletions.finish(database, objects))
+    erased.objects_left = deletions.finish(database, objects)
+    return erased
 
 
 def _retry_on_lock_timeout(work: Callable[[], T]) -> T:
@@ -185,14 +192,14 @@ def _retry_on_lock_timeout(work: Callable[[], T]) -> T:
     return work()
 
 
-def _count(connection: Connection, leads: Sequence[tuple[int, str]]) -> Erased:
-    lead_ids = [lead_id for lead_id, _ in leads]
+def _count(connection: Connection, leads: list[ErasedLead]) -> Erased:
+    lead_ids = [one.id for one in leads]
     is_sent = (outbox_mail.c.state == "sent").label("is_sent")
     counts = select(is_sent, func.count()).where(is_among(outbox_mail.c.lead_id, lead_ids)).group_by(is_sent)
     mails = {bool(sent): int(count) for sent, count in connection.execute(counts)}
     cvs = select(func.count()).select_from(cv).where(is_among(cv.c.lead_id, lead_ids))
     return Erased(
-        leads=tuple(leads),
+        leads=leads,
         cvs=int(connection.execute(cvs).scalar_one()),
         mails=sum(mails.values()),
         mails_sent=mails.get(True, 0),

@@ -1,10 +1,10 @@
 """Lead statistics, computed from indexes only, never from the table of CVs."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from pydantic import BaseModel, Field
 from sqlalchemy import Connection, Select, func, select
 
 from intake.database import Database
@@ -14,33 +14,35 @@ from intake.database.schema import lead
 DAYS = 30
 
 
-@dataclass(frozen=True)
-class OldestPending:
+class WaitingLead(BaseModel):
     """The oldest lead in the first state."""
 
     id: int
     created_at: datetime
 
 
-@dataclass(frozen=True)
-class Statistics:
-    """Numbers of leads in each state, and received on each of the last DAYS days (UTC, oldest first)."""
+class LeadStatistics(BaseModel):
+    """Numbers of leads."""
 
-    states: Mapping[str, int]
-    days: Mapping[date, int]
-    oldest_waiting: OldestPending | None
+    total: int = Field(description="All leads.")
+    states: dict[str, int] = Field(description="Leads in each state, in the order of the states.")
+    days: dict[str, int] = Field(
+        description=f"Leads received on each of the last {DAYS} days in UTC, as YYYY-MM-DD, up to today."
+    )
+    oldest_waiting: WaitingLead | None = Field(description="The oldest lead in the first state.")
 
 
-def count(database: Database, *, states: Sequence[str]) -> Statistics:
+def count(database: Database, *, states: Sequence[str]) -> LeadStatistics:
     """Count the leads; every state is included, in their order. Raises DatabaseUnavailable."""
 
-    def work(connection: Connection) -> Statistics:
+    def work(connection: Connection) -> LeadStatistics:
         found = _counts(connection, by_state())
         oldest = connection.execute(oldest_in(states[0])).first()
-        return Statistics(
-            {state: found.get(state, 0) for state in states},
-            _days(connection),
-            None if oldest is None else OldestPending(oldest.id, oldest.created_at),
+        return LeadStatistics(
+            total=sum(found.get(state, 0) for state in states),
+            states={state: found.get(state, 0) for state in states},
+            days=_days(connection),
+            oldest_waiting=oldest and WaitingLead(id=oldest.id, created_at=oldest.created_at),
         )
 
     return database.read(work)
@@ -64,12 +66,12 @@ def oldest_in(state: str) -> Select[int, datetime]:
     return select(lead.c.id, lead.c.created_at).where(lead.c.id == first)
 
 
-def _days(connection: Connection) -> Mapping[date, int]:
+def _days(connection: Connection) -> dict[str, int]:
     today = connection.execute(select(Now())).scalar_one().date()
     days = [today - timedelta(days=ago) for ago in reversed(range(DAYS))]
     midnight = datetime(days[0].year, days[0].month, days[0].day, tzinfo=UTC)
     found = _counts(connection, by_day(midnight))
-    return {day: found.get(day, 0) for day in days}
+    return {day.isoformat(): found.get(day, 0) for day in days}
 
 
 def _counts(connection: Connection, query: Select[Any, int]) -> dict[Any, int]:

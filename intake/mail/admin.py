@@ -73,7 +73,7 @@ def _narrowed(states: Sequence[str]) -> Sequence[TextClause]:
     return [UNSENT] if {"queued", "failed"}.issuperset(states) else []
 
 
-def retry_mails(database: Database, ids: Sequence[int], *, origin: Actor) -> list[str]:
+def retry_mails(database: Database, ids: Sequence[int], *, actor: Actor) -> list[str]:
     """Queue failed mails again, due now, audit each, and return a result for each id.
 
     The results are `revived`, `not_failed` (the mail is in another state) and `missing`. Attempts and the two days of
@@ -95,7 +95,7 @@ def retry_mails(database: Database, ids: Sequence[int], *, origin: Actor) -> lis
         connection.execute(in_order)  # in the order in which an erasure locks them, to avoid deadlocks
         revived = sorted(connection.execute(revive).all())
         for mail_id, lead_id in revived:
-            record(connection, Action.MAIL_RETRY, origin, lead_id=lead_id, detail=f"mail {mail_id}")
+            record(connection, Action.MAIL_RETRY, actor, lead_id=lead_id, detail=f"mail {mail_id}")
         return {mail_id for mail_id, _ in revived}, set(connection.scalars(known))
 
     revived, found = database.write(work)

@@ -58,7 +58,7 @@ def create_user(
     password: str,
     role: str | None,
     min_characters: int = MIN_PASSWORD_CHARACTERS,
-    origin: Actor = LOCAL_ACTOR,
+    actor: Actor = LOCAL_ACTOR,
 ) -> str:
     """Create an account and return its role; by default, admin if there is no administrator, else attorney.
 
@@ -77,7 +77,7 @@ def create_user(
             username=username, username_key=username.casefold(), password_hash=password_hash, role=new_role
         )
         number = connection.execute(account.returning(user_account.c.id)).scalar_one()
-        record(connection, Action.REGISTRATION, origin, subject_id=number, detail=new_role)
+        record(connection, Action.REGISTRATION, actor, subject_id=number, detail=new_role)
         return new_role
 
     try:
@@ -126,7 +126,7 @@ def set_password(
     username: str,
     password: str,
     min_characters: int = MIN_PASSWORD_CHARACTERS,
-    origin: Actor = LOCAL_ACTOR,
+    actor: Actor = LOCAL_ACTOR,
 ) -> None:
     """Set the user's password, and end all existing tokens.
 
@@ -139,7 +139,7 @@ def set_password(
 
     def work(connection: Connection) -> None:
         number = _update(connection, username, values)["id"]
-        record(connection, Action.PASSWORD, origin, subject_id=number, detail="on the server")
+        record(connection, Action.PASSWORD, actor, subject_id=number, detail="on the server")
 
     database.write(work)
 
@@ -170,7 +170,7 @@ def update_user(
     disabled: bool | None = None,
     password: str | None = None,
     min_characters: int = MIN_PASSWORD_CHARACTERS,
-    origin: Actor = LOCAL_ACTOR,
+    actor: Actor = LOCAL_ACTOR,
 ) -> None:
     """Change a user's role or password, or disable or enable the user; None changes nothing.
 
@@ -194,7 +194,7 @@ def update_user(
         if not _has_admin(connection):
             raise LastAdministrator(f"{username!r} is the last enabled administrator")
         for action, detail in _changes(before, role=role, disabled=disabled, password=password):
-            record(connection, action, origin, subject_id=before["id"], detail=detail)
+            record(connection, action, actor, subject_id=before["id"], detail=detail)
 
     database.write(work)
 

@@ -30,7 +30,7 @@ def log_in(
     *,
     username: str,
     password: str,
-    origin: Actor = LOCAL_ACTOR,
+    actor: Actor = LOCAL_ACTOR,
     notes_unknown: Callable[[], bool] = lambda: True,
 ) -> str:
     """Return a token for the user with that name and password.
@@ -44,10 +44,10 @@ def log_in(
         row = database.read(lambda connection: get_account(connection, username_key=username.casefold()))
     is_right = verify_password(password, row["password_hash"] if row else None)
     if row is not None and is_right and not row["disabled"]:
-        database.write(lambda connection: record(connection, Action.LOGIN, replace(origin, user_id=row["id"])))
+        database.write(lambda connection: record(connection, Action.LOGIN, replace(actor, user_id=row["id"])))
         return signer.encode(Claims(row["id"], int(time.time()), row["token_generation"]))
     if row is not None or notes_unknown():
-        _record_failure(database, origin, row["id"] if row else None, detail="disabled" if is_right else None)
+        _record_failure(database, actor, row["id"] if row else None, detail="disabled" if is_right else None)
     raise AuthenticationRequired("wrong username or password")
 
 
@@ -59,7 +59,7 @@ def change_password(
     old: str,
     new: str,
     min_characters: int = MIN_PASSWORD_CHARACTERS,
-    origin: Actor = LOCAL_ACTOR,
+    actor: Actor = LOCAL_ACTOR,
 ) -> str:
     """Change the user's password, end all existing tokens, and return a new one.
 
@@ -69,7 +69,7 @@ def change_password(
     check_password(new, field="new", username=by.username, min_characters=min_characters)
     row = database.read(lambda connection: get_account(connection, id=by.id))
     if not verify_password(old, row["password_hash"] if row else None):
-        _record_failure(database, origin, by.id, detail="old password")
+        _record_failure(database, actor, by.id, detail="old password")
         raise PermissionDenied("the old password is wrong")
     # of two concurrent changes, also by an administrator, the first ends the token of the second
     change = (
@@ -81,7 +81,7 @@ def change_password(
     def work(connection: Connection) -> bool:
         if connection.execute(change).rowcount == 0:
             return False
-        record(connection, Action.PASSWORD, origin, subject_id=by.id, detail="own")
+        record(connection, Action.PASSWORD, actor, subject_id=by.id, detail="own")
         return True
 
     if not database.write(work):
@@ -118,8 +118,8 @@ def is_allowed(database: Database, *, username: str) -> bool:
     return database.read(lambda connection: connection.execute(query).first()) is not None
 
 
-def _record_failure(database: Database, origin: Actor, subject_id: int | None, *, detail: str | None) -> None:
+def _record_failure(database: Database, actor: Actor, subject_id: int | None, *, detail: str | None) -> None:
     """Audit a wrong password in its own transaction."""
     database.write(
-        lambda connection: record(connection, Action.LOGIN_FAILED, origin, subject_id=subject_id, detail=detail)
+        lambda connection: record(connection, Action.LOGIN_FAILED, actor, subject_id=subject_id, detail=detail)
     )

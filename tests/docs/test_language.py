@@ -45,7 +45,7 @@ BANNED: Mapping[str, str] = {
     r"\bhow to show\b": "output format",
     r"\bdoors?\b": "public API, internal API",
     r"\bdead\b": "failed (mail)",
-    r"\bmoments?\b": "timestamp, time",
+    r"(?<!\bin a )\bmoments?\b": "timestamp, time",
     r"\btroubles?\b": "error, status",
     r"\bstrangers?\b": "anonymous client, sender",
     r"\bliked? better\b": "preferred",

@@ -1,15 +1,8 @@
 """Response models of statistics."""
 
-from datetime import date, datetime
+from pydantic import BaseModel
 
-from pydantic import BaseModel, Field
-
-
-class WaitingLead(BaseModel):
-    """The oldest lead in the first state."""
-
-    id: int
-    created_at: datetime
+from intake.leads.statistics import LeadStatistics
 
 
 class UnsentMails(BaseModel):
@@ -19,11 +12,7 @@ class UnsentMails(BaseModel):
     failed: int
 
 
-class Statistics(BaseModel):
+class Statistics(LeadStatistics):
     """Numbers of leads and unsent mails."""
 
-    total: int = Field(description="All leads.")
-    states: dict[str, int] = Field(description="Leads in each state, in the order of the states.")
-    days: dict[date, int] = Field(description="Leads received on each of the last 30 days in UTC, up to today.")
-    oldest_waiting: WaitingLead | None = Field(description="The oldest lead in the first state.")
     mails: UnsentMails

@@ -280,7 +280,7 @@ BY_INDEX: dict[str, Callable[[Database], object]] = {
     "queued mails, newest first": mails(state=["queued"], order="desc"),
     "mails that go on": mails(after=60000),
     "mails that are unsent": admin.count_unsent,
-    "mails revived": lambda d: admin.retry_mails(d, [100, 200], origin=ORIGIN),
+    "mails revived": lambda d: admin.retry_mails(d, [100, 200], actor=ORIGIN),
     "mails sent": work_off_mail,
     "mails held and released": hold_mail,
     "mails forgotten": lambda d: outbox.prune(d, age_s=90 * 86_400.0),

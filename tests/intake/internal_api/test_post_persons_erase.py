@@ -395,7 +395,7 @@ def test_mail_retries_do_not_deadlock_with_erasures(intake: Intake) -> None:
         def hold(connection: Connection) -> Any:
             """Lock one mail and then the next, as an erasure does."""
             connection.execute(select(outbox_mail.c.id).where(outbox_mail.c.id == first).with_for_update())
-            retrying = pool.submit(lambda: mail_admin.retry_mails(intake.database, [first, second], origin=LOCAL_ACTOR))
+            retrying = pool.submit(lambda: mail_admin.retry_mails(intake.database, [first, second], actor=LOCAL_ACTOR))
             wait_for(lambda: intake.read(lambda c: c.execute(WAITING).scalar_one()) == 1)
             connection.execute(select(outbox_mail.c.id).where(outbox_mail.c.id == second).with_for_update())
             return retrying

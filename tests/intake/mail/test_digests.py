@@ -117,7 +117,7 @@ def test_one_that_was_given_up_is_revived_whole(firm: Intake) -> None:
     [digest] = alerts(firm)
     outbox.record_failure(firm.database, digest, reason="550 no", delay_s=None)
     submit(firm, 1)
-    assert admin.retry_mails(firm.database, [digest.id], origin=LOCAL_ACTOR) == ["revived"]
+    assert admin.retry_mails(firm.database, [digest.id], actor=LOCAL_ACTOR) == ["revived"]
     [again] = alerts(firm)
     assert (ids(again), again.message_id) == (leads, digest.message_id), "what it tells of stays"
 
@@ -127,7 +127,7 @@ def test_one_lead_of_it_can_be_told_of_again_alone(firm: Intake) -> None:
     [digest] = alerts(firm)
     outbox.record_failure(firm.database, digest, reason="550 no", delay_s=None)
     second = kept(firm)[1]
-    assert admin.retry_mails(firm.database, [second.id], origin=LOCAL_ACTOR) == ["revived"]
+    assert admin.retry_mails(firm.database, [second.id], actor=LOCAL_ACTOR) == ["revived"]
     next_minute(firm)
     [again] = alerts(firm)
     assert (ids(again), again.message_id) == ([second.lead_id], second.message_id)
