@@ -39,6 +39,7 @@ from intake.rate_limits.limiter import RateLimiter
 from intake.rate_limits.memory_store import MemoryStore
 from intake.rate_limits.redis_store import RedisStore
 from intake.settings import Settings
+from intake.users.authentication import AllowedLogins
 from intake.users.login_throttle import KNOWN_FOR_S, LoginThrottle
 from intake.users.tokens import TokenSigner
 from intake.workers import WORKER_CONNECTIONS, Workers
@@ -121,6 +122,7 @@ def _state_of(surface: Surface, settings: Settings, database: Database, metrics:
     state: dict[str, Any] = {"limiter": RateLimiter(redis or MemoryStore())}
     if surface is not Surface.PUBLIC:  # whose process has no secret that makes a token
         state["token_signer"] = TokenSigner.from_settings(settings)
+        state["allowed_logins"] = AllowedLogins(database)
         state["login_throttle"] = _login_throttle(redis, fingerprints, database)
         state["description"] = _description(surface)
     return state

@@ -12,6 +12,7 @@ from intake.metrics import Metrics
 from intake.rate_limits.limiter import RateLimiter
 from intake.settings import Settings
 from intake.users.accounts import User
+from intake.users.authentication import AllowedLogins
 from intake.users.login_throttle import LoginThrottle
 from intake.users.tokens import TokenSigner
 
@@ -50,12 +51,13 @@ class Description(Protocol):
 class RequestState(TypedDict):
     """Objects of the application, and facts about one request.
 
-    A process with only the public API has no `token_signer`, `login_throttle` and `description`.
+    A process with only the public API has no `token_signer`, `allowed_logins`, `login_throttle` and `description`.
     """
 
     settings: Settings
     database: Database
     token_signer: TokenSigner
+    allowed_logins: AllowedLogins
     login_throttle: LoginThrottle
     metrics: Metrics
     description: Description
