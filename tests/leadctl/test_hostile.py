@@ -304,11 +304,11 @@ def test_no_answer_takes_much_memory(
     assert peak < MAX_MEMORY
 
 
-def test_a_traceback_is_shown_escaped(stranger: Client, hostile: Any) -> None:
+def test_a_traceback_is_shown_escaped(anonymous: Client, hostile: Any) -> None:
     detail = json.dumps({"detail": "\x1b]0;PWNED\x07\u202e"}).encode()
     hostile.answer = (409, {**PROBLEM, "Content-Length": str(len(detail))}, detail)
-    stranger.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
-    said = stranger.run("--debug", "list").stderr
+    anonymous.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
+    said = anonymous.run("--debug", "list").stderr
     assert ("Traceback" in said, "PWNED" in said) == (True, True)
     assert not set(said) & set("\x1b\x07\u202e")
 
@@ -319,13 +319,13 @@ def test_a_traceback_is_shown_escaped(stranger: Client, hostile: Any) -> None:
      [{"id": 1, "result": "conflict"}]],
 )  # fmt: skip
 def test_results_that_are_not_those_of_the_leads_are_no_success(
-    stranger: Client, hostile: Any, results: list[object]
+    anonymous: Client, hostile: Any, results: list[object]
 ) -> None:
     body = json.dumps({"change": "6f1a0c1e-58a0-4d0e-9a52-1f6f3c1d2b7a", "results": results}).encode()
     hostile.answer = (200, {**JSON, "Content-Length": str(len(body))}, body)
-    stranger.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
-    done = stranger.run("set-state", "ENGAGED", "1")
-    assert (done.returncode, "does not answer as an intake service" in done.stderr) == (1, True)
+    anonymous.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
+    done = anonymous.run("set-state", "ENGAGED", "1")
+    assert (done.returncode, "does not respond like an intake service" in done.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(("compression", "size"), [(zipfile.ZIP_DEFLATED, 300), (zipfile.ZIP_LZMA, 1)])
@@ -355,7 +355,7 @@ def test_a_zip_is_read_within_bounds(anonymous: Client, hostile: Any, compressio
     ],
 )
 def test_invalid_statistics_are_rejected(anonymous: Client, hostile: Any, wrong: dict[str, Any]) -> None:
-    numbers = {"total": 1, "states": {"A": 1}, "days": {"2026-11-01": 1}, "mails": {"owed": 0, "dead": 0}}
+    numbers = {"total": 1, "states": {"A": 1}, "days": {"2026-11-01": 1}, "mails": {"queued": 0, "failed": 0}}
     numbers["oldest_waiting"] = None
     url = f"http://127.0.0.1:{hostile.server_port}"
     hostile.answer = (200, JSON, json.dumps(numbers).encode())

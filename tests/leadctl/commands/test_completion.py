@@ -72,7 +72,7 @@ def answered(client: Client, shell: str, line: str, **environment: str) -> str:
 
 def stats_of(*states: str) -> bytes:
     """Return a raw stats response with these states."""
-    mails = {"owed": 0, "dead": 0}
+    mails = {"queued": 0, "failed": 0}
     numbers = {"total": 1, "states": dict.fromkeys(states, 1), "days": {"2026-11-01": 1}, "mails": mails}
     body = json.dumps(numbers).encode()
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"

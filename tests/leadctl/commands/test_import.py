@@ -131,7 +131,7 @@ def test_failed_rows_are_written_to_the_error_file(client: Client, imports: Impo
     assert rows[0][6] == "can't read old/nowhere.pdf: No such file or directory"
     assert rows[1][1] == 'Cy "the\neye"'
     assert [row[6] for row in rows[1:]] == [
-        "f_name: must not hold control characters",
+        "f_name: must not contain control characters",
         "f_name: required",
         "state: 'LOST' is not a state; the states are PENDING, REACHED_OUT, ENGAGED, DECLINED",
         "has 3 cells; the header has 6",

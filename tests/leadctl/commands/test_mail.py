@@ -27,11 +27,11 @@ def failed(client: Client, service: Service) -> list[int]:
 
 
 def test_list_and_show(client: Client, failed: list[int]) -> None:
-    listed = [line.split("\t") for line in client.data("mail", "list", "--state", "dead", "-n", "2").splitlines()]
+    listed = [line.split("\t") for line in client.data("mail", "list", "--state", "failed", "-n", "2").splitlines()]
     assert [int(fields[0]) for fields in listed] == failed
-    assert listed[1][2:] == ["confirmation", "ada@example.com", "dead", listed[1][5], "550 no"]
+    assert listed[1][2:] == ["confirmation", "ada@example.com", "failed", listed[1][5], "550 no"]
     shown = dict(line.split("\t") for line in client.data("mail", "show", str(failed[1])).splitlines())
-    assert (shown["id"], shown["state"], shown["sent_at"]) == (str(failed[1]), "dead", shown["sent_at"])
+    assert (shown["id"], shown["state"], shown["sent_at"]) == (str(failed[1]), "failed", shown["sent_at"])
     assert json.loads(client.data("mail", "show", str(failed[1]), "-o", "json"))["last_error"] == "550 no"
 
 

@@ -10,7 +10,7 @@ def test_a_pipe_gets_a_name_and_a_number_on_each_line(client: Client) -> None:
     lines = dict(line.split("\t") for line in client.data("stats").splitlines())
     assert list(lines)[:5] == ["total", "state.PENDING", "state.REACHED_OUT", "state.ENGAGED", "state.DECLINED"]
     assert sum(name.startswith("day.") for name in lines) == 30
-    assert list(lines)[-4:] == ["oldest_waiting.id", "oldest_waiting.created_at", "mails.owed", "mails.dead"]
+    assert list(lines)[-4:] == ["oldest_waiting.id", "oldest_waiting.created_at", "mails.queued", "mails.failed"]
     assert int(lines["total"]) == len(client.data("list", "-o", "ids").split())
     assert (
         lines["oldest_waiting.id"] == client.data("list", "--state", "PENDING", "--sort", "id", "-o", "ids").split()[0]

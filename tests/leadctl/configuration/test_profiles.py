@@ -124,17 +124,111 @@ def test_profiles_use(both: Client) -> None:
     assert both.run("profiles", "lost").returncode == 2
 
 
-def test_a_login_at_another_server_needs_a_profile_name(both: Client) -> None:
-    login = ("login", "--url", ELSEWHERE, "-u", "peter", "--password-stdin")
-    done = both.run(*login, typed=PASSWORD)
-    assert (done.returncode, done.stderr) == (
-        2,
-        f"leadctl: profile default is for {both.url}; choose another name with --profile\n",
-    )
+def test_a_login_at_another_server_becomes_a_profile_named_after_its_host(both: Client) -> None:
     other = both.url.replace("127.0.0.1", "localhost")
-    both.data("login", "--url", other, "--profile", "other", "-u", "peter", "--password-stdin", typed=PASSWORD)
-    assert both.data("profiles", "-o", "ids").split() == ["default", "lost", "other", "peters"]
-    assert whoami(both, LEADCTL_URL="")["url"] == other
+    for url in (other, other, both.url):
+        both.data("login", "--url", url, "-u", "peter", "--password-stdin", typed=PASSWORD)
+    assert both.data("profiles", "-o", "ids").split() == ["default", "default-localhost", "lost", "peters"]
+    assert whoami(both, "--profile", "default-localhost", LEADCTL_URL="")["url"] == other
+    assert whoami(both)["profile"] == "default"
+
+
+def test_a_persons_login_does_not_replace_the_current_profile_of_a_job(anonymous: Client) -> None:
+    cron(anonymous)
+    anonymous.data("profiles", "use", "cron")
+    message = anonymous.run("login", "-u", "harriet", "--password-stdin", typed=PASSWORD).stderr
+    assert "(profile default)" in message
+    assert whoami(anonymous, "--profile", "cron")["username"] == "peter"
+    done = anonymous.run("login", "-u", "harriet", "--password-stdin", typed=PASSWORD, LEADCTL_PROFILE="cron")
+    assert (done.returncode, "by its password command" in done.stderr) == (2, True), done.stderr
+    assert whoami(anonymous, "--profile", "cron")["username"] == "peter"
+
+
+def test_a_credentials_file_writable_by_others_is_refused(client: Client) -> None:
+    [file] = client.home.rglob("credentials.json")
+    file.chmod(0o666)
+    done = client.run("whoami")
+    assert (done.returncode, done.stderr.endswith(f"then: chmod 600 {file}\n")) == (1, True)
+
+
+def test_a_file_of_an_older_version_is_read(client: Client) -> None:
+    stored = kept(client)["profiles"]["default"]
+    login = {name: stored[name] for name in ("username", "token", "expires_at")}
+    kept_file(client).write_text(json.dumps({"last": client.url, "profiles": {}, "servers": {client.url: login}}))
+    assert whoami(client)["username"] == "peter"
+    assert whoami(client, LEADCTL_URL="")["url"] == client.url
+
+
+def entry(token: str, expires_at: float = 1.0) -> dict[str, object]:
+    return {"username": token, "token": token, "expires_at": expires_at}
+
+
+OLD_SERVERS = {
+    "http://a.example": entry("ada", 9.0),
+    "https://b.example:8443/intake": entry("bob", 3.0),
+    "http://a.example:81": entry("carol"),
+    "http://[::1]:8000": entry("dan", 2.0),
+}
+
+
+@pytest.mark.parametrize(
+    ("old", "names", "current"),
+    [
+        (
+            {"last": "https://b.example:8443/intake", "last_profile": None},
+            {
+                "bob": "default",
+                "ada": "default-a.example",
+                "dan": "default-1",
+                "carol": "default-a.example-2",
+                "robot": "cron",
+            },
+            "bob",
+        ),
+        (
+            {"last": "http://a.example", "last_profile": "cron"},
+            {
+                "ada": "default",
+                "bob": "default-b.example",
+                "dan": "default-1",
+                "carol": "default-a.example",
+                "robot": "cron",
+            },
+            "robot",
+        ),
+        (
+            {"last": "http://a.example:81", "own": "default"},
+            {
+                "own": "default",
+                "carol": "default-a.example",
+                "ada": "default-a.example-2",
+                "bob": "default-b.example",
+                "dan": "default-1",
+                "robot": "cron",
+            },
+            "carol",
+        ),
+    ],
+)
+def test_no_login_of_an_older_file_is_lost(
+    tmp_path: Path, old: dict[str, str | None], names: dict[str, str], current: str
+) -> None:
+    profiles = {"cron": {"url": "http://a.example", **entry("robot")}}
+    if own := old.pop("own", None):
+        profiles[own] = {"url": "http://own.example", **entry("own")}
+    file = tmp_path / "credentials.json"
+    file.write_text(json.dumps({**old, "servers": OLD_SERVERS, "profiles": profiles}))
+    credentials = Credentials(tmp_path)
+    for step in ("read", "written", "read again"):
+        assert {profile.token: profile.name for profile in credentials.profiles} == names, step
+        assert credentials.current is not None
+        assert credentials.current.token == current
+        urls = {profile.token: profile.url for profile in credentials.profiles}
+        assert all(urls[str(values["token"])] == url for url, values in OLD_SERVERS.items())
+        if step == "read":
+            credentials.save(credentials.current, make_current=False)
+        else:
+            assert not {"last", "last_profile"} & set(json.loads(file.read_text()))
 
 
 @pytest.mark.parametrize(
