@@ -28,41 +28,41 @@ def example(begins: str) -> str:
 
 @pytest.mark.parametrize("firm", [LEADS], indirect=True)
 def test_a_bulk_change_from_beginning_to_end(firm: tuple[Service, Client]) -> None:
-    _, office = firm
-    environment = {**office.environment, "PATH": f"{BIN}:{office.environment['PATH']}"}
+    _, client = firm
+    environment = {**client.environment, "PATH": f"{BIN}:{client.environment['PATH']}"}
     script = example("set -euo pipefail")
     done = subprocess.run(
-        ["bash", "-c", script], env=environment, cwd=office.home, capture_output=True, text=True, timeout=120
+        ["bash", "-c", script], env=environment, cwd=client.home, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [str(LEADS), "changed"]
     assert done.stderr.splitlines() == [
-        f"{LEADS} of {LEADS} leads would be moved to REACHED_OUT",
-        "2500 of 2500 leads moved to REACHED_OUT",
-        "2500 of 2500 leads moved to REACHED_OUT",
-        "2500 of 2500 leads are back where they were",
+        f"{LEADS} of {LEADS} leads would be changed to REACHED_OUT",
+        "2500 of 2500 leads changed to REACHED_OUT",
+        "2500 of 2500 leads changed to REACHED_OUT",
+        "2500 of 2500 leads restored",
     ]
-    with (office.home / "reached-out.csv").open(newline="") as file:
+    with (client.home / "reached-out.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["id"] for row in rows] == (office.home / "part-aa").read_text().split()
+    assert [row["id"] for row in rows] == (client.home / "part-aa").read_text().split()
     assert {row["state"] for row in rows} == {"REACHED_OUT"}
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
 @pytest.mark.parametrize("firm", [3], indirect=True)
 def test_an_attorneys_morning(firm: tuple[Service, Client], columns: int) -> None:
-    _, office = firm
-    lead_id = office.submit(f_name="Grace", l_name="Hopper")
+    _, client = firm
+    lead_id = client.submit(f_name="Grace", l_name="Hopper")
     shown = {}
     for line in example("leadctl stats").splitlines():
         _, *arguments = line.replace("42", str(lead_id)).split()
-        code, screen = Terminal(office, *arguments, columns=columns).end()
+        code, screen = Terminal(client, *arguments, columns=columns).end()
         assert code == 0, screen
         shown[arguments[0]] = re.sub(r"\x1b\[[0-9;]*m", "", screen)
     assert "PENDING" in shown["stats"]
     assert str(lead_id) in shown["list"]
     assert "Hopper" in shown["show"]
-    assert (office.home / f"{lead_id}-cv.pdf").read_bytes() == b"%PDF-1.4 a CV"
+    assert (client.home / f"{lead_id}-cv.pdf").read_bytes() == b"%PDF-1.4 a CV"
     assert "REACHED_OUT" in shown["set-state"]
     assert "REACHED_OUT" in shown["history"]
     assert max(map(len, shown["list"].splitlines())) <= columns
