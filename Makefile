@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests/intake tests/migrations tests/system
 
-.PHONY: help setup demo test test-browser test-clamd test-pgbouncer test-proxy test-redis test-s3 test-schema coverage torture attack fuzz audit bench bench-quick lint format serve requirements clean
+.PHONY: help setup demo picture test test-browser test-clamd test-pgbouncer test-proxy test-redis test-s3 test-schema coverage torture attack fuzz audit bench bench-quick lint format serve requirements clean
 
 # Show this help
 help:
@@ -27,6 +27,10 @@ setup: .venv/ready
 # Run the service and leadctl on sample data, and print what they do
 demo: setup
 	@$(BIN)/python -m tests.system.demo
+
+# Export the README's picture of leadctl from the real program
+picture: setup
+	@$(BIN)/python -m tests.system.picture docs/leadctl.svg
 
 # Run lint, then all tests that need nothing but PyPI
 test: lint

@@ -1,17 +1,9 @@
-"""leadctl at a pseudo-terminal."""
+"""leadctl at a terminal."""
 
-import codecs
-import fcntl
 import json
-import os
-import pty
 import re
-import select
 import sqlite3
-import struct
-import subprocess
 import sys
-import termios
 import time
 from pathlib import Path
 
@@ -19,62 +11,10 @@ import pytest
 
 from tests.leadctl.commands.test_undo import changed
 from tests.leadctl.conftest import PASSWORD, Client, admin, administrators_home, anonymous, client, logged_in, service
-from tests.system.programs import LEADCTL, Service
+from tests.system.programs import Service
+from tests.system.terminal import Terminal, lines
 
 __all__ = ["admin", "administrators_home", "anonymous", "client", "logged_in", "service"]
-
-
-class Terminal:
-    """leadctl with all streams connected to a terminal of the given width."""
-
-    def __init__(self, client: Client, *arguments: str, columns: int = 80) -> None:
-        self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        self.process = subprocess.Popen(
-            [LEADCTL, *arguments],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            env=client.environment,
-            cwd=client.home,
-            start_new_session=True,
-            # for Ctrl-C and getpass
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - it does no more than that
-        )
-        os.close(slave)
-        self.screen = ""
-        self._decoder = codecs.getincrementaldecoder("utf-8")()
-
-    def read_until(self, text: str | None, *, within_s: float = 20.0) -> str:
-        """Wait for `text` (None: for the end of the program) and return the whole output."""
-        until = time.monotonic() + within_s
-        while text is None or text not in self.screen:
-            assert time.monotonic() < until, self.screen
-            if not select.select([self._master], [], [], 0.1)[0]:
-                continue
-            try:
-                shown = os.read(self._master, 65536)
-            except OSError:  # Linux raises it when the other end is closed
-                shown = b""
-            if not shown:
-                assert text is None, self.screen
-                break
-            self.screen += self._decoder.decode(shown)
-        return self.screen
-
-    def type(self, text: str) -> None:
-        os.write(self._master, text.encode())
-
-    def end(self) -> tuple[int, str]:
-        """Wait for the end; return the exit code and the whole output."""
-        screen = self.read_until(None)
-        code = self.process.wait(20)
-        os.close(self._master)
-        return code, screen.replace("\r\n", "\n")
-
-
-def lines(screen: str) -> list[str]:
-    return re.sub(r"\x1b\[[0-9;]*m", "", screen).splitlines()
 
 
 def test_logging_in_asks_and_shows_no_password(anonymous: Client) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.leadctl.commands.test_bulk import firm
 from tests.leadctl.conftest import Client
 from tests.system.programs import BIN, Service
-from tests.system.test_terminal import Terminal
+from tests.system.terminal import Terminal
 
 __all__ = ["firm"]
 

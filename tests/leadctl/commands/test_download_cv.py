@@ -18,7 +18,7 @@ from leadctl.files.filenames import safe_name
 from tests.leadctl.conftest import Client
 from tests.leadctl.proxy import Proxy
 from tests.system.programs import LEADCTL, Service
-from tests.system.test_terminal import Terminal
+from tests.system.terminal import Terminal
 
 CONTENT = bytes(range(256)) * 5000
 

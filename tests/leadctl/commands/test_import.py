@@ -16,7 +16,7 @@ import pytest
 from tests.leadctl.conftest import Client
 from tests.leadctl.proxy import Proxy
 from tests.system.programs import LEADCTL
-from tests.system.test_terminal import Terminal
+from tests.system.terminal import Terminal
 
 HEADER = "email,f_name,l_name,CV,state,external_id"
 AWAY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

@@ -17,7 +17,7 @@ import pytest
 from tests.leadctl.conftest import Client
 from tests.leadctl.proxy import Proxy
 from tests.system.programs import LEADCTL
-from tests.system.test_terminal import Terminal
+from tests.system.terminal import Terminal
 
 ADA = ("--email", "ada@example.com", "--f-name", "Ada", "--l-name", "Lovelace")
 
