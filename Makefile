@@ -1,5 +1,5 @@
 # All targets use .venv, which `make setup` creates from the pinned requirements.
-# The comment before a target, its last line, is what `make help` shows.
+# `make help` shows the last line of the comment before each target.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
@@ -32,7 +32,7 @@ demo: setup
 picture: setup
 	@$(BIN)/python -m tests.system.picture docs/leadctl.svg
 
-# Run lint, then all tests that need nothing but PyPI
+# Run lint, then all tests that need only PyPI
 test: lint
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
@@ -126,7 +126,7 @@ format: setup
 serve: setup
 	$(BIN)/intake serve
 
-# No addresses are written, so any mirror works.
+# The pins contain no addresses, so any mirror works.
 # Update the pinned requirements from pyproject.toml
 requirements:
 	printf 'uv\n' | $(BIN)/uv pip compile --quiet --universal --upgrade --python-version 3.11 --generate-hashes --no-header --no-annotate - -o requirements/uv.txt
