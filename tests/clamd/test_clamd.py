@@ -1,4 +1,4 @@
-"""CVs scanned by a real clamd, that knows one signature of its own: EICAR's."""
+"""CV scans by a real clamd with a single signature, EICAR's."""
 
 import shutil
 import socket
@@ -20,7 +20,7 @@ STREAM_MAX_BYTES = 2**20
 
 
 class Clamd:
-    """A clamd in a process of its own, at a socket of each kind."""
+    """A clamd process that listens on a Unix socket and on TCP."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -32,9 +32,9 @@ class Clamd:
         (directory / "signatures" / "test.ndb").write_text(f"{SIGNATURE}:0:*:{EICAR.hex()}\n")
 
     def start(self) -> None:
-        """Start it, and wait until it listens."""
+        """Start it and wait until it listens."""
         program = shutil.which("clamd", path="/usr/sbin:/usr/bin:/usr/local/sbin:/opt/homebrew/sbin")
-        assert program, "there is no clamd; on Debian: apt-get install clamav-daemon"
+        assert program, "clamd is not installed; on Debian: apt-get install clamav-daemon"
         configuration = self._directory / "clamd.conf"
         configuration.write_text(
             f"Foreground yes\nLocalSocket {self._directory}/clamd.sock\nTCPSocket {self._port}\nTCPAddr 127.0.0.1\n"
@@ -50,27 +50,27 @@ class Clamd:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """End it."""
+        """Stop it."""
         self._process.terminate()
         self._process.wait(20)
 
 
 @pytest.fixture(scope="module")
 def clamd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clamd]:
-    made = Clamd(tmp_path_factory.mktemp("clamd"))
-    made.start()
-    yield made
-    made.stop()
+    server = Clamd(tmp_path_factory.mktemp("clamd"))
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(params=["unix", "tcp"])
-def firm(request: pytest.FixtureRequest, clamd: Clamd, start: Callable[..., Intake]) -> Intake:
+def intake(request: pytest.FixtureRequest, clamd: Clamd, start: Callable[..., Intake]) -> Intake:
     intake = start(clamd=clamd.urls[request.param])
     intake.client.headers.update(intake.bearer(intake.user()))
     return intake
 
 
-def test_what_it_finds_and_what_it_does_not(firm: Intake) -> None:
+def test_signatures_are_found_in_files_documents_and_archives(intake: Intake) -> None:
     contents = {
         b"a CV": ("clean", None),
         EICAR: FOUND,
@@ -79,24 +79,24 @@ def test_what_it_finds_and_what_it_does_not(firm: Intake) -> None:
         zipped({"cv.txt": b"x" * 1000 + EICAR}): FOUND,
         bytes(300_000): ("clean", None),
     }
-    ids = [firm.submitted(CV=("cv", content)) for content in contents]
-    with scanning(firm):
-        assert settle(firm, *ids) == list(contents.values())
+    ids = [intake.submitted(CV=("cv", content)) for content in contents]
+    with scanning(intake):
+        assert settle(intake, *ids) == list(contents.values())
 
 
-def test_what_is_too_large_is_not_called_clean(firm: Intake) -> None:
+def test_oversized_files_are_too_large_to_scan(intake: Intake) -> None:
     sizes = (STREAM_MAX_BYTES + 1, 3 * STREAM_MAX_BYTES, 9 * STREAM_MAX_BYTES, STREAM_MAX_BYTES - 1)
-    ids = [firm.submitted(CV=("cv", bytes(size))) for size in sizes]
-    with scanning(firm):
-        # the last is no larger than the stream may be, and larger than what is looked at of a file
-        assert settle(firm, *ids) == [("too-large-to-scan", None)] * 4
+    ids = [intake.submitted(CV=("cv", bytes(size))) for size in sizes]
+    with scanning(intake):
+        # the last fits StreamMaxLength, but exceeds MaxFileSize
+        assert settle(intake, *ids) == [("too-large-to-scan", None)] * 4
 
 
-def test_it_may_go_and_come_back(firm: Intake, clamd: Clamd) -> None:
+def test_scans_resume_when_clamd_is_available_again(intake: Intake, clamd: Clamd) -> None:
     clamd.stop()
-    lead_id = firm.submitted(CV=("cv", EICAR))
-    with scanning(firm) as scanner:
+    lead_id = intake.submitted(CV=("cv", EICAR))
+    with scanning(intake) as scanner:
         wait_for(lambda: scanner.last_error)
-        assert known(firm, lead_id)["scan_state"] == "scanning"
+        assert known(intake, lead_id)["scan_state"] == "scanning"
         clamd.start()
-        assert settle(firm, lead_id) == [FOUND]
+        assert settle(intake, lead_id) == [FOUND]

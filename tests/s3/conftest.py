@@ -1,4 +1,4 @@
-"""A real server of S3's protocol for the tests."""
+"""Fixtures: a real S3-compatible server."""
 
 import socket
 import subprocess
@@ -13,7 +13,7 @@ START_WITHIN_S = 30
 
 
 class S3:
-    """A server in a process of its own, with a bucket."""
+    """A server process with a bucket."""
 
     def __init__(self, program: Sequence[str] = ("-m", "moto.server")) -> None:
         self._program = program
@@ -23,7 +23,7 @@ class S3:
         self.url = f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it empty, and make the bucket."""
+        """Start it empty and create the bucket."""
         command = [sys.executable, *self._program, "-p", str(self.port)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         until = time.monotonic() + START_WITHIN_S
@@ -36,13 +36,13 @@ class S3:
                 time.sleep(0.1)
 
     def stop(self) -> None:
-        """End it; it forgets all."""
+        """Stop it; all objects are lost."""
         self.process.terminate()
         self.process.wait(10)
 
 
-def reached(server: S3) -> Iterator[S3]:
-    """Start the server, and have the service's environment lead to it."""
+def running(server: S3) -> Iterator[S3]:
+    """Start the server and point the service's environment to it."""
     server.start()
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
     with pytest.MonkeyPatch.context() as environment:
@@ -54,4 +54,4 @@ def reached(server: S3) -> Iterator[S3]:
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[S3]:
-    yield from reached(S3())
+    yield from running(S3())

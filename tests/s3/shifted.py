@@ -1,4 +1,4 @@
-"""An S3-compatible server whose clock is off by the seconds in its first argument; run as a program."""
+"""An S3-compatible server whose clock differs by the seconds in its first argument; run as a program."""
 
 import sys
 from datetime import datetime, timedelta

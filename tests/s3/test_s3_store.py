@@ -1,4 +1,4 @@
-"""CVs in an S3-compatible store: a real server of its protocol, real requests."""
+"""CVs in an S3-compatible store, with a real server."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -20,8 +20,8 @@ CONTENT = bytes(range(256)) * 32_000  # 8 MB: an upload of several parts
 
 
 @pytest.fixture
-def firm(s3: S3, start: Callable[..., Intake]) -> Intake:
-    """A service that keeps its CVs there, under a prefix of its own."""
+def intake(s3: S3, start: Callable[..., Intake]) -> Intake:
+    """A service with a CV store under a separate prefix."""
     intake = start(cv_store=f"s3://cvs/firms/{token_hex(8)}")
     intake.client.headers.update(intake.bearer(intake.user()))
     return intake
@@ -40,44 +40,44 @@ def download(intake: Intake, lead_id: int) -> Any:
 
 
 @pytest.mark.parametrize("content", [b"x", CONTENT])
-def test_the_row_says_where_it_is(s3: S3, firm: Intake, content: bytes) -> None:
-    lead_id = firm.submitted(CV=("cv.bin", content))
-    assert bytes(obstore.get(from_url("s3://cvs"), key(firm, lead_id)).bytes()) == content
-    assert download(firm, lead_id).content == content
+def test_the_row_refers_to_the_stored_object(s3: S3, intake: Intake, content: bytes) -> None:
+    lead_id = intake.submitted(CV=("cv.bin", content))
+    assert bytes(obstore.get(from_url("s3://cvs"), key(intake, lead_id)).bytes()) == content
+    assert download(intake, lead_id).content == content
 
 
-def test_a_damaged_one_is_never_given_out_whole(s3: S3, firm: Intake) -> None:
-    small, large = firm.submitted(CV=("s", b"a CV")), firm.submitted(CV=("l", CONTENT))
-    obstore.put(from_url("s3://cvs"), key(firm, small), b"a VC")
-    obstore.put(from_url("s3://cvs"), key(firm, large), CONTENT[:-1] + b"!")
-    assert download(firm, small).json()["title"] == "CV damaged"
-    with firm.client.stream("GET", f"/internal/leads/{large}/cv-download") as cut:
+def test_a_damaged_cv_is_never_sent_whole(s3: S3, intake: Intake) -> None:
+    small, large = intake.submitted(CV=("s", b"a CV")), intake.submitted(CV=("l", CONTENT))
+    obstore.put(from_url("s3://cvs"), key(intake, small), b"a VC")
+    obstore.put(from_url("s3://cvs"), key(intake, large), CONTENT[:-1] + b"!")
+    assert download(intake, small).json()["title"] == "CV damaged"
+    with intake.client.stream("GET", f"/internal/leads/{large}/cv-download") as cut:
         assert len(b"".join(cut.iter_raw())) < len(CONTENT)
 
 
-def test_orphans_are_collected_and_nothing_else(s3: S3, firm: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = firm.submitted()
-    orphan = key(firm, kept).rpartition("/")[0] + f"/{token_hex(16)}"
+def test_only_orphans_are_collected(s3: S3, intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = intake.submitted()
+    orphan = key(intake, saved).rpartition("/")[0] + f"/{token_hex(16)}"
     obstore.put(from_url("s3://cvs"), orphan, b"x")
-    assert firm.settings.cv_store is not None
-    collected = sum(orphans.collect(firm.database, firm.settings.cv_store), Counter[str]())
+    assert intake.settings.cv_store is not None
+    collected = sum(orphans.collect(intake.database, intake.settings.cv_store), Counter[str]())
     assert collected["trashed"] == 0, "it is younger than a day"
     monkeypatch.setattr(orphans, "AGE", timedelta(seconds=-10))
-    collected = sum(orphans.collect(firm.database, firm.settings.cv_store), Counter[str]())
+    collected = sum(orphans.collect(intake.database, intake.settings.cv_store), Counter[str]())
     assert collected["trashed"] == 1
     with pytest.raises(FileNotFoundError):
         obstore.head(from_url("s3://cvs"), orphan)
-    assert download(firm, kept).status_code == 200
+    assert download(intake, saved).status_code == 200
 
 
-def test_a_store_that_is_away_is_503_and_works_again_by_itself(s3: S3, firm: Intake) -> None:
-    lead_id = firm.submitted()
+def test_an_unavailable_store_is_503_until_it_is_available_again(s3: S3, intake: Intake) -> None:
+    lead_id = intake.submitted()
     s3.stop()
-    answer = firm.submit()
+    answer = intake.submit()
     assert (answer.status_code, answer.json()["title"]) == (503, "Storage unavailable")
     assert answer.headers["Retry-After"]
-    assert download(firm, lead_id).status_code == 503
-    assert firm.count(lead) == 1
+    assert download(intake, lead_id).status_code == 503
+    assert intake.count(lead) == 1
     s3.start()
-    assert firm.submit().status_code == 204
-    assert download(firm, lead_id).status_code == 503, "this server forgot it"
+    assert intake.submit().status_code == 204
+    assert download(intake, lead_id).status_code == 503, "this server lost it"

@@ -1,4 +1,4 @@
-"""What strangers' files are: refused, flagged, or taken."""
+"""Inspection of submitted files: rejection of programs and archives, and flags."""
 
 import io
 import struct
@@ -18,8 +18,8 @@ from intake.cvs.spool import SpooledUpload
 from intake.settings import Settings
 from tests.files import INSTALLER, docx, odt, ole, pdf, zipped
 
-USUAL = Settings().cv_extensions
-LIMIT_S = 5.0  # what takes a tenth of that on an idle machine
+DEFAULT_EXTENSIONS = Settings().cv_extensions
+LIMIT_S = 5.0  # an idle machine needs a tenth of that
 PE = b"MZ\x90\0" + bytes(56) + struct.pack("<I", 64) + b"PE\0\0"
 ELF = b"\x7fELF\2\1\1" + bytes(20)
 JAR = zipped({"META-INF/MANIFEST.MF": b"Manifest-Version: 1.0", "Main.class": b"\xca\xfe\xba\xbe\0\0\0\x34"})
@@ -27,15 +27,17 @@ WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 HTA = b"<html><head><HTA:APPLICATION ID=x></head>"
 
 
-def inspected(content: bytes, name: str = "cv.pdf", extensions: Sequence[str] = USUAL) -> InspectionResult:
+def inspect_bytes(
+    content: bytes, name: str = "cv.pdf", extensions: Sequence[str] = DEFAULT_EXTENSIONS
+) -> InspectionResult:
     with SpooledUpload() as cv:
         cv.write(content)
         return inspect(cv, name=name, extensions=extensions)
 
 
-def refusal(content: bytes, name: str = "cv.pdf", extensions: Sequence[str] = USUAL) -> str:
+def rejection(content: bytes, name: str = "cv.pdf", extensions: Sequence[str] = DEFAULT_EXTENSIONS) -> str:
     with pytest.raises(ValueError, match=r"send a document|that ends in") as raised:
-        inspected(content, name, extensions)
+        inspect_bytes(content, name, extensions)
     return str(raised.value)
 
 
@@ -76,54 +78,58 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize("kind", PROGRAMS)
-@pytest.mark.parametrize("extensions", [USUAL, ()], ids=["usual", "any"])
-def test_programs_are_refused_whatever_their_name(kind: str, extensions: Sequence[str]) -> None:
-    assert "send a document" in refusal(PROGRAMS[kind], extensions=extensions)
+@pytest.mark.parametrize("extensions", [DEFAULT_EXTENSIONS, ()], ids=["default", "any"])
+def test_programs_are_rejected_under_any_name(kind: str, extensions: Sequence[str]) -> None:
+    assert "send a document" in rejection(PROGRAMS[kind], extensions=extensions)
 
 
-NOT_LOOKED_INTO = {
+UNINSPECTABLE = {
     "7z": b"7z\xbc\xaf\x27\x1c\0\4" + bytes(20),
     "rar": b"Rar!\x1a\7\1\0" + bytes(20),
     "gzip": b"\x1f\x8b\x08\0" + bytes(20),
     "tar": b"cv.pdf".ljust(257, b"\0") + b"ustar\x0000",
     "ISO": bytes(0x8001) + b"CD001",
-    "cut off": docx()[:-30],
+    "truncated": docx()[:-30],
     "zip in a zip": zipped({"a.zip": zipped({"a.exe": PE})}),
     "zip in a zip under another name": zipped({"cv.pdf": zipped({"a.exe": PE})}),
-    "too many": zipped({f"{number}": b"" for number in range(zip_inspection.MAX_ENTRIES + 1)}),
+    "too many entries": zipped({f"{number}": b"" for number in range(zip_inspection.MAX_ENTRIES + 1)}),
 }
 
 
-@pytest.mark.parametrize("kind", NOT_LOOKED_INTO)
-def test_archives_that_are_not_looked_into_are_taken_only_as_such(kind: str) -> None:
-    content = NOT_LOOKED_INTO[kind]
-    assert "must not be an archive" in refusal(content)
-    assert "must not be an archive" in refusal(content, "cv.pdf", (*USUAL, "zip"))
-    assert inspected(content, "cv.zip", (*USUAL, "zip")).flags == ("archive",)
-    assert inspected(content, "cv.pdf", ()).flags == ("archive",)
+@pytest.mark.parametrize("kind", UNINSPECTABLE)
+def test_uninspectable_archives_are_accepted_only_as_archives(kind: str) -> None:
+    content = UNINSPECTABLE[kind]
+    assert "must not be an archive" in rejection(content)
+    assert "must not be an archive" in rejection(content, "cv.pdf", (*DEFAULT_EXTENSIONS, "zip"))
+    assert inspect_bytes(content, "cv.zip", (*DEFAULT_EXTENSIONS, "zip")).flags == ("archive",)
+    assert inspect_bytes(content, "cv.pdf", ()).flags == ("archive",)
 
 
-TAKEN = {
+ACCEPTED = {
     "PDF": (pdf(""), "application/pdf", ()),
     "JavaScript": (pdf("<</S/JavaScript/JS(x)>>"), "application/pdf", ("javascript",)),
     "JavaScript, hidden": (pdf("<</S/J#61vaScr#69pt>>"), "application/pdf", ("javascript",)),
-    "JavaScript, packed": (pdf("", packed="<</S/JavaScript>>"), "application/pdf", ("javascript",)),
-    "far behind": (pdf(" " * (2**18 - 17) + "<</S/JavaScript>>"), "application/pdf", ("javascript",)),
-    "opens at a page": (pdf("<</OpenAction [3 0 R /Fit]>>"), "application/pdf", ()),
-    "opens and acts": (pdf("<</OpenAction 5 0 R/Launch 1>>"), "application/pdf", ("launch", "open-action")),
-    "attached": (pdf("/Names<</EmbeddedFiles 4 0 R>>"), "application/pdf", ("embedded-file",)),
+    "JavaScript, compressed": (pdf("", packed="<</S/JavaScript>>"), "application/pdf", ("javascript",)),
+    "JavaScript at a chunk boundary": (
+        pdf(" " * (2**18 - 17) + "<</S/JavaScript>>"),
+        "application/pdf",
+        ("javascript",),
+    ),
+    "open action that shows a page": (pdf("<</OpenAction [3 0 R /Fit]>>"), "application/pdf", ()),
+    "open action and launch": (pdf("<</OpenAction 5 0 R/Launch 1>>"), "application/pdf", ("launch", "open-action")),
+    "embedded file": (pdf("/Names<</EmbeddedFiles 4 0 R>>"), "application/pdf", ("embedded-file",)),
     "encrypted": (pdf("trailer<</Encrypt 9 0 R>>"), "application/pdf", ("encrypted",)),
-    "a word that only begins so": (pdf("/Encryption /LaunchPad"), "application/pdf", ()),
+    "longer names": (pdf("/Encryption /LaunchPad"), "application/pdf", ()),
     "Word": (docx(), WORD, ()),
     "Word, macros": (docx({"word/vbaProject.bin": ole()}), WORD, ("macros",)),
-    "Word, a sheet in it": (docx({"word/embeddings/a.xlsx": docx()}), WORD, ("embedded-file",)),
-    "Word, an object in it": (docx({"word/embeddings/oleObject1.bin": ole()}), WORD, ("embedded-file",)),
-    "Word, its template elsewhere": (
+    "Word, embedded sheet": (docx({"word/embeddings/a.xlsx": docx()}), WORD, ("embedded-file",)),
+    "Word, embedded object": (docx({"word/embeddings/oleObject1.bin": ole()}), WORD, ("embedded-file",)),
+    "Word, external template": (
         docx({"word/_rels/settings.xml.rels": b'<R Type="x/attachedTemplate" TargetMode="External"/>'}),
         WORD,
         ("external-template",),
     ),
-    "Word, a packed picture": (docx({"word/media/image1.emz": b"\x1f\x8b\x08\0"}), WORD, ()),
+    "Word, compressed picture": (docx({"word/media/image1.emz": b"\x1f\x8b\x08\0"}), WORD, ()),
     "sheet": (
         zipped({"[Content_Types].xml": b"", "xl/workbook.xml": b"", "xl/macrosheets/sheet1.xml": b""}),
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -142,17 +148,17 @@ TAKEN = {
     ),
     "old Word": (ole("WordDocument"), "application/msword", ()),
     "old Word, macros": (ole("WordDocument", "Macros", "_VBA_PROJECT"), "application/msword", ("macros",)),
-    "old Word, an object": (ole("WordDocument", "\1Ole10Native"), "application/msword", ("embedded-file",)),
+    "old Word, embedded object": (ole("WordDocument", "\1Ole10Native"), "application/msword", ("embedded-file",)),
     "new Word, encrypted": (ole("EncryptedPackage"), "application/msword", ("encrypted",)),
     "RTF": (b"{\\rtf1 \\objective Ada}", "application/rtf", ()),
-    "RTF, an object": (b"{\\rtf1{\\object\\objemb{\\*\\objdata 01}}}", "application/rtf", ("embedded-file",)),
+    "RTF, embedded object": (b"{\\rtf1{\\object\\objemb{\\*\\objdata 01}}}", "application/rtf", ("embedded-file",)),
     "HTML": (b"<html><p>I know JavaScript: and more", "text/html", ("javascript",)),
-    "HTML, a script": ("<html><script>".encode("utf-16"), "text/html", ("javascript",)),
+    "HTML, script": ("<html><script>".encode("utf-16"), "text/html", ("javascript",)),
     "text": (b"Ada, who knows <script> and /JavaScript", "text/plain", ()),
-    "by MZ": (b"MZ Lovelace, analyst: " + b"a" * 60, "text/plain", ()),
-    "by PK": (b"PK Lovelace, analyst", "text/plain", ()),
-    "by PowerShell": (b"PowerShell developer\nset of skills", "text/plain", ()),
-    "by a heading": (b"# Param Singh\n## require (x)", "text/plain", ()),
+    "text that begins with MZ": (b"MZ Lovelace, analyst: " + b"a" * 60, "text/plain", ()),
+    "text that begins with PK": (b"PK Lovelace, analyst", "text/plain", ()),
+    "text that begins with PowerShell": (b"PowerShell developer\nset of skills", "text/plain", ()),
+    "text that begins with a heading": (b"# Param Singh\n## require (x)", "text/plain", ()),
     "picture": (b"\x89PNG\r\n\x1a\n" + bytes(20), "image/png", ()),
     "zip": (zipped({"cv.txt": b"Ada", "cv.docx": docx()}), "application/zip", ("embedded-file",)),
 }
@@ -160,90 +166,90 @@ TAKEN = {
 
 MACROS = b'<Types><Default Extension="bin" ContentType="application/vnd.ms-office.vbaProject"/></Types>'
 SCRIPT = b"%PDF-1.7 <</S/JavaScript/JS(x)>>"
-HIDDEN = {  # in a way that its reader's program sees through
-    "behind other bytes": ("cv.pdf", b"x\n" * 500 + SCRIPT, ("javascript",)),
-    "behind more than a reader looks at": ("cv.txt", b"x\n" * 600 + SCRIPT, ()),
+DISGUISED = {  # in ways that a reader's program recognizes
+    "PDF after other bytes": ("cv.pdf", b"x\n" * 500 + SCRIPT, ("javascript",)),
+    "PDF after more bytes than readers skip": ("cv.txt", b"x\n" * 600 + SCRIPT, ()),
     "HTML by its name": ("cv.html", b"Ada <script>", ("javascript",)),
-    "HTML, a handler": ("cv.html", b"<div onpointerdown='x()'>", ("javascript",)),
-    "HTML of text": ("cv.html", b"<p>I carry on = and on", ()),
-    "macros by another name": (
+    "HTML, event handler": ("cv.html", b"<div onpointerdown='x()'>", ("javascript",)),
+    "HTML, plain text": ("cv.html", b"<p>I carry on = and on", ()),
+    "macros under another name": (
         "cv.docx",
         zipped({"[Content_Types].xml": MACROS, "word/document.xml": b"", "word/fonts.bin": ole()}),
         ("macros",),
     ),
-    "macros, the case of a name": (
+    "macros, name in another case": (
         "cv.docx",
         zipped({"[content_types].xml": MACROS, "word/document.xml": b"", "word/vbaProject.bin": ole()}),
         ("macros",),
     ),
-    "a template, other settings": (
+    "external template in another file": (
         "cv.docx",
         docx({"word/_rels/a.xml.rels": b"<R TargetMode='External' Type='x/attachedTemplate'/>"}),
         ("external-template",),
     ),
-    "an object elsewhere": (
+    "external object": (
         "cv.docx",
         docx({"word/_rels/document.xml.rels": b'<R Type="x/oleObject" Target="mhtml:x" TargetMode="External"/>'}),
         ("external-template",),
     ),
-    "a link elsewhere": (
+    "external hyperlink": (
         "cv.docx",
         docx({"word/_rels/document.xml.rels": b'<R Type="x/hyperlink" TargetMode="External"/><R Type="x/oleObject"/>'}),
         (),
     ),
-    "RTF that begins otherwise": ("cv.doc", b"\n{\\rt\\objdata 01}", ("embedded-file",)),
-    "Word of text, macros": ("cv.doc", b"<?xml version='1.0'?><w:wordDocument w:macrosPresent='yes'>", ("macros",)),
-    "Word, a page of the web with macros": ("cv.doc", b"MIME-Version: 1.0\n\nQWN0aXZlTWltZQAA", ("macros",)),
+    "RTF with another beginning": ("cv.doc", b"\n{\\rt\\objdata 01}", ("embedded-file",)),
+    "Word XML, macros": ("cv.doc", b"<?xml version='1.0'?><w:wordDocument w:macrosPresent='yes'>", ("macros",)),
+    "Word MHTML, macros": ("cv.doc", b"MIME-Version: 1.0\n\nQWN0aXZlTWltZQAA", ("macros",)),
 }
 
 
-@pytest.mark.parametrize("kind", HIDDEN)
-def test_what_is_hidden_from_a_look_at_the_type_is_flagged(kind: str) -> None:
-    name, content, flags = HIDDEN[kind]
-    assert inspected(content, name).flags == flags
+@pytest.mark.parametrize("kind", DISGUISED)
+def test_disguised_active_content_is_flagged(kind: str) -> None:
+    name, content, flags = DISGUISED[kind]
+    assert inspect_bytes(content, name).flags == flags
 
 
-def test_a_stream_of_a_program_is_the_program() -> None:
-    assert "must not have the file name of a program" in refusal(b"Ada", "cv.exe::$DATA", ())
+def test_a_stream_suffix_does_not_hide_a_program_name() -> None:
+    assert "must not have the file name of a program" in rejection(b"Ada", "cv.exe::$DATA", ())
 
 
-@pytest.mark.parametrize("kind", TAKEN)
-def test_documents_are_taken_and_flagged(kind: str) -> None:
-    content, media_type, flags = TAKEN[kind]
-    assert inspected(content) == InspectionResult(media_type, flags)
+@pytest.mark.parametrize("kind", ACCEPTED)
+def test_media_types_and_flags_of_documents(kind: str) -> None:
+    content, media_type, flags = ACCEPTED[kind]
+    assert inspect_bytes(content) == InspectionResult(media_type, flags)
 
 
 @pytest.mark.parametrize("name", ["cv.pdf", "CV.PDF", "cv.tar.docx", "cv.pdf ", "cv.pdf.", ".pdf", "exe.pdf"])
-def test_names_that_are_taken(name: str) -> None:
-    assert inspected(b"Ada", name).detected_type == "text/plain"
+def test_accepted_names(name: str) -> None:
+    assert inspect_bytes(b"Ada", name).detected_type == "text/plain"
 
 
 @pytest.mark.parametrize("name", ["cv", "cv.", "cv.exe", "cv.pdf.exe", "cv.exe.", "cv\u202efdp.exe", "pdf", "cv.pdfx"])
-def test_names_that_are_not(name: str) -> None:
-    assert refusal(b"Ada", name) == (
+def test_rejected_names(name: str) -> None:
+    assert rejection(b"Ada", name) == (
         "must have a file name that ends in"
         " .pdf, .doc, .docx, .odt, .rtf, .txt, .md, .html, .png, .jpg, .jpeg, .tif or .tiff"
     )
 
 
-def test_where_any_name_will_do_those_of_programs_will_not() -> None:
+def test_program_names_are_rejected_without_an_extension_list() -> None:
     for name in ("cv", "cv.xyz", "cv.epub"):
-        assert inspected(b"Ada", name, ()).flags == ()
+        assert inspect_bytes(b"Ada", name, ()).flags == ()
     for name in ("cv.bat", "cv.JS ", "cv.pdf.lnk"):
-        assert "must not have the file name of a program" in refusal(b"Ada", name, ())
-    assert inspected(b"Ada", "cv.js", ("js",)).flags == (), "who lists one wants it"
+        assert "must not have the file name of a program" in rejection(b"Ada", name, ())
+    assert inspect_bytes(b"Ada", "cv.js", ("js",)).flags == (), "an extension that is listed explicitly is accepted"
 
 
-def quick(content: bytes) -> None:
+def check_inspection_is_fast(content: bytes) -> None:
     began = time.process_time()
-    for extensions in (USUAL, ()):
+    for extensions in (DEFAULT_EXTENSIONS, ()):
         with suppress(ValueError):
-            inspected(content, extensions=extensions)
+            inspect_bytes(content, extensions=extensions)
     assert time.process_time() - began < LIMIT_S
 
 
 def directory(count: int, *, name: bytes = b"", size: int = 0, offset: int = 0) -> bytes:
-    """Return a zip of which all entries are said to be in one place, or in none."""
+    """Return a zip whose directory claims that all entries are at the same offset, possibly beyond the file."""
     local = struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 8, 0, 0, 0, size, size, len(name), 0) + name
     entry = struct.pack("<4s6H3I5H2I", b"PK\1\2", 20, 20, 0, 8, 0, 0, 0, size, size, len(name), 0, 0, 0, 0, 0, offset)
     entries = (entry + name) * count
@@ -252,11 +258,11 @@ def directory(count: int, *, name: bytes = b"", size: int = 0, offset: int = 0) 
 
 
 def bomb() -> bytes:
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive, archive.open("x", "w") as file:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive, archive.open("x", "w") as file:
         for _ in range(200):
             file.write(bytes(2**20))
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 def nested(depth: int) -> bytes:
@@ -266,12 +272,12 @@ def nested(depth: int) -> bytes:
     return content
 
 
-HARD = {
+EXPENSIVE = {
     "100,000 entries": directory(100_000),
-    "entries in one place": directory(1_999, name=b"a", size=2**31),
-    "entries outside": directory(1_999, name=b"a", offset=2**31),
-    "names that are no UTF-8": directory(5, name=b"\xff\xfe"),
-    "a directory that is said to be larger than the file": directory(1)[:-10] + struct.pack("<2IH", 2**31, 0, 0),
+    "entries at one offset": directory(1_999, name=b"a", size=2**31),
+    "entries beyond the file": directory(1_999, name=b"a", offset=2**31),
+    "names that are not UTF-8": directory(5, name=b"\xff\xfe"),
+    "a directory that claims to be larger than the file": directory(1)[:-10] + struct.pack("<2IH", 2**31, 0, 0),
     "a zip bomb": bomb(),
     "bzip2": zipped({"x": bytes(2**22)}, method=zipfile.ZIP_BZIP2),
     "LZMA": zipped({"x": bytes(2**22)}, method=zipfile.ZIP_LZMA),
@@ -285,41 +291,41 @@ HARD = {
     "brackets": b"<html>" + b"<" * 2**22,
     "escapes": b"%PDF-1.5" + b"#2F" * 2**20,
     "backslashes": b"{\\rtf1" + b"\\*" * 2**21,
-    "an OLE file that points nowhere": ole()[:48] + b"\xff" * 4,
+    "an OLE file with invalid offsets": ole()[:48] + b"\xff" * 4,
 }
 
 
-@pytest.mark.parametrize("kind", HARD)
-def test_nothing_takes_long(kind: str) -> None:
-    quick(HARD[kind])
+@pytest.mark.parametrize("kind", EXPENSIVE)
+def test_inspection_time_is_bounded(kind: str) -> None:
+    check_inspection_is_fast(EXPENSIVE[kind])
 
 
-def test_what_a_zip_says_of_its_size_is_not_read_at_once() -> None:
-    read = []
+def test_reads_of_a_zip_directory_are_bounded() -> None:
+    sizes = []
 
     class Watched(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
-            read.append(len(data := super().read(size)))
+            sizes.append(len(data := super().read(size)))
             return data
 
     with pytest.raises(zip_inspection.UninspectableZip):
-        zip_inspection.inspect_zip(Watched(HARD["100,000 entries"]), len(HARD["100,000 entries"]))
-    assert max(read) <= zip_inspection.MAX_DIRECTORY_BYTES < len(HARD["100,000 entries"])
+        zip_inspection.inspect_zip(Watched(EXPENSIVE["100,000 entries"]), len(EXPENSIVE["100,000 entries"]))
+    assert max(sizes) <= zip_inspection.MAX_DIRECTORY_BYTES < len(EXPENSIVE["100,000 entries"])
 
 
-def test_a_bomb_in_a_document_is_not_unpacked() -> None:
-    assert inspected(docx({"word/media/a": bytes(2**24)})).flags == ()
+def test_a_compression_bomb_in_a_document_is_not_unpacked() -> None:
+    assert inspect_bytes(docx({"word/media/a": bytes(2**24)})).flags == ()
 
 
-def test_what_is_packed_in_a_document_is_looked_at_within_bounds_over_all() -> None:
+def test_object_streams_are_inspected_up_to_a_total_limit() -> None:
     def streams(count: int) -> bytes:
-        packed = zlib.compress(b"/O#70" * 60_000)  # slow to look through
+        packed = zlib.compress(b"/O#70" * 60_000)  # slow to search
         return (
             b"%PDF-1.5" + (b"/ObjStm stream\n" + packed) * count + b"/ObjStm stream\n" + zlib.compress(b"/JavaScript")
         )
 
-    assert inspected(streams(10)).flags == ("javascript",)
-    assert inspected(streams(20)).flags == ()
+    assert inspect_bytes(streams(10)).flags == ("javascript",)
+    assert inspect_bytes(streams(20)).flags == ()
 
 
 STARTS = [
@@ -339,14 +345,14 @@ STARTS = [
 
 @given(st.sampled_from(STARTS), st.binary(max_size=300), st.sampled_from([b"", docx(), directory(3)[-90:]]))
 @settings(deadline=None, max_examples=150)
-def test_any_bytes_are_taken_or_refused(start: bytes, middle: bytes, end: bytes) -> None:
-    quick(start + middle + end)
+def test_any_bytes_are_accepted_or_rejected(start: bytes, middle: bytes, end: bytes) -> None:
+    check_inspection_is_fast(start + middle + end)
 
 
 @given(st.sampled_from([docx(), odt(), zipped({"a": b"x" * 900}), ole("x"), directory(3, name=b"ab")]), st.data())
 @settings(deadline=None, max_examples=150)
-def test_any_damage_is_taken_or_refused(content: bytes, data: st.DataObject) -> None:
+def test_any_damaged_document_is_accepted_or_rejected(content: bytes, data: st.DataObject) -> None:
     damaged = bytearray(content)
     for _ in range(data.draw(st.integers(1, 8))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
-    quick(bytes(damaged[: data.draw(st.integers(0, len(damaged)))]))
+    check_inspection_is_fast(bytes(damaged[: data.draw(st.integers(0, len(damaged)))]))

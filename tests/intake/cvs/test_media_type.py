@@ -1,4 +1,4 @@
-"""Types by content."""
+"""Detection of media types by content."""
 
 import pytest
 
@@ -27,5 +27,5 @@ from tests.system.demo import pdf
         (b"", "text/plain"),
     ],
 )
-def test_detection(head: bytes, detected: str) -> None:
+def test_types_are_detected_by_content(head: bytes, detected: str) -> None:
     assert detect_type(head[:HEAD_BYTES]) == detected

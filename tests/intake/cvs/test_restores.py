@@ -1,4 +1,4 @@
-"""A database or a CV store restored from a backup beside the other one: no acknowledged CV is deleted.
+"""Restores of a database or of a CV store from a backup: no acknowledged CV is deleted.
 
 `tests/s3/test_s3_restores.py` runs the same tests with an S3 store.
 """
@@ -39,50 +39,50 @@ HOLD = "intake/hold"
 
 @pytest.fixture
 def store_url(tmp_path: Path) -> str:
-    """The address of an empty store."""
+    """The URL of an empty store."""
     return (tmp_path / "CVs").as_uri()
 
 
 @pytest.fixture
-def firm(start: Callable[..., Intake], store_url: str) -> Intake:
+def intake(start: Callable[..., Intake], store_url: str) -> Intake:
     """A service with that store."""
     return start(cv_store=store_url)
 
 
 @pytest.fixture
 def restored(start: Callable[..., Intake], store_url: str) -> Callable[[str], Intake]:
-    """A function that starts the service on another database beside the same store."""
+    """A function that starts the service on another database with the same store."""
     return lambda database_url: start(database_url=database_url, cv_store=store_url)
 
 
 @pytest.fixture
 def all_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every object counts as old enough to be collected."""
+    """Treat every object as old enough to be collected."""
     monkeypatch.setattr(orphans, "AGE", AT_ONCE)
 
 
-def submit(firm: Intake, count: int) -> list[int]:
-    return [firm.submitted(CV=("cv.txt", b"a CV")) for _ in range(count)]
+def submit(intake: Intake, count: int) -> list[int]:
+    return [intake.submitted(CV=("cv.txt", b"a CV")) for _ in range(count)]
 
 
-def mark(firm: Intake) -> None:
-    assert firm.settings.cv_store
-    store_marker.mark(firm.database, firm.settings.cv_store)
+def mark(intake: Intake) -> None:
+    assert intake.settings.cv_store
+    store_marker.mark(intake.database, intake.settings.cv_store)
 
 
-def collect(firm: Intake, *, adopt: bool = False) -> Counter[str]:
-    assert firm.settings.cv_store
-    return sum(orphans.collect(firm.database, firm.settings.cv_store, adopt=adopt), Counter[str]())
+def collect(intake: Intake, *, adopt: bool = False) -> Counter[str]:
+    assert intake.settings.cv_store
+    return sum(orphans.collect(intake.database, intake.settings.cv_store, adopt=adopt), Counter[str]())
 
 
 def stored(store_url: str) -> set[str]:
-    """Return the keys of all that is in a store but its clock."""
-    found = (one["path"] for batch in obstore.list(from_url(store_url)) for one in batch)
+    """Return the keys of all objects in a store, except its clock."""
+    found = (entry["path"] for batch in obstore.list(from_url(store_url)) for entry in batch)
     return {key for key in found if key != "intake/clock"}
 
 
 def contents(store_url: str) -> dict[str, bytes]:
-    """Return what is under those keys; nothing may be deleted meanwhile."""
+    """Return all objects by key; nothing may be deleted meanwhile."""
     return {key: bytes(obstore.get(from_url(store_url), key).bytes()) for key in stored(store_url)}
 
 
@@ -96,7 +96,7 @@ def in_trash(store_url: str) -> set[str]:
 
 def markers(store_url: str) -> list[int]:
     """Return the numbers in the store's markers."""
-    found = (one["path"] for batch in obstore.list(from_url(store_url), "intake/marker") for one in batch)
+    found = (entry["path"] for batch in obstore.list(from_url(store_url), "intake/marker") for entry in batch)
     return sorted(int(key.rpartition("/")[2]) for key in found)
 
 
@@ -107,48 +107,48 @@ def make_orphans(store_url: str, count: int) -> set[str]:
     return keys
 
 
-def key_of(firm: Intake, lead_id: int) -> str:
+def key_of(intake: Intake, lead_id: int) -> str:
     return str(
-        firm.read(lambda c: c.scalar(cv.select().with_only_columns(cv.c.store_key).where(cv.c.lead_id == lead_id)))
+        intake.read(lambda c: c.scalar(cv.select().with_only_columns(cv.c.store_key).where(cv.c.lead_id == lead_id)))
     )
 
 
-def download(firm: Intake, lead_id: int, user: int) -> Any:
-    return firm.client.get(f"/internal/leads/{lead_id}/cv-download", headers=firm.bearer(user))
+def download(intake: Intake, lead_id: int, user: int) -> Any:
+    return intake.client.get(f"/internal/leads/{lead_id}/cv-download", headers=intake.bearer(user))
 
 
-def run(firm: Intake, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
-    monkeypatch.setenv("INTAKE_DATABASE_URL", firm.settings.database_url)
-    monkeypatch.setenv("INTAKE_CV_STORE", str(firm.settings.cv_store))
+def run(intake: Intake, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
+    monkeypatch.setenv("INTAKE_DATABASE_URL", intake.settings.database_url)
+    monkeypatch.setenv("INTAKE_CV_STORE", str(intake.settings.cv_store))
     return CliRunner().invoke(app, ["collect-orphans", *arguments])
 
 
 @pytest.mark.usefixtures("all_old")
 def test_an_older_database_deletes_no_cv(
-    firm: Intake,
+    intake: Intake,
     databases: Databases,
     restored: Callable[[str], Intake],
     store_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    submit(firm, 3)
-    older = databases.backup(firm.settings.database_url)
-    submit(firm, 5)
-    mark(firm)
-    whole = cvs(store_url)
-    wrong = restored(older)
-    assert HOLD in stored(store_url), "it is there before the first submission"
-    submit(wrong, 9)  # which hide that lead ids are given out again
-    mark(wrong)
-    assert markers(store_url) == [8], "it is neither raised nor replaced on a hold"
-    for one in (wrong, firm):
+    submit(intake, 3)
+    older = databases.backup(intake.settings.database_url)
+    submit(intake, 5)
+    mark(intake)
+    before = cvs(store_url)
+    outdated = restored(older)
+    assert HOLD in stored(store_url), "the hold precedes the first submission"
+    submit(outdated, 9)  # more leads than were lost, so that the reuse of ids is not visible
+    mark(outdated)
+    assert markers(store_url) == [8], "the marker does not change on hold"
+    for service in (outdated, intake):
         with pytest.raises(OrphanCollectionRefused, match="this database is older than the store"):
-            collect(one)
-    done = run(wrong, monkeypatch)
+            collect(service)
+    done = run(outdated, monkeypatch)
     assert (done.exit_code, type(done.exception)) == (1, OrphanCollectionRefused)
-    assert whole <= cvs(store_url)
+    assert before <= cvs(store_url)
     assert not in_trash(store_url)
-    done = run(wrong, monkeypatch, "--adopt")
+    done = run(outdated, monkeypatch, "--adopt")
     assert done.exit_code == 0
     assert "moved to trash: 5, deleted from trash: 0, moved back: 0; CVs missing from the store: 0" in done.output
     assert HOLD not in stored(store_url)
@@ -156,63 +156,63 @@ def test_an_older_database_deletes_no_cv(
 
 
 @pytest.mark.usefixtures("all_old")
-def test_the_worker_holds_too_and_says_so(
-    firm: Intake,
+def test_the_worker_reports_a_hold_and_collects_nothing(
+    intake: Intake,
     databases: Databases,
     restored: Callable[[str], Intake],
     store_url: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    submit(firm, 1)
-    older = databases.backup(firm.settings.database_url)
-    submit(firm, 2)
-    mark(firm)
-    whole = cvs(store_url)
-    wrong = restored(older)
-    database = Database(wrong.settings, connections=WORKER_CONNECTIONS)
-    worker = Workers(wrong.settings, database, Metrics())
+    submit(intake, 1)
+    older = databases.backup(intake.settings.database_url)
+    submit(intake, 2)
+    mark(intake)
+    before = cvs(store_url)
+    outdated = restored(older)
+    database = Database(outdated.settings, connections=WORKER_CONNECTIONS)
+    worker = Workers(outdated.settings, database, Metrics())
     worker.start()
     wait_for(lambda: "orphans are not collected: the CV store is on hold" in caplog.text)
     wait_for(lambda: "is on hold" in (worker.store_hold or ""))
     worker.stop()
     worker.join()
     database.close()
-    assert cvs(store_url) == whole
+    assert cvs(store_url) == before
 
 
 @pytest.mark.usefixtures("all_old")
-def test_an_older_store_is_counted_and_no_row_is_deleted(
-    firm: Intake, store_url: str, caplog: pytest.LogCaptureFixture
+def test_an_older_store_has_missing_cvs_and_no_row_is_deleted(
+    intake: Intake, store_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    submit(firm, 3)
-    mark(firm)
+    submit(intake, 3)
+    mark(intake)
     older = contents(store_url)
-    submit(firm, 2)
-    mark(firm)
+    submit(intake, 2)
+    mark(intake)
     for key in contents(store_url).keys() - older.keys():
         obstore.delete(from_url(store_url), key)
     for key, content in older.items():
         obstore.put(from_url(store_url), key, content)
-    assert collect(firm) == Counter(missing=2)
+    assert collect(intake) == Counter(missing=2)
     assert "CVs missing from the CV store: 2" in caplog.text
-    assert (firm.count(lead), firm.count(cv)) == (5, 5)
-    mark(firm)
+    assert (intake.count(lead), intake.count(cv)) == (5, 5)
+    mark(intake)
     assert markers(store_url)[-1] == 5
     assert HOLD not in stored(store_url)
 
 
 @pytest.mark.usefixtures("all_old")
-def test_both_older_match(
-    firm: Intake, databases: Databases, restored: Callable[[str], Intake], store_url: str
+def test_an_older_database_and_an_older_store_match(
+    intake: Intake, databases: Databases, restored: Callable[[str], Intake], store_url: str
 ) -> None:
-    submit(firm, 3)
-    mark(firm)
-    older, kept = databases.backup(firm.settings.database_url), contents(store_url)
-    submit(firm, 4)
-    mark(firm)
-    for key in contents(store_url).keys() - kept.keys():
+    submit(intake, 3)
+    mark(intake)
+    older, stored_then = databases.backup(intake.settings.database_url), contents(store_url)
+    submit(intake, 4)
+    mark(intake)
+    for key in contents(store_url).keys() - stored_then.keys():
         obstore.delete(from_url(store_url), key)
-    for key, content in kept.items():
+    for key, content in stored_then.items():
         obstore.put(from_url(store_url), key, content)
     both = restored(older)
     mark(both)
@@ -222,275 +222,279 @@ def test_both_older_match(
 
 
 @pytest.mark.usefixtures("all_old")
-def test_a_restore_between_two_markers_is_seen_by_the_second(
-    firm: Intake, databases: Databases, restored: Callable[[str], Intake], store_url: str
+def test_a_restore_between_two_markers_is_detected_by_the_second(
+    intake: Intake, databases: Databases, restored: Callable[[str], Intake], store_url: str
 ) -> None:
-    submit(firm, 2)
-    mark(firm)
-    submit(firm, 2)
-    older = databases.backup(firm.settings.database_url)
-    submit(firm, 2)
-    mark(firm)
+    submit(intake, 2)
+    mark(intake)
+    submit(intake, 2)
+    older = databases.backup(intake.settings.database_url)
+    submit(intake, 2)
+    mark(intake)
     restored(older)
     assert HOLD in stored(store_url)
 
 
 @pytest.mark.usefixtures("all_old")
-def test_what_came_after_the_last_marker_is_in_trash_and_comes_back(
-    firm: Intake, databases: Databases, restored: Callable[[str], Intake], store_url: str
+def test_cvs_after_the_last_marker_are_trashed_and_restored(
+    intake: Intake, databases: Databases, restored: Callable[[str], Intake], store_url: str
 ) -> None:
-    submit(firm, 2)
-    mark(firm)
-    older = databases.backup(firm.settings.database_url)
-    lost = submit(firm, 3)
-    keys = {key_of(firm, lead_id) for lead_id in lost}
-    wrong = restored(older)
-    mark(wrong)
-    assert HOLD not in stored(store_url), "nothing tells it from the right one"
-    assert collect(wrong) == Counter(trashed=3)
+    submit(intake, 2)
+    mark(intake)
+    older = databases.backup(intake.settings.database_url)
+    lost = submit(intake, 3)
+    keys = {key_of(intake, lead_id) for lead_id in lost}
+    outdated = restored(older)
+    mark(outdated)
+    assert HOLD not in stored(store_url), "it cannot be distinguished from the original"
+    assert collect(outdated) == Counter(trashed=3)
     assert in_trash(store_url) == keys
-    assert download(firm, lost[0], firm.user()).content == b"a CV", "the right database is back"
-    assert collect(firm) == Counter(restored=3)
+    assert download(intake, lost[0], intake.user()).content == b"a CV", "the original database reads from trash"
+    assert collect(intake) == Counter(restored=3)
     assert keys <= cvs(store_url)
     assert not in_trash(store_url)
 
 
-def test_the_hold_is_there_before_the_first_submission_even_if_the_store_was_away_at_the_start(
-    firm: Intake,
+def test_a_hold_precedes_the_first_submission_after_an_outage(
+    intake: Intake,
     databases: Databases,
     restored: Callable[[str], Intake],
     store_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    submit(firm, 1)
-    older = databases.backup(firm.settings.database_url)
-    submit(firm, 1)
-    mark(firm)
+    submit(intake, 1)
+    older = databases.backup(intake.settings.database_url)
+    submit(intake, 1)
+    mark(intake)
 
-    def away(*_arguments: Any) -> Any:
-        raise StorageUnavailable("away")
+    def unavailable(*_arguments: Any) -> Any:
+        raise StorageUnavailable("unavailable")
 
     with monkeypatch.context() as patched:
-        patched.setattr(store, "keys", away)
-        wrong = restored(older)
-        assert wrong.submit().status_code == 503
-        assert wrong.count(lead) == 1
-    submit(wrong, 1)
+        patched.setattr(store, "keys", unavailable)
+        outdated = restored(older)
+        assert outdated.submit().status_code == 503
+        assert outdated.count(lead) == 1
+    submit(outdated, 1)
     assert HOLD in stored(store_url)
 
 
 @pytest.mark.usefixtures("all_old")
-def test_another_database_holds_the_store_for_both(
-    firm: Intake, databases: Databases, restored: Callable[[str], Intake], store_url: str
+def test_another_database_puts_the_store_on_hold_for_both(
+    intake: Intake, databases: Databases, restored: Callable[[str], Intake], store_url: str
 ) -> None:
-    submit(firm, 2)
-    mark(firm)
+    submit(intake, 2)
+    mark(intake)
     other_url = databases.migrated_url()
-    other = Database(firm.settings.__class__(database_url=other_url), connections=1)
+    other = Database(intake.settings.__class__(database_url=other_url), connections=1)
     other.write(lambda c: c.execute(text("UPDATE installation SET database_id = :id"), {"id": os.urandom(32)}))
     other.close()
-    stranger = restored(other_url)
-    mark(stranger)
+    foreign = restored(other_url)
+    mark(foreign)
     assert markers(store_url) == [2]
-    for one in (firm, stranger):
+    for service in (intake, foreign):
         with pytest.raises(OrphanCollectionRefused, match="the store belongs to another database"):
-            collect(one)
-    assert collect(firm, adopt=True) == Counter()
-    mark(stranger)
+            collect(service)
+    assert collect(intake, adopt=True) == Counter()
+    mark(foreign)
     with pytest.raises(OrphanCollectionRefused, match="the store belongs to another database"):
-        collect(firm)
+        collect(intake)
 
 
 @pytest.mark.usefixtures("all_old")
-def test_a_store_of_an_earlier_version_is_bound_by_the_first_worker(firm: Intake, store_url: str) -> None:
-    submit(firm, 2)
+def test_the_first_worker_marks_a_store_of_an_earlier_version(intake: Intake, store_url: str) -> None:
+    submit(intake, 2)
     assert markers(store_url) == []
-    mark(firm)
+    mark(intake)
     assert markers(store_url) == [2]
-    erasure.erase(firm.database, DataSubject.parse("ada@example.com"), actor=Actor())
-    mark(firm)
-    assert markers(store_url) == [2], "the number is the sequence's and not that of the leads that are left"
-    assert collect(firm) == Counter()
+    erasure.erase(intake.database, DataSubject.parse("ada@example.com"), actor=Actor())
+    mark(intake)
+    assert markers(store_url) == [2], "the marker is the highest id ever, not the number of leads"
+    assert collect(intake) == Counter()
 
 
-def test_of_many_workers_at_once_none_lowers_the_marker(
-    firm: Intake, restored: Callable[[str], Intake], store_url: str
+def test_concurrent_workers_never_lower_the_marker(
+    intake: Intake, restored: Callable[[str], Intake], store_url: str
 ) -> None:
-    ends, faults = threading.Event(), list[BaseException]()
+    stop, errors = threading.Event(), list[BaseException]()
 
-    def keep_marking(one: Intake) -> None:
-        while not ends.is_set():
+    def mark_repeatedly(service: Intake) -> None:
+        while not stop.is_set():
             try:
-                mark(one)
-            except BaseException as error:  # noqa: BLE001 - it is what the test is about
-                faults.append(error)
+                mark(service)
+            except BaseException as error:  # noqa: BLE001 - a thread's error must fail the test
+                errors.append(error)
 
-    several = [firm, *(restored(firm.settings.database_url) for _ in range(2))]
-    threads = [threading.Thread(target=keep_marking, args=[one], daemon=True) for one in several]
+    services = [intake, *(restored(intake.settings.database_url) for _ in range(2))]
+    threads = [threading.Thread(target=mark_repeatedly, args=[service], daemon=True) for service in services]
     for thread in threads:
         thread.start()
     seen = [0]
     for _ in range(15):
-        submit(firm, 1)
+        submit(intake, 1)
         seen.append(max(markers(store_url), default=0))
-    ends.set()
+    stop.set()
     for thread in threads:
         thread.join()
-    mark(firm)
-    assert faults == []
+    mark(intake)
+    assert errors == []
     assert seen == sorted(seen)
     assert markers(store_url)[-1] == 15
-    assert HOLD not in stored(store_url), "a number that rises meanwhile is no mismatch"
+    assert HOLD not in stored(store_url), "a marker that rises meanwhile is not a mismatch"
 
 
 @pytest.mark.usefixtures("all_old")
-def test_a_run_stops_above_twenty_orphans(firm: Intake, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    submit(firm, 2)
+def test_collection_is_refused_above_twenty_orphans(
+    intake: Intake, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(intake, 2)
     make_orphans(store_url, 21)
     with pytest.raises(OrphanCollectionRefused, match="21 of 23 objects in the CV store belong to no lead"):
-        collect(firm)
+        collect(intake)
     assert len(cvs(store_url)) == 23
-    done = run(firm, monkeypatch, "--adopt")
+    done = run(intake, monkeypatch, "--adopt")
     assert done.exit_code == 0
     assert len(in_trash(store_url)) == 21
     make_orphans(store_url, 21)
     with pytest.raises(OrphanCollectionRefused):
-        collect(firm)
+        collect(intake)
 
 
 @pytest.mark.usefixtures("all_old")
-def test_or_above_one_in_a_hundred(firm: Intake, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_collection_is_refused_above_one_percent_of_orphans(
+    intake: Intake, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(orphans, "MAX_ORPHANS", 0)
     monkeypatch.setattr(store, "BATCH", 30)
     keys = make_orphans(store_url, 100)
-    submit(firm, 1)
+    submit(intake, 1)
     rows = [{"store_key": key, "store_url": store_url} for key in sorted(keys)]
-    firm.write(lambda c: c.execute(cv_deletion.insert(), rows[1:]))  # an erasure explains all but one
-    assert collect(firm) == Counter(trashed=1)
+    intake.write(lambda c: c.execute(cv_deletion.insert(), rows[1:]))  # pending deletions of an erasure, except one
+    assert collect(intake) == Counter(trashed=1)
     make_orphans(store_url, 2)
     with pytest.raises(OrphanCollectionRefused, match="2 of 102 objects"):
-        collect(firm)
+        collect(intake)
 
 
-def shifted(store_url: str, monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
-    """Have the store's clock, by which objects are dated, differ from the machine's own."""
+def shift_store_clock(store_url: str, monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
+    """Change the store's clock, which determines the age of objects, relative to the machine's."""
     put = obstore.put
     folder = Path(unquote(urlsplit(store_url).path))
 
     def dated(opened: Any, key: str, *arguments: Any, **more: Any) -> Any:
         result = put(opened, key, *arguments, **more)
-        moment = (datetime.now(UTC) + by).timestamp()
-        os.utime(folder / key, (moment, moment))
+        timestamp = (datetime.now(UTC) + by).timestamp()
+        os.utime(folder / key, (timestamp, timestamp))
         return result
 
     monkeypatch.setattr(obstore, "put", dated)
 
 
-def collects_by_the_stores_clock(firm: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
-    store_url = str(firm.settings.cv_store)
-    submit(firm, 1)
+def check_age_by_the_stores_clock(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    store_url = str(intake.settings.cv_store)
+    submit(intake, 1)
     young = make_orphans(store_url, 2)
-    assert collect(firm) == Counter()
+    assert collect(intake) == Counter()
     assert young <= cvs(store_url)
     monkeypatch.setattr(orphans, "AGE", AT_ONCE)
-    assert collect(firm) == Counter(trashed=2)
+    assert collect(intake) == Counter(trashed=2)
 
 
 @pytest.mark.parametrize("days", [-1, 1])
-def test_a_clock_that_is_off_by_a_day_makes_nothing_older(
-    firm: Intake, store_url: str, monkeypatch: pytest.MonkeyPatch, days: int
+def test_a_wrong_clock_does_not_change_the_age_of_objects(
+    intake: Intake, store_url: str, monkeypatch: pytest.MonkeyPatch, days: int
 ) -> None:
-    shifted(store_url, monkeypatch, timedelta(days=days, minutes=days))
-    collects_by_the_stores_clock(firm, monkeypatch)
+    shift_store_clock(store_url, monkeypatch, timedelta(days=days, minutes=days))
+    check_age_by_the_stores_clock(intake, monkeypatch)
 
 
 @pytest.mark.usefixtures("all_old")
-def test_trash_is_emptied_after_thirty_days(firm: Intake, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    submit(firm, 1)
+def test_trash_is_emptied_after_thirty_days(intake: Intake, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    submit(intake, 1)
     make_orphans(store_url, 2)
-    assert collect(firm) == Counter(trashed=2)
-    assert collect(firm) == Counter(), "an upload's age is not its time in trash"
+    assert collect(intake) == Counter(trashed=2)
+    assert collect(intake) == Counter(), "time in trash counts from the move, not from the upload"
     monkeypatch.setattr(orphans, "TRASH_AGE", AT_ONCE)
-    assert collect(firm) == Counter(deleted=2)
+    assert collect(intake) == Counter(deleted=2)
     assert len(cvs(store_url)) == 1
     assert not in_trash(store_url)
 
 
 @pytest.mark.usefixtures("all_old")
-def test_no_trash_is_emptied_on_a_hold(firm: Intake, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trash_is_not_emptied_on_hold(intake: Intake, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     make_orphans(store_url, 2)
-    collect(firm)
+    collect(intake)
     monkeypatch.setattr(orphans, "TRASH_AGE", AT_ONCE)
     obstore.put(from_url(store_url), HOLD, b"some reason\x1b[2J")
     with pytest.raises(OrphanCollectionRefused, match=r"some reason\[2J;"):
-        collect(firm)
+        collect(intake)
     assert len(in_trash(store_url)) == 2
 
 
 @pytest.mark.usefixtures("all_old")
-def test_a_hold_that_comes_during_a_run_ends_it(firm: Intake, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hold_stops_a_running_collection(intake: Intake, store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "BATCH", 4)
     make_orphans(store_url, 12)
-    steps: Iterator[Counter[str]] = orphans.collect(firm.database, store_url)
+    steps: Iterator[Counter[str]] = orphans.collect(intake.database, store_url)
     assert next(step for step in steps if step) == Counter(trashed=1)
     obstore.put(from_url(store_url), HOLD, b"another worker's")
     with pytest.raises(OrphanCollectionRefused):
         list(steps)
-    assert len(in_trash(store_url)) <= 4, "no more than the batch that had begun"
+    assert len(in_trash(store_url)) <= 4, "at most the current batch"
 
 
 @pytest.mark.usefixtures("all_old")
-def test_what_else_is_under_the_prefix_is_left_alone(
-    firm: Intake, store_url: str, monkeypatch: pytest.MonkeyPatch
+def test_other_objects_under_the_prefix_are_unchanged(
+    intake: Intake, store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     others = {"notes.txt", "trash/notes.txt", f"trash/{token_hex(16)}", f"other/{token_hex(16)}", "intake/notes"}
     for key in others:
         obstore.put(from_url(store_url), key, b"x")
     monkeypatch.setattr(orphans, "TRASH_AGE", AT_ONCE)
-    submit(firm, 1)
-    mark(firm)
-    assert collect(firm) == Counter()
+    submit(intake, 1)
+    mark(intake)
+    assert collect(intake) == Counter()
     assert others <= stored(store_url)
 
 
 @pytest.mark.usefixtures("all_old")
-def test_an_erasure_takes_an_object_out_of_trash(firm: Intake, store_url: str) -> None:
-    [lead_id] = submit(firm, 1)
-    key = key_of(firm, lead_id)
+def test_an_erasure_deletes_objects_in_trash(intake: Intake, store_url: str) -> None:
+    [lead_id] = submit(intake, 1)
+    key = key_of(intake, lead_id)
     store.move_to_trash(store.ObjectRef(store_url, key))
     assert in_trash(store_url) == {key}
-    erased = erasure.erase(firm.database, DataSubject.parse("ada@example.com"), actor=Actor())
+    erased = erasure.erase(intake.database, DataSubject.parse("ada@example.com"), actor=Actor())
     assert (erased.cvs, erased.objects_left) == (1, 0)
     assert not in_trash(store_url)
-    assert firm.count(cv_deletion) == 0
+    assert intake.count(cv_deletion) == 0
 
 
-def test_on_a_hold_nothing_is_deleted_for_an_erasure_or_for_retention(
-    firm: Intake, databases: Databases, restored: Callable[[str], Intake], store_url: str
+def test_erasures_delete_no_objects_on_hold(
+    intake: Intake, databases: Databases, restored: Callable[[str], Intake], store_url: str
 ) -> None:
-    submit(firm, 2)
-    older = databases.backup(firm.settings.database_url)
-    submit(firm, 2)
-    mark(firm)
-    wrong = restored(older)
+    submit(intake, 2)
+    older = databases.backup(intake.settings.database_url)
+    submit(intake, 2)
+    mark(intake)
+    outdated = restored(older)
     assert HOLD in stored(store_url)
-    erased = erasure.erase(wrong.database, DataSubject.parse("ada@example.com"), actor=Actor())
+    erased = erasure.erase(outdated.database, DataSubject.parse("ada@example.com"), actor=Actor())
     assert (erased.cvs, erased.objects_left) == (2, 2)
     with pytest.raises(StorageUnavailable, match="CVs of erased leads"):
-        list(deletions.retry(wrong.database))
+        list(deletions.retry(outdated.database))
     assert len(cvs(store_url)) == 4
-    collect(wrong, adopt=True)
-    assert list(deletions.retry(wrong.database)) == [2]
-    assert wrong.count(cv_deletion) == 0
+    collect(outdated, adopt=True)
+    assert list(deletions.retry(outdated.database)) == [2]
+    assert outdated.count(cv_deletion) == 0
 
 
-def test_a_worker_that_stops_marks_the_leads_of_the_last_minute(firm: Intake, store_url: str) -> None:
-    submit(firm, 1)
-    database = Database(firm.settings, connections=WORKER_CONNECTIONS)
-    worker = Workers(firm.settings, database, Metrics())
+def test_a_stopping_worker_updates_the_marker(intake: Intake, store_url: str) -> None:
+    submit(intake, 1)
+    database = Database(intake.settings, connections=WORKER_CONNECTIONS)
+    worker = Workers(intake.settings, database, Metrics())
     worker.start()
     wait_for(lambda: markers(store_url) == [1])
-    submit(firm, 2)
+    submit(intake, 2)
     worker.stop()
     worker.join()
     wait_for(lambda: max(markers(store_url)) == 3)
@@ -498,74 +502,74 @@ def test_a_worker_that_stops_marks_the_leads_of_the_last_minute(firm: Intake, st
 
 
 @pytest.mark.usefixtures("all_old")
-def test_an_erasure_that_was_killed_before_its_deletions_is_finished(
-    firm: Intake, store_url: str, monkeypatch: pytest.MonkeyPatch
+def test_deletions_of_a_killed_erasure_are_retried(
+    intake: Intake, store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    submit(firm, 2)
+    submit(intake, 2)
 
-    def killed(_place: store.ObjectRef) -> None:
+    def killed(_ref: store.ObjectRef) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(store, "delete_everywhere", killed)
     with pytest.raises(KeyboardInterrupt):
-        erasure.erase(firm.database, DataSubject.parse("ada@example.com"), actor=Actor())
+        erasure.erase(intake.database, DataSubject.parse("ada@example.com"), actor=Actor())
     monkeypatch.undo()
     monkeypatch.setattr(orphans, "AGE", AT_ONCE)
-    assert (firm.count(lead), firm.count(cv_deletion), len(cvs(store_url))) == (0, 2, 2)
-    assert collect(firm) == Counter(), "what an erasure explains is no orphan"
-    assert list(deletions.retry(firm.database)) == [2]
-    assert (firm.count(cv_deletion), cvs(store_url), in_trash(store_url)) == (0, set(), set())
+    assert (intake.count(lead), intake.count(cv_deletion), len(cvs(store_url))) == (0, 2, 2)
+    assert collect(intake) == Counter(), "an object that an erasure must delete is not an orphan"
+    assert list(deletions.retry(intake.database)) == [2]
+    assert (intake.count(cv_deletion), cvs(store_url), in_trash(store_url)) == (0, set(), set())
 
 
-def test_the_worker_deletes_what_an_erasure_could_not(
-    firm: Intake, store_url: str, monkeypatch: pytest.MonkeyPatch
+def test_the_worker_retries_failed_deletions_of_an_erasure(
+    intake: Intake, store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    submit(firm, 3)
+    submit(intake, 3)
     delete = store.delete_everywhere
-    away = True
+    is_available = False
 
-    def sometimes(place: store.ObjectRef) -> None:
-        if away:
-            raise StorageUnavailable("away")
-        delete(place)
+    def delete_if_available(ref: store.ObjectRef) -> None:
+        if not is_available:
+            raise StorageUnavailable("unavailable")
+        delete(ref)
 
-    monkeypatch.setattr(store, "delete_everywhere", sometimes)
-    assert erasure.erase(firm.database, DataSubject.parse("ada@example.com"), actor=Actor()).objects_left == 3
+    monkeypatch.setattr(store, "delete_everywhere", delete_if_available)
+    assert erasure.erase(intake.database, DataSubject.parse("ada@example.com"), actor=Actor()).objects_left == 3
     with pytest.raises(StorageUnavailable, match="CVs of erased leads that their store can't delete now: 3"):
-        list(deletions.retry(firm.database))
-    database = Database(firm.settings, connections=WORKER_CONNECTIONS)
-    worker = Workers(firm.settings, database, Metrics())
+        list(deletions.retry(intake.database))
+    database = Database(intake.settings, connections=WORKER_CONNECTIONS)
+    worker = Workers(intake.settings, database, Metrics())
     worker.start()
-    away = False
-    wait_for(lambda: not cvs(store_url) and firm.count(cv_deletion) == 0)
+    is_available = True
+    wait_for(lambda: not cvs(store_url) and intake.count(cv_deletion) == 0)
     worker.stop()
     worker.join()
     database.close()
 
 
 @pytest.mark.usefixtures("all_old")
-def test_the_worker_marks_the_store_before_it_collects(
-    firm: Intake, store_url: str, caplog: pytest.LogCaptureFixture
+def test_the_worker_updates_the_marker_before_collecting(
+    intake: Intake, store_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    submit(firm, 2)
+    submit(intake, 2)
     make_orphans(store_url, 1)
     metrics = Metrics()
-    database = Database(firm.settings, connections=WORKER_CONNECTIONS)
-    worker = Workers(firm.settings, database, metrics)
-    marked_at_the_first_trashing: list[list[int]] = []
+    database = Database(intake.settings, connections=WORKER_CONNECTIONS)
+    worker = Workers(intake.settings, database, metrics)
+    markers_at_trashing: list[list[int]] = []
     move = store.move_to_trash
 
-    def note(place: store.ObjectRef) -> None:
-        marked_at_the_first_trashing.append(markers(store_url))
-        move(place)
+    def record(ref: store.ObjectRef) -> None:
+        markers_at_trashing.append(markers(store_url))
+        move(ref)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(store, "move_to_trash", note)
+        patched.setattr(store, "move_to_trash", record)
         worker.start()
         wait_for(lambda: "orphans moved to trash: 1, deleted from trash: 0" in caplog.text)
         worker.stop()
         worker.join()
     database.close()
-    assert marked_at_the_first_trashing == [[2]]
+    assert markers_at_trashing == [[2]]
     assert b"intake_cv_objects_missing 0.0" in metrics.exposition()
