@@ -1,4 +1,4 @@
-"""Caps on confirmations: what waits, what is suppressed, and that no worker passes them."""
+"""Caps on confirmations: held and suppressed mails, with several workers."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -37,19 +37,19 @@ def claim(intake: Intake, *, per_hour: int = 1000, limit: int = 32, **more: Any)
 
 def claim_all(intake: Intake, **caps_and_more: Any) -> list[OutboxMessage]:
     """Claim until nothing is due, and record each mail as sent."""
-    taken: list[OutboxMessage] = []
+    claimed: list[OutboxMessage] = []
     while True:
         held: Counter[str] = Counter()
         mails = claim(intake, on_held=held.update, **caps_and_more)
         for mail in mails:
             outbox.record_sent(intake.database, mail)
-        taken += mails
+        claimed += mails
         if not mails and not held:
-            return taken
+            return claimed
 
 
-def owe(intake: Intake, emails: list[str], **values: object) -> None:
-    """Owe a confirmation for a lead of each address, as many submissions would."""
+def enqueue(intake: Intake, emails: list[str], **values: object) -> None:
+    """Queue a confirmation for a lead of each address, as many submissions would."""
 
     def work(connection: Any) -> None:
         rows = [
@@ -83,7 +83,7 @@ def states(intake: Intake) -> Counter[str]:
 
 
 def move_clock(intake: Intake, seconds: float) -> None:
-    """Make everything `seconds` older."""
+    """Make all mails `seconds` older."""
     names = ("created_at", "next_attempt_at", "queued_since", "counted_at", "held_since")
     moved = "{0} - interval '{1} seconds'"
     if intake.settings.sqlite_file is not None:
@@ -92,7 +92,7 @@ def move_clock(intake: Intake, seconds: float) -> None:
     intake.write(lambda c: c.execute(text(statement)))
 
 
-def test_120_submissions_for_tags_of_one_mailbox_are_one_confirmation(intake: Intake) -> None:
+def test_tagged_addresses_of_one_mailbox_get_one_confirmation(intake: Intake) -> None:
     for n in range(120):
         intake.submitted(email=f"Victim+{n}@example.com")
     assert states(intake) == {"queued": 1, "suppressed": 119}
@@ -111,22 +111,22 @@ def test_120_submissions_for_tags_of_one_mailbox_are_one_confirmation(intake: In
         ("ada@straße.example", "ada@strasse.example", 2),
     ],
 )
-def test_what_is_one_mailbox(intake: Intake, one: str, other: str, count: int) -> None:
+def test_addresses_of_one_mailbox_share_a_confirmation(intake: Intake, one: str, other: str, count: int) -> None:
     for email in (one, other):
         intake.submitted(email=email)
     assert len(claim_all(intake)) == count
 
 
-def test_two_people_of_one_mailbox_key_stay_two_persons(intake: Intake) -> None:
+def test_addresses_of_one_mailbox_are_separate_persons(intake: Intake) -> None:
     client = administered(intake)
     first, second = intake.submitted(email="ada+1@example.com"), intake.submitted(email="ada+2@example.com")
     assert [one["id"] for one in erase(client, "ada+1@example.com").json()["leads"]] == [first]
     assert intake.read(lambda c: c.scalars(select(lead.c.id)).all()) == [second]
-    assert intake.count(confirmed_mailbox) == 0, "it is erased with its lead"
+    assert intake.count(confirmed_mailbox) == 0, "the mailbox is erased with its lead"
 
 
-def test_one_domain_gets_a_hundred_an_hour(intake: Intake) -> None:
-    owe(intake, at("victim.example", 130) + at("gmail.com", 130) + at("other.example", 50))
+def test_a_domain_gets_a_hundred_confirmations_per_hour(intake: Intake) -> None:
+    enqueue(intake, at("victim.example", 130) + at("gmail.com", 130) + at("other.example", 50))
     sent = Counter(mail.recipient.partition("@")[2] for mail in claim_all(intake))
     assert sent == {"victim.example": 100, "gmail.com": 130, "other.example": 50}
     assert states(intake) == {"sent": 280, "held": 30}
@@ -140,23 +140,23 @@ def test_one_domain_gets_a_hundred_an_hour(intake: Intake) -> None:
     assert len(claim_all(intake)) == 30
 
 
-def test_all_together_get_what_the_setting_says(intake: Intake) -> None:
-    owe(intake, [f"a@{n}.example" for n in range(50)])
+def test_the_total_per_hour_is_a_setting(intake: Intake) -> None:
+    enqueue(intake, [f"a@{n}.example" for n in range(50)])
     assert len(claim_all(intake, per_hour=20)) == 20
     move_clock(intake, HOUR_S + 1)
     confirmation_caps.release(intake.database, per_hour=20)
     assert [mail.recipient for mail in claim_all(intake, per_hour=20)] == [f"a@{n}.example" for n in range(20, 40)]
     confirmation_caps.release(intake.database, per_hour=0)
-    assert len(claim_all(intake, per_hour=0)) == 10, "without caps, those that were held go too"
+    assert len(claim_all(intake, per_hour=0)) == 10, "without caps, held mails are released"
 
 
-def test_without_caps_everything_goes(intake: Intake) -> None:
-    owe(intake, at("victim.example", 130))
+def test_without_caps_all_confirmations_are_sent(intake: Intake) -> None:
+    enqueue(intake, at("victim.example", 130))
     assert len(claim_all(intake, per_hour=0)) == 130
 
 
-def test_what_is_held_for_a_day_is_suppressed_and_says_why(intake: Intake) -> None:
-    owe(intake, [*at("victim.example", 102), "a@other.example"])
+def test_a_mail_held_for_a_day_is_suppressed_with_a_reason(intake: Intake) -> None:
+    enqueue(intake, [*at("victim.example", 102), "a@other.example"])
     claim_all(intake, per_hour=101)
     assert states(intake) == {"sent": 101, "held": 2}
     move_clock(intake, 24 * HOUR_S - 60)
@@ -170,7 +170,7 @@ def test_what_is_held_for_a_day_is_suppressed_and_says_why(intake: Intake) -> No
     assert all(one.startswith("suppressed after 24 hours: at most") for one in intake.read(lambda c: c.scalars(query)))
 
 
-def test_a_mailbox_whose_confirmation_a_cap_suppressed_is_free_again(intake: Intake) -> None:
+def test_a_mailbox_may_get_a_confirmation_after_a_suppressed_one(intake: Intake) -> None:
     intake.submitted()
     claim_all(intake, per_hour=0)
     intake.submitted(email="grace@example.com")
@@ -185,28 +185,28 @@ def test_a_mailbox_whose_confirmation_a_cap_suppressed_is_free_again(intake: Int
     assert states(intake) == {"sent": 1, "suppressed": 1, "queued": 1}
 
 
-def test_a_retry_counts_once_and_never_passes_a_cap(intake: Intake) -> None:
-    owe(intake, at("a.example", 3))
+def test_a_retried_mail_counts_once_against_a_cap(intake: Intake) -> None:
+    enqueue(intake, at("a.example", 3))
     for _ in range(4):
         for mail in (first := claim(intake, per_hour=2)):
             assert outbox.record_failure(intake.database, mail, reason="451 later", delay_s=0.0)
         assert len(first) == 2
     move_clock(intake, 2 * HOUR_S)
     confirmation_caps.release(intake.database, per_hour=2)
-    assert len(claim(intake, per_hour=2)) == 2, "of the three that are due now"
+    assert len(claim(intake, per_hour=2)) == 2, "of three due mails"
     assert states(intake) == {"queued": 2, "held": 1}
 
 
-def test_a_mail_that_waits_counts_no_attempt_and_nobody_holds_it(intake: Intake) -> None:
-    owe(intake, at("a.example", 2))
+def test_a_held_mail_has_no_attempt_and_no_claim(intake: Intake) -> None:
+    enqueue(intake, at("a.example", 2))
     claim(intake, per_hour=1)
     [row] = intake.read(lambda c: c.execute(select(outbox_mail).where(outbox_mail.c.held_by.is_not(None))).all())
     assert (row.attempts, row.claim, row.claimed_until) == (0, None, None)
 
 
-def test_a_clock_that_was_wrong_holds_nothing_back(intake: Intake) -> None:
-    owe(intake, at("a.example", 5), state="sent", counted_at=Now(plus_s=365 * 24 * HOUR_S))
-    owe(intake, at("b.example", 5))
+def test_future_timestamps_do_not_count_against_a_cap(intake: Intake) -> None:
+    enqueue(intake, at("a.example", 5), state="sent", counted_at=Now(plus_s=365 * 24 * HOUR_S))
+    enqueue(intake, at("b.example", 5))
     assert len(claim(intake, per_hour=5)) == 5
 
 
@@ -219,8 +219,8 @@ def test_alerts_and_digests_are_never_capped(start: Callable[..., Intake]) -> No
     assert {mail.lead_count for mail in mails if mail.kind == "alert"} == {5}
 
 
-def test_of_several_workers_at_once_none_passes_a_cap(intake: Intake) -> None:
-    owe(intake, at("victim.example", 150) + at("gmail.com", 60))
+def test_concurrent_workers_do_not_exceed_a_cap(intake: Intake) -> None:
+    enqueue(intake, at("victim.example", 150) + at("gmail.com", 60))
     databases = [Database(intake.settings, connections=1) for _ in range(4)]
 
     def work(database: Database) -> list[str]:
@@ -232,16 +232,16 @@ def test_of_several_workers_at_once_none_passes_a_cap(intake: Intake) -> None:
         return found
 
     with ThreadPoolExecutor(len(databases)) as pool:
-        taken = Counter(domain for domains in pool.map(work, databases) for domain in domains)
+        sent = Counter(domain for domains in pool.map(work, databases) for domain in domains)
     for database in databases:
         database.close()
-    assert taken["victim.example"] <= confirmation_caps.PER_DOMAIN
-    assert taken.total() == 120
+    assert sent["victim.example"] <= confirmation_caps.PER_DOMAIN
+    assert sent.total() == 120
 
 
-def test_erasing_a_person_leaves_no_domain(intake: Intake) -> None:
+def test_an_erasure_deletes_the_domains_of_capped_mails(intake: Intake) -> None:
     client = administered(intake)
-    owe(intake, at("other.example", 100))
+    enqueue(intake, at("other.example", 100))
     for n in range(3):
         intake.submitted(email=f"a@{MARK}.example", l_name=str(n))
         intake.write(lambda c: c.execute(text("DELETE FROM confirmed_mailbox")))
@@ -253,18 +253,18 @@ def test_erasing_a_person_leaves_no_domain(intake: Intake) -> None:
     assert {value for row in rows for value in row} <= {"other.example", None}
 
 
-def test_what_counts_is_forgotten_after_its_hour_at_the_earliest(intake: Intake) -> None:
-    owe(intake, at("a.example", 2))
+def test_mails_that_count_against_a_cap_are_not_pruned(intake: Intake) -> None:
+    enqueue(intake, at("a.example", 2))
     claim_all(intake, per_hour=2)
     assert list(outbox.prune(intake.database, age_s=0.0)) == []
     move_clock(intake, HOUR_S + 1)
     assert list(outbox.prune(intake.database, age_s=0.0)) == [2]
 
 
-def test_the_caps_are_shown_in_lists_and_metrics(start: Callable[..., Intake], attorney: TestClient) -> None:
+def test_lists_and_metrics_show_capped_mails(start: Callable[..., Intake], attorney: TestClient) -> None:
     del attorney
     intake = start(attorney_emails=(), confirmations_per_hour=101)
-    owe(intake, at("victim.example", 130) + at("gmail.com", 5))
+    enqueue(intake, at("victim.example", 130) + at("gmail.com", 5))
     metrics = Metrics()
     database = Database(intake.settings, connections=WORKER_CONNECTIONS)
     worker = Workers(intake.settings, database, metrics)

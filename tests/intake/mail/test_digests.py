@@ -1,4 +1,4 @@
-"""Alerts under a flood: one mail in an interval for each attorney, which tells of all that came in meanwhile."""
+"""Digests of alerts: one mail per interval and attorney, about all leads since the last one."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,13 +19,19 @@ ATTORNEY = "harriet@firm.example"
 
 
 @pytest.fixture
-def firm(start: Callable[..., Intake]) -> Intake:
+def intake(start: Callable[..., Intake]) -> Intake:
     """A service with one attorney."""
     return start(attorney_emails=(ATTORNEY,))
 
 
+@pytest.fixture
+def two_attorneys(start: Callable[..., Intake]) -> Intake:
+    """A service with two attorneys."""
+    return start()
+
+
 def alerts(intake: Intake, *, limit: int = 50, interval_s: float = 60.0) -> list[OutboxMessage]:
-    """Claim what is due, and return the alerts."""
+    """Claim due mails and return the alerts."""
     mails = outbox.claim(intake.database, owner="here", limit=limit, alert_interval_s=interval_s)
     return [mail for mail in mails if mail.kind == "alert"]
 
@@ -38,53 +44,53 @@ def next_minute(intake: Intake) -> None:
     intake.write(lambda c: c.execute(update(alerted_address).values(alerted_at=Now(plus_s=-60.0))))
 
 
-def kept(intake: Intake) -> list[MailModel]:
+def stored_alerts(intake: Intake) -> list[MailModel]:
     return admin.list_mails(intake.database, admin.MailQuery(kind=["alert"], limit=500))
 
 
 def ids(mail: OutboxMessage) -> list[int]:
-    return [told.id for told in mail.leads]
+    return [entry.id for entry in mail.leads]
 
 
-def test_the_first_goes_out_at_once_and_those_of_the_next_minute_together(firm: Intake) -> None:
-    first = submit(firm, 1)
-    [mail] = alerts(firm)
+def test_the_first_alert_is_immediate_and_later_ones_are_a_digest(intake: Intake) -> None:
+    first = submit(intake, 1)
+    [mail] = alerts(intake)
     assert (ids(mail), mail.lead_count) == (first, 1)
-    outbox.record_sent(firm.database, mail)
-    others = submit(firm, 3)
-    assert alerts(firm) == []
-    next_minute(firm)
-    [digest] = alerts(firm)
+    outbox.record_sent(intake.database, mail)
+    others = submit(intake, 3)
+    assert alerts(intake) == []
+    next_minute(intake)
+    [digest] = alerts(intake)
     assert (ids(digest), digest.lead_count) == (others, 3)
     assert digest.leads[0].email == "0@example.com"
-    assert digest.message_id == kept(firm)[1].message_id, "that of the first it tells of"
-    next_minute(firm)
-    assert alerts(firm) == []
+    assert digest.message_id == stored_alerts(intake)[1].message_id, "the message id of its first alert"
+    next_minute(intake)
+    assert alerts(intake) == []
 
 
-def test_what_it_tells_of_stays_in_every_attempt(firm: Intake) -> None:
-    leads = submit(firm, 2)
-    [first] = alerts(firm)
-    outbox.record_failure(firm.database, first, reason="451 later", delay_s=0.0)
-    submit(firm, 2)
-    [again] = alerts(firm)
+def test_a_retried_digest_contains_the_same_leads(intake: Intake) -> None:
+    leads = submit(intake, 2)
+    [first] = alerts(intake)
+    outbox.record_failure(intake.database, first, reason="451 later", delay_s=0.0)
+    submit(intake, 2)
+    [again] = alerts(intake)
     assert ids(again) == leads
     assert (again.message_id, again.created_at) == (first.message_id, first.created_at)
     assert again.attempts == 2
 
 
-def test_each_attorney_has_a_digest_of_their_own(intake: Intake) -> None:
-    leads = submit(intake, 4)
-    assert sorted((mail.recipient, ids(mail)) for mail in alerts(intake)) == [
+def test_each_attorney_gets_a_separate_digest(two_attorneys: Intake) -> None:
+    leads = submit(two_attorneys, 4)
+    assert sorted((mail.recipient, ids(mail)) for mail in alerts(two_attorneys)) == [
         ("harriet@firm.example", leads),
         ("peter@firm.example", leads),
     ]
 
 
-def test_of_many_workers_at_once_none_splits_one(intake: Intake) -> None:
-    leads = submit(intake, 10)
+def test_concurrent_workers_do_not_split_a_digest(two_attorneys: Intake) -> None:
+    leads = submit(two_attorneys, 10)
     with ThreadPoolExecutor(8) as pool:
-        claimed = [mail for mails in pool.map(lambda _: alerts(intake), range(16)) for mail in mails]
+        claimed = [mail for mails in pool.map(lambda _: alerts(two_attorneys), range(16)) for mail in mails]
     assert sorted((mail.recipient, ids(mail)) for mail in claimed) == [
         ("harriet@firm.example", leads),
         ("peter@firm.example", leads),
@@ -92,103 +98,105 @@ def test_of_many_workers_at_once_none_splits_one(intake: Intake) -> None:
 
 
 @pytest.mark.parametrize(("state", "reason"), [("sent", None), ("failed", "550 no")])
-def test_what_becomes_of_it_becomes_of_all_it_tells_of(firm: Intake, state: str, reason: str | None) -> None:
-    submit(firm, 3)
-    [digest] = alerts(firm)
+def test_the_result_of_a_digest_applies_to_all_its_alerts(intake: Intake, state: str, reason: str | None) -> None:
+    submit(intake, 3)
+    [digest] = alerts(intake)
     if reason is None:
-        outbox.record_sent(firm.database, digest)
+        outbox.record_sent(intake.database, digest)
     else:
-        outbox.record_failure(firm.database, digest, reason=reason, delay_s=None)
-    assert [(mail.state, mail.last_error, mail.digest_id) for mail in kept(firm)] == [(state, reason, digest.id)] * 3
-    assert [mail.sent_at is not None for mail in kept(firm)] == [state == "sent"] * 3
+        outbox.record_failure(intake.database, digest, reason=reason, delay_s=None)
+    assert [(mail.state, mail.last_error, mail.digest_id) for mail in stored_alerts(intake)] == [
+        (state, reason, digest.id)
+    ] * 3
+    assert [mail.sent_at is not None for mail in stored_alerts(intake)] == [state == "sent"] * 3
 
 
-def test_a_result_that_counts_no_more_settles_nothing(firm: Intake) -> None:
-    submit(firm, 2)
-    [slow] = alerts(firm)
-    firm.write(lambda c: c.execute(update(outbox_mail).values(claimed_until=Now(plus_s=-1.0))))
-    alerts(firm)
-    assert not outbox.record_sent(firm.database, slow)
-    assert {mail.state for mail in kept(firm)} == {"queued"}
+def test_a_result_under_an_expired_claim_is_ignored(intake: Intake) -> None:
+    submit(intake, 2)
+    [slow] = alerts(intake)
+    intake.write(lambda c: c.execute(update(outbox_mail).values(claimed_until=Now(plus_s=-1.0))))
+    alerts(intake)
+    assert not outbox.record_sent(intake.database, slow)
+    assert {mail.state for mail in stored_alerts(intake)} == {"queued"}
 
 
-def test_one_that_was_given_up_is_revived_whole(firm: Intake) -> None:
-    leads = submit(firm, 3)
-    [digest] = alerts(firm)
-    outbox.record_failure(firm.database, digest, reason="550 no", delay_s=None)
-    submit(firm, 1)
-    assert admin.retry_mails(firm.database, [digest.id], actor=LOCAL_ACTOR) == ["revived"]
-    [again] = alerts(firm)
-    assert (ids(again), again.message_id) == (leads, digest.message_id), "what it tells of stays"
+def test_a_failed_digest_is_retried_whole(intake: Intake) -> None:
+    leads = submit(intake, 3)
+    [digest] = alerts(intake)
+    outbox.record_failure(intake.database, digest, reason="550 no", delay_s=None)
+    submit(intake, 1)
+    assert admin.retry_mails(intake.database, [digest.id], actor=LOCAL_ACTOR) == ["revived"]
+    [again] = alerts(intake)
+    assert (ids(again), again.message_id) == (leads, digest.message_id), "its leads do not change"
 
 
-def test_one_lead_of_it_can_be_told_of_again_alone(firm: Intake) -> None:
-    submit(firm, 3)
-    [digest] = alerts(firm)
-    outbox.record_failure(firm.database, digest, reason="550 no", delay_s=None)
-    second = kept(firm)[1]
-    assert admin.retry_mails(firm.database, [second.id], actor=LOCAL_ACTOR) == ["revived"]
-    next_minute(firm)
-    [again] = alerts(firm)
+def test_a_single_alert_of_a_failed_digest_can_be_retried(intake: Intake) -> None:
+    submit(intake, 3)
+    [digest] = alerts(intake)
+    outbox.record_failure(intake.database, digest, reason="550 no", delay_s=None)
+    second = stored_alerts(intake)[1]
+    assert admin.retry_mails(intake.database, [second.id], actor=LOCAL_ACTOR) == ["revived"]
+    next_minute(intake)
+    [again] = alerts(intake)
     assert (ids(again), again.message_id) == ([second.lead_id], second.message_id)
 
 
-def test_a_lead_that_is_erased_takes_none_of_the_others_along(firm: Intake) -> None:
-    leads = submit(firm, 3)
-    alerts(firm)
-    firm.write(lambda c: c.execute(delete(lead).where(lead.c.id == leads[0])))
-    next_minute(firm)
-    [again] = alerts(firm)
+def test_erasing_a_lead_does_not_affect_other_alerts_of_its_digest(intake: Intake) -> None:
+    leads = submit(intake, 3)
+    alerts(intake)
+    intake.write(lambda c: c.execute(delete(lead).where(lead.c.id == leads[0])))
+    next_minute(intake)
+    [again] = alerts(intake)
     assert ids(again) == leads[1:]
 
 
-def test_an_erasure_that_is_under_way_is_passed_over(firm: Intake) -> None:
-    leads = submit(firm, 3)
-    if firm.settings.sqlite_file is not None:  # its writers are one at a time
+def test_alerts_locked_by_an_erasure_are_skipped(intake: Intake) -> None:
+    leads = submit(intake, 3)
+    if intake.settings.sqlite_file is not None:  # SQLite has one writer at a time
         return
-    with firm.database._engine.begin() as other:
+    with intake.database._engine.begin() as other:
         other.execute(delete(lead).where(lead.c.id == leads[0]))
-        [mail] = alerts(firm)
+        [mail] = alerts(intake)
         assert ids(mail) == leads[1:]
 
 
-def test_while_one_is_still_owed_the_next_waits_an_hour(firm: Intake) -> None:
-    """So that a relay which comes back is not met by one for each minute that it was away."""
-    submit(firm, 1)
-    [mail] = alerts(firm)
-    outbox.record_failure(firm.database, mail, reason="451 later", delay_s=3600.0)
-    leads = submit(firm, 3)
-    next_minute(firm)
-    assert alerts(firm) == []
-    firm.write(lambda c: c.execute(update(alerted_address).values(alerted_at=Now(plus_s=-3600.0))))
-    assert [ids(digest) for digest in alerts(firm)] == [leads]
+def test_while_a_digest_is_queued_the_next_waits_an_hour(intake: Intake) -> None:
+    """Otherwise a relay would receive a digest for each minute of its outage."""
+    submit(intake, 1)
+    [mail] = alerts(intake)
+    outbox.record_failure(intake.database, mail, reason="451 later", delay_s=3600.0)
+    leads = submit(intake, 3)
+    next_minute(intake)
+    assert alerts(intake) == []
+    intake.write(lambda c: c.execute(update(alerted_address).values(alerted_at=Now(plus_s=-3600.0))))
+    assert [ids(digest) for digest in alerts(intake)] == [leads]
 
 
-def test_the_two_days_of_a_digest_begin_when_it_is_made(firm: Intake) -> None:
-    submit(firm, 2)
-    firm.write(lambda c: c.execute(update(outbox_mail).values(queued_since=Now(plus_s=-7 * 86400.0))))
-    [digest] = alerts(firm)
+def test_the_age_of_a_digest_counts_from_its_creation(intake: Intake) -> None:
+    submit(intake, 2)
+    intake.write(lambda c: c.execute(update(outbox_mail).values(queued_since=Now(plus_s=-7 * 86400.0))))
+    [digest] = alerts(intake)
     assert digest.age_s < 60
 
 
-def test_a_clock_that_was_wrong_silences_nobody(firm: Intake) -> None:
-    submit(firm, 1)
-    [mail] = alerts(firm)
-    outbox.record_sent(firm.database, mail)
-    submit(firm, 1)
-    firm.write(lambda c: c.execute(update(alerted_address).values(alerted_at=Now(plus_s=86400.0 * 365))))
-    assert len(alerts(firm)) == 1
+def test_a_future_timestamp_does_not_delay_alerts(intake: Intake) -> None:
+    submit(intake, 1)
+    [mail] = alerts(intake)
+    outbox.record_sent(intake.database, mail)
+    submit(intake, 1)
+    intake.write(lambda c: c.execute(update(alerted_address).values(alerted_at=Now(plus_s=86400.0 * 365))))
+    assert len(alerts(intake)) == 1
 
 
-def test_without_an_interval_each_is_a_mail_of_its_own(firm: Intake) -> None:
-    leads = submit(firm, 3)
-    assert [ids(mail) for mail in alerts(firm, interval_s=0.0)] == [[number] for number in leads]
+def test_without_an_interval_each_alert_is_a_separate_mail(intake: Intake) -> None:
+    leads = submit(intake, 3)
+    assert [ids(mail) for mail in alerts(intake, interval_s=0.0)] == [[number] for number in leads]
 
 
-def test_a_long_one_names_the_first_and_counts_all(firm: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_digest_lists_the_first_leads_and_counts_all(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digests, "MAX_LISTED_LEADS", 2)
-    leads = submit(firm, 5)
-    [digest] = alerts(firm)
+    leads = submit(intake, 5)
+    [digest] = alerts(intake)
     assert (ids(digest), digest.lead_count) == (leads[:2], 5)
 
 
@@ -199,26 +207,26 @@ def explained(connection: Any, query: str) -> str:
     return str(connection.exec_driver_sql(f"{'EXPLAIN' if on_postgresql else 'EXPLAIN QUERY PLAN'} {query}").all())
 
 
-def test_finding_what_is_due_reads_its_index_alone(firm: Intake) -> None:
-    """What a digest tells of is owed for as long as the digest is: it must not be gone through again and again."""
-    submit(firm, 1)
+def test_due_mails_are_found_by_an_index(intake: Intake) -> None:
+    """Alerts in a digest stay queued until it is sent; the frequent query for due mails must not read them."""
+    submit(intake, 1)
 
     def plan(connection: Any) -> str:
-        moment = "now()" if connection.dialect.name == "postgresql" else "'2026-01-01'"
-        query = f"SELECT id FROM outbox_mail WHERE {DELIVERABLE} AND next_attempt_at <= {moment}"
+        now = "now()" if connection.dialect.name == "postgresql" else "'2026-01-01'"
+        query = f"SELECT id FROM outbox_mail WHERE {DELIVERABLE} AND next_attempt_at <= {now}"
         return explained(connection, f"{query} ORDER BY next_attempt_at LIMIT 8")
 
-    assert "ix_outbox_mail_due" in firm.read(plan)
+    assert "ix_outbox_mail_due" in intake.read(plan)
 
 
-def test_finding_who_waits_reads_ungathered_alerts_alone(firm: Intake) -> None:
-    """It is done again and again, and confirmations have no digest either."""
-    submit(firm, 1)
+def test_pending_alerts_are_found_by_an_index(intake: Intake) -> None:
+    """The query is frequent and must not read confirmations, which have no digest either."""
+    submit(intake, 1)
 
     def plan(connection: Any) -> str:
         compiled = digests._waiting(60.0).compile(connection, compile_kwargs={"literal_binds": True})
         return explained(connection, str(compiled))
 
-    found = firm.read(plan)
+    found = intake.read(plan)
     assert "ix_outbox_mail_ungathered" in found
     assert "ix_outbox_mail_digest_id" not in found

@@ -1,4 +1,4 @@
-"""What mails say."""
+"""Contents of mails."""
 
 import dataclasses
 from email import message_from_bytes
@@ -17,8 +17,8 @@ from intake.mail.outbox import OutboxMessage
 from intake.settings.parsers import Mailbox
 
 SENDER = Mailbox("intake@firm.example", "Märple & Wimsey")
-COMPOSER = MessageBuilder(sender=SENDER, directory=None)
-TYPED = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=80)
+BUILDER = MessageBuilder(sender=SENDER, directory=None)
+SUBMITTED = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=80)
 
 
 def mail(**changes: object) -> OutboxMessage:
@@ -29,9 +29,9 @@ def lead(**changes: object) -> DigestLead:
     return dataclasses.replace(_SAMPLE.leads[0], **changes)  # type: ignore[arg-type]
 
 
-def sent(composer: MessageBuilder, owed: OutboxMessage) -> EmailMessage:
-    """Return the message as its reader gets it."""
-    raw = composer.build(owed)
+def sent(builder: MessageBuilder, mail: OutboxMessage) -> EmailMessage:
+    """Return the message as its recipient sees it."""
+    raw = builder.build(mail)
     assert max(map(len, raw.split(b"\r\n"))) <= 998, "RFC 5322, section 2.1.1"
     return message_from_bytes(raw, _class=EmailMessage, policy=default)
 
@@ -44,7 +44,7 @@ def text_of(message: EmailMessage, kind: str) -> str:
 
 @pytest.mark.parametrize("kind", ["confirmation", "alert"])
 def test_headers(kind: str) -> None:
-    message = sent(COMPOSER, mail(kind=kind, message_id="<1@firm.example>"))
+    message = sent(BUILDER, mail(kind=kind, message_id="<1@firm.example>"))
     assert message["From"] == "Märple & Wimsey <intake@firm.example>"
     assert message["To"] == "attorney@example.com"
     assert message["Message-ID"] == "<1@firm.example>"
@@ -53,36 +53,36 @@ def test_headers(kind: str) -> None:
     assert message.get_content_type() == "multipart/alternative"
 
 
-def test_every_attempt_is_the_same_but_for_its_boundary() -> None:
-    one, other = (sent(COMPOSER, mail(attempts=n)) for n in (1, 2))
+def test_every_attempt_has_the_same_headers() -> None:
+    one, other = (sent(BUILDER, mail(attempts=n)) for n in (1, 2))
     assert [one[name] for name in ("Message-ID", "Date", "Subject")] == [
         other[name] for name in ("Message-ID", "Date", "Subject")
     ]
 
 
-@given(TYPED, TYPED, TYPED)
-def test_a_confirmation_holds_nothing_that_was_typed(f_name: str, l_name: str, cv_name: str) -> None:
-    typed = mail(kind="confirmation", leads=(lead(f_name=f_name, l_name=l_name, cv_name=cv_name),))
+@given(SUBMITTED, SUBMITTED, SUBMITTED)
+def test_a_confirmation_contains_no_submitted_text(f_name: str, l_name: str, cv_name: str) -> None:
+    submitted = mail(kind="confirmation", leads=(lead(f_name=f_name, l_name=l_name, cv_name=cv_name),))
     for kind in ("plain", "html"):
-        assert text_of(sent(COMPOSER, typed), kind) == text_of(sent(COMPOSER, mail(kind="confirmation")), kind)
+        assert text_of(sent(BUILDER, submitted), kind) == text_of(sent(BUILDER, mail(kind="confirmation")), kind)
 
 
-@given(TYPED)
-def test_an_alert_shows_what_was_typed_and_obeys_none_of_it(typed: str) -> None:
-    message = sent(COMPOSER, mail(leads=(lead(f_name=typed, l_name="</td><script>", cv_name="a\r\nBcc: x@y"),)))
+@given(SUBMITTED)
+def test_an_alert_shows_submitted_text_escaped(submitted: str) -> None:
+    message = sent(BUILDER, mail(leads=(lead(f_name=submitted, l_name="</td><script>", cv_name="a\r\nBcc: x@y"),)))
     assert message["Subject"] == "New lead 1"
     assert message["Bcc"] is None
     assert "<script>" not in text_of(message, "html")
     assert "&lt;script&gt;" in text_of(message, "html")
     assert r"a\r\nBcc: x@y" in text_of(message, "plain")
-    if typed.isprintable():
-        assert typed in text_of(message, "plain")
+    if submitted.isprintable():
+        assert submitted in text_of(message, "plain")
 
 
-@given(TYPED)
-def test_a_digest_shows_what_was_typed_and_obeys_none_of_it(typed: str) -> None:
-    leads = (lead(id=7, f_name=typed), lead(id=8, l_name="</td><script>", cv_name="a\r\nBcc: x@y"))
-    message = sent(COMPOSER, mail(leads=leads, lead_count=5))
+@given(SUBMITTED)
+def test_a_digest_shows_submitted_text_escaped(submitted: str) -> None:
+    leads = (lead(id=7, f_name=submitted), lead(id=8, l_name="</td><script>", cv_name="a\r\nBcc: x@y"))
+    message = sent(BUILDER, mail(leads=leads, lead_count=5))
     assert message["Subject"] == "5 new leads"
     assert message["Bcc"] is None
     plain, html = text_of(message, "plain"), text_of(message, "html")
@@ -90,20 +90,20 @@ def test_a_digest_shows_what_was_typed_and_obeys_none_of_it(typed: str) -> None:
     assert r"a\r\nBcc: x@y" in plain
     assert "and 3 more" in plain
     assert "And 3 more" in html
-    if typed.isprintable():
-        assert typed in plain
+    if submitted.isprintable():
+        assert submitted in plain
 
 
-def test_a_digest_that_names_all_counts_no_more(tmp_path: Path) -> None:
-    assert "more" not in text_of(sent(COMPOSER, mail(leads=(lead(), lead(id=2)), lead_count=2)), "plain")
+def test_a_digest_of_all_leads_mentions_no_more(tmp_path: Path) -> None:
+    assert "more" not in text_of(sent(BUILDER, mail(leads=(lead(), lead(id=2)), lead_count=2)), "plain")
 
 
-def test_an_address_outside_ascii_is_written_as_smtputf8_has_it() -> None:
-    raw = COMPOSER.build(mail(recipient="zoë@example.com"))
+def test_a_non_ascii_address_is_written_in_utf8() -> None:
+    raw = BUILDER.build(mail(recipient="zoë@example.com"))
     assert "To: zoë@example.com".encode() in raw
 
 
-def test_a_firm_replaces_the_templates_it_wants(tmp_path: Path) -> None:
+def test_single_templates_can_be_replaced(tmp_path: Path) -> None:
     (tmp_path / "confirmation.txt.jinja").write_text("Subject: Grüß Gott\n\nDanke, {{ firm }}.")
     message = sent(MessageBuilder(sender=SENDER, directory=tmp_path), mail(kind="confirmation"))
     assert message["Subject"] == "Grüß Gott"
@@ -121,7 +121,7 @@ def test_a_firm_replaces_the_templates_it_wants(tmp_path: Path) -> None:
         "Subject: x\n\n{{",
     ],
 )
-def test_a_template_that_does_not_work_is_refused_at_once(tmp_path: Path, template: str) -> None:
+def test_an_invalid_template_is_rejected_at_once(tmp_path: Path, template: str) -> None:
     (tmp_path / "confirmation.txt.jinja").write_text(template)
     with pytest.raises(TemplateInvalid, match="confirmation"):
         MessageBuilder(sender=SENDER, directory=tmp_path)

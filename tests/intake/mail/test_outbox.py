@@ -1,4 +1,4 @@
-"""Claims on owed mail: by the database's clock, for one holder at a time."""
+"""Claims of queued mails: leases by the database's clock, with one owner at a time."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +15,8 @@ from tests.conftest import Intake
 
 
 @pytest.fixture
-def owed(intake: Intake) -> Intake:
-    """A service that owes three mails for one lead."""
+def queued(intake: Intake) -> Intake:
+    """A service with three queued mails for one lead."""
     intake.submitted()
     return intake
 
@@ -35,15 +35,15 @@ def set_all(intake: Intake, **values: object) -> None:
     intake.write(lambda c: c.execute(update(outbox_mail).values(**values)))
 
 
-def test_a_claim_is_the_holders_alone(owed: Intake) -> None:
-    first, second = claim(owed, owner="one", limit=2), claim(owed, owner="two")
-    assert [len(first), len(second), len(claim(owed))] == [2, 1, 0]
+def test_a_claimed_mail_is_not_claimed_again(queued: Intake) -> None:
+    first, second = claim(queued, owner="one", limit=2), claim(queued, owner="two")
+    assert [len(first), len(second), len(claim(queued))] == [2, 1, 0]
     assert {mail.claim for mail in first}.isdisjoint({mail.claim for mail in second})
-    assert [row["claimed_by"] for row in rows(owed)] == ["one", "one", "two"]
-    assert {row["attempts"] for row in rows(owed)} == {1}
+    assert [row["claimed_by"] for row in rows(queued)] == ["one", "one", "two"]
+    assert {row["attempts"] for row in rows(queued)} == {1}
 
 
-def test_of_many_who_claim_at_once_each_mail_has_one_holder(intake: Intake) -> None:
+def test_concurrent_claims_do_not_share_mails(intake: Intake) -> None:
     for n in range(20):
         intake.submitted(email=f"a{n}@example.com")
     with ThreadPoolExecutor(8) as pool:
@@ -52,12 +52,12 @@ def test_of_many_who_claim_at_once_each_mail_has_one_holder(intake: Intake) -> N
     assert sorted(held) == sorted(set(held)) == [row["id"] for row in rows(intake)]
 
 
-# a plan that runs a subquery again for each row
+# settings for a plan that runs a subquery for each row
 NESTED = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_hashagg = off;"
 NESTED += " SET LOCAL enable_sort = off; SET LOCAL enable_material = off; SET LOCAL enable_memoize = off"
 
 
-def test_no_plan_claims_more_than_the_limit(intake: Intake) -> None:
+def test_a_claim_takes_at_most_its_limit_under_any_plan(intake: Intake) -> None:
     for n in range(20):
         intake.submitted(email=f"a{n}@example.com")
 
@@ -69,47 +69,47 @@ def test_no_plan_claims_more_than_the_limit(intake: Intake) -> None:
     assert intake.write(work) == 2
 
 
-def test_what_is_not_due_is_not_claimed(owed: Intake) -> None:
-    set_all(owed, next_attempt_at=Now(plus_s=60.0))
-    assert claim(owed) == []
-    set_all(owed, next_attempt_at=Now(plus_s=-1.0), state="failed")
-    assert claim(owed) == []
+def test_only_due_mails_are_claimed(queued: Intake) -> None:
+    set_all(queued, next_attempt_at=Now(plus_s=60.0))
+    assert claim(queued) == []
+    set_all(queued, next_attempt_at=Now(plus_s=-1.0), state="failed")
+    assert claim(queued) == []
 
 
-def test_a_lease_that_ran_out_frees_the_mail_and_ends_the_old_claim(owed: Intake) -> None:
-    slow = claim(owed)
-    set_all(owed, claimed_until=Now(plus_s=-1.0))
-    quick = claim(owed)
+def test_an_expired_lease_releases_the_mail_and_ends_the_old_claim(queued: Intake) -> None:
+    slow = claim(queued)
+    set_all(queued, claimed_until=Now(plus_s=-1.0))
+    quick = claim(queued)
     assert [mail.id for mail in quick] == [mail.id for mail in slow]
     assert [mail.message_id for mail in quick] == [mail.message_id for mail in slow]
-    assert not outbox.record_failure(owed.database, slow[0], reason="x", delay_s=None)
-    assert not outbox.record_sent(owed.database, slow[1])
-    assert outbox.record_sent(owed.database, quick[0])
-    assert not outbox.record_sent(owed.database, quick[0]), "a result is written once"
-    assert [row["state"] for row in rows(owed)] == ["sent", "queued", "queued"]
+    assert not outbox.record_failure(queued.database, slow[0], reason="x", delay_s=None)
+    assert not outbox.record_sent(queued.database, slow[1])
+    assert outbox.record_sent(queued.database, quick[0])
+    assert not outbox.record_sent(queued.database, quick[0]), "a result is recorded once"
+    assert [row["state"] for row in rows(queued)] == ["sent", "queued", "queued"]
 
 
-def test_a_lease_is_renewed_while_its_claim_stands(owed: Intake) -> None:
-    mails = claim(owed)
-    outbox.record_sent(owed.database, mails[0])
-    set_all(owed, claimed_until=Now(plus_s=-1.0))
-    outbox.extend_lease(owed.database, mails)
-    assert claim(owed) == []
+def test_an_extended_lease_prevents_other_claims(queued: Intake) -> None:
+    mails = claim(queued)
+    outbox.record_sent(queued.database, mails[0])
+    set_all(queued, claimed_until=Now(plus_s=-1.0))
+    outbox.extend_lease(queued.database, mails)
+    assert claim(queued) == []
 
 
-def test_what_is_given_back_is_due_as_it_was(owed: Intake) -> None:
-    mails = claim(owed)
-    outbox.record_sent(owed.database, mails[0])
-    outbox.release(owed.database, mails)
-    assert [row["attempts"] for row in rows(owed)] == [1, 0, 0]
-    assert [mail.id for mail in claim(owed)] == [mail.id for mail in mails[1:]]
+def test_a_released_mail_is_due_without_an_attempt(queued: Intake) -> None:
+    mails = claim(queued)
+    outbox.record_sent(queued.database, mails[0])
+    outbox.release(queued.database, mails)
+    assert [row["attempts"] for row in rows(queued)] == [1, 0, 0]
+    assert [mail.id for mail in claim(queued)] == [mail.id for mail in mails[1:]]
 
 
-def test_a_failure_is_due_again_later_or_dead(owed: Intake) -> None:
-    mails = claim(owed)
-    assert outbox.record_failure(owed.database, mails[0], reason="451 later", delay_s=100.0)
-    assert outbox.record_failure(owed.database, mails[1], reason="550 no", delay_s=None)
-    first, second, _ = rows(owed)
+def test_an_attempt_without_success_is_deferred_or_failed(queued: Intake) -> None:
+    mails = claim(queued)
+    assert outbox.record_failure(queued.database, mails[0], reason="451 later", delay_s=100.0)
+    assert outbox.record_failure(queued.database, mails[1], reason="550 no", delay_s=None)
+    first, second, _ = rows(queued)
     assert (first["state"], first["last_error"], second["state"], second["last_error"]) == (
         "queued",
         "451 later",
@@ -117,7 +117,7 @@ def test_a_failure_is_due_again_later_or_dead(owed: Intake) -> None:
         "550 no",
     )
     assert 90 < (first["next_attempt_at"] - first["created_at"]).total_seconds() < 120
-    assert claim(owed) == []
+    assert claim(queued) == []
 
 
 def states(intake: Intake, kind: str = "confirmation") -> list[str]:
@@ -132,7 +132,7 @@ def test_an_address_gets_one_confirmation_a_day(intake: Intake) -> None:
     assert len([mail for mail in claim(intake, limit=99) if mail.kind == "confirmation"]) == 2
 
 
-def test_after_a_day_it_gets_another(intake: Intake) -> None:
+def test_an_address_gets_another_confirmation_after_a_day(intake: Intake) -> None:
     intake.submitted()
     intake.write(lambda c: c.execute(update(confirmed_mailbox).values(confirmed_at=Now(plus_s=-24 * 3600.0))))
     intake.submitted()
@@ -140,7 +140,7 @@ def test_after_a_day_it_gets_another(intake: Intake) -> None:
     assert states(intake) == ["queued", "queued", "suppressed"]
 
 
-def test_a_confirmation_that_dies_gives_its_address_free(intake: Intake) -> None:
+def test_a_failed_confirmation_does_not_count(intake: Intake) -> None:
     intake.submitted()
     [mail] = [mail for mail in claim(intake) if mail.kind == "confirmation"]
     outbox.record_failure(intake.database, mail, reason="451 later", delay_s=60.0)
@@ -152,30 +152,30 @@ def test_a_confirmation_that_dies_gives_its_address_free(intake: Intake) -> None
     assert states(intake) == ["failed", "suppressed", "queued"]
 
 
-def test_the_interval_is_a_setting(start: Callable[..., Intake]) -> None:
+def test_the_confirmation_interval_is_a_setting(start: Callable[..., Intake]) -> None:
     intake = start(confirmation_interval_s=0.0)
     intake.submitted()
     intake.submitted()
     assert states(intake) == ["queued", "queued"]
 
 
-def test_of_many_at_once_from_one_address_one_is_confirmed(intake: Intake) -> None:
+def test_concurrent_submissions_of_one_address_get_one_confirmation(intake: Intake) -> None:
     with ThreadPoolExecutor(8) as pool:
         statuses = [answer.status_code for answer in pool.map(lambda _: intake.submit(), range(8))]
     assert statuses == [204] * 8
     assert sorted(states(intake)) == ["queued"] + ["suppressed"] * 7
 
 
-def test_old_mails_that_were_sent_or_suppressed_are_forgotten(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_sent_and_suppressed_mails_are_pruned(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "PRUNE_BATCH", 2)
     for n in range(5):
         intake.submitted(email=f"{n % 2}@example.com")
     for mail in claim(intake, limit=99):
         if mail.kind == "alert" and mail.id % 3:
             outbox.record_sent(intake.database, mail)
-    kept = {row["id"] for row in rows(intake) if row["state"] == "queued"}
-    gone = {row["id"] for row in rows(intake)} - kept
+    unsent = {row["id"] for row in rows(intake) if row["state"] == "queued"}
+    finished = {row["id"] for row in rows(intake)} - unsent
     assert sum(outbox.prune(intake.database, age_s=60.0)) == 0
     intake.write(lambda c: c.execute(update(outbox_mail).values(created_at=Now(plus_s=-61.0))))
-    assert list(outbox.prune(intake.database, age_s=60.0)) == [2] * (len(gone) // 2) + [1] * (len(gone) % 2)
-    assert {row["id"] for row in rows(intake)} == kept
+    assert list(outbox.prune(intake.database, age_s=60.0)) == [2] * (len(finished) // 2) + [1] * (len(finished) % 2)
+    assert {row["id"] for row in rows(intake)} == unsent

@@ -1,4 +1,4 @@
-"""What a relay's refusals amount to."""
+"""Maildir permissions, and errors from relay replies."""
 
 import asyncio
 import mailbox
@@ -13,14 +13,14 @@ from intake.mail.transports import MaildirTransport, _refused
 
 
 @pytest.fixture
-def usual_umask() -> Iterator[None]:
+def default_umask() -> Iterator[None]:
     before = os.umask(0o022)
     yield
     os.umask(before)
 
 
-@pytest.mark.usefixtures("usual_umask")
-def test_a_maildir_and_its_files_are_their_owners_alone(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("default_umask")
+def test_a_maildir_is_accessible_to_its_owner_only(tmp_path: Path) -> None:
     directory = tmp_path / "mails"
     for n in range(2):
         asyncio.run(MaildirTransport(directory).deliver(f"Subject: {n}\r\n\r\nHello\r\n".encode(), "ada@example.com"))
@@ -32,7 +32,7 @@ def test_a_maildir_and_its_files_are_their_owners_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [421, 450, 550])
-def test_what_a_relay_says_is_kept_and_not_logged(code: int) -> None:
+def test_a_relays_reply_is_stored_and_not_logged(code: int) -> None:
     failure = _refused(code, "too much mail for <ada@example.com>", permanent=False)
     assert "ada@example.com" in str(failure)
     assert "ada@example.com" not in failure.logged

@@ -1,4 +1,4 @@
-"""The worker beside a database that fails it: it goes on by itself."""
+"""The mail worker during database errors."""
 
 import time
 from collections.abc import Callable
@@ -27,7 +27,7 @@ def sent(intake: Intake) -> bool:
     return set(intake.read(lambda c: c.scalars(select(outbox_mail.c.state)).all())) == {"sent"}
 
 
-def test_a_statement_that_fails_ends_no_worker(intake: Intake) -> None:
+def test_a_failed_statement_does_not_end_the_worker(intake: Intake) -> None:
     database = Database(intake.settings, connections=WORKER_CONNECTIONS)
     worker = Workers(intake.settings, database, Metrics())
     intake.submitted()
@@ -41,7 +41,7 @@ def test_a_statement_that_fails_ends_no_worker(intake: Intake) -> None:
     database.close()
 
 
-def test_a_worker_that_ended_says_so(intake: Intake) -> None:
+def test_a_worker_that_is_not_running_reports_an_error(intake: Intake) -> None:
     database = Database(intake.settings, connections=WORKER_CONNECTIONS)
     worker = Workers(intake.settings, database, Metrics())
     assert worker.last_error is not None

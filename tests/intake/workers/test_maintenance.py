@@ -1,4 +1,4 @@
-"""Maintenance beside a database that fails it: a run that failed is tried again soon, and not a day later."""
+"""Maintenance jobs during database errors: failed runs are retried soon."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ def test_a_brief_failure_of_the_database_delays_retention_by_seconds(
 
 
 class Clock:
-    """A clock that a test sets, in place of `time`."""
+    """A replacement of `time` that a test sets."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -51,13 +51,13 @@ def test_retries_begin_after_a_second_and_back_off_to_five_minutes(
     def work() -> Iterator[int]:
         runs.append(clock.now)
         if fails:
-            raise DatabaseUnavailable("away")
+            raise DatabaseUnavailable("unavailable")
         yield 1
 
     job = Job(work, every_s=86_400.0)
 
     def run_for(seconds: int) -> list[float]:
-        """Return how long after one another it ran in that time."""
+        """Return the seconds between its runs in that time."""
         runs.clear()
         for _ in range(seconds):
             while job.step():
@@ -71,7 +71,7 @@ def test_retries_begin_after_a_second_and_back_off_to_five_minutes(
     fails = False
     assert run_for(86_400 + 400) == [86_400]
     fails = True
-    assert run_for(86_400)[:3] == [1, 2, 4], "a success begins the backing off anew"
+    assert run_for(86_400)[:3] == [1, 2, 4], "a success resets the backoff"
 
 
 def test_a_long_job_does_not_delay_the_others(intake: Intake) -> None:
