@@ -1,4 +1,4 @@
-"""The schema's steps: whole or not at all, no drift from the tables in code, on both databases."""
+"""Migrations on both databases: atomic, complete, and equal to the schema in code."""
 
 import hashlib
 import json
@@ -41,20 +41,20 @@ def settings(databases: Databases) -> Settings:
 
 @pytest.fixture
 def database(settings: Settings) -> Iterator[Database]:
-    """That database, migrated."""
+    """The database of `settings`, migrated."""
     migrate(settings)
     opened = Database(settings, connections=1)
     yield opened
     opened.close()
 
 
-def test_the_steps_lead_to_the_tables_in_code(database: Database) -> None:
+def test_migrations_match_the_schema_in_code(database: Database) -> None:
     def drift(connection: Connection) -> object:
         context = MigrationContext.configure(connection, opts={"include_name": is_described})
-        return [found for found in compare_metadata(context, metadata) if not known(found)]
+        return [found for found in compare_metadata(context, metadata) if not is_false_alarm(found)]
 
-    def known(found: tuple[Any, ...]) -> bool:
-        # on SQLite, SQLAlchemy reads no name and no rule of a foreign key that was added with its column
+    def is_false_alarm(found: tuple[Any, ...]) -> bool:
+        # on SQLite, SQLAlchemy reads neither the name nor the rule of a foreign key that was added with its column
         return found[0] in ("add_fk", "remove_fk") and found[1].column_keys in (["digest_id"], ["change_id"])
 
     def rule(connection: Connection) -> object:
@@ -69,7 +69,7 @@ def test_the_steps_lead_to_the_tables_in_code(database: Database) -> None:
     assert is_migrated(database)
 
 
-def test_checks_and_cascades_are_there_too(database: Database) -> None:
+def test_checks_and_cascades_exist(database: Database) -> None:
     def ddl(connection: Connection) -> str:
         if connection.dialect.name == "sqlite":
             query = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"
@@ -85,10 +85,10 @@ def test_checks_and_cascades_are_there_too(database: Database) -> None:
         assert written.count("AUTOINCREMENT") == 5
 
 
-def test_keys_compare_by_code_point_and_cvs_are_stored_plainly_on_postgresql(database: Database) -> None:
+def test_keys_compare_by_code_point_and_cvs_are_uncompressed_on_postgresql(database: Database) -> None:
     def facts(connection: Connection) -> tuple[object, ...]:
         if connection.dialect.name == "sqlite":
-            return 13, "e", 2  # its text compares by code point, and its blobs are stored plainly, always
+            return 13, "e", 2  # SQLite always compares text by code point and stores blobs uncompressed
         keys = "SELECT count(*) FROM information_schema.columns WHERE collation_name = 'C' AND data_type = 'text'"
         keys += " AND table_schema = 'public'"
         storage = "SELECT attstorage FROM pg_attribute WHERE attrelid = 'cv_content'::regclass AND attname = 'content'"
@@ -107,8 +107,8 @@ def content(lead_id: int) -> bytes:
 
 
 def fill_first_revision(connection: Connection) -> None:
-    """Keep users, leads, CVs, history and mails of every state as the first revision had them."""
-    moment = "2026-01-02 03:04:05.000006" + ("+00:00" if connection.dialect.name == "postgresql" else "")
+    """Insert users, leads, CVs, history and mails of every state under the first revision."""
+    timestamp = "2026-01-02 03:04:05.000006" + ("+00:00" if connection.dialect.name == "postgresql" else "")
 
     def insert(table: str, **values: object) -> None:
         names = ", ".join(f'"{name}"' for name in values)
@@ -116,22 +116,22 @@ def fill_first_revision(connection: Connection) -> None:
         connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({marks})"), values)
 
     user = {"username": "ada", "username_key": "ada", "password_hash": "hash", "role": "admin"}
-    insert("user_account", id=1, **user, disabled=False, token_generation=0, created_at=moment)
+    insert("user_account", id=1, **user, disabled=False, token_generation=0, created_at=timestamp)
     for n in LEADS:
         keys = {"email_key": f"{n}@b", "f_name_key": "a", "l_name_key": "b"}
         names = {"email": f"{n}@b", "f_name": "A", "l_name": "B", "CV_name": "cv.pdf"}
-        moments = {"created_at": moment, "state_since": moment}
-        insert("lead", id=n, **names, **keys, **moments, state="ENGAGED", last_event_id=n)
+        timestamps = {"created_at": timestamp, "state_since": timestamp}
+        insert("lead", id=n, **names, **keys, **timestamps, state="ENGAGED", last_event_id=n)
         facts = {"size": len(content(n)), "sha256": hashlib.sha256(content(n)).hexdigest()}
         insert("cv", lead_id=n, **facts, detected_type="text/plain", content=content(n))
-        insert("lead_event", id=n, lead_id=n, user_id=1, at=moment, from_state="PENDING", to_state="ENGAGED")
-        moments = {"created_at": moment, "next_attempt_at": moment, "owed_since": moment}
+        insert("lead_event", id=n, lead_id=n, user_id=1, at=timestamp, from_state="PENDING", to_state="ENGAGED")
+        timestamps = {"created_at": timestamp, "next_attempt_at": timestamp, "owed_since": timestamp}
         for kind, state in (("confirmation", ("sent", "dead", "suppressed", "owed")[n % 4]), ("alert", "owed")):
             mail = {"recipient": "x@y", "message_id": f"<{kind}{n}@d>", "attempts": 2}
-            insert("outbox_mail", lead_id=n, kind=kind, state=state, **mail, **moments)
+            insert("outbox_mail", lead_id=n, kind=kind, state=state, **mail, **timestamps)
 
 
-def migrated_from_the_first(settings: Settings) -> Database:
+def migrated_from_first_revision(settings: Settings) -> Database:
     engine = open_engine(settings, connections=1, migrating=True).execution_options(writing=True)
     with engine.begin() as connection:
         command.upgrade(migrations._config(connection), "0001")
@@ -141,9 +141,9 @@ def migrated_from_the_first(settings: Settings) -> Database:
     return Database(settings, connections=1)
 
 
-def test_every_step_leaves_what_is_there(settings: Settings) -> None:
-    """What was kept under the first revision is whole under the last."""
-    database = migrated_from_the_first(settings)
+def test_migrations_preserve_all_data(settings: Settings) -> None:
+    """All data from the first revision is unchanged under the last."""
+    database = migrated_from_first_revision(settings)
     for n in LEADS:
         lead = listing.get_lead(database, n)
         assert (lead.email, lead.state, lead.CV.object_ref) == (f"{n}@b", "ENGAGED", None)
@@ -167,11 +167,11 @@ CONFIRMED = (
     ("b@straße.de", 2),
     ("b@strasse.de", 3),
 )
-NUMBERED = 11_000  # more than are read at once
+NUMBERED = 11_000  # more than one batch
 
 
 def fill_confirmed(connection: Connection, table: str = "confirmed_address", column: str = "email_key") -> None:
-    """Confirm several addresses of one mailbox, of two domains that fold to one, and of thousands of others."""
+    """Insert confirmations of one mailbox's addresses, of two similar domains, and of thousands of other addresses."""
     addresses = [*CONFIRMED, *((f"{n}@b.example", 1) for n in range(NUMBERED))]
     rows = [
         {"id": n, "email": email, "key": normalize_key(email), "at": f"2026-01-0{day} 00:00:00.000000", "due": 1}
@@ -186,7 +186,7 @@ def fill_confirmed(connection: Connection, table: str = "confirmed_address", col
     connection.execute(text(f"{confirm} ON CONFLICT DO NOTHING"), rows)
 
 
-def stepped(settings: Settings, step: Callable[[Any, str], None], revision: str, then: Any = lambda _: None) -> None:
+def run_step(settings: Settings, step: Callable[[Any, str], None], revision: str, then: Any = lambda _: None) -> None:
     engine = open_engine(settings, connections=1, migrating=True).execution_options(writing=True)
     with engine.begin() as connection:
         step(migrations._config(connection), revision)
@@ -194,9 +194,9 @@ def stepped(settings: Settings, step: Callable[[Any, str], None], revision: str,
     engine.dispose()
 
 
-def test_confirmed_addresses_become_mailboxes_and_the_newest_counts(settings: Settings) -> None:
-    stepped(settings, command.upgrade, "0008", fill_confirmed)
-    stepped(settings, command.upgrade, "0012")
+def test_confirmed_addresses_are_merged_into_mailboxes(settings: Settings) -> None:
+    run_step(settings, command.upgrade, "0008", fill_confirmed)
+    run_step(settings, command.upgrade, "0012")
     database = Database(settings, connections=1)
     query = "SELECT mailbox_key, lead_id FROM confirmed_mailbox WHERE lead_id <= 5 ORDER BY lead_id"
     assert [tuple(row) for row in database.read(lambda c: c.execute(text(query)).all())] == [
@@ -208,10 +208,10 @@ def test_confirmed_addresses_become_mailboxes_and_the_newest_counts(settings: Se
     database.close()
 
 
-def test_mailbox_keys_can_be_taken_back(settings: Settings) -> None:
-    stepped(settings, command.upgrade, "0008", fill_confirmed)
-    stepped(settings, command.upgrade, "0012")
-    stepped(settings, command.downgrade, "0008")
+def test_mailbox_keys_can_be_downgraded(settings: Settings) -> None:
+    run_step(settings, command.upgrade, "0008", fill_confirmed)
+    run_step(settings, command.upgrade, "0012")
+    run_step(settings, command.downgrade, "0008")
     database = Database(settings, connections=1)
     query = "SELECT email_key, lead_id FROM confirmed_address WHERE lead_id <= 5 ORDER BY lead_id"
     assert [tuple(row) for row in database.read(lambda c: c.execute(text(query)).all())] == [
@@ -227,7 +227,7 @@ def test_mailbox_keys_can_be_taken_back(settings: Settings) -> None:
 def add_mails(connection: Connection) -> None:
     """Insert a digest of two alerts and a mail in each other state under revision 0013; delete the newest mail."""
     fill_confirmed(connection, "confirmed_mailbox", "mailbox_key")
-    moment = "2026-01-02 03:04:05.000006" + ("+00:00" if connection.dialect.name == "postgresql" else "")
+    timestamp = "2026-01-02 03:04:05.000006" + ("+00:00" if connection.dialect.name == "postgresql" else "")
     names = (
         "id, lead_id, kind, recipient, message_id, created_at, state, attempts, next_attempt_at, owed_since, digest_id"
     )
@@ -242,7 +242,13 @@ def add_mails(connection: Connection) -> None:
     marks = ", ".join(f":{name}" for name in names.split(", "))
     for number, (kind, state, digest_id) in enumerate(states, 1):
         values = {"id": number, "lead_id": 1, "kind": kind, "recipient": "x@y", "message_id": f"<{number}@d>"}
-        values |= {"created_at": moment, "state": state, "attempts": 1, "next_attempt_at": moment, "owed_since": moment}
+        values |= {
+            "created_at": timestamp,
+            "state": state,
+            "attempts": 1,
+            "next_attempt_at": timestamp,
+            "owed_since": timestamp,
+        }
         connection.execute(
             text(f"INSERT INTO outbox_mail ({names}) VALUES ({marks})"), {**values, "digest_id": digest_id}
         )
@@ -256,14 +262,14 @@ def mail_rows(settings: Settings) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in rows]
 
 
-def test_mail_states_are_renamed_and_renamed_back(settings: Settings) -> None:
-    stepped(settings, command.upgrade, "0013", add_mails)
+def test_mail_states_can_be_upgraded_and_downgraded(settings: Settings) -> None:
+    run_step(settings, command.upgrade, "0013", add_mails)
     before = mail_rows(settings)
     assert [state for _, state, _ in before] == ["dead", "dead", "owed", "sent", "suppressed"]
-    stepped(settings, command.upgrade, "0014")
+    run_step(settings, command.upgrade, "0014")
     after = [(1, "failed", 1), (2, "failed", 1), (3, "queued", None), (4, "sent", None), (5, "suppressed", None)]
     assert mail_rows(settings) == after
-    stepped(settings, command.downgrade, "0013")
+    run_step(settings, command.downgrade, "0013")
     assert mail_rows(settings) == before
     migrate(settings)
     assert mail_rows(settings) == after
@@ -271,18 +277,18 @@ def test_mail_states_are_renamed_and_renamed_back(settings: Settings) -> None:
     mail = {"lead_id": 1, "kind": "alert", "recipient": "x@y", "message_id": "<7@d>"}
     added = database.write(lambda c: c.execute(outbox_mail.insert().values(**mail)).inserted_primary_key)
     assert added is not None
-    assert added[0] == 7, "the id of a deleted mail is not used again"
+    assert added[0] == 7, "the id of a deleted mail is not reused"
     with pytest.raises(IntegrityError):
         database.write(lambda c: c.execute(outbox_mail.update().values(state="owed")))
     database.close()
 
 
-def test_doing_it_again_changes_nothing(settings: Settings, database: Database) -> None:
+def test_a_repeated_migration_changes_nothing(settings: Settings, database: Database) -> None:
     migrate(settings)
     assert is_migrated(database)
 
 
-def test_several_at_once_each_wait_for_the_one_before(settings: Settings) -> None:
+def test_concurrent_migrations_run_one_after_another(settings: Settings) -> None:
     context = multiprocessing.get_context("spawn")
     started = [context.Process(target=migrate, args=[settings]) for _ in range(3)]
     for process in started:
@@ -292,10 +298,10 @@ def test_several_at_once_each_wait_for_the_one_before(settings: Settings) -> Non
     assert [process.exitcode for process in started] == [0, 0, 0]
 
 
-def test_each_database_has_an_id_and_a_key_of_its_own_in_one_row(settings: Settings, databases: Databases) -> None:
+def test_each_database_has_a_unique_id_and_key_in_one_row(settings: Settings, databases: Databases) -> None:
     found = []
-    for one in (settings, Settings(database_url=databases.empty_url())):
-        database = migrated_from_the_first(one)
+    for current in (settings, Settings(database_url=databases.empty_url())):
+        database = migrated_from_first_revision(current)
         [row] = database.read(lambda c: c.execute(text("SELECT id, database_id, client_key FROM installation")).all())
         found += [bytes(row.database_id), bytes(row.client_key)]
         assert row.id == 1
@@ -309,8 +315,8 @@ def test_each_database_has_an_id_and_a_key_of_its_own_in_one_row(settings: Setti
     assert {len(value) for value in found} == {32}
 
 
-def test_the_installation_s_table_goes_and_comes_back(settings: Settings) -> None:
-    migrated_from_the_first(settings).close()
+def test_the_installation_table_can_be_downgraded(settings: Settings) -> None:
+    migrated_from_first_revision(settings).close()
     engine = open_engine(settings, connections=1, migrating=True).execution_options(writing=True)
     with engine.begin() as connection:
         command.downgrade(migrations._config(connection), "0008")
@@ -321,7 +327,7 @@ def test_the_installation_s_table_goes_and_comes_back(settings: Settings) -> Non
     database.close()
 
 
-def test_a_step_that_fails_leaves_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_migration_is_rolled_back(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migrations, "_check_foreign_keys", lambda _connection: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         migrate(settings)
@@ -332,22 +338,22 @@ def test_a_step_that_fails_leaves_nothing(settings: Settings, monkeypatch: pytes
     migrate(settings)
 
 
-def test_a_database_of_a_later_version_is_left_alone(settings: Settings, database: Database) -> None:
+def test_a_database_of_a_later_version_is_refused(settings: Settings, database: Database) -> None:
     database.write(lambda c: c.execute(text("UPDATE alembic_version SET version_num = '9999'")))
     assert not is_migrated(database)
     with pytest.raises(DatabaseNotMigrated, match="another version"):
         migrate(settings)
 
 
-def test_the_file_is_its_owners_alone_whatever_its_name(tmp_path: Path) -> None:
+def test_the_file_is_accessible_to_its_owner_only_under_any_name(tmp_path: Path) -> None:
     file = tmp_path / "a%20 b#.db"
     migrate(Settings(database_url=f"sqlite:///{file}"))
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_a_file_that_is_no_database_or_can_not_be_made(tmp_path: Path) -> None:
-    (tmp_path / "text.db").write_text("this is a text, and longer than a header of SQLite's would be" * 10)
+def test_an_invalid_or_unwritable_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("this is a text, and longer than the header of an SQLite file" * 10)
     with pytest.raises(DatabaseUnavailable) as raised:
         migrate(Settings(database_url=f"sqlite:///{tmp_path / 'text.db'}"))
     assert raised.value.reason == "file is not a database"
@@ -367,7 +373,7 @@ def test_a_postgresql_database_in_another_encoding_is_refused(postgres_url: str)
             cursor.execute("DROP DATABASE intake_test_latin1")
 
 
-def test_the_audit_trail_takes_nothing_back(database: Database) -> None:
+def test_the_audit_trail_is_append_only(database: Database) -> None:
     database.write(lambda connection: record(connection, Action.LOGIN, Actor(client="192.0.2.1")))
     for refused in map(text, ("UPDATE audit SET action = 'x'", "DELETE FROM audit")):
         with pytest.raises(DBAPIError, match="append-only"):
@@ -377,18 +383,18 @@ def test_the_audit_trail_takes_nothing_back(database: Database) -> None:
 
 
 @pytest.mark.parametrize(("word", "instead"), [("USING fts5", "USING fts0"), ("'trigram", "'no-such")])
-def test_a_library_without_an_index_of_parts_does_without(settings: Settings, word: str, instead: str) -> None:
+def test_search_works_without_a_trigram_index_in_sqlite(settings: Settings, word: str, instead: str) -> None:
     if settings.sqlite_file is None:
         return
 
-    def lacking(_c: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> tuple[str, Any]:
+    def replace_word(_c: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> tuple[str, Any]:
         return statement.replace(word, instead), parameters
 
-    event.listen(Engine, "before_cursor_execute", lacking, retval=True)
+    event.listen(Engine, "before_cursor_execute", replace_word, retval=True)
     try:
         migrate(settings)
     finally:
-        event.remove(Engine, "before_cursor_execute", lacking)
+        event.remove(Engine, "before_cursor_execute", replace_word)
     database = Database(settings, connections=1)
     assert is_migrated(database)
     assert not database.read(lambda c: substring_search.has_own_index(c, "part"))
@@ -396,7 +402,7 @@ def test_a_library_without_an_index_of_parts_does_without(settings: Settings, wo
     database.close()
 
 
-def test_a_role_that_may_not_have_an_extension_made_does_without(settings: Settings, postgres_url: str) -> None:
+def test_a_role_that_must_not_create_extensions_migrates_without(settings: Settings, postgres_url: str) -> None:
     if settings.sqlite_file is not None or POOLED:
         return
     role, name = f"intake_test_role_{os.getpid()}", settings.database_url.rpartition("/")[2].partition("?")[0]
@@ -412,8 +418,8 @@ def test_a_role_that_may_not_have_an_extension_made_does_without(settings: Setti
             cursor.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
-def test_what_came_before_the_index_of_parts_is_found_by_it(settings: Settings) -> None:
-    database = migrated_from_the_first(settings)
+def test_leads_older_than_the_substring_index_are_found_by_it(settings: Settings) -> None:
+    database = migrated_from_first_revision(settings)
     found = json.loads(b"".join(listing.stream_json(database, listing.LeadQuery(q="26@b"))))
     assert [lead["id"] for lead in found] == [26]
     if settings.sqlite_file is not None:

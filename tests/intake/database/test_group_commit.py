@@ -1,4 +1,4 @@
-"""Group commit on SQLite: waiting work shares a transaction, and runs alone after an error."""
+"""Group commit on SQLite: waiting writes share a transaction, and run alone after an error."""
 
 import threading
 import time
@@ -26,7 +26,7 @@ def database(databases: Databases) -> Any:
     opened.close()
 
 
-def all_at_once(database: Database, works: list[Callable[[Connection], Any]]) -> list[Future[Any]]:
+def run_grouped(database: Database, works: list[Callable[[Connection], Any]]) -> list[Future[Any]]:
     """Queue grouped work behind a slow write, and return the results."""
     with ThreadPoolExecutor(len(works) + 1) as pool:
 
@@ -57,16 +57,16 @@ def names(database: Database) -> list[str]:
     return sorted(database.read(lambda c: list(c.scalars(select(lead.c.email)))))
 
 
-def test_those_that_wait_share_a_transaction_on_sqlite(database: Database) -> None:
-    results = all_at_once(database, [add(f"{n}") for n in range(6)])
+def test_waiting_writes_share_a_transaction_on_sqlite(database: Database) -> None:
+    results = run_grouped(database, [add(f"{n}") for n in range(6)])
     is_sqlite = database.read(lambda c: c.dialect.name) == "sqlite"
     transactions = {result.result() for result in results}
     assert len(transactions) == 1 if is_sqlite else len(transactions) > 1
     assert names(database) == [f"{n}" for n in range(6)]
 
 
-def test_one_that_fails_takes_none_of_the_others_along(database: Database) -> None:
-    results = all_at_once(database, [add(f"{n}", fails=n in (1, 4)) for n in range(6)])
+def test_a_failed_write_does_not_affect_the_others(database: Database) -> None:
+    results = run_grouped(database, [add(f"{n}", fails=n in (1, 4)) for n in range(6)])
     for n, result in enumerate(results):
         if n in (1, 4):
             with pytest.raises(ZeroDivisionError, match=f"^{n}$"):
@@ -76,7 +76,7 @@ def test_one_that_fails_takes_none_of_the_others_along(database: Database) -> No
     assert names(database) == ["0", "2", "3", "5"]
 
 
-def test_other_writes_run_once_in_their_own_thread_and_transaction(database: Database) -> None:
+def test_ungrouped_writes_run_once_in_their_own_thread_and_transaction(database: Database) -> None:
     ran = list[str]()
 
     def failing(connection: Connection) -> None:
@@ -93,7 +93,7 @@ def test_other_writes_run_once_in_their_own_thread_and_transaction(database: Dat
     threads = [threading.Thread(target=alone, name=f"alone-{number}") for number in range(4)]
     for thread in threads:
         thread.start()
-    results = all_at_once(database, [add(f"{n}") for n in range(4)])
+    results = run_grouped(database, [add(f"{n}") for n in range(4)])
     for thread in threads:
         thread.join()
     assert all(result.result() for result in results)
@@ -110,11 +110,11 @@ def page_count(connection: Connection) -> int:
 
 
 @pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
-def test_a_database_that_fills_in_the_middle_keeps_what_it_acknowledged(
+def test_a_database_that_fills_up_loses_no_acknowledged_lead(
     start: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     roomy = start()
-    room = roomy.read(page_count) + 4 * CV_BYTES // 4096  # for three, and their indexes
+    room = roomy.read(page_count) + 4 * CV_BYTES // 4096  # for three CVs and their indexes
     monkeypatch.setattr(engine, "PRAGMAS", (*engine.PRAGMAS, f"max_page_count={room}"))
     tight = start(database_url=roomy.settings.database_url)
     with ThreadPoolExecutor(8) as pool:
@@ -123,8 +123,8 @@ def test_a_database_that_fills_in_the_middle_keeps_what_it_acknowledged(
             time.sleep(1)
         statuses = [answer.result().status_code for answer in answers]
     query = select(lead.c.email, cv_content.c.content).join(cv_content, lead.c.id == cv_content.c.lead_id)
-    kept = roomy.read(lambda c: {row.email: row.content for row in c.execute(query)})
-    assert kept == {f"{n}@example.com": content(n) for n in range(8) if statuses[n] == 204}
+    saved = roomy.read(lambda c: {row.email: row.content for row in c.execute(query)})
+    assert saved == {f"{n}@example.com": content(n) for n in range(8) if statuses[n] == 204}
     assert set(statuses) == {204, 503}
-    assert roomy.count(lead) == roomy.count(cv) == len(kept)
-    assert roomy.count(outbox_mail) == 3 * len(kept)
+    assert roomy.count(lead) == roomy.count(cv) == len(saved)
+    assert roomy.count(outbox_mail) == 3 * len(saved)

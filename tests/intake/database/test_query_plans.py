@@ -1,6 +1,6 @@
-"""What each database says it will do with the statements that the verbs execute, on tables that are worth an index.
+"""Query plans of all operations, on tables that are large enough for indexes to be used.
 
-SQLite plans without statistics, as it does in the service, where nothing gathers any.
+SQLite plans without statistics, because the service does not gather any.
 """
 
 import os
@@ -48,16 +48,16 @@ PARTIAL = {
     for index in table.indexes
     if index.dialect_options["postgresql"]["where"] is not None
 }
-# those with a row for each who works there, and with one row
+# without the tables of one row, and of one row per user or attorney
 BIG = set(schema.metadata.tables) - {"user_account", "alerted_address", "installation"}
 CHANGE = UUID("00000000-0000-0000-0000-000010010000")
 SETTINGS = Settings(attorney_emails=("harriet@firm.example",))
-ORIGIN = Actor(1, "192.0.2.1", "request")
+ACTOR = Actor(1, "192.0.2.1", "request")
 EXPLAINED = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b")
 
 
 NUMBERS = f"WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < {LEADS})"
-# a row or two for each lead in most tables, one a minute until now
+# in most tables one or two rows per lead, a minute apart until now
 FILLED = {
     "user_account (id, username, username_key, password_hash, role, disabled, token_generation, created_at)": (
         "n, 'u' || n, 'u' || n, 'hash', 'admin', 1 = 0, 0, {at} FROM t WHERE n < 10"
@@ -83,13 +83,13 @@ FILLED = {
         " WHEN 0 THEN 'failed' WHEN 1 THEN 'queued' ELSE 'sent' END, 1, {at}, {at}"
         " FROM t, (SELECT 'alert' AS kind UNION SELECT 'confirmation') AS kinds"
     ),
-    # more that a cap holds
+    # mails that a cap holds
     "outbox_mail (lead_id, kind, recipient, message_id, created_at, state, attempts, next_attempt_at, queued_since,"
     " capped_domain, held_by, held_since)": (
         "n, 'confirmation', 'v@victim.example', 'held' || n, {at}, 'queued', 0, {at}, {at}, 'victim.example',"
         " CASE WHEN n % 2 = 0 THEN 'victim.example' ELSE '' END, {now} FROM t WHERE n <= 2000"
     ),
-    # an hour's count
+    # mails counted in this hour
     "outbox_mail (lead_id, kind, recipient, message_id, created_at, state, attempts, next_attempt_at, queued_since,"
     " capped_domain, counted_at)": (
         "n, 'confirmation', 'v@victim.example', 'counted' || n, {at}, 'sent', 1, {at}, {at}, 'victim.example', {now}"
@@ -119,7 +119,7 @@ OWN_WORDS = {
 
 @pytest.fixture
 def database(databases: Databases) -> Iterator[Database]:
-    """A database with so much in each table that an index pays."""
+    """A database with tables large enough for indexes to be used."""
     opened = Database(Settings(database_url=databases.migrated_url()), connections=1)
 
     def fill(connection: Connection) -> None:
@@ -135,7 +135,7 @@ def database(databases: Databases) -> Iterator[Database]:
 
 
 def executed(database: Database, call: Callable[[Database], object]) -> list[tuple[str, Any]]:
-    """Return the statements that a verb executes, and what it hands them."""
+    """Return the statements that an operation executes, with their parameters."""
     found: list[tuple[str, Any]] = []
 
     def note(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
@@ -153,39 +153,41 @@ def executed(database: Database, call: Callable[[Database], object]) -> list[tup
 
 
 def explained(database: Database, statement: str, parameters: Any) -> list[Any]:
-    """Return the statement's plan: SQLite's steps, or PostgreSQL's tree in a list of its own."""
-    how = "QUERY PLAN" if (is_sqlite := database._engine.dialect.name == "sqlite") else "(FORMAT JSON)"
-    rows = database.read(lambda connection: connection.exec_driver_sql(f"EXPLAIN {how} {statement}", parameters).all())
+    """Return the statement's plan: SQLite's steps, or a list with PostgreSQL's tree."""
+    option = "QUERY PLAN" if (is_sqlite := database._engine.dialect.name == "sqlite") else "(FORMAT JSON)"
+    rows = database.read(
+        lambda connection: connection.exec_driver_sql(f"EXPLAIN {option} {statement}", parameters).all()
+    )
     return [row[3] for row in rows] if is_sqlite else [rows[0][0][0]["Plan"]]
 
 
-def walked(database: Database, statement: str, parameters: Any) -> set[str]:
-    """Return through which of the big tables the statement's plan goes from end to end, or as far as a limit lets it.
+def scanned(database: Database, statement: str, parameters: Any) -> set[str]:
+    """Return the big tables that the statement's plan scans, completely or up to a limit.
 
-    A partial index may be gone through: what it holds is what is asked for.
+    Scans of partial indexes are allowed, because such an index contains only the wanted rows.
     """
     plan = explained(database, statement, parameters)
     is_postgresql = bool(plan) and isinstance(plan[0], dict)
-    return set(walks_of_postgresql(plan[0]) if is_postgresql else walks_of_sqlite(plan)) & BIG
+    return set(scans_of_postgresql(plan[0]) if is_postgresql else scans_of_sqlite(plan)) & BIG
 
 
-def walks_of_sqlite(plan: list[str]) -> Iterator[str]:
+def scans_of_sqlite(plan: list[str]) -> Iterator[str]:
     for step in plan:
         found = re.match(r"(?:SCAN|SEARCH(?=.* AUTOMATIC)) (\w+?)(?:_\d+)?(?:$| USING .*INDEX (\w+))", step)
         if found and found[2] not in PARTIAL:
             yield found[1]
 
 
-def walks_of_postgresql(node: Mapping[str, Any]) -> Iterator[str]:
+def scans_of_postgresql(node: Mapping[str, Any]) -> Iterator[str]:
     is_whole_index = "Index Cond" not in node and node.get("Index Name") not in PARTIAL
     if node["Node Type"] == "Seq Scan" or (node["Node Type"] in ("Index Scan", "Index Only Scan") and is_whole_index):
         yield node["Relation Name"]
     for child in node.get("Plans", ()):
-        yield from walks_of_postgresql(child)
+        yield from scans_of_postgresql(child)
 
 
-def page(wanted: LeadQuery, limit: int = 50) -> Callable[[Database], object]:
-    return lambda database: listing.read_json_page(database, wanted, limit=limit)
+def page(query: LeadQuery, limit: int = 50) -> Callable[[Database], object]:
+    return lambda database: listing.read_json_page(database, query, limit=limit)
 
 
 def trail(**wanted: Any) -> Callable[[Database], object]:
@@ -209,19 +211,19 @@ def submit(database: Database) -> None:
         submissions.create_lead(database, SETTINGS, sent, key="key")
 
 
-def work_off_mail(database: Database) -> None:
+def deliver_mail(database: Database) -> None:
     held = outbox.claim(database, owner="here", limit=8, alert_interval_s=60.0)
     assert len(held) == 8
     outbox.extend_lease(database, held)
     outbox.release(database, held[:1])
-    outbox.record_failure(database, held[1], reason="away", delay_s=None)
+    outbox.record_failure(database, held[1], reason="unreachable", delay_s=None)
     for mail in held[2:]:
         outbox.record_sent(database, mail)
 
 
 def hold_mail(database: Database) -> None:
     held: Counter[str] = Counter()
-    # the first due mails are confirmations, and there is no room for them: alerts behind them are claimed at once
+    # the first due mails are confirmations above the cap: the claim continues with the alerts after them
     for _ in range(2):
         found = outbox.claim(
             database, owner="h", limit=8, alert_interval_s=60.0, confirmations_per_hour=900, on_held=held.update
@@ -237,9 +239,9 @@ def change_and_undo(database: Database) -> None:
     bulk_changes.undo(database, number, after=0, known=SETTINGS.states, author=Author(id=uuid4(), user_id=1))
 
 
-def enter_again(database: Database) -> None:
+def repeat_manual_lead(database: Database) -> None:
     entry = manual_leads.ManualLead(submission=None, external_id="crm-77", state="PENDING", notify=False)  # type: ignore[arg-type]
-    assert manual_leads.create_manual_lead(database, SETTINGS, entry, actor=ORIGIN) == (77, False)
+    assert manual_leads.create_manual_lead(database, SETTINGS, entry, actor=ACTOR) == (77, False)
 
 
 def collect_orphans(database: Database) -> None:
@@ -251,104 +253,104 @@ def collect_orphans(database: Database) -> None:
         assert counts["trashed"] == 1
 
 
-LATELY = NOW - timedelta(minutes=5)
-SOMEBODY = DataSubject.parse("email77@b.example")
+RECENTLY = NOW - timedelta(minutes=5)
+PERSON = DataSubject.parse("email77@b.example")
 BY_INDEX: dict[str, Callable[[Database], object]] = {
-    "a page that goes on": page(LeadQuery(after=30000)),
-    "newest first, too": page(LeadQuery(after=30000, order="desc")),
+    "next page": page(LeadQuery(after=30000)),
+    "next page, newest first": page(LeadQuery(after=30000, order="desc")),
     "whole address": page(LeadQuery(email="email77@b.example")),
-    "address by its beginning": page(LeadQuery(email="email399*")),
+    "prefix of an address": page(LeadQuery(email="email399*")),
     "first name": page(LeadQuery(f_name="femail77@b.example")),
-    "first name by its beginning, and more": page(LeadQuery(f_name="femail5*9@b*")),
+    "pattern of a first name": page(LeadQuery(f_name="femail5*9@b*")),
     "last name, newest first": page(LeadQuery(l_name="lemail77@b.example", order="desc")),
     "a state": page(LeadQuery(state=["ENGAGED"])),
-    "a state that no lead is in": page(LeadQuery(state=["DECLINED"], order="desc")),
-    "since lately": page(LeadQuery(since=LATELY)),
-    "since lately, newest first": page(LeadQuery(since=LATELY, order="desc")),
-    "a rare part": page(LeadQuery(q="email13131")),
-    "a rare part, newest first": page(LeadQuery(q="email13131", order="desc")),
-    "a rare part in a state": page(LeadQuery(q="email13131", state=["ENGAGED"])),
-    "a part that nobody has": page(LeadQuery(q="qqqzzz")),
+    "a state without leads": page(LeadQuery(state=["DECLINED"], order="desc")),
+    "recent leads": page(LeadQuery(since=RECENTLY)),
+    "recent leads, newest first": page(LeadQuery(since=RECENTLY, order="desc")),
+    "rare substring": page(LeadQuery(q="email13131")),
+    "rare substring, newest first": page(LeadQuery(q="email13131", order="desc")),
+    "rare substring and state": page(LeadQuery(q="email13131", state=["ENGAGED"])),
+    "substring without matches": page(LeadQuery(q="qqqzzz")),
     "one lead": lambda d: listing.get_lead(d, 77),
     "history": lambda d: history.history(d, 77),
-    "changes that go on": listed_changes(before=CHANGE),
+    "next page of changes": listed_changes(before=CHANGE),
     "changes of a user": listed_changes(mine=True),
-    "a change by its beginning": listed_changes(id="0000000000000000000000001001"),
-    "changes and their undoing": change_and_undo,
+    "prefix of a change id": listed_changes(id="0000000000000000000000001001"),
+    "bulk change and undo": change_and_undo,
     "mails of a lead": mails(lead=77),
     "failed mails": mails(state=["failed"]),
     "queued mails, newest first": mails(state=["queued"], order="desc"),
-    "mails that go on": mails(after=60000),
-    "mails that are unsent": admin.count_unsent,
-    "mails revived": lambda d: admin.retry_mails(d, [100, 200], actor=ORIGIN),
-    "mails sent": work_off_mail,
-    "mails held and released": hold_mail,
-    "mails forgotten": lambda d: outbox.prune(d, age_s=90 * 86_400.0),
+    "next page of mails": mails(after=60000),
+    "unsent mails": admin.count_unsent,
+    "mail retry": lambda d: admin.retry_mails(d, [100, 200], actor=ACTOR),
+    "mail delivery": deliver_mail,
+    "held mails": hold_mail,
+    "pruned mails": lambda d: outbox.prune(d, age_s=90 * 86_400.0),
     "audit of a user": trail(user="u9"),
     "audit of a user, newest first": trail(user="u9", order="desc"),
     "audit of a lead": trail(lead=77),
     "audit of an action": trail(action=[Action.ERASURE], order="desc"),
-    "audit since lately": trail(since=LATELY),
-    "audit since lately, newest first": trail(since=LATELY, order="desc"),
-    "audit that goes on": trail(after=30000),
-    "a part of a CV": lambda d: audit.record_series(d, Action.DOWNLOAD, ORIGIN, lead_id=77),
+    "recent audit": trail(since=RECENTLY),
+    "recent audit, newest first": trail(since=RECENTLY, order="desc"),
+    "next page of audit": trail(after=30000),
+    "range of a CV": lambda d: audit.record_series(d, Action.DOWNLOAD, ACTOR, lead_id=77),
     "recent logins": lambda d: audit.recent_logins(d, within_s=300.0, most=100),
     "a submission": submit,
-    "keys forgotten": submissions.delete_expired_keys,
-    "a person": lambda d: data_subjects.find_leads(d, SOMEBODY),
-    "what would be erased": lambda d: erasure.preview(d, SOMEBODY, actor=ORIGIN),
-    "erasure": lambda d: erasure.erase(d, DataSubject.parse("email39999@b.example"), actor=ORIGIN),
+    "expired keys": submissions.delete_expired_keys,
+    "a person": lambda d: data_subjects.find_leads(d, PERSON),
+    "erasure preview": lambda d: erasure.preview(d, PERSON, actor=ACTOR),
+    "erasure": lambda d: erasure.erase(d, DataSubject.parse("email39999@b.example"), actor=ACTOR),
     "retention": lambda d: erasure.purge(d, [("ENGAGED", 400)]),
-    "what is due for retention": lambda d: erasure.preview_retention(d, [("ENGAGED", 400)]),
+    "retention preview": lambda d: erasure.preview_retention(d, [("ENGAGED", 400)]),
     "a scan": scans.claim,
-    "an entry that is there": enter_again,
+    "repeated manual lead": repeat_manual_lead,
     "orphans": collect_orphans,
 }
 
 
-PARTS = {name for name in BY_INDEX if "part" in name}
+SUBSTRINGS = {name for name in BY_INDEX if "substring" in name}
 
-# what is asked for begins where the walk does, and the page ends it
-WALKS: dict[str, Callable[[Database], object]] = {
-    "a first page": page(LeadQuery()),
-    "the newest": page(LeadQuery(order="desc")),
-    "until lately": page(LeadQuery(until=LATELY)),
-    "a part that most have": page(LeadQuery(q="b.example")),
-    "the first mails": mails(order="desc"),
-    "mails that were sent": mails(state=["sent"]),
-    "the audit trail": trail(order="desc"),
-    "the audit trail until lately": trail(until=LATELY),
-    "the changes": listed_changes(),
+# scans that begin at the first wanted row and end with the page
+SCANS: dict[str, Callable[[Database], object]] = {
+    "first page": page(LeadQuery()),
+    "newest leads": page(LeadQuery(order="desc")),
+    "older leads": page(LeadQuery(until=RECENTLY)),
+    "common substring": page(LeadQuery(q="b.example")),
+    "newest mails": mails(order="desc"),
+    "sent mails": mails(state=["sent"]),
+    "newest audit": trail(order="desc"),
+    "older audit": trail(until=RECENTLY),
+    "changes": listed_changes(),
 }
 
 
-# a range of ids looks like what an index serves; these find its beginning, or what is in it, in one of their own
-NEEDED = {"a person": "ix_lead_email_key", "since lately": "ix_lead_created_at", "audit since lately": "ix_audit_at"}
+# these must use a specific index; a range of ids alone would look indexed too
+NEEDED = {"a person": "ix_lead_email_key", "recent leads": "ix_lead_created_at", "recent audit": "ix_audit_at"}
 
 
-def finds_parts(connection: Connection) -> bool:
-    """Return whether parts have an index: the PostgreSQL that PyPI brings has no pg_trgm."""
+def has_substring_index(connection: Connection) -> bool:
+    """Return whether there is an index for substrings: the PostgreSQL from PyPI lacks pg_trgm."""
     if connection.dialect.name == "sqlite":
         return True
     return bool(connection.scalar(text("SELECT count(*) FROM pg_indexes WHERE indexname = 'ix_lead_parts'")))
 
 
-def faults(database: Database, name: str) -> Iterator[str]:
-    """Yield what is wrong with the plans of a verb's statements, which changes nothing that another verb's rest on."""
-    statements = executed(database, {**BY_INDEX, **WALKS}[name])
+def errors(database: Database, name: str) -> Iterator[str]:
+    """Yield the errors in the plans of an operation, which runs without affecting the other operations."""
+    statements = executed(database, {**BY_INDEX, **SCANS}[name])
     plans = [str(explained(database, *one)) for one in statements]
     if NEEDED.get(name, "") not in "".join(plans) or not statements:
         yield f"{NEEDED.get(name)} is not used: {plans}"
     for (statement, parameters), plan in zip(statements, plans, strict=True):
         if statement.startswith("SELECT") and "cv_content" in statement:
             yield f"CVs are read: {statement}"
-        if name in BY_INDEX and walked(database, statement, parameters):
-            yield f"it is walked through a table: {statement}: {plan}"
-        if name in WALKS and "LIMIT" in statement and re.search("Sort|TEMP B-TREE", plan):
-            yield f"all is sorted for a page: {statement}: {plan}"
+        if name in BY_INDEX and scanned(database, statement, parameters):
+            yield f"it scans a table: {statement}: {plan}"
+        if name in SCANS and "LIMIT" in statement and re.search("Sort|TEMP B-TREE", plan):
+            yield f"it sorts all rows for a page: {statement}: {plan}"
 
 
-def test_indexes_serve_and_walks_end_with_their_page(database: Database) -> None:
-    served = {*BY_INDEX, *WALKS} - (set() if database.read(finds_parts) else PARTS)
-    found = {name: list(faults(database, name)) for name in served}
+def test_statements_use_indexes_and_scans_end_with_the_page(database: Database) -> None:
+    served = {*BY_INDEX, *SCANS} - (set() if database.read(has_substring_index) else SUBSTRINGS)
+    found = {name: list(errors(database, name)) for name in served}
     assert {name: wrong for name, wrong in found.items() if wrong} == {}

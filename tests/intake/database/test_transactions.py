@@ -1,4 +1,4 @@
-"""Statements that go out with the next one: what they write is there for it, and nothing of it where one fails."""
+"""Deferred statements, which are sent together with the next one."""
 
 import pytest
 from sqlalchemy import Connection, delete, func, insert, select
@@ -16,7 +16,7 @@ def count(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(alerted_address)).scalar_one()
 
 
-def test_the_next_statement_sees_what_was_written(intake: Intake) -> None:
+def test_the_next_statement_sees_deferred_writes(intake: Intake) -> None:
     def work(connection: Connection) -> int:
         execute_with_next(connection, ADD, {"address": "ada@firm.example; '%s' \\"})
         execute_with_next(connection, ADD, [{"address": name} for name in ("bob", "cy")])
@@ -26,13 +26,13 @@ def test_the_next_statement_sees_what_was_written(intake: Intake) -> None:
     assert intake.read(count) == 3
 
 
-def test_what_nothing_follows_goes_out_at_the_end(intake: Intake) -> None:
+def test_deferred_writes_run_at_the_end_of_the_transaction(intake: Intake) -> None:
     intake.write(lambda connection: execute_with_next(connection, ADD, {"address": "ada"}))
     assert intake.read(count) == 1
 
 
 @pytest.mark.parametrize("is_followed", [False, True])
-def test_where_one_fails_nothing_is_kept(intake: Intake, *, is_followed: bool) -> None:
+def test_a_failed_deferred_write_rolls_the_transaction_back(intake: Intake, *, is_followed: bool) -> None:
     def work(connection: Connection) -> None:
         for _ in range(2):
             execute_with_next(connection, ADD, {"address": "ada"})
@@ -44,7 +44,7 @@ def test_where_one_fails_nothing_is_kept(intake: Intake, *, is_followed: bool) -
     assert intake.read(count) == 0
 
 
-def test_an_error_of_ones_own_leaves_nothing_for_the_next(intake: Intake) -> None:
+def test_deferred_writes_are_discarded_after_an_exception(intake: Intake) -> None:
     def work(connection: Connection) -> None:
         execute_with_next(connection, ADD, {"address": "ada"})
         raise ZeroDivisionError
@@ -54,13 +54,13 @@ def test_an_error_of_ones_own_leaves_nothing_for_the_next(intake: Intake) -> Non
     assert intake.write(count) == 0
 
 
-def test_an_error_shows_no_other_statements_names(intake: Intake) -> None:
+def test_an_error_shows_no_values_of_other_statements(intake: Intake) -> None:
     def work(connection: Connection) -> None:
         execute_with_next(connection, delete(alerted_address).where(alerted_address.c.address == "secret"), {})
         connection.exec_driver_sql("SELECT * FROM no_such_table")
 
     with pytest.raises((DBAPIError, DatabaseUnavailable)) as raised:
         intake.write(work)
-    told = f"{raised.value} {raised.value.__cause__}"
-    assert "no_such_table" in told
-    assert "secret" not in told
+    message = f"{raised.value} {raised.value.__cause__}"
+    assert "no_such_table" in message
+    assert "secret" not in message

@@ -1,4 +1,4 @@
-"""A database that is locked, read-only or gone: 503 at once, nothing kept by halves, nothing told."""
+"""A locked or unwritable database: 503, nothing saved, no submitted values in the log."""
 
 import sqlite3
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from tests.postgres import maintenance
 
 @contextmanager
 def locked(intake: Intake) -> Any:
-    """Hold the lead table, as another process would."""
+    """Lock the lead table, as another process would."""
     file = intake.settings.sqlite_file
     if file is not None:
         connection: Any = sqlite3.connect(file, isolation_level=None)
@@ -32,7 +32,7 @@ def locked(intake: Intake) -> Any:
         connection.close()
 
 
-def test_a_lock_is_waited_for_within_bounds(start: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wait_for_a_lock_is_bounded(start: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 300)
     monkeypatch.setattr(engine, "LOCK_TIMEOUT_S", 1)
     monkeypatch.setattr(group_commit, "TURN_TIMEOUT_S", 1)
@@ -47,17 +47,17 @@ def test_a_lock_is_waited_for_within_bounds(start: Callable[..., Intake], monkey
     assert intake.submit().status_code == 204
 
 
-def test_a_database_that_can_not_be_written_is_503(
+def test_an_unwritable_database_is_503(
     start: Callable[..., Intake], postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     intake = start()
     if intake.settings.sqlite_file is not None:
-        # of pages it may have no more than it has: a full disk, as SQLite sees it
+        # no more pages may be added, as on a full disk
         monkeypatch.setattr(engine, "PRAGMAS", (*engine.PRAGMAS, "max_page_count=1"))
         intake = start()
     else:
         name = intake.read(lambda c: c.execute(text("SELECT current_database()")).scalar_one())
-        with maintenance(postgres_url) as cursor:  # by a session apart, so that a pooler can't give us one it spared
+        with maintenance(postgres_url) as cursor:  # in another session, so that a pooler cannot reuse an open one
             cursor.execute(f"ALTER DATABASE {name} SET default_transaction_read_only=on")
             cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
     answer = intake.submit(CV=("x", b"x" * 100_000))
@@ -65,7 +65,7 @@ def test_a_database_that_can_not_be_written_is_503(
     assert intake.count(lead) == intake.count(cv) == 0
 
 
-def test_what_is_logged_of_it_holds_no_names(intake: Intake, caplog: pytest.LogCaptureFixture) -> None:
+def test_database_errors_are_logged_without_submitted_values(intake: Intake, caplog: pytest.LogCaptureFixture) -> None:
     intake.write(lambda c: c.execute(text("DROP TABLE outbox_mail")))
     answer = intake.submit(f_name="Secretname")
     assert answer.status_code in (500, 503)
@@ -74,10 +74,8 @@ def test_what_is_logged_of_it_holds_no_names(intake: Intake, caplog: pytest.LogC
     assert intake.count(lead) == 0
 
 
-def test_limits_hold_for_a_transaction_and_end_with_it(
-    start: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 4_321)  # not the driver's own
+def test_timeouts_apply_to_one_transaction_only(start: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 4_321)  # differs from the driver's default
     intake = start()
     if intake.settings.sqlite_file is not None:
         assert intake.read(lambda c: c.exec_driver_sql("PRAGMA busy_timeout").scalar_one()) == 4_321
@@ -87,7 +85,7 @@ def test_limits_hold_for_a_transaction_and_end_with_it(
     for run in (intake.read, intake.write):
         session, *values = run(lambda c: [c.exec_driver_sql(query).one() for _ in range(2)][1])
         assert values == ["15s", "5s", "15s"]
-    # the same session, without what the service sends before a statement
+    # the same session, without the statements that the service sends first
     connection = intake.database._engine.raw_connection()
     cursor = connection.cursor(cursor_factory=psycopg2.extensions.cursor)
     cursor.execute(query)
