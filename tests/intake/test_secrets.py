@@ -1,4 +1,4 @@
-"""Passwords, tokens and what is typed in their place stand in no answer, no line of the log and no measurement."""
+"""No disclosure of passwords, tokens or rejected values in responses, logs or metrics."""
 
 import logging
 import traceback
@@ -23,7 +23,7 @@ def admin(intake: Intake) -> TestClient:
 
 
 def bodies() -> list[bytes]:
-    """Bodies that hold the secret, and can't be used."""
+    """Return invalid bodies that contain the secret."""
     marked = MARKED.encode()
     return [
         b'{"username": "ada", "password": "%s"' % marked,
@@ -55,35 +55,35 @@ ROUTES = (
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES, ids=lambda part: part.strip("/").replace("/", "-"))
-def test_what_is_refused_is_not_said_again(
+def test_rejected_values_are_not_disclosed(
     admin: TestClient, intake: Intake, method: str, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG):
         for body in bodies():
             answer = admin.request(method, path, content=body, headers={"Content-Type": "application/json"})
             assert 400 <= answer.status_code < 500, (body[:80], answer.text)
-            assert not holds(answer), (body[:80], answer.text)
+            assert not discloses(answer), (body[:80], answer.text)
         admin.request(method, path, content=bodies()[0], headers={"Content-Type": f"text/{MARKED}"})
     assert MARKED not in caplog.text.replace(f"text/{MARKED}", "")
     assert MARKED not in admin.get("/metrics").text
     assert MARKED not in str(intake.read(lambda connection: connection.execute(audit.select()).all()))
 
 
-def holds(answer: Response) -> bool:
+def discloses(answer: Response) -> bool:
     return MARKED in answer.text or MARKED in str(answer.headers)
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "Basic", "Digest"])
-def test_a_token_is_not_said_again(intake: Intake, scheme: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_invalid_token_is_not_disclosed(intake: Intake, scheme: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         answer = intake.client.get("/internal/auth/me", headers={"Authorization": f"{scheme} {MARKED}.e30.x"})
     assert answer.status_code == 401
-    assert not holds(answer)
+    assert not discloses(answer)
     assert MARKED not in caplog.text
 
 
 def defects(intake: Intake) -> list[BaseException]:
-    """Provoke defects in the database while secrets are on their way, and return what was raised."""
+    """Send secrets to a broken database, and return the exceptions."""
     raised: list[BaseException] = []
 
     async def watched(scope: Any, receive: Any, send: Any) -> None:
@@ -98,17 +98,17 @@ def defects(intake: Intake) -> list[BaseException]:
     user = intake.bearer(intake.user("harriet", role="admin"))
     intake.write(lambda connection: connection.execute(text("ALTER TABLE user_account RENAME COLUMN role TO gone")))
     for method, path in ROUTES:
-        given = (
+        body = (
             {"username": MARKED, "password": MARKED} if path.endswith(("login", "register")) else {"password": MARKED}
         )
-        given = {"old": PASSWORD, "new": MARKED} if path.endswith("password") else given
-        answer = client.request(method, path, json=given, headers=user if "login" not in path else None)
+        body = {"old": PASSWORD, "new": MARKED} if path.endswith("password") else body
+        answer = client.request(method, path, json=body, headers=user if "login" not in path else None)
         assert answer.status_code in (500, 503), answer.text
-        assert not holds(answer)
+        assert not discloses(answer)
     return raised
 
 
-def test_a_defect_tells_nothing(start: Callable[..., Intake], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_defect_discloses_no_secrets(start: Callable[..., Intake], caplog: pytest.LogCaptureFixture) -> None:
     intake = start()
     with caplog.at_level(logging.DEBUG):
         raised = defects(intake)

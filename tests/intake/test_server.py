@@ -1,4 +1,4 @@
-"""The end of a shutdown that takes too long."""
+"""Limit on the duration of a shutdown."""
 
 import subprocess
 import sys

@@ -30,14 +30,14 @@ def client(databases: Databases, surface: Surface) -> Iterator[TestClient]:
 
 def test_each_surface_has_its_routes_and_no_others(client: TestClient, surface: Surface) -> None:
     expected = {Surface.PUBLIC: PUBLIC, Surface.INTERNAL: EVERYTHING - {("POST", "/leads/")}}
-    open_to_us = expected.get(surface, EVERYTHING)
+    routes = expected.get(surface, EVERYTHING)
     for method, path in EVERYTHING:
         for spelling in {path, path.rstrip("/")}:
             status = client.request(method, spelling.replace("{id}", "1").replace("{name}", "ada")).status_code
-            assert (status != 404) == ((method, path) in open_to_us), (method, path, status)
+            assert (status != 404) == ((method, path) in routes), (method, path, status)
 
 
-def test_the_description_is_that_of_the_surface(client: TestClient, surface: Surface) -> None:
+def test_the_description_matches_the_surface(client: TestClient, surface: Surface) -> None:
     if surface is Surface.PUBLIC:
         return
     paths = client.get("/openapi.json").json()["paths"]
@@ -54,7 +54,7 @@ def test_the_public_surface_accepts_leads_and_needs_no_secret(intake: Intake) ->
         assert not settings.beside_database(".secret").exists()
 
 
-def test_a_public_process_has_nothing_that_logs_users_in(client: TestClient, surface: Surface) -> None:
+def test_a_public_process_can_not_authenticate_users(client: TestClient, surface: Surface) -> None:
     found = {"token_signer", "login_throttle", "description"} & set(client.app_state)
     assert len(found) == (0 if surface is Surface.PUBLIC else 3)
 
@@ -69,8 +69,8 @@ def test_a_process_without_a_worker_renders_no_templates(intake: Intake, tmp_pat
 
 def test_the_public_surface_hides_errors(client: TestClient, surface: Surface) -> None:
     client.post("/leads/", headers={"X-Forwarded-For": "192.0.2.1"})
-    told = client.get("/readyz").json()["forwarded"]
-    assert (told == "see the service's log") == (surface is Surface.PUBLIC)
+    message = client.get("/readyz").json()["forwarded"]
+    assert (message == "see the service's log") == (surface is Surface.PUBLIC)
 
 
 def test_connections_follow_the_surface() -> None:

@@ -1,4 +1,4 @@
-"""What of the settings is weak."""
+"""Checks for insecure settings."""
 
 from dataclasses import replace
 from ipaddress import ip_network
@@ -12,7 +12,7 @@ from intake.settings.checks import run_checks
 from intake.settings.parsers import Mailbox, SmtpServer
 
 RELAY = SmtpServer(host="mail.example", port=587, username="u", password="p", tls="required")
-SOUND = Settings(
+SECURE = Settings(
     database_url="postgresql+psycopg2://u:p@db.example/intake?sslmode=verify-full",
     jwt_secrets=("6f1d2c3b4a5968778695a4b3c2d1e0f0",),
     smtp_server=RELAY,
@@ -24,12 +24,12 @@ SOUND = Settings(
 )
 
 
-def test_sound_settings_are_passed_in_silence(tmp_path: Path) -> None:
-    assert run_checks(SOUND, tmp_path) == []
+def test_secure_settings_have_no_warnings(tmp_path: Path) -> None:
+    assert run_checks(SECURE, tmp_path) == []
 
 
 @pytest.mark.parametrize(
-    ("changes", "named"),
+    ("changes", "setting"),
     [
         ({"jwt_secrets": ("change-me" * 4, "a" * 32)}, "INTAKE_JWT_SECRET"),
         ({"open_registration": True}, "INTAKE_OPEN_REGISTRATION"),
@@ -47,9 +47,9 @@ def test_sound_settings_are_passed_in_silence(tmp_path: Path) -> None:
         ({"database_url": "postgresql+psycopg2://u:p@/intake?host=db.example"}, "INTAKE_DATABASE_URL"),
     ],
 )
-def test_each_weak_setting_has_a_line_that_names_it(tmp_path: Path, changes: dict[str, Any], named: str) -> None:
-    [line] = run_checks(replace(SOUND, **changes), tmp_path)
-    assert line.startswith(named) or named in line
+def test_each_weak_setting_has_a_warning(tmp_path: Path, changes: dict[str, Any], setting: str) -> None:
+    [line] = run_checks(replace(SECURE, **changes), tmp_path)
+    assert line.startswith(setting) or setting in line
     assert ":p@" not in line
 
 
@@ -62,14 +62,14 @@ def test_each_weak_setting_has_a_line_that_names_it(tmp_path: Path, changes: dic
         {"cors_origins": ("http://localhost:3000", "https://www.example")},
     ],
 )
-def test_what_stays_on_this_machine_is_not_weak(tmp_path: Path, changes: dict[str, Any]) -> None:
-    assert run_checks(replace(SOUND, **changes), tmp_path) == []
+def test_local_connections_have_no_warnings(tmp_path: Path, changes: dict[str, Any]) -> None:
+    assert run_checks(replace(SECURE, **changes), tmp_path) == []
 
 
-def test_files_that_others_can_read_are_named(tmp_path: Path) -> None:
+def test_files_readable_by_others_have_warnings(tmp_path: Path) -> None:
     for name in ("intake.db", "intake.db.secret", ".env"):
         (tmp_path / name).touch(mode=0o600)
-    settings = replace(SOUND, database_url=f"sqlite:///{tmp_path}/intake.db")
+    settings = replace(SECURE, database_url=f"sqlite:///{tmp_path}/intake.db")
     assert run_checks(settings, tmp_path) == []
     for name in ("intake.db", "intake.db.secret", ".env"):
         (tmp_path / name).chmod(0o640)

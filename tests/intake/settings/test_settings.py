@@ -15,7 +15,7 @@ def read(directory: Path, **environ: str) -> Settings:
     return Settings.from_environment(read_environment(environ, directory))
 
 
-def test_the_defaults(tmp_path: Path) -> None:
+def test_defaults(tmp_path: Path) -> None:
     settings = read(tmp_path)
     assert settings.database_url == "sqlite:///intake.db"
     assert (settings.host, settings.port) == ("127.0.0.1", 8000)
@@ -26,11 +26,11 @@ def test_the_defaults(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["file:///srv/CVs of ours", "s3://bucket.of-ours", "s3://bucket/a/b_c"])
-def test_a_stores_address_has_no_slash_at_its_end(tmp_path: Path, url: str) -> None:
+def test_a_trailing_slash_of_the_store_url_is_removed(tmp_path: Path, url: str) -> None:
     assert read(tmp_path, INTAKE_CV_STORE=url).cv_store == read(tmp_path, INTAKE_CV_STORE=f"{url}/").cv_store == url
 
 
-def test_an_env_file_is_read_and_the_environment_counts_more(tmp_path: Path) -> None:
+def test_the_environment_overrides_the_env_file(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("INTAKE_PORT=9000\nINTAKE_HOST=0.0.0.0\n")
     settings = read(tmp_path, INTAKE_PORT="9001")
     assert (settings.host, settings.port) == ("0.0.0.0", 9001)
@@ -107,7 +107,7 @@ def test_an_env_file_is_read_and_the_environment_counts_more(tmp_path: Path) -> 
         ("INTAKE_OPEN_REGISTRATION", "yes"),
     ],
 )
-def test_a_wrong_value_is_one_line_naming_the_setting(tmp_path: Path, name: str, value: str) -> None:
+def test_an_invalid_value_is_one_line_with_the_setting(tmp_path: Path, name: str, value: str) -> None:
     with pytest.raises(SettingsInvalid) as raised:
         read(tmp_path, **{name: value})
     assert str(raised.value).startswith(f"{name} is ")
@@ -115,13 +115,13 @@ def test_a_wrong_value_is_one_line_naming_the_setting(tmp_path: Path, name: str,
     assert "\n" not in str(raised.value)
 
 
-def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+def test_all_invalid_settings_are_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(SettingsInvalid) as raised:
         read(tmp_path, INTAKE_PORT="x", INTAKE_STATES="x", INTAKE_HOST="127.0.0.1")
     assert len(str(raised.value).splitlines()) == 2
 
 
-def test_a_secret_is_never_told(tmp_path: Path) -> None:
+def test_secrets_are_never_shown(tmp_path: Path) -> None:
     with pytest.raises(SettingsInvalid) as raised:
         read(tmp_path, INTAKE_JWT_SECRET="hush", INTAKE_SMTP_URL="x://me:hush@host", INTAKE_DATABASE_URL="x:hush")
     assert "hush" not in str(raised.value)
@@ -139,7 +139,7 @@ def test_a_secret_is_never_told(tmp_path: Path) -> None:
         ("smtps://me%40firm:p%2Fw@relay", SmtpServer("relay", 465, "me@firm", "p/w", "implicit")),
     ],
 )
-def test_relays(tmp_path: Path, url: str, server: SmtpServer) -> None:
+def test_smtp_urls(tmp_path: Path, url: str, server: SmtpServer) -> None:
     assert read(tmp_path, INTAKE_SMTP_URL=url).smtp_server == server
 
 
@@ -164,13 +164,13 @@ def test_lists_sizes_and_mailboxes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2"])
-def test_postgresql_means_psycopg2(tmp_path: Path, scheme: str) -> None:
+def test_postgresql_urls_use_psycopg2(tmp_path: Path, scheme: str) -> None:
     settings = read(tmp_path, INTAKE_DATABASE_URL=f"{scheme}://u:p@host/db?sslmode=require")
     assert settings.database_url == "postgresql+psycopg2://u:p@host/db?sslmode=require"
     assert settings.sqlite_file is None
 
 
-def test_serving_on_postgresql_needs_a_secret_and_says_so_with_all_else() -> None:
+def test_serving_on_postgresql_requires_a_secret() -> None:
     environ = {"INTAKE_DATABASE_URL": "postgresql://host/db", "INTAKE_PORT": "x"}
     with pytest.raises(SettingsInvalid) as raised:
         Settings.from_environment(environ, serving=True)
@@ -179,11 +179,11 @@ def test_serving_on_postgresql_needs_a_secret_and_says_so_with_all_else() -> Non
     assert Settings.from_environment(environ).jwt_secrets == ()
 
 
-def test_an_env_file_that_is_no_text(tmp_path: Path) -> None:
+def test_an_unreadable_env_file(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"INTAKE_HOST=\xff")
     with pytest.raises(SettingsInvalid, match=r"\.env can't be read"):
         read(tmp_path)
 
 
-def test_names_that_are_no_settings_are_found() -> None:
+def test_unknown_settings_are_found() -> None:
     assert unknown_names({"INTAKE_PROT": "1", "INTAKE_PORT": "1", "HOME": "/"}) == ["INTAKE_PROT"]

@@ -1,4 +1,4 @@
-"""Which files the service believes: those that only its own user or root can have written."""
+"""Permissions of trusted files: only the service's user or root may be able to write them."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ from intake.users.tokens import TokenSigner
 
 
 def read(kind: str, directory: Path) -> None:
-    """Read the file of that kind, as the service does at its start."""
+    """Read the file of this kind, as the service does at startup."""
     if kind == ".env":
         read_environment({}, directory)
     elif kind == "intake.db.secret":
@@ -32,7 +32,7 @@ KINDS = {
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """A directory that anybody may write to, as no mode of a directory counts, with one file of each kind."""
+    """A world-writable directory, because directory modes are not checked, with a file of each kind."""
     for name, text in KINDS.items():
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o644)
@@ -43,7 +43,7 @@ def directory(tmp_path: Path) -> Path:
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows has no such modes")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("mode", [0o664, 0o646])
-def test_a_file_that_others_can_write_is_refused_and_the_remedy_is_named(directory: Path, kind: str, mode: int) -> None:
+def test_a_file_writable_by_others_is_refused_with_a_remedy(directory: Path, kind: str, mode: int) -> None:
     file = directory / kind
     file.chmod(mode)
     with pytest.raises((SettingsInvalid, TemplateInvalid), match=f"chmod go-w {file}"):
@@ -58,7 +58,7 @@ def test_a_file_of_another_user_is_refused(directory: Path, kind: str) -> None:
         read(kind, directory)
 
 
-def test_a_value_of_it_is_not_shown(directory: Path) -> None:
+def test_values_in_a_refused_file_are_not_shown(directory: Path) -> None:
     (directory / ".env").write_text("INTAKE_JWT_SECRET=hush\n")
     (directory / ".env").chmod(0o666)
     with pytest.raises(SettingsInvalid) as raised:
@@ -76,7 +76,7 @@ def test_a_value_of_it_is_not_shown(directory: Path) -> None:
         "{% for n in range(10000000) %}{% endfor %}",
     ],
 )
-def test_a_template_reaches_nothing_but_what_it_is_given(tmp_path: Path, expression: str) -> None:
+def test_templates_are_sandboxed(tmp_path: Path, expression: str) -> None:
     (tmp_path / "confirmation.txt.jinja").write_text(f"Subject: x\n\n{expression}")
     (tmp_path / "confirmation.txt.jinja").chmod(0o600)
     with pytest.raises(TemplateInvalid, match="can't be rendered"):

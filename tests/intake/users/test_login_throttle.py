@@ -38,7 +38,7 @@ def throttle(clock: Clock) -> LoginThrottle:
 
 
 def wait_s(throttle: LoginThrottle, username: str = "ada", client: str = HOME, *, has_token: bool = False) -> int:
-    """Return how long a try must wait, 0 where it need not."""
+    """Return the seconds that a try must wait."""
     try:
         throttle.attempt(username, client, has_token=has_token)
     except LoginThrottled as error:
@@ -66,7 +66,7 @@ def test_the_wait_doubles_up_to_a_maximum_and_expires(throttle: LoginThrottle, c
     assert wait_s(throttle) == 0
     clock.now += 3600
     fail(throttle, FREE_ATTEMPTS - 1)
-    assert wait_s(throttle) == 0, "an hour later they are forgotten"
+    assert wait_s(throttle) == 0, "failures expire after an hour"
 
 
 def test_the_time_left_is_reported(throttle: LoginThrottle, clock: Clock) -> None:
@@ -227,7 +227,7 @@ def test_an_allowed_user_has_six_tries_per_minute_without_a_wait(throttle: Login
     assert [allowed(throttle, client=client) for client in clients] == [True] * 6 + [False]
     clock.now += 60
     assert allowed(throttle)
-    assert wait_s(throttle, client=ELSEWHERE) > 200, "only where it may"
+    assert wait_s(throttle, client=ELSEWHERE) > 200, "only for allowed users"
 
 
 def test_one_address_may_use_half_of_the_allowed_tries(throttle: LoginThrottle) -> None:

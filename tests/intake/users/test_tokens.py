@@ -1,4 +1,4 @@
-"""Tokens and the secrets behind them."""
+"""Tokens, and the secrets that sign them."""
 
 import base64
 import hmac
@@ -25,14 +25,14 @@ def payload(**changes: Any) -> dict[str, Any]:
     return {"sub": "7", "iat": now, "exp": now + 60, "auth_time": now, "gen": 0, **changes}
 
 
-def _resigned(header: Any, claims: Any, digest: str = "sha256") -> str:
+def _signed(header: Any, claims: Any, digest: str = "sha256") -> str:
     """Return a token of any shape, signed with our secret."""
     parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, claims)]
     signature = hmac.digest(SECRET.encode(), b".".join(parts), digest)
     return b".".join([*parts, base64.urlsafe_b64encode(signature).rstrip(b"=")]).decode()
 
 
-def test_a_token_says_what_it_was_given() -> None:
+def test_a_token_contains_its_claims() -> None:
     token = TokenSigner([SECRET]).encode(CLAIMS)
     assert TokenSigner([SECRET]).decode(token) == CLAIMS
     claims = jwt.decode(token, SECRET, algorithms=["HS256"])
@@ -40,7 +40,7 @@ def test_a_token_says_what_it_was_given() -> None:
     assert claims["sub"] == "7"
 
 
-def test_during_a_rotation_the_old_secret_is_believed_and_the_new_one_signs() -> None:
+def test_during_a_rotation_both_secrets_are_valid_and_the_new_one_signs() -> None:
     old, both, new = TokenSigner([OLD_SECRET]), TokenSigner([SECRET, OLD_SECRET]), TokenSigner([SECRET])
     assert both.decode(old.encode(CLAIMS)) == CLAIMS
     assert new.decode(both.encode(CLAIMS)) == CLAIMS
@@ -86,7 +86,7 @@ def test_during_a_rotation_the_old_secret_is_believed_and_the_new_one_signs() ->
         {name: value for name, value in payload().items() if name != "gen"},
     ],
 )
-def test_claims_that_are_not_ours_are_refused(claims: dict[str, Any]) -> None:
+def test_invalid_claims_are_refused(claims: dict[str, Any]) -> None:
     with pytest.raises(AuthenticationRequired):
         TokenSigner([SECRET]).decode(jwt.encode(claims, SECRET, algorithm="HS256"))
 
@@ -103,32 +103,30 @@ def test_claims_that_are_not_ours_are_refused(claims: dict[str, Any]) -> None:
         jwt.encode(payload(), SECRET, algorithm="HS256")[:-2],
         jwt.encode(payload(), SECRET, algorithm="HS256", headers={"crit": ["x"]}),
         "\u20ac",
-        _resigned({"alg": "HS384"}, payload(), "sha384"),  # our secret, another algorithm
-        _resigned({"alg": "HS512"}, payload(), "sha512"),
-        _resigned({"alg": "none"}, payload()),
-        _resigned({"alg": "None"}, payload()),
-        _resigned({"alg": "RS256"}, payload()),
-        _resigned({"alg": ["HS256"]}, payload()),
-        _resigned({}, payload()),
-        _resigned(["HS256"], payload()),
-        _resigned({"alg": "HS256"}, [payload()]),
-        _resigned({"alg": "HS256"}, "7"),
-        _resigned({"alg": "HS256", "b64": False, "crit": ["b64"]}, payload()),
-        jwt.encode(
-            payload(jwt=jwt.encode(payload(), SECRET)), "another secret of thirty-two bytes"
-        ),  # one inside another
+        _signed({"alg": "HS384"}, payload(), "sha384"),  # the right secret, another algorithm
+        _signed({"alg": "HS512"}, payload(), "sha512"),
+        _signed({"alg": "none"}, payload()),
+        _signed({"alg": "None"}, payload()),
+        _signed({"alg": "RS256"}, payload()),
+        _signed({"alg": ["HS256"]}, payload()),
+        _signed({}, payload()),
+        _signed(["HS256"], payload()),
+        _signed({"alg": "HS256"}, [payload()]),
+        _signed({"alg": "HS256"}, "7"),
+        _signed({"alg": "HS256", "b64": False, "crit": ["b64"]}, payload()),
+        jwt.encode(payload(jwt=jwt.encode(payload(), SECRET)), "another secret of thirty-two bytes"),  # nested tokens
         jwt.encode({"x": "y" * 2**20}, SECRET),
         "." * 2**16,
         "e30" * 2**16 + ".e30.e30",
     ],
     ids=lambda token: token[:20],
 )
-def test_tokens_that_are_none_of_ours_are_refused(token: str) -> None:
+def test_invalid_tokens_are_refused(token: str) -> None:
     with pytest.raises(AuthenticationRequired):
         TokenSigner([SECRET]).decode(token)
 
 
-def test_with_sqlite_one_secret_is_made_and_kept_private(tmp_path: Path) -> None:
+def test_with_sqlite_one_secret_is_generated_in_a_private_file(tmp_path: Path) -> None:
     settings = Settings(database_url=f"sqlite:///{tmp_path / 'intake.db'}")
     with ThreadPoolExecutor(8) as pool:
         keys = list(pool.map(lambda _: TokenSigner.from_settings(settings), range(8)))
@@ -139,22 +137,24 @@ def test_with_sqlite_one_secret_is_made_and_kept_private(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == [file]
 
 
-@pytest.mark.parametrize("kept", ["", "short", "é" * 40])
-def test_a_kept_secret_that_is_none_is_refused(tmp_path: Path, kept: str) -> None:
-    (tmp_path / "intake.db.secret").write_text(kept)
+@pytest.mark.parametrize("secret", ["", "short", "é" * 40])
+def test_an_invalid_stored_secret_is_refused(tmp_path: Path, secret: str) -> None:
+    (tmp_path / "intake.db.secret").write_text(secret)
     with pytest.raises(SettingsInvalid, match=r"intake\.db\.secret"):
         TokenSigner.from_settings(Settings(database_url=f"sqlite:///{tmp_path / 'intake.db'}"))
 
 
 @pytest.mark.parametrize("kid", ["1", "../../intake.db.secret", "' OR 1=1", "http://127.0.0.1:1/keys"])
-def test_no_header_says_which_key_counts(kid: str) -> None:
-    told = {
+def test_token_headers_can_not_select_a_key(kid: str) -> None:
+    key_headers = {
         "kid": kid,
         "jku": "http://127.0.0.1:1/keys",
         "jwk": {"kty": "oct", "k": "eA"},
         "x5u": "http://127.0.0.1:1/",
     }
-    forged = jwt.encode(payload(), "x" * 32, algorithm="HS256", headers=told)
+    forged = jwt.encode(payload(), "x" * 32, algorithm="HS256", headers=key_headers)
     with pytest.raises(AuthenticationRequired):
         TokenSigner([SECRET]).decode(forged)
-    assert TokenSigner([SECRET]).decode(jwt.encode(payload(), SECRET, algorithm="HS256", headers=told)).user_id == 7
+    assert (
+        TokenSigner([SECRET]).decode(jwt.encode(payload(), SECRET, algorithm="HS256", headers=key_headers)).user_id == 7
+    )
