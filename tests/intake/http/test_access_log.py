@@ -14,7 +14,7 @@ SCOPE: Scope = {"type": "http", "method": "POST", "path": "/leads/", "headers": 
 
 
 async def cancelled(app: ASGIApp, sent: list[Message]) -> None:
-    """Run a request, and cancel it as the server does when its patience is over."""
+    """Run a request, and cancel it as the server does at the end of the grace period."""
 
     async def receive() -> Message:
         return {"type": "http.disconnect"}

@@ -26,7 +26,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Client:
-    """Sends pieces of a body, with pauses in seconds before each; stays connected, and keeps what it is answered."""
+    """Sends pieces of a body with a pause in seconds before each, stays connected, and collects the response."""
 
     def __init__(self, *pieces: tuple[float, bytes], is_whole: bool = False, headers: Sequence[object] = (DECLARED,)):
         self.pieces, self.is_whole = list(pieces), is_whole
@@ -78,9 +78,9 @@ def test_a_body_in_time_is_accepted() -> None:
 @pytest.mark.parametrize(
     ("pieces", "at_least_s", "at_most_s"),
     [
-        ([], 0.1, 0.3),  # nothing at all, once the grace is over
-        ([(0.02, b"x")] * 200, 0.1, 0.3),  # a byte now and then
-        ([(0.02, b"x" * 1000)] * 200, 0.5, 0.8),  # quick enough, and without end
+        ([], 0.1, 0.3),  # no data after the grace period
+        ([(0.02, b"x")] * 200, 0.1, 0.3),  # single bytes with pauses
+        ([(0.02, b"x" * 1000)] * 200, 0.5, 0.8),  # fast but endless
     ],
     ids=["silent", "dribbling", "endless"],
 )
@@ -120,13 +120,13 @@ def test_discarding_has_a_time_limit(pieces: list[tuple[float, bytes]], most_s: 
 def test_a_body_that_has_arrived_keeps_the_connection_open() -> None:
     client = Client((0.0, b"x"), is_whole=True)
     client.pieces = []
-    came: list[Message] = [
+    arrived: list[Message] = [
         {"type": "http.request", "body": b"x", "more_body": True},
         {"type": "http.request", "body": b"y"},
     ]
 
     async def receive() -> Message:
-        return came.pop(0)
+        return arrived.pop(0)
 
     client.receive = receive  # type: ignore[method-assign]
     client.call(answers)
@@ -151,7 +151,7 @@ def test_a_fast_sender_gets_an_early_response() -> None:
     client.call(answers)
     assert client.closes
     assert client.answer[0]["left"] >= 998
-    assert left == 0, "what comes after is passed over"
+    assert left == 0, "the rest is discarded"
 
 
 def test_a_body_that_awaits_continue_is_not_read() -> None:
@@ -180,7 +180,7 @@ def test_after_continue_the_rest_is_discarded() -> None:
     assert not client.pieces
 
 
-def test_only_expect_100_continue_awaits_it() -> None:
+def test_other_expectations_do_not_await_continue() -> None:
     client = Client(*[(0.02, b"x" * 500)] * 10, is_whole=True, headers=[DECLARED, (b"expect", b"the best")])
     client.call(answers)
     assert not client.pieces

@@ -14,12 +14,12 @@ SETTINGS = Settings(max_connections=20, trusted_proxies=(ip_network("10.0.0.0/8"
 
 
 async def statuses(*addresses: str, settings: Settings = SETTINGS) -> list[int]:
-    """Return how each client's request is answered, all of them at once, and none before the last has come."""
-    metrics, come = Metrics(), asyncio.Event()
+    """Return the statuses of concurrent requests, which all arrive before the first response."""
+    metrics, release = Metrics(), asyncio.Event()
     found: list[int] = []
 
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
-        await come.wait()
+        await release.wait()
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
     async def receive() -> Message:
@@ -29,23 +29,23 @@ async def statuses(*addresses: str, settings: Settings = SETTINGS) -> list[int]:
         if message["type"] == "http.response.start":
             found.append(message["status"])
 
-    shares = ConcurrencyLimitMiddleware(slow, settings)
-    for _ in range(2):  # what has ended is given back
-        come.clear()
+    middleware = ConcurrencyLimitMiddleware(slow, settings)
+    for _ in range(2):  # the second round reuses the slots of the first
+        release.clear()
         scopes = [
             {"type": "http", "headers": [], "state": {"client": Client(ip_address(one)), "metrics": metrics}}
             for one in addresses
         ]
-        tasks = [asyncio.create_task(shares(scope, receive, send)) for scope in scopes]
+        tasks = [asyncio.create_task(middleware(scope, receive, send)) for scope in scopes]
         await asyncio.sleep(0)
-        come.set()
+        release.set()
         await asyncio.gather(*tasks)
     return found
 
 
 def test_a_client_may_use_a_tenth() -> None:
-    came = ("192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", "2001:db8::3")
-    assert sorted(asyncio.run(statuses(*came))) == [200] * 10 + [503] * 4
+    addresses = ("192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", "2001:db8::3")
+    assert sorted(asyncio.run(statuses(*addresses))) == [200] * 10 + [503] * 4
 
 
 def test_proxies_and_exempt_clients_have_no_limit() -> None:

@@ -40,7 +40,7 @@ NAMES = st.text(st.characters(exclude_categories=["Cc", "Cs"], exclude_character
         ("form-data; filename*=utf-8'en'%e2%82%ac.pdf; name=CV; filename=cv.pdf", "CV", "€.pdf"),
         ("form-data; name=CV; filename*=iso-8859-1''r%E9sum%E9.pdf", "CV", "r\u00e9sum\u00e9.pdf"),
         ("form-data; name=CV; filename=cv.pdf; filename*=utf-8''%ff", "CV", "cv.pdf"),
-        # a directory is no part of a name
+        # directories are removed
         (r'form-data; name="CV"; filename="C:\Users\Ada\cv.pdf"', "CV", "cv.pdf"),
         ('form-data; name="CV"; filename="../../etc/passwd"', "CV", "passwd"),
         ("form-data; name=CV; filename*=utf-8''..%2F..%2Fcv.pdf", "CV", "cv.pdf"),
@@ -70,7 +70,9 @@ def test_headers_without_a_field_are_refused(header: bytes) -> None:
 
 @given(NAMES)
 def test_names_encoded_by_browsers(name: str) -> None:
-    assume(not re.search("%(22|0a|0d)", name, re.IGNORECASE))  # a browser sends these as it sends what they stand for
+    assume(
+        not re.search("%(22|0a|0d)", name, re.IGNORECASE)
+    )  # browsers send these like the characters that they encode
     escaped = name.replace('"', "%22")
     assert parse_content_disposition(f'form-data; name="CV"; filename="{escaped}"'.encode()).filename == base(name)
 

@@ -14,7 +14,7 @@ WITHIN_S = 60
 
 
 class Busy:
-    """A queue whose only thread is taken until `release` is called; `done` is what was run since, in order."""
+    """A queue whose only thread is busy until `release` is called; `done` has the jobs that ran since, in order."""
 
     def __init__(self) -> None:
         self.queue = HashingQueue(1)
@@ -34,7 +34,7 @@ class Busy:
         return self._last[-1]
 
     def release(self) -> list[str]:
-        """Let all that wait run, and return their names in order."""
+        """Run all waiting jobs and return their names in order."""
         self._release.set()
         for future in self._last:
             if not future.cancelled():
@@ -52,7 +52,7 @@ def busy() -> Iterator[Busy]:
 
 
 def joined(busy: Busy, turns: Callable[[int], Turn]) -> int:
-    """Return how many can join before one is refused."""
+    """Return the number of jobs that join before one is refused."""
     for number in range(1000):
         try:
             busy.join(str(number), turns(number))
@@ -95,7 +95,7 @@ def test_a_cancelled_job_frees_its_slot(busy: Busy) -> None:
     busy.join("third", behind("a"))
     assert busy.queue.waiting == 2
     assert busy.release() == ["second", "third"]
-    assert not second.cancel(), "what has begun is not broken off"
+    assert not second.cancel(), "a started job is not interrupted"
 
 
 def test_a_started_job_frees_its_slot_and_errors_reach_the_caller(busy: Busy) -> None:

@@ -16,7 +16,7 @@ CONTENT_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
 
 
 class Read(NamedTuple):
-    """A form that was read, its spool gone."""
+    """A form that was read, without its spool."""
 
     texts: dict[str, str]
     filename: str | None

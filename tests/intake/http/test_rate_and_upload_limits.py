@@ -12,8 +12,8 @@ from tests.conftest import Intake
 Start = Callable[..., Intake]
 
 
-def comes_from(intake: Intake, address: str) -> None:
-    """Let the client have that address from now on."""
+def set_address(intake: Intake, address: str) -> None:
+    """Set the client's address."""
     intake.client._transport.client = (address, 50_000)  # type: ignore[attr-defined]
 
 
@@ -54,13 +54,13 @@ def test_clients_are_limited_separately_and_an_ipv6_64_is_one(start: Start) -> N
         ("2001:db8::2", 429),
         ("2001:db8:0:1::2", 204),
     ):
-        comes_from(intake, address)
+        set_address(intake, address)
         assert intake.submit().status_code == status, address
 
 
 def test_exempt_clients_are_not_limited(start: Start) -> None:
     intake = start(rate_limits="1/hour", rate_limit_exempt=(ip_network("192.0.2.0/24"),))
-    comes_from(intake, "192.0.2.9")
+    set_address(intake, "192.0.2.9")
     answers = [intake.submit() for _ in range(3)]
     assert [answer.status_code for answer in answers] == [204] * 3
     assert "RateLimit" not in answers[0].headers
@@ -105,7 +105,7 @@ def test_an_untrusted_header_is_logged_once(start: Start, caplog: pytest.LogCapt
 
 def test_clients_of_a_trusted_proxy_are_limited_separately(start: Start) -> None:
     intake = start(rate_limits="1/hour", trusted_proxies=(ip_network("10.0.0.0/8"),))
-    comes_from(intake, "10.0.0.1")
+    set_address(intake, "10.0.0.1")
     for address, status in (("192.0.2.1", 204), ("192.0.2.1", 429), ("192.0.2.2", 204)):
         intake.client.headers["X-Forwarded-For"] = address
         assert intake.submit().status_code == status

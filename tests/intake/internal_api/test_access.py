@@ -16,7 +16,7 @@ from tests.conftest import SECRET, Intake
 OPEN = {"/internal/auth/login", "/internal/auth/register"}
 
 
-def test_only_these_routes_are_open() -> None:
+def test_only_these_routes_need_no_token() -> None:
     closed = (Access.BEARER, Access.ADMIN)
     assert {operation.path for operation in OPERATIONS if operation.access not in closed} == OPEN
 

@@ -14,7 +14,7 @@ from intake.database.schema import lead
 from intake.leads import listing
 from tests.conftest import Intake
 
-CONTENT = bytes(range(256)) * 4096  # 1 MiB: several pieces
+CONTENT = bytes(range(256)) * 4096  # 1 MiB: several chunks
 
 
 def test_the_cv_is_returned_with_its_hash(attorney: TestClient, intake: Intake) -> None:
@@ -145,7 +145,7 @@ def test_if_range_requires_the_same_file(attorney: TestClient, intake: Intake) -
         assert attorney.get(where, headers=asked | {"If-Range": other}).status_code == 200
     assert attorney.get(where, headers={"Range": "bytes=99-", "If-Range": '"other"'}).status_code == 200
     assert attorney.get(where, headers=asked | {"If-None-Match": tag}).status_code == 304
-    assert attorney.head(where, headers=asked).status_code == 200, "ranges are GET's"
+    assert attorney.head(where, headers=asked).status_code == 200, "only GET has ranges"
 
 
 def test_a_damaged_cv_is_not_sent_whole_but_in_ranges(start: Callable[..., Intake], tmp_path: Path) -> None:

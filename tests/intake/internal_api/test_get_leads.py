@@ -347,18 +347,18 @@ def test_lists_read_no_cv_and_filters_use_their_index(intake: Intake) -> None:
 
 
 class Plan(str):
-    """What a database says it will do."""
+    """A database's query plan."""
 
     __slots__ = ()
 
     def uses(self, *names: str) -> bool:
-        """Return whether one of these indexes is used, no table is read without one, and no CV at all."""
+        """Return whether one of these indexes is used, without scanning a table or reading CVs."""
         no_scan = "Seq Scan" not in self and not re.search(r"SCAN lead(?! USING)", self)
         return no_scan and not re.search(r"\bcv\b", self) and any(name in self for name in names)
 
 
 def plans(intake: Intake) -> Callable[..., Plan]:
-    """Fill the table, so that a plan is worth something, and return a function that explains a filter's query."""
+    """Fill the table, so that plans are realistic, and return a function that explains a filter's query."""
     rows = [
         {
             "email": f"{n}@example.com",

@@ -99,7 +99,7 @@ def outcomes(intake: Intake) -> dict[str, float]:
 
 
 def at(intake: Intake, address: str) -> TestClient:
-    """The same service, seen from another address."""
+    """Return a client of the same service with another address."""
     client = TestClient(intake.client.app, client=(address, 5000), raise_server_exceptions=False)
     client.app_state.update(intake.client.app_state)
     return client
@@ -118,7 +118,7 @@ def test_throttled_logins_are_refused_without_hashing(intake: Intake) -> None:
         "too many wrong passwords; try again later",
     )
     assert outcomes(intake) == {"wrong": FREE_ATTEMPTS, "refused": 1}
-    assert intake.count(audit) == FREE_ATTEMPTS, "what is refused is counted, and not written down"
+    assert intake.count(audit) == FREE_ATTEMPTS, "refused attempts are counted but not recorded"
     assert intake.client.get("/internal/auth/me", headers=intake.bearer(user_id)).status_code == 200
     later_s = 1
     assert guess(intake.client, password=PASSWORD).status_code == 200

@@ -1,4 +1,4 @@
-"""POST /internal/auth/login, when many try at once: who goes ahead of whom."""
+"""POST /internal/auth/login with many concurrent logins: order and limits."""
 
 import time
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def log_in(intake: Intake, username: str = "ada", password: str = PASSWORD, *, c
 
 @pytest.fixture
 def ada(intake: Intake) -> Intake:
-    """The service, where ada logged in from HOME."""
+    """The service after a login of ada from HOME."""
     intake.user()
     assert log_in(intake).status_code == 200
     return intake
@@ -67,9 +67,9 @@ def test_known_addresses_precede_anonymous_clients(ada: Intake) -> None:
 
     with ThreadPoolExecutor(5) as pool, all_taken(ada) as queue:
         for number in range(4):
-            pool.submit(enter, "stranger", "nobody", f"2001:db8:{number}::1")
+            pool.submit(enter, "anonymous", "nobody", f"2001:db8:{number}::1")
         await_waiting(queue, 4)
-        assert log_in(ada, "ada", client=PHONE).status_code == 429, "a first login from a new address is not promised"
+        assert log_in(ada, "ada", client=PHONE).status_code == 429, "a login from a new address is not guaranteed"
         pool.submit(enter, "ada", "ada", HOME)
         await_waiting(queue, 5)
     assert order[0] == "ada"
@@ -97,7 +97,7 @@ def test_one_address_can_not_fill_the_users_queue(ada: Intake) -> None:
     assert {answer.result().status_code for answer in (*first, elsewhere)} == {200}
 
 
-def test_a_disconnect_frees_the_place_in_the_queue(ada: Intake) -> None:
+def test_a_disconnect_frees_the_slot_in_the_queue(ada: Intake) -> None:
     body = b'{"username": "nobody", "password": "wrong"}'
     headers = [(b"host", b"testserver"), (b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     scope = {
@@ -164,7 +164,7 @@ def test_allowed_logins_succeed_behind_a_guessing_address(ada: Intake) -> None:
     assert log_in(ada, client=OFFICE).status_code == 429
     allow(ada)
     assert [log_in(ada, password=password, client=OFFICE).status_code for password in ("typo", PASSWORD)] == [401, 200]
-    assert log_in(ada, client=OFFICE).status_code == 200, "and is known there from now on"
+    assert log_in(ada, client=OFFICE).status_code == 200, "the address is known from now on"
 
 
 def test_allowed_logins_succeed_after_guesses_from_the_same_address(ada: Intake) -> None:
@@ -180,8 +180,8 @@ def test_allowed_logins_succeed_from_another_address_during_guesses(ada: Intake)
         log_in(ada, password="wrong")
     allow(ada)
     statuses = [log_in(ada, password="wrong").status_code for _ in range(30)]
-    assert statuses.count(401) == 3, "of six tries a minute an address has three"
-    assert log_in(ada).status_code == 429, "not promised: the attacker took them"
+    assert statuses.count(401) == 3, "one address may use three of the six tries per minute"
+    assert log_in(ada).status_code == 429, "not guaranteed: the attacker used them"
     assert log_in(ada, client=PHONE).status_code == 200
 
 

@@ -18,7 +18,7 @@ def claim(intake: Intake, *, limit: int) -> list[OutboxMessage]:
 
 @pytest.fixture
 def client(intake: Intake, attorney: TestClient) -> TestClient:
-    """An attorney's client, on a service that owes six mails for two leads, the first of them dead."""
+    """An attorney's client of a service with six mails for two leads: the first failed, the others queued."""
     for name in ("ada", "grace"):
         intake.submitted(email=f"{name}@example.com")
     [first] = claim(intake, limit=1)

@@ -67,19 +67,19 @@ def test_claiming_a_lead_twice_is_a_conflict(attorney: TestClient, intake: Intak
 
 def test_only_one_of_many_concurrent_claims_succeeds(attorney: TestClient, intake: Intake) -> None:
     lead_id = intake.submitted()
-    takers = [intake.bearer(intake.user(f"taker{n}")) for n in range(12)]
+    claimants = [intake.bearer(intake.user(f"claimant{n}")) for n in range(12)]
 
-    def take(headers: dict[str, str]) -> int:
+    def claim(headers: dict[str, str]) -> int:
         change = {"status": "REACHED_OUT", "from": "PENDING"}
         return attorney.patch(f"/internal/leads/{lead_id}", json=change, headers=headers).status_code
 
-    with ThreadPoolExecutor(len(takers)) as pool:
-        statuses = sorted(pool.map(take, takers))
+    with ThreadPoolExecutor(len(claimants)) as pool:
+        statuses = sorted(pool.map(claim, claimants))
     assert statuses == [204] + [409] * 11
     assert intake.count(lead_event) == 1
 
 
-def test_a_change_sees_the_one_it_waited_for(attorney: TestClient, intake: Intake) -> None:
+def test_a_change_sees_the_change_it_waited_for(attorney: TestClient, intake: Intake) -> None:
     lead_id = intake.submitted()
     with other_connection(intake.settings) as other, ThreadPoolExecutor(1) as pool:
         other.execute("BEGIN" if intake.settings.sqlite_file is None else "BEGIN IMMEDIATE")
@@ -94,7 +94,7 @@ def test_a_change_sees_the_one_it_waited_for(attorney: TestClient, intake: Intak
 
 @contextmanager
 def other_connection(settings: Settings) -> Iterator[Any]:
-    """Give a cursor of a connection that is none of the service's."""
+    """Yield a cursor of a connection outside the service."""
     if settings.sqlite_file is not None:
         connection: Any = sqlite3.connect(settings.sqlite_file, isolation_level=None)
     else:

@@ -42,7 +42,7 @@ def test_a_new_role_applies_to_the_next_request(admin: TestClient, intake: Intak
     assert admin.get("/internal/users", headers=peter).status_code == 403
     answer = patch(admin, "PETER", role="admin")
     assert (answer.status_code, answer.content) == (204, b"")
-    assert admin.get("/internal/users", headers=peter).status_code == 200, "the token stays good"
+    assert admin.get("/internal/users", headers=peter).status_code == 200, "the token remains valid"
 
 
 def test_a_disabled_user_must_log_in_again_once_enabled(admin: TestClient, intake: Intake) -> None:
@@ -91,7 +91,7 @@ def test_the_last_administrator_can_not_be_demoted(admin: TestClient, intake: In
     answer = patch(admin, "harriet", **body)
     assert (answer.status_code, answer.json()["title"]) == (409, "Last administrator")
     assert answer.json()["detail"] == "'harriet' is the last enabled administrator"
-    assert admin.get("/internal/users").status_code == 200, "nothing of it was done"
+    assert admin.get("/internal/users").status_code == 200, "nothing was changed"
     assert patch(admin, "parker", disabled=False).status_code == 204
     assert patch(admin, "harriet", **body).status_code == 204
 
@@ -101,7 +101,7 @@ def test_two_administrators_can_not_disable_each_other(intake: Intake, twin: Int
     release = threading.Event()
 
     def hold(connection: Connection) -> None:
-        connection.execute(select(user_account).with_for_update())  # both have come in, and neither goes on
+        connection.execute(select(user_account).with_for_update())  # both requests wait for this lock
         release.wait(20)
 
     def disable(at: Intake, by: str, whom: str) -> int:

@@ -52,7 +52,7 @@ def test_an_external_id_is_saved_once_and_not_updated(attorney: TestClient, inta
     assert again.headers["Location"] == first.headers["Location"]
     assert intake.count(lead) == intake.count(cv) == 1
     assert intake.count(outbox_mail) == 0
-    assert enter(attorney, external_id="CRM 7").status_code == 201, "it is compared exactly"
+    assert enter(attorney, external_id="CRM 7").status_code == 201, "ids are compared exactly"
 
 
 def test_concurrent_creations_save_one_lead_and_return_it(attorney: TestClient, intake: Intake) -> None:
@@ -75,7 +75,7 @@ def test_a_lock_timeout_is_503_and_a_retry_succeeds(
     intake = start()
     intake.client.headers.update(intake.bearer(intake.user()))
     if intake.settings.sqlite_file is not None:
-        return  # its writers are one at a time: the second begins when the first has ended
+        return  # SQLite has one writer at a time
     connection = psycopg2.connect(intake.settings.database_url.replace("+psycopg2", ""))
     connection.cursor().execute(
         'INSERT INTO lead (email, f_name, l_name, "CV_name", state, created_at, state_since, email_key, f_name_key,'
@@ -156,7 +156,7 @@ def test_a_dry_run_validates_and_saves_nothing(start: Callable[..., Intake], tmp
     answer = enter(client, dry_run="true", external_id="y", notify="true", state="ENGAGED")
     assert (answer.status_code, answer.content) == (204, b"")
     known = enter(client, dry_run="true", external_id="x", email="grace@example.com")
-    assert (known.status_code, known.json()) == (200, first), "the client tells whether it is the same person"
+    assert (known.status_code, known.json()) == (200, first), "the client decides whether it is the same person"
     for fields in (
         {"state": "LOST"},
         {"email": "ada"},

@@ -1,4 +1,4 @@
-"""POST /internal/leads/state: many leads at once, in one transaction, under one change."""
+"""POST /internal/leads/state: bulk changes in one transaction."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -72,7 +72,7 @@ def test_from_makes_other_states_conflicts(attorney: TestClient, intake: Intake)
 
 
 def test_an_interrupted_change_can_be_repeated(attorney: TestClient, intake: Intake) -> None:
-    """Under another change, too: who moved a lead last, and the same way, has nothing left to do."""
+    """Even under another change id: a lead that the user already moved to the state is unchanged."""
     ids = fill(intake, 4)
     assert results(attorney, ids[:2], "REACHED_OUT", **{"from": "PENDING"}) == ["changed"] * 2
     assert results(attorney, ids, "REACHED_OUT", **{"from": "PENDING"}) == ["unchanged"] * 2 + ["changed"] * 2

@@ -33,15 +33,15 @@ from intake.mail import outbox
 from tests.conftest import Intake
 from tests.intake.workers.test_mail import wait_for
 
-MARK = "Zaphodmark"  # in all that a marked person sends
-SIGNS = "𓀀𓁐𓂀𓃒"  # of a marked person's last name: an index of its parts holds no more than three of them together
+MARK = "Zaphodmark"  # in all fields of a marked person
+SIGNS = "𓀀𓁐𓂀𓃒"  # in a marked person's last name; a trigram index splits them
 WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
 EVERYTHING = (cv, cv_content, lead, lead_event, outbox_mail, submission_key, confirmed_mailbox)
 
 
 @pytest.fixture
 def admin(intake: Intake) -> TestClient:
-    """A client that shows an administrator's token."""
+    """A client authenticated as an administrator."""
     return administered(intake)
 
 
@@ -140,7 +140,7 @@ def texts(intake: Intake) -> str:
 
 
 @pytest.mark.parametrize("where", ["database", "store"])
-def test_no_byte_is_left(start: Callable[..., Intake], tmp_path: Path, where: str) -> None:
+def test_no_byte_of_an_erased_person_is_left(start: Callable[..., Intake], tmp_path: Path, where: str) -> None:
     folder = tmp_path / "CVs"
     intake = start(cv_store=folder.as_uri() if where == "store" else None)
     client = administered(intake)
@@ -148,7 +148,7 @@ def test_no_byte_is_left(start: Callable[..., Intake], tmp_path: Path, where: st
         marked(intake, n)
         intake.submitted(email=f"{n % 9}@example.com", CV=("cv.pdf", b"another's " * (n % 5 * 300 + 1)))
     is_sqlite = intake.settings.sqlite_file is not None
-    assert not is_sqlite or f"0{SIGNS[:3]}".encode() in raw_bytes(intake), "as the index has it"
+    assert not is_sqlite or f"0{SIGNS[:3]}".encode() in raw_bytes(intake), "in the index, too"
     ids = [one["id"] for one in erase(client, f"{MARK}@example.com", dry_run=True).json()["leads"]]
     for state in ("REACHED_OUT", "ENGAGED", "PENDING"):
         client.post("/internal/leads/state", json={"ids": ids, "status": state})
@@ -159,7 +159,7 @@ def test_no_byte_is_left(start: Callable[..., Intake], tmp_path: Path, where: st
     assert b"another's" in left or where == "store"
     assert not is_left_in(left)
     if where == "store":
-        assert len(list(folder.iterdir())) == 30, "the others' CVs"
+        assert len(list(folder.iterdir())) == 30, "CVs of other persons"
 
 
 def test_copies_of_moved_rows_are_erased(intake: Intake, admin: TestClient) -> None:
@@ -181,7 +181,7 @@ def test_copies_of_moved_rows_are_erased(intake: Intake, admin: TestClient) -> N
 
 def test_a_reader_delays_the_removal_of_deleted_data(intake: Intake, admin: TestClient) -> None:
     if intake.settings.sqlite_file is None:
-        assert intake.database.purge_deleted() is False  # it does so by itself
+        assert intake.database.purge_deleted() is False  # PostgreSQL removes deleted rows itself
         return
     marked(intake)
     reader = Database(intake.settings, connections=1)
@@ -214,7 +214,7 @@ HOSTILE = [
     "ad%@example.com",
     "a_a@example.com",
     "strasse@example.com",
-    "ﬁona@example.com",  # a ligature, which folds to two letters
+    "ﬁona@example.com",  # a ligature, which case folding expands to two letters
 ]
 
 
@@ -319,13 +319,13 @@ def test_an_unavailable_store_leaves_orphans_and_reports_them(
         marked(intake, n)
     tried = []
 
-    def away(ref: store.ObjectRef) -> None:
+    def unavailable(ref: store.ObjectRef) -> None:
         tried.append(ref)
-        raise StorageUnavailable("away")
+        raise StorageUnavailable("unavailable")
 
-    monkeypatch.setattr(store, "delete", away)
+    monkeypatch.setattr(store, "delete", unavailable)
     assert erase(client, f"{MARK}@example.com").json()["objects_left"] == 3
-    assert len(tried) == 1, "a store that is away is asked once for each transaction"
+    assert len(tried) == 1, "an unavailable store is tried once per transaction"
     assert intake.count(cv) == 0
 
 
@@ -367,7 +367,7 @@ def test_concurrent_submissions_are_erased_or_complete(
 
 def test_an_erasure_waits_for_locked_leads(intake: Intake, admin: TestClient) -> None:
     if intake.settings.sqlite_file is not None:
-        return  # its writers are one at a time
+        return  # SQLite has one writer at a time
     number = marked(intake)
     with ThreadPoolExecutor(1) as pool:
         other = Database(intake.settings, connections=1)
@@ -383,11 +383,11 @@ def test_an_erasure_waits_for_locked_leads(intake: Intake, admin: TestClient) ->
 
 def test_mail_retries_do_not_deadlock_with_erasures(intake: Intake) -> None:
     if intake.settings.sqlite_file is not None:
-        return  # its writers are one at a time
+        return  # SQLite has one writer at a time
     marked(intake)
     first, second = numbers(intake, outbox_mail.c.id)[:2]
     intake.write(lambda c: c.execute(update(outbox_mail).values(state="failed")))
-    # written anew, the first row comes behind the second in the table
+    # the update moves the first row after the second
     intake.write(lambda c: c.execute(update(outbox_mail).where(outbox_mail.c.id == first).values(attempts=9)))
     with ThreadPoolExecutor(1) as pool:
         other = Database(intake.settings, connections=1)

@@ -18,12 +18,12 @@ from intake.leads.data_subjects import DataSubject
 from tests.conftest import Intake
 from tests.intake.internal_api.test_post_persons_erase import administered
 
-CONTENT = bytes(range(256)) * 4_000  # a megabyte: several pieces
+CONTENT = bytes(range(256)) * 4_000  # 1 MB: several chunks
 
 
 @pytest.fixture
 def admin(intake: Intake) -> TestClient:
-    """A client that shows an administrator's token."""
+    """A client authenticated as an administrator."""
     return administered(intake)
 
 
@@ -78,13 +78,13 @@ def test_the_audit_trail_records_the_export_but_not_the_person(intake: Intake, a
 
 @pytest.mark.parametrize("state", ["quarantined", "scanning"])
 def test_possibly_infected_cvs_are_omitted(intake: Intake, admin: TestClient, state: str) -> None:
-    held, given = intake.submitted(), intake.submitted(CV=("b.txt", b"fine"))
-    intake.write(lambda c: c.execute(update(cv).where(cv.c.lead_id == held).values(scan_state=state)))
+    omitted, clean = intake.submitted(), intake.submitted(CV=("b.txt", b"fine"))
+    intake.write(lambda c: c.execute(update(cv).where(cv.c.lead_id == omitted).values(scan_state=state)))
     archive = exported(admin)
-    assert archive.namelist() == ["person.json", f"cvs/{given}-b.txt"]
+    assert archive.namelist() == ["person.json", f"cvs/{clean}-b.txt"]
     one, other = document(archive)["leads"]
-    assert (one["id"], one["CV"]["scan_state"], one["CV_path"]) == (held, state, None)
-    assert other["CV_path"] == f"cvs/{given}-b.txt"
+    assert (one["id"], one["CV"]["scan_state"], one["CV_path"]) == (omitted, state, None)
+    assert other["CV_path"] == f"cvs/{clean}-b.txt"
     assert not any(name.startswith(("scan_c", "scan_a", "next")) for name in one["CV"])
 
 

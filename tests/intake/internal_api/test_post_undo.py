@@ -76,7 +76,7 @@ def test_an_interrupted_undo_can_be_repeated(attorney: TestClient, intake: Intak
     assert (undoing["count"], original["count"]) == (2, 2)
 
 
-def test_a_repeated_undo_is_already_undone_whatever_happened_since(attorney: TestClient, intake: Intake) -> None:
+def test_a_repeated_undo_reports_leads_as_already_undone(attorney: TestClient, intake: Intake) -> None:
     ids = fill(intake, 3)
     first = change(attorney, ids, "ENGAGED")
     attorney.patch(f"/internal/leads/{ids[0]}", json={"status": "DECLINED"})
@@ -87,7 +87,7 @@ def test_a_repeated_undo_is_already_undone_whatever_happened_since(attorney: Tes
         assert undone(attorney, first, dry_run=dry_run) == expected
     assert states(intake) == ["DECLINED", "DECLINED", "PENDING"]
     [found] = [one for one in attorney.get("/internal/changes").json() if one["id"] == first]
-    assert found["undone_by"] == [{"id": undoing, "count": 2}], "one that moved nothing undid nothing"
+    assert found["undone_by"] == [{"id": undoing, "count": 2}], "an undo without effect is not listed"
 
 
 def test_redone_leads_count_as_moved(attorney: TestClient, intake: Intake) -> None:
@@ -108,7 +108,7 @@ def test_undoing_another_users_change_needs_others(attorney: TestClient, intake:
     assert states(intake) == ["ENGAGED"] * 2
     assert len(attorney.get("/internal/changes").json()) == 1
     assert undo(attorney, first, others="yes please").status_code == 422
-    assert set(undone(attorney, first, dry_run=True).values()) == {"undone"}, "to look needs no confirmation"
+    assert set(undone(attorney, first, dry_run=True).values()) == {"undone"}, "a dry run needs no confirmation"
     assert set(undone(attorney, first, others=True).values()) == {"undone"}
     assert states(intake) == ["PENDING"] * 2
 
@@ -151,7 +151,7 @@ def test_an_empty_change_is_stored_but_not_listed(attorney: TestClient, intake: 
     mine = str(uuid4())
     assert change(attorney, [MISSING], "ENGAGED", change=mine) == mine
     assert attorney.get("/internal/changes").json() == []
-    assert post(attorney, ids, "DECLINED", change=mine).status_code == 422, "its id is taken"
+    assert post(attorney, ids, "DECLINED", change=mine).status_code == 422, "the id is already used"
     change(attorney, ids, "ENGAGED", change=mine)
     assert [one["id"] for one in attorney.get("/internal/changes").json()] == [mine]
 

@@ -29,7 +29,7 @@ def test_a_new_password_applies_and_the_user_stays_logged_in(attorney: TestClien
     assert answer.status_code == 200
     assert (answer.json()["expires_in"], answer.headers["Cache-Control"]) == (1800, "no-store")
     assert (log_in(intake, PASSWORD), log_in(intake, NEW)) == (401, 200)
-    assert attorney.get("/internal/auth/me").status_code == 401, "every older token ends"
+    assert attorney.get("/internal/auth/me").status_code == 401, "older tokens are invalid"
     attorney.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
     assert attorney.get("/internal/auth/me").status_code == 200
 

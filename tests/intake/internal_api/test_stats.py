@@ -106,4 +106,4 @@ def many(intake: Intake) -> None:
         intake.write(lambda c: c.execute(text("ANALYZE")))
         return
     with maintenance(intake.settings.database_url.replace("+psycopg2", "")) as cursor:
-        cursor.execute("VACUUM ANALYZE lead")  # until then an index alone can't tell which rows are there
+        cursor.execute("VACUUM ANALYZE lead")  # index-only scans need the visibility map

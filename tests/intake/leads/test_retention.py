@@ -28,7 +28,7 @@ RETENTION = (("DECLINED", 180), ("ENGAGED", 3650))
 
 
 def old(intake: Intake, state: str, days: float) -> int:
-    """Insert a lead that has been in the state for so many days."""
+    """Insert a lead that has been in the state for this number of days."""
     number = intake.submitted()
     since = Now(plus_s=-timedelta(days=days).total_seconds())
     intake.write(lambda c: c.execute(update(lead).where(lead.c.id == number).values(state=state, state_since=since)))
@@ -76,7 +76,7 @@ def test_a_lead_changed_meanwhile_is_not_erased(intake: Intake, monkeypatch: pyt
 
     def read_and_move(work: Any) -> Any:
         found = read(work)
-        if found == numbers:  # they are found, and not locked yet
+        if found == numbers:  # found but not locked yet
             states.change_state(intake.database, numbers[1], to="ENGAGED", expected=None, user_id=user)
         return found
 
@@ -138,7 +138,7 @@ def test_without_retention_the_command_only_removes_deleted_data(
     intake.write(mark_deletion)
     code, output = purge(intake, monkeypatch)
     if intake.settings.sqlite_file is None:
-        assert code == 1, "there is nothing that it could do"
+        assert code == 1, "PostgreSQL has nothing to remove"
     else:
         assert (code, "remains of erased leads in the database files: removed" in output) == (0, True)
         assert intake.read(lambda c: c.exec_driver_sql("PRAGMA user_version").scalar_one()) == 0

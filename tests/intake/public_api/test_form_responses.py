@@ -27,7 +27,7 @@ def send_raw(intake: Intake, body: bytes, content_type: str) -> Response:
 
 
 def unavailable(*_args: object, **_kwargs: object) -> None:
-    raise DatabaseUnavailable("the database is away")
+    raise DatabaseUnavailable("the database is unavailable")
 
 
 def defect(*_args: object, **_kwargs: object) -> None:
@@ -123,7 +123,7 @@ def test_a_form_sent_twice_is_saved_once(intake: Intake) -> None:
     assert send(intake, CV=("cv.pdf", b"%PDF-1.4 a newer CV")).status_code == 200
     assert intake.count(lead) == 3
     assert [send(intake, "*/*").status_code for _ in range(2)] == [204, 204]
-    assert intake.count(lead) == 5, "a program says by a key what is a retry"
+    assert intake.count(lead) == 5, "programs mark retries with a key"
 
 
 def test_other_routes_and_methods_are_unchanged(intake: Intake) -> None:

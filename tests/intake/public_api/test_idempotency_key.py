@@ -1,4 +1,4 @@
-"""POST /leads/ with an Idempotency-Key: a retry makes no second lead."""
+"""POST /leads/ with an Idempotency-Key: a retry creates no second lead."""
 
 import threading
 from collections.abc import Callable
@@ -70,7 +70,7 @@ def test_while_the_first_is_in_progress_the_second_is_409(
     monkeypatch.setattr(transactions, "SHORT_LOCK_TIMEOUT_S", 1)
     intake = start()
     if intake.settings.sqlite_file is not None:
-        return  # its writers are one at a time: the second begins when the first has ended
+        return  # SQLite has one writer at a time
     connection = psycopg2.connect(intake.settings.database_url.replace("+psycopg2", ""))
     connection.cursor().execute(
         "INSERT INTO submission_key (email_key, key, content_sha256, created_at)"
@@ -82,7 +82,7 @@ def test_while_the_first_is_in_progress_the_second_is_409(
     assert other.status_code == 204
     released = threading.Timer(0.3, connection.rollback)
     released.start()
-    assert submit(intake).status_code == 204, "the first was rolled back, so this one is it"
+    assert submit(intake).status_code == 204, "the first was rolled back, so this one is saved"
     released.join()
     connection.close()
 

@@ -6,13 +6,13 @@ from intake.http.problems import PROBLEM_TYPES
 from intake.public_api.messages import explain
 
 
-def told(status: int, *, retry_after: str | None = None, max_bytes: int = 10 * 2**20) -> str:
+def text_of(status: int, *, retry_after: str | None = None, max_bytes: int = 10 * 2**20) -> str:
     problem = {"status": status, "title": "T", "detail": "the detail"}
     return explain(problem, retry_after=retry_after, max_bytes=max_bytes).text
 
 
 @pytest.mark.parametrize(
-    ("header", "said"),
+    ("header", "expected"),
     [
         ("1", "in 1 second."),
         ("0", "in 1 second."),
@@ -26,21 +26,21 @@ def told(status: int, *, retry_after: str | None = None, max_bytes: int = 10 * 2
         ("²", "in a little while."),
     ],
 )
-def test_waiting_time(header: str | None, said: str) -> None:
-    assert said in told(429, retry_after=header)
+def test_waiting_time(header: str | None, expected: str) -> None:
+    assert expected in text_of(429, retry_after=header)
 
 
 @pytest.mark.parametrize(
-    ("size", "said"), [(10 * 2**20, "10 MB"), (2**20 - 1, "1023 KB"), (1023, "1023 bytes"), (1536 * 2**10, "1 MB")]
+    ("size", "expected"), [(10 * 2**20, "10 MB"), (2**20 - 1, "1023 KB"), (1023, "1023 bytes"), (1536 * 2**10, "1 MB")]
 )
-def test_maximum_size_of_a_cv(size: int, said: str) -> None:
-    assert f"may have up to {said}." in told(413, max_bytes=size)
+def test_maximum_size_of_a_cv(size: int, expected: str) -> None:
+    assert f"may have up to {expected}." in text_of(413, max_bytes=size)
 
 
 @pytest.mark.parametrize("status", sorted({kind.status for kind in PROBLEM_TYPES.values()} | {408, 429, 500}))
 def test_every_problem_has_a_text(status: int) -> None:
-    assert told(status)
-    assert "{" not in told(status)
+    assert text_of(status)
+    assert "{" not in text_of(status)
 
 
 def test_fields_have_labels_and_unknown_ones_their_names() -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from intake.database.schema import cv, cv_content, lead, outbox_mail
 from tests.conftest import Intake
 
-KEPT = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=200).filter(
+PRESERVED = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=200).filter(
     lambda text: text == text.strip()
 )
 ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
@@ -31,19 +31,19 @@ def test_a_lead_is_saved_with_its_cv_and_mails(intake: Intake, path: str) -> Non
     [row] = intake.read(lambda c: c.execute(select(lead)).mappings().all())
     assert (row["email"], row["f_name"], row["l_name"]) == ("Ada@example.com", "Ada", "Lovelace")
     assert (row["CV_name"], row["state"]) == ("cv.pdf", "PENDING")
-    [kept] = intake.read(lambda c: c.execute(select(cv)).mappings().all())
+    [metadata] = intake.read(lambda c: c.execute(select(cv)).mappings().all())
     [content] = intake.read(lambda c: c.execute(select(cv_content.c.content)).scalars().all())
     assert bytes(content) == b"%PDF-1.4 a CV"
-    assert kept["sha256"] == hashlib.sha256(b"%PDF-1.4 a CV").hexdigest()
-    assert (kept["size"], kept["detected_type"]) == (13, "application/pdf")
-    assert kept["store_key"] is None
-    owed = intake.read(lambda c: c.execute(select(outbox_mail).order_by(outbox_mail.c.id)).mappings().all())
-    assert [(mail["kind"], mail["recipient"], mail["state"]) for mail in owed] == [
+    assert metadata["sha256"] == hashlib.sha256(b"%PDF-1.4 a CV").hexdigest()
+    assert (metadata["size"], metadata["detected_type"]) == (13, "application/pdf")
+    assert metadata["store_key"] is None
+    mails = intake.read(lambda c: c.execute(select(outbox_mail).order_by(outbox_mail.c.id)).mappings().all())
+    assert [(mail["kind"], mail["recipient"], mail["state"]) for mail in mails] == [
         ("confirmation", "Ada@example.com", "queued"),
         ("alert", "harriet@firm.example", "queued"),
         ("alert", "peter@firm.example", "queued"),
     ]
-    assert len({mail["message_id"] for mail in owed}) == 3
+    assert len({mail["message_id"] for mail in mails}) == 3
 
 
 def test_the_timestamp_is_from_the_database_in_utc(intake: Intake) -> None:
@@ -57,14 +57,14 @@ def test_the_timestamp_is_from_the_database_in_utc(intake: Intake) -> None:
 def test_a_cv_of_any_size_is_saved(intake: Intake, size: int) -> None:
     content = bytes(range(256)) * (size // 256 + 1)
     lead_id = intake.submitted(CV=("x.bin", content[:size]))
-    kept = intake.read(
+    saved = intake.read(
         lambda c: c.execute(select(cv_content.c.content).where(cv_content.c.lead_id == lead_id)).scalar_one()
     )
-    assert bytes(kept) == content[:size]
+    assert bytes(saved) == content[:size]
 
 
 @SLOWLY
-@given(f_name=KEPT, l_name=KEPT)
+@given(f_name=PRESERVED, l_name=PRESERVED)
 def test_any_name_is_returned_unchanged(intake: Intake, f_name: str, l_name: str) -> None:
     if not intake.client.headers.get("Authorization"):
         intake.client.headers.update(intake.bearer(intake.user()))

@@ -48,7 +48,7 @@ def test_each_key_has_its_own_quota(limiter: Limiter) -> None:
     assert limiter.hit(*LIMITS, key="peter").is_allowed
 
 
-def test_a_quota_tells_when_all_of_it_is_available_again(limiter: Limiter) -> None:
+def test_a_quota_reports_when_it_is_full_again(limiter: Limiter) -> None:
     assert limiter.hit(*LIMITS).quotas == (
         Quota("minute", amount=3, window_s=60, remaining=2, reset_s=20),
         Quota("day", amount=4, window_s=86400, remaining=3, reset_s=21600),
@@ -116,7 +116,7 @@ def test_decisions_are_those_of_exact_leaky_buckets(limits: list[RateLimit], pau
     st.builds(RateLimit, st.integers(1, 10_000), st.just("window"), st.sampled_from([1, 60, 3600, 86400])),
     st.integers(1, 100),
 )
-def test_a_client_that_waits_as_told_is_allowed(limit: RateLimit, hits: int) -> None:
+def test_a_client_that_waits_for_the_reported_time_is_allowed(limit: RateLimit, hits: int) -> None:
     limiter = Limiter()
     for _ in range(hits):
         result = limiter.hit(limit)
