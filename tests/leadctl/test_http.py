@@ -71,7 +71,7 @@ def listener() -> Iterator[Any]:
 @pytest.mark.parametrize(
     "host", ["192.0.2.1", "intake.invalid", "[2001:db8::1]", "localhost.invalid", "0.0.0.0", "127.1"]
 )
-def test_nothing_secret_goes_unencrypted_to_another_machine(anonymous: Client, listener: Any, host: str) -> None:
+def test_no_secret_is_sent_unencrypted_to_another_machine(anonymous: Client, listener: Any, host: str) -> None:
     url, proxy = f"http://{host}:8000", {"http_proxy": listener.url}
     runs = [
         anonymous.run("--url", url, "whoami", LEADCTL_TOKEN="t", **proxy),
@@ -96,7 +96,7 @@ def test_insecure_http_can_be_allowed(anonymous: Client, listener: Any, flags: l
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.9.9.9"])
-def test_loopback_is_this_machine(anonymous: Client, listener: Any, host: str) -> None:
+def test_loopback_may_be_unencrypted(anonymous: Client, listener: Any, host: str) -> None:
     done = anonymous.run("--url", f"http://{host}:{listener.server_port}", "whoami", LEADCTL_TOKEN="t")
     assert done.returncode in (0, 75), "not every system has all of them"
     assert "unencrypted" not in done.stderr
@@ -105,7 +105,7 @@ def test_loopback_is_this_machine(anonymous: Client, listener: Any, host: str) -
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
 @pytest.mark.parametrize("variable", ["http_proxy", "ALL_PROXY"])
 @pytest.mark.parametrize("no_proxy", [None, "", ".localhost", "example.com,127.0.0.2"])
-def test_no_proxy_is_asked_for_this_machine(
+def test_a_local_proxy_is_not_used_for_loopback(
     anonymous: Client, listener: Any, host: str, variable: str, no_proxy: str | None
 ) -> None:
     url = f"http://{host}:{listener.server_port}"

@@ -27,7 +27,7 @@ def test_version_imports_no_http_client_and_no_tables() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list", "--help"], ["list"]])
-def test_it_never_imports_the_service(arguments: list[str]) -> None:
+def test_leadctl_never_imports_the_service(arguments: list[str]) -> None:
     modules = imported(*arguments)
     assert not {"intake", "starlette", "sqlalchemy", "pydantic", "alembic"} & modules
 
@@ -88,7 +88,7 @@ def test_closed_streams_change_nothing(client: Client, redirection: str) -> None
     assert in_bash(client, f"{shlex.quote(LEADCTL)} login -u peter --password-stdin <&-").returncode == 4
 
 
-def test_pipes_are_utf_8_whatever_the_locale(client: Client) -> None:
+def test_pipes_are_utf_8_in_any_locale(client: Client) -> None:
     client.submit(f_name="太郎")
     shown = client.run("list", "-n", "1", PYTHONIOENCODING="ascii").stdout
     assert "太郎" in shown, "a pipe is UTF-8 whatever the locale says"

@@ -38,9 +38,9 @@ def clean_environment(home: Path, **settings: str) -> dict[str, str]:
     Limits per client are off by default, because all requests of a test come from one client.
     """
     ours = re.compile(r"INTAKE_|LEADCTL_|NO_COLOR|COLUMNS|XDG_|FORCE_COLOR")
-    kept = {name: value for name, value in os.environ.items() if not ours.match(name)}
+    inherited = {name: value for name, value in os.environ.items() if not ours.match(name)}
     unbounded = {"INTAKE_RATE_LIMIT": "off", "INTAKE_MAX_UPLOADS": "400", "INTAKE_CONFIRMATIONS_PER_HOUR": "0"}
-    return {**kept, "HOME": str(home), "TERM": "xterm", **unbounded, **settings}
+    return {**inherited, "HOME": str(home), "TERM": "xterm", **unbounded, **settings}
 
 
 def peak_bytes(process: int) -> int:

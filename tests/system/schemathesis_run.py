@@ -64,17 +64,17 @@ def _holds(site: Site, kind: str, role: str | None, arguments: argparse.Namespac
 @contextmanager
 def _service(site: Site, kind: str) -> Iterator[str]:
     """Yield the URL of a service with some leads, an administrator and an attorney."""
-    with deployed(site, kind, Relay(), INTAKE_RATE_LIMIT="off") as firm:
-        _make_attorney(firm)
-        url = firm.serve().url
+    with deployed(site, kind, Relay(), INTAKE_RATE_LIMIT="off") as deployment:
+        _make_attorney(deployment)
+        url = deployment.serve().url
         with client() as at:
             for number in range(1, LEADS + 1):
                 assert submit(at, url, Prospect(number), b"%PDF-1.4 a CV").kind == "204"
         yield url
 
 
-def _make_attorney(firm: Deployment) -> None:
-    accounts.create_user(firm.database, username=PEER, password=PASSWORD, role="attorney")
+def _make_attorney(deployment: Deployment) -> None:
+    accounts.create_user(deployment.database, username=PEER, password=PASSWORD, role="attorney")
 
 
 def _token(url: str, role: str) -> str:

@@ -25,6 +25,6 @@ def processes() -> Iterator[AttackProcesses]:
 
 
 @pytest.mark.parametrize(("name", "kind", "surfaces"), CASES)
-def test_attack_breaks_no_claim(site: Site, processes: AttackProcesses, name: str, kind: str, surfaces: str) -> None:
+def test_claims_hold_under_attack(site: Site, processes: AttackProcesses, name: str, kind: str, surfaces: str) -> None:
     line = run(site, processes, name, kind, surfaces, SMALL)
     assert not line.broken, str(line)

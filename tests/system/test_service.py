@@ -132,7 +132,7 @@ def test_concurrent_first_users_give_one_administrator(databases: Databases) -> 
     database.close()
 
 
-def test_a_new_password_ends_the_old_ones_tokens(databases: Databases, tmp_path: Path) -> None:
+def test_a_new_password_revokes_older_tokens(databases: Databases, tmp_path: Path) -> None:
     url = databases.migrated_url()
     settings = Settings(database_url=url, jwt_secrets=(SECRET,))
     database, keys = Database(settings, connections=1), TokenSigner.from_settings(settings)

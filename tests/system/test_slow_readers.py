@@ -90,7 +90,7 @@ def download(server: Server) -> bytes:
     return f"GET /internal/leads/1/cv-download HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n".encode()
 
 
-@pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"], ids=["kept", "to be closed"])
+@pytest.mark.parametrize("more", [b"", b"Connection: close\r\n"], ids=["keep-alive", "close"])
 def test_client_that_stops_reading_is_disconnected(server: Server, download: bytes, more: bytes) -> None:
     assert server.becomes_idle_within(5)
     with Wire(server.url, receive_buffer=LITTLE) as wire:

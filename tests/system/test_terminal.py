@@ -101,16 +101,16 @@ def test_messages_are_printed_above_a_progress_bar(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "code", "told"), [("y", 3, "0 of 150 leads changed"), ("\n", 1, "nothing was changed")]
+    ("typed", "code", "message"), [("y", 3, "0 of 150 leads changed"), ("\n", 1, "nothing was changed")]
 )
-def test_changing_many_leads_asks_for_confirmation(client: Client, typed: str, code: int, told: str) -> None:
+def test_changing_many_leads_asks_for_confirmation(client: Client, typed: str, code: int, message: str) -> None:
     ids = [str(number) for number in range(900_000, 900_150)]
     terminal = Terminal(client, "set-state", "ENGAGED", *ids)
     terminal.read_until("Change the state of 150 leads to ENGAGED? [y/N] ")
     terminal.type(f"{typed}\n")
     ended, screen = terminal.end()
     assert ended == code
-    assert told in screen
+    assert message in screen
 
 
 @pytest.mark.parametrize("flag", ["--yes", "--dry-run"])
@@ -119,7 +119,7 @@ def test_yes_and_dry_run_skip_the_confirmation(client: Client, flag: str) -> Non
     code, screen = Terminal(client, "set-state", flag, "ENGAGED", *ids).end()
     assert code == 3
     assert "[y/N]" not in screen
-    assert "leadctl undo" not in screen, "none of them was moved"
+    assert "leadctl undo" not in screen, "none of them was changed"
 
 
 def test_a_terminal_shows_the_change_id(client: Client) -> None:
@@ -131,10 +131,11 @@ def test_a_terminal_shows_the_change_id(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "code", "state", "told"), [("y", 0, "PENDING", "1 of 1 leads"), ("", 1, "ENGAGED", "nothing was changed")]
+    ("typed", "code", "state", "message"),
+    [("y", 0, "PENDING", "1 of 1 leads"), ("", 1, "ENGAGED", "nothing was changed")],
 )
 def test_undoing_another_users_change_asks_for_confirmation(
-    client: Client, admin: Client, typed: str, code: int, state: str, told: str
+    client: Client, admin: Client, typed: str, code: int, state: str, message: str
 ) -> None:
     lead_id = client.submit()
     change = changed(admin, lead_id)
@@ -143,7 +144,7 @@ def test_undoing_another_users_change_asks_for_confirmation(
     terminal.read_until(question)
     terminal.type(f"{typed}\n")
     ended, screen = terminal.end()
-    assert (ended, told in screen) == (code, True)
+    assert (ended, message in screen) == (code, True)
     assert client.state(lead_id) == state
 
 
@@ -237,7 +238,7 @@ def test_quitting_the_pager_early_is_not_an_error(paged: Client) -> None:
     assert (code, len(lines(screen))) == (0, 1)
 
 
-def test_ctrl_c_is_left_to_the_pager(paged: Client) -> None:
+def test_ctrl_c_is_handled_by_the_pager(paged: Client) -> None:
     (paged.home / "pager").write_text(PAGER_LIKE_LESS)
     terminal = Terminal(paged, "list", "-n", "30", "-o", "ids")
     terminal.read_until(":")

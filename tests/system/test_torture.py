@@ -18,6 +18,6 @@ def site() -> Iterator[Site]:
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
-def test_proof_breaks_no_claim(site: Site, name: str, kind: str) -> None:
+def test_claims_hold_after_faults(site: Site, name: str, kind: str) -> None:
     for tally in PROOFS[name].run(site, kind):
         assert not tally.broken, str(tally)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.leadctl.commands.test_bulk import firm
+from tests.leadctl.commands.test_bulk import deployed
 from tests.leadctl.conftest import Client
 from tests.system.programs import BIN, Service
 from tests.system.terminal import Terminal
 
-__all__ = ["firm"]
+__all__ = ["deployed"]
 
 ROOT = Path(__file__).parents[2]
 PAGES = "".join((ROOT / name).read_text("utf-8") for name in ("README.md", "docs/leadctl.md"))
@@ -26,9 +26,9 @@ def example(begins: str) -> str:
     return found[1]
 
 
-@pytest.mark.parametrize("firm", [LEADS], indirect=True)
-def test_a_bulk_change_from_beginning_to_end(firm: tuple[Service, Client]) -> None:
-    _, client = firm
+@pytest.mark.parametrize("deployed", [LEADS], indirect=True)
+def test_a_bulk_change_from_beginning_to_end(deployed: tuple[Service, Client]) -> None:
+    _, client = deployed
     environment = {**client.environment, "PATH": f"{BIN}:{client.environment['PATH']}"}
     script = example("set -euo pipefail")
     done = subprocess.run(
@@ -49,9 +49,9 @@ def test_a_bulk_change_from_beginning_to_end(firm: tuple[Service, Client]) -> No
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
-@pytest.mark.parametrize("firm", [3], indirect=True)
-def test_an_attorneys_morning(firm: tuple[Service, Client], columns: int) -> None:
-    _, client = firm
+@pytest.mark.parametrize("deployed", [3], indirect=True)
+def test_an_attorneys_morning(deployed: tuple[Service, Client], columns: int) -> None:
+    _, client = deployed
     lead_id = client.submit(f_name="Grace", l_name="Hopper")
     shown = {}
     for line in example("leadctl stats").splitlines():

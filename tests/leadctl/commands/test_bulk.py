@@ -72,7 +72,7 @@ class Gate:
 
 
 @pytest.fixture
-def firm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Service, Client]]:
+def deployed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Service, Client]]:
     """A separate service with thousands of leads, and a client logged in as an administrator."""
     environment = clean_environment(tmp_path)
     with Service(environment, tmp_path, "serve", "--no-worker") as service:
@@ -86,8 +86,8 @@ def firm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Servi
 
 
 @pytest.fixture
-def gate(request: pytest.FixtureRequest, firm: tuple[Service, Client]) -> Iterator[Gate]:
-    made = Gate(firm[0], held=getattr(request, "param", 2))
+def gate(request: pytest.FixtureRequest, deployed: tuple[Service, Client]) -> Iterator[Gate]:
+    made = Gate(deployed[0], held=getattr(request, "param", 2))
     yield made
     made.close()
 
@@ -117,8 +117,8 @@ def begin(client: Client, gate: Gate) -> subprocess.Popen[str]:
 
 
 def token_of(client: Client) -> str:
-    kept = json.loads((client.home / ".config/leadctl/credentials.json").read_text())
-    return str(kept["profiles"]["default"]["token"])
+    credentials = json.loads((client.home / ".config/leadctl/credentials.json").read_text())
+    return str(credentials["profiles"]["default"]["token"])
 
 
 FIRST = f"completed {BATCH} of {LEADS}, up to id {BATCH}; run the same command again for the rest"
@@ -133,57 +133,59 @@ def finish(client: Client) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_reports_progress(firm: tuple[Service, Client], gate: Gate, number: signal.Signals, code: int) -> None:
-    _, client = firm
+def test_a_signal_reports_progress(
+    deployed: tuple[Service, Client], gate: Gate, number: signal.Signals, code: int
+) -> None:
+    _, client = deployed
     process = begin(client, gate)
     process.send_signal(number)
-    _, told = process.communicate(timeout=30)
+    _, output = process.communicate(timeout=30)
     assert process.returncode == code
-    assert FIRST in told
+    assert FIRST in output
     change = client.data("changes", "-n", "1", "-o", "ids").strip()
-    assert told.count(f"change {change}; to undo it: leadctl undo {change}") == 1
-    assert "Traceback" not in told
+    assert output.count(f"change {change}; to undo it: leadctl undo {change}") == 1
+    assert "Traceback" not in output
     assert moved(client.home) == BATCH
     finish(client)
 
 
 @pytest.mark.parametrize("gate", [1], indirect=True)
-def test_a_signal_before_the_first_response_prints_the_change_id(firm: tuple[Service, Client], gate: Gate) -> None:
-    _, client = firm
+def test_a_signal_before_the_first_response_prints_the_change_id(deployed: tuple[Service, Client], gate: Gate) -> None:
+    _, client = deployed
     process = begin(client, gate)
     process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=30)
+    _, output = process.communicate(timeout=30)
     assert process.returncode == 143
-    assert re.fullmatch(r"change (\S{36}) may have been applied; to undo it: leadctl undo \1\n", told), told
+    assert re.fullmatch(r"change (\S{36}) may have been applied; to undo it: leadctl undo \1\n", output), output
 
 
-def test_a_broken_connection_reports_progress(firm: tuple[Service, Client], gate: Gate) -> None:
-    _, client = firm
+def test_a_broken_connection_reports_progress(deployed: tuple[Service, Client], gate: Gate) -> None:
+    _, client = deployed
     process = begin(client, gate)
     gate.open(cut=True)
-    _, told = process.communicate(timeout=30)
+    _, output = process.communicate(timeout=30)
     assert process.returncode == 75
-    assert FIRST in told
+    assert FIRST in output
     finish(client)
 
 
-def test_an_expired_login_reports_progress(firm: tuple[Service, Client], gate: Gate) -> None:
-    _, client = firm
+def test_an_expired_login_reports_progress(deployed: tuple[Service, Client], gate: Gate) -> None:
+    _, client = deployed
     process = begin(client, gate)
     # over HTTP, since starting leadctl may exceed the idle timeout of a connection
     bearer = {"Authorization": f"Bearer {client.token()}"}
     same = {"old": PASSWORD, "new": PASSWORD}
     assert httpx2.put(f"{client.url}/internal/auth/password", json=same, headers=bearer).status_code == 200
     gate.open()
-    _, told = process.communicate(timeout=30)
+    _, output = process.communicate(timeout=30)
     assert process.returncode == 4
-    assert FIRST in told
+    assert FIRST in output
     client.log_in()
     finish(client)
 
 
-def test_thousands_are_changed_and_undone(firm: tuple[Service, Client]) -> None:
-    _, client = firm
+def test_thousands_are_changed_and_undone(deployed: tuple[Service, Client]) -> None:
+    _, client = deployed
     ids = client.data("list", "--state", "PENDING", "--sort", "id", "-o", "ids")
     done = client.run("--verbose", "set-state", "ENGAGED", "-", typed=ids)
     assert done.returncode == 0

@@ -82,7 +82,7 @@ def stats_of(*states: str) -> bytes:
 @pytest.mark.parametrize(
     ("shell", "state"), [*((shell, UNSAFE_IN_A_SHELL[0]) for shell in SHELLS), *(("zsh", s) for s in UNSAFE_IN_A_SHELL)]
 )
-def test_no_state_that_a_shell_would_obey_is_offered(anonymous: Client, shell: str, state: str) -> None:
+def test_unsafe_states_are_not_offered(anonymous: Client, shell: str, state: str) -> None:
     with Proxy(anonymous.url, answers=[stats_of("FIRST", state)]) as server:
         answer = answered(anonymous, shell, "leadctl set-state ", LEADCTL_URL=server.url, LEADCTL_TOKEN="t")
     assert b"/internal/stats" in server.asked
@@ -118,13 +118,13 @@ def test_completion_runs_no_password_command(client: Client, shell: str) -> None
     program.chmod(0o700)
     client.data("login", "--profile", "cron", "-u", "peter", "--password-command", str(program))
     file = next(client.home.rglob("credentials.json"))
-    kept = json.loads(file.read_text())
+    credentials = json.loads(file.read_text())
     for token in (None, "bm90IGdvb2Q"):
-        kept["profiles"]["cron"]["token"] = token
-        file.write_text(json.dumps(kept))
+        credentials["profiles"]["cron"]["token"] = token
+        file.write_text(json.dumps(credentials))
         assert "DECLINED" in answered(client, shell, "leadctl --profile cron set-state ")
     assert (client.home / "runs").read_text() == "run\n", "by the login"
-    assert json.loads(file.read_text()) == kept
+    assert json.loads(file.read_text()) == credentials
 
 
 def test_completion_uses_the_options_of_the_command_line(anonymous: Client) -> None:
@@ -144,8 +144,8 @@ def test_completion_uses_the_options_of_the_command_line(anonymous: Client) -> N
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("line", ["leadctl --profile ", "leadctl set-state ", "leadctl --url nonsense set-state "])
 def test_completion_fails_silently(anonymous: Client, shell: str, line: str) -> None:
-    kept = anonymous.home / ".config" / "leadctl" / "credentials.json"
-    kept.mkdir(parents=True)  # unreadable
+    credentials = anonymous.home / ".config" / "leadctl" / "credentials.json"
+    credentials.mkdir(parents=True)  # unreadable
     answer = answered(anonymous, shell, line)
     assert ("PENDING" in answer) == ("set-state" in line)
     assert answered(anonymous, shell, line, COMP_WORDS="", COMP_CWORD="x", XDG_CONFIG_HOME="\udcff") is not None
@@ -153,9 +153,9 @@ def test_completion_fails_silently(anonymous: Client, shell: str, line: str) -> 
 
 def test_only_valid_profile_names_are_offered(client: Client) -> None:
     file = next(client.home.rglob("credentials.json"))
-    kept = json.loads(file.read_text())
-    kept["profiles"] = {name: {"url": "http://127.0.0.1:1"} for name in ("good", "$(touch x)", "*")}
-    file.write_text(json.dumps(kept))
+    credentials = json.loads(file.read_text())
+    credentials["profiles"] = {name: {"url": "http://127.0.0.1:1"} for name in ("good", "$(touch x)", "*")}
+    file.write_text(json.dumps(credentials))
     assert completed(client, "--profile", "") == ["good"]
 
 

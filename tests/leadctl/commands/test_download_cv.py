@@ -170,13 +170,13 @@ def test_the_next_run_resumes_after_too_many_interruptions(client: Client) -> No
         first = client.run(*run, LEADCTL_TOKEN=client.token())
         assert (first.returncode, first.stdout, first.stderr.count("\n")) == (75, "", 1)
         assert not (client.home / f"{lead_id}-x").exists()
-        kept = part.read_bytes()
-        assert 390_000 < len(kept) < 400_000
-        assert CONTENT.startswith(kept)
+        partial = part.read_bytes()
+        assert 390_000 < len(partial) < 400_000
+        assert CONTENT.startswith(partial)
         assert stat.S_IMODE(part.stat().st_mode) == 0o600
         proxy.asked = b""
         assert client.run(*run, LEADCTL_TOKEN=client.token()).returncode == 0
-    assert f"\r\nRange: bytes={len(kept) - 1}-\r\n".encode() in proxy.asked
+    assert f"\r\nRange: bytes={len(partial) - 1}-\r\n".encode() in proxy.asked
     assert (client.home / f"{lead_id}-x").read_bytes() == CONTENT
     assert not part.exists()
 
@@ -340,8 +340,8 @@ def test_quarantined_cvs_require_force_and_have_a_warning(client: Client, servic
         refused = client.run("download-cv", lead_id, *extra)
         assert (refused.returncode, refused.stdout) == (6, "")
         assert "is quarantined (Bad\\x1b[31m)" in refused.stderr
-        told = "use force to download it anyway (--force-quarantined)"
-        assert told in refused.stderr, "--force is for files that are there"
+        message = "use force to download it anyway (--force-quarantined)"
+        assert message in refused.stderr, "--force is for existing files"
     assert list(client.home.glob("*.pdf")) == []
     assert client.data("download-cv", lead_id, "--force-quarantined") == f"{lead_id}-cv.pdf\n"
     assert (client.home / f"{lead_id}-cv.pdf").read_bytes() == CONTENT

@@ -57,13 +57,13 @@ def test_each_row_becomes_a_lead_without_mail(client: Client, imports: ImportDir
     file = imports.write(HEADER, imports.row("ada", state="ENGAGED", external_id=imports.domain), imports.row("bob"))
     done = client.run("import", file)
     assert (done.returncode, done.stderr) == (0, "2 of 2 leads imported\n")
-    kept = imports.saved()
-    assert done.stdout.split() == [str(lead["id"]) for lead in kept]
-    assert [(lead["f_name"], lead["CV_name"], lead["state"]) for lead in kept] == [
+    saved = imports.saved()
+    assert done.stdout.split() == [str(lead["id"]) for lead in saved]
+    assert [(lead["f_name"], lead["CV_name"], lead["state"]) for lead in saved] == [
         ("Ada", "ada.pdf", "ENGAGED"),
         ("Bob", "bob.pdf", "PENDING"),
     ]
-    for lead in kept:
+    for lead in saved:
         assert client.data("mail", "list", "--lead", str(lead["id"])) == ""
     assert sorted(path.name for path in imports.directory.iterdir()) == ["ada.pdf", "bob.pdf", "leads.csv"]
 
@@ -331,12 +331,12 @@ def test_a_signal_reports_progress_and_the_next_run_continues(
     for _ in range(5):
         process.stdout.readline()
     process.send_signal(number)
-    _, told = process.communicate(timeout=20)
+    _, output = process.communicate(timeout=20)
     assert process.returncode == 128 + number
     found = re.search(
-        r"^interrupted: (\d+) of 201 leads imported, 1 failed; run it again to continue", told, re.MULTILINE
+        r"^interrupted: (\d+) of 201 leads imported, 1 failed; run it again to continue", output, re.MULTILINE
     )
-    assert found, told
+    assert found, output
     assert 5 <= int(found[1]) <= len(imports.saved()) <= int(found[1]) + 1 < 200
     assert "is not an email address" in (imports.directory / "leads.errors.csv").read_text()
     assert client.run("import", file).returncode == 3
@@ -360,8 +360,8 @@ def test_an_unwritable_error_file_is_an_error(client: Client, imports: ImportDir
         ["bash", "-c", script], capture_output=True, text=True, env=client.environment, cwd=client.home
     )
     account = "(0 of 1 leads imported; run it again to continue; no lead is saved twice)"
-    told = f"leadctl: can't write old/leads.errors.csv: File too large {account}"
-    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, told)
+    message = f"leadctl: can't write old/leads.errors.csv: File too large {account}"
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, message)
 
 
 def test_a_terminal_shows_a_bar_and_no_ids(client: Client, imports: ImportDirectory) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.leadctl.conftest import PASSWORD, Client
 
 
-def kept_file(client: Client) -> Path:
+def credentials_file(client: Client) -> Path:
     [file] = client.home.rglob("credentials.json")
     return file
 
@@ -18,7 +18,7 @@ def test_the_credentials_file_has_mode_0600(anonymous: Client) -> None:
     done = anonymous.run("login", "-u", "peter", "--password-stdin", typed=PASSWORD + "\n")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == f"logged in to {anonymous.url} as peter for 30 minutes (profile default)\n"
-    file = kept_file(anonymous)
+    file = credentials_file(anonymous)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert PASSWORD not in file.read_text()
     assert list(file.parent.iterdir()) == [file]
@@ -30,9 +30,9 @@ def test_whoami(client: Client) -> None:
     assert json.loads(client.data("whoami", "-o", "json"))["username"] == "peter"
 
 
-def test_logging_out_forgets_the_token(client: Client) -> None:
+def test_logging_out_deletes_the_token(client: Client) -> None:
     client.data("logout")
-    assert "access" not in kept_file(client).read_text()
+    assert "access" not in credentials_file(client).read_text()
     done = client.run("whoami")
     assert done.returncode == 4
     assert done.stderr == f"leadctl: not logged in to {client.url}; run: leadctl login --profile default\n"
@@ -53,7 +53,7 @@ def test_commands_use_the_server_of_the_last_login(client: Client) -> None:
 
 
 def test_an_environment_token_is_used(client: Client) -> None:
-    token = json.loads(kept_file(client).read_text())["profiles"]["default"]["token"]
+    token = json.loads(credentials_file(client).read_text())["profiles"]["default"]["token"]
     client.data("logout")
     assert "peter" in client.run("whoami", LEADCTL_TOKEN=token).stdout
     done = client.run("whoami", LEADCTL_TOKEN="stale")
@@ -69,7 +69,7 @@ def test_no_prompt_without_a_terminal(anonymous: Client, arguments: list[str]) -
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"servers": 3, "last": 4}', '{"servers": {}}'])
 def test_a_login_rewrites_an_invalid_credentials_file(client: Client, content: str) -> None:
-    kept_file(client).write_text(content)
+    credentials_file(client).write_text(content)
     assert client.run("whoami").returncode == 4
     client.log_in()
     assert client.run("whoami").returncode == 0

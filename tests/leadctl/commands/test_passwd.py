@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.leadctl.commands.test_login import kept_file
+from tests.leadctl.commands.test_login import credentials_file
 from tests.leadctl.conftest import PASSWORD, Client
 
 NEW = "a new correct horse"
@@ -20,7 +20,7 @@ def registered(client: Client, name: str) -> Client:
 
 def test_passwd_changes_the_password_and_keeps_the_login(anonymous: Client) -> None:
     client = registered(anonymous, "bunter.1")
-    old = json.loads(kept_file(client).read_text())["profiles"]["default"]["token"]
+    old = json.loads(credentials_file(client).read_text())["profiles"]["default"]["token"]
     done = client.run("passwd", "--password-stdin", typed=f"{PASSWORD}\n{NEW}\n")
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr == "password changed; your other logins have ended\n"
@@ -33,24 +33,24 @@ def test_passwd_changes_the_password_and_keeps_the_login(anonymous: Client) -> N
 
 def test_with_an_environment_token_nothing_is_saved(anonymous: Client) -> None:
     client = registered(anonymous, "bunter.2")
-    before = kept_file(client).read_text()
+    before = credentials_file(client).read_text()
     token = json.loads(before)["profiles"]["default"]["token"]
     done = client.run("passwd", "--password-stdin", typed=f"{PASSWORD}\n{NEW}\n", LEADCTL_TOKEN=token)
     assert (done.returncode, done.stderr) == (0, "password changed; the token in LEADCTL_TOKEN is no longer valid\n")
-    assert kept_file(client).read_text() == before
+    assert credentials_file(client).read_text() == before
 
 
 @pytest.mark.parametrize(
-    ("typed", "code", "told"),
+    ("typed", "code", "message"),
     [
         (f"wrong password\n{NEW}\n", 4, "the old password is wrong"),
         (f"{PASSWORD}\nshort\n", 2, "new: must have at least 8 characters"),
         (f"{PASSWORD}\n", 2, "new: must have at least 8 characters"),
     ],
 )
-def test_a_rejected_password_changes_nothing(client: Client, typed: str, code: int, told: str) -> None:
+def test_a_rejected_password_changes_nothing(client: Client, typed: str, code: int, message: str) -> None:
     done = client.run("passwd", "--password-stdin", typed=typed)
-    assert (done.returncode, done.stderr) == (code, f"leadctl: {told}\n")
+    assert (done.returncode, done.stderr) == (code, f"leadctl: {message}\n")
     assert client.run("whoami").returncode == 0
     client.log_in()
 

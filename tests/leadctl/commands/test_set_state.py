@@ -22,7 +22,9 @@ def test_ids_from_a_list_through_a_pipe(client: Client) -> None:
     done = client.run("set-state", "--from", "PENDING", "ENGAGED", "-", typed=listed)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "3 of 3 leads changed to ENGAGED\n")
     assert {client.state(lead_id) for lead_id in ids} == {"ENGAGED"}
-    assert client.run("set-state", "ENGAGED", "-", typed=listed).returncode == 0, "already so counts as done"
+    assert client.run("set-state", "ENGAGED", "-", typed=listed).returncode == 0, (
+        "leads already in the state are not errors"
+    )
 
 
 def test_empty_standard_input_is_not_an_error(client: Client) -> None:
@@ -125,8 +127,8 @@ def test_debug_prints_requests_without_secrets(client: Client) -> None:
     done = client.run("--debug", "set-state", "ENGAGED", str(client.submit()))
     assert "POST " in done.stderr
     assert "/internal/leads/state -> 200" in done.stderr
-    kept = (client.home / ".config/leadctl/credentials.json").read_text()
-    assert not any(secret in done.stderr for secret in re.findall(r"eyJ[\w.-]+", kept))
+    credentials = (client.home / ".config/leadctl/credentials.json").read_text()
+    assert not any(secret in done.stderr for secret in re.findall(r"eyJ[\w.-]+", credentials))
 
 
 def test_login_required(anonymous: Client) -> None:

@@ -92,14 +92,14 @@ def test_an_invalid_field_is_a_usage_error(client: Client, cv: Path, arguments: 
 
 
 def test_an_external_id_of_another_person_is_a_conflict(client: Client, cv: Path) -> None:
-    kept = client.data("submit", *ADA, "--external-id", "taken", cv.name).strip()
+    lead_id = client.data("submit", *ADA, "--external-id", "taken", cv.name).strip()
     cv.write_bytes(b"%PDF-1.4 another CV")
     bob = ("--email", "bob@example.com", "--f-name", "Bob", "--l-name", "Old")
     done = client.run("submit", *bob, "--external-id", "taken", "-o", "json", cv.name)
     assert (done.returncode, done.stdout) == (6, "")
-    assert done.stderr == f"leadctl: external_id taken belongs to lead {kept}, ada@example.com\n"
+    assert done.stderr == f"leadctl: external_id taken belongs to lead {lead_id}, ada@example.com\n"
     again = client.run("submit", *ADA[:1], "ADA@example.com", *ADA[2:], "--external-id", "taken", cv.name)
-    assert (again.returncode, again.stdout) == (0, f"{kept}\n"), "the same person"
+    assert (again.returncode, again.stdout) == (0, f"{lead_id}\n"), "the same person"
 
 
 def test_login_required(anonymous: Client) -> None:

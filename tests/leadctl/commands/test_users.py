@@ -17,7 +17,7 @@ def admin(anonymous: Client) -> Client:
     return anonymous
 
 
-def told(client: Client, *arguments: str, typed: str = "") -> str:
+def output_of(client: Client, *arguments: str, typed: str = "") -> str:
     done = client.run("users", *arguments, typed=typed)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     return done.stderr
@@ -45,22 +45,22 @@ def test_disable_enable_role_and_password_of_a_user(admin: Client, tmp_path: Pat
     home = tmp_path / "other"
     home.mkdir()
     Client(admin.url, home).log_in(name)
-    assert told(admin, "set-role", name, "admin") == f"{name} is admin\n"
+    assert output_of(admin, "set-role", name, "admin") == f"{name} is admin\n"
     assert described(admin, name)[2:4] == ["admin", "no"]
-    assert told(admin, "disable", name) == f"{name} is disabled; all logins have ended\n"
+    assert output_of(admin, "disable", name) == f"{name} is disabled; all logins have ended\n"
     assert described(admin, name)[3] == "yes"
     login = ("login", "-u", name, "--password-stdin")
     assert admin.run(*login, typed=PASSWORD).returncode == 4
-    assert told(admin, "enable", name) == f"{name} is enabled\n"
-    assert told(admin, "set-role", name, "attorney") == f"{name} is attorney\n"
-    done = told(admin, "reset-password", name, "--password-stdin", typed=f"{NEW}\n")
+    assert output_of(admin, "enable", name) == f"{name} is enabled\n"
+    assert output_of(admin, "set-role", name, "attorney") == f"{name} is attorney\n"
+    done = output_of(admin, "reset-password", name, "--password-stdin", typed=f"{NEW}\n")
     assert done == f"password of {name} changed; all logins have ended\n"
     assert admin.run(*login, typed=PASSWORD).returncode == 4
     assert admin.run(*login, typed=NEW).returncode == 0
-    assert admin.run("users", "list").returncode == 4, "an attorney now"
+    assert admin.run("users", "list").returncode == 4, "the user is now an attorney"
 
 
-def test_the_last_administrator_stays_one(admin: Client) -> None:
+def test_the_last_administrator_can_not_be_removed(admin: Client) -> None:
     for arguments in (["disable", "harriet"], ["set-role", "HARRIET", "attorney"]):
         done = admin.run("users", *arguments)
         assert done.returncode == 6

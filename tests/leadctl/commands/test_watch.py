@@ -86,7 +86,7 @@ def submit(client: Client, email: str) -> None:
     assert answer.status_code == 204, answer.text
 
 
-class Firm:
+class Deployment:
     """A service on PostgreSQL that can be restarted at the same URL."""
 
     def __init__(self, database_url: str, directory: Path, stack: ExitStack) -> None:
@@ -123,10 +123,10 @@ class Firm:
 
 
 @pytest.fixture
-def firm(postgres_url: str, tmp_path: Path) -> Iterator[Firm]:
+def deployment(postgres_url: str, tmp_path: Path) -> Iterator[Deployment]:
     databases = Databases("postgresql", tmp_path, postgres_url, postgres_url)
     with ExitStack() as stack:
-        yield Firm(databases.migrated_url(), tmp_path, stack)
+        yield Deployment(databases.migrated_url(), tmp_path, stack)
 
 
 def emails(watch: Watch) -> list[str]:
@@ -137,42 +137,42 @@ def lists(service: Service) -> int:
     return sum("GET /internal/leads/ 200" in line for line in service.log)
 
 
-def test_transactions_that_end_out_of_order(firm: Firm) -> None:
-    service = firm.start()
-    submit(firm.client, "before@example.com")
-    open_before = firm.transaction("open-before@example.com")
-    with Watch(firm.client) as watch:
+def test_transactions_that_end_out_of_order(deployment: Deployment) -> None:
+    service = deployment.start()
+    submit(deployment.client, "before@example.com")
+    open_before = deployment.transaction("open-before@example.com")
+    with Watch(deployment.client) as watch:
         until(lambda: lists(service) >= 5, lambda: service.log)
-        first, second = firm.transaction("first@example.com"), firm.transaction("second@example.com")
-        submit(firm.client, "third@example.com")
+        first, second = deployment.transaction("first@example.com"), deployment.transaction("second@example.com")
+        submit(deployment.client, "third@example.com")
         watch.wait_for(1)
         second.commit()
         watch.wait_for(2)
         first.commit()
         open_before.commit()
         watch.wait_for(4)
-        submit(firm.client, "last@example.com")
+        submit(deployment.client, "last@example.com")
         watch.wait_for(5)
         time.sleep(1)
         assert emails(watch)[:2] == ["third@example.com", "second@example.com"]
         assert sorted(emails(watch)[2:4]) == ["first@example.com", "open-before@example.com"]
         assert emails(watch)[4:] == ["last@example.com"]
         ids = [int(line.split("\t")[0]) for line in watch.lines]
-        assert ids != sorted(ids), "they were seen in another order than their ids were handed out in"
+        assert ids != sorted(ids), "leads become visible in another order than their ids"
         assert watch.end() == (130, "")
 
 
-def test_watching_survives_a_restart_of_the_server(firm: Firm) -> None:
-    service = firm.start()
-    with Watch(firm.client, "--since", "1h") as watch:
-        submit(firm.client, "before@example.com")
+def test_watching_survives_a_restart_of_the_server(deployment: Deployment) -> None:
+    service = deployment.start()
+    with Watch(deployment.client, "--since", "1h") as watch:
+        submit(deployment.client, "before@example.com")
         watch.wait_for(1)
-        open_over_it = firm.transaction("open@example.com")
+        open_over_it = deployment.transaction("open@example.com")
         service.stop()
-        firm.transaction("meanwhile@example.com").commit()
+        deployment.transaction("meanwhile@example.com").commit()
         time.sleep(1.5)
-        firm.start()
-        submit(firm.client, "after@example.com")
+        deployment.start()
+        submit(deployment.client, "after@example.com")
         watch.wait_for(3)
         open_over_it.commit()
         watch.wait_for(4)
@@ -186,16 +186,16 @@ def test_watching_survives_a_restart_of_the_server(firm: Firm) -> None:
     ]
 
 
-def test_state_filters_use_the_state_at_first_sight(firm: Firm) -> None:
-    firm.start()
-    with Watch(firm.client, "--since", "1h", "--state", "ENGAGED", "--state", "DECLINED", "-o", "ids") as watch:
-        submit(firm.client, "pending@example.com")
-        engaged = firm.transaction("engaged@example.com")
+def test_state_filters_use_the_state_at_first_sight(deployment: Deployment) -> None:
+    deployment.start()
+    with Watch(deployment.client, "--since", "1h", "--state", "ENGAGED", "--state", "DECLINED", "-o", "ids") as watch:
+        submit(deployment.client, "pending@example.com")
+        engaged = deployment.transaction("engaged@example.com")
         with engaged.cursor() as cursor:
             cursor.execute("UPDATE lead SET state = 'ENGAGED' WHERE email = 'engaged@example.com'")
         engaged.commit()
         watch.wait_for(1)
-        firm.client.data("set-state", "DECLINED", "1")
+        deployment.client.data("set-state", "DECLINED", "1")
         time.sleep(1)
         assert watch.lines == ["2\n"]
 
@@ -247,7 +247,7 @@ def test_a_failing_command_does_not_stop_watching(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["-o", "json"], "use -o ndjson"),
         (["--state", "LOST"], "the states are PENDING"),
@@ -259,10 +259,10 @@ def test_a_failing_command_does_not_stop_watching(client: Client) -> None:
         (["--columns", "name"], "unknown column 'name'"),
     ],
 )
-def test_usage(client: Client, arguments: list[str], told: str) -> None:
+def test_usage(client: Client, arguments: list[str], message: str) -> None:
     done = client.run("watch", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
-    assert told in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1
 
 

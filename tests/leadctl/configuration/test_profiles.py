@@ -15,7 +15,7 @@ from intake.users.tokens import Claims, TokenSigner
 from leadctl.configuration.credentials import Credentials, Profile
 from leadctl.configuration.session import run_password_command
 from leadctl.errors import PermissionDenied
-from tests.leadctl.commands.test_login import kept_file
+from tests.leadctl.commands.test_login import credentials_file
 from tests.leadctl.conftest import PASSWORD, Client
 from tests.leadctl.test_program import in_bash
 from tests.system.programs import LEADCTL, Service
@@ -23,15 +23,15 @@ from tests.system.programs import LEADCTL, Service
 ELSEWHERE = "http://127.0.0.1:1"
 
 
-def kept(client: Client) -> Any:
-    return json.loads(kept_file(client).read_text())
+def stored_credentials(client: Client) -> Any:
+    return json.loads(credentials_file(client).read_text())
 
 
 def edit(client: Client, section: str, key: str, **values: object) -> None:
     """Change a stored profile."""
-    content = kept(client)
+    content = stored_credentials(client)
     content[section][key] |= values
-    kept_file(client).write_text(json.dumps(content))
+    credentials_file(client).write_text(json.dumps(content))
 
 
 def whoami(client: Client, *flags: str, **environment: str) -> dict[str, str]:
@@ -49,9 +49,9 @@ def cron(client: Client, command: str = f"echo {PASSWORD!r}") -> None:
 def both(client: Client) -> Client:
     """A client with the profiles `peters`, of the service, and `lost`, of an unavailable server."""
     client.data("login", "--profile", "peters", "-u", "peter", "--password-stdin", typed=PASSWORD)
-    content = kept(client)
+    content = stored_credentials(client)
     content["profiles"]["lost"] = {"url": ELSEWHERE, "username": "harriet", "token": "x", "expires_at": 1}
-    kept_file(client).write_text(json.dumps(content))
+    credentials_file(client).write_text(json.dumps(content))
     return client
 
 
@@ -67,8 +67,8 @@ def test_a_profile_stores_server_and_user(anonymous: Client) -> None:
     assert done.returncode == 0
     assert done.stderr == f"logged in to {anonymous.url} as peter for 30 minutes (profile prod)\n"
     assert whoami(anonymous, "--profile", "prod")["profile"] == "prod"
-    assert whoami(anonymous)["profile"] == "prod", "it is the current profile too"
-    assert stat.S_IMODE(kept_file(anonymous).stat().st_mode) == 0o600
+    assert whoami(anonymous)["profile"] == "prod", "it becomes the current profile"
+    assert stat.S_IMODE(credentials_file(anonymous).stat().st_mode) == 0o600
     again = anonymous.run("login", "--profile", "prod", "--password-stdin", typed=PASSWORD)
     assert again.returncode == 0, "server and user are known"
 
@@ -90,7 +90,7 @@ def test_list(both: Client) -> None:
     assert json.loads(both.data("profiles", "-o", "json"))[2]["name"] == "peters"
 
 
-def test_a_profile_for_a_job_does_not_change_who_one_is(client: Client) -> None:
+def test_a_job_profile_does_not_become_the_current_profile(client: Client) -> None:
     command = f"echo {PASSWORD!r}"
     done = client.run("login", "--profile", "cron", "-u", "harriet", "--password-command", command)
     assert done.stderr.splitlines() == [
@@ -99,7 +99,7 @@ def test_a_profile_for_a_job_does_not_change_who_one_is(client: Client) -> None:
     ]
     assert whoami(client)["username"] == "peter"
     client.data("login", "--profile", "cron")
-    assert whoami(client)["username"] == "peter", "nor does a login with the stored command"
+    assert whoami(client)["username"] == "peter", "a login with the stored command does not, either"
     assert whoami(client, "--profile", "cron")["username"] == "harriet"
 
 
@@ -250,7 +250,7 @@ def test_flags_override_the_environment_which_overrides_the_current_profile(
 
 
 @pytest.mark.parametrize(
-    ("flags", "environment", "code", "told"),
+    ("flags", "environment", "code", "message"),
     [
         (["--profile", "nobodys"], {}, 2, "there is no profile nobodys"),
         (["--profile", "a/b"], {}, 2, "a profile name has"),
@@ -267,11 +267,11 @@ def test_flags_override_the_environment_which_overrides_the_current_profile(
     ],
 )
 def test_a_stored_token_is_never_sent_to_another_url(
-    both: Client, flags: list[str], environment: dict[str, str], code: int, told: str
+    both: Client, flags: list[str], environment: dict[str, str], code: int, message: str
 ) -> None:
     done = both.run(*flags, "list", **environment)
     assert (done.returncode, done.stdout) == (code, "")
-    assert told in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1
 
 
@@ -279,10 +279,10 @@ def test_logout_keeps_the_profile_without_token_and_password_command(anonymous: 
     cron(anonymous)
     anonymous.data("profiles", "use", "cron")
     anonymous.data("logout")
-    assert set(kept(anonymous)["profiles"]["cron"]) == {"url", "username"}
+    assert set(stored_credentials(anonymous)["profiles"]["cron"]) == {"url", "username"}
     assert anonymous.run("whoami").returncode == 4
     anonymous.data("logout", "--remove")
-    assert kept(anonymous)["profiles"] == {}
+    assert stored_credentials(anonymous)["profiles"] == {}
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_logout_keeps_the_profile_without_token_and_password_command(anonymous: 
     ],
 )
 def test_an_invalid_credentials_file_is_a_one_line_error(client: Client, content: object) -> None:
-    kept_file(client).write_text(json.dumps(content))
+    credentials_file(client).write_text(json.dumps(content))
     for flags in ([], ["--profile", "cron"]):
         done = client.run(*flags, "whoami")
         assert done.returncode in (2, 4)
@@ -307,11 +307,11 @@ def test_an_invalid_credentials_file_is_a_one_line_error(client: Client, content
 
 
 def test_a_token_near_expiry_is_renewed_silently_and_saved(client: Client) -> None:
-    before = kept(client)["profiles"]["default"]
+    before = stored_credentials(client)["profiles"]["default"]
     time.sleep(1.1)  # timestamps in tokens are whole seconds
     edit(client, "profiles", "default", expires_at=time.time() + 599)
     assert int(whoami(client)["time_left"]) > 1700
-    after = kept(client)["profiles"]["default"]
+    after = stored_credentials(client)["profiles"]["default"]
     assert after["token"] != before["token"]
     assert after["expires_at"] > time.time() + 1700
     assert whoami(client)["username"] == "peter"
@@ -319,22 +319,22 @@ def test_a_token_near_expiry_is_renewed_silently_and_saved(client: Client) -> No
 
 def test_a_renewed_token_that_can_not_be_saved_is_used(client: Client) -> None:
     edit(client, "profiles", "default", expires_at=time.time() + 60)
-    before = kept_file(client).read_bytes()
+    before = credentials_file(client).read_bytes()
     done = in_bash(client, f"ulimit -f 0; {shlex.quote(LEADCTL)} whoami")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(r"^time_left\t17\d\d$", done.stdout, re.MULTILINE)
-    assert kept_file(client).read_bytes() == before
-    assert list(kept_file(client).parent.iterdir()) == [kept_file(client)]
+    assert credentials_file(client).read_bytes() == before
+    assert list(credentials_file(client).parent.iterdir()) == [credentials_file(client)]
 
 
 def test_a_token_far_from_expiry_is_not_renewed(client: Client) -> None:
     edit(client, "profiles", "default", expires_at=time.time() + 660)
-    before = kept_file(client).read_bytes()
+    before = credentials_file(client).read_bytes()
     assert 600 < int(whoami(client)["time_left"]) <= 660
-    assert kept_file(client).read_bytes() == before
+    assert credentials_file(client).read_bytes() == before
 
 
-def test_twelve_hours_after_the_login_one_logs_in_again(client: Client, service: Service) -> None:
+def test_a_new_login_is_required_after_twelve_hours(client: Client, service: Service) -> None:
     old = token_of(service, 2, login_s_ago=12 * 3600)
     edit(client, "profiles", "default", token=old, expires_at=time.time() + 300)
     done = client.run("list")
@@ -350,10 +350,10 @@ def test_twelve_hours_after_the_login_one_logs_in_again(client: Client, service:
 
 def test_an_environment_token_is_neither_renewed_nor_saved(client: Client, service: Service) -> None:
     client.data("logout")
-    before = kept_file(client).read_bytes()
+    before = credentials_file(client).read_bytes()
     token = token_of(service, 2, login_s_ago=12 * 3600)
     assert whoami(client, LEADCTL_TOKEN=token)["time_left"] == ""
-    assert kept_file(client).read_bytes() == before
+    assert credentials_file(client).read_bytes() == before
 
 
 def test_no_concurrent_change_is_lost(tmp_path: Path) -> None:
@@ -367,29 +367,29 @@ def test_no_concurrent_change_is_lost(tmp_path: Path) -> None:
 
 def test_concurrent_commands_leave_a_valid_file(client: Client) -> None:
     for name in ("a", "b"):
-        content = kept(client)
+        content = stored_credentials(client)
         content["profiles"][name] = {**content["profiles"]["default"], "url": client.url}
-        kept_file(client).write_text(json.dumps(content))
-    before = kept(client)
+        credentials_file(client).write_text(json.dumps(content))
+    before = stored_credentials(client)
     for name in ("a", "b"):
         edit(client, "profiles", name, expires_at=time.time() + 60)
     with ThreadPoolExecutor(8) as pool:
         runs = list(pool.map(lambda n: client.run("--profile", "ab"[n % 2], "whoami"), range(8)))
     assert [done.returncode for done in runs] == [0] * 8
-    after = kept(client)
+    after = stored_credentials(client)
     assert all(after["profiles"][name]["expires_at"] > time.time() + 1700 for name in ("a", "b")), "no change is lost"
     assert after["profiles"]["default"] == before["profiles"]["default"]
-    assert list(kept_file(client).parent.iterdir()) == [kept_file(client)]
+    assert list(credentials_file(client).parent.iterdir()) == [credentials_file(client)]
 
 
 @pytest.mark.parametrize("entry", [{"expires_at": 1}, {"token": None}, {"token": "stale"}])
 def test_a_password_command_logs_in_automatically(anonymous: Client, entry: dict[str, object]) -> None:
     cron(anonymous)
-    assert PASSWORD not in kept_file(anonymous).read_text().replace(f"echo '{PASSWORD}'", "")
+    assert PASSWORD not in credentials_file(anonymous).read_text().replace(f"echo '{PASSWORD}'", "")
     edit(anonymous, "profiles", "cron", **entry)
     assert whoami(anonymous, LEADCTL_PROFILE="cron")["username"] == "peter"
-    assert kept(anonymous)["profiles"]["cron"]["token"] != entry.get("token")
-    assert kept(anonymous)["profiles"]["cron"]["expires_at"] > time.time()
+    assert stored_credentials(anonymous)["profiles"]["cron"]["token"] != entry.get("token")
+    assert stored_credentials(anonymous)["profiles"]["cron"]["expires_at"] > time.time()
 
 
 def test_a_password_command_does_not_read_standard_input(anonymous: Client) -> None:
@@ -408,7 +408,7 @@ def test_a_stored_password_command_is_only_for_its_user_and_server(anonymous: Cl
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "message"),
     [
         ("false", "the password command failed with exit code 1"),
         ("sh -c 'echo no such entry >&2; exit 3'", "failed with exit code 3: no such entry"),
@@ -419,16 +419,16 @@ def test_a_stored_password_command_is_only_for_its_user_and_server(anonymous: Cl
         ("echo wrong password $HOME", "wrong username or password"),
     ],
 )
-def test_a_failing_password_command_is_a_one_line_error(anonymous: Client, command: str, told: str) -> None:
+def test_a_failing_password_command_is_a_one_line_error(anonymous: Client, command: str, message: str) -> None:
     cron(anonymous)
     done = anonymous.run("login", "--profile", "cron", "--password-command", command)
     assert (done.returncode, done.stdout) == (4, "")
-    assert told in done.stderr
+    assert message in done.stderr
     edit(anonymous, "profiles", "cron", password_command=command, token=None)
     done = anonymous.run("--profile", "cron", "list")
     assert done.returncode == 4
     assert done.stderr.startswith("leadctl: automatic login of profile cron failed: ")
-    assert told in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1
 
 

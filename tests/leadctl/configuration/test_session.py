@@ -13,7 +13,7 @@ from leadctl.configuration.credentials import Credentials, Profile
 from leadctl.configuration.session import RENEW_WITHIN_S, Session
 from leadctl.errors import PermissionDenied
 from leadctl.http import Http
-from tests.leadctl.commands.test_login import kept_file
+from tests.leadctl.commands.test_login import credentials_file
 from tests.leadctl.conftest import Client
 from tests.leadctl.test_http import listening
 
@@ -28,7 +28,7 @@ class Running:
     """A session with a changed copy of the stored profile."""
 
     def __init__(self, client: Client, http: Http, **changes: Any) -> None:
-        self.credentials = Credentials(kept_file(client).parent)
+        self.credentials = Credentials(credentials_file(client).parent)
         self.profile = replace(stored(self.credentials), **changes)
         self.credentials.save(self.profile, make_current=True)
         self.session = Session(self.profile, self.credentials, lambda: Api(http))
@@ -73,9 +73,9 @@ def test_a_concurrent_logout_or_login_is_not_overwritten(client: Client, changes
         time.sleep(1.1)
         run.credentials.save(replace(run.profile, **changes), make_current=True)
         assert run.session.token() != run.profile.token, "this run continues"
-        kept = stored(run.credentials)
-    assert {name: getattr(kept, name) for name in changes} == changes
-    assert kept.token in (None, run.profile.token)
+        profile = stored(run.credentials)
+    assert {name: getattr(profile, name) for name in changes} == changes
+    assert profile.token in (None, run.profile.token)
 
 
 def test_a_valid_token_is_used_if_renewal_fails(client: Client) -> None:

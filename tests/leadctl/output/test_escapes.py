@@ -29,7 +29,7 @@ def is_harmless(character: str) -> bool:
 
 
 @given(hostile)
-def test_nothing_that_a_terminal_obeys_is_left(text: str) -> None:
+def test_no_control_character_is_left(text: str) -> None:
     shown = escape_control(text)
     assert not {c for c in shown if unicodedata.category(c) in CONTROL} - CONTEXTUAL
     assert not INVISIBLE & set(shown)
@@ -38,9 +38,9 @@ def test_nothing_that_a_terminal_obeys_is_left(text: str) -> None:
 
 @given(hostile)
 def test_harmless_text_is_unchanged(text: str) -> None:
-    kept = "".join(filter(is_harmless, text))
-    kept = re.sub("[\U00016fe0-\U00016fff\U000e0000-\U000e0fff\u2065\ufff0-\ufff8]", "", kept)
-    assert escape_control(kept) == kept
+    harmless = "".join(filter(is_harmless, text))
+    harmless = re.sub("[\U00016fe0-\U00016fff\U000e0000-\U000e0fff\u2065\ufff0-\ufff8]", "", harmless)
+    assert escape_control(harmless) == harmless
     assert escape_control(escape_control(text)) == escape_control(text)
 
 

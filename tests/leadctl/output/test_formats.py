@@ -56,7 +56,7 @@ def test_csv_contains_no_formula_and_no_control_character(records: list[Record])
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @given(records=records)
-def test_csv_holds_no_formula_whatever_is_taken_for_the_delimiter(delimiter: str, records: list[Record]) -> None:
+def test_csv_contains_no_formula_with_any_delimiter(delimiter: str, records: list[Record]) -> None:
     for cell in chain.from_iterable(read_csv(shown(records, OutputFormat.CSV), delimiter)):
         assert cell.lstrip(' "\r\n')[:1] not in tuple("=+-@\t＝")
 

@@ -96,7 +96,7 @@ def test_mail_lists_have_the_same_output_formats(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--columns", "id,name"], "unknown column 'name'; the columns are id, email, f_name,"),
         (["--columns", ""], "unknown column ''"),
@@ -104,10 +104,10 @@ def test_mail_lists_have_the_same_output_formats(client: Client) -> None:
         (["--raw", "-o", "plain"], "--raw requires -o csv"),
     ],
 )
-def test_usage(client: Client, arguments: list[str], told: str) -> None:
+def test_usage(client: Client, arguments: list[str], message: str) -> None:
     done = client.run("list", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
-    assert told in done.stderr
+    assert message in done.stderr
 
 
 def test_a_table_in_a_pipe_has_full_width_and_rfc_3339_times(client: Client) -> None:
