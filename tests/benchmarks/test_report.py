@@ -1,4 +1,4 @@
-"""Benchmarks' results as files; no test of times."""
+"""Report files of the benchmarks."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def written(tmp_path: Path) -> Path:
     return tmp_path / "docs"
 
 
-def test_the_chart_is_svg_that_names_each_work_and_its_goal(written: Path) -> None:
+def test_chart_is_an_svg_with_each_result_and_its_goal(written: Path) -> None:
     chart = written / "performance.svg"
     assert chart.stat().st_size < 1_000 + 3_000 * len(RESULTS)
     root = ElementTree.parse(chart).getroot()
@@ -37,7 +37,7 @@ def test_the_chart_is_svg_that_names_each_work_and_its_goal(written: Path) -> No
     assert bars == ["card", "holds", "missed", "missed", "holds"]
 
 
-def test_the_figures_are_json(written: Path) -> None:
+def test_results_are_written_as_json(written: Path) -> None:
     document = json.loads((written / "performance.json").read_text("utf-8"))
     assert [(row["work"], row["holds"]) for row in document["results"]] == [
         (result.work, result.holds) for result in RESULTS
@@ -45,7 +45,7 @@ def test_the_figures_are_json(written: Path) -> None:
     assert document["results"][0]["ours"] == [90.0, 110.0]
 
 
-def test_the_table_on_the_page_is_made_anew(written: Path) -> None:
+def test_table_in_the_document_is_replaced(written: Path) -> None:
     page = written / "performance.md"
     page.write_text("before\n<!-- results -->\n| old |\n<!-- /results -->\nafter\n", "utf-8")
     report.write(RESULTS, written)
@@ -55,6 +55,6 @@ def test_the_table_on_the_page_is_made_anew(written: Path) -> None:
     assert "| old |" not in lines
 
 
-def test_a_line_says_whether_the_goal_is_reached() -> None:
+def test_a_line_states_whether_the_goal_is_met() -> None:
     assert "holds" in report.line(RESULTS[0])
     assert "MISSED" in report.line(RESULTS[1])

@@ -1,4 +1,4 @@
-"""The documents match the code."""
+"""Consistency of documents and code."""
 
 import dataclasses
 import re
@@ -16,7 +16,7 @@ from leadctl.cli import COMMANDS
 from leadctl.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
-USERS_PAGES = ("README.md", "docs/leadctl.md", "docs/operations.md", "docs/api.md")
+USER_DOCUMENTS = ("README.md", "docs/leadctl.md", "docs/operations.md", "docs/api.md")
 
 
 def document(name: str) -> str:
@@ -24,37 +24,37 @@ def document(name: str) -> str:
 
 
 def first_column(text: str, pattern: str) -> list[str]:
-    """Return what the pattern finds at the beginning of a table's rows."""
+    """Return the pattern's matches in the first column of tables."""
     return re.findall(rf"^\| {pattern} \|", text, re.MULTILINE)
 
 
-def test_every_setting_is_documented_and_none_else() -> None:
+def test_documented_settings_match_the_code() -> None:
     names = [item.metadata["name"] for item in dataclasses.fields(Settings)]
     assert first_column(document("docs/operations.md"), r"`(INTAKE_\w+)`") == names
-    for text in map(document, (*USERS_PAGES, "docker-compose.yml", "Dockerfile")):
+    for text in map(document, (*USER_DOCUMENTS, "docker-compose.yml", "Dockerfile")):
         assert set(re.findall(r"INTAKE_[A-Z_]+[A-Z]", text)) <= set(names)
 
 
-def test_every_route_is_documented_and_none_else() -> None:
+def test_documented_routes_match_the_code() -> None:
     routes = [f"{operation.method} {operation.path}" for operations, _ in APIS for operation in operations]
     assert first_column(document("docs/api.md"), r"`((?:GET|POST|PUT|PATCH|DELETE) /\S*)`") == routes
 
 
-def test_every_command_is_documented_and_none_else() -> None:
+def test_documented_commands_match_the_code() -> None:
     readme = document("README.md")
     assert first_column(readme, r"`leadctl ([a-z-]+)`") == list(COMMANDS)
     group = typer.main.get_command(intake_app)
     assert first_column(readme, r"`intake ([a-z-]+)`") == list(group.commands)  # type: ignore[attr-defined]
-    for text in map(document, USERS_PAGES):
+    for text in map(document, USER_DOCUMENTS):
         assert set(re.findall(r"^(?:.*\| )?leadctl (?:--[a-z]+ \S+ )*([a-z-]+)", text, re.MULTILINE)) <= set(COMMANDS)
 
 
-def test_every_exit_code_is_documented_and_none_else() -> None:
+def test_documented_exit_codes_match_the_code() -> None:
     rows = re.findall(r"^\| (\d+) \| (.*) \|$", document("docs/leadctl.md"), re.MULTILINE)
     assert rows == [(str(int(code)), code.meaning) for code in ExitCode]
 
 
-def test_the_numbers_that_a_pooler_is_set_up_by_are_those_in_code() -> None:
+def test_documented_connection_counts_and_timeouts_match_the_code() -> None:
     operations = " ".join(document("docs/operations.md").split())
     for surface in Surface:
         flag = "" if surface is Surface.ALL else f" --surface {surface}"
@@ -67,7 +67,7 @@ def test_the_numbers_that_a_pooler_is_set_up_by_are_those_in_code() -> None:
     assert limits in operations
 
 
-def test_every_dependency_earns_its_line_and_is_pinned() -> None:
+def test_every_dependency_is_documented_and_pinned() -> None:
     project = tomllib.loads(document("pyproject.toml"))
     extra = project["project"]["optional-dependencies"]["server"]
     wanted = {re.split(r"[<>=;]", line)[0] for line in (*project["project"]["dependencies"], *extra)}
@@ -81,7 +81,7 @@ def test_every_dependency_earns_its_line_and_is_pinned() -> None:
         assert name in architecture
 
 
-def test_the_architecture_page_names_every_package_and_stays_short() -> None:
+def test_the_architecture_page_lists_every_package_in_200_lines() -> None:
     architecture = document("docs/architecture.md")
     assert len(architecture.splitlines()) <= 200
     listed = architecture.partition("## Packages")[2].partition("\n## ")[0]
@@ -96,7 +96,7 @@ def test_the_architecture_page_names_every_package_and_stays_short() -> None:
                 assert f"`{name}`" in listed, name
 
 
-def test_every_file_that_the_architecture_page_names_exists() -> None:
+def test_files_on_the_architecture_page_exist() -> None:
     for path in re.findall(
         r"`((?:intake|leadctl|stress|benchmarks|tests|alembic)/[\w/.]*)`", document("docs/architecture.md")
     ):
@@ -112,12 +112,12 @@ def test_every_decision_is_in_the_index() -> None:
         assert document(f"docs/decisions/{name}").startswith(f"# {int(number)}. {title}\n")
 
 
-def test_the_form_to_paste_offers_the_files_that_are_taken() -> None:
+def test_the_example_form_accepts_the_default_cv_extensions() -> None:
     [accept] = re.findall(r'accept="([^"]+)"', document("README.md"))
     assert accept.split(",") == [f".{extension}" for extension in Settings().cv_extensions]
 
 
-def test_pins_hold_hashes_and_no_addresses() -> None:
+def test_pinned_requirements_have_hashes_and_no_urls() -> None:
     for path in (ROOT / "requirements").iterdir():
         text = path.read_text()
         assert "--hash=sha256:" in text
@@ -133,14 +133,14 @@ def test_every_image_is_pinned_to_a_version() -> None:
         assert re.search(r":v?\d+\.\d+(\.\d+)?(-\w+)?$", image), image
 
 
-def test_no_link_leads_nowhere() -> None:
+def test_relative_links_lead_to_existing_files() -> None:
     documents = (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"))
     for name in (str(path.relative_to(ROOT)) for path in documents):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", document(name)):
             assert (ROOT / Path(name).parent / target).exists(), f"{name}: {target}"
 
 
-def test_each_route_and_command_has_its_test_file() -> None:
+def test_each_route_and_command_has_a_test_file() -> None:
     tests = {path.stem for folder in ("intake", "leadctl") for path in (ROOT / "tests" / folder).rglob("test_*.py")}
     for command in COMMANDS:
         covered_by = {"logout": "login", "whoami": "login", "show": "list"}.get(command, command)
@@ -152,7 +152,7 @@ def test_each_route_and_command_has_its_test_file() -> None:
             assert named & tests, name
 
 
-def test_every_test_that_shows_an_asvs_item_is_there() -> None:
+def test_tests_cited_for_asvs_requirements_exist() -> None:
     rows = re.findall(r"^\| [\d., ]+ [^|]*\| (yes|no) \|[^|]*\| ([^|]*)\|$", document("docs/security.md"), re.MULTILINE)
     assert len(rows) > 50
     for holds, shown_by in rows:
