@@ -21,7 +21,7 @@ class BodyTimeoutMiddleware:
 
     A response may be sent before the request's body has arrived (401, 413, 429, 503…), and ends the connection. If it
     were closed at once, further data would cause a TCP reset, which may discard the response. So the rest of the body
-    is discarded for a moment first (a "lingering close").
+    is discarded for a short time first (a "lingering close").
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:

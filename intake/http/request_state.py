@@ -18,7 +18,7 @@ from intake.users.tokens import TokenSigner
 
 
 class Worker(Protocol):
-    """What the APIs use of the worker in this process."""
+    """The part of the worker in this process that the APIs use."""
 
     @property
     def last_error(self) -> str | None:

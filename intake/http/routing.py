@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class Access(Enum):
-    """Who may call an operation."""
+    """Access levels of operations."""
 
     OPEN = auto()  # anyone
     OPTIONAL = auto()  # anyone, but a given token must be valid

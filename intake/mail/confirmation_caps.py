@@ -86,7 +86,7 @@ def capped_domain(mailbox_key: str) -> str | None:
 
 @cache
 def _public_providers() -> frozenset[str]:
-    """Return the domains with so many users that many may write to one organization within an hour."""
+    """Return the domains of public mail providers, whose many users may write to one organization within an hour."""
     text = resources.files("intake.mail").joinpath("public_providers.txt").read_text("utf-8")
     return frozenset(text.split())
 

@@ -1,8 +1,9 @@
-"""Commit subjects, and phrases of the project's former private language in what users read."""
+"""Length of commit subjects, and banned phrases in texts, docstrings, comments and test names."""
 
 import ast
 import re
 import subprocess
+import tokenize
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,10 +12,12 @@ import pytest
 import typer
 
 from intake.cli import app as intake_app
+from leadctl.cli import app as leadctl_app
 
 ROOT = Path(__file__).parents[2]
 BASE_COMMIT = "48127d9"  # the limit holds for every commit after this one
 MAX_SUBJECT_CHARACTERS = 72
+CODE = ("intake", "leadctl", "tests", "stress", "benchmarks", "alembic")
 
 # a phrase (a regular expression, case ignored) and what to write instead
 BANNED: Mapping[str, str] = {
@@ -63,12 +66,14 @@ CLAUSE_AS_NOUN = r"(who|whose|whom|whoever|whatever|what|how) (?!to\b|many\b|muc
 ALLOWED: Mapping[tuple[str, str], str] = {
     ("CHANGELOG.md", r"\bow(e|es|ed|ing)\b"): "names the old state of a mail, which filters still accept",
     ("CHANGELOG.md", r"\bdead\b"): "names the old state of a mail, which filters still accept",
+    ("alembic/versions/0014_mail_states.py", r"\bow(e|es|ed|ing)\b"): "names the old mail states",
+    ("alembic/versions/0014_mail_states.py", r"\bdead\b"): "names the old mail states",
 }
 CONFIGURATION = ("docs/nginx.conf", "docs/Caddyfile", "docker-compose.yml", "Dockerfile", "Makefile", "pyproject.toml")
 
 
 class Text(NamedTuple):
-    """Words that somebody reads, and where they come from."""
+    """A text and its source."""
 
     source: str
     line: int
@@ -91,8 +96,9 @@ def test_commit_subjects_are_at_most_72_characters() -> None:
 
 
 def help_texts() -> Iterator[Text]:
-    """Yield every help text of the intake command; leadctl's are not rewritten yet."""
+    """Yield every help text of the intake and leadctl commands."""
     yield from _help_of("intake", typer.main.get_command(intake_app))
+    yield from _help_of("leadctl", typer.main.get_command(leadctl_app))
 
 
 def _help_of(name: str, command: Any) -> Iterator[Text]:
@@ -106,11 +112,11 @@ def _help_of(name: str, command: Any) -> Iterator[Text]:
 
 
 def messages() -> Iterator[Text]:
-    """Yield the string literals of the service that are sentences or fragments of them: errors, output, descriptions.
+    """Yield the string literals of both programs that are sentences or fragments: errors, output, descriptions.
 
     SQL is not prose. A single word is a name: of a field, a state, a header.
     """
-    for path in _sources("intake"):
+    for path in _sources("intake", "leadctl"):
         tree = ast.parse(path.read_text("utf-8"))
         inside_other = {id(part) for node in ast.walk(tree) for part in _parts(node)} | _docstrings(tree).keys()
         for node in ast.walk(tree):
@@ -135,6 +141,42 @@ def documents() -> Iterator[Text]:
             yield Text(name, line, words.partition("#")[2])
 
 
+def docstrings() -> Iterator[Text]:
+    """Yield the docstrings of all Python code."""
+    for path in _sources(*CODE):
+        for words, line in _docstrings(ast.parse(path.read_text("utf-8"))).values():
+            yield Text(str(path.relative_to(ROOT)), line, words)
+
+
+def comments() -> Iterator[Text]:
+    """Yield the comments of all Python code; consecutive lines are one comment."""
+    for path in _sources(*CODE):
+        source, last_line = str(path.relative_to(ROOT)), 0
+        comment: Text | None = None
+        with tokenize.open(path) as file:
+            for token in tokenize.generate_tokens(file.readline):
+                if token.type != tokenize.COMMENT:
+                    continue
+                words = token.string.lstrip("# ")
+                if comment and token.start[0] == last_line + 1:
+                    comment = comment._replace(words=f"{comment.words} {words}")
+                else:
+                    if comment:
+                        yield comment
+                    comment = Text(source, token.start[0], words)
+                last_line = token.start[0]
+        if comment:
+            yield comment
+
+
+def names_of_tests() -> Iterator[Text]:
+    """Yield the names of all tests, with underscores as spaces."""
+    for path in _sources("tests"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                yield Text(str(path.relative_to(ROOT)), node.lineno, node.name.removeprefix("test_").replace("_", " "))
+
+
 def _sources(*packages: str) -> list[Path]:
     return sorted(path for package in packages for path in (ROOT / package).rglob("*.py"))
 
@@ -145,7 +187,7 @@ def _parts(node: ast.AST) -> list[ast.expr]:
 
 
 def _literal(node: ast.AST) -> str | None:
-    """Return a string literal, with … for what an f-string fills in."""
+    """Return a string literal, with … for an f-string's replacement fields."""
     if isinstance(node, ast.JoinedStr):
         return "".join(_literal(part) or "…" for part in node.values)
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
@@ -167,13 +209,13 @@ def _docstrings(tree: ast.AST) -> dict[int, tuple[str, int]]:
 
 
 def normalized(texts: Iterable[Text]) -> list[Text]:
-    """Return the texts with each run of white space as one space; this file quotes the phrases, and is left out."""
+    """Return the texts with single spaces, without this file's, which contain the phrases."""
     own = str(Path(__file__).relative_to(ROOT))
     return [text._replace(words=" ".join(text.words.split())) for text in texts if text.source != own]
 
 
 def found_in(texts: Iterable[Text], phrase: str) -> list[str]:
-    """Return where a phrase occurs, with a few words around it, except where it is allowed."""
+    """Return the occurrences of a phrase with a few words around them, except where it is allowed."""
     lines = []
     for source, line, words in texts:
         for match in re.finditer(phrase, words, re.IGNORECASE):
@@ -183,14 +225,18 @@ def found_in(texts: Iterable[Text], phrase: str) -> list[str]:
     return lines
 
 
-@pytest.mark.parametrize("texts", [help_texts, messages, templates, documents])
+SOURCES = (help_texts, messages, templates, docstrings, comments, names_of_tests, documents)
+
+
+@pytest.mark.parametrize("texts", SOURCES)
 def test_no_banned_phrase_is_used(texts: Callable[[], Iterator[Text]]) -> None:
     everything = normalized(texts())
+    assert everything, "no texts were found"
     lines = [f"{line}  → {plain}" for phrase, plain in BANNED.items() for line in found_in(everything, phrase)]
     assert not lines, f"{len(lines)} banned phrases:\n" + "\n".join(lines)
 
 
-@pytest.mark.parametrize("texts", [help_texts])
+@pytest.mark.parametrize("texts", [help_texts, docstrings, names_of_tests])
 def test_no_text_begins_with_a_clause_in_place_of_a_noun(texts: Callable[[], Iterator[Text]]) -> None:
     lines = found_in(normalized(texts()), rf"^{CLAUSE_AS_NOUN}")
     assert not lines, f"{len(lines)} texts:\n" + "\n".join(lines)
@@ -198,6 +244,5 @@ def test_no_text_begins_with_a_clause_in_place_of_a_noun(texts: Callable[[], Ite
 
 @pytest.mark.parametrize(("source", "phrase"), ALLOWED)
 def test_each_exception_is_still_needed(source: str, phrase: str) -> None:
-    sources = (help_texts, messages, templates, documents)
-    found = [text.words for texts in sources for text in normalized(texts()) if text.source == source]
+    found = [text.words for texts in SOURCES for text in normalized(texts()) if text.source == source]
     assert any(re.search(phrase, words, re.IGNORECASE) for words in found)
