@@ -152,9 +152,9 @@ def test_a_credentials_file_writable_by_others_is_refused(client: Client) -> Non
 
 
 def test_a_file_of_an_older_version_is_read(client: Client) -> None:
-    stored = kept(client)["profiles"]["default"]
+    stored = stored_credentials(client)["profiles"]["default"]
     login = {name: stored[name] for name in ("username", "token", "expires_at")}
-    kept_file(client).write_text(json.dumps({"last": client.url, "profiles": {}, "servers": {client.url: login}}))
+    credentials_file(client).write_text(json.dumps({"last": client.url, "profiles": {}, "servers": {client.url: login}}))
     assert whoami(client)["username"] == "peter"
     assert whoami(client, LEADCTL_URL="")["url"] == client.url
 
