@@ -21,6 +21,7 @@ from starlette.testclient import TestClient
 
 from intake.app import create_app
 from intake.database import Database
+from intake.database.clock import Now
 from intake.database.migrations import migrate
 from intake.database.schema import lead, user_account
 from intake.settings import Settings, parsers
@@ -194,8 +195,13 @@ class Intake:
 
     def user(self, username: str = "ada", *, role: str = "attorney", disabled: bool = False) -> int:
         """Create a user with the password PASSWORD and return the id."""
-        values = {"username": username, "username_key": username.casefold(), "password_hash": QUICK_HASH}
-        statement = insert(user_account).values(**values, role=role, disabled=disabled).returning(user_account.c.id)
+        values: dict[str, Any] = {
+            "username": username,
+            "username_key": username.casefold(),
+            "password_hash": QUICK_HASH,
+        }
+        values |= {"role": role, "disabled": disabled, "created_at": Now(plus_s=-30 * 86400.0)}
+        statement = insert(user_account).values(**values).returning(user_account.c.id)
         return int(self.write(lambda connection: connection.execute(statement).scalar_one()))
 
     def bearer(self, user_id: int) -> dict[str, str]:

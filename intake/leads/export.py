@@ -19,7 +19,7 @@ from intake.leads.history import FROM_TO, creations
 from intake.leads.listing import get_lead, read_cv
 
 BATCH_LEADS = 100
-MAX_NAME_CHARACTERS = 100
+MAX_NAME_BYTES = 200  # most file systems take 255, with the lead's id
 OWNER_ONLY = 0o600 << 16  # file mode, in the upper half of a zip entry's attributes
 _JSON_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_INDENT_2
 
@@ -98,9 +98,10 @@ def _entry(path: str, timestamp: datetime) -> zipfile.ZipInfo:
 def _cv_path(lead_id: int, name: str) -> str:
     """Return a CV's path in the zip: close to its original name, and safe to unpack on any system."""
     safe = "".join(c if c.isprintable() and c not in '<>:"/\\|?*' else "_" for c in name)
-    stem, dot, extension = safe.rpartition(".")
-    if len(safe) > MAX_NAME_CHARACTERS:
-        safe = stem[:MAX_NAME_CHARACTERS] + dot + extension[:16] if dot else safe[:MAX_NAME_CHARACTERS]
+    if len(safe.encode()) > MAX_NAME_BYTES:
+        stem, dot, extension = safe.rpartition(".")
+        suffix = f".{extension[:16]}" if dot else ""
+        safe = (stem or safe).encode()[: MAX_NAME_BYTES - len(suffix.encode())].decode(errors="ignore") + suffix
     return f"cvs/{lead_id}-{safe.rstrip('. ')}"
 
 

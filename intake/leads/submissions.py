@@ -29,6 +29,7 @@ FIELDS = ("email", "f_name", "l_name", "CV")
 KEY_FIELD = "Idempotency-Key"
 KEY_TTL_S = 24 * 3600.0
 MAX_KEY_CHARACTERS = 255
+MAX_EMAIL_CHARACTERS = 320
 MAX_NAME_CHARACTERS = 200
 MAX_CV_NAME_CHARACTERS = 255
 
@@ -243,6 +244,8 @@ def _is_key(submission: Submission, key: str) -> tuple[ColumnElement[bool], ...]
 
 
 def _address(text: str) -> Address:
+    if len(text) > MAX_EMAIL_CHARACTERS:
+        raise ValueError(f"must have at most {MAX_EMAIL_CHARACTERS} characters")
     try:
         # without DNS: submissions wait for no network, and a domain may only be down temporarily
         found = validate_email(_required(text), check_deliverability=False)

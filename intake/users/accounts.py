@@ -32,6 +32,7 @@ from intake.users.tokens import SESSION_S, Claims, TokenSigner
 Role = Literal["admin", "attorney"]
 ROLES: tuple[Role, ...] = get_args(Role)
 ACCOUNTS_LOCK = 0x1EADC72
+MAX_CLOCK_ERROR_S = 60
 LOGIN_ENDED = "the token is no longer valid; log in again"
 
 
@@ -263,6 +264,12 @@ def _role_fault(role: str | None) -> FieldError | None:
 
 def _active_row(database: Database, claims: Claims) -> RowMapping:
     row = database.read(lambda connection: get_account(connection, id=claims.user_id))
-    if row is None or row["disabled"] or row["token_generation"] != claims.generation:
+    if (
+        row is None
+        or row["disabled"]
+        or row["token_generation"] != claims.generation
+        # a restored database uses ids again; its clock may be ahead of this one's
+        or row["created_at"].timestamp() > claims.auth_time + MAX_CLOCK_ERROR_S
+    ):
         raise AuthenticationRequired(LOGIN_ENDED)
     return row

@@ -11,6 +11,7 @@ from intake.settings.parsers import MAX_PASSWORD_BYTES as MAX_BYTES
 from intake.settings.parsers import MIN_PASSWORD_CHARACTERS as MIN_CHARACTERS
 
 COST = 12
+MAX_TYPED_CHARACTERS = 4 * MAX_BYTES  # normalizing may shorten it; of long combining sequences, it takes seconds
 _REMEDY = "choose another, such as several unrelated words"
 
 # The hash for unknown users, so that verifying takes as long as for known ones.
@@ -21,11 +22,12 @@ def password_fault(
     password: str, *, field: str, username: str, min_characters: int = MIN_CHARACTERS
 ) -> FieldError | None:
     """Return the fault in a new password, or None; there are no composition rules (NIST SP 800-63B)."""
-    folded = unicodedata.normalize("NFC", password).casefold()
-    if len(unicodedata.normalize("NFC", password)) < min_characters:
-        return FieldError(field, f"must have at least {min_characters} characters")
-    if len(_bytes(password)) > MAX_BYTES:
+    normalized = _normalize(password)
+    if len(normalized.encode()) > MAX_BYTES:
         return FieldError(field, f"must have at most {MAX_BYTES} bytes in UTF-8")
+    if len(normalized) < min_characters:
+        return FieldError(field, f"must have at least {min_characters} characters")
+    folded = normalized.casefold()
     if folded in _common_passwords():
         return FieldError(field, f"is one of the most common passwords; {_REMEDY}")
     if not folded.replace(username.casefold(), ""):
@@ -35,20 +37,20 @@ def password_fault(
 
 def hash_password(password: str) -> str:
     """Return the bcrypt hash of a password; takes about 0.25 s of processor time."""
-    return bcrypt.hashpw(_bytes(password), bcrypt.gensalt(COST)).decode("ascii")
+    return bcrypt.hashpw(_normalize(password).encode(), bcrypt.gensalt(COST)).decode("ascii")
 
 
 def verify_password(password: str, password_hash: str | None) -> bool:
     """Return whether the password matches the hash; None never matches, and takes as long."""
-    given = _bytes(password)
+    given = _normalize(password).encode()
     known = (password_hash or _DUMMY_HASH).encode("ascii")
     found = bcrypt.checkpw(given[:MAX_BYTES], known)
     return found and password_hash is not None and len(given) <= MAX_BYTES
 
 
-def _bytes(password: str) -> bytes:
-    # keyboards compose the same characters differently
-    return unicodedata.normalize("NFC", password).encode("utf-8")
+def _normalize(password: str) -> str:
+    """Return the password in NFC, since keyboards compose the same characters differently; unchanged if too long."""
+    return unicodedata.normalize("NFC", password) if len(password) <= MAX_TYPED_CHARACTERS else password
 
 
 @cache

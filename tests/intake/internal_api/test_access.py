@@ -7,6 +7,7 @@ import jwt
 import pytest
 from sqlalchemy import update
 
+from intake.database.clock import Now
 from intake.database.schema import user_account
 from intake.http.routing import Access
 from intake.internal_api.routes import OPERATIONS
@@ -78,5 +79,13 @@ def test_a_token_of_an_earlier_generation_is_invalid(intake: Intake) -> None:
     user_id = intake.user()
     intake.write(lambda c: c.execute(update(user_account).values(token_generation=1)))
     assert intake.client.get("/internal/auth/me", headers=intake.bearer(user_id)).status_code == 401
-    token = intake.keys.encode(Claims(user_id, 0, 1))
+    token = intake.keys.encode(Claims(user_id, int(time.time()), 1))
     assert intake.client.get("/internal/auth/me", headers={"Authorization": f"Bearer {token}"}).status_code == 200
+
+
+def test_a_token_of_a_login_before_the_user_was_created_is_invalid(intake: Intake) -> None:
+    user_id = intake.user()
+    headers = intake.bearer(user_id)
+    assert intake.client.get("/internal/auth/me", headers=headers).status_code == 200
+    intake.write(lambda c: c.execute(update(user_account).values(created_at=Now(plus_s=120.0))))
+    assert intake.client.get("/internal/auth/me", headers=headers).status_code == 401, "a restored database"

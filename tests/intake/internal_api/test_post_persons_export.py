@@ -41,6 +41,16 @@ def document(archive: zipfile.ZipFile) -> dict[str, Any]:
     return json.loads(archive.read("person.json"))  # type: ignore[no-any-return]
 
 
+def test_long_file_names_fit_into_file_systems(intake: Intake, admin: TestClient, tmp_path: Path) -> None:
+    lead_id = intake.submitted(CV=("漢" * 200 + ".pdf", CONTENT))
+    archive = exported(admin)
+    [path] = [name for name in archive.namelist() if name.startswith("cvs/")]
+    assert path.startswith(f"cvs/{lead_id}-漢漢")
+    assert path.endswith(".pdf")
+    archive.extractall(tmp_path)
+    assert (tmp_path / path).read_bytes() == CONTENT
+
+
 @pytest.mark.parametrize("where", ["database", "store"])
 def test_an_export_has_all_data_of_a_person(start: Callable[..., Intake], tmp_path: Path, where: str) -> None:
     intake = start(cv_store=(tmp_path / "CVs").as_uri() if where == "store" else None)

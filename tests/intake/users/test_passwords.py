@@ -32,6 +32,14 @@ def test_password_requirements(password: str, part: str) -> None:
     assert bool(found) == bool(part)
 
 
+def test_long_combining_sequences_are_not_normalized() -> None:
+    password = "a" + "\u0301" * 16_200 + "\u0316" * 16_200  # normalizing it takes seconds
+    began = time.monotonic()
+    assert error_of(password) == "must have at most 72 bytes in UTF-8"
+    assert not verify_password(password, None)
+    assert time.monotonic() - began < 2
+
+
 @pytest.mark.parametrize("password", ["harriet.vane", "HARRIET.Vane", "Harriet.VaneHarriet.Vane"])
 def test_the_username_is_rejected(password: str) -> None:
     assert "must not be the username" in error_of(password, username="Harriet.Vane")
