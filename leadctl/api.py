@@ -12,7 +12,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 from leadctl.connections import MAX_LIST_BYTES
-from leadctl.errors import LeadctlError, NotFound, UsageError
+from leadctl.errors import LeadctlError, NotFound, TryAgain, UsageError
 from leadctl.http import PAGE, Http, Shape, matches
 from leadctl.settings import is_state, is_token
 from leadctl.times import is_day
@@ -27,7 +27,7 @@ _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _EVENT = {**dict.fromkeys(("at", "user", "to"), str), "from": str | None}
 _ENTRY = {"id": int, "at": str, "action": str}
 _ERASURE = {"leads": list, **dict.fromkeys(("cvs", "mails", "mails_sent", "objects_left"), int)}
-_ERASURE |= dict.fromkeys(("in_maildir", "complete", "swept"), bool)
+_ERASURE |= dict.fromkeys(("in_maildir", "complete", "swept", "dry_run"), bool)
 _CV = {"size": int, "sha256": str, "detected_type": str, "flags": list, "scan_state": str}
 _USER = {"id": int, "username": str, "role": str, "created_at": str}
 _LISTED_USER = {**_USER, "disabled": bool}
@@ -140,7 +140,10 @@ class Api:
 
     def lead(self, lead_id: int) -> dict[str, Any]:
         """Return one lead, with CV details as `CV_*` members and CV flags as comma-separated text."""
-        return self._with_cv_fields(self._http.json("GET", f"/internal/leads/{lead_id}"))
+        lead = self._with_cv_fields(self._http.json("GET", f"/internal/leads/{lead_id}"))
+        if lead["id"] != lead_id:
+            raise self._http.unexpected_response(": it is another lead")
+        return lead
 
     def create_lead(
         self, fields: Mapping[str, str], *, name: str, cv: IO[bytes], dry_run: bool
@@ -228,8 +231,12 @@ class Api:
                 raise
             if not matches(response, _ERASURE) or not _all_match(response["leads"], {"id": int, "state": str}):
                 raise self._http.unexpected_response()
+            if response["dry_run"] is not dry_run:
+                raise self._http.unexpected_response(": it erased" if dry_run else ": it erased nothing")
             yield response
             has_erased, is_complete = True, dry_run or response["complete"]
+            if not (is_complete or response["leads"]):
+                raise TryAgain("the server can't erase the remaining leads now")
 
     @contextmanager
     def export_person(self, email: str) -> Iterator[Iterator[bytes]]:

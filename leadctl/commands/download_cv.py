@@ -12,7 +12,7 @@ import typer
 from leadctl.context import Context
 from leadctl.errors import LeadctlError, PartialFailure, UsageError
 from leadctl.files.downloads import Source, to_file, to_stream
-from leadctl.files.filenames import Template, safe_name
+from leadctl.files.filenames import Template, check_link, safe_name
 from leadctl.lead_ids import read_lead_ids
 from leadctl.options import LeadIdsArgument
 
@@ -107,6 +107,7 @@ class _Files:
                 with path.open("wb") as device:  # a terminal or a pipe, where nothing can be overwritten
                     to_stream(self._source, lead_id, device, transfer=self._transfer)
             else:
+                check_link(path)
                 self._check_free(path)
                 real = path.resolve()
                 self._save(lead_id, lambda _cv_name: real, real.parent)

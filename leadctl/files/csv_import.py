@@ -141,7 +141,9 @@ class ErrorFile:
             elif self.path.is_symlink() and not self.path.exists():
                 raise LeadctlError(f"{self.path} is a link to a file that does not exist; remove it")
             encoding = "utf-8-sig" if self._csv_file.has_bom else "utf-8"
-            number = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            # never through a link that was just made; a device exists already
+            flags = 0 if self.path.exists() else os.O_CREAT | os.O_EXCL
+            number = os.open(self.path, os.O_WRONLY | flags, 0o600)
             self._file = os.fdopen(number, "w", encoding=encoding, newline="")
         return self._file
 

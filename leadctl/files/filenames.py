@@ -1,12 +1,13 @@
 """Safe names for downloaded files, close to the sender's."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from string import Formatter
 from typing import Any
 
-from leadctl.errors import UsageError
+from leadctl.errors import LeadctlError, UsageError
 from leadctl.output.escapes import is_hidden
 
 FIELDS = ("id", "email", "f_name", "l_name", "name", "stem", "ext", "state")
@@ -52,6 +53,12 @@ def safe_name(name: str) -> str:
         suffix = PurePosixPath(plain).suffix[:16]
         stem = stem.encode("utf-8")[: MAX_NAME_BYTES - len(suffix.encode())].decode("utf-8", "ignore") + suffix
     return f"_{stem}" if not stem or _RESERVED.match(stem) else stem
+
+
+def check_link(path: Path) -> None:
+    """Raise LeadctlError for another user's symbolic link, which could lead the output to any file of ours."""
+    if hasattr(os, "geteuid") and path.is_symlink() and path.lstat().st_uid != os.geteuid():
+        raise LeadctlError(f"{path} is a symbolic link of another user; choose another file")
 
 
 def move_into_place(draft: Path, target: Path, *, force: bool) -> None:

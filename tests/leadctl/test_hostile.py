@@ -314,16 +314,62 @@ def test_a_traceback_is_shown_escaped(anonymous: Client, hostile: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "results",
-    [[], [{"id": 2, "result": "changed", "state": "ENGAGED"}], [{"id": 1, "result": "refused", "state": "PENDING"}],
-     [{"id": 1, "result": "conflict"}]],
-)  # fmt: skip
-def test_results_for_other_leads_are_an_error(anonymous: Client, hostile: Any, results: list[object]) -> None:
+    ("results", "part"),
+    [
+        ([], "its results are for other leads"),
+        ([{"id": 2, "result": "changed", "state": "ENGAGED"}], "its results are for other leads"),
+        ([{"id": 1, "result": "refused", "state": "PENDING"}], ""),
+        ([{"id": 1, "result": "conflict"}], ""),
+    ],
+)
+def test_results_of_other_requests_are_an_error(
+    anonymous: Client, hostile: Any, results: list[object], part: str
+) -> None:
     body = json.dumps({"change": "6f1a0c1e-58a0-4d0e-9a52-1f6f3c1d2b7a", "results": results}).encode()
     hostile.answer = (200, {**JSON, "Content-Length": str(len(body))}, body)
     anonymous.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
     done = anonymous.run("set-state", "ENGAGED", "1")
     assert (done.returncode, "does not respond like an intake service" in done.stderr) == (1, True)
+    assert part in done.stderr
+
+
+ERASURE = {
+    "leads": [],
+    **dict.fromkeys(("cvs", "mails", "mails_sent", "objects_left"), 0),
+    **dict.fromkeys(("in_maildir", "swept", "dry_run"), False),
+    "complete": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("flag", "erasure", "code", "part"),
+    [
+        ("--yes", {"dry_run": True}, 1, "it erased nothing"),
+        ("--dry-run", {}, 1, "it erased"),
+        ("--yes", {}, 75, "can't erase the remaining leads now"),
+    ],
+)
+def test_an_erasure_that_did_not_happen_is_an_error(
+    anonymous: Client, hostile: Any, flag: str, erasure: dict[str, bool], code: int, part: str
+) -> None:
+    body = json.dumps(ERASURE | erasure).encode()
+    hostile.answer = (200, {**JSON, "Content-Length": str(len(body))}, body)
+    anonymous.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
+    done = anonymous.run("erase", "--email", "ada@example.com", flag)
+    assert (done.returncode, part in done.stderr) == (code, True), done.stderr
+
+
+def test_another_lead_than_requested_is_an_error(anonymous: Client, hostile: Any) -> None:
+    cv = {"size": 1, "sha256": "0" * 64, "detected_type": "text/plain", "flags": [], "scan_state": "clean"}
+    lead = dict.fromkeys(("email", "f_name", "l_name", "CV_name", "state"), "x")
+    body = json.dumps(
+        {"id": 50, **lead, "created_at": "2026-11-01T09:00:00Z", "CV": {**cv, "signature": None}}
+    ).encode()
+    hostile.answer = (200, {**JSON, "Content-Length": str(len(body))}, body)
+    anonymous.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
+    assert anonymous.run("show", "50").returncode == 0
+    done = anonymous.run("show", "3")
+    assert (done.returncode, "it is another lead" in done.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(("compression", "size"), [(zipfile.ZIP_DEFLATED, 300), (zipfile.ZIP_LZMA, 1)])
@@ -377,7 +423,10 @@ def test_repeated_pages_are_an_error(anonymous: Client, hostile: Any) -> None:
 def test_erased_data_is_reported_after_an_error(anonymous: Client, hostile: Any) -> None:
     counts = {"cvs": 1, "mails": 2, "mails_sent": 2, "objects_left": 0}
     answer = {"leads": [{"id": 7, "state": "PENDING"}], **counts, "in_maildir": False, "complete": False}
-    answers = [(200, JSON, json.dumps(answer | {"swept": False}).encode()), (503, PROBLEM, b'{"detail": "away"}')]
+    answers = [
+        (200, JSON, json.dumps(answer | {"swept": False, "dry_run": False}).encode()),
+        (503, PROBLEM, b'{"detail": "away"}'),
+    ]
     hostile.answer = iter(answers)
     url = f"http://127.0.0.1:{hostile.server_port}"
     done = anonymous.run("--url", url, "erase", "--email", "ada@example.com", "--yes", LEADCTL_TOKEN="t")

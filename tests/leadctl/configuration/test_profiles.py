@@ -3,9 +3,11 @@
 import json
 import re
 import shlex
+import sqlite3
 import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,10 @@ def both(client: Client) -> Client:
 
 
 def token_of(service: Service, user_id: int, *, login_s_ago: int) -> str:
+    """Return a token of a login so long ago, of a user created before."""
+    with closing(sqlite3.connect(Path(service.directory) / "intake.db")) as database:
+        database.execute("UPDATE user_account SET created_at = '2026-01-01 00:00:00.000000'")
+        database.commit()
     secret = (Path(service.directory) / "intake.db.secret").read_text()
     return TokenSigner([secret]).encode(Claims(user_id, int(time.time()) - login_s_ago, 0))
 
@@ -154,7 +160,8 @@ def test_a_credentials_file_writable_by_others_is_refused(client: Client) -> Non
 def test_a_file_of_an_older_version_is_read(client: Client) -> None:
     stored = stored_credentials(client)["profiles"]["default"]
     login = {name: stored[name] for name in ("username", "token", "expires_at")}
-    credentials_file(client).write_text(json.dumps({"last": client.url, "profiles": {}, "servers": {client.url: login}}))
+    content = {"last": client.url, "profiles": {}, "servers": {client.url: login}}
+    credentials_file(client).write_text(json.dumps(content))
     assert whoami(client)["username"] == "peter"
     assert whoami(client, LEADCTL_URL="")["url"] == client.url
 
