@@ -26,6 +26,7 @@ class Server(uvicorn.Server):
             host=settings.host,
             port=settings.port,
             http=limited_protocol(ConnectionLimiter(settings)),
+            loop="asyncio",  # uvloop accepts one connection per iteration, so a flood keeps others out for seconds
             ws="none",
             proxy_headers=False,  # by default uvicorn trusts X-Forwarded-For from any local peer
             access_log=False,

@@ -26,7 +26,7 @@ log = logging.getLogger("intake.cvs")
 
 
 @dataclass(frozen=True)
-class _State:
+class State:
     """The markers in the store, whether a hold is in it, and this database's identity."""
 
     markers: frozenset[Identity]
@@ -50,15 +50,17 @@ class _State:
         return None
 
 
-def check(database: Database, store_url: str) -> None:
+def check(database: Database, store_url: str) -> State:
     """Write a hold into the store unless its markers match the database. Raises as `mark` does."""
-    _check(database, store_url)
+    found = _read_state(database, store_url)
+    if found.is_held or (reason := found.mismatch) is None:
+        return found
+    log.error("the CV store is on hold, and orphans are not collected: %s", reason)
+    store.write(ObjectRef(store_url, HOLD), reason.encode())
+    return State(found.markers, True, found.own)
 
 
-@cache
-def check_once(database: Database, store_url: str) -> None:
-    """Check as `check` does, once per process."""
-    _check(database, store_url)
+check_once = cache(check)  # once per process
 
 
 def mark(database: Database, store_url: str) -> None:
@@ -66,7 +68,7 @@ def mark(database: Database, store_url: str) -> None:
 
     Raises DatabaseUnavailable or StorageUnavailable.
     """
-    found = _check(database, store_url)
+    found = check(database, store_url)
     if found.is_held:
         return
     if found.own not in found.markers:
@@ -106,20 +108,11 @@ def refuse_if_held(store_url: str) -> None:
         raise OrphanCollectionRefused(reason)
 
 
-def _check(database: Database, store_url: str) -> _State:
-    found = _read_state(database, store_url)
-    if found.is_held or (reason := found.mismatch) is None:
-        return found
-    log.error("the CV store is on hold, and orphans are not collected: %s", reason)
-    store.write(ObjectRef(store_url, HOLD), reason.encode())
-    return _State(found.markers, True, found.own)
-
-
-def _read_state(database: Database, store_url: str) -> _State:
+def _read_state(database: Database, store_url: str) -> State:
     # The store is read first: otherwise another worker could raise both numbers in between.
     keys = store.keys(store_url, PREFIX)
     markers = frozenset(Identity(match[1], int(match[2])) for key in keys if (match := _MARKER.fullmatch(key)))
-    return _State(markers, HOLD in keys, identity(database))
+    return State(markers, HOLD in keys, identity(database))
 
 
 def _marker_ref(store_url: str, marker: Identity) -> ObjectRef:
