@@ -132,7 +132,7 @@ def collect_orphans(
     adopt: Annotated[
         bool,
         typer.Option(
-            "--adopt", help="Bind the store to this database, remove a hold, and allow any number of orphans."
+            "--adopt", help="After a restore: accept the store as this database's, and collect any number of orphans."
         ),
     ] = False,
 ) -> None:
@@ -246,8 +246,8 @@ def allow_login(
 ) -> None:
     """Give a user's logins priority for a while.
 
-    They are exempt from the delays after wrong passwords. This covers six attempts per minute, and three per minute
-    from one address. Replicas without INTAKE_LIMITS_STORE count separately.
+    They are exempt from the delays after wrong passwords. At most six attempts per minute have priority, at most three
+    of them from one address. Replicas without INTAKE_LIMITS_STORE count separately.
     """
     authentication.allow(_database(_settings()), username=username, for_s=_allowed_s(for_))
     typer.echo(f"intake: logins of {username} have priority for {for_}", err=True)

@@ -51,7 +51,7 @@ def has_own_index(connection: Connection, part: str) -> bool:
     return bool(connection.exec_driver_sql(COUNT_SEARCH).scalar_one())
 
 
-def has_rare_trigram(connection: Connection, part: str) -> ColumnElement[bool] | None:
+def rare_trigram_condition(connection: Connection, part: str) -> ColumnElement[bool] | None:
     """Return the condition that a lead contains the part's rarest trigram, or None if all are common.
 
     Matching all trigrams of the part would take many times as long, because the index also reads the common ones.

@@ -16,7 +16,7 @@ from intake.http.routing import run_in_pool
 
 MAX_BOUNDARY_CHARACTERS = 70  # RFC 2046, section 5.1.1
 MAX_PARTS = 20
-_PLAIN_ENCODINGS = (b"binary", b"8bit", b"7bit")  # RFC 7578, section 4.7 deprecates all others
+_PLAIN_ENCODINGS = (b"binary", b"8bit", b"7bit")  # these change nothing; RFC 7578, section 4.7 deprecates the header
 MAX_TEXT_BYTES = 8 * 2**10
 MAX_OVERHEAD_BYTES = 2**18  # everything but the file
 
@@ -38,11 +38,11 @@ class Form:
 
 @contextmanager
 def multipart_reader(
-    content_type: str, *, texts: Collection[str], file: str, max_file_bytes: int, is_closed: bool = False
+    content_type: str, *, texts: Collection[str], file: str, max_file_bytes: int, refuses_unknown: bool = False
 ) -> Iterator["MultipartReader"]:
     """Provide a reader of a form with the text fields `texts` and the file field `file`; delete its spool at the end.
 
-    Unknown files are errors, and so are unknown text fields if the form `is_closed`.
+    Unknown files are errors, and so are unknown text fields if the form `refuses_unknown`.
 
     Raises UnsupportedMediaType or MalformedBody if the content type is not that of a form.
     """
@@ -53,7 +53,7 @@ def multipart_reader(
             texts=texts,
             file=file,
             max_file_bytes=max_file_bytes,
-            is_closed=is_closed,
+            refuses_unknown=refuses_unknown,
         )
 
 
@@ -61,7 +61,7 @@ async def read_form(request: AppRequest, reader: "MultipartReader") -> Form:
     """Feed the request's body to the reader and return the form. Raises MalformedBody or BodyTooLarge."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and len(declared) < 20:
-        reader.expect(int(declared))
+        reader.check_size(int(declared))
     async for chunk in request.stream():
         if reader.received + len(chunk) <= MEMORY_BYTES:
             reader.feed(chunk)
@@ -81,12 +81,12 @@ class MultipartReader:
         texts: Collection[str],
         file: str,
         max_file_bytes: int,
-        is_closed: bool = False,
+        refuses_unknown: bool = False,
     ) -> None:
         self.received = 0
         self._form = Form(spool)
         self._texts, self._file, self._max_file_bytes = texts, file, max_file_bytes
-        self._is_closed = is_closed
+        self._refuses_unknown = refuses_unknown
         self._parts = 0
         self._begun = self._ended = False
         self._seen: set[str] = set()
@@ -107,8 +107,8 @@ class MultipartReader:
             },
         )
 
-    def expect(self, size: int) -> None:
-        """Raise BodyTooLarge where a body of `size` bytes can't be a form that is accepted."""
+    def check_size(self, size: int) -> None:
+        """Raise BodyTooLarge if a body of `size` bytes is larger than any accepted form."""
         if size > self._max_file_bytes + MAX_OVERHEAD_BYTES:
             raise BodyTooLarge(
                 f"the body is too large: the file {self._file} may have {self._max_file_bytes} bytes,"
@@ -116,11 +116,13 @@ class MultipartReader:
             )
 
     def feed(self, data: bytes) -> None:
-        """Read a piece of the body. Raises MalformedBody or BodyTooLarge."""
+        """Parse a chunk of the body. Raises MalformedBody or BodyTooLarge."""
         self.received += len(data)
-        self.expect(self.received)
+        self.check_size(self.received)
         if not self._begun:
-            data = data.lstrip(b"\r\n")  # the parser would pass over more, up to wherever the piece ends
+            data = data.lstrip(
+                b"\r\n"
+            )  # the parser ignores any text before the first boundary, but only within a chunk
             self._begun = bool(data)
         if not self._ended and data:
             try:
@@ -129,7 +131,7 @@ class MultipartReader:
                 raise MalformedBody(f"the multipart body can't be read: {error}") from error
 
     def finish(self) -> Form:
-        """Return the form. Raises MalformedBody where its last boundary never came."""
+        """Return the form. Raises MalformedBody if its last boundary is missing."""
         if not self._ended:
             raise MalformedBody("the multipart body ends before its closing boundary")
         return self._form
@@ -177,7 +179,7 @@ class MultipartReader:
             return _Part(name, is_stored_file=is_file)
         if is_file:
             return _Part(name, is_refused=True)
-        if self._is_closed and name not in self._texts:
+        if self._refuses_unknown and name not in self._texts:
             self._add_error(name, "unknown field")
         return _Part(name, is_text=name in self._texts, charset=_charset(self._headers))
 

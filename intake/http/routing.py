@@ -27,7 +27,7 @@ from intake.http.thread_pool import BoundedThreadPool, result_of
 from intake.http.upload_limits import UploadLimiter
 from intake.users.accounts import User, authenticate, check_active
 
-HASHING_THREADS = 2  # at most one for two processors, so that a flood of logins leaves capacity to logged-in users
+HASHING_THREADS = 2  # at most; and at most half of the processors, so that floods of logins leave some to users
 
 T = TypeVar("T")
 
@@ -57,7 +57,7 @@ class Operation:
     """One method on one path: its endpoint, access, input and responses.
 
     `endpoint` is called with the request, and with the body if that has a model. A plain function runs in one of the
-    API's threads; one that hashes passwords, a quarter of a second's work, uses a queue with few threads for that.
+    API's threads; one that hashes passwords must be a coroutine that calls `in_hashing_thread`.
     """
 
     method: str
@@ -140,7 +140,7 @@ class _Dispatcher:
     async def _call_with_body(self, request: AppRequest, operation: Operation, token: str | None) -> Response:
         """Authenticate and reserve an upload slot before the body is read."""
         if token is not None:
-            await run_in_pool(request, lambda: _find_user(request, operation, token))
+            await run_in_pool(request, lambda: _authenticate(request, operation, token))
         with nullcontext() if operation.form is None else self._uploads.acquire(request):
             if operation.is_rate_limited:  # after the slot: a request without one is not counted
                 await check_rate_limit(request)
@@ -156,11 +156,11 @@ class _Dispatcher:
 
 def _call(request: AppRequest, operation: Operation, token: str | None) -> Response:
     if token is not None:
-        _find_user(request, operation, token)
+        _authenticate(request, operation, token)
     return cast("Response", operation.endpoint(request))
 
 
-def _find_user(request: AppRequest, operation: Operation, token: str) -> None:
+def _authenticate(request: AppRequest, operation: Operation, token: str) -> None:
     user = authenticate(request.state["database"], request.state["token_signer"], token=token)
     if operation.access is Access.ADMIN and not user.is_admin:
         raise PermissionDenied("this is for administrators only")
@@ -179,19 +179,19 @@ async def in_hashing_thread(request: AppRequest, work: Callable[[], T], turn: Tu
     disconnects leaves the queue at once.
     """
     future = request.state["hashing_queue"].join(work, turn)
-    is_disconnected = False
+    is_cancelled = False
 
     async def cancel_on_disconnect() -> None:
-        nonlocal is_disconnected
+        nonlocal is_cancelled
         while (await request.receive())["type"] != "http.disconnect":
             pass
-        is_disconnected = future.cancel()  # fails if it is running
+        is_cancelled = future.cancel()  # fails if it is running
 
     watcher = asyncio.create_task(cancel_on_disconnect())
     try:
         return await result_of(future)
     except asyncio.CancelledError:
-        if is_disconnected:
+        if is_cancelled:
             raise ClientDisconnect from None
         raise
     finally:
@@ -234,7 +234,7 @@ def actor_of(request: AppRequest) -> Actor:
 
 
 def _check_target(request: AppRequest, operation: Operation) -> None:
-    """Refuse an encoded slash in the path, and query parameters of a route that has none."""
+    """Refuse an encoded slash in the path, and query parameters of a route that has none, unless it is open."""
     if b"%2f" in request.scope.get("raw_path", b"").partition(b"?")[0].lower():
         raise HTTPException(404)
     if operation.query is None and operation.access is not Access.OPEN and request.query_params:

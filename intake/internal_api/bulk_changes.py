@@ -12,7 +12,7 @@ from intake.http.routing import require_user
 from intake.internal_api.leads import lead_id
 from intake.internal_api.schemas.bulk_changes import BulkChange, Undo
 from intake.leads import bulk_changes, history, states
-from intake.leads.bulk_changes import Author
+from intake.leads.bulk_changes import ChangeContext
 from intake.leads.history import ChangeQuery
 
 
@@ -21,22 +21,22 @@ def post_leads_state(request: AppRequest, body: BulkChange) -> Response:
     parts = request.state
     states.validate_states([body.status], known=parts["settings"].states, field="status")
     states.validate_states([body.from_] if body.from_ is not None else [], known=parts["settings"].states, field="from")
-    author = _author(request, body)
+    context = _context(request, body)
     results = bulk_changes.change_states(
-        parts["database"], body.ids, to=body.status, expected=body.from_, author=author
+        parts["database"], body.ids, to=body.status, expected=body.from_, context=context
     )
-    return json_response({"change": author.id, "results": results})
+    return json_response({"change": context.change_id, "results": results})
 
 
 def post_undo(request: AppRequest, body: Undo) -> Response:
     """Undo a change, one page of leads per request."""
     parts = request.state
-    author = _author(request, body)
+    context = _context(request, body)
     known = parts["settings"].states
     results, next_after = bulk_changes.undo(
-        parts["database"], _change_id(request), after=body.after, known=known, author=author, others=body.others
+        parts["database"], _change_id(request), after=body.after, known=known, context=context, others=body.others
     )
-    return json_response({"change": author.id, "results": results, "next": next_after})
+    return json_response({"change": context.change_id, "results": results, "next": next_after})
 
 
 def get_changes(request: AppRequest) -> Response:
@@ -51,8 +51,8 @@ def get_history(request: AppRequest) -> Response:
     return json_response(history.history(request.state["database"], lead_id(request)))
 
 
-def _author(request: AppRequest, body: BulkChange | Undo) -> Author:
-    return Author(id=body.change or uuid4(), user_id=require_user(request).id, dry_run=body.dry_run)
+def _context(request: AppRequest, body: BulkChange | Undo) -> ChangeContext:
+    return ChangeContext(change_id=body.change or uuid4(), user_id=require_user(request).id, dry_run=body.dry_run)
 
 
 def _change_id(request: AppRequest) -> UUID:

@@ -51,7 +51,7 @@ async def post_internal_lead(request: AppRequest) -> Response:
         texts=_TEXT_FIELDS,
         file="CV",
         max_file_bytes=settings.max_cv_bytes,
-        is_closed=True,
+        refuses_unknown=True,
     ) as reader:
         form = await read_form(request, reader)
         manual_lead = await run_in_pool(

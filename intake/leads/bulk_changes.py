@@ -29,10 +29,10 @@ class OutcomeModel(BaseModel):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Author:
+class ChangeContext:
     """Id and user of a change, and whether it is a dry run."""
 
-    id: UUID
+    change_id: UUID
     user_id: int
     dry_run: bool = False
 
@@ -46,7 +46,7 @@ class _LeadState(NamedTuple):
 
 
 def change_states(
-    database: Database, ids: Sequence[int], *, to: str, expected: str | None, author: Author
+    database: Database, ids: Sequence[int], *, to: str, expected: str | None, context: ChangeContext
 ) -> list[OutcomeModel]:
     """Change the state of the leads in state `expected` (None: any) to `to`, in one transaction.
 
@@ -56,19 +56,19 @@ def change_states(
     """
 
     def work(connection: Connection) -> list[OutcomeModel]:
-        _begin(connection, author, to_state=to, from_state=expected, undoes=None)
-        found = _lock_leads(connection, ids, author)
-        own = _last_events_of_user(connection, author.user_id, found.values()) if expected is not None else set()
+        _begin(connection, context, to_state=to, from_state=expected, undoes=None)
+        found = _lock_leads(connection, ids, context)
+        own = _last_events_of_user(connection, context.user_id, found.values()) if expected is not None else set()
         results = [_result(lead_id, found.get(lead_id), to=to, expected=expected, own=own) for lead_id in ids]
         changed = {result.id for result in results if result.result == "changed" and not found[result.id].is_done}
-        _apply(connection, select(lead.c.id, lead.c.state, literal(to)), changed, author)
+        _apply(connection, select(lead.c.id, lead.c.state, literal(to)), changed, context)
         return results
 
-    return _run(database, author, work)
+    return _run(database, context, work)
 
 
 def undo(
-    database: Database, undone: UUID, *, after: int, known: Sequence[str], author: Author, others: bool = False
+    database: Database, undone: UUID, *, after: int, known: Sequence[str], context: ChangeContext, others: bool = False
 ) -> tuple[list[OutcomeModel], int | None]:
     """Restore the previous state of up to MAX_LEADS leads whose last event belongs to the change.
 
@@ -79,10 +79,10 @@ def undo(
     """
 
     def work(connection: Connection) -> tuple[list[OutcomeModel], int | None]:
-        _check_undoable(connection, undone, author, others=others)
-        _begin(connection, author, to_state=None, from_state=None, undoes=undone)
+        _check_undoable(connection, undone, context, others=others)
+        _begin(connection, context, to_state=None, from_state=None, undoes=undone)
         events = _events(connection, undone, after)
-        found = _lock_leads(connection, list(events), author)
+        found = _lock_leads(connection, list(events), context)
         previous = {
             lead_id: events[lead_id].from_state
             for lead_id, current in found.items()
@@ -96,45 +96,51 @@ def undo(
         ]
         last = lead_event.c.id == lead.c.last_event_id
         source = select(lead.c.id, lead.c.state, lead_event.c.from_state).join(lead_event, last)
-        _apply(connection, source, previous, author)
+        _apply(connection, source, previous, context)
         return results, max(events) if len(events) == MAX_LEADS else None
 
-    return _run(database, author, work)
+    return _run(database, context, work)
 
 
-def _run(database: Database, author: Author, work: Callable[[Connection], T]) -> T:
-    return database.read(work) if author.dry_run else database.write(work)
+def _run(database: Database, context: ChangeContext, work: Callable[[Connection], T]) -> T:
+    return database.read(work) if context.dry_run else database.write(work)
 
 
 def _begin(
-    connection: Connection, author: Author, *, to_state: str | None, from_state: str | None, undoes: UUID | None
+    connection: Connection, context: ChangeContext, *, to_state: str | None, from_state: str | None, undoes: UUID | None
 ) -> None:
     """Insert the change, or check that the id belongs to the same change."""
-    row = {"id": author.id, "user_id": author.user_id, "to_state": to_state, "undoes": undoes, "from_state": from_state}
-    if not author.dry_run and insert_if_absent(connection, change, row):
+    row = {
+        "id": context.change_id,
+        "user_id": context.user_id,
+        "to_state": to_state,
+        "undoes": undoes,
+        "from_state": from_state,
+    }
+    if not context.dry_run and insert_if_absent(connection, change, row):
         return
     columns = change.c.user_id, change.c.to_state, change.c.undoes
-    existing = connection.execute(select(*columns).where(change.c.id == author.id)).first()
-    if existing is not None and tuple(existing) != (author.user_id, to_state, undoes):
+    existing = connection.execute(select(*columns).where(change.c.id == context.change_id)).first()
+    if existing is not None and tuple(existing) != (context.user_id, to_state, undoes):
         raise ValidationError(FieldError("change", "is the id of another change; use a new one"))
 
 
-def _check_undoable(connection: Connection, undone: UUID, author: Author, *, others: bool) -> None:
+def _check_undoable(connection: Connection, undone: UUID, context: ChangeContext, *, others: bool) -> None:
     query = select(change.c.user_id, user_account.c.username).join(user_account, user_account.c.id == change.c.user_id)
     owner = connection.execute(query.where(change.c.id == undone)).first()
     if owner is None:
         raise ChangeNotFound(f"there is no change {undone}")
-    if owner.user_id != author.user_id and not (others or author.dry_run):
+    if owner.user_id != context.user_id and not (others or context.dry_run):
         raise ChangeByAnotherUser(f'change {undone} was made by {owner.username}; send "others": true to undo it')
 
 
-def _lock_leads(connection: Connection, ids: Collection[int], author: Author) -> Mapping[int, _LeadState]:
+def _lock_leads(connection: Connection, ids: Collection[int], context: ChangeContext) -> Mapping[int, _LeadState]:
     """Return the state of each existing lead, locked by id: opposite orders deadlock."""
     distinct = set(ids)
     query = select(lead.c.id, lead.c.state, lead.c.last_event_id).where(is_among(lead.c.id, distinct))
     query = query.order_by(lead.c.id)
-    rows = connection.execute(query if author.dry_run else query.with_for_update()).all()
-    done_ids = select(lead_event.c.lead_id).where(lead_event.c.change_id == author.id)
+    rows = connection.execute(query if context.dry_run else query.with_for_update()).all()
+    done_ids = select(lead_event.c.lead_id).where(lead_event.c.change_id == context.change_id)
     done = set(connection.scalars(done_ids.where(is_among(lead_event.c.lead_id, distinct))))
     return {row.id: _LeadState(row.state, row.last_event_id, row.id in done) for row in rows}
 
@@ -195,15 +201,15 @@ def _events(connection: Connection, change_id: UUID, after: int) -> dict[int, _E
     return {lead_id: _Event(event_id, state) for lead_id, event_id, state in connection.execute(query)}
 
 
-def _apply(connection: Connection, source: Select[Any], ids: Collection[int], author: Author) -> None:
+def _apply(connection: Connection, source: Select[Any], ids: Collection[int], context: ChangeContext) -> None:
     """Insert an event for each lead from the source's rows (id, state, next state), and update the leads."""
-    if author.dry_run or not ids:
+    if context.dry_run or not ids:
         return
-    rows = source.add_columns(literal(author.user_id), literal(author.id, Uuid), Now())
+    rows = source.add_columns(literal(context.user_id), literal(context.change_id, Uuid), Now())
     rows = rows.where(is_among(lead.c.id, ids)).order_by(lead.c.id)
     columns = ["lead_id", "from_state", "to_state", "user_id", "change_id", "at"]
     connection.execute(insert(lead_event).from_select(columns, rows))
-    of_change = lead_event.c.change_id == author.id, lead_event.c.lead_id == lead.c.id, is_among(lead.c.id, ids)
+    of_change = lead_event.c.change_id == context.change_id, lead_event.c.lead_id == lead.c.id, is_among(lead.c.id, ids)
     values = {"state": lead_event.c.to_state, "state_since": Now(), "last_event_id": lead_event.c.id}
     connection.execute(update(lead).where(*of_change).values(values))
-    connection.execute(update(change).where(change.c.id == author.id).values(count=change.c.count + len(ids)))
+    connection.execute(update(change).where(change.c.id == context.change_id).values(count=change.c.count + len(ids)))

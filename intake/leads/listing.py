@@ -19,9 +19,9 @@ from intake.database.substring_search import (
     LIKE_ESCAPE,
     has_own_index,
     has_part,
-    has_rare_trigram,
     ids_with_part,
     like_literal,
+    rare_trigram_condition,
 )
 from intake.errors import ChecksumMismatch, LeadNotFound
 from intake.leads.models import LEAD_COLUMNS, CvModel, LeadWithCv
@@ -30,8 +30,8 @@ from intake.request_models import MAX_ID, FilterText, Number, RequestModel, Time
 
 FIRST_CHUNK_ROWS = 250  # small: a client that reads slowly or disconnects costs little
 CHUNK_ROWS = 2_000  # larger chunks don't make long lists faster
-SCANNED_ROWS = 4  # per row of a chunk, before the index: a common substring is found sooner without it
-MAX_SUBSTRING_IDS = 2_000  # with more matches, the other filters are as selective
+SCANNED_ROWS = 4  # for each row of a chunk, read without the index first: common substrings are found sooner so
+MAX_SUBSTRING_IDS = 2_000  # with more matches in the index, the query's other filters are used instead
 log = logging.getLogger("intake.leads")
 
 _CV_COLUMNS = (
@@ -137,7 +137,7 @@ def _chunk(database: Database, query: LeadQuery, *, after: int | None, size: int
     def read(connection: Connection) -> JsonChunk:
         if query.q and has_own_index(connection, normalize_key(query.q)):
             return _substring_chunk(connection, query, normalize_key(query.q), after=after, size=size)
-        return _LISTED.read(connection, list_statement(query, after=after, size=size + 1), limit=size)
+        return _SERIALIZER.read(connection, list_statement(query, after=after, size=size + 1), limit=size)
 
     return database.read(read)
 
@@ -146,16 +146,16 @@ def _substring_chunk(
     connection: Connection, query: LeadQuery, substring: str, *, after: int | None, size: int
 ) -> JsonChunk:
     statement = list_statement(query, after=after, size=size + 1)
-    if (is_rare := has_rare_trigram(connection, substring)) is not None:
-        return _LISTED.read(connection, statement.where(is_rare), limit=size)
+    if (condition := rare_trigram_condition(connection, substring)) is not None:
+        return _SERIALIZER.read(connection, statement.where(condition), limit=size)
     is_next = _is_next(after, size * SCANNED_ROWS, newest_first=query.newest_first)
-    if (chunk := _LISTED.read(connection, statement.where(is_next), limit=size)).has_more:
+    if (chunk := _SERIALIZER.read(connection, statement.where(is_next), limit=size)).has_more:
         return chunk
     limit = size + 1 if query.is_substring_only else max(size + 1, MAX_SUBSTRING_IDS)
     ids = ids_with_part(connection, substring, after=after, newest_first=query.newest_first, limit=limit)
     if len(ids) < limit or query.is_substring_only:
         statement = statement.where(is_among(lead.c.id, ids))
-    return _LISTED.read(connection, statement, limit=size)
+    return _SERIALIZER.read(connection, statement, limit=size)
 
 
 def _is_next(after: int | None, count: int, *, newest_first: bool) -> ColumnElement[bool]:
@@ -175,7 +175,7 @@ def _to_dicts(rows: Rows) -> Sequence[dict[str, Any]]:
     ]
 
 
-_LISTED = JsonRowSerializer(LEAD_COLUMNS, _to_dicts)
+_SERIALIZER = JsonRowSerializer(LEAD_COLUMNS, _to_dicts)
 
 
 def list_statement(query: LeadQuery, *, after: int | None, size: int) -> Select[tuple[object, ...]]:

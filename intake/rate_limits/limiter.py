@@ -1,4 +1,7 @@
-"""Rate limits by GCRA: a full quota at once, then as many requests spread evenly over each window."""
+"""Rate limits by GCRA: N requests at once, then one in each Nth part of the window.
+
+A client's backlog is the time in seconds until all of its quota is available again.
+"""
 
 import math
 from collections.abc import Sequence

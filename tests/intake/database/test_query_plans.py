@@ -31,7 +31,7 @@ from intake.leads import (
     scans,
     submissions,
 )
-from intake.leads.bulk_changes import Author
+from intake.leads.bulk_changes import ChangeContext
 from intake.leads.data_subjects import DataSubject
 from intake.leads.history import ChangeQuery
 from intake.leads.listing import LeadQuery
@@ -235,8 +235,12 @@ def hold_mail(database: Database) -> None:
 
 def change_and_undo(database: Database) -> None:
     ids, number = list(range(100, 200)), uuid4()
-    bulk_changes.change_states(database, ids, to="DECLINED", expected="PENDING", author=Author(id=number, user_id=1))
-    bulk_changes.undo(database, number, after=0, known=SETTINGS.states, author=Author(id=uuid4(), user_id=1))
+    bulk_changes.change_states(
+        database, ids, to="DECLINED", expected="PENDING", context=ChangeContext(change_id=number, user_id=1)
+    )
+    bulk_changes.undo(
+        database, number, after=0, known=SETTINGS.states, context=ChangeContext(change_id=uuid4(), user_id=1)
+    )
 
 
 def repeat_manual_lead(database: Database) -> None:

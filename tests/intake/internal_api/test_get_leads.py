@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from intake.database import substring_search
 from intake.database.clock import Now
 from intake.database.schema import cv, lead
-from intake.database.substring_search import has_rare_trigram
+from intake.database.substring_search import rare_trigram_condition
 from intake.leads import erasure, listing
 from intake.leads.listing import LeadQuery, list_statement
 from intake.leads.normalization import normalize_key
@@ -183,8 +183,8 @@ def test_the_rarest_trigram_is_looked_up(intake: Intake) -> None:
     if intake.settings.sqlite_file is None:
         return  # PostgreSQL chooses itself
     insert_many_parts(intake)
-    assert intake.read(lambda connection: has_rare_trigram(connection, "part")) is None
-    rare = intake.read(lambda connection: has_rare_trigram(connection, "art400"))
+    assert intake.read(lambda connection: rare_trigram_condition(connection, "part")) is None
+    rare = intake.read(lambda connection: rare_trigram_condition(connection, "art400"))
     assert list(rare.compile().params.values()) == ['"400"']
 
 
