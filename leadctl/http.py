@@ -1,5 +1,6 @@
 """HTTP requests: retries, pagination, and responses as validated values or errors."""
 
+import math
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -99,7 +100,7 @@ class Http:
             response = self.request("GET", path, expected=200, max_bytes=MAX_LIST_BYTES, params=query)
             page = self._page(response, shape, after, newest_first=newest_first)
             if len(page) > size:
-                raise self.unexpected_response(": it sends more than was requested")
+                raise self.unexpected_response(": it sent more records than requested")
             yield from page
             if not page or "next" not in response.links:
                 return
@@ -128,7 +129,7 @@ class Http:
             pause = _pause_s(response)
             if not (repeatable or method == "GET") or pause is None or waited + pause > MAX_WAIT_S:
                 return self._check(response, expected=statuses)
-            self._info(f"the server asks to wait {pause:.0f} s")
+            self._info(f"the server asks to wait {math.ceil(pause)} s")
             time.sleep(pause)
             waited += pause
 
@@ -163,6 +164,10 @@ class Http:
             yield
         except httpx2.TransportError as error:
             reason = str(error) or type(error).__name__
+            if "CERTIFICATE_VERIFY_FAILED" in reason:
+                raise LeadctlError(
+                    f"can't verify the certificate of {self._url}: {reason}. Use --cacert for a private authority"
+                ) from error
             raise TryAgain(
                 f"no response from {self._url}: {reason}. Is the server running, and the URL correct?"
             ) from error
@@ -211,4 +216,4 @@ def _error_text(problem: Mapping[str, Any], retry_after: str) -> str:
     detail = str(problem["detail"])
     if request_id := problem.get("request_id"):
         detail += f" (request {request_id})"
-    return f"{detail} (in {retry_after} s)" if retry_after.isdigit() else detail
+    return f"{detail} (retry in {retry_after} s)" if retry_after.isdigit() else detail

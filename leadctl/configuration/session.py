@@ -47,7 +47,7 @@ class Session:
             return self.profile.token
 
     def replacement_for(self, refused: str) -> str | None:
-        """Return another token than the one that the server refused, or None. Raises PermissionDenied."""
+        """Return a token other than the refused one, or None. Raises PermissionDenied or TryAgain."""
         with self._lock:
             if self.profile.token == refused:
                 self._reload()

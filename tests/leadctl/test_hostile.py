@@ -147,7 +147,7 @@ def test_login_throttling_prints_the_waiting_time(hostile: Any, anonymous: Clien
     hostile.answer = (429, PROBLEM | {"Retry-After": "16"}, detail)
     login = ("login", "-u", "peter", "--password-stdin")
     done = anonymous.run(*login, typed="x", LEADCTL_URL=f"http://127.0.0.1:{hostile.server_port}")
-    assert (done.returncode, done.stderr) == (75, "leadctl: too many wrong passwords; try again later (in 16 s)\n")
+    assert (done.returncode, done.stderr) == (75, "leadctl: too many wrong passwords; try again later (retry in 16 s)\n")
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -173,7 +173,7 @@ def test_a_request_that_is_not_idempotent_is_not_repeated(anonymous: Client, hos
     done = anonymous.run(
         "--url", url, "register-user", "x", "--password-stdin", typed="correct horse", LEADCTL_TOKEN="t"
     )
-    assert (done.returncode, done.stderr) == (75, "leadctl: busy (in 1 s)\n")
+    assert (done.returncode, done.stderr) == (75, "leadctl: busy (retry in 1 s)\n")
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_encoded_responses_are_not_decoded(
         ((200, JSON, (b" " * 2**20, 200)), ["stats"], "larger than 1 MiB"),
         ((200, JSON, (b'["' + b"a" * 2**20, 200)), ["list"], "larger than 8 MiB"),
         ((200, JSON, (b"[{}," + b"{}," * 2_700_000 + b"{}]", 1)), ["list"], "does not respond like an intake service"),
-        ((200, JSON, json.dumps([ENTRY] * 5000).encode()), ["audit"], "it sends more than was requested"),
+        ((200, JSON, json.dumps([ENTRY] * 5000).encode()), ["audit"], "it sent more records than requested"),
     ],
 )
 def test_memory_is_bounded_for_any_response(
