@@ -147,7 +147,10 @@ def test_login_throttling_prints_the_waiting_time(hostile: Any, anonymous: Clien
     hostile.answer = (429, PROBLEM | {"Retry-After": "16"}, detail)
     login = ("login", "-u", "peter", "--password-stdin")
     done = anonymous.run(*login, typed="x", LEADCTL_URL=f"http://127.0.0.1:{hostile.server_port}")
-    assert (done.returncode, done.stderr) == (75, "leadctl: too many wrong passwords; try again later (retry in 16 s)\n")
+    assert (done.returncode, done.stderr) == (
+        75,
+        "leadctl: too many wrong passwords; try again later (retry in 16 s)\n",
+    )
 
 
 @pytest.mark.parametrize("status", [429, 503])
