@@ -12,10 +12,6 @@ ColumnsOption = Annotated[
 ]
 HeaderOption = Annotated[bool, typer.Option("--header", help="Print column names above plain output.")]
 RawOption = Annotated[bool, typer.Option("--raw", help="Do not escape formulas and control characters in csv output.")]
-NoPagerOption = Annotated[bool, typer.Option("--no-pager", help="Do not use a pager.")]
-LimitOption = Annotated[
-    int | None, typer.Option("--limit", "-n", metavar="N", min=1, help="Maximum number of results.")
-]
 SinceOption = Annotated[
     str | None, typer.Option(metavar="TIME", help="At or after: 30m, 12h, 2d, 1w (ago), or 2026-11-01.")
 ]

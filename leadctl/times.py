@@ -64,3 +64,12 @@ def format_relative(value: str, now: datetime) -> str:
             if age < below:
                 return f"{int(age // unit)} {name} ago"
     return then.strftime("%Y-%m-%d")
+
+
+def format_age(value: str, now: datetime) -> str:
+    """Return an RFC 3339 timestamp as a relative and a local time; other text unchanged."""
+    relative = format_relative(value, now)
+    if relative == value:
+        return value
+    local = datetime.fromisoformat(value).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return local if local.startswith(relative) else f"{relative} ({local})"

@@ -1,22 +1,12 @@
 """`leadctl audit`."""
 
 from enum import StrEnum
-from functools import partial
 from typing import Annotated
 
 import typer
 
-from leadctl.context import Context
-from leadctl.options import (
-    ColumnsOption,
-    FormatOption,
-    HeaderOption,
-    LimitOption,
-    NoPagerOption,
-    RawOption,
-    SinceOption,
-    UntilOption,
-)
+from leadctl.list_command import Listing, list_command
+from leadctl.options import SinceOption, UntilOption
 from leadctl.times import parse_range
 
 COLUMNS = ("id", "at", "action", "user", "subject", "lead", "detail", "client", "request_id")
@@ -45,8 +35,9 @@ class Action(StrEnum):
     ERASURE_PREVIEW = "erasure-preview"
 
 
+@list_command("entries", COLUMNS)
 def command(
-    ctx: typer.Context,
+    listing: Listing,
     user: Annotated[str | None, typer.Option(metavar="NAME", help="By or about this user.")] = None,
     action: Annotated[
         list[Action] | None,
@@ -55,12 +46,6 @@ def command(
     lead: Annotated[int | None, typer.Option(metavar="ID", help="About this lead.", min=1)] = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    limit: LimitOption = None,
-    output: FormatOption = None,
-    columns: ColumnsOption = None,
-    header: HeaderOption = False,
-    raw: RawOption = False,
-    no_pager: NoPagerOption = False,
 ) -> None:
     """Show the audit trail: who did what, newest first. For administrators.
 
@@ -68,10 +53,5 @@ def command(
       leadctl audit --user bunter --since 7d
       leadctl audit --action login-failed -o csv --columns at,client > failed.csv
     """
-    context: Context = ctx.obj
-    options = context.output_options(COLUMNS, output=output, selected=columns, header=header, raw=raw)
-    times = parse_range(since, until)
-    given = {"user": user, "action": action, "lead": lead, **times}
-    filters = {name: value for name, value in given.items() if value is not None}
-    fetch = partial(context.api.audit, filters)
-    context.show_first(fetch, options, limit=limit, paged=not no_pager)
+    filters = {"user": user, "action": action, "lead": lead, **parse_range(since, until)}
+    listing.show(listing.context.api.audit, filters)

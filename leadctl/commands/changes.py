@@ -1,29 +1,22 @@
 """`leadctl changes`."""
 
-from collections.abc import Iterable, Iterator
-from typing import Annotated
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any
 
 import typer
 
 from leadctl.change_ids import format_change_id
-from leadctl.context import Context
-from leadctl.options import ColumnsOption, FormatOption, HeaderOption, RawOption
+from leadctl.list_command import Listing, list_command
 from leadctl.output.formats import OutputFormat, Record
 
 COLUMNS = ("id", "at", "user", "from", "to", "count", "undoes", "undone_by")
+TERMINAL_COLUMNS = ("id", "at", "user", "to", "count", "undone_by")
 DEFAULT_LIMIT = 20
 
 
+@list_command("changes", COLUMNS, on_terminal=TERMINAL_COLUMNS, default_limit=DEFAULT_LIMIT)
 def command(
-    ctx: typer.Context,
-    mine: Annotated[bool, typer.Option("--mine", help="Only your own changes.")] = False,
-    limit: Annotated[
-        int, typer.Option("--limit", "-n", metavar="N", min=1, help="Maximum number of results.")
-    ] = DEFAULT_LIMIT,
-    output: FormatOption = None,
-    columns: ColumnsOption = None,
-    header: HeaderOption = False,
-    raw: RawOption = False,
+    listing: Listing, mine: Annotated[bool, typer.Option("--mine", help="Only your own changes.")] = False
 ) -> None:
     """List the changes made by set-state and undo, newest first.
 
@@ -33,13 +26,13 @@ def command(
       leadctl changes
       leadctl changes --mine -n 1 -o ids
     """
-    context: Context = ctx.obj
-    options = context.output_options(COLUMNS, output=output, selected=columns, header=header, raw=raw)
-    changes: Iterable[Record] = context.api.changes(limit, mine=mine)
-    if options.output_format in (OutputFormat.JSON, OutputFormat.NDJSON):
-        context.show(changes, options)
-    else:
-        context.show(_flat(changes, options.output_format), options)
+    api, options = listing.context.api, listing.options
+
+    def fetch(filters: Mapping[str, Any], *, limit: int) -> Iterable[Record]:
+        changes = api.changes(limit, **filters)
+        return changes if options.is_json else _flat(changes, options.output_format)
+
+    listing.show(fetch, {"mine": mine or None})
 
 
 def _flat(changes: Iterable[Record], output_format: OutputFormat) -> Iterator[Record]:

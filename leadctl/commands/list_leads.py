@@ -1,25 +1,21 @@
 """`leadctl list`."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from leadctl.completion import states
-from leadctl.context import Context
-from leadctl.options import (
-    ColumnsOption,
-    FormatOption,
-    HeaderOption,
-    LimitOption,
-    NoPagerOption,
-    RawOption,
-    SinceOption,
-    UntilOption,
-)
-from leadctl.output.columns import LEAD_COLUMNS
+from leadctl.errors import LeadctlError
+from leadctl.list_command import Listing, list_command
+from leadctl.options import SinceOption, UntilOption
+from leadctl.output.columns import LEAD_COLUMNS, LEAD_HEADINGS
 from leadctl.times import parse_range
+
+if TYPE_CHECKING:  # importing it takes 95 ms
+    from leadctl.api import Api
 
 
 class Sort(StrEnum):
@@ -29,8 +25,9 @@ class Sort(StrEnum):
     NEWEST_FIRST = "-id"
 
 
+@list_command("leads", LEAD_COLUMNS, headings=LEAD_HEADINGS)
 def command(
-    ctx: typer.Context,
+    listing: Listing,
     state: Annotated[
         list[str] | None,
         typer.Option("--state", autocompletion=states, metavar="STATE", help="Only leads in this state; repeatable."),
@@ -45,13 +42,7 @@ def command(
     text: Annotated[str | None, typer.Option("-q", metavar="TEXT", help="Part of the email address or a name.")] = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    limit: LimitOption = None,
     sort: Annotated[Sort, typer.Option(help="Sort by id; -id is newest first.")] = Sort.NEWEST_FIRST,
-    output: FormatOption = None,
-    columns: ColumnsOption = None,
-    header: HeaderOption = False,
-    raw: RawOption = False,
-    no_pager: NoPagerOption = False,
 ) -> None:
     """List leads.
 
@@ -61,10 +52,19 @@ def command(
       leadctl list --state PENDING --since 2d
       leadctl list --email '*@example.com' -o csv --columns id,l_name > leads.csv
     """
-    context: Context = ctx.obj
-    options = context.output_options(LEAD_COLUMNS, output=output, selected=columns, header=header, raw=raw)
     texts = {"state": state, "email": email, "f_name": f_name, "l_name": l_name, "q": text}
-    times = parse_range(since, until)
-    filters = {name: value for name, value in {**texts, **times}.items() if value is not None}
-    fetch = partial(context.api.leads, filters, newest_first=sort is Sort.NEWEST_FIRST)
-    context.show_first(fetch, options, limit=limit, paged=not no_pager)
+    filters, api = {**texts, **parse_range(since, until)}, listing.context.api
+    order = "newest" if sort is Sort.NEWEST_FIRST else "oldest"
+    fetch = partial(api.leads, newest_first=order == "newest")
+    listing.show(fetch, filters, order=order, total=partial(_total, api))
+
+
+def _total(api: "Api", filters: Mapping[str, Any]) -> int | None:
+    """Return the number of leads, if the server counts them without reading them."""
+    if filters.keys() - {"state"}:
+        return None
+    try:
+        counts: Mapping[str, int] = api.stats()["states"]
+    except LeadctlError:
+        return None
+    return sum(number for state, number in counts.items() if state in filters.get("state", counts))

@@ -9,8 +9,9 @@ import typer
 from leadctl.context import Context
 from leadctl.errors import Conflict, LeadctlError, NotFound
 from leadctl.lead_ids import parse_lead_id, read_lead_ids
-from leadctl.options import ColumnsOption, FormatOption, HeaderOption, LimitOption, NoPagerOption, RawOption
-from leadctl.output.formats import Record, write_record
+from leadctl.list_command import Listing, list_command
+from leadctl.options import FormatOption
+from leadctl.output.formats import Record
 
 COLUMNS = ("id", "lead_id", "kind", "recipient", "state", "attempts", "last_error")
 ALL_COLUMNS = (*COLUMNS, "next_attempt_at", "created_at", "sent_at", "message_id", "digest_id")
@@ -35,8 +36,9 @@ def _parse_state(text: str) -> str:
 
 
 @app.command(name="list")
+@list_command("mails", COLUMNS, known=ALL_COLUMNS)
 def list_mails(
-    ctx: typer.Context,
+    listing: Listing,
     state: Annotated[
         list[str] | None,
         typer.Option(
@@ -48,12 +50,6 @@ def list_mails(
         ),
     ] = None,
     lead: Annotated[int | None, typer.Option(metavar="ID", help="Only mails for this lead.", min=1)] = None,
-    limit: LimitOption = None,
-    output: FormatOption = None,
-    columns: ColumnsOption = None,
-    header: HeaderOption = False,
-    raw: RawOption = False,
-    no_pager: NoPagerOption = False,
 ) -> None:
     """List mails, newest first.
 
@@ -61,14 +57,7 @@ def list_mails(
       leadctl mail list --state failed
       leadctl mail list --state failed -o ids | leadctl mail retry -
     """
-    context: Context = ctx.obj
-    options = context.output_options(
-        COLUMNS, known=ALL_COLUMNS, output=output, selected=columns, header=header, raw=raw
-    )
-    given = {"state": state, "lead": lead}
-    filters = {name: value for name, value in given.items() if value is not None}
-    fetch = partial(context.api.mails, filters, newest_first=True)
-    context.show_first(fetch, options, limit=limit, paged=not no_pager)
+    listing.show(partial(listing.context.api.mails, newest_first=True), {"state": state, "lead": lead})
 
 
 @app.command()
@@ -87,7 +76,7 @@ def show(
     mail = next(context.api.mails({"after": number - 1}, newest_first=False, limit=1), None)
     if mail is None or mail["id"] != number:
         raise NotFound(f"there is no mail {mail_id}")
-    write_record(mail, output_format=output or context.default_format, out=context.out)
+    context.show_record(mail, output)
 
 
 @app.command()

@@ -7,7 +7,7 @@ import typer
 from leadctl.completion import profiles as profile_names
 from leadctl.context import Context, format_time_left
 from leadctl.errors import UsageError
-from leadctl.options import ColumnsOption, FormatOption, HeaderOption, RawOption
+from leadctl.list_command import Listing, list_command
 from leadctl.output.formats import OutputFormat
 
 COLUMNS = ("name", "url", "username", "time_left", "current")
@@ -16,13 +16,8 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.callback(invoke_without_command=True)
-def list_profiles(
-    ctx: typer.Context,
-    output: FormatOption = None,
-    columns: ColumnsOption = None,
-    header: HeaderOption = False,
-    raw: RawOption = False,
-) -> None:
+@list_command("profiles", COLUMNS, has_limit=False)
+def list_profiles(listing: Listing) -> None:
     """List the profiles.
 
     Shows the time left of each token, and marks the profile in use with *.
@@ -31,10 +26,9 @@ def list_profiles(
       leadctl profiles
       leadctl profiles -o json
     """
-    if ctx.invoked_subcommand is not None:
+    if listing.has_subcommand:
         return
-    context: Context = ctx.obj
-    options = context.output_options(COLUMNS, output=output, selected=columns, header=header, raw=raw)
+    context, output_format = listing.context, listing.options.output_format
     profiles = sorted(context.credentials.profiles, key=lambda profile: profile.name or "")
     current = context.profile.name
     records = [
@@ -42,13 +36,13 @@ def list_profiles(
             "name": profile.name,
             "url": profile.url,
             "username": profile.username,
-            "time_left": format_time_left(profile.remaining_s, options.output_format),
+            "time_left": format_time_left(profile.remaining_s, output_format),
             "current": "*" if profile.name == current else "",
         }
         for profile in profiles
     ]
-    ids = ({"id": profile.name} for profile in profiles)
-    context.show(ids if options.output_format is OutputFormat.IDS else records, options)
+    ids = [{"id": profile.name} for profile in profiles]
+    listing.show(ids if output_format is OutputFormat.IDS else records)
 
 
 @app.command()

@@ -5,7 +5,8 @@ import typer
 from leadctl.context import Context
 from leadctl.lead_ids import parse_lead_id
 from leadctl.options import FormatOption, LeadIdArgument
-from leadctl.output.formats import Record, write_record
+from leadctl.output.columns import LEAD_HEADINGS
+from leadctl.output.formats import Record
 
 _FLAGS = {
     "activex": "ActiveX controls",
@@ -23,7 +24,8 @@ _FLAGS = {
 def command(ctx: typer.Context, lead_id: LeadIdArgument, output: FormatOption = None) -> None:
     """Show one lead.
 
-    Includes details of its CV; on a terminal, warns of a dangerous CV.
+    Includes details of its CV. On a terminal, warns of a dangerous CV, and shows hashes, empty values and exact times
+    only with leadctl --verbose.
 
     Examples:
       leadctl show 42
@@ -31,7 +33,7 @@ def command(ctx: typer.Context, lead_id: LeadIdArgument, output: FormatOption = 
     """
     context: Context = ctx.obj
     lead = context.api.lead(parse_lead_id(lead_id))
-    write_record(lead, output_format=output or context.default_format, out=context.out)
+    context.show_record(lead, output, LEAD_HEADINGS)
     if warning := _warning(lead):
         context.warn(warning)
 

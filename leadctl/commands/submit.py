@@ -8,7 +8,8 @@ import typer
 from leadctl.context import Context
 from leadctl.errors import TryAgain
 from leadctl.files.uploads import upload_lead
-from leadctl.output.formats import OutputFormat, write_record
+from leadctl.output.columns import LEAD_HEADINGS
+from leadctl.output.formats import OutputFormat
 
 
 def command(
@@ -42,7 +43,7 @@ def command(
         )
     except TryAgain as error:
         raise TryAgain(f"{error} {_retry_advice(external_id)}", retry_after_s=error.retry_after_s) from error
-    write_record(lead, output_format=output or OutputFormat.IDS, out=context.out)
+    context.show_record(lead, output or OutputFormat.IDS, LEAD_HEADINGS)
     context.info(f"saved as lead {lead['id']}" if is_new else f"lead {lead['id']} already exists; unchanged")
 
 

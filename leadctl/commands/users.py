@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from leadctl.context import Context
-from leadctl.options import ColumnsOption, FormatOption, HeaderOption, PasswordStdinOption, RawOption
-from leadctl.output.formats import OutputFormat
+from leadctl.list_command import Listing, list_command
+from leadctl.options import PasswordStdinOption
 
 COLUMNS = ("id", "username", "role", "disabled", "created_at")
 
@@ -31,25 +31,16 @@ class Role(StrEnum):
 
 
 @app.command(name="list")
-def list_users(
-    ctx: typer.Context,
-    output: FormatOption = None,
-    columns: ColumnsOption = None,
-    header: HeaderOption = False,
-    raw: RawOption = False,
-) -> None:
+@list_command("users", COLUMNS, has_limit=False)
+def list_users(listing: Listing) -> None:
     """List all users, oldest first.
 
     Examples:
       leadctl users list
       leadctl users list -o json | jq -r '.[] | select(.disabled) | .username'
     """
-    context: Context = ctx.obj
-    options = context.output_options(COLUMNS, output=output, selected=columns, header=header, raw=raw)
-    users = context.api.users()
-    context.show(
-        users if options.output_format in (OutputFormat.JSON, OutputFormat.NDJSON) else _with_yes_or_no(users), options
-    )
+    users = listing.context.api.users()
+    listing.show(users if listing.options.is_json else _with_yes_or_no(users))
 
 
 @app.command()

@@ -4,7 +4,6 @@ import typer
 
 from leadctl.context import Context, format_time_left
 from leadctl.options import FormatOption
-from leadctl.output.formats import write_record
 
 
 def command(ctx: typer.Context, output: FormatOption = None) -> None:
@@ -18,8 +17,8 @@ def command(ctx: typer.Context, output: FormatOption = None) -> None:
     """
     context: Context = ctx.obj
     user = context.api.me()
-    shown = output or context.default_format
     profile = context.profile if context.has_environment_token else context.session.profile
     left = None if context.has_environment_token else profile.remaining_s
-    details = {"url": context.url, "profile": profile.name, "time_left": format_time_left(left, shown)}
-    write_record({**user, **details}, output_format=shown, out=context.out)
+    time_left = format_time_left(left, output or context.default_format)
+    details = {"url": context.url, "profile": profile.name, "time_left": time_left}
+    context.show_record({**user, **details}, output)

@@ -1,5 +1,28 @@
-"""Columns shared by several commands; those of one list are in its command's module."""
+"""Columns shared by several commands, and their headings; the columns of one list are in its command's module."""
+
+from collections.abc import Mapping
 
 LEAD_COLUMNS = ("id", "email", "f_name", "l_name", "CV_name", "state", "created_at")  # the API's order
 OUTCOME_COLUMNS = ("id", "result", "state")  # the result of a change for one lead
 STATE_COLUMNS = ("state", "from_state", "to_state", "from", "to", "result", "status")  # coloured in tables
+LEAD_HEADINGS = {"created_at": "RECEIVED"}
+_HEADINGS = {
+    "f_name": "FIRST NAME",
+    "l_name": "LAST NAME",
+    "CV_name": "CV",
+    "CV_detected_type": "CV TYPE",
+    "CV_scan_state": "CV SCAN",
+    "at": "WHEN",
+    "user": "WHO",
+    "count": "LEADS",
+    "lead_id": "LEAD",
+    "last_error": "ERROR",
+}
+
+
+def heading(column: str, headings: Mapping[str, str] | None) -> str:
+    """Return the readable heading of a column, from `headings` if it is there; its own name without `headings`."""
+    if headings is None:
+        return column
+    name = column.removesuffix("_at").replace("_", " ").upper()
+    return {**_HEADINGS, **headings}.get(column, name)

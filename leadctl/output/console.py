@@ -5,20 +5,18 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from itertools import islice
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 import typer
 
 from leadctl.errors import LeadctlError, PartialFailure, PermissionDenied, TryAgain, UsageError
 from leadctl.output.escapes import escape_control
-from leadctl.output.formats import OutputFormat, OutputOptions, Record, lines, parse_columns, write_lines
+from leadctl.output.formats import OutputFormat, OutputOptions, Record, lines, parse_columns, write_lines, write_record
 from leadctl.settings import Flags
 
 if TYPE_CHECKING:  # importing it takes 50 ms, which `--version` and `--help` need not pay
     from rich.console import Console
 
-TERMINAL_LIMIT = 50
 PROGRESS_FROM = 20
 BATCH = 10_000  # the server's maximum for one request
 TERMINAL_BATCH = 1_000  # smaller, so that the progress bar moves
@@ -67,6 +65,7 @@ class IOStreams:
         selected: str | None = None,
         header: bool = False,
         raw: bool = False,
+        headings: Mapping[str, str] | None = None,
     ) -> OutputOptions:
         """Return the options for a list: its default columns, or those `selected` by name. Raises UsageError."""
         chosen_format = output or self.default_format
@@ -74,7 +73,12 @@ class IOStreams:
             raise UsageError("--raw requires -o csv, written to a file or a pipe")
         names = columns if selected is None else parse_columns(selected, known or columns)
         return OutputOptions(
-            output_format=chosen_format, columns=names, is_selection=selected is not None, header=header, raw=raw
+            output_format=chosen_format,
+            columns=names,
+            is_selection=selected is not None,
+            header=header,
+            raw=raw,
+            headings=(headings or {}) if self.is_terminal else None,
         )
 
     def show(self, records: Iterable[Record], options: OutputOptions, *, paged: bool = False) -> None:
@@ -87,15 +91,17 @@ class IOStreams:
                 return
         write_lines(lines(records, options), out=self.out)
 
-    def show_first(
-        self, fetch: Callable[..., Iterator[Record]], options: OutputOptions, *, limit: int | None, paged: bool
+    def show_record(
+        self, record: Record, output: OutputFormat | None, headings: Mapping[str, str] | None = None
     ) -> None:
-        """Write up to `limit` records, by default TERMINAL_LIMIT on a terminal and all in a pipe."""
-        max_shown = TERMINAL_LIMIT if limit is None and self.is_terminal else None
-        records = fetch(limit=max_shown + 1 if max_shown else limit)  # one more, to know whether there are more
-        self.show(islice(records, max_shown), options, paged=paged and not max_shown)
-        if max_shown and next(records, None) is not None:
-            self.info(f"Showing the first {max_shown}; use -n for more, or a pipe for all")
+        """Write one record; in a table on a terminal only what people read, unless --verbose is given."""
+        is_brief = self.is_terminal and not self.flags.is_verbose
+        write_record(
+            record,
+            output_format=output or self.default_format,
+            out=self.out,
+            headings=(headings or {}) if is_brief else None,
+        )
 
     def info(self, text: str) -> None:
         """Print a message to standard error, unless --quiet is given."""

@@ -29,7 +29,8 @@ class OutputFormat(StrEnum):
 class OutputOptions:
     """Output format and columns of a list.
 
-    `is_selection` limits JSON objects to the columns too. `header` is for plain lines; `raw` CSV is not escaped.
+    `is_selection` limits JSON objects to the columns too. `header` is for plain lines; `raw` CSV is not escaped;
+    with `headings`, tables have readable ones.
     """
 
     output_format: OutputFormat
@@ -37,6 +38,12 @@ class OutputOptions:
     is_selection: bool = False
     header: bool = False
     raw: bool = False
+    headings: Mapping[str, str] | None = None
+
+    @property
+    def is_json(self) -> bool:
+        """Whether records are written whole, with nested members."""
+        return self.output_format in (OutputFormat.JSON, OutputFormat.NDJSON)
 
 
 def parse_columns(text: str, known: Sequence[str]) -> Sequence[str]:
@@ -60,16 +67,18 @@ def lines(records: Iterable[Record], options: OutputOptions) -> Iterator[str]:
     return _FORMATTERS[options.output_format](records, options)
 
 
-def write_record(record: Record, *, output_format: OutputFormat, out: TextIO) -> None:
-    """Write one record: a line for each member, a JSON object, or a list of one."""
-    out.writelines(_record_lines(record, output_format))
+def write_record(
+    record: Record, *, output_format: OutputFormat, out: TextIO, headings: Mapping[str, str] | None = None
+) -> None:
+    """Write one record: a line for each member, a JSON object, or a list of one; for `headings` see record_lines()."""
+    out.writelines(_record_lines(record, output_format, headings))
 
 
-def _record_lines(record: Record, output_format: OutputFormat) -> Iterable[str]:
+def _record_lines(record: Record, output_format: OutputFormat, headings: Mapping[str, str] | None) -> Iterable[str]:
     if output_format is OutputFormat.TABLE:
         from leadctl.output.tables import record_lines  # noqa: PLC0415 - it imports rich
 
-        return record_lines(record)
+        return record_lines(record, headings)
     if output_format is OutputFormat.PLAIN:
         return (f"{escape_control(name)}\t{escape_control(value)}\n" for name, value in record.items())
     list_format = OutputFormat.NDJSON if output_format is OutputFormat.JSON else output_format
@@ -79,7 +88,7 @@ def _record_lines(record: Record, output_format: OutputFormat) -> Iterable[str]:
 def _table(records: Iterable[Record], options: OutputOptions) -> Iterator[str]:
     from leadctl.output.tables import table_lines  # noqa: PLC0415 - importing rich takes 50 ms
 
-    return table_lines(records, options.columns, keep_all=options.is_selection)
+    return table_lines(records, options.columns, keep_all=options.is_selection, headings=options.headings)
 
 
 def _plain(records: Iterable[Record], options: OutputOptions) -> Iterator[str]:

@@ -11,11 +11,12 @@ from zlib import crc32
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
+from rich.filesize import decimal
 from rich.text import Text
 
-from leadctl.output.columns import STATE_COLUMNS
+from leadctl.output.columns import STATE_COLUMNS, heading
 from leadctl.output.escapes import escape_control
-from leadctl.times import format_relative, is_timestamp
+from leadctl.times import format_age, format_relative, is_timestamp
 
 Record = Mapping[str, Any]
 Span = tuple[str, str]  # text and rich style
@@ -41,31 +42,44 @@ _TYPICAL = {"id": 6, "state": 11, "created_at": 8, "email": 32, "f_name": 14, "l
 _LEFT_TO_RIGHT = "\u200e"  # mark that separates a right-to-left text from its neighbours
 
 
-def table_lines(records: Iterable[Record], columns: Sequence[str], *, keep_all: bool = False) -> Iterator[str]:
+def table_lines(
+    records: Iterable[Record],
+    columns: Sequence[str],
+    *,
+    keep_all: bool = False,
+    headings: Mapping[str, str] | None = None,
+) -> Iterator[str]:
     """Yield the lines of a table, at most as wide as the terminal.
 
     Unless `keep_all`, columns that would be too narrow are dropped, and on a terminal a last line names them.
     """
     room, texts = terminal_width(), _Texts()
-    needs = {column: cell_width(column) for column in columns}
+    is_terminal = sys.stdout.isatty()
+    head = {column: heading(column, headings) for column in columns}
+    needs = {column: cell_width(text) for column, text in head.items()}
     needs_header = True
     for rows in _chunks(texts.of(record, columns) for record in records):
         needs = {c: max(need, *(cell_width(row[c]) for row in rows), 0) for c, need in needs.items()}
         shown = _widths(needs, room, keep_all=keep_all)
-        head = [_line({c: c for c in shown}, shown, dict.fromkeys(shown, "bold"))] if needs_header else []
+        if is_terminal and not rows:  # a message says so
+            return
+        first = [_line(head, shown, dict.fromkeys(shown, "bold"))] if needs_header else []
         needs_header = False
-        yield from render([*head, *(_line(row, shown, _styles(row)) for row in rows)])
+        yield from render([*first, *(_line(row, shown, _styles(row)) for row in rows)])
     dropped = ", ".join(column for column in columns if column not in shown)
-    if dropped and sys.stdout.isatty():
+    if dropped and is_terminal:
         yield from render([[(f"(not shown: {dropped})", "bright_black")]])
 
 
-def record_lines(record: Record) -> Iterator[str]:
-    """Yield a line for each member of a record."""
-    margin, texts = max(cell_width(escape_control(name)) for name in record), _Texts()
-    for name, value in record.items():
-        text = texts.whole(name, value)
-        yield from render([[(f"{escape_control(name):<{margin}}{_GAP}", "bold"), (_marked(text), style(name, text))]])
+def record_lines(record: Record, headings: Mapping[str, str] | None = None) -> Iterator[str]:
+    """Yield a line for each member of a record; with headings only those that people read, in their units."""
+    texts = _Texts()
+    shown = [name for name in record if headings is None or texts.is_readable(name, record[name])]
+    names = {name: escape_control(heading(name, headings)) for name in shown}
+    margin = max(map(cell_width, names.values()), default=0)
+    for name, label in names.items():
+        text = (texts.whole if headings is None else texts.human)(name, record[name])
+        yield from render([[(f"{label:<{margin}}{_GAP}", "bold"), (_marked(text), style(name, text))]])
 
 
 def streaming_lines(records: Iterable[Record], columns: Sequence[str]) -> Iterator[str]:
@@ -118,6 +132,16 @@ class _Texts:
     def whole(self, column: str, value: object) -> str:
         text, short = escape_control(value), self._cell(column, value)
         return f"{text} ({short})" if short != text else text
+
+    def human(self, column: str, value: object) -> str:
+        if isinstance(value, int) and column.endswith("_size"):
+            return decimal(value)
+        text = escape_control(value)
+        return format_age(text, self._now) if is_timestamp(column) else text
+
+    @staticmethod
+    def is_readable(column: str, value: object) -> bool:
+        return value not in (None, "") and not column.endswith("_sha256")
 
     def _cell(self, column: str, value: object) -> str:
         text = escape_control(value)

@@ -1,6 +1,7 @@
 """leadctl completion."""
 
 import json
+import re
 import shlex
 import socket
 import subprocess
@@ -8,6 +9,7 @@ import time
 
 import pytest
 
+from tests.leadctl.commands.test_undo import changed
 from tests.leadctl.conftest import PASSWORD, Client
 from tests.leadctl.proxy import Proxy
 from tests.leadctl.test_http import CA, listening
@@ -180,6 +182,29 @@ def test_the_servers_states_are_completed(client: Client, anonymous: Client) -> 
 def test_profiles_are_completed(client: Client) -> None:
     client.data("login", "--profile", "prod", "-u", "peter", "--password-stdin", typed=PASSWORD)
     assert completed(client, "--profile", "p") == ["prod"]
+
+
+def test_columns_are_completed(anonymous: Client) -> None:
+    assert completed(anonymous, "list", "--columns", "f") == ["f_name"]
+    assert completed(anonymous, "list", "--columns", "id,CV_name,") == [
+        f"id,CV_name,{name}" for name in ("email", "f_name", "l_name", "state", "created_at")
+    ]
+    assert completed(anonymous, "mail", "list", "--columns", "id,me") == ["id,message_id"]
+    assert completed(anonymous, "watch", "--columns", "id,st") == ["id,state"]
+    assert "id,email" in answered(anonymous, "zsh", "leadctl list --columns id,e")
+
+
+def test_help_topics_are_completed(anonymous: Client) -> None:
+    assert completed(anonymous, "help", "ex") == ["export-person", "exit-codes"]
+
+
+@pytest.mark.parametrize("length", [0, 4, 12])
+def test_own_change_ids_are_completed(client: Client, admin: Client, length: int) -> None:
+    theirs, change = changed(admin, client.submit()), changed(client, client.submit())
+    offered = completed(client, "undo", change[:length])
+    assert (change if length > 8 else change[:8]) in offered
+    assert theirs[:8] not in offered
+    assert all(re.fullmatch("[0-9a-f]{8}", one) for one in offered) or length > 8
 
 
 def test_commands_and_options_are_completed(anonymous: Client) -> None:

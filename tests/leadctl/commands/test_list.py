@@ -49,6 +49,8 @@ def test_filters_and_limit(client: Client) -> None:
     assert found("--since", "2999-01-01") == []
     assert found("--until", "2020-01-01T10:00+02:00") == []
     assert found("--until", "1w", "--f-name", "filter") == []
+    assert found("--since", "yesterday", "--state", "pending", "--f-name", "filter") == ids[::-1]
+    assert found("--until", "yesterday", "--f-name", "filter") == []
 
 
 def test_all_pages_are_fetched(client: Client) -> None:
@@ -65,15 +67,16 @@ def test_all_pages_are_fetched(client: Client) -> None:
 
 @pytest.mark.parametrize("flag", ["--since", "--until"])
 def test_an_invalid_time_is_a_usage_error(client: Client, flag: str) -> None:
-    done = client.run("list", flag, "yesterday")
+    done = client.run("list", flag, "tomorrow")
     assert done.returncode == 2
-    assert f"{flag} is 'yesterday'; expected" in done.stderr
+    assert f"{flag} is 'tomorrow'; expected" in done.stderr
 
 
 def test_an_unknown_state_is_a_usage_error_that_lists_the_states(client: Client) -> None:
     done = client.run("list", "--state", "LOST")
     assert (done.returncode, done.stdout) == (2, "")
     assert "PENDING, REACHED_OUT, ENGAGED, DECLINED" in done.stderr
+    assert "did you mean DECLINED?" in client.run("list", "--state", "declind").stderr
 
 
 def test_a_closed_pipe_is_not_an_error(client: Client) -> None:

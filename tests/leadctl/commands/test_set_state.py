@@ -113,6 +113,36 @@ def test_with_o_all_results_are_printed(client: Client) -> None:
     assert client.run("set-state", "ENGAGED", str(first), "-o", "ids").stdout == f"{first}\n"
 
 
+def test_unchanged_leads_are_reported(client: Client) -> None:
+    first, second = str(client.submit()), str(client.submit())
+    client.data("set-state", "ENGAGED", first)
+    assert client.run("set-state", "ENGAGED", first).stderr == f"lead {first} is already ENGAGED\n"
+    assert client.run("set-state", "--dry-run", "ENGAGED", first).stderr == f"lead {first} is already ENGAGED\n"
+    both = client.run("set-state", "ENGAGED", first, second)
+    assert (both.returncode, both.stderr) == (0, "1 of 2 leads changed to ENGAGED; 1 already ENGAGED\n")
+    failed = client.run("set-state", "ENGAGED", first, "999999")
+    assert failed.stderr.splitlines()[-1] == "leadctl: 0 of 2 leads changed to ENGAGED; 1 already ENGAGED"
+
+
+def test_states_in_lower_case(client: Client) -> None:
+    lead_id = str(client.submit())
+    done = client.run("set-state", "--from", "pending", "reached_out", lead_id)
+    assert (done.returncode, done.stderr) == (0, f"lead {lead_id} is REACHED_OUT\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["engagd"], "state: 'ENGAGD' is not a state (did you mean ENGAGED?); the states are PENDING, "),
+        (["ENGAGED", "--from", "PENDNG"], "from: 'PENDNG' is not a state (did you mean PENDING?); the states are "),
+        (["LOST"], "state: 'LOST' is not a state; the states are PENDING, "),
+    ],
+)
+def test_a_misspelt_state_has_a_suggestion(client: Client, arguments: list[str], message: str) -> None:
+    done = client.run("set-state", *arguments, str(client.submit()))
+    assert (done.returncode, done.stderr.startswith(f"leadctl: {message}")) == (2, True), done.stderr
+
+
 def test_quiet_prints_errors_only(client: Client) -> None:
     done = client.run("--quiet", "set-state", "ENGAGED", str(client.submit()))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,0 +1,112 @@
+"""Options and behavior of all commands that print a list."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from itertools import count, islice
+from types import MappingProxyType
+from typing import Annotated, Any
+
+import typer
+
+from leadctl.context import Context
+from leadctl.options import ColumnsOption, FormatOption, HeaderOption, RawOption
+from leadctl.output.formats import OutputFormat, OutputOptions, Record
+
+TERMINAL_LIMIT = 50
+
+Command = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The list that a command prints; `nouns` names its records."""
+
+    context: Context
+    has_subcommand: bool
+    nouns: str
+    options: OutputOptions
+    limit: int | None
+    is_paged: bool
+
+    def show(
+        self,
+        records: Iterable[Record] | Callable[..., Iterable[Record]],
+        filters: Mapping[str, object] = MappingProxyType({}),
+        *,
+        order: str = "newest",
+        total: Callable[[Mapping[str, Any]], int | None] = lambda _filters: None,
+    ) -> None:
+        """Write the records, or those that `records` returns for the filters that are not None, and a limit.
+
+        On a terminal, use a pager, and print a message if there are none, or more than the limit.
+        """
+        context, given = self.context, {name: value for name, value in filters.items() if value is not None}
+        limit = self.limit and self.limit + context.is_terminal  # one more, to know whether there are more
+        found = iter(records(given, limit=limit) if callable(records) else records)
+        if not context.is_terminal:
+            context.show(found, self.options)
+            return
+        numbers = count()
+        written = (record for record, _ in zip(islice(found, self.limit), numbers, strict=False))
+        context.show(written, self.options, paged=self.is_paged)
+        if not (number := next(numbers)):
+            context.info(f"No {self.nouns}{' match' if given else ''}")
+        elif number == self.limit and next(found, None) is not None:
+            of = "" if (known := total(given)) is None else f" of {known}"
+            context.info(f"{order} {number}{of}; use -n for more")
+
+
+def list_command(
+    nouns: str,
+    columns: Sequence[str],
+    *,
+    known: Sequence[str] = (),
+    on_terminal: Sequence[str] = (),
+    headings: Mapping[str, str] | None = None,
+    has_limit: bool = True,
+    default_limit: int | None = None,
+) -> Callable[[Command], Command]:
+    """Add the options of lists to a command, which receives a Listing instead of the typer.Context.
+
+    `columns` are shown by default, in tables those `on_terminal`; `known` ones can be selected.
+    """
+
+    def listing(
+        ctx: typer.Context,
+        *,
+        limit: Annotated[
+            int | None, typer.Option("--limit", "-n", metavar="N", min=1, help="Maximum number of results.")
+        ] = default_limit,
+        output: FormatOption = None,
+        selected: ColumnsOption = None,
+        header: HeaderOption = False,
+        raw: RawOption = False,
+        no_pager: Annotated[bool, typer.Option("--no-pager", help="Do not use a pager.")] = False,
+    ) -> Listing:
+        context: Context = ctx.obj
+        is_table = context.is_terminal and output in (None, OutputFormat.TABLE)
+        usual = (is_table and on_terminal) or columns
+        known_columns = known or columns
+        options = context.output_options(
+            usual, known=known_columns, output=output, selected=selected, header=header, raw=raw, headings=headings
+        )
+        default = TERMINAL_LIMIT if has_limit and context.is_terminal else None
+        return Listing(context, ctx.invoked_subcommand is not None, nouns, options, limit or default, not no_pager)
+
+    context_parameter, *shared = inspect.signature(listing).parameters.values()
+    shared = shared if has_limit else shared[1:]
+
+    def decorate(function: Command) -> Command:
+        @wraps(function)
+        def command(ctx: typer.Context, **given: Any) -> None:
+            function(listing(ctx, **{one.name: given.pop(one.name) for one in shared}), **given)
+
+        _, *own = inspect.signature(function).parameters.values()
+        parameters = [context_parameter, *own, *shared]
+        vars(command)["__signature__"] = inspect.Signature(parameters)  # typer reads both
+        command.__annotations__ = {one.name: one.annotation for one in parameters}
+        return command
+
+    return decorate
