@@ -17,6 +17,7 @@ SinceOption = Annotated[
 ]
 UntilOption = Annotated[str | None, typer.Option(metavar="TIME", help="Before; same format.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would change without changing it.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation of 10 or more leads.")]
 PasswordStdinOption = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
 LeadIdArgument = Annotated[str, typer.Argument(metavar="ID", help="Lead id.")]
 LeadIdsArgument = Annotated[

@@ -12,11 +12,10 @@ from leadctl.completion import states
 from leadctl.context import Context
 from leadctl.errors import Conflict, LeadctlError, NotFound
 from leadctl.lead_ids import read_lead_ids
-from leadctl.options import DryRunOption, FormatOption, LeadIdsArgument
+from leadctl.options import DryRunOption, FormatOption, LeadIdsArgument, YesOption
 from leadctl.output.columns import OUTCOME_COLUMNS
+from leadctl.output.console import CONFIRM_FROM
 from leadctl.output.formats import Record
-
-CONFIRM_FROM = 101
 
 
 def command(
@@ -30,13 +29,13 @@ def command(
         typer.Option("--from", autocompletion=states, metavar="STATE", help="Change only leads in this state."),
     ] = None,
     dry_run: DryRunOption = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation of many leads.")] = False,
+    yes: YesOption = False,
     output: FormatOption = None,
 ) -> None:
     """Change the state of leads.
 
-    All leads of a command are one change, which leadctl undo can revert. With -o or --dry-run, prints the
-    result for each lead.
+    All leads of a command are one change, which leadctl undo can revert. On a terminal, asks for confirmation of 10 or
+    more leads. With -o or --dry-run, prints the result for each lead.
 
     Examples:
       leadctl set-state REACHED_OUT 42

@@ -11,8 +11,9 @@ from leadctl.change_announcement import announce_change
 from leadctl.change_ids import SHORT_ID_CHARS, describe_change, resolve_change_id
 from leadctl.context import Context
 from leadctl.errors import Conflict, NotFound
-from leadctl.options import DryRunOption, FormatOption
+from leadctl.options import DryRunOption, FormatOption, YesOption
 from leadctl.output.columns import OUTCOME_COLUMNS
+from leadctl.output.console import CONFIRM_FROM
 from leadctl.output.formats import Record
 
 
@@ -24,12 +25,13 @@ def command(
     ] = None,
     others: Annotated[bool, typer.Option("--others", help="Also undo another user's change.")] = False,
     dry_run: DryRunOption = False,
+    yes: YesOption = False,
     output: FormatOption = None,
 ) -> None:
     """Undo a change, except for leads that were changed since.
 
-    Without CHANGE: your latest change that changed leads and is not itself an undo, never an earlier one. With -o or
-    --dry-run, prints the result for each lead.
+    Without CHANGE: your latest change that changed leads and is not itself an undo, never an earlier one. On a
+    terminal, asks for confirmation of 10 or more leads. With -o or --dry-run, prints the result for each lead.
 
     Examples:
       leadctl undo
@@ -37,6 +39,8 @@ def command(
     """
     context: Context = ctx.obj
     change_id = _latest(context) if change is None else resolve_change_id(change, context.api, context.error)
+    if not (yes or dry_run):
+        _confirm_many(context, change_id, others=others)
     try:
         outcomes = _undo(context, change_id, others=others, dry_run=dry_run)
     except Conflict as conflict:
@@ -65,6 +69,14 @@ def _undo(context: Context, change_id: UUID, *, others: bool, dry_run: bool) -> 
             announce(page)
             outcomes += page
     return outcomes
+
+
+def _confirm_many(context: Context, change: UUID, *, others: bool) -> None:
+    """Ask whether to undo a change of many leads; _confirm asks about another user's change."""
+    if context.can_ask:
+        for found in context.api.changes(1, start=str(change), mine=not others):
+            if found["count"] >= CONFIRM_FROM:
+                context.confirm(f"Undo change {str(change)[:SHORT_ID_CHARS]} ({describe_change(found)})?")
 
 
 def _confirm(context: Context, change: UUID, conflict: Conflict) -> None:

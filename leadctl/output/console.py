@@ -12,12 +12,14 @@ import typer
 from leadctl.errors import LeadctlError, PartialFailure, PermissionDenied, TryAgain, UsageError
 from leadctl.output.escapes import escape_control
 from leadctl.output.formats import OutputFormat, OutputOptions, Record, lines, parse_columns, write_lines, write_record
+from leadctl.output.prompts import open_terminal
 from leadctl.settings import Flags
 
 if TYPE_CHECKING:  # importing it takes 50 ms, which `--version` and `--help` need not pay
     from rich.console import Console
 
 PROGRESS_FROM = 20
+CONFIRM_FROM = 10  # leads of one change
 BATCH = 10_000  # the server's maximum for one request
 TERMINAL_BATCH = 1_000  # smaller, so that the progress bar moves
 PROGRESS_FROM_BYTES = 4 * 2**20
@@ -130,13 +132,22 @@ class IOStreams:
             else:
                 self._print_above_bar(text)
 
+    @property
+    def can_ask(self) -> bool:
+        """Whether there is a terminal to ask a question at."""
+        with open_terminal() as terminal:
+            return terminal is not None
+
     def confirm(self, question: str) -> None:
         """Ask for confirmation on a terminal; without one, continue. Raises LeadctlError unless confirmed."""
-        if not sys.stdin.isatty():
-            return
-        typer.echo(f"{escape_control(question)} [y/N] ", err=True, nl=False)
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            raise LeadctlError("nothing was changed")
+        with open_terminal() as terminal:
+            if terminal is None:
+                return
+            source, target = terminal
+            target.write(f"{escape_control(question)} [y/N] ")
+            target.flush()
+            if source.readline().strip().lower() not in ("y", "yes"):
+                raise LeadctlError("nothing was changed")
 
     def write_line(self, line: str) -> None:
         """Write a line of data at once; a closed pipe does not stop the work."""

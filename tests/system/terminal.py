@@ -24,23 +24,28 @@ class Home(Protocol):
 
 
 class Terminal:
-    """leadctl with all streams connected to a terminal of the given width."""
+    """leadctl at a terminal of the given width; its standard input is the terminal, or a pipe with the text `piped`."""
 
-    def __init__(self, client: Home, *arguments: str, columns: int = 80) -> None:
+    def __init__(
+        self, client: Home, *arguments: str, columns: int = 80, piped: str | None = None, program: str = LEADCTL
+    ) -> None:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         self.process = subprocess.Popen(
-            [LEADCTL, *arguments],
-            stdin=slave,
+            [program, *arguments],
+            stdin=slave if piped is None else subprocess.PIPE,
             stdout=slave,
             stderr=slave,
             env=client.environment,
             cwd=client.home,
             start_new_session=True,
             # for Ctrl-C and getpass
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - it does no more than that
+            preexec_fn=lambda: fcntl.ioctl(2, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - it does no more than that
         )
         os.close(slave)
+        if self.process.stdin is not None:
+            self.process.stdin.write((piped or "").encode())
+            self.process.stdin.close()
         self.screen = ""
         self._decoder = codecs.getincrementaldecoder("utf-8")()
 

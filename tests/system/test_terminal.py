@@ -11,7 +11,7 @@ import pytest
 
 from tests.leadctl.commands.test_undo import changed
 from tests.leadctl.conftest import PASSWORD, Client, admin, administrators_home, anonymous, client, logged_in, service
-from tests.system.programs import Service
+from tests.system.programs import LEADCTL, Service
 from tests.system.terminal import Terminal, lines
 
 __all__ = ["admin", "administrators_home", "anonymous", "client", "logged_in", "service"]
@@ -101,25 +101,63 @@ def test_messages_are_printed_above_a_progress_bar(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "code", "message"), [("y", 3, "0 of 150 leads changed"), ("\n", 1, "nothing was changed")]
+    ("typed", "code", "message"), [("y", 3, "0 of 10 leads changed"), ("\n", 1, "nothing was changed")]
 )
-def test_changing_many_leads_asks_for_confirmation(client: Client, typed: str, code: int, message: str) -> None:
-    ids = [str(number) for number in range(900_000, 900_150)]
-    terminal = Terminal(client, "set-state", "ENGAGED", *ids)
-    terminal.read_until("Change the state of 150 leads to ENGAGED? [y/N] ")
+@pytest.mark.parametrize("piped", [False, True])
+def test_changing_ten_leads_asks_for_confirmation(
+    client: Client, typed: str, code: int, message: str, piped: bool
+) -> None:
+    ids = [str(number) for number in range(900_000, 900_010)]
+    terminal = (
+        Terminal(client, "set-state", "ENGAGED", "-", piped="\n".join(ids))
+        if piped
+        else Terminal(client, "set-state", "ENGAGED", *ids)
+    )
+    terminal.read_until("Change the state of 10 leads to ENGAGED? [y/N] ")
     terminal.type(f"{typed}\n")
     ended, screen = terminal.end()
     assert ended == code
     assert message in screen
 
 
-@pytest.mark.parametrize("flag", ["--yes", "--dry-run"])
-def test_yes_and_dry_run_skip_the_confirmation(client: Client, flag: str) -> None:
-    ids = [str(number) for number in range(900_000, 900_150)]
-    code, screen = Terminal(client, "set-state", flag, "ENGAGED", *ids).end()
+@pytest.mark.parametrize(("flags", "count"), [(["--yes"], 10), (["--dry-run"], 10), ([], 9)])
+def test_yes_dry_run_and_nine_leads_need_no_confirmation(client: Client, flags: list[str], count: int) -> None:
+    ids = "\n".join(str(number) for number in range(900_000, 900_000 + count))
+    code, screen = Terminal(client, "set-state", *flags, "ENGAGED", "-", piped=ids).end()
     assert code == 3
     assert "[y/N]" not in screen
     assert "leadctl undo" not in screen, "none of them was changed"
+
+
+def test_a_background_job_is_not_asked(client: Client) -> None:
+    ids = " ".join(str(number) for number in range(900_000, 900_010))
+    script = f"set -m; echo {ids} | {LEADCTL} set-state ENGAGED - & wait $!"
+    code, screen = Terminal(client, "-c", script, program="bash").end()
+    assert (code, "[y/N]" in screen) == (3, False)
+    assert "0 of 10 leads changed" in screen
+
+
+@pytest.mark.parametrize(("typed", "code", "state"), [("y", 0, "PENDING"), ("", 1, "ENGAGED")])
+def test_undoing_ten_leads_asks_for_confirmation(client: Client, typed: str, code: int, state: str) -> None:
+    ids = [client.submit() for _ in range(10)]
+    change = changed(client, *ids)
+    terminal = Terminal(client, "undo", piped="")
+    terminal.read_until(f"Undo change {change[:8]} (to ENGAGED, 10 leads, by peter, now)? [y/N] ")
+    terminal.type(f"{typed}\n")
+    ended, screen = terminal.end()
+    assert (ended, "nothing was changed" in screen) == (code, code == 1)
+    assert client.state(ids[0]) == state
+
+
+def test_undo_is_confirmed_once(client: Client, admin: Client) -> None:
+    ids = [client.submit() for _ in range(10)]
+    change = changed(admin, *ids)
+    terminal = Terminal(client, "undo", change)
+    terminal.read_until("made by another user (to ENGAGED, 10 leads, by harriet, now). Undo it? [y/N] ")
+    terminal.type("y\n")
+    code, screen = terminal.end()
+    assert (code, screen.count("[y/N]")) == (0, 1)
+    assert "[y/N]" not in Terminal(client, "undo", "--yes").end()[1]
 
 
 def test_a_terminal_shows_the_change_id(client: Client) -> None:

@@ -1,0 +1,33 @@
+"""The terminal to ask a person at, even if standard input is a pipe."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+_INPUT, _OUTPUT = ("CONIN$", "CONOUT$") if os.name == "nt" else ("/dev/tty", "/dev/tty")
+
+
+@contextmanager
+def open_terminal() -> Iterator[tuple[TextIO, TextIO] | None]:
+    """Yield streams to read answers from and to write questions to; None if there is nobody to ask."""
+    if sys.stdin.isatty():
+        yield sys.stdin, sys.stderr
+    elif not (sys.stdout.isatty() or sys.stderr.isatty()) or (source := _open_input()) is None:
+        yield None
+    else:
+        with source, open(_OUTPUT, "w", encoding="utf-8", errors="backslashreplace") as target:  # noqa: PTH123
+            yield source, target
+
+
+def _open_input() -> TextIO | None:
+    """Return the terminal's input; None without a terminal, or in the background, where reading stops the program."""
+    try:
+        source = open(_INPUT, encoding="utf-8", errors="replace")  # noqa: SIM115, PTH123 - the caller closes it
+    except OSError:
+        return None
+    if os.name == "nt" or os.tcgetpgrp(source.fileno()) == os.getpgrp():
+        return source
+    source.close()
+    return None
