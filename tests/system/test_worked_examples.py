@@ -2,7 +2,9 @@
 
 import csv
 import re
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ __all__ = ["deployed"]
 ROOT = Path(__file__).parents[2]
 PAGES = "".join((ROOT / name).read_text("utf-8") for name in ("README.md", "docs/leadctl.md"))
 LEADS = 5_000
+STATES = ("PENDING", "REACHED_OUT", "ENGAGED", "DECLINED")
 
 
 def example(begins: str) -> str:
@@ -26,14 +29,24 @@ def example(begins: str) -> str:
     return found[1]
 
 
+def bulk_change(client: Client) -> subprocess.CompletedProcess[str]:
+    """Run the script of docs/leadctl.md."""
+    environment = {**client.environment, "PATH": f"{BIN}:{client.environment['PATH']}"}
+    command = ["bash", "-c", example("set -euo pipefail")]
+    return subprocess.run(command, env=environment, cwd=client.home, capture_output=True, text=True, timeout=120)
+
+
+def exported(client: Client) -> list[str]:
+    with (client.home / "reached-out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["state"] for row in rows} <= {"REACHED_OUT"}
+    return [row["id"] for row in rows]
+
+
 @pytest.mark.parametrize("deployed", [LEADS], indirect=True)
 def test_a_bulk_change_from_beginning_to_end(deployed: tuple[Service, Client]) -> None:
     _, client = deployed
-    environment = {**client.environment, "PATH": f"{BIN}:{client.environment['PATH']}"}
-    script = example("set -euo pipefail")
-    done = subprocess.run(
-        ["bash", "-c", script], env=environment, cwd=client.home, capture_output=True, text=True, timeout=120
-    )
+    done = bulk_change(client)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [str(LEADS), "changed"]
     assert done.stderr.splitlines() == [
@@ -42,10 +55,37 @@ def test_a_bulk_change_from_beginning_to_end(deployed: tuple[Service, Client]) -
         "2500 of 2500 leads changed to REACHED_OUT",
         "2500 of 2500 leads restored",
     ]
-    with (client.home / "reached-out.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["id"] for row in rows] == (client.home / "part-aa").read_text().split()
-    assert {row["state"] for row in rows} == {"REACHED_OUT"}
+    assert exported(client) == [str(number) for number in range(1, LEADS // 2 + 1)]
+
+
+def set_states(home: Path, pending: int) -> None:
+    """Make this number of leads pending, and distribute the others, except lead 299, over the other states."""
+    other = "CASE id % 3 WHEN 0 THEN 'REACHED_OUT' WHEN 1 THEN 'ENGAGED' ELSE 'DECLINED' END"
+    state = f"CASE WHEN id % 4 = 0 AND id <= 4 * ? THEN 'PENDING' ELSE {other} END"
+    with closing(sqlite3.connect(home / "intake.db")) as connection, connection:
+        connection.execute(f"UPDATE lead SET state = {state} WHERE id <> 299", [pending])
+
+
+def by_state(home: Path) -> dict[str, set[int]]:
+    with closing(sqlite3.connect(home / "intake.db")) as connection:
+        rows = connection.execute("SELECT state, id FROM lead").fetchall()
+    return {state: {number for name, number in rows if name == state} for state in STATES}
+
+
+@pytest.mark.parametrize("deployed", [300], indirect=True)
+def test_a_bulk_change_among_leads_in_all_states(deployed: tuple[Service, Client]) -> None:
+    _, client = deployed
+    client.data("set-state", "ENGAGED", "299")  # an earlier change, which the script must not undo
+    for pending in (75, 1, 0):
+        set_states(client.home, pending)
+        before = by_state(client.home)
+        assert len(before["PENDING"]) == pending
+        done = bulk_change(client)
+        assert done.returncode == 0, done.stderr
+        first = set(sorted(before["PENDING"])[: (pending + 1) // 2])
+        reached = before["REACHED_OUT"] | first
+        assert by_state(client.home) == {**before, "PENDING": before["PENDING"] - first, "REACHED_OUT": reached}
+        assert exported(client) == [str(number) for number in sorted(reached)]
 
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
