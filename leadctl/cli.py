@@ -4,14 +4,16 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from copy import copy
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError
+from typer._click.utils import make_default_short_help
 from typer.core import TyperGroup
 
 from leadctl import __version__
@@ -61,10 +63,10 @@ class Commands(TyperGroup):
             return None
         module = import_module(COMMANDS[cmd_name])
         if hasattr(module, "app"):  # a command with subcommands
-            return _keep_example_lines(typer.main.get_command(module.app))
+            return _prepare_command(typer.main.get_command(module.app), self.params)
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
         single.command(cmd_name)(module.command)
-        return _keep_example_lines(typer.main.get_command(single))
+        return _prepare_command(typer.main.get_command(single), self.params)
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
         with _exit_on_broken_pipe():
@@ -76,16 +78,45 @@ class Commands(TyperGroup):
 
 
 app = typer.Typer(
-    cls=Commands, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
+    cls=Commands,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
-def _keep_example_lines(command: Any) -> Any:
-    """Keep examples unwrapped: a backspace exempts a paragraph of help from click's wrapping."""
-    command.help = (command.help or "").replace("\nExample", "\n\b\nExample")
+def _prepare_command(command: Any, root_options: Sequence[Any]) -> Any:
+    """Accept the global options after the command too, and keep its summary whole and its examples unwrapped."""
+    text = command.help or ""
+    command.short_help = make_default_short_help(text, len(text))
+    command.help = text.replace("\nExample", "\n\b\nExample")  # a backspace exempts a paragraph from wrapping
+    command.epilog = "Global options, such as --url and --quiet: leadctl --help"
+    own = {name for option in command.params for name in option.opts}
+    command.params += [
+        _as_global(option) for option in root_options if option.name != "show_version" and not own & set(option.opts)
+    ]
     for subcommand in getattr(command, "commands", {}).values():
-        _keep_example_lines(subcommand)
+        _prepare_command(subcommand, root_options)
     return command
+
+
+def _as_global(option: Any) -> Any:
+    """Return a hidden copy of a global option for a command; it sets the option of the program."""
+    copied = copy(option)
+    copied.hidden, copied.expose_value, copied.default, copied.callback = True, False, None, _set_global
+    return copied
+
+
+def _set_global(ctx: typer.Context, option: Any, value: Any) -> None:
+    if value is not None:
+        root = ctx.find_root()
+        root.params[option.name] = value
+        if root.obj is not None:  # none during completion
+            from leadctl.settings import Flags  # noqa: PLC0415 - as in root()
+
+            root.obj.flags = Flags.from_options(root.params)
 
 
 def _profiles(incomplete: str) -> list[str]:
@@ -169,11 +200,11 @@ def _fail_usage(error: ClickException) -> NoReturn:
     if isinstance(error, NoArgsIsHelpError):
         typer.echo(message, err=True)
         sys.exit(ExitCode.USAGE)
-    text = f"{message[:1].lower()}{message[1:]}".removesuffix(".")
-    _fail(text, ExitCode.USAGE, hint=f"Try '{ctx.command_path if ctx else 'leadctl'} --help'")
+    text = " ".join(f"{message[:1].lower()}{message[1:]}".removesuffix(".").split())
+    _fail(f"{text} (see {ctx.command_path if ctx else 'leadctl'} --help)", ExitCode.USAGE)
 
 
-def _fail(text: str, code: ExitCode, *, hint: str | None = None) -> NoReturn:
+def _fail(text: str, code: ExitCode) -> NoReturn:
     import traceback  # noqa: PLC0415 - these take 15 ms, needed only after an error
 
     from leadctl.output.console import discard_output  # noqa: PLC0415
@@ -184,8 +215,6 @@ def _fail(text: str, code: ExitCode, *, hint: str | None = None) -> NoReturn:
             for line in traceback.format_exc().splitlines():
                 typer.echo(escape_control(line), err=True)
         typer.echo(f"leadctl: {escape_control(text)}", err=True)
-        if hint:
-            typer.echo(hint, err=True)
     discard_output()
     sys.exit(code)
 

@@ -1,6 +1,5 @@
 """Values offered for shell completion: the server's states, and the stored profiles."""
 
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -33,14 +32,7 @@ def profiles(incomplete: str) -> list[str]:
 
 
 def _fetch_states(options: dict[str, Any], known: list[str]) -> None:
-    flags = Flags(
-        url=options.get("url"),
-        profile=options.get("profile"),
-        cacert=Path(options["cacert"]) if options.get("cacert") else None,
-        insecure_http=bool(options.get("insecure_http")),
-        is_quiet=True,
-    )
     try:
-        known += Context(flags).api_without_renewal().stats()["states"]
+        known += Context(Flags.from_options(options)).api_without_renewal().stats()["states"]
     except LeadctlError:
         return

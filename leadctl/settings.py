@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from leadctl.errors import UsageError
@@ -22,6 +23,19 @@ class Flags:
     is_quiet: bool = False
     is_verbose: bool = False
     is_debug: bool = False
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> "Flags":
+        """Return the flags for the values of the global options."""
+        return cls(
+            url=options.get("url"),
+            profile=options.get("profile"),
+            cacert=Path(options["cacert"]) if options.get("cacert") else None,
+            insecure_http=bool(options.get("insecure_http")),
+            is_quiet=bool(options.get("quiet")),
+            is_verbose=bool(options.get("verbose")),
+            is_debug=bool(options.get("debug")),
+        )
 
 
 @dataclass(frozen=True)

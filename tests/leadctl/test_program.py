@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from leadctl.cli import COMMANDS
-from tests.leadctl.conftest import Client
+from tests.leadctl.conftest import PASSWORD, Client
 from tests.system.programs import LEADCTL
 
 
@@ -47,18 +47,50 @@ def test_no_arguments_print_the_help(anonymous: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["lost"], ["list", "--lost"], ["show"], ["list", "-n", "0"], ["list", "-o", "x"]]
+    "arguments",
+    [
+        ["lost"],
+        ["list", "--lost"],
+        ["show"],
+        ["list", "-n", "0"],
+        ["list", "-o", "x"],
+        ["completion"],
+        ["mail", "lost"],
+    ],
 )
 def test_usage_errors_are_exit_2(anonymous: Client, arguments: list[str]) -> None:
     done = anonymous.run(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
-    assert re.fullmatch(r"leadctl: [a-z].*\nTry 'leadctl.* --help'\n", done.stderr)
+    assert re.fullmatch(r"leadctl: [a-z][^\\\n]* \(see leadctl.* --help\)\n", done.stderr)
+
+
+def test_global_options_may_follow_the_command(client: Client, admin: Client) -> None:
+    lead_id = client.submit()
+    del client.environment["LEADCTL_URL"]
+    for arguments in (
+        ["list", "-n", "1", "--url", client.url],
+        ["--url", "http://127.0.0.1:1", "list", "--url", client.url],
+    ):
+        assert str(lead_id) in client.data(*arguments)
+    nowhere = client.run("list", "--url=http://127.0.0.1:1", "--profile", "other")
+    assert (nowhere.returncode, nowhere.stderr.count("there is no profile other")) == (2, 1)
+    for arguments in (["users", "list", "--quiet", "--debug"], ["users", "--debug", "list"]):
+        assert "/internal/users" in admin.run(*arguments).stderr
+    quiet = client.run("set-state", "ENGAGED", str(lead_id), "--quiet")
+    assert (quiet.returncode, quiet.stderr) == (0, "")
+    assert "change " in client.run("set-state", "DECLINED", "--verbose", str(lead_id)).stderr
+
+
+def test_a_commands_own_option_precedes_the_global_one(anonymous: Client) -> None:
+    arguments = ("login", "--profile", "mine", "--url", anonymous.url, "-u", "peter", "--password-stdin")
+    anonymous.data("--profile", "other", *arguments, typed=PASSWORD)
+    assert anonymous.data("profiles", "-o", "ids") == "mine\n"
 
 
 def test_python_m_leadctl_is_the_same_program() -> None:
     done = subprocess.run([sys.executable, "-m", "leadctl", "xyz"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "leadctl: no such command 'xyz'\nTry 'leadctl --help'\n"
+    assert done.stderr == "leadctl: no such command 'xyz' (see leadctl --help)\n"
 
 
 def test_debug_prints_tracebacks(anonymous: Client) -> None:

@@ -1,8 +1,13 @@
 """leadctl help."""
 
-import pytest
+import re
+from collections.abc import Iterator
+from typing import Any
 
-from leadctl.cli import COMMANDS
+import pytest
+import typer
+
+from leadctl.cli import COMMANDS, app
 from leadctl.errors import ExitCode
 from tests.leadctl.conftest import Client
 
@@ -15,13 +20,42 @@ def test_the_exit_codes(anonymous: Client) -> None:
 def test_help_prints_the_help_of_a_command(anonymous: Client) -> None:
     assert anonymous.data("help", "set-state") == anonymous.data("set-state", "--help")
     assert anonymous.data("help") == anonymous.data("--help")
-    assert anonymous.run("help", "lost").returncode == 2
+    for topics in (["lost"], ["users", "lost"], ["list", "lost"]):
+        assert anonymous.run("help", *topics).returncode == 2
+
+
+def test_help_of_a_subcommand_and_a_short_option(anonymous: Client) -> None:
+    helped = anonymous.data("users", "list", "--help")
+    assert "Usage: leadctl users list" in helped
+    assert anonymous.data("help", "users", "list") == anonymous.data("users", "list", "-h") == helped
+    assert anonymous.data("-h") == anonymous.data("--help")
+
+
+def paths(command: Any, *above: str) -> Iterator[tuple[list[str], str]]:
+    """Yield each command's path and its help text, as it is written."""
+    for name in command.list_commands(None):
+        found = command.get_command(None, name)
+        yield [*above, name], found.help
+        if hasattr(found, "list_commands"):
+            yield from paths(found, *above, name)
+
+
+@pytest.mark.parametrize("columns", ["40", "80"])
+def test_summaries_are_whole_and_examples_are_unwrapped(anonymous: Client, columns: str) -> None:
+    for path, text in paths(typer.main.get_command(app)):
+        shown = anonymous.data(*path[:-1], "--help", COLUMNS=columns).partition("Commands:\n")[2]
+        summary = re.split(r"(?<=\.)\s", text)[0]
+        assert "".join(summary.split()) in "".join(shown.split()), path
+        helped = anonymous.data(*path, "--help", COLUMNS=columns).splitlines()
+        for example in re.findall(r"^ +leadctl .*", text, re.MULTILINE):
+            assert f"    {example.strip()}" in helped
+            assert len(example.strip()) <= 76, "fits 80 columns with its indentation"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_commands_help_has_two_examples(anonymous: Client, name: str) -> None:
     helped = anonymous.data(name, "--help")
-    assert helped.count("leadctl ") >= 3, helped
+    assert helped.count("\n    leadctl ") >= 2, helped
 
 
 def test_a_misspelt_command_has_a_suggestion(anonymous: Client) -> None:
