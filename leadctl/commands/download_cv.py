@@ -15,6 +15,7 @@ from leadctl.files.downloads import Source, to_file, to_stream
 from leadctl.files.filenames import Template, check_link, safe_name
 from leadctl.lead_ids import read_lead_ids
 from leadctl.options import LeadIdsArgument
+from leadctl.output.cautions import caution
 
 
 def command(
@@ -41,8 +42,8 @@ def command(
 ) -> None:
     """Download CVs.
 
-    Saves each as ID-NAME, verifies its SHA-256, and prints its path. The next run resumes an interrupted download. Two
-    leads of one run never share a file, even with --force.
+    Saves each as ID-NAME, verifies its SHA-256, and prints its path; on a terminal, warns of a dangerous CV. The next
+    run resumes an interrupted download. Two leads of one run never share a file, even with --force.
 
     Examples:
       leadctl download-cv 42 -d cvs
@@ -60,17 +61,27 @@ def command(
     files = _Files(context, source, directory, template, force=force)
 
     def download(lead_id: int) -> None:
-        if target == "-":
-            files.download_to_stdout(lead_id)
-        elif target is not None:
-            files.download_to(lead_id, Path(target))
-        else:
-            files.download(lead_id)
+        with _cautioned(context, lead_id, "this CV" if selected.is_single else f"the CV of lead {lead_id}"):
+            if target == "-":
+                files.download_to_stdout(lead_id)
+            elif target is not None:
+                files.download_to(lead_id, Path(target))
+            else:
+                files.download(lead_id)
 
     if selected.is_single:
         download(selected.ids[0])
     elif (done := context.for_each(selected.ids, "Downloading CVs", download)) < len(selected.ids):
         raise PartialFailure(f"{done} of {len(selected.ids)} CVs downloaded")
+
+
+@contextmanager
+def _cautioned(context: Context, lead_id: int, subject: str) -> Iterator[None]:
+    """Warn of a dangerous CV after its download; without warnings, save the request."""
+    warning = caution(context.api.lead(lead_id), subject) if context.shows_warnings else None
+    yield
+    if warning:
+        context.warn(warning)
 
 
 class _Files:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +36,7 @@ def command(
     ] = None,
     errors: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="File for failed rows. Default: FILE with .errors before its extension."),
+        typer.Option(metavar="FILE", help="File for failed rows. Default: leads.errors.csv for leads.csv."),
     ] = None,
     notify: Annotated[bool, typer.Option("--notify", help="Send confirmations and alerts.")] = False,
     dry_run: Annotated[
@@ -45,7 +46,8 @@ def command(
     """Import leads from a CSV file; repeating it is safe. In a pipe, prints the ids of new leads.
 
     Required columns: email, f_name, l_name and CV (a path relative to the CSV file). Optional: state, external_id.
-    Rows that fail are written to an error file with an error column, to correct and import.
+    Rows that fail are written to an error file with an error column, to correct and import. If some of them fail again,
+    they are written to leads.errors-2.csv.
 
     Examples:
       leadctl import --dry-run leads.csv
@@ -57,7 +59,7 @@ def command(
     if dry_run:
         _Import(context, csv_file, None, total, notify=notify).run()
         return
-    with ErrorFile(errors or file.with_name(f"{file.stem}.errors{file.suffix}"), csv_file) as failed:
+    with ErrorFile(errors or _error_file(file), csv_file) as failed:
         _Import(context, csv_file, failed, total, notify=notify).run()
 
 
@@ -68,6 +70,13 @@ def derive_external_id(row: Row, cv: Path) -> str:
     identity = {"CV_sha256": sha256, **{name: row.values[name] for name in ("email", "f_name", "l_name")}}
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return f"import:{hashlib.sha256(canonical.encode()).hexdigest()}"
+
+
+def _error_file(file: Path) -> Path:
+    """Return `leads.errors.csv` for `leads.csv`, then `leads.errors-2.csv` and so on."""
+    stem, number = re.fullmatch(r"(.*?)(?:\.errors(?:-([0-9]{1,9}))?)?", file.stem, re.DOTALL).groups()  # type: ignore[union-attr]
+    has_errors = stem != file.stem
+    return file.with_name(f"{stem}.errors{f'-{int(number or 1) + 1}' if has_errors else ''}{file.suffix}")
 
 
 class _Import:

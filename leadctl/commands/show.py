@@ -1,51 +1,67 @@
 """`leadctl show`."""
 
+import sys
+from collections.abc import Iterator, MutableMapping, Sequence
+
 import typer
 
 from leadctl.context import Context
-from leadctl.lead_ids import parse_lead_id
-from leadctl.options import FormatOption, LeadIdArgument
-from leadctl.output.columns import LEAD_HEADINGS
-from leadctl.output.formats import Record
+from leadctl.errors import NotFound
+from leadctl.lead_ids import read_lead_ids
+from leadctl.options import FormatOption, LeadIdsArgument
+from leadctl.output.cautions import caution
+from leadctl.output.columns import LEAD_COLUMNS, LEAD_HEADINGS
+from leadctl.output.formats import OutputFormat, OutputOptions, Record
 
-_FLAGS = {
-    "activex": "ActiveX controls",
-    "archive": "an archive that was not inspected",
-    "embedded-file": "an embedded file",
-    "encrypted": "encrypted data",
-    "external-template": "a template from another server",
-    "javascript": "JavaScript",
-    "launch": "a command that starts a program",
-    "open-action": "an action that runs when it is opened",
-    "unreadable": "unreadable parts",
-}
+CV_COLUMNS = ("CV_size", "CV_sha256", "CV_detected_type", "CV_flags", "CV_scan_state")
 
 
-def command(ctx: typer.Context, lead_id: LeadIdArgument, output: FormatOption = None) -> None:
-    """Show one lead.
+def command(ctx: typer.Context, ids: LeadIdsArgument, output: FormatOption = None) -> None:
+    """Show leads.
 
-    Includes details of its CV. On a terminal, warns of a dangerous CV, and shows hashes, empty values and exact times
-    only with leadctl --verbose.
+    Includes details of their CVs. On a terminal, warns of a dangerous CV, and shows hashes, empty values and exact
+    times only with leadctl --verbose. In a pipe, several leads are an array or rows, also with - for the ids.
 
     Examples:
-      leadctl show 42
+      leadctl show 42 43
       leadctl show 42 -o json
     """
     context: Context = ctx.obj
-    lead = context.api.lead(parse_lead_id(lead_id))
-    context.show_record(lead, output, LEAD_HEADINGS)
-    if warning := _warning(lead):
+    selected, output_format = read_lead_ids(ids, sys.stdin), output or context.default_format
+    if selected.is_single:
+        lead = context.api.lead(selected.ids[0])
+        context.show_record(lead, output, LEAD_HEADINGS)
+        _warn(context, lead)
+        return
+    failures: dict[int, NotFound] = {}
+    leads = _leads(context, selected.ids, failures)
+    if output_format is OutputFormat.TABLE:
+        _write_tables(context, leads)
+    else:
+        context.show(leads, OutputOptions(output_format=output_format, columns=(*LEAD_COLUMNS, *CV_COLUMNS)))
+    if failures:
+        context.summarize(f"{len(selected.ids) - len(failures)} of {len(selected.ids)} leads shown", failures)
+
+
+def _leads(context: Context, ids: Sequence[int], failures: MutableMapping[int, NotFound]) -> Iterator[Record]:
+    for lead_id in ids:
+        try:
+            lead = context.api.lead(lead_id)
+        except NotFound as error:
+            failures[lead_id] = error
+            continue
+        yield lead
+        _warn(context, lead, f"the CV of lead {lead_id}")
+
+
+def _write_tables(context: Context, leads: Iterator[Record]) -> None:
+    """Write each lead as a table, with an empty line between two."""
+    for number, lead in enumerate(leads):
+        if number:
+            context.out.write("\n")
+        write_record(lead, output_format=OutputFormat.TABLE, out=context.out)
+
+
+def _warn(context: Context, lead: Record, subject: str = "this CV") -> None:
+    if warning := caution(lead, subject):
         context.warn(warning)
-
-
-def _warning(lead: Record) -> str | None:
-    """Return a warning to read before opening the CV, or None."""
-    scans = {
-        "quarantined": f"is infected ({lead.get('CV_signature')})",
-        "scanning": "is not scanned yet",
-        "too-large-to-scan": "is too large to scan",
-    }
-    flags = [_FLAGS.get(flag, flag) for flag in lead["CV_flags"].split(",") if flag]
-    facts = [scans.get(lead["CV_scan_state"]), f"contains {', '.join(flags)}" if flags else None]
-    text = " and ".join(filter(None, facts))
-    return f"Caution: this CV {text}" if text else None

@@ -110,16 +110,22 @@ class IOStreams:
         if not self.flags.is_quiet:
             self.error(text)
 
+    @property
+    def shows_warnings(self) -> bool:
+        """Whether warnings are printed: on a terminal or with --verbose."""
+        return not self.flags.is_quiet and (sys.stderr.isatty() or self.flags.is_verbose)
+
     def verbose(self, text: str) -> bool:
         """Print a message on a terminal or with --verbose. Return whether it was printed."""
-        is_wanted = not self.flags.is_quiet and (sys.stderr.isatty() or self.flags.is_verbose)
-        if is_wanted:
+        if self.shows_warnings:
             self.info(text)
-        return is_wanted
+        return self.shows_warnings
 
     def warn(self, text: str) -> None:
         """Print a coloured warning on a terminal or with --verbose."""
-        if not self.flags.is_quiet and (sys.stderr.isatty() or self.flags.is_verbose):
+        if self._console is not None:
+            self.info(text)
+        elif self.shows_warnings:
             colour = None if os.environ.get("NO_COLOR") is None else False  # None: if standard error supports it
             with suppress(OSError):
                 typer.secho(escape_control(text), err=True, fg="yellow", bold=True, color=colour)

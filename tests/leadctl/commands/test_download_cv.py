@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from leadctl.files.filenames import safe_name
+from leadctl.output.cautions import caution
 from tests.leadctl.conftest import Client
 from tests.leadctl.proxy import Proxy
 from tests.system.programs import LEADCTL, Service
@@ -356,7 +357,44 @@ def test_quarantined_cvs_require_force_and_have_a_warning(client: Client, servic
     assert "CV_flags\tencrypted,macros\n" in shown.stdout
     assert shown.stderr == "", "a script is not warned"
     warned = client.run("--verbose", "show", lead_id).stderr
-    assert "Caution: this CV is infected (Bad\\x1b[31m) and contains encrypted data, macros\n" in warned
+    assert "Caution: this CV is infected (Bad\\x1b[31m) and contains encrypted data, macros and has a name" in warned
     _, screen = Terminal(client, "show", lead_id).end()
     assert "\x1b[33m\x1b[1mCaution: this CV" in screen
     assert "Caution" not in client.run("--verbose", "show", clean).stderr
+
+
+SCRIPT = b"%PDF-1.4\n1 0 obj << /OpenAction 2 0 R >> endobj\n2 0 obj << /S /JavaScript /JS (app.alert(1)) >> endobj\n"
+
+
+def test_a_download_has_the_cautions_of_show(client: Client) -> None:
+    script, renamed = str(client.submit(cv=SCRIPT)), str(client.submit(cv=b"%PDF-1.4 a CV", cv_name="cv.DOCX"))
+    caution = "Caution: this CV contains JavaScript that runs when it is opened"
+    name = "has a name that ends in .docx, but its content is application/pdf"
+    for lead_id, text in ((script, caution), (renamed, f"Caution: this CV {name}")):
+        for arguments in (["show", lead_id], ["download-cv", lead_id, "--force"]):
+            assert client.run("--verbose", *arguments).stderr == f"{text}\n"
+            assert text in Terminal(client, *arguments, columns=200).end()[1]
+            assert client.run(*arguments).stderr == "", "a script is not warned"
+    several = client.run("--verbose", "download-cv", script, renamed, "--force").stderr.splitlines()
+    assert several == [
+        caution.replace("this CV", f"the CV of lead {script}"),
+        f"Caution: the CV of lead {renamed} {name}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "detected", "is_right"),
+    [
+        ("cv.pdf", "application/pdf", True),
+        ("cv.pdf", "application/zip", False),
+        ("cv.doc", "application/rtf", True),
+        ("cv.md", "text/plain", True),
+        ("cv.txt", "image/png", False),
+        ("cv.xyz", "image/png", True),
+        ("cv", "image/png", True),
+        ("cv.JPEG", "image/jpeg", True),
+    ],
+)
+def test_a_name_that_does_not_fit_the_content_has_a_caution(name: str, detected: str, is_right: bool) -> None:
+    lead = {"CV_name": name, "CV_detected_type": detected, "CV_flags": "", "CV_scan_state": "clean"}
+    assert (caution(lead) is None) == is_right

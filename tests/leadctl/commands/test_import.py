@@ -147,9 +147,13 @@ def test_failed_rows_are_written_to_the_error_file(client: Client, imports: Impo
     errors.write_text(text)
     again = client.run("import", "old/leads.errors.csv")
     assert again.returncode == 3
-    assert "4 of 8 leads imported, 4 failed; correct them in old/leads.errors.errors.csv" in again.stderr
-    with (imports.directory / "leads.errors.errors.csv").open(newline="") as written:
+    assert "4 of 8 leads imported, 4 failed; correct them in old/leads.errors-2.csv" in again.stderr
+    with (imports.directory / "leads.errors-2.csv").open(newline="") as written:
         assert next(csv.reader(written)) == header
+    third = client.run("import", "old/leads.errors-2.csv")
+    assert "4 failed; correct them in old/leads.errors-3.csv" in third.stderr
+    names = {path.name for path in imports.directory.glob("*.csv*")}
+    assert names == {"leads.csv", "leads.errors.csv", "leads.errors-2.csv", "leads.errors-3.csv"}
     assert {lead["f_name"] for lead in imports.saved()} == {"Ada", "Bob", 'Cy "the eye"', "Dan", "Eve"}
 
 

@@ -1,0 +1,60 @@
+"""Warnings about CVs, to read before opening them."""
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from leadctl.output.formats import Record
+
+_FLAGS = {
+    "activex": "ActiveX controls",
+    "archive": "an archive that was not inspected",
+    "embedded-file": "an embedded file",
+    "encrypted": "encrypted data",
+    "external-template": "a template from another server",
+    "javascript": "JavaScript",
+    "launch": "a command that starts a program",
+    "open-action": "an action that runs when it is opened",
+    "unreadable": "unreadable parts",
+}
+_SCANS = {"scanning": "is not scanned yet", "too-large-to-scan": "is too large to scan"}
+_WORD = ("application/msword", "application/rtf")
+_OFFICE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+_TYPES = {  # the types that the server detects in a file of each extension
+    ".pdf": ("application/pdf",),
+    ".doc": _WORD,
+    ".docx": (_OFFICE,),
+    ".odt": ("application/vnd.oasis.opendocument.text",),
+    ".rtf": _WORD,
+    ".png": ("image/png",),
+    ".jpg": ("image/jpeg",),
+    ".jpeg": ("image/jpeg",),
+    ".tif": ("image/tiff",),
+    ".tiff": ("image/tiff",),
+    **dict.fromkeys((".txt", ".md", ".html", ".htm"), ("text/", "application/xml", "application/octet-stream")),
+}
+
+
+def caution(lead: Record, subject: str = "this CV") -> str | None:
+    """Return a warning about a lead's CV, or None."""
+    text = " and ".join(_facts(lead))
+    return f"Caution: {subject} {text}" if text else None
+
+
+def _facts(lead: Record) -> Iterator[str]:
+    if lead["CV_scan_state"] == "quarantined":
+        yield f"is infected ({lead.get('CV_signature')})"
+    elif lead["CV_scan_state"] in _SCANS:
+        yield _SCANS[lead["CV_scan_state"]]
+    if found := _contents([flag for flag in lead["CV_flags"].split(",") if flag]):
+        yield f"contains {found}"
+    extension, detected = PurePosixPath(lead["CV_name"]).suffix.lower(), lead["CV_detected_type"]
+    if detected and not detected.startswith(_TYPES.get(extension, "")):
+        yield f"has a name that ends in {extension}, but its content is {detected}"
+
+
+def _contents(flags: list[str]) -> str:
+    text = ", ".join(_FLAGS.get(flag, flag) for flag in flags)
+    if {"javascript", "open-action"} <= set(flags):
+        others = [_FLAGS.get(flag, flag) for flag in flags if flag not in ("javascript", "open-action")]
+        text = ", ".join(["JavaScript that runs when it is opened", *others])
+    return text
