@@ -4,7 +4,7 @@ import binascii
 import re
 from base64 import b64decode
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
 from typing import IO, Any
@@ -98,6 +98,11 @@ class Api:
         """Create a user."""
         body = {"username": username, "password": password, **({} if role is None else {"role": role})}
         self._http.request("POST", "/internal/auth/register", expected=204, json=body)
+
+    def check_registration(self, username: str, *, role: str | None) -> None:
+        """Raise PermissionDenied if the server would not register this user, whatever the password."""
+        with suppress(UsageError):  # a server never accepts an empty password
+            self.register(username, "", role=role)
 
     def users(self) -> Iterator[dict[str, Any]]:
         """Yield all users, oldest first, fetched page by page."""

@@ -1,6 +1,7 @@
 """The context of a command: streams, profile and API."""
 
 import os
+import sys
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from leadctl.configuration.profile_resolution import resolve_login_profile, reso
 from leadctl.errors import PermissionDenied
 from leadctl.output.console import IOStreams
 from leadctl.output.formats import OutputFormat
-from leadctl.settings import Flags, Settings
+from leadctl.settings import DEFAULT_URL, Flags, Settings, server_url
 
 if TYPE_CHECKING:  # importing it takes 95 ms, which `--version` and `--help` need not pay
     from leadctl.api import Api
@@ -53,8 +54,15 @@ class Context(IOStreams):
         Raises UsageError.
         """
         self.flags = replace(self.flags, url=url or self.flags.url, profile=profile or self.flags.profile)
-        self.profile = resolve_login_profile(self._settings, self.credentials)
+        self.profile = resolve_login_profile(self._settings, self.credentials, self._ask_url)
         return self.profile
+
+    def _ask_url(self) -> str:
+        """Return the server's URL that is typed on a terminal; a host name stands for HTTPS. Raises UsageError."""
+        if not sys.stdin.isatty():
+            return DEFAULT_URL
+        answer = self.ask("Server", "--url", default=DEFAULT_URL)
+        return server_url(answer if "://" in answer else f"https://{answer}", "the server")
 
     @cached_property
     def anonymous_api(self) -> "Api":

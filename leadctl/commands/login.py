@@ -1,13 +1,18 @@
 """`leadctl login`."""
 
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
+from leadctl.configuration.credentials import Profile
 from leadctl.context import Context
 from leadctl.errors import UsageError
 from leadctl.options import PasswordStdinOption
+
+if TYPE_CHECKING:  # importing it takes 95 ms
+    from leadctl.api import Login
 
 
 def command(
@@ -26,6 +31,8 @@ def command(
 ) -> None:
     """Log in and save the token.
 
+    On a terminal, asks for the server if none is known, for the user name and for the password.
+
     The profile becomes the current one, which commands use unless a flag or the environment selects another. Commands
     renew the token for up to 12 hours. A profile with a password command is for jobs and does not become the current
     one; select it with --profile or leadctl profiles use.
@@ -34,13 +41,14 @@ def command(
       leadctl login --profile prod --url https://intake.example.com
       leadctl login --profile cron -u cron --password-command 'pass show intake'
     """
-    from leadctl.configuration.session import with_login  # noqa: PLC0415 - 10 ms, which help need not pay
+    from leadctl.configuration.session import run_password_command, with_login  # noqa: PLC0415 - 10 ms, which help need not pay
 
     context: Context = ctx.obj
     profile_before = context.select_server(url=url, profile=profile)
     if password_command and not context.has_named_profile:
         raise UsageError("--password-command requires --profile")
-    name = username or profile_before.username or context.ask("Username", "--username")
+    host = urlsplit(profile_before.url).netloc
+    name = username or profile_before.username or context.ask(f"Username at {host}", "--username")
     if profile_before.password_command and name != profile_before.username and not context.has_profile_flag:
         raise UsageError(
             f"profile {profile_before.name} logs in as {profile_before.username} by its password command;"
@@ -48,18 +56,25 @@ def command(
         )
     # the saved command is only for the user it was saved for
     command = password_command or (profile_before.password_command if name == profile_before.username else None)
-    login = context.anonymous_api.login(name, _password(context, None if password_stdin else command, password_stdin))
+    password = (
+        run_password_command(command)
+        if command and not password_stdin
+        else context.password(from_stdin=password_stdin, what=f"Password for {name} at {host}")
+    )
+    login = context.anonymous_api.login(name, password)
     saved = with_login(replace(profile_before, username=name, password_command=command), login)
     # a job's login must not change the person's current profile
     context.credentials.save(saved, make_current=command is None)
-    context.info(f"logged in to {context.url} as {name} for {login.expires_in // 60} minutes (profile {saved.name})")
+    context.info(f"logged in to {context.url} as {name} (profile {saved.name}); {_duration(saved, login)}")
     current = context.credentials.current
     if current is None or current.name != saved.name:
         present = f"the current profile is still {current.name}" if current else "there is no current profile"
         context.info(f"{present}; to use this one: --profile {saved.name}, or leadctl profiles use {saved.name}")
 
 
-def _password(context: Context, command: str | None, from_stdin: bool) -> str:
-    from leadctl.configuration.session import run_password_command  # noqa: PLC0415
+def _duration(profile: Profile, login: "Login") -> str:
+    from leadctl.configuration.session import SESSION_S  # noqa: PLC0415
 
-    return run_password_command(command) if command else context.password(from_stdin=from_stdin)
+    if profile.password_command:
+        return "the password command renews the login"
+    return f"valid for {login.expires_in // 60} minutes, and commands renew it for up to {SESSION_S // 3600} hours"

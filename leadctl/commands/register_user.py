@@ -21,6 +21,9 @@ def command(
       leadctl register-user peter --role admin --password-stdin < password-file
     """
     context: Context = ctx.obj
-    password = context.password(from_stdin=password_stdin, twice=True)
-    context.api_with_optional_login.register(username, password, role=role)
+    api = context.api_with_optional_login
+    if not password_stdin:
+        api.check_registration(username, role=role)  # before the prompt
+    password = context.password(from_stdin=password_stdin, what=f"Password of {username}", twice=True)
+    api.register(username, password, role=role)
     context.info(f"registered {username}")

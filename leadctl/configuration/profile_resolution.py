@@ -1,5 +1,6 @@
 """Resolve the profile from flags, environment and current profile."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from leadctl.configuration.credentials import Credentials, Profile, default_name
@@ -24,8 +25,8 @@ def resolve_profile(settings: Settings, credentials: Credentials) -> Profile:
     return _validated(profile)
 
 
-def resolve_login_profile(settings: Settings, credentials: Credentials) -> Profile:
-    """Return the profile to log in to, which may be new. Raises UsageError."""
+def resolve_login_profile(settings: Settings, credentials: Credentials, ask_url: Callable[[], str]) -> Profile:
+    """Return the profile to log in to, which may be new; ask for the URL if none is known. Raises UsageError."""
     current = credentials.current
     name = settings.profile or DEFAULT_NAME
     is_for_current = settings.profile is None and current and settings.url in (None, current.url)
@@ -34,7 +35,7 @@ def resolve_login_profile(settings: Settings, credentials: Credentials) -> Profi
     profile = credentials.profile(name)
     if profile and settings.url in (None, profile.url):
         return _validated(profile)
-    url = settings.url or (_validated(current).url if current else DEFAULT_URL)
+    url = settings.url or (_validated(current).url if current else ask_url())
     if profile and settings.profile is None:  # at another server
         profiles = credentials.profiles
         same = (one for one in profiles if one.url == url and (one.name or "").startswith(DEFAULT_NAME))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # importing it costs 95 ms, which a command that makes no req
     from leadctl.api import Api, Login
 
 RENEW_WITHIN_S = 10 * 60
+SESSION_S = 12 * 3600  # the server's: a token can be renewed this long after the login
 RETRY_RENEWAL_AFTER_S = 30
 PASSWORD_COMMAND_TIMEOUT_S = 60
 

@@ -170,12 +170,12 @@ class IOStreams:
         assert self._console is not None
         self._console.print(escape_control(text), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
-    def ask(self, what: str, flag: str) -> str:
+    def ask(self, what: str, flag: str, *, default: str = "") -> str:
         """Prompt for a value on the terminal. Raises UsageError without a terminal."""
         if not sys.stdin.isatty():
             raise UsageError(f"can't prompt without a terminal; use {flag}")
-        typer.echo(f"{what}: ", err=True, nl=False)
-        if not (line := sys.stdin.readline().strip()):
+        typer.echo(f"{what}{f' [{default}]' if default else ''}: ", err=True, nl=False)
+        if not (line := sys.stdin.readline().strip() or default):
             raise UsageError(f"nothing was entered; use {flag}")
         return line
 
@@ -186,7 +186,7 @@ class IOStreams:
         if not sys.stdin.isatty():
             raise UsageError("can't prompt without a terminal; use --password-stdin")
         try:
-            password = getpass.getpass(f"{what}: ")
+            password = getpass.getpass(f"{escape_control(what)}: ")
             again = getpass.getpass("Again: ") if twice else password
         except EOFError as error:
             raise UsageError("no password was entered") from error

@@ -11,22 +11,79 @@ import pytest
 
 from tests.leadctl.commands.test_undo import changed
 from tests.leadctl.conftest import PASSWORD, Client, admin, administrators_home, anonymous, client, logged_in, service
-from tests.system.programs import LEADCTL, Service
+from tests.system.programs import LEADCTL, Service, clean_environment
 from tests.system.terminal import Terminal, lines
 
 __all__ = ["admin", "administrators_home", "anonymous", "client", "logged_in", "service"]
 
 
 def test_logging_in_asks_and_shows_no_password(anonymous: Client) -> None:
+    host = anonymous.url.removeprefix("http://")
     terminal = Terminal(anonymous, "login")
-    terminal.read_until("Username: ")
+    terminal.read_until(f"Username at {host}: ")
     terminal.type("peter\n")
-    terminal.read_until("Password: ")
+    assert "Server" not in terminal.read_until(f"Password for peter at {host}: ")
     terminal.type(f"{PASSWORD}\n")
     code, screen = terminal.end()
     assert code == 0
     assert f"logged in to {anonymous.url} as peter" in screen
     assert PASSWORD not in screen
+
+
+def test_a_login_asks_for_an_unknown_server_first(anonymous: Client) -> None:
+    url = anonymous.environment.pop("LEADCTL_URL")
+    terminal = Terminal(anonymous, "login")
+    terminal.read_until("Server [http://127.0.0.1:8000]: ")
+    terminal.type(f"{url}\n")
+    terminal.read_until(f"Username at {url.removeprefix('http://')}: ")
+    terminal.type("peter\n")
+    terminal.read_until("Password for peter at ")
+    terminal.type(f"{PASSWORD}\n")
+    code, screen = terminal.end()
+    assert code == 0
+    assert f"logged in to {url} as peter (profile default)" in screen
+    again = Terminal(anonymous, "login", "--profile", "new")
+    assert "Server" not in again.read_until("Username at ")
+    again.type("\x03")
+    assert again.end()[0] == 130
+
+
+def test_a_host_name_as_the_server_means_https(anonymous: Client) -> None:
+    anonymous.environment.pop("LEADCTL_URL")
+    terminal = Terminal(anonymous, "login")
+    terminal.read_until("Server ")
+    terminal.type("intake.example.com\n")
+    terminal.read_until("Username at intake.example.com: ")
+    terminal.type("\x03")
+    terminal.end()
+    terminal = Terminal(anonymous, "login")
+    terminal.read_until("Server ")
+    terminal.type("two words\n")
+    code, screen = terminal.end()
+    assert (code, "leadctl: the server is 'https://two words'; expected http" in screen) == (2, True)
+
+
+def test_register_user_asks_no_password_if_not_allowed(client: Client, admin: Client) -> None:
+    code, screen = Terminal(client, "register-user", "verity").end()
+    assert (code, screen) == (4, "leadctl: only an administrator can register users\n")
+    terminal = Terminal(admin, "register-user", "verity")
+    for question in ("Password of verity: ", "Again: "):
+        terminal.read_until(question)
+        terminal.type(f"{PASSWORD}\n")
+    code, screen = terminal.end()
+    assert (code, "registered verity" in screen) == (0, True)
+
+
+def test_register_user_asks_if_registration_is_open(tmp_path: Path) -> None:
+    environment = clean_environment(tmp_path, INTAKE_OPEN_REGISTRATION="1")
+    with Service(environment, tmp_path) as service:
+        client = Client(service.url, tmp_path)
+        refused = Terminal(client, "register-user", "--role", "admin", "verity").end()
+        assert refused == (4, "leadctl: only an administrator can assign a role\n")
+        terminal = Terminal(client, "register-user", "verity")
+        terminal.read_until("Password of verity: ")
+        terminal.type("\x03")
+        assert terminal.end()[0] == 130
 
 
 def test_passwd_prompts_without_echo(client: Client) -> None:
@@ -47,9 +104,9 @@ def test_whoami_on_a_terminal_shows_minutes(client: Client) -> None:
     assert re.search(r"^TIME LEFT +\d\d min$", "\n".join(lines(screen)), re.MULTILINE)
 
 
-@pytest.mark.parametrize("question", ["Username: ", "Password: "])
+@pytest.mark.parametrize("question", ["Username at ", "Password for peter at "])
 def test_ctrl_c_at_a_prompt_is_exit_130(anonymous: Client, question: str) -> None:
-    arguments = ["login"] if question == "Username: " else ["login", "-u", "peter"]
+    arguments = ["login"] if question == "Username at " else ["login", "-u", "peter"]
     terminal = Terminal(anonymous, *arguments)
     terminal.read_until(question)
     terminal.type("\x03")

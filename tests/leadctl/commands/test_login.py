@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from intake.users import tokens
+from leadctl.configuration import session
 from tests.leadctl.conftest import PASSWORD, Client
 
 
@@ -17,7 +19,11 @@ def credentials_file(client: Client) -> Path:
 def test_the_credentials_file_has_mode_0600(anonymous: Client) -> None:
     done = anonymous.run("login", "-u", "peter", "--password-stdin", typed=PASSWORD + "\n")
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == f"logged in to {anonymous.url} as peter for 30 minutes (profile default)\n"
+    assert done.stderr == (
+        f"logged in to {anonymous.url} as peter (profile default);"
+        " valid for 30 minutes, and commands renew it for up to 12 hours\n"
+    )
+    assert session.SESSION_S == tokens.SESSION_S
     file = credentials_file(anonymous)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert PASSWORD not in file.read_text()

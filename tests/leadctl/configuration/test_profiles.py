@@ -71,7 +71,10 @@ def test_a_profile_stores_server_and_user(anonymous: Client) -> None:
     arguments = ("login", "--profile", "prod", "--url", anonymous.url, "-u", "peter", "--password-stdin")
     done = anonymous.run(*arguments, typed=PASSWORD)
     assert done.returncode == 0
-    assert done.stderr == f"logged in to {anonymous.url} as peter for 30 minutes (profile prod)\n"
+    assert done.stderr == (
+        f"logged in to {anonymous.url} as peter (profile prod);"
+        " valid for 30 minutes, and commands renew it for up to 12 hours\n"
+    )
     assert whoami(anonymous, "--profile", "prod")["profile"] == "prod"
     assert whoami(anonymous)["profile"] == "prod", "it becomes the current profile"
     assert stat.S_IMODE(credentials_file(anonymous).stat().st_mode) == 0o600
@@ -100,7 +103,7 @@ def test_a_job_profile_does_not_become_the_current_profile(client: Client) -> No
     command = f"echo {PASSWORD!r}"
     done = client.run("login", "--profile", "cron", "-u", "harriet", "--password-command", command)
     assert done.stderr.splitlines() == [
-        f"logged in to {client.url} as harriet for 30 minutes (profile cron)",
+        f"logged in to {client.url} as harriet (profile cron); the password command renews the login",
         "the current profile is still default; to use this one: --profile cron, or leadctl profiles use cron",
     ]
     assert whoami(client)["username"] == "peter"
