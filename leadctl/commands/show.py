@@ -59,7 +59,7 @@ def _write_tables(context: Context, leads: Iterator[Record]) -> None:
     for number, lead in enumerate(leads):
         if number:
             context.out.write("\n")
-        write_record(lead, output_format=OutputFormat.TABLE, out=context.out)
+        context.show_record(lead, OutputFormat.TABLE, LEAD_HEADINGS)
 
 
 def _warn(context: Context, lead: Record, subject: str = "this CV") -> None:
