@@ -12,12 +12,20 @@ _PARAMETER = re.compile(
 )
 
 
+# bytes that are not UTF-8; in Shift_JIS, Big5 and GBK a backslash may be the second byte of a letter
+_UNREADABLE = re.compile(r"[\udc80-\udcff]+\\?")
+
+
 @dataclass(frozen=True)
 class ContentDisposition:
-    """The field of a form part, and the file's name if it is a file."""
+    """The field of a form part, and the file's name if it is a file.
+
+    If the header is not UTF-8, U+FFFD replaces the letters that can't be read.
+    """
 
     name: str
     filename: str | None
+    is_utf8: bool = True
 
 
 @lru_cache(256)
@@ -28,7 +36,8 @@ def parse_content_disposition(header: bytes, *, is_percent_encoded: bool = False
     `is_percent_encoded` is true for clients that encode whole names; browsers encode only quotes and line breaks.
     Raises ValueError if the header is malformed or lacks the field's name.
     """
-    text = header.decode("utf-8")
+    undecoded = header.decode("utf-8", "surrogateescape")
+    text = _UNREADABLE.sub("\ufffd", undecoded)
     kind = re.match(r"[ \t]*form-data(?=[ \t]*(;|$))", text, re.IGNORECASE)
     parameters: dict[str, str] = {}
     at = kind.end() if kind else len(text)
@@ -39,7 +48,8 @@ def parse_content_disposition(header: bytes, *, is_percent_encoded: bool = False
         at = found.end()
     if "name" not in parameters or text[at:].strip(" \t;"):
         raise ValueError("expected form-data with a name")
-    return ContentDisposition(parameters["name"], _filename(parameters, is_percent_encoded=is_percent_encoded))
+    filename = _filename(parameters, is_percent_encoded=is_percent_encoded)
+    return ContentDisposition(parameters["name"], filename, is_utf8=text == undecoded)
 
 
 def attachment(filename: str) -> str:

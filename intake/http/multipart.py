@@ -19,6 +19,12 @@ MAX_PARTS = 20
 _PLAIN_ENCODINGS = (b"binary", b"8bit", b"7bit")  # these change nothing; RFC 7578, section 4.7 deprecates the header
 MAX_TEXT_BYTES = 8 * 2**10
 MAX_OVERHEAD_BYTES = 2**18  # everything but the file
+_UNREADABLE_TEXT = (
+    "could not be read, because it was not sent as UTF-8: write it with the letters A to Z, without accents"
+)
+_UNREADABLE_FILENAME = (
+    "its name could not be read, because it was not sent as UTF-8: rename the file, with the letters A to Z only"
+)
 
 
 @dataclass
@@ -176,6 +182,8 @@ class MultipartReader:
             self._form.filename = disposition.filename or None
             if not is_file:
                 self._add_error(name, "must be a file")
+            elif not disposition.is_utf8:
+                self._add_error(name, _UNREADABLE_FILENAME)
             return _Part(name, is_stored_file=is_file)
         if is_file:
             return _Part(name, is_refused=True)
@@ -231,11 +239,11 @@ class _Part:
         if len(self.text) > MAX_TEXT_BYTES:
             raise ValueError(f"must have at most {MAX_TEXT_BYTES} bytes")
         if self.charset not in ("utf-8", "utf8", "us-ascii", "ascii") and not self.text.isascii():
-            raise ValueError(f"must be UTF-8, not {self.charset}")
+            raise ValueError(_UNREADABLE_TEXT)
         try:
             return self.text.decode("utf-8")
         except UnicodeDecodeError:
-            raise ValueError("must be UTF-8") from None
+            raise ValueError(_UNREADABLE_TEXT) from None
 
 
 def _charset(headers: dict[bytes, bytes]) -> str:

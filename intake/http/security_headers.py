@@ -2,11 +2,11 @@
 
 from starlette.datastructures import MutableHeaders
 
+FRAMED_BY_NOBODY = "frame-ancestors 'none'"
 _DEFAULTS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": f"default-src 'none'; {FRAMED_BY_NOBODY}",
 }
 
 
@@ -17,6 +17,8 @@ def add_security_headers(headers: MutableHeaders, *, path: str) -> None:
     """
     for name, value in _DEFAULTS.items():
         headers.setdefault(name, value)
+    if FRAMED_BY_NOBODY in headers["Content-Security-Policy"]:
+        headers.setdefault("X-Frame-Options", "DENY")  # it can't name origins
     if "Access-Control-Allow-Origin" not in headers:
         headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
     if path.startswith("/internal/"):

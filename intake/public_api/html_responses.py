@@ -9,7 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from intake.http import problems
-from intake.http.templates import PAGE_POLICY, templates
+from intake.http.templates import page_policy, templates
 from intake.public_api import messages
 from intake.settings import Settings
 
@@ -30,6 +30,7 @@ class HtmlFormMiddleware:
         self._thanks_url = settings.form_thanks_url
         self._context = {"firm": settings.mail_from.display_name}
         self._max_cv_bytes = settings.max_cv_bytes
+        self._policy = page_policy(settings.form_frame_ancestors)
         self._template = templates("intake.public_api").get_template("form_result.html.jinja")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,7 +68,7 @@ class HtmlFormMiddleware:
         headers = {
             "Content-Type": f"{_PAGE}; charset=utf-8",
             "Content-Language": "en",
-            "Content-Security-Policy": PAGE_POLICY,
+            "Content-Security-Policy": self._policy,
         }
         return response.replaced(status, headers, page)
 

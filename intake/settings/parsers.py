@@ -235,7 +235,7 @@ def clamd(text: str) -> str:
 
 def origins(text: str) -> tuple[str, ...]:
     """Parse web origins (RFC 6454), and return them in the form that browsers send."""
-    found = tuple(part.lower().rstrip("/") for part in _split(text))
+    found = tuple(part.lower().rstrip("/") for part in text.replace(",", " ").split())
     if not all(re.fullmatch(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?", origin) for origin in found):
         raise ValueError
     return found

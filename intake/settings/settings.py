@@ -17,6 +17,7 @@ _DURATION = "a duration such as 30s, 10m, 24h or 7d"
 _PORT = "a TCP port from 0 (any free port) to 65535"
 _COUNT = "a number from 1 to 100000"
 _NETWORKS = "IP addresses or networks such as 10.0.0.1, 10.1.0.0/16 or 2001:db8::/48, separated by commas"
+_ORIGINS = "origins such as https://www.example, separated by commas or spaces"
 _EXTENSIONS = ("pdf", "doc", "docx", "odt", "rtf", "txt", "md", "html", "png", "jpg", "jpeg", "tif", "tiff")
 
 
@@ -139,12 +140,11 @@ class Settings:
     allowed_hosts: tuple[str, ...] = _setting(
         "INTAKE_ALLOWED_HOSTS", (), parsers.hosts, "host names such as intake.example or *.example, separated by commas"
     )
-    cors_origins: tuple[str, ...] = _setting(
-        "INTAKE_CORS_ORIGINS", (), parsers.origins, "origins such as https://www.example, separated by commas"
-    )
+    cors_origins: tuple[str, ...] = _setting("INTAKE_CORS_ORIGINS", (), parsers.origins, _ORIGINS)
     form_thanks_url: str | None = _setting(
         "INTAKE_FORM_THANKS_URL", None, parsers.page_url, "an http or https URL, or a path"
     )
+    form_frame_ancestors: tuple[str, ...] = _setting("INTAKE_FORM_FRAME_ANCESTORS", (), parsers.origins, _ORIGINS)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], *, serving: bool = False) -> "Settings":

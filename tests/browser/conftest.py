@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -25,6 +25,7 @@ class Site:
 
     def __init__(self) -> None:
         self.pages: dict[str, str] = {"/thanks": page("<h1>The firm's own thanks</h1>")}
+        self.charset = "utf-8"
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.site = self
         self._thread = Thread(target=self._server.serve_forever, args=[0.05])
@@ -55,18 +56,27 @@ class Firm:
         self.service, self.site = service, site
         self.url, self.directory = service.url, service.directory
         self._before = 0
-        site.pages["/"] = page(snippet("html").replace("https://intake.example.com", self.url))
+        self.form = snippet("html").replace("https://intake.example.com", self.url)
+        self.begin()
 
     def begin(self) -> Self:
-        """Reset the count of leads."""
+        """Reset the website, and the count of leads."""
+        self.site.pages["/"], self.site.charset = page(self.form), "utf-8"
         self._before += self.count()
         return self
 
     def count(self) -> int:
         """Return the number of leads since the last reset."""
+        return int(self._row("SELECT count(*) FROM lead")[0]) - self._before
+
+    def last_lead(self) -> tuple[str, str]:
+        """Return the first name and the CV's name of the newest lead."""
+        f_name, cv_name = self._row('SELECT f_name, "CV_name" FROM lead ORDER BY id DESC')
+        return f_name, cv_name
+
+    def _row(self, query: str) -> tuple[Any, ...]:
         with closing(sqlite3.connect(self.directory / "intake.db")) as connection:
-            (count,) = connection.execute("SELECT count(*) FROM lead").fetchone()
-        return int(count) - self._before
+            return tuple(connection.execute(query).fetchone())
 
 
 def snippet(language: str) -> str:
@@ -85,11 +95,12 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        found = cast("_Server", self.server).site.pages.get(self.path)
+        site = cast("_Server", self.server).site
+        found = site.pages.get(self.path)
         self.send_response(404 if found is None else 200)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Type", f"text/html; charset={site.charset}")
         self.end_headers()
-        self.wfile.write((found or "").encode())
+        self.wfile.write((found or "").encode(site.charset))
 
     def log_message(self, *_arguments: object) -> None:
         """Write no log."""

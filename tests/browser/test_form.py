@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import FilePayload, Page, expect
+from playwright.sync_api import FilePayload, FrameLocator, Page, expect
 
-from tests.browser.conftest import Firm
+from tests.browser.conftest import Firm, page
 
 CV: FilePayload = {"name": "cv.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4 a CV"}
 NUMBERS = itertools.count()
@@ -108,6 +108,86 @@ def test_submitted_html_is_not_executed(tab: Page, firm: Firm) -> None:
     expect(tab.get_by_role("alert")).to_contain_text(attack)
     expect(tab).to_have_title("Problem: Please check what you entered – Marple & Wimsey")
     assert tab.locator("img").count() == 0
+
+
+@pytest.mark.parametrize(("charset", "name"), [("iso-8859-1", "Zoë"), ("shift_jis", "能登")])
+def test_a_page_in_another_charset_sends_utf_8(tab: Page, firm: Firm, charset: str, name: str) -> None:
+    firm.site.charset = charset
+    fill(tab, firm, {**CV, "name": f"{name}.pdf"})
+    tab.get_by_label("First name").fill(f"{name} 😀")
+    send(tab)
+    expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert firm.last_lead() == (f"{name} 😀", f"{name}.pdf")
+
+
+@pytest.mark.parametrize(("charset", "name"), [("iso-8859-1", "Zoë"), ("shift_jis", "能登")])
+def test_fields_in_another_charset_are_explained(tab: Page, firm: Firm, charset: str, name: str) -> None:
+    firm.site.charset = charset
+    firm.site.pages["/"] = page(firm.form.replace(' accept-charset="utf-8"', ""))
+    fill(tab, firm, {**CV, "name": f"{name}.pdf"})
+    tab.get_by_label("First name").fill(name)
+    send(tab)
+    alert = tab.get_by_role("alert")
+    expect(alert.get_by_role("listitem")).to_have_count(2)
+    expect(alert).to_contain_text("Write it with the letters A to Z, without accents", ignore_case=True)
+    expect(alert).to_contain_text("Rename the file, with the letters A to Z only", ignore_case=True)
+    expect(tab.locator("body")).not_to_contain_text("codec")
+    tab.go_back()
+    tab.get_by_label("First name").fill("Zoe")
+    tab.get_by_label("CV").set_input_files(CV)
+    send(tab)
+    expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert firm.count() == 1
+
+
+def test_letters_that_the_charset_lacks_arrive_as_references_without_accept_charset(tab: Page, firm: Firm) -> None:
+    firm.site.charset = "iso-8859-1"
+    firm.site.pages["/"] = page(firm.form.replace(' accept-charset="utf-8"', ""))
+    fill(tab, firm)
+    tab.get_by_label("First name").fill("日")
+    send(tab)
+    expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert firm.last_lead() == ("&#26085;", "cv.pdf")
+
+
+def framed(firm: Firm, form: str, attributes: str = "") -> None:
+    frame = f'<iframe src="/form" width="600" height="600" {attributes}></iframe>'
+    firm.site.pages |= {"/": page(frame), "/form": page(form)}
+
+
+def fill_framed(tab: Page, firm: Firm, email: str = "ada@example.com") -> FrameLocator:
+    tab.goto(firm.site.origin)
+    frame = tab.frame_locator("iframe")
+    frame.get_by_label("First name").fill("Ada")
+    frame.get_by_label("Last name").fill("Lovelace")
+    frame.get_by_label("Email address").fill(email)
+    frame.get_by_label("CV").set_input_files(CV)
+    return frame
+
+
+@pytest.mark.parametrize("attributes", ["", 'sandbox="allow-forms allow-top-navigation-by-user-activation"'])
+def test_a_form_in_a_frame_shows_its_result_in_the_whole_window(tab: Page, firm: Firm, attributes: str) -> None:
+    framed(firm, firm.form, attributes)
+    fill_framed(tab, firm).get_by_role("button", name="Send").click()
+    expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert tab.url == f"{firm.url}/leads/"
+
+
+@pytest.mark.parametrize("origins", ["https://www.firm.example {site}", "https://www.firm.example", ""])
+def test_only_frame_ancestors_may_frame_the_result(tab: Page, firms: Callable[..., Firm], origins: str) -> None:
+    firm = firms(INTAKE_FORM_FRAME_ANCESTORS=origins)
+    framed(firm, firm.form.replace(' target="_top"', ""))
+    for email, heading in (("ada@example.com", "Thank you"), ("ada@b", "Please check what you entered")):
+        frame = fill_framed(tab, firm, email)
+        button = frame.get_by_role("button", name="Send")
+        if "{site}" in origins:
+            button.click()
+            expect(frame.get_by_role("heading", name=heading)).to_be_visible()
+        else:
+            with tab.expect_event("requestfailed") as failed:
+                button.click()
+            assert failed.value.failure == "net::ERR_BLOCKED_BY_RESPONSE"
+    assert firm.count() == 1
 
 
 @pytest.mark.parametrize("color_scheme", ["light", "dark"])

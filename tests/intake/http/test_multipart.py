@@ -13,6 +13,10 @@ from tests.fuzz.forms import SEEDS, TOKENS, check_any, check_encoded
 
 BOUNDARY = "xYz"
 CONTENT_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
+UNREADABLE = "could not be read, because it was not sent as UTF-8: write it with the letters A to Z, without accents"
+UNREADABLE_NAME = (
+    "its name could not be read, because it was not sent as UTF-8: rename the file, with the letters A to Z only"
+)
 
 
 class Read(NamedTuple):
@@ -104,10 +108,10 @@ def test_a_file_that_was_not_chosen_is_absent() -> None:
         ([part('name="email"; filename="a"', b"a")], FieldError("email", "must be text, not a file")),
         ([part('name="other"; filename="a"', b"a")], FieldError("other", "unknown file")),
         ([part('name="CV"', b"text")], FieldError("CV", "must be a file")),
-        ([part('name="f_name"', b"\xff\xfe")], FieldError("f_name", "must be UTF-8")),
+        ([part('name="f_name"', b"\xff\xfe")], FieldError("f_name", UNREADABLE)),
         (
             [part('name="f_name"\r\nContent-Type: text/plain; charset=ISO-8859-1', "é".encode("latin-1"))],
-            FieldError("f_name", "must be UTF-8, not iso-8859-1"),
+            FieldError("f_name", UNREADABLE),
         ),
         (
             [part('name="f_name"', b"a" * (MAX_TEXT_BYTES + 1))],
@@ -117,6 +121,21 @@ def test_a_file_that_was_not_chosen_is_absent() -> None:
 )
 def test_errors_name_their_field(parts: list[bytes], fault: FieldError) -> None:
     assert read(body(*parts)).faults == [fault]
+
+
+@pytest.mark.parametrize(
+    ("charset", "name"), [("latin-1", "Zoë.pdf"), ("shift_jis", "表.pdf"), ("shift_jis", "表"), ("big5", "成功")]
+)
+@pytest.mark.parametrize("piece", [1, 1000])
+def test_a_file_name_in_another_charset_is_an_error_of_the_file(charset: str, name: str, piece: int) -> None:
+    whole = body(part(f'name="CV"; filename="{name}"', b"x"), part('name="email"', b"a")).decode().encode(charset)
+    form = read(whole, piece=piece)
+    assert (form.faults, form.texts) == ([FieldError("CV", UNREADABLE_NAME)], {"email": "a"})
+
+
+def test_an_unknown_field_with_a_name_in_another_charset_is_ignored() -> None:
+    form = read(body(part('name="größe"', b"x"), part('name="email"', b"a")).decode().encode("latin-1"))
+    assert (form.faults, form.texts) == ([], {"email": "a"})
 
 
 def test_a_charset_does_not_matter_to_plain_ascii() -> None:

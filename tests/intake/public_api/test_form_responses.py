@@ -54,6 +54,20 @@ def test_a_form_redirects_to_the_firms_own_page(start: Callable[..., Intake], ur
     assert send(intake, f_name="").status_code == 422
 
 
+def test_only_form_frame_ancestors_may_frame_a_page(start: Callable[..., Intake]) -> None:
+    for answer in (send(start()), send(start(), f_name="")):
+        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+        assert answer.headers["X-Frame-Options"] == "DENY"
+    intake = start(form_frame_ancestors=("https://www.firm.example", "https://firm.example"))
+    for answer in (send(intake), send(intake, f_name="")):
+        policy = answer.headers["Content-Security-Policy"].split("; ")
+        assert policy[0] == "default-src 'none'"
+        assert policy[-1] == "frame-ancestors https://www.firm.example https://firm.example"
+        assert "X-Frame-Options" not in answer.headers
+    for answer in (send(intake, "*/*"), intake.client.get("/docs"), intake.client.get("/leads/")):
+        assert answer.headers["X-Frame-Options"] == "DENY", "only pages for senders may be framed"
+
+
 @pytest.mark.parametrize("accept", ["*/*", "application/json, text/html;q=0.9"])
 def test_other_clients_get_unchanged_responses(intake: Intake, accept: str) -> None:
     answer = send(intake, accept)

@@ -69,6 +69,9 @@ def test_the_environment_overrides_the_env_file(tmp_path: Path) -> None:
         ("INTAKE_ALLOWED_HOSTS", "https://intake.example"),
         ("INTAKE_CORS_ORIGINS", "*"),
         ("INTAKE_CORS_ORIGINS", "https://a.example/path"),
+        ("INTAKE_FORM_FRAME_ANCESTORS", "*"),
+        ("INTAKE_FORM_FRAME_ANCESTORS", "'self'"),
+        ("INTAKE_FORM_FRAME_ANCESTORS", "https://a.example; script-src *"),
         ("INTAKE_FORM_THANKS_URL", "javascript:alert(1)"),
         ("INTAKE_FORM_THANKS_URL", "//other.example"),
         ("INTAKE_CLAMD", "/run/clamd.ctl"),
@@ -187,3 +190,11 @@ def test_an_unreadable_env_file(tmp_path: Path) -> None:
 
 def test_unknown_settings_are_found() -> None:
     assert unknown_names({"INTAKE_PROT": "1", "INTAKE_PORT": "1", "HOME": "/"}) == ["INTAKE_PROT"]
+
+
+@pytest.mark.parametrize("name", ["INTAKE_CORS_ORIGINS", "INTAKE_FORM_FRAME_ANCESTORS"])
+@pytest.mark.parametrize("separator", [",", " ", ", ", "  "])
+def test_origins_are_separated_by_commas_or_spaces(name: str, separator: str) -> None:
+    text = separator.join(["https://WWW.firm.example/", "http://[::1]:8080"])
+    settings = Settings.from_environment({name: text})
+    assert ("https://www.firm.example", "http://[::1]:8080") in (settings.cors_origins, settings.form_frame_ancestors)
