@@ -29,6 +29,7 @@ from intake.http.multipart import MAX_OVERHEAD_BYTES
 from intake.http.problems import HANDLERS
 from intake.http.routing import HASHING_THREADS, Api, Operation
 from intake.http.trusted_hosts import TrustedHostMiddleware
+from intake.http.unknown_fields import UnknownFields
 from intake.http.upload_limits import UploadLimiter
 from intake.internal_api.routes import OPERATIONS as INTERNAL
 from intake.leads.states import check_stored_states
@@ -94,6 +95,7 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
         "metrics": metrics,
         "worker": worker,
         "forwarding": forwarding,
+        "unknown_fields": UnknownFields(metrics.unknown_fields),
         "exposes_errors": surface is not Surface.PUBLIC,
         **_state_of(surface, settings, database, metrics),
     }

@@ -20,6 +20,11 @@ class Metrics:
         progress = Gauge("intake_requests_in_progress", "Requests in progress.", registry=self._registry)
         progress.set_function(lambda: self.in_progress)
         self.leads = Counter("intake_leads", "Leads saved.", registry=self._registry)
+        self.unknown_fields = Counter(
+            "intake_unknown_form_fields",
+            "Fields of public forms that were ignored because their names are unknown.",
+            registry=self._registry,
+        )
         self.mails = Counter(
             "intake_mail_attempts",
             "Attempts to deliver a mail, by outcome.",

@@ -35,6 +35,7 @@ class Form:
     texts: dict[str, str] = field(default_factory=dict)
     filename: str | None = None
     faults: list[FieldError] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)  # names of text fields that are ignored
 
     @property
     def file(self) -> SpooledUpload | None:
@@ -187,9 +188,12 @@ class MultipartReader:
             return _Part(name, is_stored_file=is_file)
         if is_file:
             return _Part(name, is_refused=True)
-        if self._refuses_unknown and name not in self._texts:
+        is_known = name in self._texts
+        if not is_known and self._refuses_unknown:
             self._add_error(name, "unknown field")
-        return _Part(name, is_text=name in self._texts, charset=_charset(self._headers))
+        elif not is_known:
+            self._form.unknown.append(name)
+        return _Part(name, is_text=is_known, charset=_charset(self._headers))
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         part = self._part

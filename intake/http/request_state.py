@@ -8,6 +8,7 @@ from intake.database import Database
 from intake.http.client_address import Client, ForwardingMonitor
 from intake.http.hashing_queue import HashingQueue
 from intake.http.thread_pool import BoundedThreadPool
+from intake.http.unknown_fields import UnknownFields
 from intake.metrics import Metrics
 from intake.rate_limits.limiter import RateLimiter
 from intake.settings import Settings
@@ -64,6 +65,7 @@ class RequestState(TypedDict):
     worker: Worker | None
     limiter: RateLimiter
     forwarding: ForwardingMonitor
+    unknown_fields: UnknownFields
     exposes_errors: bool  # which name hosts, so anonymous clients must not read them
     request_id: str
     client: Client

@@ -24,6 +24,7 @@ async def post_lead(request: AppRequest) -> Response:
         max_file_bytes=state["settings"].max_cv_bytes,
     ) as reader:
         form = await read_form(request, reader)
+        state["unknown_fields"].record(form.unknown)
         is_new = await run_in_pool(request, lambda: _save(request, form, key), is_continuation=True)
     if is_new:
         state["metrics"].leads.inc()
