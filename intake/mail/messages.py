@@ -1,8 +1,10 @@
 """Messages, rendered from templates that an organization can replace."""
 
 import dataclasses
+import unicodedata
 from collections.abc import Callable
 from datetime import UTC, datetime
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8, EmailPolicy
@@ -10,6 +12,7 @@ from email.utils import format_datetime
 from functools import cache
 from pathlib import Path
 
+from email_validator import EmailNotValidError, validate_email
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -20,6 +23,11 @@ from intake.settings.parsers import Mailbox
 from intake.settings.trusted_files import ownership_fault
 
 _ASCII, _UTF8 = (policy.clone(cte_type="7bit") for policy in (SMTP, SMTPUTF8))
+MAX_SUBJECT_NAME_CHARACTERS = 80
+MAX_PLAIN_SUBJECT = 60  # longer ones would have to be folded
+_JOINERS = "\u200c\u200d"
+_JOINED = ("Lo", "Mn", "Mc", "So", "Sk")  # letters without case (such as Persian), their marks, and parts of emoji
+_VIRAMA = 9  # the combining class of marks after which a joiner may end a word (RFC 5892, appendix A.1)
 _SAMPLE = OutboxMessage(
     id=1,
     claim="",
@@ -64,8 +72,19 @@ class MessageBuilder:
     rendered.
     """
 
-    def __init__(self, *, sender: Mailbox, directory: Path | None) -> None:
+    def __init__(
+        self,
+        *,
+        sender: Mailbox,
+        directory: Path | None,
+        firm_contact: str | None = None,
+        firm_url: str | None = None,
+        has_reply_to: bool = True,
+    ) -> None:
         self._sender = sender
+        firm = sender.display_name or sender.domain
+        self._firm = {"firm": firm, "firm_contact": firm_contact, "firm_url": firm_url}
+        self._has_reply_to = has_reply_to
         self._templates = _templates(directory)
         confirmation = dataclasses.replace(_SAMPLE, kind="confirmation")
         # the part that all confirmations share: rendering it takes one to two milliseconds
@@ -77,35 +96,31 @@ class MessageBuilder:
         """Return the message in plain text with an HTML alternative.
 
         It is in ASCII, which any relay accepts, unless an address requires SMTPUTF8. Message-ID and Date are the same
-        in every attempt. Raises TemplateInvalid.
+        in every attempt. An alert of one lead has the prospect's address in Reply-To. Raises TemplateInvalid.
         """
         policy = _ASCII if (self._sender.address + mail.recipient).isascii() else _UTF8
         username, _, domain = mail.recipient.rpartition("@")
         to = policy.fold_binary(*policy.header_store_parse("To", Address(username=username, domain=domain)))
         unique = f"Date: {format_datetime(mail.created_at)}\r\nMessage-ID: {mail.message_id}\r\n".encode()
-        is_confirmation = mail.kind == "confirmation"
-        return to + unique + (self._confirmations[policy] if is_confirmation else self._content(mail, policy))
+        if mail.kind == "confirmation":
+            return to + unique + self._confirmations[policy]
+        has_reply_to = self._has_reply_to and mail.lead_count == 1
+        reply_to = _reply_to(mail.leads[0].email) if has_reply_to else b""
+        return to + unique + reply_to + self._content(mail, policy)
 
     def _content(self, mail: OutboxMessage, policy: "EmailPolicy[EmailMessage]") -> bytes:
         """Return a message without To, Date and Message-ID. Auto-Submitted (RFC 3834) prevents automatic replies."""
         subject, text, html = self._render(mail)
         message = EmailMessage(policy=policy)
         message["From"] = Address(self._sender.display_name, addr_spec=self._sender.address)
-        message["Subject"] = subject
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(text)
         message.add_alternative(html, subtype="html")
-        return message.as_bytes()
+        return _subject(subject) + message.as_bytes()
 
     def _render(self, mail: OutboxMessage) -> tuple[str, str, str]:
-        firm = self._sender.display_name or self._sender.domain
         name = "digest" if mail.lead_count > 1 else mail.kind
-        # the confirmation gets nothing that the sender typed, so that no template can forward it
-        values: dict[str, object] = {"firm": firm}
-        if name == "alert":
-            values["lead"] = _template_lead(mail.leads[0])
-        if name == "digest":
-            values.update(leads=[_template_lead(lead) for lead in mail.leads], count=mail.lead_count)
+        values = self._values(name, mail)
         try:
             texts = [self._templates.get_template(f"{name}.{part}.jinja") for part in ("txt", "html")]
             text, html = (template.render(values) for template in texts)
@@ -117,11 +132,40 @@ class MessageBuilder:
             raise TemplateInvalid(f"{name}.txt.jinja: the first line must be 'Subject: …'")
         return subject.strip(), body.lstrip("\n"), html
 
+    def _values(self, name: str, mail: OutboxMessage) -> dict[str, object]:
+        """Return the variables of a template; the confirmation's contain nothing that the sender typed."""
+        if name == "alert":
+            return {**self._firm, "lead": _template_lead(mail.leads[0])}
+        if name == "digest":
+            return {**self._firm, "leads": [_template_lead(lead) for lead in mail.leads], "count": mail.lead_count}
+        return {**self._firm}
+
+
+def _subject(text: str) -> bytes:
+    """Return the header field, with encoded words (RFC 2047) unless the text is short, plain and contains none.
+
+    EmailMessage would decode encoded words that a sender typed, and its folding drops spaces.
+    """
+    is_plain = text.isascii() and text.isprintable() and len(text) <= MAX_PLAIN_SUBJECT and "=?" not in text
+    value = text if is_plain else Header(text, "utf-8", header_name="Subject").encode(linesep="\r\n")
+    return f"Subject: {value}\r\n".encode("ascii")
+
+
+def _reply_to(email: str) -> bytes:
+    """Return the header field, or nothing for an address that requires SMTPUTF8, which the relay may not support."""
+    try:
+        address = validate_email(email, check_deliverability=False).ascii_email
+    except EmailNotValidError:
+        return b""
+    return f"Reply-To: {address}\r\n".encode("ascii") if address else b""
+
 
 def _template_lead(lead: DigestLead) -> dict[str, object]:
+    name = _escape(f"{lead.f_name} {lead.l_name}")
     return {
         "id": lead.id,
         "email": _escape(lead.email),
+        "name": name if len(name) <= MAX_SUBJECT_NAME_CHARACTERS else f"{name[: MAX_SUBJECT_NAME_CHARACTERS - 1]}…",
         "f_name": _escape(lead.f_name),
         "l_name": _escape(lead.l_name),
         "CV_name": _escape(lead.cv_name),
@@ -130,5 +174,17 @@ def _template_lead(lead: DigestLead) -> dict[str, object]:
 
 
 def _escape(text: str) -> str:
-    """Escape invisible characters and those that change the direction of text."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    """Escape invisible characters and those that change the direction of text, except joiners in names and emoji."""
+    if text.isprintable():
+        return text
+    parts = zip(" " + text, text, text[1:] + " ", strict=False)
+    return "".join(
+        c if c.isprintable() or _is_joiner(before, c, after) else c.encode("unicode_escape").decode("ascii")
+        for before, c, after in parts
+    )
+
+
+def _is_joiner(before: str, character: str, after: str) -> bool:
+    if character not in _JOINERS or unicodedata.category(before) not in _JOINED:
+        return False
+    return unicodedata.category(after) in _JOINED or unicodedata.combining(before) == _VIRAMA

@@ -15,6 +15,7 @@ MIN_SECRET_BYTES = 32  # HS256 requires a key at least as long as its hash (RFC 
 MAX_CV_BYTES = 900 * 2**20  # SQLite limits values to 10**9 bytes, PostgreSQL to 2**30
 MIN_PASSWORD_CHARACTERS = 8  # NIST SP 800-63B
 MAX_PASSWORD_BYTES = 72  # the maximum of bcrypt
+MAX_CONTACT_CHARACTERS = 200
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 Network = IPv4Network | IPv6Network
@@ -256,6 +257,28 @@ def page_url(text: str) -> str:
     if not (is_absolute or re.match(r"/(?![/\\])", text)) or not re.fullmatch(r"[!-~]+", text):
         raise ValueError
     return text
+
+
+def website(text: str) -> str:
+    """Parse the http or https URL of a website, without credentials."""
+    url = urlsplit(text)
+    if (
+        url.scheme not in ("http", "https")
+        or not url.hostname
+        or "@" in url.netloc
+        or not re.fullmatch(r"[!-~]+", text)
+    ):
+        raise ValueError
+    _ = url.port  # raises ValueError if it is invalid
+    return text
+
+
+def contact(text: str) -> str:
+    """Parse how to reach the organization: one line, such as a telephone number and an email address."""
+    line = text.strip()
+    if not line or len(line) > MAX_CONTACT_CHARACTERS or not line.isprintable():
+        raise ValueError
+    return line
 
 
 def flag(text: str) -> bool:

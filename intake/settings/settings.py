@@ -60,6 +60,15 @@ class Settings:
     mail_from: Mailbox = _setting(
         "INTAKE_MAIL_FROM", Mailbox("intake@localhost"), parsers.mailbox, "an address, or NAME <ADDRESS>"
     )
+    firm_url: str | None = _setting(
+        "INTAKE_FIRM_URL", None, parsers.website, "the http or https URL of the organization's website"
+    )
+    firm_contact: str | None = _setting(
+        "INTAKE_FIRM_CONTACT",
+        None,
+        parsers.contact,
+        f"one line of up to {parsers.MAX_CONTACT_CHARACTERS} printable characters, such as 020 7946 0000",
+    )
     attorney_emails: tuple[str, ...] = _setting(
         "INTAKE_ATTORNEY_EMAILS", (), parsers.addresses, "email addresses, separated by commas"
     )
@@ -70,6 +79,7 @@ class Settings:
         "INTAKE_CONFIRMATIONS_PER_HOUR", 1000, parsers.hourly_cap, "a number from 0 (no caps) to 100000"
     )
     alert_interval_s: float = _setting("INTAKE_ALERT_INTERVAL", 60.0, parsers.interval_s, f"{_DURATION}, or 0")
+    alert_reply_to: bool = _setting("INTAKE_ALERT_REPLY_TO", True, parsers.flag, "0 or 1")
     mail_retention_s: float = _setting("INTAKE_MAIL_RETENTION", 90 * 86400.0, parsers.interval_s, f"{_DURATION}, or 0")
     mail_templates: Path | None = _setting(
         "INTAKE_MAIL_TEMPLATES", None, parsers.directory, "an existing directory with the templates to replace"

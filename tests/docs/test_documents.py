@@ -10,7 +10,9 @@ import typer
 from intake.app import APIS, Surface
 from intake.cli import app as intake_app
 from intake.database.engine import IDLE_TIMEOUT_S, LOCK_TIMEOUT_S, STATEMENT_TIMEOUT_S
+from intake.mail.messages import _SAMPLE, MessageBuilder
 from intake.settings import Settings
+from intake.settings.parsers import Mailbox
 from intake.workers import WORKER_CONNECTIONS
 from leadctl.cli import COMMANDS
 from leadctl.errors import ExitCode
@@ -33,6 +35,20 @@ def test_documented_settings_match_the_code() -> None:
     assert first_column(document("docs/operations.md"), r"`(INTAKE_\w+)`") == names
     for text in map(document, (*USER_DOCUMENTS, "docker-compose.yml", "Dockerfile")):
         assert set(re.findall(r"INTAKE_[A-Z_]+[A-Z]", text)) <= set(names)
+
+
+def test_documented_template_variables_match_the_code() -> None:
+    builder = MessageBuilder(sender=Mailbox("intake@firm.example"), directory=None)
+    variables = {name: builder._values(name, _SAMPLE) for name in ("confirmation", "alert", "digest")}
+    for name, values in variables.items():
+        values.update({f"lead.{key}": value for key, value in values.get("lead", {}).items()})  # type: ignore[attr-defined]
+        values.update({f"lead.{key}": value for lead in values.get("leads", ()) for key, value in lead.items()})  # type: ignore[attr-defined]
+        rows = re.findall(
+            r"^\| `([a-zA-Z_.]+)` \| (all|[a-z]+(?:, [a-z]+)*) \|", document("docs/operations.md"), re.MULTILINE
+        )
+        assert {variable for variable, used_in in rows if used_in == "all" or name in used_in.split(", ")} == set(
+            values
+        )
 
 
 def test_documented_routes_match_the_code() -> None:

@@ -73,7 +73,7 @@ def start(databases: Databases, relay: Relay, tmp_path: Path) -> Iterator[Callab
 
 
 def test_prospect_and_each_attorney_receive_a_mail(start: Callable[..., Deployment], relay: Relay) -> None:
-    deployment = start()
+    deployment = start(INTAKE_FIRM_CONTACT="020 7946 0000", INTAKE_FIRM_URL="https://firm.example")
     deployment.submit()
     messages = {str(message["To"]): message for message in relay.wait_for(3)}
     assert set(messages) == {"ada@example.com", "harriet@firm.example", "peter@firm.example"}
@@ -87,6 +87,10 @@ def test_prospect_and_each_attorney_receive_a_mail(start: Callable[..., Deployme
     assert "Lovelace" not in confirmation
     assert "New lead 1" in alert
     assert "&lt;b&gt;Lovelace" in alert
+    assert str(messages["harriet@firm.example"]["Reply-To"]) == "ada@example.com"
+    assert messages["ada@example.com"]["Reply-To"] is None
+    assert "020 7946 0000" in confirmation
+    assert "https://firm.example" in confirmation
     assert "\u202e" not in alert
     mails = deployment.wait_for(lambda found: all(mail["state"] == "sent" for mail in found))
     assert [mail["message_id"] for mail in mails] == [messages[mail["recipient"]]["Message-ID"] for mail in mails]
@@ -100,7 +104,11 @@ def test_leads_within_an_interval_are_alerted_in_one_digest(start: Callable[...,
     for n in range(1, 6):
         deployment.submit(f"{n}@example.com")
     to_harriet = [message for message in relay.wait_for(8) if str(message["To"]) == "harriet@firm.example"]
-    assert [message["Subject"] for message in to_harriet] == ["New lead 1", "5 new leads"]
+    assert [message["Subject"] for message in to_harriet] == [
+        "New lead 1: Ada\\u202e <b>Lovelace</b>",
+        "5 new leads",
+    ]
+    assert [message["Reply-To"] for message in to_harriet] == ["0@example.com", None]
     digest = str(to_harriet[1].get_body(("plain",)))
     assert all(f"<{n}@example.com>" in digest for n in range(1, 6))
     mails = deployment.wait_for(lambda found: all(mail["state"] == "sent" for mail in found))

@@ -12,12 +12,23 @@ from hypothesis import strategies as st
 
 from intake.errors import TemplateInvalid
 from intake.mail.digests import DigestLead
-from intake.mail.messages import _SAMPLE, MessageBuilder
+from intake.mail.messages import _SAMPLE, MessageBuilder, _escape, _template_lead
 from intake.mail.outbox import OutboxMessage
 from intake.settings.parsers import Mailbox
 
 SENDER = Mailbox("intake@firm.example", "Märple & Wimsey")
 BUILDER = MessageBuilder(sender=SENDER, directory=None)
+HEADERS = {
+    b"To",
+    b"Date",
+    b"Message-ID",
+    b"Reply-To",
+    b"From",
+    b"Subject",
+    b"Auto-Submitted",
+    b"MIME-Version",
+    b"Content-Type",
+}
 SUBMITTED = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=80)
 
 
@@ -70,7 +81,8 @@ def test_a_confirmation_contains_no_submitted_text(f_name: str, l_name: str, cv_
 @given(SUBMITTED)
 def test_an_alert_shows_submitted_text_escaped(submitted: str) -> None:
     message = sent(BUILDER, mail(leads=(lead(f_name=submitted, l_name="</td><script>", cv_name="a\r\nBcc: x@y"),)))
-    assert message["Subject"] == "New lead 1"
+    assert message["Subject"].startswith("New lead 1: ")
+    assert len(message["Subject"]) <= len("New lead 1: ") + 80
     assert message["Bcc"] is None
     assert "<script>" not in text_of(message, "html")
     assert "&lt;script&gt;" in text_of(message, "html")
@@ -101,6 +113,103 @@ def test_a_digest_of_all_leads_mentions_no_more(tmp_path: Path) -> None:
 def test_a_non_ascii_address_is_written_in_utf8() -> None:
     raw = BUILDER.build(mail(recipient="zoë@example.com"))
     assert "To: zoë@example.com".encode() in raw
+
+
+def test_an_alert_of_one_lead_has_the_prospect_in_reply_to_and_subject() -> None:
+    message = sent(BUILDER, mail(leads=(lead(email="ada@exämple.com", f_name="Žofie", l_name="Łąka"),)))
+    assert message["Subject"] == "New lead 1: Žofie Łąka"
+    assert message["Reply-To"] == "ada@xn--exmple-cua.com"
+    assert message["From"] == "Märple & Wimsey <intake@firm.example>"
+
+
+def test_digests_and_confirmations_have_no_reply_to() -> None:
+    for other in (mail(leads=(lead(), lead(id=2)), lead_count=2), mail(kind="confirmation")):
+        assert sent(BUILDER, other)["Reply-To"] is None
+
+
+def test_reply_to_can_be_turned_off() -> None:
+    assert sent(MessageBuilder(sender=SENDER, directory=None, has_reply_to=False), mail())["Reply-To"] is None
+
+
+def test_reply_to_is_the_address_itself_and_never_decoded() -> None:
+    raw = BUILDER.build(mail(leads=(lead(email="=?utf-8?q?=E2=80=AE?=@example.com"),)))
+    assert b"\r\nReply-To: =?utf-8?q?=E2=80=AE?=@example.com\r\n" in raw
+
+
+def test_reply_to_never_makes_an_alert_depend_on_smtputf8() -> None:
+    raw = BUILDER.build(mail(leads=(lead(email="zoë@example.com"),)))
+    assert raw.isascii()
+    assert b"Reply-To" not in raw
+
+
+@given(st.from_regex(r"\A[^\x00]{0,20}[\r\n<>,;=?\"a-zé\u202e]{1,20}@[a-z\r\n .]{1,12}\Z"))
+def test_reply_to_is_one_plain_address_or_absent(email: str) -> None:
+    raw = BUILDER.build(mail(leads=(lead(email=email),)))
+    lines = raw.partition(b"\r\n\r\n")[0].split(b"\r\n")
+    values = [line.removeprefix(b"Reply-To: ") for line in lines if line.lower().startswith(b"reply-to")]
+    assert values in ([], [email.strip().encode()])
+    assert {line.partition(b":")[0] for line in lines if line[:1] not in (b" ", b"\t")} <= HEADERS
+
+
+@given(st.text(), st.text())
+def test_a_name_adds_no_header_and_no_hidden_text_to_the_subject(f_name: str, l_name: str) -> None:
+    message = sent(BUILDER, mail(leads=(lead(f_name=f_name, l_name=l_name),)))
+    assert {name.encode() for name in message.keys()} <= HEADERS  # noqa: SIM118
+    assert all(c.isprintable() or c in "\u200c\u200d" for c in message["Subject"])
+
+
+def test_a_name_that_looks_like_an_encoded_word_is_not_decoded() -> None:
+    message = sent(BUILDER, mail(leads=(lead(f_name="=?utf-8?q?=E2=80=AE=0D=0ABcc:=20x@y?=", l_name="x"),)))
+    assert message["Subject"] == "New lead 1: =?utf-8?q?=E2=80=AE=0D=0ABcc:=20x@y?= x"
+
+
+@given(st.text("ab é字👩=?_\u200c", min_size=1, max_size=90))
+def test_a_long_subject_arrives_unchanged(name: str) -> None:
+    shown = str(_template_lead(lead(f_name=name))["name"])
+    assert sent(BUILDER, mail(leads=(lead(f_name=name),)))["Subject"] == f"New lead 1: {shown}"
+
+
+def test_joiners_survive_in_names_and_emoji() -> None:
+    names = ["امید\u200cعلی", "ශ්\u200dරී", "രാജന്\u200d", "👩🏽\u200d💻", "❤️\u200d🔥"]
+    assert [_escape(name) for name in names] == names
+    message = sent(BUILDER, mail(leads=(lead(f_name=names[0], l_name=names[3]),)))
+    for shown in (message["Subject"], text_of(message, "plain"), text_of(message, "html")):
+        assert f"{names[0]} {names[3]}" in shown
+
+
+@pytest.mark.parametrize(
+    "name", ["Ada\u200dLovelace", "\u200cAda", "علی\u200d", "A\u202eda", "ع\u200c\u200cل", "ع\u200bل"]
+)
+def test_other_invisible_characters_are_escaped(name: str) -> None:
+    assert "\\u20" in _escape(name)
+    assert "\u202e" not in _escape(name)
+
+
+def test_html_isolates_what_the_sender_typed() -> None:
+    leads = (lead(f_name="עדה", email="a@example.com", cv_name="c.pdf"), lead(id=2))
+    for message in (sent(BUILDER, mail(leads=leads[:1])), sent(BUILDER, mail(leads=leads, lead_count=2))):
+        html = text_of(message, "html")
+        assert all(f"<bdi>{text}</bdi>" in html for text in ("עדה Lovelace", "a@example.com", "c.pdf"))
+
+
+def test_a_confirmation_contains_the_contact_of_the_firm() -> None:
+    builder = MessageBuilder(
+        sender=SENDER,
+        directory=None,
+        firm_contact="020 7946 0000 <office@firm.example>",
+        firm_url="https://firm.example/?a&b",
+    )
+    message = sent(builder, mail(kind="confirmation"))
+    plain, html = text_of(message, "plain").replace("\r\n", "\n"), text_of(message, "html")
+    assert "please contact us: 020 7946 0000 <office@firm.example>\n" in plain
+    assert plain.endswith("\nMärple & Wimsey\nhttps://firm.example/?a&b\n")
+    assert "<bdi>020 7946 0000 &lt;office@firm.example&gt;</bdi>" in html
+    assert '<a href="https://firm.example/?a&amp;b">' in html
+
+
+def test_a_confirmation_without_settings_has_no_contact() -> None:
+    message = sent(BUILDER, mail(kind="confirmation"))
+    assert all(word not in text_of(message, kind) for kind in ("plain", "html") for word in ("contact", "None", "href"))
 
 
 def test_single_templates_can_be_replaced(tmp_path: Path) -> None:
