@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests/intake tests/migrations tests/system
 
-.PHONY: help setup demo picture test test-browser test-clamd test-pgbouncer test-proxy test-redis test-s3 test-schema coverage torture attack fuzz audit bench bench-quick lint format serve requirements clean
+.PHONY: help setup demo picture test test-browser test-clamd test-node test-pgbouncer test-proxy test-redis test-s3 test-schema coverage torture attack fuzz audit bench bench-quick lint format serve requirements clean
 
 # Show this help
 help:
@@ -51,6 +51,10 @@ test-s3: setup .venv/ready-s3
 # Test scans by a real clamd (Debian: apt-get install clamav-daemon)
 test-clamd: setup
 	$(BIN)/python -m pytest tests/clamd
+
+# Test the Node example of docs/clients.md (Debian: apt-get install nodejs)
+test-node: setup
+	$(BIN)/python -m pytest tests/node
 
 # Test the HTML form in a real browser (Debian: apt-get install chromium)
 test-browser: setup .venv/ready-browser

@@ -18,7 +18,7 @@ from leadctl.cli import COMMANDS
 from leadctl.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
-USER_DOCUMENTS = ("README.md", "docs/leadctl.md", "docs/operations.md", "docs/api.md")
+USER_DOCUMENTS = ("README.md", "docs/leadctl.md", "docs/operations.md", "docs/api.md", "docs/clients.md")
 
 
 def document(name: str) -> str:
