@@ -175,9 +175,12 @@ class Api:
         body: dict[str, Any] = {"ids": list(ids), "status": state, "change": str(change), "dry_run": dry_run}
         if expected is not None:
             body["from"] = expected
-        response = self._http.json(
-            "POST", "/internal/leads/state", json=body, repeatable=True, max_bytes=MAX_LIST_BYTES
-        )
+        try:
+            response = self._http.json(
+                "POST", "/internal/leads/state", json=body, repeatable=True, max_bytes=MAX_LIST_BYTES
+            )
+        except UsageError as error:  # the API's name of the state is a constraint of its first version
+            raise UsageError(str(error).replace("status: ", "state: ")) from error
         outcomes = self._outcomes(response, {"changed", "unchanged", "missing", "conflict"})
         if {one["id"] for one in outcomes} != set(ids):
             raise self._http.unexpected_response(": its results are for other leads")

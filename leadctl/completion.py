@@ -1,25 +1,52 @@
-"""Values offered for shell completion: the server's states, and the stored profiles."""
+"""Values offered for shell completion: states, change ids, stored profiles, columns and help topics."""
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from leadctl.change_ids import SHORT_ID_CHARS
 from leadctl.context import Context
 from leadctl.errors import LeadctlError
 from leadctl.settings import Flags, is_profile_name
 
+if TYPE_CHECKING:  # importing it takes 95 ms
+    from leadctl.api import Api
+
 DEFAULT_STATES = ("PENDING", "REACHED_OUT", "ENGAGED", "DECLINED")
 TIMEOUT_S = 3.0
+RECENT_CHANGES = 50
 
 
 def states(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the server's states with this prefix; the default states if it is unavailable or slow."""
-    known: list[str] = []
-    thread = Thread(target=_fetch_states, args=[ctx.find_root().params, known], daemon=True)
-    thread.start()
-    thread.join(TIMEOUT_S)
+    known = _fetch(ctx, lambda api: api.stats()["states"])
     return [state for state in known or DEFAULT_STATES if state.startswith(incomplete)]
+
+
+def change_ids(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the ids of the user's latest changes with this prefix, short unless it is longer."""
+    found = _fetch(ctx, lambda api: [str(change["id"]) for change in api.changes(RECENT_CHANGES, mine=True)])
+    length = SHORT_ID_CHARS if len(incomplete) <= SHORT_ID_CHARS else None
+    return [change[:length] for change in found if change.startswith(incomplete)]
+
+
+def complete_columns(known: Sequence[str]) -> Callable[[str], list[str]]:
+    """Return a function that completes the last name in a comma-separated list."""
+
+    def complete(incomplete: str) -> list[str]:
+        before, comma, last = incomplete.rpartition(",")
+        given = before.split(",")
+        return [f"{before}{comma}{name}" for name in known if name.startswith(last) and name not in given]
+
+    return complete
+
+
+def help_topics(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the commands, and exit-codes, with this prefix."""
+    root: Any = ctx.find_root()
+    return [name for name in (*root.command.list_commands(root), "exit-codes") if name.startswith(incomplete)]
 
 
 def profiles(incomplete: str) -> list[str]:
@@ -31,8 +58,21 @@ def profiles(incomplete: str) -> list[str]:
     return sorted(name for name in names if name.startswith(incomplete) and is_profile_name(name))
 
 
-def _fetch_states(options: dict[str, Any], known: list[str]) -> None:
+# of every option or argument that is a state
+STATE: Mapping[str, Any] = {"parser": str.upper, "autocompletion": states, "metavar": "STATE"}
+
+
+def _fetch(ctx: typer.Context, request: "Callable[[Api], Iterable[str]]") -> list[str]:
+    """Return what the server answers in time; nothing if it is unavailable or slow."""
+    answers: list[str] = []
+    thread = Thread(target=_request, args=[ctx.find_root().params, request, answers], daemon=True)
+    thread.start()
+    thread.join(TIMEOUT_S)
+    return list(answers)
+
+
+def _request(options: dict[str, Any], request: "Callable[[Api], Iterable[str]]", answers: list[str]) -> None:
     try:
-        known += Context(Flags.from_options(options)).api_without_renewal().stats()["states"]
+        answers += request(Context(Flags.from_options(options)).api_without_renewal())
     except LeadctlError:
         return

@@ -7,7 +7,7 @@ import sys
 from typer._click.shell_completion import CompletionItem, ShellComplete, add_completion_class
 from typer._completion_classes import BashComplete, FishComplete, ZshComplete
 
-_SAFE_WORD = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_SAFE_WORD = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._,-]*")
 
 
 class _SafeComplete(ShellComplete):

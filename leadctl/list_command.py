@@ -10,13 +10,24 @@ from typing import Annotated, Any
 
 import typer
 
+from leadctl.completion import STATE, complete_columns
 from leadctl.context import Context
-from leadctl.options import ColumnsOption, FormatOption, HeaderOption, RawOption
+from leadctl.options import FormatOption, HeaderOption, RawOption
 from leadctl.output.formats import OutputFormat, OutputOptions, Record
 
 TERMINAL_LIMIT = 50
 
 Command = Callable[..., None]
+
+StateFilterOption = Annotated[
+    list[str] | None, typer.Option("--state", **STATE, help="Only leads in this state; repeatable.")
+]
+
+
+def columns_option(known: Sequence[str]) -> Any:
+    """Return the option --columns, with completion."""
+    help_text = "Only these columns, in this order: id,state,…"
+    return typer.Option("--columns", metavar="NAMES", autocompletion=complete_columns(known), help=help_text)
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,7 @@ def list_command(
             int | None, typer.Option("--limit", "-n", metavar="N", min=1, help="Maximum number of results.")
         ] = default_limit,
         output: FormatOption = None,
-        selected: ColumnsOption = None,
+        selected: Annotated[str | None, columns_option(known or columns)] = None,
         header: HeaderOption = False,
         raw: RawOption = False,
         no_pager: Annotated[bool, typer.Option("--no-pager", help="Do not use a pager.")] = False,

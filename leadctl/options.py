@@ -7,13 +7,11 @@ import typer
 from leadctl.output.formats import OutputFormat
 
 FormatOption = Annotated[OutputFormat | None, typer.Option("--output", "-o", help="Output format.")]
-ColumnsOption = Annotated[
-    str | None, typer.Option("--columns", metavar="NAMES", help="Only these columns, in this order: id,state,…")
-]
 HeaderOption = Annotated[bool, typer.Option("--header", help="Print column names above plain output.")]
 RawOption = Annotated[bool, typer.Option("--raw", help="Do not escape formulas and control characters in csv output.")]
 SinceOption = Annotated[
-    str | None, typer.Option(metavar="TIME", help="At or after: 30m, 12h, 2d, 1w (ago), or 2026-11-01.")
+    str | None,
+    typer.Option(metavar="TIME", help="At or after: 30m, 12h, 2d, 1w (ago), today, yesterday, or 2026-11-01."),
 ]
 UntilOption = Annotated[str | None, typer.Option(metavar="TIME", help="Before; same format.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would change without changing it.")]

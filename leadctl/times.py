@@ -2,24 +2,29 @@
 
 import re
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 
 from leadctl.errors import UsageError
 
 _UNITS: Mapping[str, str] = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGES = ((60, 1, "s"), (3600, 60, "min"), (86400, 3600, "h"), (60 * 86400, 86400, "d"))  # limit, unit, name
 _NOW_S = 5
+_DAYS_AGO = {"today": 0, "yesterday": 1}
 
 
 def parse_timestamp(text: str, flag: str) -> str:
-    """Return an age, or a local date or time, as an RFC 3339 timestamp. Raises UsageError, naming the flag."""
+    """Return an age or a local date or time as an RFC 3339 timestamp. Raises UsageError, naming the flag."""
     now = datetime.now().astimezone()
     try:
         if ago := re.fullmatch(r"(\d{1,6})([mhdw])", text, re.ASCII):
             return (now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})).isoformat()
+        if text in _DAYS_AGO:
+            return datetime.combine(now.date() - timedelta(_DAYS_AGO[text]), time()).astimezone().isoformat()
         return datetime.fromisoformat(text).astimezone().isoformat()
     except (ValueError, OverflowError) as error:
-        raise UsageError(f"{flag} is {text!r}; expected 30m, 12h, 2d, 1w, 2026-11-01 or 2026-11-01T09:00") from error
+        raise UsageError(
+            f"{flag} is {text!r}; expected 30m, 12h, 2d, 1w, today, yesterday, 2026-11-01 or 2026-11-01T09:00"
+        ) from error
 
 
 def parse_range(since: str | None, until: str | None) -> dict[str, str | None]:

@@ -1,6 +1,7 @@
 """State changes, from any state to any other, with a history."""
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from sqlalchemy import Connection, func, insert, select, update
 
@@ -30,7 +31,11 @@ def validate_states(states: Sequence[str], *, known: Sequence[str], field: str) 
     """Raise ValidationError if one of the states is unknown."""
     for state in states:
         if state not in known:
-            raise ValidationError(FieldError(field, f"{state!r} is not a state; the states are {', '.join(known)}"))
+            closest = get_close_matches(state.upper(), known, 1)
+            meant = f" (did you mean {closest[0]}?)" if closest else ""
+            raise ValidationError(
+                FieldError(field, f"{state!r} is not a state{meant}; the states are {', '.join(known)}")
+            )
 
 
 def check_stored_states(database: Database, *, known: Sequence[str]) -> None:

@@ -22,7 +22,7 @@ def command(
 ) -> None:
     """Print a shell completion script.
 
-    Completes commands, options, states and profiles.
+    Completes commands, options, states, columns, change ids and profiles.
 
     Examples:
       leadctl completion zsh > ~/.zfunc/_leadctl

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from leadctl.completion import help_topics
 from leadctl.context import Context
 from leadctl.errors import ExitCode, UsageError
 
@@ -11,7 +12,8 @@ from leadctl.errors import ExitCode, UsageError
 def command(
     ctx: typer.Context,
     topics: Annotated[
-        list[str] | None, typer.Argument(metavar="[COMMAND...|exit-codes]", help="Command, or exit-codes.")
+        list[str] | None,
+        typer.Argument(metavar="[COMMAND...|exit-codes]", autocompletion=help_topics, help="Command, or exit-codes."),
     ] = None,
 ) -> None:
     """Show help for a command, or the exit codes.

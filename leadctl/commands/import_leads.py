@@ -124,6 +124,7 @@ class _Import:
     def _import(self, row: Row) -> tuple[Record, bool]:
         cv = self._rows.check(row)
         fields = {name: row.values[name] for name in _FIELDS if name in row.values}
+        fields |= {"state": fields["state"].upper()} if "state" in fields else {}
         fields |= {"notify": "true"} if self._notify else {}
         fields.setdefault("external_id", derive_external_id(row, cv))
         return retry_call(

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from leadctl.completion import states
 from leadctl.errors import LeadctlError
-from leadctl.list_command import Listing, list_command
+from leadctl.list_command import Listing, StateFilterOption, list_command
 from leadctl.options import SinceOption, UntilOption
 from leadctl.output.columns import LEAD_COLUMNS, LEAD_HEADINGS
 from leadctl.times import parse_range
@@ -28,10 +27,7 @@ class Sort(StrEnum):
 @list_command("leads", LEAD_COLUMNS, headings=LEAD_HEADINGS)
 def command(
     listing: Listing,
-    state: Annotated[
-        list[str] | None,
-        typer.Option("--state", autocompletion=states, metavar="STATE", help="Only leads in this state; repeatable."),
-    ] = None,
+    state: StateFilterOption = None,
     email: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Email address; exact match, * is a wildcard.")
     ] = None,

@@ -8,7 +8,7 @@ from uuid import uuid4
 import typer
 
 from leadctl.change_announcement import announce_change
-from leadctl.completion import states
+from leadctl.completion import STATE
 from leadctl.context import Context
 from leadctl.errors import Conflict, LeadctlError, NotFound
 from leadctl.lead_ids import read_lead_ids
@@ -20,14 +20,9 @@ from leadctl.output.formats import Record
 
 def command(
     ctx: typer.Context,
-    state: Annotated[
-        str, typer.Argument(metavar="STATE", autocompletion=states, help="New state, such as REACHED_OUT.")
-    ],
+    state: Annotated[str, typer.Argument(**STATE, help="New state, such as REACHED_OUT.")],
     ids: LeadIdsArgument,
-    expected: Annotated[
-        str | None,
-        typer.Option("--from", autocompletion=states, metavar="STATE", help="Change only leads in this state."),
-    ] = None,
+    expected: Annotated[str | None, typer.Option("--from", **STATE, help="Change only leads in this state.")] = None,
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     output: FormatOption = None,
@@ -57,14 +52,16 @@ def command(
     if dry_run or output:
         context.show(outcomes, context.output_options(OUTCOME_COLUMNS, output=output))
     failures = {one["id"]: failure for one in outcomes if (failure := _failure(one, expected))}
+    unchanged = sum(one["result"] == "unchanged" for one in outcomes)
     would = "would be " if dry_run else ""
     if not selected.is_single:
-        done = len(outcomes) - len(failures)
-        context.summarize(f"{done} of {len(outcomes)} leads {would}changed to {state}", failures)
+        done = len(outcomes) - len(failures) - unchanged
+        already = f"; {unchanged} already {state}" if unchanged else ""
+        context.summarize(f"{done} of {len(outcomes)} leads {would}changed to {state}{already}", failures)
         return
     for failure in failures.values():
         raise failure
-    context.info(f"lead {selected.ids[0]} {would or 'is '}{state}")
+    context.info(f"lead {selected.ids[0]} {'is already ' if unchanged else would or 'is '}{state}")
 
 
 def _failure(outcome: Record, expected: str | None) -> LeadctlError | None:

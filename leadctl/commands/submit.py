@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from leadctl.completion import STATE
 from leadctl.context import Context
 from leadctl.errors import TryAgain
 from leadctl.files.uploads import upload_lead
@@ -20,7 +21,7 @@ def command(
     l_name: Annotated[str, typer.Option(metavar="NAME", help="Last name.")],
     notify: Annotated[bool, typer.Option("--notify", help="Send the confirmation and alerts.")] = False,
     state: Annotated[
-        str | None, typer.Option(metavar="STATE", help="Initial state. Default: the server's first state.")
+        str | None, typer.Option(**STATE, help="Initial state. Default: the server's first state.")
     ] = None,
     external_id: Annotated[
         str | None, typer.Option(metavar="ID", help="Id in another system; the lead is saved only once.")

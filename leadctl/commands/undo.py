@@ -9,6 +9,7 @@ import typer
 
 from leadctl.change_announcement import announce_change
 from leadctl.change_ids import SHORT_ID_CHARS, describe_change, resolve_change_id
+from leadctl.completion import change_ids
 from leadctl.context import Context
 from leadctl.errors import Conflict, NotFound
 from leadctl.options import DryRunOption, FormatOption, YesOption
@@ -21,7 +22,11 @@ def command(
     ctx: typer.Context,
     change: Annotated[
         str | None,
-        typer.Argument(metavar="[CHANGE]", help="Change id or its first 8 characters. Default: your latest change."),
+        typer.Argument(
+            metavar="[CHANGE]",
+            autocompletion=change_ids,
+            help="Change id or its first 8 characters. Default: your latest change.",
+        ),
     ] = None,
     others: Annotated[bool, typer.Option("--others", help="Also undo another user's change.")] = False,
     dry_run: DryRunOption = False,

@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
-from leadctl.completion import states
 from leadctl.context import Context
 from leadctl.errors import UsageError
-from leadctl.options import ColumnsOption, FormatOption
+from leadctl.list_command import StateFilterOption, columns_option
+from leadctl.options import FormatOption
 from leadctl.output.columns import LEAD_COLUMNS
 from leadctl.output.escapes import escape_json
 from leadctl.output.formats import OutputFormat, OutputOptions, Record, lines, write_lines
@@ -26,20 +26,19 @@ TERMINAL_COLUMNS = ("created_at", "id", "state", "f_name", "l_name", "email", "C
 
 def command(
     ctx: typer.Context,
-    state: Annotated[
-        list[str] | None,
-        typer.Option("--state", autocompletion=states, metavar="STATE", help="Only leads in this state; repeatable."),
-    ] = None,
+    state: StateFilterOption = None,
     since: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="At or after: 30m, 12h, 2d, 1w (ago), or 2026-11-01. Default: now."),
+        typer.Option(
+            metavar="TIME", help="At or after: 30m, 12h, 2d, 1w (ago), today, yesterday, or 2026-11-01. Default: now."
+        ),
     ] = None,
     interval: Annotated[str, typer.Option(metavar="DURATION", help="Time between polls.")] = "2s",
     command_line: Annotated[
         str | None, typer.Option("--exec", metavar="COMMAND", help="Run this for each lead, as JSON on standard input.")
     ] = None,
     output: FormatOption = None,
-    columns: ColumnsOption = None,
+    columns: Annotated[str | None, columns_option(LEAD_COLUMNS)] = None,
 ) -> None:
     """Show new leads until Ctrl-C. Retries while the server is unavailable.
 

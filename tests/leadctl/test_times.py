@@ -1,6 +1,8 @@
 """Timestamps and durations."""
 
+import time
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -29,6 +31,19 @@ def test_format_relative(age: timedelta, text: str) -> None:
 @pytest.mark.parametrize("text", ["", "yesterday", "\\x1b[31m"])
 def test_format_relative_keeps_other_text(text: str) -> None:
     assert format_relative(text, NOW) == text
+
+
+@pytest.mark.parametrize(("text", "days"), [("today", 0), ("yesterday", 1)])
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/Los_Angeles"])
+def test_days_begin_at_local_midnight(text: str, days: int, zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    begin = datetime.fromisoformat(parse_timestamp(text, "--since"))
+    monkeypatch.undo()
+    time.tzset()
+    here = datetime.now(ZoneInfo(zone))
+    assert begin.isoformat()[:19] == f"{here.date() - timedelta(days)}T00:00:00"
+    assert begin.utcoffset() == begin.astimezone(ZoneInfo(zone)).utcoffset()
 
 
 @pytest.mark.parametrize(("text", "length"), [("500ms", 0.5), ("2s", 2), ("1.5m", 90), ("3", 3), ("1h", 3600)])

@@ -111,6 +111,11 @@ def test_a_repeated_creation_stores_no_cv(start: Callable[..., Intake], tmp_path
         ("external_id", "a\tb", "must have 1 to 255 printable characters"),
         ("external_id", "a\0", "must have 1 to 255 printable characters"),
         ("state", "LOST", "'LOST' is not a state; the states are PENDING, REACHED_OUT, ENGAGED, DECLINED"),
+        (
+            "state",
+            "pending",
+            "'pending' is not a state (did you mean PENDING?); the states are PENDING, REACHED_OUT, ENGAGED, DECLINED",
+        ),
         ("state", "", "'' is not a state; the states are PENDING, REACHED_OUT, ENGAGED, DECLINED"),
         ("notify", "yes", "must be true or false"),
         ("note", "x", "unknown field"),

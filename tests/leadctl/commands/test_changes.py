@@ -41,7 +41,7 @@ def test_a_change_without_effect_is_not_listed(client: Client) -> None:
     assert (done.returncode, "undo" in done.stderr) == (5, False)
     lead_id = client.submit()
     done = client.run("--verbose", "set-state", "PENDING", str(lead_id))
-    assert (done.returncode, done.stderr) == (0, f"lead {lead_id} is PENDING\n")
+    assert (done.returncode, done.stderr) == (0, f"lead {lead_id} is already PENDING\n")
     assert client.data("changes", "-o", "ids") == before
 
 

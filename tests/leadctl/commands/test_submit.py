@@ -40,7 +40,7 @@ def test_submit_prints_the_id_of_the_new_lead(client: Client, cv: Path) -> None:
 
 
 def test_json_output_is_the_lead(client: Client, cv: Path) -> None:
-    lead = json.loads(client.data("submit", *ADA, "--state", "ENGAGED", "-o", "json", cv.name))
+    lead = json.loads(client.data("submit", *ADA, "--state", "engaged", "-o", "json", cv.name))
     assert lead == json.loads(client.data("show", str(lead["id"]), "-o", "json"))
     assert lead["state"] == "ENGAGED"
 
