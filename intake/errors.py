@@ -1,6 +1,7 @@
 """Errors. `str(error)` may be shown to the client; causes stay in `__cause__`."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -143,12 +144,54 @@ class UnsupportedMediaType(IntakeError):
     """The body has a media type that the route does not support."""
 
 
+# the codes of errors in fields, which clients may translate by, and the names of their parameters
+FIELD_ERROR_CODES: Mapping[str, tuple[str, ...]] = {
+    "required": (),
+    "empty": (),
+    "unknown": (),
+    "repeated": (),
+    "wrong_type": ("expected",),
+    "too_long": ("max", "unit"),
+    "too_short": ("min", "unit"),
+    "out_of_range": ("min", "max"),
+    "not_one_of": ("choices",),
+    "not_utf8": (),
+    "control_characters": (),
+    "not_printable": ("max",),
+    "not_an_email": ("suggestion",),
+    "not_accepted": ("extensions",),
+    "program": (),
+    "unsafe_archive": (),
+    "invalid_username": ("max",),
+    "common_password": (),
+    "password_is_username": (),
+    "already_used": (),
+    "invalid": (),
+}
+
+
+class InvalidValue(ValueError):
+    """A value of a field is invalid; `code` is one of FIELD_ERROR_CODES."""
+
+    def __init__(self, detail: str, code: str, **params: object) -> None:
+        super().__init__(detail)
+        self.code, self.params = code, params
+
+
 @dataclass(frozen=True)
 class FieldError:
-    """An error in one field of a request."""
+    """An error in one field of a request: a text with the remedy, and the same as a code with parameters."""
 
     field: str
     detail: str
+    code: str = "invalid"
+    params: Mapping[str, object] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, name: str, error: ValueError) -> "FieldError":
+        """Return the error of a field whose value was rejected."""
+        invalid = error if isinstance(error, InvalidValue) else InvalidValue(str(error), "invalid")
+        return cls(name, str(invalid), invalid.code, invalid.params)
 
 
 MAX_FIELD_ERRORS = 20  # limits the size of the response

@@ -8,12 +8,13 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from pydantic_core import PydanticCustomError
 
 MAX_ID = 2**63 - 1
+_FIRST, _LAST = "1970-01-01T00:00:00Z", "9998-12-31T23:59:59Z"
 
 
 def _check_range(timestamp: datetime) -> datetime:
     if not datetime(1970, 1, 1, tzinfo=UTC) <= timestamp < datetime(9999, 1, 1, tzinfo=UTC):
         # beyond, converting to another time zone overflows
-        raise PydanticCustomError("timestamp_range", "must be between 1970 and 9998")
+        raise PydanticCustomError("timestamp_range", "must be between 1970 and 9998", {"ge": _FIRST, "le": _LAST})
     return timestamp
 
 

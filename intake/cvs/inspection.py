@@ -9,7 +9,7 @@ from intake.cvs import executables, zip_inspection
 from intake.cvs.active_content import find_flags
 from intake.cvs.media_type import detect_type
 from intake.cvs.spool import SpooledUpload
-from intake.errors import StorageUnavailable
+from intake.errors import InvalidValue, StorageUnavailable
 
 MAX_CONCURRENT = 2  # a hostile file may take a second of processor time
 _slots = BoundedSemaphore(MAX_CONCURRENT)
@@ -32,7 +32,7 @@ class InspectionResult:
 def inspect(cv: SpooledUpload, *, name: str, extensions: Sequence[str]) -> InspectionResult:
     """Return the type and flags of a file; `extensions` are the accepted ones (empty: all).
 
-    Raises ValueError with a message for the sender if the file is rejected, or StorageUnavailable.
+    Raises InvalidValue with a message for the sender if the file is rejected, or StorageUnavailable.
     """
     _check_name(name, extensions)
     try:
@@ -46,15 +46,19 @@ def _check_name(name: str, extensions: Sequence[str]) -> None:
     extension = executables.extension(name)
     if extensions and extension not in extensions:
         *most, last = (f".{one}" for one in extensions)
-        raise ValueError(f"must have a file name that ends in {', '.join(most)}{' or ' if most else ''}{last}")
+        listed = f"{', '.join(most)}{' or ' if most else ''}{last}"
+        remedy = "; export it as a PDF" if "pdf" in extensions else ""
+        detail = f"must have a file name that ends in {listed}{remedy}"
+        raise InvalidValue(detail, "not_accepted", extensions=list(extensions))
     if not extensions and executables.has_executable_name(name):
-        raise ValueError("must not have the file name of a program or script; send a document such as a PDF")
+        detail = "must not have the file name of a program or script; send a document such as a PDF"
+        raise InvalidValue(detail, "program")
 
 
 def _inspect(cv: SpooledUpload, extension: str, *, accepts_any: bool) -> InspectionResult:
     kind = executables.executable_kind(cv.head) or _installer(cv.head, cv.file)
     if kind is not None:
-        raise ValueError(f"must not be {kind}; send a document such as a PDF")
+        raise InvalidValue(f"must not be {kind}; send a document such as a PDF", "program")
     detected, flags = detect_type(cv.head), set[str]()
     is_zip = cv.head.startswith(_ZIP)
     try:
@@ -66,7 +70,8 @@ def _inspect(cv: SpooledUpload, extension: str, *, accepts_any: bool) -> Inspect
     except zip_inspection.UninspectableZip as error:
         if is_zip or zip_inspection.is_other_archive(cv.head, cv.file):
             if not (accepts_any or extension in zip_inspection.EXTENSIONS):
-                raise ValueError(f"must not be an archive that {error}; send a document such as a PDF") from error
+                detail = f"must not be an archive that {error}; send a document such as a PDF"
+                raise InvalidValue(detail, "unsafe_archive") from error
             flags.add("archive")
     flags |= find_flags(cv.file, cv.head, media_type=detected, extension=extension)
     return InspectionResult(detected, tuple(sorted(flags)))
@@ -75,7 +80,8 @@ def _inspect(cv: SpooledUpload, extension: str, *, accepts_any: bool) -> Inspect
 def _contents(cv: SpooledUpload) -> zip_inspection.Contents:
     contents = zip_inspection.inspect_zip(cv.file, cv.size)
     if contents.program is not None:
-        raise ValueError("must not be an archive with a program in it; send a document such as a PDF")
+        detail = "must not be an archive with a program in it; send a document such as a PDF"
+        raise InvalidValue(detail, "unsafe_archive")
     return contents
 
 

@@ -9,7 +9,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
 from intake.cvs.spool import MEMORY_BYTES, SpooledUpload
-from intake.errors import BodyTooLarge, FieldError, MalformedBody, UnsupportedMediaType
+from intake.errors import BodyTooLarge, FieldError, InvalidValue, MalformedBody, UnsupportedMediaType
 from intake.http.content_disposition import ContentDisposition, parse_content_disposition
 from intake.http.request_state import AppRequest
 from intake.http.routing import run_in_pool
@@ -175,22 +175,22 @@ class MultipartReader:
     def _open(self, disposition: ContentDisposition) -> "_Part":
         name, is_file = disposition.name, disposition.filename is not None
         if name in self._seen and (name in self._texts or name == self._file):
-            self._add_error(name, "given more than once")
+            self._add_error(name, "given more than once; send one", "repeated")
             return _Part(name)
         self._seen.add(name)
         if name == self._file:
             # browsers send an empty name and no bytes if no file was chosen
             self._form.filename = disposition.filename or None
             if not is_file:
-                self._add_error(name, "must be a file")
+                self._add_error(name, "must be a file", "wrong_type", expected="file")
             elif not disposition.is_utf8:
-                self._add_error(name, _UNREADABLE_FILENAME)
+                self._add_error(name, _UNREADABLE_FILENAME, "not_utf8")
             return _Part(name, is_stored_file=is_file)
         if is_file:
             return _Part(name, is_refused=True)
         is_known = name in self._texts
         if not is_known and self._refuses_unknown:
-            self._add_error(name, "unknown field")
+            self._add_error(name, "unknown field; leave it out", "unknown")
         elif not is_known:
             self._form.unknown.append(name)
         return _Part(name, is_text=is_known, charset=_charset(self._headers))
@@ -201,7 +201,10 @@ class MultipartReader:
         if part.is_stored_file:
             self._write_file(data[start:end])
         elif part.is_refused:
-            self._add_error(part.name, "must be text, not a file" if part.name in self._texts else "unknown file")
+            if part.name in self._texts:
+                self._add_error(part.name, "must be text, not a file", "wrong_type", expected="text")
+            else:
+                self._add_error(part.name, "unknown file; leave it out", "unknown")
             part.is_refused = False
         elif part.is_text and len(part.text) <= MAX_TEXT_BYTES:
             part.text += data[start:end]
@@ -218,14 +221,17 @@ class MultipartReader:
             try:
                 self._form.texts[part.name] = part.decode_text()
             except ValueError as error:
-                self._add_error(part.name, str(error))
+                self._append_error(FieldError.of(part.name, error))
 
     def _on_end(self) -> None:
         self._ended = True
 
-    def _add_error(self, name: str, detail: str) -> None:
-        if all(fault.field != name for fault in self._form.faults):
-            self._form.faults.append(FieldError(name, detail))
+    def _add_error(self, name: str, detail: str, code: str, **params: object) -> None:
+        self._append_error(FieldError(name, detail, code, params))
+
+    def _append_error(self, error: FieldError) -> None:
+        if all(fault.field != error.field for fault in self._form.faults):
+            self._form.faults.append(error)
 
 
 @dataclass
@@ -241,13 +247,15 @@ class _Part:
 
     def decode_text(self) -> str:
         if len(self.text) > MAX_TEXT_BYTES:
-            raise ValueError(f"must have at most {MAX_TEXT_BYTES} bytes")
+            raise InvalidValue(
+                f"must have at most {MAX_TEXT_BYTES} bytes", "too_long", max=MAX_TEXT_BYTES, unit="bytes"
+            )
         if self.charset not in ("utf-8", "utf8", "us-ascii", "ascii") and not self.text.isascii():
-            raise ValueError(_UNREADABLE_TEXT)
+            raise InvalidValue(_UNREADABLE_TEXT, "not_utf8")
         try:
             return self.text.decode("utf-8")
         except UnicodeDecodeError:
-            raise ValueError(_UNREADABLE_TEXT) from None
+            raise InvalidValue(_UNREADABLE_TEXT, "not_utf8") from None
 
 
 def _charset(headers: dict[bytes, bytes]) -> str:

@@ -6,7 +6,7 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
 from intake import errors
@@ -40,6 +40,8 @@ class FaultSchema(BaseModel):
 
     field: str
     detail: str
+    code: str = Field(json_schema_extra={"enum": list(errors.FIELD_ERROR_CODES)})
+    params: dict[str, Any]
 
 
 class Problem(BaseModel):

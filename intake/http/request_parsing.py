@@ -1,5 +1,6 @@
 """Parsing of JSON bodies and queries, and JSON responses."""
 
+import re
 from typing import Any, TypeVar, get_origin
 
 import orjson
@@ -20,6 +21,32 @@ from intake.errors import (
 from intake.http.request_state import AppRequest
 
 MAX_BODY_BYTES = 2**16  # unless the model has its own `max_body_bytes`
+# pydantic's types of errors: our texts and codes, and the limits in their contexts
+_TEXTS = {"missing": "is required", "extra_forbidden": "unknown field; leave it out"}
+_CODES = {
+    "missing": "required",
+    "extra_forbidden": "unknown",
+    "string_too_long": "too_long",
+    "string_too_short": "too_short",
+    "too_long": "too_long",
+    "too_short": "too_short",
+    "greater_than_equal": "out_of_range",
+    "less_than_equal": "out_of_range",
+    "timestamp_range": "out_of_range",
+}
+_LIMITS = {"min_length": "min", "max_length": "max", "ge": "min", "le": "max"}
+_EXPECTED = {  # the start of a type
+    "string_type": "text",
+    "int_": "number",
+    "digits": "number",
+    "bool_": "boolean",
+    "list_": "list",
+    "uuid_": "uuid",
+    "datetime_": "timestamp",
+    "timezone_": "timestamp",
+    "rfc_3339": "timestamp",
+    "model_": "object",
+}
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -63,7 +90,7 @@ def read_query(params: QueryParams, model: type[Model]) -> Model:
     given = {name: params.getlist(name) if name in lists else params[name] for name in params}
     repeated = [name for name in given if name not in lists and len(params.getlist(name)) > 1]
     if repeated:
-        raise ValidationError(*(FieldError(name, "given more than once") for name in repeated))
+        raise ValidationError(*(FieldError(name, "given more than once; send one", "repeated") for name in repeated))
     try:
         return model.model_validate(given)
     except PydanticError as error:
@@ -77,18 +104,24 @@ def _fields(value: object) -> dict[str, Any]:
 
 
 def _invalid(error: PydanticError) -> ValidationError:
-    return ValidationError(
-        *(
-            FieldError(".".join(map(str, fault["loc"])) or "body", _lower_first(fault["msg"]))
-            for fault in _faults(error)
-        )
-    )
+    return ValidationError(*map(_field_error, _faults(error)))
+
+
+def _field_error(fault: ErrorDetails) -> FieldError:
+    kind, context = fault["type"], fault.get("ctx", {})
+    name = ".".join(map(str, fault["loc"])) or "body"
+    detail = _TEXTS.get(kind) or re.sub(r"^\w+ should ", "must ", fault["msg"])
+    if kind == "literal_error":
+        return FieldError(name, detail, "not_one_of", {"choices": re.findall("'([^']*)'", context["expected"])})
+    if expected := next((value for start, value in _EXPECTED.items() if kind.startswith(start)), None):
+        return FieldError(name, detail, "wrong_type", {"expected": expected})
+    code = _CODES.get(kind, "invalid")
+    params: dict[str, object] = {_LIMITS[limit]: context[limit] for limit in _LIMITS if limit in context}
+    if code in ("too_long", "too_short"):
+        params["unit"] = "characters" if kind.startswith("string") else "items"
+    return FieldError(name, detail, code, params if code != "invalid" else {})
 
 
 def _faults(error: PydanticError) -> list[ErrorDetails]:
     """Return the first errors: a small body can cause thousands, which take long to format."""
-    return error.errors(include_url=False, include_context=False, include_input=False)[:MAX_FIELD_ERRORS]
-
-
-def _lower_first(message: str) -> str:
-    return message[:1].lower() + message[1:]
+    return error.errors(include_url=False, include_input=False)[:MAX_FIELD_ERRORS]

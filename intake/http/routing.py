@@ -238,7 +238,9 @@ def _check_target(request: AppRequest, operation: Operation) -> None:
     if b"%2f" in request.scope.get("raw_path", b"").partition(b"?")[0].lower():
         raise HTTPException(404)
     if operation.query is None and operation.access is not Access.OPEN and request.query_params:
-        raise ValidationError(*(FieldError(name, "unknown parameter") for name in request.query_params))
+        raise ValidationError(
+            *(FieldError(name, "unknown parameter; leave it out", "unknown") for name in request.query_params)
+        )
 
 
 def _required_token(request: AppRequest, access: Access) -> str | None:

@@ -122,7 +122,7 @@ def _begin(
     columns = change.c.user_id, change.c.to_state, change.c.undoes
     existing = connection.execute(select(*columns).where(change.c.id == context.change_id)).first()
     if existing is not None and tuple(existing) != (context.user_id, to_state, undoes):
-        raise ValidationError(FieldError("change", "is the id of another change; use a new one"))
+        raise ValidationError(FieldError("change", "is the id of another change; use a new one", "already_used"))
 
 
 def _check_undoable(connection: Connection, undone: UUID, context: ChangeContext, *, others: bool) -> None:

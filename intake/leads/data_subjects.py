@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import Connection, func, select
 
 from intake.database import Database
 from intake.database.ids import page_by_id
 from intake.database.schema import cv, lead
-from intake.errors import FieldError, PersonNotFound, ValidationError
-from intake.leads.normalization import normalize_key
+from intake.errors import FieldError, InvalidValue, PersonNotFound, ValidationError
+from intake.leads.normalization import normalize_key, parse_email
 
 PAGE = 5_000
 
@@ -36,9 +35,9 @@ class DataSubject:
     def parse(cls, text: str) -> "DataSubject":
         """Return the person with this address. Raises ValidationError."""
         try:
-            return cls(validate_email(text.strip(), check_deliverability=False).normalized)
-        except EmailNotValidError as error:
-            raise ValidationError(FieldError("email", str(error))) from error
+            return cls(parse_email(text.strip()).normalized)
+        except InvalidValue as error:
+            raise ValidationError(FieldError.of("email", error)) from error
 
     def matches(self, address: str) -> bool:
         """Return whether a lead's address is this person's."""

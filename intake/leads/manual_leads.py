@@ -123,7 +123,7 @@ def _external_id(texts: Mapping[str, str]) -> str | None:
     text = texts.get("external_id")
     if text is not None and not (0 < len(text) <= MAX_EXTERNAL_ID_CHARACTERS and text.isprintable()):
         detail = f"must have 1 to {MAX_EXTERNAL_ID_CHARACTERS} printable characters"
-        raise ValidationError(FieldError("external_id", detail))
+        raise ValidationError(FieldError("external_id", detail, "not_printable", {"max": MAX_EXTERNAL_ID_CHARACTERS}))
     return text
 
 
@@ -136,5 +136,5 @@ def _state(texts: Mapping[str, str], states: Sequence[str]) -> str:
 def _flag(texts: Mapping[str, str], name: str) -> bool:
     text = texts.get(name, "false")
     if text not in ("true", "false"):
-        raise ValidationError(FieldError(name, "must be true or false"))
+        raise ValidationError(FieldError(name, "must be true or false", "not_one_of", {"choices": ["true", "false"]}))
     return text == "true"

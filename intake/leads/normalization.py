@@ -1,14 +1,32 @@
-"""Keys that ignore case and Unicode form, and filter patterns with `*` as a wildcard."""
+"""Email addresses, keys that ignore case and Unicode form, and filter patterns with `*` as a wildcard."""
 
 import re
 import unicodedata
 from dataclasses import dataclass
+
+from email_validator import EmailNotValidError, ValidatedEmail, validate_email
+
+from intake.errors import InvalidValue
 
 # the characters that these providers ignore in a mailbox's name, and the first of each one's interchangeable domains
 PROVIDERS = {
     **dict.fromkeys(("gmail.com", "googlemail.com"), (".", "gmail.com")),
     **dict.fromkeys(("proton.me", "protonmail.com", "protonmail.ch", "pm.me"), (".-_", "proton.me")),
 }
+
+
+def parse_email(text: str) -> ValidatedEmail:
+    """Return the parsed address. Raises InvalidValue, which suggests the address in a text such as `Ada <ada@…>`."""
+    try:
+        # without DNS: submissions wait for no network, and a domain may only be down temporarily
+        found = validate_email(text, check_deliverability=False, allow_display_name=True)
+    except EmailNotValidError as error:
+        detail = "must be an email address, such as ada@example.com"
+        raise InvalidValue(detail, "not_an_email", suggestion=None) from error
+    if "<" in text:
+        detail = f"must be only the email address; write only {found.normalized}"
+        raise InvalidValue(detail, "not_an_email", suggestion=found.normalized)
+    return found
 
 
 def normalize_key(text: str) -> str:

@@ -33,9 +33,8 @@ def validate_states(states: Sequence[str], *, known: Sequence[str], field: str) 
         if state not in known:
             closest = get_close_matches(state.upper(), known, 1)
             meant = f" (did you mean {closest[0]}?)" if closest else ""
-            raise ValidationError(
-                FieldError(field, f"{state!r} is not a state{meant}; the states are {', '.join(known)}")
-            )
+            detail = f"{state!r} is not a state{meant}; the states are {', '.join(known)}"
+            raise ValidationError(FieldError(field, detail, "not_one_of", {"choices": list(known)}))
 
 
 def check_stored_states(database: Database, *, known: Sequence[str]) -> None:

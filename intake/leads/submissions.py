@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from intake.cvs import store, store_marker
@@ -20,8 +19,15 @@ from intake.database.clock import Now
 from intake.database.cv_blobs import write_content
 from intake.database.schema import cv as cv_table
 from intake.database.schema import lead, submission_key
-from intake.errors import FieldError, IdempotencyKeyInUse, LockTimeout, StorageUnavailable, ValidationError
-from intake.leads.normalization import mailbox_key, normalize_key
+from intake.errors import (
+    FieldError,
+    IdempotencyKeyInUse,
+    InvalidValue,
+    LockTimeout,
+    StorageUnavailable,
+    ValidationError,
+)
+from intake.leads.normalization import mailbox_key, normalize_key, parse_email
 from intake.mail import outbox
 from intake.settings import Settings
 
@@ -32,6 +38,7 @@ MAX_KEY_CHARACTERS = 255
 MAX_EMAIL_CHARACTERS = 320
 MAX_NAME_CHARACTERS = 200
 MAX_CV_NAME_CHARACTERS = 255
+_FILE_NAME = "its file name "
 
 # built once, not per submission
 _INSERT_LEAD = insert(lead).returning(lead.c.id)
@@ -75,10 +82,11 @@ class Submission:
 def validate_idempotency_key(keys: Sequence[str]) -> str | None:
     """Return the Idempotency-Key, given the values of its header fields. Raises ValidationError."""
     if len(keys) > 1:
-        raise ValidationError(FieldError(KEY_FIELD, "given more than once; send one"))
+        raise ValidationError(FieldError(KEY_FIELD, "given more than once; send one", "repeated"))
     key = keys[0] if keys else None
     if key is not None and not (0 < len(key) <= MAX_KEY_CHARACTERS and key.isprintable()):
-        raise ValidationError(FieldError(KEY_FIELD, f"must have 1 to {MAX_KEY_CHARACTERS} printable characters"))
+        detail = f"must have 1 to {MAX_KEY_CHARACTERS} printable characters"
+        raise ValidationError(FieldError(KEY_FIELD, detail, "not_printable", {"max": MAX_KEY_CHARACTERS}))
     return key
 
 
@@ -103,7 +111,7 @@ def validate_submission(
             try:
                 return rule()
             except ValueError as error:
-                errors[field] = FieldError(field, str(error))
+                errors[field] = FieldError.of(field, error)
         return None
 
     email = checked("email", lambda: _address(texts.get("email", "")))
@@ -235,7 +243,7 @@ def _is_first(connection: Connection, submission: Submission, key: str) -> bool:
     if (first := connection.execute(existing).scalar()) is None:  # erased meanwhile
         raise IdempotencyKeyInUse("the first submission with this key is being erased; try again")
     if first != submission.content_sha256:
-        raise ValidationError(FieldError(KEY_FIELD, "was used for another submission; use a new one"))
+        raise ValidationError(FieldError(KEY_FIELD, "was used for another submission; use a new one", "already_used"))
     return False
 
 
@@ -244,43 +252,38 @@ def _is_key(submission: Submission, key: str) -> tuple[ColumnElement[bool], ...]
 
 
 def _address(text: str) -> Address:
-    if len(text) > MAX_EMAIL_CHARACTERS:
-        raise ValueError(f"must have at most {MAX_EMAIL_CHARACTERS} characters")
-    try:
-        # without DNS: submissions wait for no network, and a domain may only be down temporarily
-        found = validate_email(_required(text), check_deliverability=False)
-    except EmailNotValidError as error:
-        raise ValueError(str(error)) from error
+    found = parse_email(_limited(_required(text), MAX_EMAIL_CHARACTERS))
     return Address(found.normalized, found.ascii_email or found.normalized)
 
 
 def _name(text: str) -> str:
-    name = _required(text)
-    if len(name) > MAX_NAME_CHARACTERS:
-        raise ValueError(f"must have at most {MAX_NAME_CHARACTERS} characters")
-    return _without_controls(name)
+    return _without_controls(_limited(_required(text), MAX_NAME_CHARACTERS))
 
 
 def _file(
     name: str | None, cv: SpooledUpload | None, extensions: Sequence[str]
 ) -> tuple[str, SpooledUpload, InspectionResult]:
     if name is None or cv is None:
-        raise ValueError("is required: attach a file")
+        raise InvalidValue("is required; attach a file", "required")
     if cv.size == 0:
-        raise ValueError("is empty: attach a file with content")
-    if len(name) > MAX_CV_NAME_CHARACTERS:
-        raise ValueError(f"its file name must have at most {MAX_CV_NAME_CHARACTERS} characters")
-    name = _without_controls(name, "its file name ")
+        raise InvalidValue("is empty; attach a file with content", "empty")
+    name = _without_controls(_limited(name, MAX_CV_NAME_CHARACTERS, _FILE_NAME), _FILE_NAME)
     return name, cv, inspect(cv, name=name, extensions=extensions)
 
 
 def _required(text: str) -> str:
     if not (trimmed := text.strip()):
-        raise ValueError("is required")
+        raise InvalidValue("is required", "required")
     return trimmed
+
+
+def _limited(text: str, most: int, subject: str = "") -> str:
+    if len(text) > most:
+        raise InvalidValue(f"{subject}must have at most {most} characters", "too_long", max=most, unit="characters")
+    return text
 
 
 def _without_controls(text: str, subject: str = "") -> str:
     if any(unicodedata.category(character) == "Cc" for character in text):
-        raise ValueError(f"{subject}must not contain control characters")
+        raise InvalidValue(f"{subject}must not contain control characters", "control_characters")
     return text

@@ -28,7 +28,11 @@ class HtmlFormMiddleware:
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
         self._thanks_url = settings.form_thanks_url
-        self._context = {"firm": settings.mail_from.display_name}
+        self._context = {
+            "firm": settings.mail_from.display_name,
+            "firm_url": settings.firm_url,
+            "firm_contact": settings.firm_contact,
+        }
         self._max_cv_bytes = settings.max_cv_bytes
         self._policy = page_policy(settings.form_frame_ancestors)
         self._template = templates("intake.public_api").get_template("form_result.html.jinja")

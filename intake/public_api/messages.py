@@ -9,15 +9,11 @@ LABELS: Mapping[str, str] = {"email": "Email address", "f_name": "First name", "
 
 @dataclass(frozen=True)
 class Message:
-    """The text of a page: a heading, what happened and what to do, and the errors in fields.
-
-    `note` helps with the investigation of a problem.
-    """
+    """The text of a page: a heading, what happened and what to do, and the errors in fields."""
 
     heading: str
     text: str
     faults: Sequence[tuple[str, str]] = ()
-    note: str = ""
     is_problem: bool = True
 
 
@@ -27,6 +23,7 @@ THANKS = Message(
     is_problem=False,
 )
 _BACK = "Go back with your browser's Back button: what you entered should still be there."
+_RELOAD = "Reloading this page also sends the form again."
 _TWICE = "It does no harm if the same form reaches us twice: we save it once."
 _OTHER = Message(
     "Something went wrong on our side",
@@ -36,12 +33,12 @@ _BY_STATUS: Mapping[int, Message] = {
     400: Message("Your form did not arrive in one piece", f"Nothing was saved. {_BACK} Then please send it again."),
     408: Message(
         "Sending took too long",
-        f"Nothing was saved. {_BACK} Then please send it again, with a smaller file if you have one.",
+        f"Nothing was saved. {_BACK} Then please send it again, with a smaller file if you have one. {_RELOAD}",
     ),
     409: Message(
         "Your form is still on its way",
         "The same form was sent shortly before and is still being processed. Please go back and send it again"
-        f" {{wait}}. {_TWICE}",
+        f" {{wait}}. {_RELOAD} {_TWICE}",
     ),
     413: Message(
         "What you sent is too large",
@@ -56,11 +53,11 @@ _BY_STATUS: Mapping[int, Message] = {
     429: Message(
         "Too many forms at once",
         "Nothing was saved, because too many forms came from your connection. Please go back and send yours"
-        " again {wait}.",
+        f" again {{wait}}. {_RELOAD}",
     ),
     503: Message(
         "We can't take your form right now",
-        f"Please go back and send it again {{wait}}. {_TWICE}",
+        f"Please go back and send it again {{wait}}. {_RELOAD} {_TWICE}",
     ),
 }
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
@@ -79,7 +76,6 @@ def explain(problem: Mapping[str, Any], *, retry_after: str | None, max_bytes: i
             (LABELS.get(fault["field"], fault["field"]), _sentence(fault["detail"]))
             for fault in problem.get("errors", ())
         ],
-        "" if "errors" in problem else problem.get("request_id") or problem["detail"],
     )
 
 

@@ -179,7 +179,7 @@ def update_user(
     LastAdministrator if no enabled administrator would remain, or DatabaseUnavailable.
     """
     if role is None and disabled is None and password is None:
-        raise ValidationError(FieldError("body", "must contain role, disabled or password"))
+        raise ValidationError(FieldError("body", "must contain role, disabled or password", "required"))
     if password is not None:
         check_password(password, field="password", username=username, min_characters=min_characters)
     changes: dict[str, object] = {"role": role, "disabled": disabled}
@@ -253,13 +253,15 @@ def username_fault(username: str) -> FieldError | None:
     """Return the fault in a username, or None."""
     if re.fullmatch(r"[A-Za-z0-9._@-]{1,64}", username):
         return None
-    return FieldError("username", "must be 1 to 64 letters, digits, '.', '_', '-' or '@'")
+    return FieldError(
+        "username", "must be 1 to 64 letters, digits, '.', '_', '-' or '@'", "invalid_username", {"max": 64}
+    )
 
 
 def _role_fault(role: str | None) -> FieldError | None:
     if role is None or role in ROLES:
         return None
-    return FieldError("role", f"must be one of {', '.join(ROLES)}")
+    return FieldError("role", f"must be one of {', '.join(ROLES)}", "not_one_of", {"choices": list(ROLES)})
 
 
 def _active_row(database: Database, claims: Claims) -> RowMapping:

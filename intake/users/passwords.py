@@ -24,14 +24,16 @@ def password_fault(
     """Return the fault in a new password, or None; there are no composition rules (NIST SP 800-63B)."""
     normalized = _normalize(password)
     if len(normalized.encode()) > MAX_BYTES:
-        return FieldError(field, f"must have at most {MAX_BYTES} bytes in UTF-8")
+        limit = {"max": MAX_BYTES, "unit": "bytes"}
+        return FieldError(field, f"must have at most {MAX_BYTES} bytes in UTF-8", "too_long", limit)
     if len(normalized) < min_characters:
-        return FieldError(field, f"must have at least {min_characters} characters")
+        least = {"min": min_characters, "unit": "characters"}
+        return FieldError(field, f"must have at least {min_characters} characters", "too_short", least)
     folded = normalized.casefold()
     if folded in _common_passwords():
-        return FieldError(field, f"is one of the most common passwords; {_REMEDY}")
+        return FieldError(field, f"is one of the most common passwords; {_REMEDY}", "common_password")
     if not folded.replace(username.casefold(), ""):
-        return FieldError(field, f"must not be the username; {_REMEDY}")
+        return FieldError(field, f"must not be the username; {_REMEDY}", "password_is_username")
     return None
 
 

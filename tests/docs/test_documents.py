@@ -10,6 +10,7 @@ import typer
 from intake.app import APIS, Surface
 from intake.cli import app as intake_app
 from intake.database.engine import IDLE_TIMEOUT_S, LOCK_TIMEOUT_S, STATEMENT_TIMEOUT_S
+from intake.errors import FIELD_ERROR_CODES
 from intake.mail.messages import _SAMPLE, MessageBuilder
 from intake.settings import Settings
 from intake.settings.parsers import Mailbox
@@ -49,6 +50,12 @@ def test_documented_template_variables_match_the_code() -> None:
         assert {variable for variable, used_in in rows if used_in == "all" or name in used_in.split(", ")} == set(
             values
         )
+
+
+def test_documented_codes_of_field_errors_match_the_code() -> None:
+    section = document("docs/api.md").partition("### Codes of errors in fields")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| (.*?) \|", section, re.MULTILINE)
+    assert {code: tuple(re.findall(r"`(\w+)`", params)) for code, params in rows} == FIELD_ERROR_CODES
 
 
 def test_documented_routes_match_the_code() -> None:

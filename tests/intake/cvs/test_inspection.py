@@ -228,7 +228,7 @@ def test_accepted_names(name: str) -> None:
 def test_rejected_names(name: str) -> None:
     assert rejection(b"Ada", name) == (
         "must have a file name that ends in"
-        " .pdf, .doc, .docx, .odt, .rtf, .txt, .md, .html, .png, .jpg, .jpeg, .tif or .tiff"
+        " .pdf, .doc, .docx, .odt, .rtf, .txt, .md, .html, .png, .jpg, .jpeg, .tif or .tiff; export it as a PDF"
     )
 
 

@@ -100,22 +100,33 @@ def test_a_file_that_was_not_chosen_is_absent() -> None:
 @pytest.mark.parametrize(
     ("parts", "fault"),
     [
-        ([part('name="email"', b"a"), part('name="email"', b"b")], FieldError("email", "given more than once")),
+        (
+            [part('name="email"', b"a"), part('name="email"', b"b")],
+            FieldError("email", "given more than once; send one", "repeated"),
+        ),
         (
             [part('name="CV"; filename="a"', b"a"), part('name="CV"; filename="b"', b"b")],
-            FieldError("CV", "given more than once"),
+            FieldError("CV", "given more than once; send one", "repeated"),
         ),
-        ([part('name="email"; filename="a"', b"a")], FieldError("email", "must be text, not a file")),
-        ([part('name="other"; filename="a"', b"a")], FieldError("other", "unknown file")),
-        ([part('name="CV"', b"text")], FieldError("CV", "must be a file")),
-        ([part('name="f_name"', b"\xff\xfe")], FieldError("f_name", UNREADABLE)),
+        (
+            [part('name="email"; filename="a"', b"a")],
+            FieldError("email", "must be text, not a file", "wrong_type", {"expected": "text"}),
+        ),
+        ([part('name="other"; filename="a"', b"a")], FieldError("other", "unknown file; leave it out", "unknown")),
+        ([part('name="CV"', b"text")], FieldError("CV", "must be a file", "wrong_type", {"expected": "file"})),
+        ([part('name="f_name"', b"\xff\xfe")], FieldError("f_name", UNREADABLE, "not_utf8")),
         (
             [part('name="f_name"\r\nContent-Type: text/plain; charset=ISO-8859-1', "é".encode("latin-1"))],
-            FieldError("f_name", UNREADABLE),
+            FieldError("f_name", UNREADABLE, "not_utf8"),
         ),
         (
             [part('name="f_name"', b"a" * (MAX_TEXT_BYTES + 1))],
-            FieldError("f_name", f"must have at most {MAX_TEXT_BYTES} bytes"),
+            FieldError(
+                "f_name",
+                f"must have at most {MAX_TEXT_BYTES} bytes",
+                "too_long",
+                {"max": MAX_TEXT_BYTES, "unit": "bytes"},
+            ),
         ),
     ],
 )

@@ -118,14 +118,14 @@ def test_a_repeated_creation_stores_no_cv(start: Callable[..., Intake], tmp_path
         ),
         ("state", "", "'' is not a state; the states are PENDING, REACHED_OUT, ENGAGED, DECLINED"),
         ("notify", "yes", "must be true or false"),
-        ("note", "x", "unknown field"),
-        ("email", "ada", "An email address must have an @-sign."),
+        ("note", "x", "unknown field; leave it out"),
+        ("email", "ada", "must be an email address, such as ada@example.com"),
     ],
 )
 def test_an_invalid_field_is_named(attorney: TestClient, intake: Intake, field: str, value: str, detail: str) -> None:
     answer = enter(attorney, **{field: value})
     assert answer.status_code == 422
-    assert answer.json()["errors"] == [{"field": field, "detail": detail}]
+    assert [(error["field"], error["detail"]) for error in answer.json()["errors"]] == [(field, detail)]
     assert intake.count(lead) == 0
 
 
@@ -172,7 +172,8 @@ def test_a_dry_run_validates_and_saves_nothing(start: Callable[..., Intake], tmp
     ):
         real, dry = (enter(client, **fields, dry_run=text) for text in ("false", "true"))
         assert (real.status_code, real.json()["errors"]) == (422, dry.json()["errors"])
-    assert enter(client, dry_run="yes").json()["errors"] == [{"field": "dry_run", "detail": "must be true or false"}]
+    [error] = enter(client, dry_run="yes").json()["errors"]
+    assert (error["field"], error["detail"]) == ("dry_run", "must be true or false")
     assert intake.count(lead) == intake.count(cv) == 1
     assert intake.count(outbox_mail) == 0
     assert len(list((tmp_path / "CVs").iterdir())) == 1

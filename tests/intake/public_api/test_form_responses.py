@@ -1,5 +1,6 @@
 """HTML responses of POST /leads/ to a browser's form."""
 
+import html
 from collections.abc import Callable
 from typing import Any
 
@@ -77,6 +78,19 @@ def test_other_clients_get_unchanged_responses(intake: Intake, accept: str) -> N
     assert answer.headers["Vary"] == refused.headers["Vary"] == "Accept"
 
 
+def test_pages_link_back_and_show_the_contact(start: Callable[..., Intake]) -> None:
+    intake = start(firm_url="https://firm.example/?a&b", firm_contact="020 7946 0000 <office@firm.example>")
+    for page in (send(intake).text, send(intake, f_name="").text):
+        assert '<a href="https://firm.example/?a&amp;b" target="_top">Back to ' in page
+        assert "<bdi>020 7946 0000 &lt;office@firm.example&gt;</bdi>" in page
+
+
+def test_pages_without_these_settings_have_no_empty_footer(intake: Intake) -> None:
+    for page in (send(intake).text, send(intake, f_name="").text):
+        assert "<footer" not in page
+        assert "href" not in page
+
+
 def test_a_page_has_the_labels_of_fields(intake: Intake) -> None:
     answer = send(intake, email="ada", f_name="", l_name="a\0b", CV=("cv.pdf", b""))
     assert answer.status_code == 422
@@ -100,7 +114,7 @@ def test_submitted_text_is_escaped(intake: Intake) -> None:
     ("body", "content_type", "status", "said"),
     [
         (b"noise", MULTIPART, 400, "did not arrive in one piece"),
-        (b"a=b", "application/x-www-form-urlencoded", 415, "the body must be multipart/form-data"),
+        (b"a=b", "application/x-www-form-urlencoded", 415, "What you sent can't be read"),
         (b"--x--\r\n", MULTIPART, 422, "Attach a file"),
         (b"x" * 300_000, MULTIPART, 413, "A CV may have up to 2 KB."),
     ],
@@ -111,7 +125,8 @@ def test_every_problem_is_a_page(
 ) -> None:
     answer = send_raw(start(max_cv_bytes=2048), body, content_type)
     assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
-    assert said.lower() in answer.text.lower()
+    assert said.lower() in html.unescape(answer.text).lower()
+    assert "multipart" not in answer.text, "notes for technicians"
     assert answer.headers["X-Request-ID"]
 
 
@@ -122,11 +137,11 @@ def test_a_page_has_the_headers_of_the_original_response(intake: Intake, monkeyp
     assert "send it again in 5 seconds" in answer.text
 
 
-def test_the_page_of_a_defect_has_only_the_request_id(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_of_a_defect_has_no_details(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("intake.public_api.leads.create_lead", defect)
     answer = send(intake)
     assert answer.status_code == 500
-    assert answer.headers["X-Request-ID"] in answer.text
+    assert answer.headers["X-Request-ID"] not in answer.text
     assert "a secret" not in answer.text
 
 

@@ -50,6 +50,11 @@ def test_fields_have_labels_and_unknown_ones_their_names() -> None:
     assert {detail for _, detail in found} == {"Is required"}
 
 
-def test_a_defect_has_its_request_id() -> None:
-    problem = {"status": 500, "detail": "the log has more", "request_id": "8f0c"}
-    assert explain(problem, retry_after=None, max_bytes=1).note == "8f0c"
+@pytest.mark.parametrize("status", [408, 409, 429, 503])
+def test_pages_that_a_reload_may_resolve_say_that_it_sends_the_form(status: int) -> None:
+    assert "Reloading this page also sends the form again." in text_of(status)
+
+
+@pytest.mark.parametrize("status", [400, 413, 415, 422])
+def test_other_pages_do_not_suggest_a_reload(status: int) -> None:
+    assert "eload" not in text_of(status)
