@@ -18,7 +18,7 @@ MANUAL_LEAD_FORM = {
         "email": {"type": "string", "format": "email", "description": "Email address."},
         "f_name": {"type": "string", "minLength": 1, "maxLength": 200, "description": "First name."},
         "l_name": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Last name."},
-        "CV": {"type": "string", "contentMediaType": "application/octet-stream", "description": "CV file."},
+        "CV": {"type": "string", "format": "binary", "description": "CV file."},
         "external_id": {
             "type": "string",
             "minLength": 1,

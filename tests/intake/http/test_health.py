@@ -54,6 +54,12 @@ def test_the_description_is_valid_and_complete(intake: Intake) -> None:
     assert names == ["email", "f_name", "l_name", "state", "q", "since", "until", "limit", "after", "order"]
 
 
+@pytest.mark.parametrize("path", ["/leads/", "/internal/leads/"])
+def test_the_cv_is_binary_in_the_description(intake: Intake, path: str) -> None:
+    form = intake.client.get("/openapi.json").json()["paths"][path]["post"]["requestBody"]["content"]
+    assert form["multipart/form-data"]["schema"]["properties"]["CV"]["format"] == "binary"
+
+
 def test_responses_match_the_description(attorney: TestClient, intake: Intake) -> None:
     lead_id = intake.submitted()
     for path, model, whole in (
