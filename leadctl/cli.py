@@ -143,8 +143,10 @@ def root(
     insecure_http: Annotated[
         bool, typer.Option("--insecure-http", help="Allow unencrypted HTTP to other machines.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Print change ids and warnings in scripts too.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print no messages except errors.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Print change ids, warnings and all fields without a terminal, too.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Print requests, and tracebacks of errors.")] = False,
     show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:

@@ -37,7 +37,10 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Overwrite existing files.")] = False,
     quarantined: Annotated[
         bool,
-        typer.Option("--force-quarantined", help="Also download CVs that are quarantined or not scanned (audited)."),
+        typer.Option(
+            "--force-quarantined",
+            help="Also download CVs that are quarantined, not scanned yet, or too large to scan (audited).",
+        ),
     ] = False,
 ) -> None:
     """Download CVs.

@@ -35,7 +35,7 @@ def command(
 ) -> None:
     """Undo a change, except for leads that were changed since.
 
-    Without CHANGE: your latest change that changed leads and is not itself an undo, never an earlier one. On a
+    Without CHANGE: your latest change of leads that is not an undo. If it is already undone, nothing happens. On a
     terminal, asks for confirmation of 10 or more leads. With -o or --dry-run, prints the result for each lead.
 
     Examples:

@@ -35,7 +35,10 @@ def command(
     ] = None,
     interval: Annotated[str, typer.Option(metavar="DURATION", help="Time between polls.")] = "2s",
     command_line: Annotated[
-        str | None, typer.Option("--exec", metavar="COMMAND", help="Run this for each lead, as JSON on standard input.")
+        str | None,
+        typer.Option(
+            "--exec", metavar="COMMAND", help="Run COMMAND, without a shell, for each lead: JSON on its standard input."
+        ),
     ] = None,
     output: FormatOption = None,
     columns: Annotated[str | None, columns_option(LEAD_COLUMNS)] = None,
