@@ -150,7 +150,7 @@ def test_no_color_is_honoured(client: Client) -> None:
 
 def test_messages_are_printed_above_a_progress_bar(client: Client) -> None:
     ids = [str(number) for number in range(900_000, 900_030)]
-    code, screen = Terminal(client, "set-state", "ENGAGED", *ids, columns=100).end()
+    code, screen = Terminal(client, "set-state", "ENGAGED", "--yes", *ids, columns=100).end()
     assert code == 3
     for lead_id in ids:
         assert f"{lead_id}: there is no lead {lead_id}" in screen

@@ -141,7 +141,7 @@ def test_errors_name_their_field(parts: list[bytes], fault: FieldError) -> None:
 def test_a_file_name_in_another_charset_is_an_error_of_the_file(charset: str, name: str, piece: int) -> None:
     whole = body(part(f'name="CV"; filename="{name}"', b"x"), part('name="email"', b"a")).decode().encode(charset)
     form = read(whole, piece=piece)
-    assert (form.faults, form.texts) == ([FieldError("CV", UNREADABLE_NAME)], {"email": "a"})
+    assert (form.faults, form.texts) == ([FieldError("CV", UNREADABLE_NAME, "not_utf8")], {"email": "a"})
 
 
 def test_an_unknown_field_with_a_name_in_another_charset_is_ignored() -> None:
