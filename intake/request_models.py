@@ -1,6 +1,7 @@
-"""Base models and field types of requests: bodies, queries and pages of lists."""
+"""Base models and field types of requests: bodies, forms, queries and pages of lists."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -8,6 +9,13 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from pydantic_core import PydanticCustomError
 
 MAX_ID = 2**63 - 1
+# JSON schemas of the fields that the public and the internal form share, all of them required
+LEAD_FORM_FIELDS: Mapping[str, Mapping[str, object]] = {
+    "email": {"type": "string", "format": "email", "description": "Email address."},
+    "f_name": {"type": "string", "minLength": 1, "maxLength": 200, "description": "First name."},
+    "l_name": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Last name."},
+    "CV": {"type": "string", "format": "binary", "description": "CV file."},
+}
 _FIRST, _LAST = "1970-01-01T00:00:00Z", "9998-12-31T23:59:59Z"
 
 

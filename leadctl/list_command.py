@@ -26,7 +26,7 @@ StateFilterOption = Annotated[
 
 def columns_option(known: Sequence[str]) -> Any:
     """Return the option --columns, with completion."""
-    help_text = "Only these columns, in this order: id,state,…"
+    help_text = f"Only these columns, in this order, such as {','.join(known[:2])}."
     return typer.Option("--columns", metavar="NAMES", autocompletion=complete_columns(known), help=help_text)
 
 
@@ -83,6 +83,7 @@ def list_command(
 
     `columns` are shown by default, in tables those `on_terminal`; `known` ones can be selected.
     """
+    known = known or columns
 
     def listing(
         ctx: typer.Context,
@@ -91,7 +92,7 @@ def list_command(
             int | None, typer.Option("--limit", "-n", metavar="N", min=1, help="Maximum number of results.")
         ] = default_limit,
         output: FormatOption = None,
-        selected: Annotated[str | None, columns_option(known or columns)] = None,
+        selected: Annotated[str | None, columns_option(known)] = None,
         header: HeaderOption = False,
         raw: RawOption = False,
         no_pager: Annotated[bool, typer.Option("--no-pager", help="Do not use a pager.")] = False,
@@ -99,9 +100,8 @@ def list_command(
         context: Context = ctx.obj
         is_table = context.is_terminal and output in (None, OutputFormat.TABLE)
         usual = (is_table and on_terminal) or columns
-        known_columns = known or columns
         options = context.output_options(
-            usual, known=known_columns, output=output, selected=selected, header=header, raw=raw, headings=headings
+            usual, known=known, output=output, selected=selected, header=header, raw=raw, headings=headings
         )
         default = TERMINAL_LIMIT if has_limit and context.is_terminal else None
         return Listing(context, ctx.invoked_subcommand is not None, nouns, options, limit or default, not no_pager)

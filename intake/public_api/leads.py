@@ -8,6 +8,7 @@ from intake.http.request_state import AppRequest
 from intake.http.routing import Access, Operation, ResponseSpec, run_in_pool
 from intake.leads.submissions import KEY_FIELD, create_lead, validate_idempotency_key, validate_submission
 from intake.public_api.html_responses import accepts_html
+from intake.request_models import LEAD_FORM_FIELDS
 
 PATH = "/leads/"
 _TEXT_FIELDS = ("email", "f_name", "l_name")
@@ -48,16 +49,7 @@ def _save(request: AppRequest, form: Form, key: str | None) -> bool:
     return create_lead(state["database"], state["settings"], submission, key=key)
 
 
-_FORM = {
-    "type": "object",
-    "properties": {
-        "email": {"type": "string", "format": "email", "description": "Email address."},
-        "f_name": {"type": "string", "minLength": 1, "maxLength": 200, "description": "First name."},
-        "l_name": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Last name."},
-        "CV": {"type": "string", "format": "binary", "description": "CV file."},
-    },
-    "required": ["email", "f_name", "l_name", "CV"],
-}
+_FORM = {"type": "object", "properties": LEAD_FORM_FIELDS, "required": list(LEAD_FORM_FIELDS)}
 
 OPERATIONS = (
     Operation(

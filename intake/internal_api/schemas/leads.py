@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from intake.request_models import RequestModel
+from intake.request_models import LEAD_FORM_FIELDS, RequestModel
 
 
 class CvQuery(RequestModel):
@@ -15,10 +15,7 @@ class CvQuery(RequestModel):
 MANUAL_LEAD_FORM = {
     "type": "object",
     "properties": {
-        "email": {"type": "string", "format": "email", "description": "Email address."},
-        "f_name": {"type": "string", "minLength": 1, "maxLength": 200, "description": "First name."},
-        "l_name": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Last name."},
-        "CV": {"type": "string", "format": "binary", "description": "CV file."},
+        **LEAD_FORM_FIELDS,
         "external_id": {
             "type": "string",
             "minLength": 1,
@@ -39,7 +36,7 @@ MANUAL_LEAD_FORM = {
             "description": "Validate without saving.",
         },
     },
-    "required": ["email", "f_name", "l_name", "CV"],
+    "required": list(LEAD_FORM_FIELDS),
     "additionalProperties": False,
 }
 
