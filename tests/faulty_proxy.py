@@ -1,11 +1,12 @@
 """A proxy in front of a service that answers some submissions itself."""
 
-import threading
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Self, cast
+from typing import cast
 
 import httpx2
+
+from tests.local_server import LocalServer
 
 Answer = tuple[int, Mapping[str, str], bytes]
 HTML = {"Content-Type": "text/html"}
@@ -13,7 +14,7 @@ PROBLEM = {"Content-Type": "application/problem+json"}
 LOST = None  # the service gets the request, but the client gets no response
 
 
-class FaultyProxy:
+class FaultyProxy(LocalServer):
     """Forwards requests to a service. `answers` replace its responses to the next POST requests.
 
     `keys` are the idempotency keys of all POST requests.
@@ -22,22 +23,9 @@ class FaultyProxy:
     def __init__(self, url: str, *answers: Answer | None) -> None:
         self.upstream, self.answers = url, list(answers)
         self.keys: list[str] = []
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.proxy = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=[0.05])
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        server = _Server(("127.0.0.1", 0), _Handler)
+        server.proxy = self
+        super().__init__(server)
 
 
 class _Server(ThreadingHTTPServer):

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any, Self, cast
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.local_server import LocalServer
 from tests.system.programs import Service, clean_environment
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -20,33 +20,24 @@ QUIET = ("--disable-gpu", "--disable-background-networking", "--disable-componen
 README = Path(__file__).parents[2] / "README.md"
 
 
-class Site:
+class Site(LocalServer):
     """A firm's website with the form from the README and a thank-you page."""
 
     def __init__(self) -> None:
         self.pages: dict[str, str] = {"/thanks": page("<h1>The firm's own thanks</h1>")}
         self.charset = "utf-8"
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.site = self
-        self._thread = Thread(target=self._server.serve_forever, args=[0.05])
+        server = _Server(("127.0.0.1", 0), _Handler)
+        server.site = self
+        super().__init__(server)
 
     @property
     def origin(self) -> str:
-        return f"http://localhost:{self._server.server_address[1]}"
+        return self.url.replace("127.0.0.1", "localhost")
 
     @property
     def other_origin(self) -> str:
         """The same site under an origin that is not allowed."""
-        return self.origin.replace("localhost", "127.0.0.1")
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        return self.url
 
 
 class Firm:

@@ -4,13 +4,15 @@ import socket
 import socketserver
 import threading
 from contextlib import suppress
-from typing import Self, cast
+from typing import cast
 from urllib.parse import urlsplit
+
+from tests.local_server import LocalServer
 
 PIECE_BYTES = 2**16
 
 
-class Proxy:
+class Proxy(LocalServer):
     """Forwards requests to a service, with faults.
 
     `answers` are raw responses to the next connections, instead of the service's. `cuts` are the response bytes after
@@ -24,22 +26,9 @@ class Proxy:
         self.renames: tuple[bytes, bytes] = (b"", b"")
         self.asked = b""
         self.connections = 0
-        self._server = _Server(("127.0.0.1", 0), _Connection)
-        self._server.proxy = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=[0.05])
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        server = _Server(("127.0.0.1", 0), _Connection)
+        server.proxy = self
+        super().__init__(server)
 
 
 class _Server(socketserver.ThreadingTCPServer):
