@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from stress.load.probe import Latencies
+from stress.load.sizes import NO_GOAL
 
 MIB = 2**20
 WIDTHS: Mapping[str, int] = {
@@ -59,7 +60,7 @@ class Line:
             _latency(self.idle),
             _latency(self.attacked),
             f"{self.ratio:.1f}",
-            f"{self.goal:.0f}",
+            "none" if self.goal == NO_GOAL else f"{self.goal:.0f}",
             "/".join(f"{size / MIB:.0f}" for size in self.memory),
             f"{self.saved}/{self.acknowledged}",
             "BROKEN" if self.broken else "holds",
