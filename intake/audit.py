@@ -41,7 +41,7 @@ class Action(StrEnum):
 
 
 HOUR_S = 3600.0
-SERIES_LOCK = 0x1EADC73
+SERIES_LOCK = 0x1EADC74
 
 
 @dataclass(frozen=True)

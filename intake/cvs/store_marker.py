@@ -1,7 +1,8 @@
 """The binding of a CV store to its database: a marker in the store, and a hold if the two do not match.
 
-A marker is an object whose key contains the database's id and the highest lead id ever allocated. If there are several,
-the highest counts. So concurrent workers can't lower the marker, and no store needs conditional writes.
+A marker is an object whose key contains the database's id, the highest lead id ever allocated, and a nonce that changes
+with each. If there are several, the highest lead id counts, and one known nonce is enough. So concurrent workers can't
+lower the marker, and no store needs conditional writes.
 """
 
 import logging
@@ -12,13 +13,14 @@ from functools import cache
 from intake.cvs import store
 from intake.cvs.store import ObjectRef
 from intake.database import Database
-from intake.database.installation import Identity, identity
+from intake.database.installation import Identity, identity, renew_nonce
 from intake.errors import OrphanCollectionRefused
 
 PREFIX = "intake"
 HOLD = f"{PREFIX}/hold"
 REASON_BYTES = 500
-_MARKER = re.compile(rf"{PREFIX}/marker/([0-9a-f]{{64}})/([0-9]{{20}})")
+RENEW_NONCE_S = 50  # longer than any worker takes from listing the markers to reading the database's nonces
+_MARKER = re.compile(rf"{PREFIX}/marker/([0-9a-f]{{64}})/([0-9]{{20}})/([0-9a-f]{{32}})")
 _MARKER_TEXT = b"This CV store belongs to the database of this id, which allocated lead ids up to this number.\n"
 ADOPT = "if this is the right database for the store, run: intake collect-orphans --adopt"
 
@@ -26,10 +28,19 @@ log = logging.getLogger("intake.cvs")
 
 
 @dataclass(frozen=True)
+class Marker:
+    """The content of a marker's key."""
+
+    database_id: str
+    highest_lead_id: int
+    nonce: str
+
+
+@dataclass(frozen=True)
 class State:
     """The markers in the store, whether a hold is in it, and this database's identity."""
 
-    markers: frozenset[Identity]
+    markers: frozenset[Marker]
     is_held: bool
     own: Identity
 
@@ -47,6 +58,8 @@ class State:
         if self.highest > self.own.highest_lead_id:
             known = self.own.highest_lead_id
             return f"this database is older than the store: it has leads up to {known}, the store up to {self.highest}"
+        if self.markers and {marker.nonce for marker in self.markers}.isdisjoint(self.own.nonces):
+            return "a copy of this database uses the store, or this is a backup"
         return None
 
 
@@ -71,11 +84,13 @@ def mark(database: Database, store_url: str) -> None:
     found = check(database, store_url)
     if found.is_held:
         return
-    if found.own not in found.markers:
-        store.write(_marker_ref(store_url, found.own), _MARKER_TEXT)
+    own = found.own
+    if any(marker.nonce == own.nonce for marker in found.markers):
+        own = renew_nonce(database, own.nonce, min_age_s=RENEW_NONCE_S)
+    _write(store_url, own)
     for marker in found.markers:
-        # the previous marker remains until next time, so that concurrent listings find at least one
-        if marker.highest_lead_id < found.highest:
+        # the last marker remains until next time, so that concurrent listings find at least one
+        if marker.highest_lead_id < found.highest or marker.nonce != found.own.nonce:
             store.delete(_marker_ref(store_url, marker))
 
 
@@ -87,8 +102,8 @@ def adopt(database: Database, store_url: str) -> None:
     Raises DatabaseUnavailable or StorageUnavailable.
     """
     found = _read_state(database, store_url)
-    store.write(_marker_ref(store_url, found.own), _MARKER_TEXT)
-    for marker in found.markers - {found.own}:
+    written = _write(store_url, found.own)
+    for marker in found.markers - {written}:
         store.delete(_marker_ref(store_url, marker))
     store.delete(ObjectRef(store_url, HOLD))
 
@@ -111,9 +126,15 @@ def refuse_if_held(store_url: str) -> None:
 def _read_state(database: Database, store_url: str) -> State:
     # The store is read first: otherwise another worker could raise both numbers in between.
     keys = store.keys(store_url, PREFIX)
-    markers = frozenset(Identity(match[1], int(match[2])) for key in keys if (match := _MARKER.fullmatch(key)))
+    markers = frozenset(Marker(match[1], int(match[2]), match[3]) for key in keys if (match := _MARKER.fullmatch(key)))
     return State(markers, HOLD in keys, identity(database))
 
 
-def _marker_ref(store_url: str, marker: Identity) -> ObjectRef:
-    return ObjectRef(store_url, f"{PREFIX}/marker/{marker.database_id}/{marker.highest_lead_id:020}")
+def _write(store_url: str, own: Identity) -> Marker:
+    marker = Marker(own.database_id, own.highest_lead_id, own.nonce)
+    store.write(_marker_ref(store_url, marker), _MARKER_TEXT)
+    return marker
+
+
+def _marker_ref(store_url: str, marker: Marker) -> ObjectRef:
+    return ObjectRef(store_url, f"{PREFIX}/marker/{marker.database_id}/{marker.highest_lead_id:020}/{marker.nonce}")

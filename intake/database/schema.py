@@ -41,6 +41,10 @@ installation = Table(
     Column("id", Integer, CheckConstraint("id = 1", name="id"), primary_key=True, autoincrement=False),
     Column("database_id", LargeBinary(32), nullable=False),
     Column("client_key", LargeBinary(32), nullable=False),
+    # random values in the CV store's last two markers, which a copy of the database does not learn
+    Column("marker_nonce", LargeBinary(16), nullable=False),
+    Column("previous_marker_nonce", LargeBinary(16), nullable=False),
+    Column("marker_nonce_at", UtcDateTime, nullable=False),
 )
 
 lead = Table(

@@ -97,7 +97,7 @@ def in_trash(store_url: str) -> set[str]:
 def markers(store_url: str) -> list[int]:
     """Return the numbers in the store's markers."""
     found = (entry["path"] for batch in obstore.list(from_url(store_url), "intake/marker") for entry in batch)
-    return sorted(int(key.rpartition("/")[2]) for key in found)
+    return sorted({int(key.split("/")[3]) for key in found})
 
 
 def make_orphans(store_url: str, count: int) -> set[str]:
@@ -299,6 +299,59 @@ def test_another_database_puts_the_store_on_hold_for_both(
     mark(foreign)
     with pytest.raises(OrphanCollectionRefused, match="the store belongs to another database"):
         collect(intake)
+
+
+@pytest.mark.usefixtures("all_old")
+def test_a_copy_beside_the_original_is_on_hold_without_newer_leads(
+    intake: Intake,
+    databases: Databases,
+    restored: Callable[[str], Intake],
+    store_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(store_marker, "RENEW_NONCE_S", -1)
+    submit(intake, 2)
+    mark(intake)
+    copied = databases.backup(intake.settings.database_url)
+    mark(intake)
+    mark(intake)
+    before = cvs(store_url)
+    staging = restored(copied)
+    assert HOLD in stored(store_url)
+    erasure.erase(staging.database, DataSubject.parse("ada@example.com"), actor=Actor())
+    with pytest.raises(OrphanCollectionRefused, match="a copy of this database uses the store"):
+        collect(staging)
+    assert cvs(store_url) == before
+
+
+@pytest.mark.usefixtures("all_old")
+def test_a_copy_that_starts_at_once_is_detected_by_later_markers(
+    intake: Intake,
+    databases: Databases,
+    restored: Callable[[str], Intake],
+    store_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(store_marker, "RENEW_NONCE_S", -1)
+    submit(intake, 2)
+    mark(intake)
+    staging = restored(databases.backup(intake.settings.database_url))
+    for _ in range(3):
+        mark(staging)
+        mark(intake)
+    assert HOLD in stored(store_url)
+
+
+@pytest.mark.usefixtures("all_old")
+def test_only_the_markers_of_the_last_minutes_remain(
+    intake: Intake, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_marker, "RENEW_NONCE_S", -1)
+    for _ in range(6):
+        submit(intake, 1)
+        mark(intake)
+    assert len([key for key in stored(store_url) if key.startswith("intake/marker/")]) <= 3
+    assert HOLD not in stored(store_url)
 
 
 @pytest.mark.usefixtures("all_old")
