@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests/intake tests/migrations tests/system
 
-.PHONY: help setup demo picture test test-browser test-clamd test-node test-pgbouncer test-proxy test-redis test-s3 test-schema coverage torture attack fuzz audit bench bench-quick lint format serve requirements clean
+.PHONY: help setup demo picture test test-browser test-clamd test-client test-node test-pgbouncer test-proxy test-redis test-s3 test-schema coverage torture attack fuzz audit bench bench-quick lint format serve requirements clean
 
 # Show this help
 help:
@@ -67,6 +67,15 @@ test-browser: setup .venv/ready-browser
 # Test running services against their OpenAPI document (installs schemathesis; more: FLAGS="--examples 200")
 test-schema: setup .venv/ready-schema
 	@$(BIN)/python -m tests.system.schemathesis_run $(FLAGS)
+
+# Test clients that openapi-python-client generates (installs 25 packages into .venv/client)
+test-client: setup .venv/ready-client
+	$(BIN)/python -m pytest tests/generated_client
+
+.venv/ready-client: requirements/client.txt .venv/ready
+	@$(PYTHON) -m venv --clear --without-pip .venv/client
+	@$(BIN)/uv pip install --quiet --python .venv/client/bin/python --require-hashes -r requirements/client.txt
+	@touch $@
 
 # Fuzz the multipart reader for 10 minutes (make fuzz SECONDS=60)
 fuzz: setup .venv/ready-fuzz
@@ -138,6 +147,7 @@ requirements:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra server --group dev -c requirements/server.txt -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group s3 -c requirements/dev.txt -o requirements/s3.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group browser -c requirements/dev.txt -o requirements/browser.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group client -o requirements/client.txt
 	for group in schema fuzz audit bench coverage; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group $$group -c requirements/dev.txt -o requirements/$$group.txt || exit 1; \
 	done

@@ -23,7 +23,7 @@ from intake.http.access_log import AccessLogMiddleware
 from intake.http.body_timeout import BodyTimeoutMiddleware
 from intake.http.client_address import Client, ForwardingMonitor
 from intake.http.concurrency import ConcurrencyLimitMiddleware
-from intake.http.health import HEALTH
+from intake.http.health import HEALTH, PUBLIC_DESCRIPTION
 from intake.http.health import OPERATIONS as OPERATORS
 from intake.http.multipart import MAX_OVERHEAD_BYTES
 from intake.http.problems import HANDLERS
@@ -31,10 +31,11 @@ from intake.http.routing import HASHING_THREADS, Api, Operation
 from intake.http.trusted_hosts import TrustedHostMiddleware
 from intake.http.unknown_fields import UnknownFields
 from intake.http.upload_limits import UploadLimiter
+from intake.internal_api.examples import EXAMPLES
 from intake.internal_api.routes import OPERATIONS as INTERNAL
 from intake.leads.states import check_stored_states
 from intake.metrics import Metrics
-from intake.public_api.leads import OPERATIONS as PUBLIC
+from intake.public_api.leads import OPERATIONS as SUBMISSION
 from intake.public_api.middleware import PublicApiMiddleware
 from intake.rate_limits.limiter import RateLimiter
 from intake.rate_limits.memory_store import MemoryStore
@@ -45,6 +46,7 @@ from intake.users.login_throttle import KNOWN_FOR_S, LoginThrottle
 from intake.users.tokens import TokenSigner
 from intake.workers import WORKER_CONNECTIONS, Workers
 
+PUBLIC = (*SUBMISSION, *PUBLIC_DESCRIPTION)
 # Each API has its own threads, and a thread uses at most one connection, so no thread ever waits for one. The public
 # API has few if it shares the interpreter with the internal one.
 APIS = ((PUBLIC, 4), (INTERNAL, 8), (OPERATORS, 2))
@@ -126,7 +128,9 @@ def _state_of(surface: Surface, settings: Settings, database: Database, metrics:
         state["token_signer"] = TokenSigner.from_settings(settings)
         state["allowed_logins"] = AllowedLogins(database)
         state["login_throttle"] = _login_throttle(redis, fingerprints, database)
-        state["description"] = _description(surface)
+        state["description"] = _description(surface, settings.max_cv_bytes, settings.cv_extensions)
+    if surface is not Surface.INTERNAL:
+        state["public_description"] = _description(None, settings.max_cv_bytes, settings.cv_extensions)
     return state
 
 
@@ -155,8 +159,15 @@ def _check_store(database: Database, settings: Settings) -> None:
 
 
 @cache
-def _description(surface: Surface) -> openapi.Description:
-    return openapi.Description([operation for operations, _ in surface.apis for operation in operations])
+def _description(surface: Surface | None, max_cv_bytes: int, cv_extensions: tuple[str, ...]) -> openapi.Description:
+    """Return the description of the routes of a surface; without one, of those that a proxy makes public."""
+    cv = openapi.cv_schema(max_cv_bytes, cv_extensions)
+    if surface is None:
+        public = [*PUBLIC, *(operation for operation in HEALTH if operation.path == "/healthz")]
+        return openapi.Description(public, "/openapi.json", about="The public API.", examples={}, cv=cv)
+    operations = [operation for group, _ in surface.apis for operation in group]
+    about = "All routes of this process, for attorneys and operators."
+    return openapi.Description(operations, "/internal/openapi.json", about=about, examples=EXAMPLES, cv=cv)
 
 
 def _login_throttle(store: RedisStore | None, fingerprints: Fingerprints, database: Database) -> LoginThrottle:

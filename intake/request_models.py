@@ -9,13 +9,22 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from pydantic_core import PydanticCustomError
 
 MAX_ID = 2**63 - 1
+MAX_EMAIL_CHARACTERS = 320
+MAX_NAME_CHARACTERS = 200
+MAX_CV_NAME_CHARACTERS = 255
 # JSON schemas of the fields that the public and the internal form share, all of them required
 LEAD_FORM_FIELDS: Mapping[str, Mapping[str, object]] = {
-    "email": {"type": "string", "format": "email", "description": "Email address."},
-    "f_name": {"type": "string", "minLength": 1, "maxLength": 200, "description": "First name."},
-    "l_name": {"type": "string", "minLength": 1, "maxLength": 200, "description": "Last name."},
-    "CV": {"type": "string", "format": "binary", "description": "CV file."},
+    "email": {"type": "string", "format": "email", "maxLength": MAX_EMAIL_CHARACTERS, "description": "Email address."},
+    "f_name": {"type": "string", "minLength": 1, "maxLength": MAX_NAME_CHARACTERS, "description": "First name."},
+    "l_name": {"type": "string", "minLength": 1, "maxLength": MAX_NAME_CHARACTERS, "description": "Last name."},
+    "CV": {
+        "type": "string",
+        "format": "binary",
+        "minLength": 1,
+        "description": f"CV file; its name has at most {MAX_CV_NAME_CHARACTERS} characters.",
+    },
 }
+LEAD_FORM_EXAMPLE = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace", "CV": "%PDF-1.7 …"}
 _FIRST, _LAST = "1970-01-01T00:00:00Z", "9998-12-31T23:59:59Z"
 
 
@@ -41,7 +50,7 @@ def _check_digits(text: object) -> object:
 
 
 # stored text never contains NUL, and PostgreSQL rejects it
-FilterText = Annotated[str, StringConstraints(max_length=320, pattern=r"^[^\x00]*$")]
+FilterText = Annotated[str, StringConstraints(max_length=MAX_EMAIL_CHARACTERS, pattern=r"^[^\x00]*$")]
 Number = Annotated[int, BeforeValidator(_check_digits)]  # in a query
 Timestamp = Annotated[
     AwareDatetime,

@@ -1,4 +1,4 @@
-"""Routes for operators: health, metrics and the API description."""
+"""Routes for operators: health and metrics; and the descriptions of the public API and of the whole process."""
 
 from starlette.responses import HTMLResponse, Response
 
@@ -7,9 +7,8 @@ from intake.database.migrations import is_migrated
 from intake.errors import DatabaseUnavailable
 from intake.http.problems import problem
 from intake.http.request_parsing import json_response
-from intake.http.request_state import AppRequest
+from intake.http.request_state import AppRequest, Description
 from intake.http.routing import Access, Operation, ResponseSpec
-from intake.http.templates import PAGE_POLICY
 
 
 def get_healthz(_request: AppRequest) -> Response:
@@ -36,13 +35,28 @@ def get_metrics(request: AppRequest) -> Response:
 
 
 def get_openapi(request: AppRequest) -> Response:
-    """Return the OpenAPI document."""
-    return Response(request.state["description"].document, media_type="application/json")
+    """Return the OpenAPI document of the public API."""
+    return Response(request.state["public_description"].document, media_type="application/json")
 
 
 def get_docs(request: AppRequest) -> Response:
-    """Return the OpenAPI document as HTML, with a policy that lets it load nothing."""
-    return HTMLResponse(request.state["description"].page, headers={"Content-Security-Policy": PAGE_POLICY})
+    """Return the OpenAPI document of the public API as HTML."""
+    return _page(request.state["public_description"])
+
+
+def get_internal_openapi(request: AppRequest) -> Response:
+    """Return the OpenAPI document of all routes of the process."""
+    return Response(request.state["description"].document, media_type="application/json")
+
+
+def get_internal_docs(request: AppRequest) -> Response:
+    """Return the OpenAPI document of all routes of the process as HTML."""
+    return _page(request.state["description"])
+
+
+def _page(description: Description) -> Response:
+    """Return the page, with a policy that lets it load nothing."""
+    return HTMLResponse(description.page, headers={"Content-Security-Policy": description.policy})
 
 
 _STATUS = {
@@ -58,8 +72,31 @@ _STATUS = {
         },
     },
     "required": ["status"],
+    "examples": [{"status": "ready"}],
 }
-_TEXT = {"type": "string"}
+_UP = {**_STATUS, "properties": {"status": {"type": "string"}}, "examples": [{"status": "up"}]}
+_PAGE = {"type": "string", "examples": ["<!doctype html>…"]}
+_METRICS = {"type": "string", "examples": ["intake_leads_total 42.0"]}
+_DOCUMENT = {"type": "object", "examples": [{"openapi": "3.1.0"}]}
+
+PUBLIC_DESCRIPTION = (
+    Operation(
+        method="GET",
+        path="/openapi.json",
+        endpoint=get_openapi,
+        summary="A description of the public API, as OpenAPI 3.1.",
+        access=Access.OPEN,
+        answer=ResponseSpec(200, "The description", _DOCUMENT),
+    ),
+    Operation(
+        method="GET",
+        path="/docs",
+        endpoint=get_docs,
+        summary="A description of the public API, as a page.",
+        access=Access.OPEN,
+        answer=ResponseSpec(200, "The page", _PAGE, media_types=("text/html",)),
+    ),
+)
 
 HEALTH = (
     Operation(
@@ -68,7 +105,7 @@ HEALTH = (
         endpoint=get_healthz,
         summary="Liveness: the process is up.",
         access=Access.OPEN,
-        answer=ResponseSpec(200, "Up", _STATUS),
+        answer=ResponseSpec(200, "Up", _UP),
     ),
     Operation(
         method="GET",
@@ -89,22 +126,22 @@ OPERATIONS = (
         endpoint=get_metrics,
         summary="Metrics for Prometheus.",
         access=Access.OPEN,
-        answer=ResponseSpec(200, "Metrics", _TEXT, media_type="text/plain"),
+        answer=ResponseSpec(200, "Metrics", _METRICS, media_types=("text/plain",)),
     ),
     Operation(
         method="GET",
-        path="/openapi.json",
-        endpoint=get_openapi,
-        summary="This description, as OpenAPI 3.1.",
+        path="/internal/openapi.json",
+        endpoint=get_internal_openapi,
+        summary="A description of all routes of this process, as OpenAPI 3.1.",
         access=Access.OPEN,
-        answer=ResponseSpec(200, "The description", {"type": "object"}),
+        answer=ResponseSpec(200, "The description", _DOCUMENT),
     ),
     Operation(
         method="GET",
-        path="/docs",
-        endpoint=get_docs,
-        summary="This description, as a page.",
+        path="/internal/docs",
+        endpoint=get_internal_docs,
+        summary="A description of all routes of this process, as a page.",
         access=Access.OPEN,
-        answer=ResponseSpec(200, "The page", _TEXT, media_type="text/html"),
+        answer=ResponseSpec(200, "The page", _PAGE, media_types=("text/html",)),
     ),
 )

@@ -13,7 +13,9 @@ from intake import errors
 from intake.http.problems import MEDIA_TYPE, PROBLEM_TYPES
 from intake.http.request_parsing import json_bytes
 from intake.http.routing import Access, Operation, ResponseSpec
-from intake.http.templates import templates
+from intake.http.templates import hashed_policy, templates
+from intake.request_models import LEAD_FORM_FIELDS, MAX_ID
+from intake.users.accounts import MAX_USERNAME_CHARACTERS
 
 RATE_LIMIT_FIELDS = {  # draft-ietf-httpapi-ratelimit-headers
     "RateLimit-Policy": '`"minute";q=60;w=60, "day";q=600;w=86400`: quota (q) and window in seconds (w).',
@@ -27,12 +29,24 @@ _PROBLEM_HEADERS = {
     "503": {"Retry-After": "Seconds to wait before a retry."},
 }
 _PATH_PARAMETERS: Mapping[str, Mapping[str, object]] = {
-    "id": {"type": "integer", "format": "int64", "minimum": 1},
-    "name": {"type": "string", "minLength": 1, "maxLength": 64},
+    "/internal/leads/{id}": {"type": "integer", "format": "int64", "minimum": 1, "maximum": MAX_ID, "examples": [42]},
+    "/internal/changes/{id}": {
+        "type": "string",
+        "format": "uuid",
+        "examples": ["3e0f6a3c-6a0e-4b7e-9d3c-2f1b8f5f4a10"],
+    },
+    "/internal/users/{name}": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_USERNAME_CHARACTERS,
+        "examples": ["grace"],
+    },
 }
+_ALWAYS = (errors.InvalidHostHeader, errors.MisdirectedRequest, errors.ServiceBusy)  # any operation may raise these
 _REF = "#/components/schemas/{model}"
 
 Json = dict[str, Any]
+Examples = Mapping[type[BaseModel], Any]
 
 
 class FaultSchema(BaseModel):
@@ -51,30 +65,49 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
-    errors: list[FaultSchema] | None = None
+    errors: list[FaultSchema] | None = Field(default=None, max_length=errors.MAX_FIELD_ERRORS)
     request_id: str | None = None
 
 
 class Description:
-    """The OpenAPI document of some operations as JSON and as HTML, each generated when first requested."""
+    """The OpenAPI document of some operations as JSON and as HTML, each generated when first requested.
 
-    def __init__(self, operations: Sequence[Operation]) -> None:
-        self._operations = operations
+    `path` serves the JSON, `about` introduces the operations, `examples` has one for each model, and `cv` is the schema
+    of the field CV.
+    """
+
+    def __init__(self, operations: Sequence[Operation], path: str, *, about: str, examples: Examples, cv: Json) -> None:
+        self._operations, self._path = operations, path
+        self._about, self._examples, self._cv = about, examples, cv
 
     @cached_property
     def document(self) -> bytes:
-        return json_bytes(describe(self._operations))
+        return json_bytes(self._describe())
 
     @cached_property
     def page(self) -> str:
-        return docs_page(describe(self._operations))
+        return docs_page(self._describe(), self._operations, path=self._path)
+
+    @cached_property
+    def policy(self) -> str:
+        return hashed_policy(self.page)
+
+    def _describe(self) -> Json:
+        return describe(self._operations, about=self._about, examples=self._examples, cv=self._cv)
 
 
-def describe(operations: Sequence[Operation]) -> Json:
-    """Return the OpenAPI document of some operations."""
+def cv_schema(max_bytes: int, extensions: Sequence[str]) -> Json:
+    """Return the schema of the field CV; without extensions any is accepted."""
+    accepted = f" Accepted: {', '.join(f'.{extension}' for extension in extensions)}." if extensions else ""
+    cv = LEAD_FORM_FIELDS["CV"]
+    return {**cv, "maxLength": max_bytes, "description": f"{cv['description']}{accepted}"}
+
+
+def describe(operations: Sequence[Operation], *, about: str, examples: Examples, cv: Json) -> Json:
+    """Return the OpenAPI document of some operations; see `Description`."""
     paths: dict[str, Json] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, examples, cv)
     models: dict[str, type[BaseModel]] = {"Problem": Problem}
     models |= {model.__name__: model for operation in operations for model in _models(operation)}
     bodies = {operation.body for operation in operations}
@@ -87,31 +120,42 @@ def describe(operations: Sequence[Operation]) -> Json:
         "info": {
             "title": "intake",
             "version": version("leadctl"),
-            "description": "Lead intake: a public API for prospects and an internal API for attorneys.",
+            "description": f"Lead intake. {about}",
         },
         "paths": paths,
-        "components": {
-            "schemas": schemas["$defs"],
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
-        },
+        "components": {"schemas": schemas["$defs"], **_security(operations)},
     }
 
 
-def docs_page(document: Json) -> str:
-    """Return the document as HTML without scripts and external resources."""
-    types = sorted(PROBLEM_TYPES.items(), key=lambda item: item[1].status)
+def _security(operations: Sequence[Operation]) -> Json:
+    if all(operation.access is Access.OPEN for operation in operations):
+        return {}
+    return {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}}
+
+
+def docs_page(document: Json, operations: Sequence[Operation], *, path: str) -> str:
+    """Return the document as HTML without scripts and external resources; `path` serves the document."""
+    raised = {cls for operation in operations for cls in (*operation.problems, *_implied_problems(operation), *_ALWAYS)}
+    types = sorted(((cls, PROBLEM_TYPES[cls]) for cls in raised), key=lambda item: (item[1].status, item[1].title))
     described = [(problem_type, (cls.__doc__ or "").strip()) for cls, problem_type in types]
     template = templates("intake.http", is_strict=False).get_template("docs.html.jinja")
-    return template.render(document=document, problems=described)
+    return template.render(document=document, problems=described, path=path)
 
 
 def schema_of(value: Any) -> Json:
-    """Return the JSON schema of a model, of `[model]`, or the given schema."""
+    """Return the JSON schema of a model, of `[model]`, or the given schema without its examples."""
     if isinstance(value, list):
         return {"type": "array", "items": schema_of(value[0])}
     if isinstance(value, type) and issubclass(value, BaseModel):
         return {"$ref": _REF.format(model=value.__name__)}
-    return dict(value)
+    return {key: content for key, content in value.items() if key != "examples"}
+
+
+def example_of(value: Any, examples: Examples) -> Any:
+    """Return an example of a model, of `[model]`, or of the given schema."""
+    if isinstance(value, list):
+        return [example_of(value[0], examples)]
+    return examples[value] if isinstance(value, type) else value["examples"][0]
 
 
 def _models(operation: Operation) -> Iterator[type[BaseModel]]:
@@ -124,40 +168,45 @@ def _flat(schema: Any) -> list[Any]:
     return schema if isinstance(schema, list) else [schema]
 
 
-def _operation(operation: Operation) -> Json:
+def _operation(operation: Operation, examples: Examples, cv: Json) -> Json:
     described: Json = {
         "summary": operation.summary,
         "operationId": operation.endpoint.__name__,
-        "responses": _responses(operation),
+        "responses": _responses(operation, examples),
     }
     if parameters := [*_path_parameters(operation), *_query_parameters(operation), *_header_parameters(operation)]:
         described["parameters"] = parameters
     if operation.body is not None:
-        described["requestBody"] = _content("application/json", schema_of(operation.body), required=True)
+        described["requestBody"] = _content(["application/json"], operation.body, examples, required=True)
     if operation.form is not None:
-        described["requestBody"] = _content("multipart/form-data", dict(operation.form), required=True)
+        described["requestBody"] = _content(["multipart/form-data"], _form(operation.form, cv), examples, required=True)
     if operation.access is not Access.OPEN:
         described["security"] = [{"bearer": []}, {}] if operation.access is Access.OPTIONAL else [{"bearer": []}]
     return described
 
 
-def _responses(operation: Operation) -> Json:
+def _form(form: Mapping[str, Any], cv: Json) -> Json:
+    return {**form, "properties": {**form["properties"], "CV": cv}}
+
+
+def _responses(operation: Operation, examples: Examples) -> Json:
     fields = RATE_LIMIT_FIELDS if operation.is_rate_limited else {}
-    answers = {str(answer.status): _answer(answer, fields) for answer in (operation.answer, *operation.also)}
+    answers = {str(answer.status): _answer(answer, fields, examples) for answer in (operation.answer, *operation.also)}
     problems = _problems(operation)
     if operation.is_rate_limited:
         problems["429"]["headers"] |= _headers(RATE_LIMIT_FIELDS)
     return {**answers, **problems}
 
 
-def _content(media_type: str, schema: Json, **more: Any) -> Json:
-    return {"content": {media_type: {"schema": schema}}, **more}
+def _content(media_types: Iterable[str], value: Any, examples: Examples, **more: Any) -> Json:
+    described = {"schema": schema_of(value), "example": example_of(value, examples)}
+    return {"content": dict.fromkeys(media_types, described), **more}
 
 
-def _answer(answer: ResponseSpec, fields: Mapping[str, str]) -> Json:
+def _answer(answer: ResponseSpec, fields: Mapping[str, str], examples: Examples) -> Json:
     described: Json = {"description": answer.description}
     if answer.schema is not None:
-        described |= _content(answer.media_type, schema_of(answer.schema))
+        described |= _content(answer.media_types, answer.schema, examples)
     if headers := {**answer.headers, **fields}:
         described["headers"] = _headers(headers)
     return described
@@ -176,7 +225,7 @@ def _problems(operation: Operation) -> Json:
         status: {
             "description": titles,
             "headers": _headers(_PROBLEM_HEADERS.get(status, {})),
-            **_content(MEDIA_TYPE, schema_of(Problem)),
+            "content": {MEDIA_TYPE: {"schema": schema_of(Problem)}},
         }
         for status, titles in {**answers, "default": "Any other problem"}.items()
     }
@@ -205,18 +254,15 @@ def _implied_problems(operation: Operation) -> Iterable[type[errors.IntakeError]
 
 def _path_parameters(operation: Operation) -> Iterator[Json]:
     for name in re.findall(r"{(\w+)}", operation.path):
-        yield {"name": name, "in": "path", "required": True, "schema": _PATH_PARAMETERS.get(name, {"type": "string"})}
+        prefix = f"{operation.path.partition('}')[0]}}}"
+        yield {"name": name, "in": "path", "required": True, "schema": _PATH_PARAMETERS[prefix]}
 
 
 def _header_parameters(operation: Operation) -> Iterator[Json]:
-    for name, description in operation.headers.items():
-        yield {
-            "name": name,
-            "in": "header",
-            "required": False,
-            "description": description,
-            "schema": {"type": "string"},
-        }
+    for name, schema in operation.headers.items():
+        shape = {key: value for key, value in schema.items() if key != "description"}
+        described = {"required": False, "description": schema["description"], "schema": {"type": "string", **shape}}
+        yield {"name": name, "in": "header", **described}
 
 
 def _query_parameters(operation: Operation) -> Iterator[Json]:

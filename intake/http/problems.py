@@ -20,7 +20,7 @@ log = logging.getLogger("intake.http")
 
 @dataclass(frozen=True)
 class ProblemType:
-    """The status, title and anchor on /docs of one type of problem."""
+    """The status, title and anchor on the page of documentation of one type of problem."""
 
     status: int
     title: str
@@ -107,10 +107,17 @@ async def on_intake_error(request: Request, error: Exception) -> Response:
         problem_type.status,
         title=problem_type.title,
         detail=str(error),
-        type_=f"/docs#{problem_type.anchor}",
+        type_=f"{_docs_path(request)}#{problem_type.anchor}",
         headers=headers,
         **members,
     )
+
+
+def _docs_path(request: Request) -> str:
+    """Return the page that explains the problem: the internal one for the internal API and its processes."""
+    state = request.scope["state"]
+    is_internal = request.scope["path"].startswith("/internal/") or "public_description" not in state
+    return "/internal/docs" if is_internal and "description" in state else "/docs"
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:

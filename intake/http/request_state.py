@@ -48,11 +48,16 @@ class Description(Protocol):
     def page(self) -> str:
         """The document as HTML."""
 
+    @property
+    def policy(self) -> str:
+        """The Content-Security-Policy of the page."""
+
 
 class RequestState(TypedDict):
     """Objects of the application, and facts about one request.
 
-    A process with only the public API has no `token_signer`, `allowed_logins`, `login_throttle` and `description`.
+    A process with only the public API has no `token_signer`, `allowed_logins`, `login_throttle` and `description`; one
+    with only the internal API has no `public_description`.
     """
 
     settings: Settings
@@ -61,7 +66,8 @@ class RequestState(TypedDict):
     allowed_logins: AllowedLogins
     login_throttle: LoginThrottle
     metrics: Metrics
-    description: Description
+    description: Description  # of all routes of the process
+    public_description: Description
     worker: Worker | None
     limiter: RateLimiter
     forwarding: ForwardingMonitor

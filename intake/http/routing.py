@@ -43,12 +43,12 @@ class Access(Enum):
 
 @dataclass(frozen=True)
 class ResponseSpec:
-    """Documentation of a successful response: its schema, or its media type if it is not JSON."""
+    """Documentation of a successful response: its schema, and its media types if it is not JSON."""
 
     status: int
     description: str
     schema: Any = None
-    media_type: str = "application/json"
+    media_types: Sequence[str] = ("application/json",)
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -69,7 +69,7 @@ class Operation:
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     form: Mapping[str, Any] | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     problems: Sequence[type[IntakeError]] = ()
     also: Sequence[ResponseSpec] = ()  # other successful responses
     is_rate_limited: bool = False  # by client, before the body is read

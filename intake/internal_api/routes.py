@@ -46,7 +46,9 @@ from intake.request_models import PageQuery
 from intake.users.accounts import ListedUser
 
 _LINK = {"Link": '`<?…>; rel="next"`, if there is a next page.'}
-_FILE = {"type": "string", "format": "binary"}
+_FILE = {"type": "string", "format": "binary", "examples": ["%PDF-1.7 …"]}
+_BYTES = "application/octet-stream"  # the type for which generated clients return bytes, and not sent in each case
+_CV_TYPES = (_BYTES, "*/*")
 
 OPERATIONS = (
     Operation(
@@ -102,7 +104,7 @@ OPERATIONS = (
             200,
             "The file, with the media type detected from its content.",
             _FILE,
-            media_type="*/*",
+            media_types=_CV_TYPES,
             headers={
                 "Content-Disposition": "RFC 6266: an attachment with its original name.",
                 "ETag": "The file's SHA-256, in hexadecimal.",
@@ -112,14 +114,16 @@ OPERATIONS = (
         ),
         also=(
             ResponseSpec(
-                206, "The range.", _FILE, media_type="*/*", headers={"Content-Range": "`bytes FIRST-LAST/SIZE`"}
+                206, "The range.", _FILE, media_types=_CV_TYPES, headers={"Content-Range": "`bytes FIRST-LAST/SIZE`"}
             ),
             ResponseSpec(304, "The ETag matches If-None-Match."),
         ),
         headers={
-            "Range": "RFC 9110: `bytes=N-M`, `bytes=N-` or `bytes=-N`; several ranges return the whole file.",
-            "If-Range": "An ETag; if it does not match, the whole file is sent.",
-            "If-None-Match": "ETags; 304 if one matches.",
+            "Range": {
+                "description": "RFC 9110: `bytes=N-M`, `bytes=N-` or `bytes=-N`; several ranges return the whole file."
+            },
+            "If-Range": {"description": "An ETag; if it does not match, the whole file is sent."},
+            "If-None-Match": {"description": "ETags; 304 if one matches."},
         },
         problems=(
             *(LeadNotFound, ScanPending, CvQuarantined, CvTooLargeToScan),
@@ -204,8 +208,8 @@ OPERATIONS = (
         answer=ResponseSpec(
             200,
             "The zip, created while it is sent; an interrupted download is incomplete.",
-            _FILE,
-            media_type="application/zip",
+            {"type": "string", "format": "binary", "examples": ["PK…"]},
+            media_types=(_BYTES, "application/zip"),
             headers={"Content-Disposition": "RFC 6266: an attachment."},
         ),
         problems=(PersonNotFound, StorageUnavailable),

@@ -29,15 +29,13 @@ from intake.errors import (
 )
 from intake.leads.normalization import mailbox_key, normalize_key, parse_email
 from intake.mail import outbox
+from intake.request_models import MAX_CV_NAME_CHARACTERS, MAX_EMAIL_CHARACTERS, MAX_NAME_CHARACTERS
 from intake.settings import Settings
 
 FIELDS = ("email", "f_name", "l_name", "CV")
 KEY_FIELD = "Idempotency-Key"
 KEY_TTL_S = 24 * 3600.0
 MAX_KEY_CHARACTERS = 255
-MAX_EMAIL_CHARACTERS = 320
-MAX_NAME_CHARACTERS = 200
-MAX_CV_NAME_CHARACTERS = 255
 _FILE_NAME = "its file name "
 
 # built once, not per submission

@@ -6,9 +6,15 @@ from intake.errors import DatabaseUnavailable, IdempotencyKeyInUse, StorageUnava
 from intake.http.multipart import Form, multipart_reader, read_form
 from intake.http.request_state import AppRequest
 from intake.http.routing import Access, Operation, ResponseSpec, run_in_pool
-from intake.leads.submissions import KEY_FIELD, create_lead, validate_idempotency_key, validate_submission
+from intake.leads.submissions import (
+    KEY_FIELD,
+    MAX_KEY_CHARACTERS,
+    create_lead,
+    validate_idempotency_key,
+    validate_submission,
+)
 from intake.public_api.html_responses import accepts_html
-from intake.request_models import LEAD_FORM_FIELDS
+from intake.request_models import LEAD_FORM_EXAMPLE, LEAD_FORM_FIELDS
 
 PATH = "/leads/"
 _TEXT_FIELDS = ("email", "f_name", "l_name")
@@ -49,7 +55,18 @@ def _save(request: AppRequest, form: Form, key: str | None) -> bool:
     return create_lead(state["database"], state["settings"], submission, key=key)
 
 
-_FORM = {"type": "object", "properties": LEAD_FORM_FIELDS, "required": list(LEAD_FORM_FIELDS)}
+_FORM = {
+    "type": "object",
+    "properties": LEAD_FORM_FIELDS,
+    "required": list(LEAD_FORM_FIELDS),
+    "examples": [LEAD_FORM_EXAMPLE],
+}
+_KEY = {
+    "description": "Within 24 hours, a submission with the same key is saved once.",
+    "minLength": 1,
+    "maxLength": MAX_KEY_CHARACTERS,
+    "examples": ["0b8f5a52-6f0e-4c52-9a8e-6d8f0f0d5a11"],
+}
 
 OPERATIONS = (
     Operation(
@@ -65,8 +82,8 @@ OPERATIONS = (
             ResponseSpec(
                 200,
                 "The same if `Accept` prefers `text/html`: a page of thanks. Problems are pages, too.",
-                {"type": "string"},
-                media_type="text/html",
+                {"type": "string", "examples": ["<!doctype html>…"]},
+                media_types=("text/html",),
             ),
             ResponseSpec(
                 303,
@@ -74,7 +91,7 @@ OPERATIONS = (
                 headers={"Location": "The page of thanks on the firm's website."},
             ),
         ),
-        headers={KEY_FIELD: "1 to 255 characters. Within 24 hours, a submission with the same key is saved once."},
+        headers={KEY_FIELD: _KEY},
         problems=(DatabaseUnavailable, StorageUnavailable, IdempotencyKeyInUse),
     ),
 )

@@ -33,6 +33,8 @@ Role = Literal["admin", "attorney"]
 ROLES: tuple[Role, ...] = get_args(Role)
 ACCOUNTS_LOCK = 0x1EADC72
 MAX_CLOCK_ERROR_S = 60
+MAX_USERNAME_CHARACTERS = 64
+USERNAME_PATTERN = rf"^[A-Za-z0-9._@-]{{1,{MAX_USERNAME_CHARACTERS}}}$"
 LOGIN_ENDED = "the token is no longer valid; log in again"
 
 
@@ -251,11 +253,10 @@ def check_password(password: str, *, field: str, username: str, min_characters: 
 
 def username_fault(username: str) -> FieldError | None:
     """Return the fault in a username, or None."""
-    if re.fullmatch(r"[A-Za-z0-9._@-]{1,64}", username):
+    if re.fullmatch(USERNAME_PATTERN, username):
         return None
-    return FieldError(
-        "username", "must be 1 to 64 letters, digits, '.', '_', '-' or '@'", "invalid_username", {"max": 64}
-    )
+    detail = f"must be 1 to {MAX_USERNAME_CHARACTERS} letters, digits, '.', '_', '-' or '@'"
+    return FieldError("username", detail, "invalid_username", {"max": MAX_USERNAME_CHARACTERS})
 
 
 def _role_fault(role: str | None) -> FieldError | None:

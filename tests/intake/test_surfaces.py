@@ -13,7 +13,8 @@ from intake.settings import Settings
 from tests.conftest import SECRET, Databases, Intake
 
 EVERYTHING = {(op.method, op.path) for operations, _ in APIS for op in operations}
-PUBLIC = {("POST", "/leads/"), ("GET", "/healthz"), ("GET", "/readyz")}
+SUBMISSION_AND_DESCRIPTION = {("POST", "/leads/"), ("GET", "/openapi.json"), ("GET", "/docs")}
+PUBLIC = SUBMISSION_AND_DESCRIPTION | {("GET", "/healthz"), ("GET", "/readyz")}
 
 
 @pytest.fixture(params=list(Surface))
@@ -29,7 +30,7 @@ def client(databases: Databases, surface: Surface) -> Iterator[TestClient]:
 
 
 def test_each_surface_has_its_routes_and_no_others(client: TestClient, surface: Surface) -> None:
-    expected = {Surface.PUBLIC: PUBLIC, Surface.INTERNAL: EVERYTHING - {("POST", "/leads/")}}
+    expected = {Surface.PUBLIC: PUBLIC, Surface.INTERNAL: EVERYTHING - SUBMISSION_AND_DESCRIPTION}
     routes = expected.get(surface, EVERYTHING)
     for method, path in EVERYTHING:
         for spelling in {path, path.rstrip("/")}:
@@ -37,12 +38,28 @@ def test_each_surface_has_its_routes_and_no_others(client: TestClient, surface: 
             assert (status != 404) == ((method, path) in routes), (method, path, status)
 
 
-def test_the_description_matches_the_surface(client: TestClient, surface: Surface) -> None:
-    if surface is Surface.PUBLIC:
-        return
-    paths = client.get("/openapi.json").json()["paths"]
-    assert ("/leads/" in paths) == (surface is Surface.ALL)
-    assert "/internal/leads/" in paths
+def test_the_internal_description_matches_the_surface(client: TestClient, surface: Surface) -> None:
+    answer = client.get("/internal/openapi.json")
+    assert answer.status_code == (404 if surface is Surface.PUBLIC else 200)
+    if surface is not Surface.PUBLIC:
+        described = {(method.upper(), path) for path, methods in answer.json()["paths"].items() for method in methods}
+        assert described == {(op.method, op.path) for operations, _ in surface.apis for op in operations}
+
+
+def test_the_public_description_is_the_same_wherever_it_is_served(client: TestClient, surface: Surface) -> None:
+    for path in ("/openapi.json", "/docs"):
+        answer = client.get(path)
+        assert answer.status_code == (404 if surface is Surface.INTERNAL else 200)
+        assert ("/leads/" in answer.text) == (surface is not Surface.INTERNAL)
+        assert "/internal/" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("surface", "page"), [("internal", "/internal/docs"), ("public", "/docs")], indirect=["surface"]
+)
+def test_problems_of_a_surface_point_to_its_own_page(client: TestClient, page: str) -> None:
+    answer = client.get("/nothing", headers=[("Host", "a.example"), ("Host", "b.example")])
+    assert answer.json()["type"] == f"{page}#ambiguous-host"
 
 
 def test_the_public_surface_accepts_leads_and_needs_no_secret(intake: Intake) -> None:
@@ -55,8 +72,8 @@ def test_the_public_surface_accepts_leads_and_needs_no_secret(intake: Intake) ->
 
 
 def test_a_public_process_can_not_authenticate_users(client: TestClient, surface: Surface) -> None:
-    found = {"token_signer", "login_throttle", "description"} & set(client.app_state)
-    assert len(found) == (0 if surface is Surface.PUBLIC else 3)
+    found = {"token_signer", "login_throttle", "allowed_logins", "description"} & set(client.app_state)
+    assert len(found) == (0 if surface is Surface.PUBLIC else 4)
 
 
 def test_a_process_without_a_worker_renders_no_templates(intake: Intake, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from tests.system.programs import Service, clean_environment, free_port
 from tests.system.wire import Wire
 
 OUTSIDE = "127.0.1.7"
-NOT_PUBLIC = ("/", "/metrics", "/readyz", "/docs", "/openapi.json", "/internal/leads/", "/internal/auth/login")
+INTERNAL_DESCRIPTION = ("/internal/openapi.json", "/internal/docs")
+NOT_PUBLIC = ("/", "/metrics", "/readyz", "/internal/leads/", "/internal/auth/login", *INTERNAL_DESCRIPTION)
 PATH_VARIANTS = (
     "//metrics",
     "/leads/../metrics",
@@ -21,6 +22,10 @@ PATH_VARIANTS = (
     "/metrics/",
     "/internal%2fleads/",
     "/healthz/../readyz",
+    "/docs/../internal/docs",
+    "/docs/..;/internal/docs",
+    "//internal/openapi.json",
+    "/internal%2fopenapi.json",
 )
 
 
@@ -49,6 +54,10 @@ def test_public_host_serves_only_the_public_api(proxy: Proxy) -> None:
         assert public.post("/leads/", data={"email": "x"}).status_code == 415
         assert public.post("/leads", data={"email": "x"}).status_code == 415
         assert public.get("/healthz").json() == {"status": "up"}
+        assert list(public.get("/openapi.json").json()["paths"]) == ["/leads/", "/openapi.json", "/docs", "/healthz"]
+        page = public.get("/docs")
+        assert (page.status_code, "/leads/" in page.text, "/internal/" in page.text) == (200, True, False)
+        assert "default-src 'none'; style-src 'sha256-" in page.headers["Content-Security-Policy"]
         for path in NOT_PUBLIC:
             answer = public.get(path)
             assert (answer.status_code, "problem+json" in answer.headers.get("Content-Type", "")) == (404, False), path
@@ -65,9 +74,12 @@ def test_path_variants_do_not_reach_the_internal_api(proxy: Proxy, path: str) ->
 
 def test_internal_host_serves_only_its_own_network(proxy: Proxy) -> None:
     with client(proxy, INTERNAL) as inside, client(proxy, INTERNAL, ours=OUTSIDE) as outside:
-        statuses = [inside.get(path).status_code for path in ("/metrics", "/readyz", "/docs", "/internal/leads/")]
+        statuses = [
+            inside.get(path).status_code for path in ("/metrics", "/readyz", "/internal/docs", "/internal/leads/")
+        ]
         assert statuses == [200, 200, 200, 401]
-        for path in ("/metrics", "/internal/leads/", "/healthz", "/leads/"):
+        assert "/internal/leads/" in inside.get("/internal/openapi.json").json()["paths"]
+        for path in ("/metrics", "/internal/leads/", "/healthz", "/leads/", "/docs", *INTERNAL_DESCRIPTION):
             assert outside.get(path).status_code == 403
     with client(proxy, INTERNAL, ours="::1") as inside:
         assert inside.get("/readyz").status_code == 200

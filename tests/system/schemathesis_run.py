@@ -52,7 +52,7 @@ def main() -> None:
 def _holds(site: Site, kind: str, role: str | None, arguments: argparse.Namespace) -> bool:
     with _service(site, kind) as url, tempfile.TemporaryDirectory() as directory:
         print(f"As {role or 'an anonymous client'}, on {kind}", flush=True)
-        command = [str(BIN / "st"), "run", f"{url}/openapi.json", "--checks", ",".join(CHECKS)]
+        command = [str(BIN / "st"), "run", f"{url}/internal/openapi.json", "--checks", ",".join(CHECKS)]
         command += ["--max-examples", str(arguments.examples), "--seed", str(arguments.seed)]
         command += ["--continue-on-failure", "--no-color", "--warnings", "off", "--suppress-health-check", "all"]
         command += ["--phases", "examples,coverage,fuzzing"]

@@ -72,7 +72,7 @@ def test_serve_flags_select_api_host_and_port(databases: Databases, tmp_path: Pa
     flags = ("--surface", "public", "--host", "127.0.0.1", "--port", str(port))
     with Service(environment, tmp_path, "serve", *flags) as service:
         assert service.url == f"http://127.0.0.1:{port}"
-        paths = ("/readyz", "/metrics", "/internal/leads/", "/docs")
+        paths = ("/readyz", "/metrics", "/internal/leads/", "/internal/docs")
         assert [httpx2.get(service.url + path).status_code for path in paths] == [200, 404, 404, 404]
         assert not list(tmp_path.glob("*.secret"))
     done = intake(tmp_path, "serve", "--port", "http")

@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from intake.request_models import LEAD_FORM_FIELDS, RequestModel
+from intake.leads.manual_leads import MAX_EXTERNAL_ID_CHARACTERS
+from intake.request_models import LEAD_FORM_EXAMPLE, LEAD_FORM_FIELDS, RequestModel
 
 
 class CvQuery(RequestModel):
@@ -19,7 +20,7 @@ MANUAL_LEAD_FORM = {
         "external_id": {
             "type": "string",
             "minLength": 1,
-            "maxLength": 255,
+            "maxLength": MAX_EXTERNAL_ID_CHARACTERS,
             "description": "Id in another system; a lead with the same id is saved only once.",
         },
         "state": {"type": "string", "description": "Initial state; the first one if absent."},
@@ -38,6 +39,7 @@ MANUAL_LEAD_FORM = {
     },
     "required": list(LEAD_FORM_FIELDS),
     "additionalProperties": False,
+    "examples": [LEAD_FORM_EXAMPLE | {"external_id": "crm-1815", "notify": "true"}],
 }
 
 

@@ -5,9 +5,9 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from intake.leads.erasure import Erased
-from intake.request_models import RequestModel
+from intake.request_models import MAX_EMAIL_CHARACTERS, RequestModel
 
-Email = Annotated[str, StringConstraints(max_length=320)]
+Email = Annotated[str, StringConstraints(max_length=MAX_EMAIL_CHARACTERS)]
 
 
 class PersonModel(RequestModel):

@@ -2,15 +2,25 @@
 
 import logging
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from intake.app import APIS
+from intake.app import APIS, PUBLIC
+from intake.errors import MAX_FIELD_ERRORS
 from intake.internal_api.schemas.users import UserModel
+from intake.leads.bulk_changes import MAX_LEADS
 from intake.leads.models import LeadModel, LeadWithCv
+from intake.leads.submissions import MAX_KEY_CHARACTERS
+from intake.request_models import MAX_CV_NAME_CHARACTERS, MAX_EMAIL_CHARACTERS, MAX_ID, MAX_NAME_CHARACTERS
+from intake.settings.parsers import MIN_PASSWORD_CHARACTERS
+from intake.users.accounts import MAX_USERNAME_CHARACTERS, USERNAME_PATTERN
+from intake.users.passwords import MAX_TYPED_CHARACTERS
 from tests.conftest import Intake
 
 
@@ -39,7 +49,7 @@ def test_metrics_count_leads_and_requests(intake: Intake) -> None:
 
 
 def test_the_description_is_valid_and_complete(intake: Intake) -> None:
-    document = intake.client.get("/openapi.json").json()
+    document = intake.client.get("/internal/openapi.json").json()
     validate(document)
     assert document["openapi"].startswith("3.1")
     described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
@@ -54,9 +64,77 @@ def test_the_description_is_valid_and_complete(intake: Intake) -> None:
     assert names == ["email", "f_name", "l_name", "state", "q", "since", "until", "limit", "after", "order"]
 
 
+def test_the_public_description_is_valid_and_has_only_public_routes(intake: Intake) -> None:
+    answer = intake.client.get("/openapi.json")
+    validate(answer.json())
+    assert list(answer.json()["paths"]) == ["/leads/", "/openapi.json", "/docs", "/healthz"]
+    for served in (answer.text, intake.client.get("/docs").text):
+        for word in ("internal", "bearer", "readyz", "metrics", "attorney", "quarantined", "cv_store"):
+            assert word not in served.lower(), word
+
+
+def contents(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the content of each request and successful response, with the name of its operation."""
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            answers = [answer for status, answer in operation["responses"].items() if status.startswith("2")]
+            for holder in (operation.get("requestBody", {}), *answers):
+                for content in holder.get("content", {}).values():
+                    yield operation["operationId"], content
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/internal/openapi.json"])
+def test_each_operation_has_valid_examples(intake: Intake, path: str) -> None:
+    document = intake.client.get(path).json()
+    for name, content in contents(document):
+        schema = {**content["schema"], "components": document["components"]}
+        Draft202012Validator(schema).validate(content["example"])
+        assert content["example"], name
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for parameter in operation.get("parameters", ()):
+                assert parameter["in"] != "path" or parameter["schema"]["examples"]
+
+
+def test_limits_in_the_description_are_those_of_the_code(intake: Intake) -> None:
+    document = intake.client.get("/internal/openapi.json").json()
+    for path in ("/leads/", "/internal/leads/"):
+        fields = document["paths"][path]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"][
+            "properties"
+        ]
+        assert fields["email"]["maxLength"] == MAX_EMAIL_CHARACTERS
+        assert fields["f_name"]["maxLength"] == fields["l_name"]["maxLength"] == MAX_NAME_CHARACTERS
+        assert (fields["CV"]["minLength"], fields["CV"]["maxLength"]) == (1, intake.settings.max_cv_bytes)
+        assert f"{MAX_CV_NAME_CHARACTERS} characters" in fields["CV"]["description"]
+        assert all(f".{extension}" in fields["CV"]["description"] for extension in intake.settings.cv_extensions)
+    [key] = document["paths"]["/leads/"]["post"]["parameters"]
+    assert (key["schema"]["minLength"], key["schema"]["maxLength"]) == (1, MAX_KEY_CHARACTERS)
+    schemas = document["components"]["schemas"]
+    assert schemas["BulkChange"]["properties"]["ids"]["maxItems"] == MAX_LEADS
+    assert schemas["Problem"]["properties"]["errors"]["anyOf"][0]["maxItems"] == MAX_FIELD_ERRORS
+    username, password = (schemas["Registration"]["properties"][name] for name in ("username", "password"))
+    assert (username["maxLength"], username["pattern"]) == (MAX_USERNAME_CHARACTERS, USERNAME_PATTERN)
+    assert (password["minLength"], password["maxLength"]) == (MIN_PASSWORD_CHARACTERS, MAX_TYPED_CHARACTERS)
+    [lead, *_] = document["paths"]["/internal/leads/{id}/cv-download"]["get"]["parameters"]
+    assert (lead["schema"]["minimum"], lead["schema"]["maximum"]) == (1, MAX_ID)
+    [change] = document["paths"]["/internal/changes/{id}/undo"]["post"]["parameters"]
+    assert change["schema"]["format"] == "uuid"
+
+
+def test_problems_point_to_the_page_that_explains_them(attorney: TestClient, intake: Intake) -> None:
+    for answer in (
+        attorney.get("/internal/leads/1"),
+        intake.client.post("/leads/", data={"email": "x"}),
+        intake.client.get("/readyz", headers=[("Host", "a.example"), ("Host", "b.example")]),
+    ):
+        page, _, anchor = answer.json()["type"].partition("#")
+        assert page == ("/internal/docs" if "/internal/" in str(answer.url) else "/docs")
+        assert f'id="{anchor}"' in intake.client.get(page).text
+
+
 @pytest.mark.parametrize("path", ["/leads/", "/internal/leads/"])
 def test_the_cv_is_binary_in_the_description(intake: Intake, path: str) -> None:
-    form = intake.client.get("/openapi.json").json()["paths"][path]["post"]["requestBody"]["content"]
+    form = intake.client.get("/internal/openapi.json").json()["paths"][path]["post"]["requestBody"]["content"]
     assert form["multipart/form-data"]["schema"]["properties"]["CV"]["format"] == "binary"
 
 
@@ -73,16 +151,19 @@ def test_responses_match_the_description(attorney: TestClient, intake: Intake) -
         model.model_validate_json(attorney.get(path).content if whole else attorney.get(path).content[1:-1])
 
 
-def test_the_page_has_no_scripts_and_external_resources(intake: Intake) -> None:
-    answer = intake.client.get("/docs")
+@pytest.mark.parametrize("path", ["/docs", "/internal/docs"])
+def test_the_page_has_no_scripts_and_external_resources(intake: Intake, path: str) -> None:
+    answer = intake.client.get(path)
     assert answer.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "unsafe" not in answer.headers["Content-Security-Policy"]
     assert "<script" not in answer.text
     assert not re.search(r"(src|href)=\"?(https?:)?//", answer.text)
-    for operations, _ in APIS:
+    for operations in [PUBLIC] if path == "/docs" else [operations for operations, _ in APIS]:
         for operation in operations:
             assert f'id="{operation.endpoint.__name__}"' in answer.text
-    assert 'id="lead-not-found"' in answer.text, "problem types point here"
+    assert ('id="lead-not-found"' in answer.text) == (path == "/internal/docs"), "problem types point here"
+    assert 'id="invalid-fields"' in answer.text
 
 
 @pytest.mark.parametrize("path", ["/", "/nothing", "/internal", "/leads/1", "/internal/leads/1/2", "/%00", "/\u20ac"])

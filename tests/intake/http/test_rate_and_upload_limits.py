@@ -119,7 +119,7 @@ def test_a_single_upload_is_always_accepted(start: Start) -> None:
 
 
 def test_limits_are_in_the_description(intake: Intake) -> None:
-    paths = intake.client.get("/openapi.json").json()["paths"]
+    paths = intake.client.get("/internal/openapi.json").json()["paths"]
     answers = paths["/leads/"]["post"]["responses"]
     assert {"Retry-After", "RateLimit", "RateLimit-Policy"} <= set(answers["429"]["headers"])
     assert {"RateLimit", "RateLimit-Policy"} <= set(answers["204"]["headers"])
