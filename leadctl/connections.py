@@ -1,10 +1,9 @@
-"""HTTP connections: proxies, trusted certificates, bearer tokens and response size limits."""
+"""HTTP connections: proxies, trusted certificates and response size limits."""
 
 import ipaddress
 import ssl
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
 
 import httpx2
 
@@ -18,20 +17,10 @@ MAX_LIST_BYTES = 8 * 2**20  # a page of 1,000 records of 8 KiB
 _MAX_BYTES_EXTENSION = "leadctl_max_bytes"
 
 
-class Bearer(Protocol):
-    """A source of bearer tokens."""
-
-    def token(self) -> str:
-        """Return the token to send."""
-
-    def replacement_for(self, refused: str) -> str | None:
-        """Return another token than the one that the server refused, or None."""
-
-
 def connect(
     url: str,
     *,
-    bearer: Bearer | None,
+    auth: httpx2.Auth | None,
     cacert: Path | None,
     insecure_http: bool,
     on_response: Callable[[httpx2.Response], None] | None,
@@ -51,7 +40,7 @@ def connect(
         trusted = _trusted(address, cacert, is_loopback=is_loopback)
         return httpx2.Client(
             base_url=url,
-            auth=_BearerAuth(bearer) if bearer else None,
+            auth=auth,
             headers={"Accept-Encoding": "identity"},
             timeout=httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             event_hooks={"response": [_limit_response, on_response] if on_response else [_limit_response]},
@@ -68,21 +57,6 @@ def connect(
 def limit_size(size: int | None) -> dict[str, int | None]:
     """Return request extensions that limit the response body to `size` bytes (None: no limit)."""
     return {_MAX_BYTES_EXTENSION: size}
-
-
-class _BearerAuth(httpx2.Auth):
-    """Sends a valid token with each request; after a 401 retries once with another token, if there is one."""
-
-    def __init__(self, bearer: Bearer) -> None:
-        self._bearer = bearer
-
-    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
-        token = self._bearer.token()
-        request.headers["Authorization"] = f"Bearer {token}"
-        response = yield request
-        if response.status_code == 401 and (replacement := self._bearer.replacement_for(token)):
-            request.headers["Authorization"] = f"Bearer {replacement}"
-            yield request
 
 
 def limit_body(response: httpx2.Response, max_bytes: int) -> None:

@@ -19,7 +19,6 @@ from leadctl.settings import DEFAULT_URL, Flags, Settings, server_url
 if TYPE_CHECKING:  # importing it takes 95 ms, which `--version` and `--help` need not pay
     from leadctl.api import Api
     from leadctl.configuration.session import Session
-    from leadctl.connections import Bearer
 
 
 def format_time_left(seconds: int | None, output_format: OutputFormat) -> str | int | None:
@@ -72,9 +71,8 @@ class Context(IOStreams):
     @cached_property
     def api(self) -> "Api":
         """The API with the given or stored token. Raises PermissionDenied if there is none."""
-        bearer = self._bearer
-        bearer.token()
-        return self._api(bearer)
+        self.session.token()
+        return self._api(self.session)
 
     @cached_property
     def api_with_optional_login(self) -> "Api":
@@ -87,19 +85,22 @@ class Context(IOStreams):
 
         Raises PermissionDenied if there is no token.
         """
-        from leadctl.configuration.session import StaticToken  # noqa: PLC0415
-
         token = self._settings.token or self.profile.token
         if token is None:
             raise PermissionDenied("not logged in")
-        return self._api(StaticToken(token))
+        return self._api(self._session(Profile(self.url, token=token)))
 
     @cached_property
     def session(self) -> "Session":
-        """The login of the profile, renewed in time."""
+        """The login of the profile, renewed in time, or the token in LEADCTL_TOKEN."""
+        token = self._settings.token
+        return self._session(Profile(self.url, token=token) if token else self.profile)
+
+    def _session(self, profile: Profile) -> "Session":
+        """Return a session; the token of a profile without a name is neither renewed nor saved."""
         from leadctl.configuration.session import Session  # noqa: PLC0415
 
-        return Session(self.profile, self.credentials, lambda: self.anonymous_api)
+        return Session(profile, self.credentials, lambda: self.anonymous_api)
 
     @property
     def has_named_profile(self) -> bool:
@@ -120,20 +121,14 @@ class Context(IOStreams):
     def _settings(self) -> Settings:
         return Settings.from_environment(os.environ, self.flags)
 
-    @property
-    def _bearer(self) -> "Bearer":
-        from leadctl.configuration.session import StaticToken  # noqa: PLC0415
-
-        return StaticToken(self._settings.token) if self._settings.token else self.session
-
-    def _api(self, bearer: "Bearer | None") -> "Api":
+    def _api(self, session: "Session | None") -> "Api":
         from leadctl.api import Api  # noqa: PLC0415
         from leadctl.http import Http  # noqa: PLC0415
 
         settings = self._settings
         http = Http(
             self.url,
-            bearer=bearer,
+            auth=session,
             cacert=settings.cacert,
             insecure_http=settings.insecure_http,
             info=self.info,

@@ -10,7 +10,7 @@ from typing import Any, TypeGuard
 
 import httpx2
 
-from leadctl.connections import MAX_BODY_BYTES, MAX_LIST_BYTES, Bearer, connect, limit_body, limit_size
+from leadctl.connections import MAX_BODY_BYTES, MAX_LIST_BYTES, connect, limit_body, limit_size
 from leadctl.errors import Conflict, LeadctlError, NotFound, PermissionDenied, TryAgain, UnexpectedResponse, UsageError
 
 MAX_WAIT_S = 30.0  # in total, for a server that asks to wait
@@ -44,7 +44,7 @@ class Http:
         self,
         url: str,
         *,
-        bearer: Bearer | None,
+        auth: httpx2.Auth | None,
         cacert: Path | None,
         insecure_http: bool,
         info: Callable[[str], None],
@@ -54,7 +54,7 @@ class Http:
         self._info, self._log = info, log_response
         self._client = connect(
             url,
-            bearer=bearer,
+            auth=auth,
             cacert=cacert,
             insecure_http=insecure_http,
             on_response=self._log_response if log_response else None,

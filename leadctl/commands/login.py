@@ -41,7 +41,7 @@ def command(
       leadctl login --profile prod --url https://intake.example.com
       leadctl login --profile cron -u cron --password-command 'pass show intake'
     """
-    from leadctl.configuration.session import run_password_command, with_login  # noqa: PLC0415 - 10 ms, which help need not pay
+    from leadctl.configuration.session import run_password_command, with_login  # noqa: PLC0415 - it imports httpx2
 
     context: Context = ctx.obj
     profile_before = context.select_server(url=url, profile=profile)

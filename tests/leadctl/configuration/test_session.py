@@ -36,7 +36,7 @@ class Running:
 
 @contextmanager
 def running(client: Client, *, url: str | None = None, **changes: Any) -> Iterator[Running]:
-    http = Http(url or client.url, bearer=None, cacert=None, insecure_http=False, info=print)
+    http = Http(url or client.url, auth=None, cacert=None, insecure_http=False, info=print)
     try:
         yield Running(client, http, **changes)
     finally:
