@@ -114,9 +114,9 @@ def _set_global(ctx: typer.Context, option: Any, value: Any) -> None:
         root = ctx.find_root()
         root.params[option.name] = value
         if root.obj is not None:  # none during completion
-            from leadctl.settings import Flags  # noqa: PLC0415 - as in root()
+            from dataclasses import replace  # noqa: PLC0415 - as in root()
 
-            root.obj.flags = Flags.from_options(root.params)
+            root.obj.flags = replace(root.obj.flags, **{option.name: value})
 
 
 def _profiles(incomplete: str) -> list[str]:
@@ -157,17 +157,7 @@ def root(
     from leadctl.context import Context  # noqa: PLC0415 - these take 20 ms, which `--version` need not pay
     from leadctl.settings import Flags  # noqa: PLC0415
 
-    ctx.obj = Context(
-        Flags(
-            url=url,
-            profile=profile,
-            cacert=cacert,
-            insecure_http=insecure_http,
-            is_quiet=quiet,
-            is_verbose=verbose,
-            is_debug=debug,
-        )
-    )
+    ctx.obj = Context(Flags(url, profile, cacert, insecure_http, quiet, verbose, debug))
 
 
 def main() -> NoReturn:

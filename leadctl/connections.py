@@ -21,7 +21,7 @@ def connect(
     url: str,
     *,
     auth: httpx2.Auth | None,
-    cacert: Path | None,
+    cacert: Path | str | None,
     insecure_http: bool,
     on_response: Callable[[httpx2.Response], None] | None,
 ) -> httpx2.Client:
@@ -95,7 +95,7 @@ def _limit_response(response: httpx2.Response) -> None:
         limit_body(response, max_bytes)
 
 
-def _trusted(address: httpx2.URL, cacert: Path | None, *, is_loopback: bool) -> ssl.SSLContext | bool:
+def _trusted(address: httpx2.URL, cacert: Path | str | None, *, is_loopback: bool) -> ssl.SSLContext | bool:
     if cacert:
         return ssl.create_default_context(cafile=cacert)
     if address.scheme == "http" and is_loopback:

@@ -132,7 +132,7 @@ class Context(IOStreams):
             cacert=settings.cacert,
             insecure_http=settings.insecure_http,
             info=self.info,
-            log_response=self._log_response if self.flags.is_debug else None,
+            log_response=self._log_response if self.flags.debug else None,
         )
         return Api(http)
 

@@ -45,7 +45,7 @@ class Http:
         url: str,
         *,
         auth: httpx2.Auth | None,
-        cacert: Path | None,
+        cacert: Path | str | None,
         insecure_http: bool,
         info: Callable[[str], None],
         log_response: Callable[[str], None] | None = None,

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from leadctl.errors import UsageError
@@ -14,28 +13,15 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 
 @dataclass(frozen=True)
 class Flags:
-    """Global options of the command line."""
+    """Global options of the command line, in the order of `leadctl.cli.root`."""
 
     url: str | None = None
     profile: str | None = None
-    cacert: Path | None = None
+    cacert: Path | str | None = None
     insecure_http: bool = False
-    is_quiet: bool = False
-    is_verbose: bool = False
-    is_debug: bool = False
-
-    @classmethod
-    def from_options(cls, options: Mapping[str, Any]) -> "Flags":
-        """Return the flags for the values of the global options."""
-        return cls(
-            url=options.get("url"),
-            profile=options.get("profile"),
-            cacert=Path(options["cacert"]) if options.get("cacert") else None,
-            insecure_http=bool(options.get("insecure_http")),
-            is_quiet=bool(options.get("quiet")),
-            is_verbose=bool(options.get("verbose")),
-            is_debug=bool(options.get("debug")),
-        )
+    quiet: bool = False
+    verbose: bool = False
+    debug: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,7 +33,7 @@ class Settings:
     profile: str | None
     profile_source: str
     token: str | None = field(repr=False)
-    cacert: Path | None
+    cacert: Path | str | None
     insecure_http: bool
 
     @classmethod
