@@ -10,7 +10,7 @@ import stat
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -66,13 +66,9 @@ class Credentials:
         data = self._read()
         return _parse_profile(data, _text(data, "current"))
 
-    def profile(self, name: str) -> Profile | None:
-        """Return the profile of that name."""
+    def profile(self, name: str | None) -> Profile | None:
+        """Return the profile of that name as it is stored now; another process may have changed it."""
         return _parse_profile(self._read(), name)
-
-    def reload(self, profile: Profile) -> Profile | None:
-        """Return the profile as it is stored now; another process may have changed it."""
-        return self.profile(profile.name) if profile.name else None
 
     def save(self, profile: Profile, *, make_current: bool) -> None:
         """Save the profile, which must have a name."""
@@ -95,7 +91,7 @@ class Credentials:
 
     def delete(self, profile: Profile) -> None:
         """Delete the profile if it is stored."""
-        if self.reload(profile):
+        if self.profile(profile.name):
             with self._transaction() as data:
                 data["profiles"].pop(profile.name, None)
 
@@ -108,7 +104,7 @@ class Credentials:
                 data = None
         if not isinstance(data, dict) or not isinstance(data.get("profiles"), dict):
             return {"current": None, "profiles": {}}
-        return _migrate(data)
+        return {name: data.get(name) for name in ("current", "profiles")}
 
     @contextmanager
     def _transaction(self) -> Iterator[dict[str, Any]]:
@@ -151,23 +147,6 @@ def _check_owner(file: Path) -> None:
             raise LeadctlError(f"{file} can be written by other users; check it, then: chmod 600 {file}")
 
 
-def _migrate(data: dict[str, Any]) -> dict[str, Any]:
-    """Return the current profile and all profiles, with one for each login that an older file stored by its server.
-
-    The latest of these logins becomes `default`, and others `default-HOST`; existing profiles keep their names.
-    """
-    profiles, current = dict(data["profiles"]), data.get("current") or data.get("last_profile")
-    servers, last = data.get("servers"), data.get("last")
-    unnamed = (
-        {url: login for url, login in servers.items() if isinstance(login, dict)} if isinstance(servers, dict) else {}
-    )
-    for url in sorted(unnamed, key=lambda url: url != last):
-        name = default_name(url, taken=profiles)
-        profiles[name] = {**unnamed[url], "url": url}
-        current = current or (name if url == last else None)
-    return {"current": current, "profiles": profiles}
-
-
 def default_name(url: str, *, taken: Collection[str]) -> str:
     """Return a free name for a login without one: `default`, or `default-HOST`."""
     authority = url.partition("://")[2].partition("/")[0]
@@ -193,14 +172,8 @@ def _exclusive_lock(directory: Path) -> Iterator[None]:
 
 
 def _store(data: dict[str, Any], profile: Profile) -> None:
-    values = {
-        "url": profile.url,
-        "username": profile.username,
-        "token": profile.token,
-        "expires_at": profile.expires_at,
-        "password_command": profile.password_command,
-    }
-    data["profiles"][profile.name] = {name: value for name, value in values.items() if value is not None}
+    values = {name: value for name, value in asdict(profile).items() if value is not None}
+    data["profiles"][values.pop("name")] = values
 
 
 def _parse_profile(data: dict[str, Any], name: str | None) -> Profile | None:

@@ -80,7 +80,7 @@ class Session(httpx2.Auth):
 
     def _reload(self) -> None:
         """Take the token that another process may have saved for the same user."""
-        stored = self._credentials.reload(self.profile)
+        stored = self._credentials.profile(self.profile.name)
         if stored and stored.token and (stored.url, stored.username) == (self.profile.url, self.profile.username):
             self.profile = stored
 
