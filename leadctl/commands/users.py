@@ -1,8 +1,7 @@
 """`leadctl users list | disable | enable | set-role | reset-password`."""
 
 from collections.abc import Iterable
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -21,13 +20,6 @@ app = typer.Typer(
     help="List and change users. For administrators. Create users with leadctl register-user.\n\n"
     "Examples:\n  leadctl users list\n  leadctl users disable bunter",
 )
-
-
-class Role(StrEnum):
-    """Roles of users."""
-
-    ADMIN = "admin"
-    ATTORNEY = "attorney"
 
 
 @app.command(name="list")
@@ -73,7 +65,7 @@ def enable(ctx: typer.Context, username: Username) -> None:
 def set_role(
     ctx: typer.Context,
     username: Username,
-    role: Annotated[Role, typer.Argument(metavar="<admin|attorney>", help="New role.")],
+    role: Annotated[Literal["admin", "attorney"], typer.Argument(metavar="<admin|attorney>", help="New role.")],
 ) -> None:
     """Change a user's role, with immediate effect.
 
@@ -82,8 +74,8 @@ def set_role(
       leadctl users set-role bunter attorney
     """
     context: Context = ctx.obj
-    context.api.update_user(username, role=role.value)
-    context.info(f"{username} is {role.value}")
+    context.api.update_user(username, role=role)
+    context.info(f"{username} is {role}")
 
 
 @app.command()
