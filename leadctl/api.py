@@ -1,14 +1,12 @@
 """The internal API, one method for each route."""
 
-import binascii
 import re
 from base64 import b64decode
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from email.message import Message
 from typing import IO, Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 from uuid import UUID
 
 from leadctl.connections import MAX_LIST_BYTES
@@ -21,7 +19,6 @@ MAX_TTL_S = 10**9
 
 _LEAD = {"id": int, **dict.fromkeys(("email", "f_name", "l_name", "CV_name", "state", "created_at"), str)}
 _MAIL = {"id": int, "lead_id": int, "attempts": int, **dict.fromkeys(("kind", "recipient", "state"), str)}
-_OUTCOME = {"id": int, "result": str}
 _CHANGE = {"id": str, "at": str, "user": str, "count": int, "undone_by": list}
 _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _EVENT = {**dict.fromkeys(("at", "user", "to"), str), "from": str | None}
@@ -31,7 +28,6 @@ _ERASURE |= dict.fromkeys(("in_maildir", "complete", "swept", "dry_run"), bool)
 _CV = {"size": int, "sha256": str, "detected_type": str, "flags": list, "scan_state": str}
 _USER = {"id": int, "username": str, "role": str, "created_at": str}
 _LISTED_USER = {**_USER, "disabled": bool}
-_TOKEN = {"access_token": str, "expires_in": int}
 
 
 @dataclass(frozen=True)
@@ -65,27 +61,24 @@ class Api:
 
     def login(self, username: str, password: str) -> Login:
         """Return a token for the user."""
-        body = {"username": username, "password": password}
-        return self._login(self._http.json("POST", "/internal/auth/login", json=body))
+        return self._login("POST", "login", json={"username": username, "password": password})
 
     def renew(self, token: str) -> Login:
         """Return a new token for one that is still valid."""
-        headers = {"Authorization": f"Bearer {token}"}
-        return self._login(self._http.json("POST", "/internal/auth/renew", headers=headers))
+        return self._login("POST", "renew", headers={"Authorization": f"Bearer {token}"})
 
     def change_password(self, old: str, new: str) -> Login:
         """Change the user's own password, which revokes all tokens, and return a new token."""
-        body = {"old": old, "new": new}
-        return self._login(self._http.json("PUT", "/internal/auth/password", json=body))
+        return self._login("PUT", "password", json={"old": old, "new": new})
 
-    def _login(self, response: Any) -> Login:
-        if (
-            not matches(response, _TOKEN)
-            or not is_token(response["access_token"])
-            or response["expires_in"] > MAX_TTL_S
-        ):
+    def _login(self, method: str, operation: str, **content: Any) -> Login:
+        response = self._http.json(method, f"/internal/auth/{operation}", **content)
+        if not matches(response, {"access_token": str, "expires_in": int}):
             raise self._http.unexpected_response()
-        return Login(response["access_token"], response["expires_in"])
+        login = Login(response["access_token"], response["expires_in"])
+        if not is_token(login.token) or login.expires_in > MAX_TTL_S:
+            raise self._http.unexpected_response()
+        return login
 
     def me(self) -> dict[str, Any]:
         """Return the logged-in user."""
@@ -131,10 +124,10 @@ class Api:
     def retry_mails(self, ids: Sequence[int]) -> list[dict[str, Any]]:
         """Queue up to 1,000 failed mails again; return a `result` for each id (revived, not_failed or missing)."""
         response = self._http.json("POST", "/internal/mail/retry", json={"ids": list(ids)})
-        results = response.get("results") if isinstance(response, dict) else None
-        if not isinstance(results, list) or len(results) != len(ids) or not _all_match(results, _OUTCOME):
+        outcomes = self._results(response)
+        if len(outcomes) != len(ids):
             raise self._http.unexpected_response()
-        return results
+        return outcomes
 
     def stats(self) -> dict[str, Any]:
         """Return the statistics of leads and mail."""
@@ -209,22 +202,18 @@ class Api:
         query: dict[str, Any] = {"mine": mine, "undos": undos, **({} if start is None else {"id": start})}
         while limit > 0:
             params = {**query, "limit": min(limit, PAGE)}
-            response = self._http.request(
-                "GET", "/internal/changes", expected=200, max_bytes=MAX_LIST_BYTES, params=params
-            )
-            page = self._http.records(response, _CHANGE)
+            page, has_next = self._http.records("/internal/changes", _CHANGE, params=params)
             if not all(re.fullmatch(_UUID, one["id"]) for one in page):
                 raise self._http.unexpected_response()
             yield from page
-            if not page or "next" not in response.links:
+            if not has_next:
                 return
             limit -= len(page)
             query["before"] = page[-1]["id"]
 
     def history(self, lead_id: int) -> list[dict[str, Any]]:
         """Return the state changes of a lead, oldest first."""
-        path = f"/internal/leads/{lead_id}/history"
-        return self._http.records(self._http.request("GET", path, expected=200, max_bytes=MAX_LIST_BYTES), _EVENT)
+        return self._http.records(f"/internal/leads/{lead_id}/history", _EVENT)[0]
 
     def erase(self, email: str, *, dry_run: bool) -> Iterator[dict[str, Any]]:
         """Erase a person, a limited number of leads in each request; yield the result of each request."""
@@ -254,10 +243,13 @@ class Api:
         with self._http.stream(path, method="POST", headers=headers, json={"email": email}) as response:
             yield self._http.iter_chunks(response)
 
-    def _outcomes(self, response: Any, known: Collection[str]) -> list[dict[str, Any]]:
-        if not matches(response, {"change": str, "results": list}) or not _all_match(response["results"], _OUTCOME):
+    def _results(self, response: Any) -> list[dict[str, Any]]:
+        if not matches(response, {"results": list}) or not _all_match(response["results"], {"id": int, "result": str}):
             raise self._http.unexpected_response()
-        outcomes: list[dict[str, Any]] = list(response["results"])
+        return list(response["results"])
+
+    def _outcomes(self, response: Any, known: Collection[str]) -> list[dict[str, Any]]:
+        outcomes = self._results(response)
         for one in outcomes:
             has_state = one["result"] == "missing" or isinstance(one.get("state"), str)
             if one["result"] not in known or not has_state:
@@ -324,23 +316,13 @@ def _is_stats(stats: Mapping[str, Any]) -> bool:
 
 
 def _filename(header: str) -> str:
-    """Return the file name in a Content-Disposition header, preferring `filename*` (RFC 6266, section 4.3)."""
-    message = Message()
-    message["Content-Disposition"] = header
-    parameters: Any = message.get_params([], header="Content-Disposition")
-    names = [value for key, value in parameters if key == "filename"]
-    for name in names:
-        if isinstance(name, tuple) and (name[0] or "").lower() in ("utf-8", "iso-8859-1"):
-            return str(name[2].encode("latin-1", "replace").decode(name[0], "replace"))
-    return next((name for name in names if isinstance(name, str)), "")
+    """Return the `filename*` in a Content-Disposition header, which the service always sends (RFC 6266)."""
+    found = re.search(r"filename\*=UTF-8''([^;\s]+)", header)
+    return unquote(found[1]) if found else ""
 
 
 def _sha256(header: str) -> str:
-    for item in header.split(","):
-        algorithm, _, value = item.strip().partition("=")
-        if algorithm == "sha-256":
-            try:
-                return b64decode(value.strip(":"), validate=True).hex()
-            except (binascii.Error, ValueError):
-                break
+    """Return the SHA-256 in a Repr-Digest header (RFC 9530) in hexadecimal."""
+    if found := re.search(r"\bsha-256=:([A-Za-z0-9+/]{43}=):", header):
+        return b64decode(found[1]).hex()
     raise LeadctlError("can't verify the CV: the server sent no SHA-256")

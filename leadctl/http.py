@@ -97,15 +97,16 @@ class Http:
             query = {**filters, "limit": size, "order": "desc" if newest_first else "asc"}
             if after:
                 query["after"] = after
-            response = self.request("GET", path, expected=200, max_bytes=MAX_LIST_BYTES, params=query)
-            page = self._page(response, shape, after, newest_first=newest_first)
+            page, has_next = self.records(path, shape, params=query)
             if len(page) > size:
                 raise self.unexpected_response(": it sent more records than requested")
+            last = page[-1]["id"] if page else after
+            if page and after and (last >= after if newest_first else last <= after):
+                raise self.unexpected_response(": its pages repeat")
             yield from page
-            if not page or "next" not in response.links:
+            if not has_next:
                 return
-            left = None if left is None else left - len(page)
-            after = page[-1]["id"]
+            left, after = None if left is None else left - len(page), last
 
     def request(
         self,
@@ -144,19 +145,13 @@ class Http:
         except (ValueError, RecursionError) as error:
             raise self.unexpected_response() from error
 
-    def records(self, response: httpx2.Response, shape: Shape) -> list[dict[str, Any]]:
-        """Return the records in a response."""
+    def records(self, path: str, shape: Shape, **content: Any) -> tuple[list[dict[str, Any]], bool]:
+        """Return the records of a page, and whether there is a next page."""
+        response = self.request("GET", path, expected=200, max_bytes=MAX_LIST_BYTES, **content)
         page = self.parsed(response)
         if not isinstance(page, list) or not all(matches(record, shape) for record in page):
             raise self.unexpected_response()
-        return page
-
-    def _page(self, response: httpx2.Response, shape: Shape, after: int, *, newest_first: bool) -> list[dict[str, Any]]:
-        page = self.records(response, shape)
-        last = page[-1]["id"] if page else None
-        if after and last is not None and (last >= after if newest_first else last <= after):
-            raise self.unexpected_response(": its pages repeat")
-        return page
+        return page, bool(page) and "next" in response.links
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
