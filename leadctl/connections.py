@@ -3,6 +3,7 @@
 import ipaddress
 import ssl
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -23,11 +24,12 @@ def connect(
     auth: httpx2.Auth | None,
     cacert: Path | str | None,
     insecure_http: bool,
-    on_response: Callable[[httpx2.Response], None] | None,
+    log: Callable[[str], None] | None = None,
 ) -> httpx2.Client:
     """Return an HTTP client for the server; it uses no proxy for loopback addresses.
 
-    Raises UsageError if a password or token would be sent unencrypted, unless `insecure_http` allows it.
+    If `cacert` names a file, only its certificates are trusted. `log` is called with a line for each response, without
+    secrets. Raises UsageError if a password or token would be sent unencrypted, unless `insecure_http` allows it.
     """
     try:
         address = httpx2.URL(url)
@@ -43,7 +45,7 @@ def connect(
             auth=auth,
             headers={"Accept-Encoding": "identity"},
             timeout=httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            event_hooks={"response": [_limit_response, on_response] if on_response else [_limit_response]},
+            event_hooks={"response": [_limit_response, partial(_log_response, log)] if log else [_limit_response]},
             verify=trusted,
             # a separate transport ignores *_PROXY, so that plain HTTP never leaves this machine
             transport=httpx2.HTTPTransport(verify=trusted) if is_loopback else None,
@@ -93,6 +95,12 @@ def _limit_response(response: httpx2.Response) -> None:
         max_bytes = response.request.extensions.get(_MAX_BYTES_EXTENSION, MAX_BODY_BYTES)
     if max_bytes is not None:
         limit_body(response, max_bytes)
+
+
+def _log_response(log: Callable[[str], None], response: httpx2.Response) -> None:
+    request = response.request
+    status = f"{response.status_code} {response.headers.get('x-request-id', '')}".rstrip()
+    log(f"leadctl: {request.method} {request.url} -> {status}")
 
 
 def _trusted(address: httpx2.URL, cacert: Path | str | None, *, is_loopback: bool) -> ssl.SSLContext | bool:

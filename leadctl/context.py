@@ -123,18 +123,14 @@ class Context(IOStreams):
 
     def _api(self, session: "Session | None") -> "Api":
         from leadctl.api import Api  # noqa: PLC0415
+        from leadctl.connections import connect  # noqa: PLC0415
         from leadctl.http import Http  # noqa: PLC0415
 
-        settings = self._settings
-        http = Http(
+        client = connect(
             self.url,
             auth=session,
-            cacert=settings.cacert,
-            insecure_http=settings.insecure_http,
-            info=self.info,
-            log_response=self._log_response if self.flags.debug else None,
+            cacert=self._settings.cacert,
+            insecure_http=self._settings.insecure_http,
+            log=self.error if self.flags.debug else None,
         )
-        return Api(http)
-
-    def _log_response(self, line: str) -> None:
-        self.error(f"leadctl: {line}")
+        return Api(Http(self.url, client, info=self.info))

@@ -4,13 +4,12 @@ import math
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from types import UnionType
 from typing import Any, TypeGuard
 
 import httpx2
 
-from leadctl.connections import MAX_BODY_BYTES, MAX_LIST_BYTES, connect, limit_body, limit_size
+from leadctl.connections import MAX_BODY_BYTES, MAX_LIST_BYTES, limit_body, limit_size
 from leadctl.errors import Conflict, LeadctlError, NotFound, PermissionDenied, TryAgain, UnexpectedResponse, UsageError
 
 MAX_WAIT_S = 30.0  # in total, for a server that asks to wait
@@ -33,42 +32,10 @@ _ERRORS: Mapping[int, type[LeadctlError]] = {
 
 
 class Http:
-    """HTTP client for one server. Methods raise the LeadctlError for the response's status.
+    """Requests to one server; `info` prints messages. Methods raise the LeadctlError for the response's status."""
 
-    If `cacert` names a file, only its certificates are trusted. Raises UsageError if a password or token would be sent
-    unencrypted, unless `insecure_http` allows it. `info` prints messages for the user; `log_response` is called with a
-    line for each response, without secrets.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        auth: httpx2.Auth | None,
-        cacert: Path | str | None,
-        insecure_http: bool,
-        info: Callable[[str], None],
-        log_response: Callable[[str], None] | None = None,
-    ) -> None:
-        self._url = url
-        self._info, self._log = info, log_response
-        self._client = connect(
-            url,
-            auth=auth,
-            cacert=cacert,
-            insecure_http=insecure_http,
-            on_response=self._log_response if log_response else None,
-        )
-
-    def close(self) -> None:
-        """Close the connections, which are otherwise reused."""
-        self._client.close()
-
-    def _log_response(self, response: httpx2.Response) -> None:
-        assert self._log is not None
-        request = response.request
-        status = f"{response.status_code} {response.headers.get('x-request-id', '')}".rstrip()
-        self._log(f"{request.method} {request.url} -> {status}")
+    def __init__(self, url: str, client: httpx2.Client, *, info: Callable[[str], None]) -> None:
+        self._url, self._client, self._info = url, client, info
 
     @contextmanager
     def stream(

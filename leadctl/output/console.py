@@ -11,7 +11,7 @@ import typer
 
 from leadctl.errors import LeadctlError, PartialFailure, PermissionDenied, TryAgain, UsageError
 from leadctl.output.escapes import escape_control
-from leadctl.output.formats import OutputFormat, OutputOptions, Record, lines, parse_columns, write_lines, write_record
+from leadctl.output.formats import OutputFormat, OutputOptions, Record, lines, member_lines, parse_columns, write_lines
 from leadctl.output.prompts import open_terminal
 from leadctl.settings import Flags
 
@@ -98,12 +98,8 @@ class IOStreams:
     ) -> None:
         """Write one record; in a table on a terminal only what people read, unless --verbose is given."""
         is_brief = self.is_terminal and not self.flags.verbose
-        write_record(
-            record,
-            output_format=output or self.default_format,
-            out=self.out,
-            headings=(headings or {}) if is_brief else None,
-        )
+        headings = (headings or {}) if is_brief else None
+        self.out.writelines(member_lines(record, output or self.default_format, headings))
 
     def info(self, text: str) -> None:
         """Print a message to standard error, unless --quiet is given."""

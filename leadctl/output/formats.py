@@ -67,14 +67,10 @@ def lines(records: Iterable[Record], options: OutputOptions) -> Iterator[str]:
     return _FORMATTERS[options.output_format](records, options)
 
 
-def write_record(
-    record: Record, *, output_format: OutputFormat, out: TextIO, headings: Mapping[str, str] | None = None
-) -> None:
-    """Write one record: a line for each member, a JSON object, or a list of one; for `headings` see record_lines()."""
-    out.writelines(_record_lines(record, output_format, headings))
-
-
-def _record_lines(record: Record, output_format: OutputFormat, headings: Mapping[str, str] | None) -> Iterable[str]:
+def member_lines(
+    record: Record, output_format: OutputFormat, headings: Mapping[str, str] | None = None
+) -> Iterable[str]:
+    """Return a line for each member of a record, a JSON object, or a list of one; see record_lines() for `headings`."""
     if output_format is OutputFormat.TABLE:
         from leadctl.output.tables import record_lines  # noqa: PLC0415 - it imports rich
 
