@@ -45,7 +45,7 @@ class Context(IOStreams):
     @cached_property
     def profile(self) -> Profile:
         """The profile to use, from flags, environment or current profile. Raises UsageError."""
-        return resolve_profile(self._settings, self.credentials)
+        return resolve_profile(self.settings, self.credentials)
 
     def select_server(self, *, url: str | None, profile: str | None) -> Profile:
         """Select the server and the profile to log in to; the arguments override --url and --profile.
@@ -53,7 +53,7 @@ class Context(IOStreams):
         Raises UsageError.
         """
         self.flags = replace(self.flags, url=url or self.flags.url, profile=profile or self.flags.profile)
-        self.profile = resolve_login_profile(self._settings, self.credentials, self._ask_url)
+        self.profile = resolve_login_profile(self.settings, self.credentials, self._ask_url)
         return self.profile
 
     def _ask_url(self) -> str:
@@ -77,7 +77,7 @@ class Context(IOStreams):
     @cached_property
     def api_with_optional_login(self) -> "Api":
         """The API, with a token if there is one."""
-        has_login = self._settings.token or self.profile.token or self.profile.password_command
+        has_login = self.settings.token or self.profile.token or self.profile.password_command
         return self.api if has_login else self.anonymous_api
 
     def api_without_renewal(self) -> "Api":
@@ -85,7 +85,7 @@ class Context(IOStreams):
 
         Raises PermissionDenied if there is no token.
         """
-        token = self._settings.token or self.profile.token
+        token = self.settings.token or self.profile.token
         if token is None:
             raise PermissionDenied("not logged in")
         return self._api(self._session(Profile(self.url, token=token)))
@@ -93,7 +93,7 @@ class Context(IOStreams):
     @cached_property
     def session(self) -> "Session":
         """The login of the profile, renewed in time, or the token in LEADCTL_TOKEN."""
-        token = self._settings.token
+        token = self.settings.token
         return self._session(Profile(self.url, token=token) if token else self.profile)
 
     def _session(self, profile: Profile) -> "Session":
@@ -102,23 +102,9 @@ class Context(IOStreams):
 
         return Session(profile, self.credentials, lambda: self.anonymous_api)
 
-    @property
-    def has_named_profile(self) -> bool:
-        """Whether a flag or the environment names a profile. Raises UsageError."""
-        return self._settings.profile is not None
-
-    @property
-    def has_profile_flag(self) -> bool:
-        """Whether a flag names a profile."""
-        return self._settings.profile is not None and self._settings.profile_source == "--profile"
-
-    @property
-    def has_environment_token(self) -> bool:
-        """Whether LEADCTL_TOKEN is set; it replaces the stored token."""
-        return self._settings.token is not None
-
     @cached_property
-    def _settings(self) -> Settings:
+    def settings(self) -> Settings:
+        """What flags and environment request. Raises UsageError."""
         return Settings.from_environment(os.environ, self.flags)
 
     def _api(self, session: "Session | None") -> "Api":
@@ -129,8 +115,8 @@ class Context(IOStreams):
         client = connect(
             self.url,
             auth=session,
-            cacert=self._settings.cacert,
-            insecure_http=self._settings.insecure_http,
+            cacert=self.settings.cacert,
+            insecure_http=self.settings.insecure_http,
             log=self.error if self.flags.debug else None,
         )
         return Api(Http(self.url, client, info=self.info))

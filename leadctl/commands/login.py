@@ -45,11 +45,11 @@ def command(
 
     context: Context = ctx.obj
     profile_before = context.select_server(url=url, profile=profile)
-    if password_command and not context.has_named_profile:
+    if password_command and not context.settings.profile:
         raise UsageError("--password-command requires --profile")
     host = urlsplit(profile_before.url).netloc
     name = username or profile_before.username or context.ask(f"Username at {host}", "--username")
-    if profile_before.password_command and name != profile_before.username and not context.has_profile_flag:
+    if profile_before.password_command and name != profile_before.username and not context.flags.profile:
         raise UsageError(
             f"profile {profile_before.name} logs in as {profile_before.username} by its password command;"
             f" to replace it: --profile {profile_before.name}"
