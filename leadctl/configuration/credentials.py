@@ -5,13 +5,11 @@ The file holds `profiles` by name, and the name of the `current` one.
 
 import json
 import os
-import re
 import stat
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +75,6 @@ class Credentials:
             if make_current:
                 data["current"] = profile.name
 
-    def set_current(self, name: str) -> None:
-        """Make the profile of that name the current one."""
-        with self._transaction() as data:
-            data["current"] = name
-
     def compare_and_swap(self, old: Profile, new: Profile) -> None:
         """Save the new profile unless another process has changed the old one's token or user."""
         with self._transaction() as data:
@@ -145,14 +138,6 @@ def _check_owner(file: Path) -> None:
             raise LeadctlError(f"{file} belongs to another user; remove it and log in again")
         if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise LeadctlError(f"{file} can be written by other users; check it, then: chmod 600 {file}")
-
-
-def default_name(url: str, *, taken: Collection[str]) -> str:
-    """Return a free name for a login without one: `default`, or `default-HOST`."""
-    authority = url.partition("://")[2].partition("/")[0]
-    host = re.sub(r"[^A-Za-z0-9._-]+", "-", re.sub(r":\d+$", "", authority)).strip("-")[:48]
-    names = chain(("default", f"default-{host}"), (f"default-{host}-{number}" for number in count(2)))
-    return next(name for name in names if name not in taken)
 
 
 @contextmanager
