@@ -17,7 +17,6 @@ COLUMNS = ("id", "lead_id", "kind", "recipient", "state", "attempts", "last_erro
 ALL_COLUMNS = (*COLUMNS, "next_attempt_at", "created_at", "sent_at", "message_id", "digest_id")
 BATCH = 1_000
 _STATES = ("queued", "sent", "failed", "suppressed")
-_FORMER_STATES = {"owed": "queued", "dead": "failed"}
 
 app = typer.Typer(
     add_completion=False,
@@ -28,13 +27,6 @@ app = typer.Typer(
 )
 
 
-def _parse_state(text: str) -> str:
-    """Return a mail state; the names of earlier versions are accepted until 1.0."""
-    if (state := _FORMER_STATES.get(text, text)) not in _STATES:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(_STATES)}.")
-    return state
-
-
 @app.command(name="list")
 @list_command("mails", COLUMNS, known=ALL_COLUMNS)
 def list_mails(
@@ -43,7 +35,6 @@ def list_mails(
         list[str] | None,
         typer.Option(
             "--state",
-            parser=_parse_state,
             metavar=f"[{'|'.join(_STATES)}]",
             autocompletion=lambda: _STATES,
             help="Only mails in this state; repeatable.",
