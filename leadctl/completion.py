@@ -1,6 +1,7 @@
 """Values offered for shell completion: states, change ids, stored profiles, columns and help topics."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -66,14 +67,12 @@ def _fetch(ctx: typer.Context, request: "Callable[[Api], Iterable[str]]") -> lis
     """Return what the server answers in time; nothing if it is unavailable or slow."""
     answers: list[str] = []
     flags = Flags(**{name: value for name, value in ctx.find_root().params.items() if value and name != "show_version"})
-    thread = Thread(target=_request, args=[flags, request, answers], daemon=True)
+
+    def ask() -> None:
+        with suppress(LeadctlError):
+            answers.extend(request(Context(flags).api_without_renewal()))
+
+    thread = Thread(target=ask, daemon=True)
     thread.start()
     thread.join(TIMEOUT_S)
     return list(answers)
-
-
-def _request(flags: Flags, request: "Callable[[Api], Iterable[str]]", answers: list[str]) -> None:
-    try:
-        answers += request(Context(flags).api_without_renewal())
-    except LeadctlError:
-        return
