@@ -1,17 +1,16 @@
 """The internal API, one method for each route."""
 
 import re
-from base64 import b64decode
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 from uuid import UUID
 
 from leadctl.connections import MAX_LIST_BYTES
-from leadctl.errors import LeadctlError, NotFound, TryAgain, UsageError
-from leadctl.http import PAGE, Http, Shape, matches
+from leadctl.errors import NotFound, TryAgain, UsageError
+from leadctl.http import PAGE, Http, Shape, filename, matches, sha256_digest
 from leadctl.settings import is_state, is_token
 from leadctl.times import is_day
 
@@ -60,7 +59,6 @@ class Api:
         self._http = http
 
     def login(self, username: str, password: str) -> Login:
-        """Return a token for the user."""
         return self._login("POST", "login", json={"username": username, "password": password})
 
     def renew(self, token: str) -> Login:
@@ -81,15 +79,13 @@ class Api:
         return login
 
     def me(self) -> dict[str, Any]:
-        """Return the logged-in user."""
         user = self._http.json("GET", "/internal/auth/me")
         if not matches(user, _USER):
             raise self._http.unexpected_response()
         return user
 
     def register(self, username: str, password: str, *, role: str | None) -> None:
-        """Create a user."""
-        body = {"username": username, "password": password, **({} if role is None else {"role": role})}
+        body = {"username": username, "password": password, "role": role}
         self._http.request("POST", "/internal/auth/register", expected=204, json=body)
 
     def check_registration(self, username: str, *, role: str | None) -> None:
@@ -130,7 +126,6 @@ class Api:
         return outcomes
 
     def stats(self) -> dict[str, Any]:
-        """Return the statistics of leads and mail."""
         stats = self._http.json("GET", "/internal/stats")
         if not matches(stats, {"total": int}) or not _is_stats(stats):
             raise self._http.unexpected_response()
@@ -169,12 +164,10 @@ class Api:
         if expected is not None:
             body["from"] = expected
         try:
-            response = self._http.json(
-                "POST", "/internal/leads/state", json=body, repeatable=True, max_bytes=MAX_LIST_BYTES
-            )
+            response = self._change("/internal/leads/state", body, {"changed", "unchanged", "missing", "conflict"})
         except UsageError as error:  # the API's name of the state is a constraint of its first version
             raise UsageError(str(error).replace("status: ", "state: ")) from error
-        outcomes = self._outcomes(response, {"changed", "unchanged", "missing", "conflict"})
+        outcomes: list[dict[str, Any]] = response["results"]
         if {one["id"] for one in outcomes} != set(ids):
             raise self._http.unexpected_response(": its results are for other leads")
         return outcomes
@@ -187,10 +180,8 @@ class Api:
         after = 0
         while after is not None:
             body = {"change": str(undoing), "after": after, "others": others, "dry_run": dry_run}
-            response = self._http.json(
-                "POST", f"/internal/changes/{change}/undo", json=body, repeatable=True, max_bytes=MAX_LIST_BYTES
-            )
-            yield self._outcomes(response, {"undone", "already_undone", "moved"})
+            response = self._change(f"/internal/changes/{change}/undo", body, {"undone", "already_undone", "moved"})
+            yield response["results"]
             before, after = after, response.get("next")
             if after is not None and (not isinstance(after, int) or after <= before):
                 raise self._http.unexpected_response(": its pages repeat")
@@ -248,13 +239,14 @@ class Api:
             raise self._http.unexpected_response()
         return list(response["results"])
 
-    def _outcomes(self, response: Any, known: Collection[str]) -> list[dict[str, Any]]:
-        outcomes = self._results(response)
-        for one in outcomes:
+    def _change(self, path: str, body: Mapping[str, Any], known: Collection[str]) -> Any:
+        """Change leads, which is repeatable because the body has the change's id; return the response."""
+        response = self._http.json("POST", path, json=body, repeatable=True, max_bytes=MAX_LIST_BYTES)
+        for one in self._results(response):
             has_state = one["result"] == "missing" or isinstance(one.get("state"), str)
             if one["result"] not in known or not has_state:
                 raise self._http.unexpected_response()
-        return outcomes
+        return response
 
     @contextmanager
     def download_cv(
@@ -272,23 +264,8 @@ class Api:
                 with self.download_cv(lead_id, quarantined=quarantined) as whole:
                     yield whole
                 return
-            start, size = self._content_range(response.headers, is_part=response.status_code == 206)
-            yield Download(
-                _filename(response.headers.get("content-disposition", "")),
-                _sha256(response.headers.get("repr-digest", "")),
-                size,
-                start,
-                self._http.iter_chunks(response),
-            )
-
-    def _content_range(self, headers: Mapping[str, str], *, is_part: bool) -> tuple[int, int | None]:
-        if not is_part:
-            length = headers.get("content-length", "")
-            return 0, int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
-        found = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})", headers.get("content-range", ""))
-        if found is None:
-            raise self._http.unexpected_response(": a partial response without Content-Range")
-        return int(found[1]), int(found[2])
+            start, size = self._http.content_range(response)
+            yield Download(filename(response), sha256_digest(response), size, start, self._http.iter_chunks(response))
 
     def _with_cv_fields(self, lead: Any) -> dict[str, Any]:
         if not matches(lead, _LEAD) or not matches(cv := lead.pop("CV", None), _CV):
@@ -313,16 +290,3 @@ def _is_stats(stats: Mapping[str, Any]) -> bool:
         and matches(stats["mails"], {"queued": int, "failed": int})
         and (oldest is None or matches(oldest, {"id": int, "created_at": str}))
     )
-
-
-def _filename(header: str) -> str:
-    """Return the `filename*` in a Content-Disposition header, which the service always sends (RFC 6266)."""
-    found = re.search(r"filename\*=UTF-8''([^;\s]+)", header)
-    return unquote(found[1]) if found else ""
-
-
-def _sha256(header: str) -> str:
-    """Return the SHA-256 in a Repr-Digest header (RFC 9530) in hexadecimal."""
-    if found := re.search(r"\bsha-256=:([A-Za-z0-9+/]{43}=):", header):
-        return b64decode(found[1]).hex()
-    raise LeadctlError("can't verify the CV: the server sent no SHA-256")

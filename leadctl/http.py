@@ -1,11 +1,14 @@
 """HTTP requests: retries, pagination, and responses as validated values or errors."""
 
 import math
+import re
 import time
+from base64 import b64decode
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from types import UnionType
 from typing import Any, TypeGuard
+from urllib.parse import unquote
 
 import httpx2
 
@@ -106,7 +109,6 @@ class Http:
         return self.parsed(self.request(method, path, expected=200, **content))
 
     def parsed(self, response: httpx2.Response) -> Any:
-        """Return the JSON of a response."""
         try:
             return response.json()
         except (ValueError, RecursionError) as error:
@@ -119,6 +121,16 @@ class Http:
         if not isinstance(page, list) or not all(matches(record, shape) for record in page):
             raise self.unexpected_response()
         return page, bool(page) and "next" in response.links
+
+    def content_range(self, response: httpx2.Response) -> tuple[int, int | None]:
+        """Return the offset of the body in the whole file, and the size of the file if the server sends it."""
+        if response.status_code != 206:
+            length = response.headers.get("content-length", "")
+            return 0, int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
+        text = response.headers.get("content-range", "")
+        if found := re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})", text):
+            return int(found[1]), int(found[2])
+        raise self.unexpected_response(": a partial response without Content-Range")
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
@@ -141,17 +153,16 @@ class Http:
         if status in expected:
             return response
         error_type = _ERRORS.get(status, LeadctlError)
-        if response.headers.get("content-type", "").startswith("application/problem+json"):
-            problem = self.parsed(response)
-            if isinstance(problem, dict) and isinstance(problem.get("detail"), str):
-                text = _error_text(problem, response.headers.get("retry-after", ""))
-                if error_type is not TryAgain:
-                    raise error_type(text)
-                raise TryAgain(text, retry_after_s=_retry_after_s(response))
-        if error_type is TryAgain:  # the response of a proxy, not the service
+        is_problem = response.headers.get("content-type", "").startswith("application/problem+json")
+        if is_problem and matches(problem := self.parsed(response), {"detail": str}):
+            text = _error_text(problem, response.headers.get("retry-after", ""))
+        elif error_type is TryAgain:  # the response of a proxy, not the service
             text = f"{self._url} responded with {status}; try again in a moment"
+        else:
+            raise self.unexpected_response(f" ({status})")
+        if error_type is TryAgain:
             raise TryAgain(text, retry_after_s=_retry_after_s(response))
-        raise self.unexpected_response(f" ({status})")
+        raise error_type(text)
 
     def unexpected_response(self, detail: str = "") -> LeadctlError:
         """Return the error for a response that is not from an intake service."""
@@ -161,6 +172,19 @@ class Http:
 def matches(value: Any, shape: Shape) -> TypeGuard[dict[str, Any]]:
     """Return whether the value is an object with these members and types."""
     return isinstance(value, dict) and all(isinstance(value.get(name), kind) for name, kind in shape.items())
+
+
+def filename(response: httpx2.Response) -> str:
+    """Return the `filename*` in Content-Disposition (RFC 6266), which the service always sends."""
+    found = re.search(r"filename\*=UTF-8''([^;\s]+)", response.headers.get("content-disposition", ""))
+    return unquote(found[1]) if found else ""
+
+
+def sha256_digest(response: httpx2.Response) -> str:
+    """Return the SHA-256 in Repr-Digest (RFC 9530) in hexadecimal."""
+    if found := re.search(r"\bsha-256=:([A-Za-z0-9+/]{43}=):", response.headers.get("repr-digest", "")):
+        return b64decode(found[1]).hex()
+    raise LeadctlError("can't verify the CV: the server sent no SHA-256")
 
 
 def _pause_s(response: httpx2.Response) -> float | None:
