@@ -86,7 +86,7 @@ class Api:
 
     def register(self, username: str, password: str, *, role: str | None) -> None:
         body = {"username": username, "password": password, "role": role}
-        self._http.request("POST", "/internal/auth/register", expected=204, json=body)
+        self._http.request("POST", "/internal/auth/register", expected=(204,), json=body)
 
     def check_registration(self, username: str, *, role: str | None) -> None:
         """Raise PermissionDenied if the server would not register this user, whatever the password."""
@@ -103,7 +103,7 @@ class Api:
             raise UsageError("the username must not be empty")
         # path normalization would remove a name that consists of dots
         name = quote(username, safe="").replace(".", "%2E")
-        self._http.request("PATCH", f"/internal/users/{name}", expected=204, json=values)
+        self._http.request("PATCH", f"/internal/users/{name}", expected=(204,), json=values)
 
     def leads(self, filters: Mapping[str, Any], *, newest_first: bool, limit: int | None) -> Iterator[dict[str, Any]]:
         """Yield up to `limit` matching leads, fetched page by page."""
@@ -229,9 +229,7 @@ class Api:
     @contextmanager
     def export_person(self, email: str) -> Iterator[Iterator[bytes]]:
         """Stream a zip of all data stored about a person; the caller must verify that it is complete."""
-        path = "/internal/persons/export"
-        headers = {"Accept-Encoding": "identity"}
-        with self._http.stream(path, method="POST", headers=headers, json={"email": email}) as response:
+        with self._http.stream("/internal/persons/export", method="POST", json={"email": email}) as response:
             yield self._http.iter_chunks(response)
 
     def _results(self, response: Any) -> list[dict[str, Any]]:
@@ -256,8 +254,7 @@ class Api:
 
         `quarantined` allows a CV that is quarantined or was not scanned.
         """
-        range_headers = {"Range": f"bytes={offset}-", "If-Range": f'"{sha256}"'} if offset else {}
-        headers = {"Accept-Encoding": "identity", **range_headers}  # offsets of an encoded body would differ
+        headers = {"Range": f"bytes={offset}-", "If-Range": f'"{sha256}"'} if offset else {}
         path = f"/internal/leads/{lead_id}/cv-download{'?force=true' if quarantined else ''}"
         with self._http.stream(path, expected=(200, 206, 416) if offset else (200,), headers=headers) as response:
             if response.status_code == 416:

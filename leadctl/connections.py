@@ -14,8 +14,7 @@ CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0
 MAX_BODY_BYTES = 2**20
 MAX_LIST_BYTES = 8 * 2**20  # a page of 1,000 records of 8 KiB
-
-_MAX_BYTES_EXTENSION = "leadctl_max_bytes"
+MAX_BYTES = "leadctl_max_bytes"  # extension of a request: the size limit of the response's body, None for no limit
 
 
 def connect(
@@ -43,7 +42,7 @@ def connect(
         return httpx2.Client(
             base_url=url,
             auth=auth,
-            headers={"Accept-Encoding": "identity"},
+            headers={"Accept-Encoding": "identity"},  # other bodies are refused; their offsets would differ
             timeout=httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             event_hooks={"response": [_limit_response, partial(_log_response, log)] if log else [_limit_response]},
             verify=trusted,
@@ -54,11 +53,6 @@ def connect(
     except (OSError, ValueError, ImportError, httpx2.InvalidURL) as error:
         # httpx2 reads the proxies and certificates from the environment here
         raise LeadctlError(f"invalid connection settings; check *_PROXY, SSL_CERT_* and --cacert: {error}") from error
-
-
-def limit_size(size: int | None) -> dict[str, int | None]:
-    """Return request extensions that limit the response body to `size` bytes (None: no limit)."""
-    return {_MAX_BYTES_EXTENSION: size}
 
 
 def limit_body(response: httpx2.Response, max_bytes: int) -> None:
@@ -92,7 +86,7 @@ def _limit_response(response: httpx2.Response) -> None:
         raise httpx2.DecodingError(f"its response has the encoding {encoding[:40]!r}, which was not requested")
     max_bytes = MAX_BODY_BYTES
     if response.is_success:
-        max_bytes = response.request.extensions.get(_MAX_BYTES_EXTENSION, MAX_BODY_BYTES)
+        max_bytes = response.request.extensions.get(MAX_BYTES, MAX_BODY_BYTES)
     if max_bytes is not None:
         limit_body(response, max_bytes)
 

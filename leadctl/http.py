@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import httpx2
 
-from leadctl.connections import MAX_BODY_BYTES, MAX_LIST_BYTES, limit_body, limit_size
+from leadctl.connections import MAX_BODY_BYTES, MAX_BYTES, MAX_LIST_BYTES, limit_body
 from leadctl.errors import Conflict, LeadctlError, NotFound, PermissionDenied, TryAgain, UnexpectedResponse, UsageError
 
 MAX_WAIT_S = 30.0  # in total, for a server that asks to wait
@@ -45,8 +45,8 @@ class Http:
         self, path: str, *, method: str = "GET", expected: Collection[int] = (200,), **content: Any
     ) -> Iterator[httpx2.Response]:
         """Return a response whose body, of any size, has not been read."""
-        no_limit = limit_size(None)
-        with self._translated_errors(), self._client.stream(method, path, extensions=no_limit, **content) as response:
+        unlimited = {MAX_BYTES: None}
+        with self._translated_errors(), self._client.stream(method, path, extensions=unlimited, **content) as response:
             if response.status_code not in expected:
                 limit_body(response, MAX_BODY_BYTES)
                 response.read()
@@ -83,7 +83,7 @@ class Http:
         method: str,
         path: str,
         *,
-        expected: int | Collection[int],
+        expected: Collection[int] = (200,),
         repeatable: bool = False,
         max_bytes: int = MAX_BODY_BYTES,
         **content: Any,
@@ -92,21 +92,20 @@ class Http:
 
         A GET or `repeatable` (idempotent) request is sent again if the server asks to wait.
         """
-        statuses = (expected,) if isinstance(expected, int) else expected
         waited = 0.0
         while True:
             with self._translated_errors():
-                response = self._client.request(method, path, extensions=limit_size(max_bytes), **content)
+                response = self._client.request(method, path, extensions={MAX_BYTES: max_bytes}, **content)
             pause = _pause_s(response)
             if not (repeatable or method == "GET") or pause is None or waited + pause > MAX_WAIT_S:
-                return self._check(response, expected=statuses)
+                return self._check(response, expected=expected)
             self._info(f"the server asks to wait {math.ceil(pause)} s")
             time.sleep(pause)
             waited += pause
 
     def json(self, method: str, path: str, **content: Any) -> Any:
         """Return the JSON of a 200 response."""
-        return self.parsed(self.request(method, path, expected=200, **content))
+        return self.parsed(self.request(method, path, **content))
 
     def parsed(self, response: httpx2.Response) -> Any:
         try:
@@ -116,7 +115,7 @@ class Http:
 
     def records(self, path: str, shape: Shape, **content: Any) -> tuple[list[dict[str, Any]], bool]:
         """Return the records of a page, and whether there is a next page."""
-        response = self.request("GET", path, expected=200, max_bytes=MAX_LIST_BYTES, **content)
+        response = self.request("GET", path, max_bytes=MAX_LIST_BYTES, **content)
         page = self.parsed(response)
         if not isinstance(page, list) or not all(matches(record, shape) for record in page):
             raise self.unexpected_response()
