@@ -211,15 +211,11 @@ def _fail(text: str, code: ExitCode) -> NoReturn:
     sys.exit(code)
 
 
-def _exit_on_signal(number: int, _frame: object) -> NoReturn:
-    sys.exit(128 + number)
-
-
 def _handle_signals() -> None:
     """Remove temporary files when a terminal closes or the system shuts down, as after an error."""
     for name in ("SIGTERM", "SIGHUP"):  # Windows has only the first
         if (number := getattr(signal, name, None)) is not None:
-            signal.signal(number, _exit_on_signal)
+            signal.signal(number, lambda received, _frame: sys.exit(128 + received))
 
 
 def _prepare_streams() -> None:

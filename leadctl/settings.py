@@ -41,13 +41,17 @@ class Settings:
         """Read LEADCTL_* variables and flags. Raises UsageError."""
         url, url_source = _first(flags.url, "--url", environ, "LEADCTL_URL")
         profile, profile_source = _first(flags.profile, "--profile", environ, "LEADCTL_PROFILE")
+        if profile and not is_profile_name(profile):
+            raise UsageError(
+                f"{profile_source} is {profile!r}; a profile name has 1 to 64 letters, digits, '.', '_' or '-'"
+            )
         token = environ.get("LEADCTL_TOKEN", "").strip()
         if token and not is_token(token):
             raise UsageError("LEADCTL_TOKEN is not a valid token")
         return cls(
             url=server_url(url, url_source) if url else None,
             url_source=url_source,
-            profile=_profile_name(profile, profile_source) if profile else None,
+            profile=profile or None,
             profile_source=profile_source,
             token=token or None,
             cacert=flags.cacert,
@@ -57,12 +61,6 @@ class Settings:
 
 def _first(flag: str | None, flag_name: str, environ: Mapping[str, str], name: str) -> tuple[str | None, str]:
     return (flag, flag_name) if flag else (environ.get(name), name)
-
-
-def _profile_name(text: str, source: str) -> str:
-    if is_profile_name(text):
-        return text
-    raise UsageError(f"{source} is {text!r}; a profile name has 1 to 64 letters, digits, '.', '_' or '-'")
 
 
 def is_profile_name(text: str) -> bool:

@@ -1,7 +1,6 @@
 """`leadctl users list | disable | enable | set-role | reset-password`."""
 
-from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -32,7 +31,9 @@ def list_users(listing: Listing) -> None:
       leadctl users list -o json | jq -r '.[] | select(.disabled) | .username'
     """
     users = listing.context.api.users()
-    listing.show(users if listing.options.is_json else _with_yes_or_no(users))
+    if not listing.options.is_json:
+        users = ({**user, "disabled": "yes" if user["disabled"] else "no"} for user in users)
+    listing.show(users)
 
 
 @app.command()
@@ -91,7 +92,3 @@ def reset_password(ctx: typer.Context, username: Username, password_stdin: Passw
     password = context.password(from_stdin=password_stdin, what=f"New password of {username}", twice=True)
     api.update_user(username, password=password)
     context.info(f"password of {username} changed; all logins have ended")
-
-
-def _with_yes_or_no(users: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-    return ({**user, "disabled": "yes" if user["disabled"] else "no"} for user in users)

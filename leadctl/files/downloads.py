@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # importing it costs 95 ms
 
 RETRIES = 3
 CHUNK_BYTES = 2**20
+_MISMATCH = "the CV was damaged in transit (its SHA-256 differs); try again"
 
 Transfer = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 Source = Callable[..., AbstractContextManager["Download"]]  # streams a CV from `offset` if it has this `sha256`
@@ -52,7 +53,7 @@ class PartialDownload:
     def move_to(self, target: Path, *, force: bool) -> None:
         """Verify the complete file and move it to the target. Raises ChecksumError, FileExistsError or OSError."""
         if self._hash.hexdigest() != self._sha256:
-            raise checksum_mismatch()
+            raise ChecksumError(_MISMATCH)
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()  # Windows can't move an open file
@@ -85,7 +86,7 @@ def to_stream(source: Source, out: IO[bytes], *, transfer: Transfer) -> None:
             out.write(chunk)
             advance(len(chunk))
     if digest.hexdigest() != first.sha256:
-        raise checksum_mismatch()
+        raise ChecksumError(_MISMATCH)
 
 
 def to_file(
@@ -111,11 +112,6 @@ def to_file(
                 part.write(chunk)
                 advance(len(chunk))
             part.move_to(target, force=force)
-
-
-def checksum_mismatch() -> ChecksumError:
-    """Return the error for a CV with a wrong SHA-256."""
-    return ChecksumError("the CV was damaged in transit (its SHA-256 differs); try again")
 
 
 def _chunks_with_resume(source: Source, first: "Download", offset: int) -> Iterator[bytes]:
