@@ -56,25 +56,25 @@ def command(
     """
     context: Context = ctx.obj
     template = None if name is None else Template(name)
-    selected = read_lead_ids(ids, sys.stdin)
-    if target is not None and (len(selected.ids) != 1 or template):
+    selected, is_single = read_lead_ids(ids)
+    if target is not None and (len(selected) != 1 or template):
         raise UsageError("-O requires a single CV, and excludes --name; use -d for several")
     if target is None and directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory}: not a directory")
     files = _Files(context, directory, template, force=force, quarantined=quarantined)
 
     def download(lead_id: int) -> None:
-        subject = "this CV" if selected.is_single else f"the CV of lead {lead_id}"
+        subject = "this CV" if is_single else f"the CV of lead {lead_id}"
         # without warnings, save the request
         warning = caution(context.api.lead(lead_id), subject) if context.shows_warnings else None
         files.download(lead_id, target)
         if warning:
             context.warn(warning)
 
-    if selected.is_single:
-        download(selected.ids[0])
-    elif (done := context.for_each(selected.ids, "Downloading CVs", download)) < len(selected.ids):
-        raise PartialFailure(f"{done} of {len(selected.ids)} CVs downloaded")
+    if is_single:
+        download(selected[0])
+    elif (done := context.for_each(selected, "Downloading CVs", download)) < len(selected):
+        raise PartialFailure(f"{done} of {len(selected)} CVs downloaded")
 
 
 class _Files:

@@ -1,6 +1,5 @@
 """`leadctl mail list | show | retry`."""
 
-import sys
 from functools import partial
 from typing import Annotated
 
@@ -81,14 +80,14 @@ def retry(
       leadctl mail retry 42
     """
     context: Context = ctx.obj
-    selected = read_lead_ids(ids, sys.stdin)
+    selected, is_single = read_lead_ids(ids)
     # in one request, so that alerts of one digest stay in one digest
-    outcomes = context.run_in_batches(selected.ids, "Queueing mails", context.api.retry_mails, max_batch=BATCH)
+    outcomes = context.run_in_batches(selected, "Queueing mails", context.api.retry_mails, max_batch=BATCH)
     failures = {outcome["id"]: _failure(outcome) for outcome in outcomes if outcome["result"] != "revived"}
-    if selected.is_single:
+    if is_single:
         for failure in failures.values():
             raise failure
-        context.info(f"mail {selected.ids[0]} is queued again")
+        context.info(f"mail {selected[0]} is queued again")
         return
     context.summarize(f"{len(outcomes) - len(failures)} of {len(outcomes)} mails queued again", failures)
 
