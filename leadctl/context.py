@@ -65,7 +65,6 @@ class Context(IOStreams):
 
     @cached_property
     def anonymous_api(self) -> "Api":
-        """The API without a token."""
         return self._api(None)
 
     @cached_property

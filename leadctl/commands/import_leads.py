@@ -19,13 +19,12 @@ from leadctl.errors import (
     UnexpectedResponse,
     UsageError,
 )
-from leadctl.files.csv_import import CsvFile, ErrorFile, Row
+from leadctl.files.csv_import import ERROR, CsvFile, ErrorFile, Row
 from leadctl.files.uploads import upload_lead, validate_cv_file
 from leadctl.output.formats import Record
 from leadctl.retries import retry_call
 
 ATTEMPTS = 5
-_FIELDS = ("email", "f_name", "l_name", "state", "external_id")
 
 
 def command(
@@ -121,7 +120,7 @@ class _Import:
 
     def _import(self, row: Row) -> tuple[Record, bool]:
         cv = self._check(row)
-        fields = {name: row.values[name] for name in _FIELDS if name in row.values}
+        fields = {name: value for name, value in row.values.items() if name not in ("CV", ERROR)}
         if "state" in fields:
             fields["state"] = fields["state"].upper()
         if self._notify:

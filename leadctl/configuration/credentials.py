@@ -53,7 +53,6 @@ class Credentials:
 
     @property
     def profiles(self) -> list[Profile]:
-        """All stored profiles."""
         data = self._read()
         found = (_parse_profile(data, name) for name in data["profiles"])
         return [profile for profile in found if profile]

@@ -46,7 +46,6 @@ class PartialDownload:
         return "", 0
 
     def write(self, chunk: bytes) -> None:
-        """Append a chunk."""
         self._file.write(chunk)
         self._add(chunk)
 
