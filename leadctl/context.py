@@ -103,7 +103,7 @@ class Context(IOStreams):
 
     @cached_property
     def settings(self) -> Settings:
-        """What flags and environment request. Raises UsageError."""
+        """The settings of flags and environment. Raises UsageError."""
         return Settings.from_environment(os.environ, self.flags)
 
     def _api(self, session: "Session | None") -> "Api":
