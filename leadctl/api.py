@@ -1,19 +1,16 @@
 """The internal API, one method for each route."""
 
-import binascii
 import re
-from base64 import b64decode
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from email.message import Message
 from typing import IO, Any
 from urllib.parse import quote
 from uuid import UUID
 
 from leadctl.connections import MAX_LIST_BYTES
-from leadctl.errors import LeadctlError, NotFound, TryAgain, UsageError
-from leadctl.http import PAGE, Http, Shape, matches
+from leadctl.errors import NotFound, TryAgain, UsageError
+from leadctl.http import PAGE, Http, Shape, filename, matches, sha256_digest
 from leadctl.settings import is_state, is_token
 from leadctl.times import is_day
 
@@ -21,7 +18,6 @@ MAX_TTL_S = 10**9
 
 _LEAD = {"id": int, **dict.fromkeys(("email", "f_name", "l_name", "CV_name", "state", "created_at"), str)}
 _MAIL = {"id": int, "lead_id": int, "attempts": int, **dict.fromkeys(("kind", "recipient", "state"), str)}
-_OUTCOME = {"id": int, "result": str}
 _CHANGE = {"id": str, "at": str, "user": str, "count": int, "undone_by": list}
 _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _EVENT = {**dict.fromkeys(("at", "user", "to"), str), "from": str | None}
@@ -31,7 +27,6 @@ _ERASURE |= dict.fromkeys(("in_maildir", "complete", "swept", "dry_run"), bool)
 _CV = {"size": int, "sha256": str, "detected_type": str, "flags": list, "scan_state": str}
 _USER = {"id": int, "username": str, "role": str, "created_at": str}
 _LISTED_USER = {**_USER, "disabled": bool}
-_TOKEN = {"access_token": str, "expires_in": int}
 
 
 @dataclass(frozen=True)
@@ -64,40 +59,34 @@ class Api:
         self._http = http
 
     def login(self, username: str, password: str) -> Login:
-        """Return a token for the user."""
-        body = {"username": username, "password": password}
-        return self._login(self._http.json("POST", "/internal/auth/login", json=body))
+        return self._login("POST", "login", json={"username": username, "password": password})
 
     def renew(self, token: str) -> Login:
         """Return a new token for one that is still valid."""
-        headers = {"Authorization": f"Bearer {token}"}
-        return self._login(self._http.json("POST", "/internal/auth/renew", headers=headers))
+        return self._login("POST", "renew", headers={"Authorization": f"Bearer {token}"})
 
     def change_password(self, old: str, new: str) -> Login:
         """Change the user's own password, which revokes all tokens, and return a new token."""
-        body = {"old": old, "new": new}
-        return self._login(self._http.json("PUT", "/internal/auth/password", json=body))
+        return self._login("PUT", "password", json={"old": old, "new": new})
 
-    def _login(self, response: Any) -> Login:
-        if (
-            not matches(response, _TOKEN)
-            or not is_token(response["access_token"])
-            or response["expires_in"] > MAX_TTL_S
-        ):
+    def _login(self, method: str, operation: str, **content: Any) -> Login:
+        response = self._http.json(method, f"/internal/auth/{operation}", **content)
+        if not matches(response, {"access_token": str, "expires_in": int}):
             raise self._http.unexpected_response()
-        return Login(response["access_token"], response["expires_in"])
+        login = Login(response["access_token"], response["expires_in"])
+        if not is_token(login.token) or login.expires_in > MAX_TTL_S:
+            raise self._http.unexpected_response()
+        return login
 
     def me(self) -> dict[str, Any]:
-        """Return the logged-in user."""
         user = self._http.json("GET", "/internal/auth/me")
         if not matches(user, _USER):
             raise self._http.unexpected_response()
         return user
 
     def register(self, username: str, password: str, *, role: str | None) -> None:
-        """Create a user."""
-        body = {"username": username, "password": password, **({} if role is None else {"role": role})}
-        self._http.request("POST", "/internal/auth/register", expected=204, json=body)
+        body = {"username": username, "password": password, "role": role}
+        self._http.request("POST", "/internal/auth/register", expected=(204,), json=body)
 
     def check_registration(self, username: str, *, role: str | None) -> None:
         """Raise PermissionDenied if the server would not register this user, whatever the password."""
@@ -114,7 +103,7 @@ class Api:
             raise UsageError("the username must not be empty")
         # path normalization would remove a name that consists of dots
         name = quote(username, safe="").replace(".", "%2E")
-        self._http.request("PATCH", f"/internal/users/{name}", expected=204, json=values)
+        self._http.request("PATCH", f"/internal/users/{name}", expected=(204,), json=values)
 
     def leads(self, filters: Mapping[str, Any], *, newest_first: bool, limit: int | None) -> Iterator[dict[str, Any]]:
         """Yield up to `limit` matching leads, fetched page by page."""
@@ -131,13 +120,12 @@ class Api:
     def retry_mails(self, ids: Sequence[int]) -> list[dict[str, Any]]:
         """Queue up to 1,000 failed mails again; return a `result` for each id (revived, not_failed or missing)."""
         response = self._http.json("POST", "/internal/mail/retry", json={"ids": list(ids)})
-        results = response.get("results") if isinstance(response, dict) else None
-        if not isinstance(results, list) or len(results) != len(ids) or not _all_match(results, _OUTCOME):
+        outcomes = self._results(response)
+        if len(outcomes) != len(ids):
             raise self._http.unexpected_response()
-        return results
+        return outcomes
 
     def stats(self) -> dict[str, Any]:
-        """Return the statistics of leads and mail."""
         stats = self._http.json("GET", "/internal/stats")
         if not matches(stats, {"total": int}) or not _is_stats(stats):
             raise self._http.unexpected_response()
@@ -176,12 +164,10 @@ class Api:
         if expected is not None:
             body["from"] = expected
         try:
-            response = self._http.json(
-                "POST", "/internal/leads/state", json=body, repeatable=True, max_bytes=MAX_LIST_BYTES
-            )
+            response = self._change("/internal/leads/state", body, {"changed", "unchanged", "missing", "conflict"})
         except UsageError as error:  # the API's name of the state is a constraint of its first version
             raise UsageError(str(error).replace("status: ", "state: ")) from error
-        outcomes = self._outcomes(response, {"changed", "unchanged", "missing", "conflict"})
+        outcomes: list[dict[str, Any]] = response["results"]
         if {one["id"] for one in outcomes} != set(ids):
             raise self._http.unexpected_response(": its results are for other leads")
         return outcomes
@@ -194,10 +180,8 @@ class Api:
         after = 0
         while after is not None:
             body = {"change": str(undoing), "after": after, "others": others, "dry_run": dry_run}
-            response = self._http.json(
-                "POST", f"/internal/changes/{change}/undo", json=body, repeatable=True, max_bytes=MAX_LIST_BYTES
-            )
-            yield self._outcomes(response, {"undone", "already_undone", "moved"})
+            response = self._change(f"/internal/changes/{change}/undo", body, {"undone", "already_undone", "moved"})
+            yield response["results"]
             before, after = after, response.get("next")
             if after is not None and (not isinstance(after, int) or after <= before):
                 raise self._http.unexpected_response(": its pages repeat")
@@ -209,22 +193,18 @@ class Api:
         query: dict[str, Any] = {"mine": mine, "undos": undos, **({} if start is None else {"id": start})}
         while limit > 0:
             params = {**query, "limit": min(limit, PAGE)}
-            response = self._http.request(
-                "GET", "/internal/changes", expected=200, max_bytes=MAX_LIST_BYTES, params=params
-            )
-            page = self._http.records(response, _CHANGE)
+            page, has_next = self._http.records("/internal/changes", _CHANGE, params=params)
             if not all(re.fullmatch(_UUID, one["id"]) for one in page):
                 raise self._http.unexpected_response()
             yield from page
-            if not page or "next" not in response.links:
+            if not has_next:
                 return
             limit -= len(page)
             query["before"] = page[-1]["id"]
 
     def history(self, lead_id: int) -> list[dict[str, Any]]:
         """Return the state changes of a lead, oldest first."""
-        path = f"/internal/leads/{lead_id}/history"
-        return self._http.records(self._http.request("GET", path, expected=200, max_bytes=MAX_LIST_BYTES), _EVENT)
+        return self._http.records(f"/internal/leads/{lead_id}/history", _EVENT)[0]
 
     def erase(self, email: str, *, dry_run: bool) -> Iterator[dict[str, Any]]:
         """Erase a person, a limited number of leads in each request; yield the result of each request."""
@@ -249,20 +229,22 @@ class Api:
     @contextmanager
     def export_person(self, email: str) -> Iterator[Iterator[bytes]]:
         """Stream a zip of all data stored about a person; the caller must verify that it is complete."""
-        path = "/internal/persons/export"
-        headers = {"Accept-Encoding": "identity"}
-        with self._http.stream(path, method="POST", headers=headers, json={"email": email}) as response:
+        with self._http.stream("/internal/persons/export", method="POST", json={"email": email}) as response:
             yield self._http.iter_chunks(response)
 
-    def _outcomes(self, response: Any, known: Collection[str]) -> list[dict[str, Any]]:
-        if not matches(response, {"change": str, "results": list}) or not _all_match(response["results"], _OUTCOME):
+    def _results(self, response: Any) -> list[dict[str, Any]]:
+        if not matches(response, {"results": list}) or not _all_match(response["results"], {"id": int, "result": str}):
             raise self._http.unexpected_response()
-        outcomes: list[dict[str, Any]] = list(response["results"])
-        for one in outcomes:
+        return list(response["results"])
+
+    def _change(self, path: str, body: Mapping[str, Any], known: Collection[str]) -> Any:
+        """Change leads, which is repeatable because the body has the change's id; return the response."""
+        response = self._http.json("POST", path, json=body, repeatable=True, max_bytes=MAX_LIST_BYTES)
+        for one in self._results(response):
             has_state = one["result"] == "missing" or isinstance(one.get("state"), str)
             if one["result"] not in known or not has_state:
                 raise self._http.unexpected_response()
-        return outcomes
+        return response
 
     @contextmanager
     def download_cv(
@@ -272,31 +254,15 @@ class Api:
 
         `quarantined` allows a CV that is quarantined or was not scanned.
         """
-        range_headers = {"Range": f"bytes={offset}-", "If-Range": f'"{sha256}"'} if offset else {}
-        headers = {"Accept-Encoding": "identity", **range_headers}  # offsets of an encoded body would differ
+        headers = {"Range": f"bytes={offset}-", "If-Range": f'"{sha256}"'} if offset else {}
         path = f"/internal/leads/{lead_id}/cv-download{'?force=true' if quarantined else ''}"
         with self._http.stream(path, expected=(200, 206, 416) if offset else (200,), headers=headers) as response:
             if response.status_code == 416:
                 with self.download_cv(lead_id, quarantined=quarantined) as whole:
                     yield whole
                 return
-            start, size = self._content_range(response.headers, is_part=response.status_code == 206)
-            yield Download(
-                _filename(response.headers.get("content-disposition", "")),
-                _sha256(response.headers.get("repr-digest", "")),
-                size,
-                start,
-                self._http.iter_chunks(response),
-            )
-
-    def _content_range(self, headers: Mapping[str, str], *, is_part: bool) -> tuple[int, int | None]:
-        if not is_part:
-            length = headers.get("content-length", "")
-            return 0, int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
-        found = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})", headers.get("content-range", ""))
-        if found is None:
-            raise self._http.unexpected_response(": a partial response without Content-Range")
-        return int(found[1]), int(found[2])
+            start, size = self._http.content_range(response)
+            yield Download(filename(response), sha256_digest(response), size, start, self._http.iter_chunks(response))
 
     def _with_cv_fields(self, lead: Any) -> dict[str, Any]:
         if not matches(lead, _LEAD) or not matches(cv := lead.pop("CV", None), _CV):
@@ -321,26 +287,3 @@ def _is_stats(stats: Mapping[str, Any]) -> bool:
         and matches(stats["mails"], {"queued": int, "failed": int})
         and (oldest is None or matches(oldest, {"id": int, "created_at": str}))
     )
-
-
-def _filename(header: str) -> str:
-    """Return the file name in a Content-Disposition header, preferring `filename*` (RFC 6266, section 4.3)."""
-    message = Message()
-    message["Content-Disposition"] = header
-    parameters: Any = message.get_params([], header="Content-Disposition")
-    names = [value for key, value in parameters if key == "filename"]
-    for name in names:
-        if isinstance(name, tuple) and (name[0] or "").lower() in ("utf-8", "iso-8859-1"):
-            return str(name[2].encode("latin-1", "replace").decode(name[0], "replace"))
-    return next((name for name in names if isinstance(name, str)), "")
-
-
-def _sha256(header: str) -> str:
-    for item in header.split(","):
-        algorithm, _, value = item.strip().partition("=")
-        if algorithm == "sha-256":
-            try:
-                return b64decode(value.strip(":"), validate=True).hex()
-            except (binascii.Error, ValueError):
-                break
-    raise LeadctlError("can't verify the CV: the server sent no SHA-256")

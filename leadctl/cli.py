@@ -114,9 +114,9 @@ def _set_global(ctx: typer.Context, option: Any, value: Any) -> None:
         root = ctx.find_root()
         root.params[option.name] = value
         if root.obj is not None:  # none during completion
-            from leadctl.settings import Flags  # noqa: PLC0415 - as in root()
+            from dataclasses import replace  # noqa: PLC0415 - as in root()
 
-            root.obj.flags = Flags.from_options(root.params)
+            root.obj.flags = replace(root.obj.flags, **{option.name: value})
 
 
 def _profiles(incomplete: str) -> list[str]:
@@ -157,17 +157,7 @@ def root(
     from leadctl.context import Context  # noqa: PLC0415 - these take 20 ms, which `--version` need not pay
     from leadctl.settings import Flags  # noqa: PLC0415
 
-    ctx.obj = Context(
-        Flags(
-            url=url,
-            profile=profile,
-            cacert=cacert,
-            insecure_http=insecure_http,
-            is_quiet=quiet,
-            is_verbose=verbose,
-            is_debug=debug,
-        )
-    )
+    ctx.obj = Context(Flags(url, profile, cacert, insecure_http, quiet, verbose, debug))
 
 
 def main() -> NoReturn:
@@ -221,15 +211,11 @@ def _fail(text: str, code: ExitCode) -> NoReturn:
     sys.exit(code)
 
 
-def _exit_on_signal(number: int, _frame: object) -> NoReturn:
-    sys.exit(128 + number)
-
-
 def _handle_signals() -> None:
     """Remove temporary files when a terminal closes or the system shuts down, as after an error."""
     for name in ("SIGTERM", "SIGHUP"):  # Windows has only the first
         if (number := getattr(signal, name, None)) is not None:
-            signal.signal(number, _exit_on_signal)
+            signal.signal(number, lambda received, _frame: sys.exit(128 + received))
 
 
 def _prepare_streams() -> None:

@@ -1,6 +1,7 @@
 """Values offered for shell completion: states, change ids, stored profiles, columns and help topics."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -65,14 +66,13 @@ STATE: Mapping[str, Any] = {"parser": str.upper, "autocompletion": states, "meta
 def _fetch(ctx: typer.Context, request: "Callable[[Api], Iterable[str]]") -> list[str]:
     """Return what the server answers in time; nothing if it is unavailable or slow."""
     answers: list[str] = []
-    thread = Thread(target=_request, args=[ctx.find_root().params, request, answers], daemon=True)
+    flags = Flags(**{name: value for name, value in ctx.find_root().params.items() if value and name != "show_version"})
+
+    def ask() -> None:
+        with suppress(LeadctlError):
+            answers.extend(request(Context(flags).api_without_renewal()))
+
+    thread = Thread(target=ask, daemon=True)
     thread.start()
     thread.join(TIMEOUT_S)
     return list(answers)
-
-
-def _request(options: dict[str, Any], request: "Callable[[Api], Iterable[str]]", answers: list[str]) -> None:
-    try:
-        answers += request(Context(Flags.from_options(options)).api_without_renewal())
-    except LeadctlError:
-        return

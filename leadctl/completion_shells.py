@@ -20,20 +20,8 @@ class _SafeComplete(ShellComplete):
         return [item for item in items if item.type == "plain" and _SAFE_WORD.fullmatch(item.value)]
 
 
-class _Bash(_SafeComplete, BashComplete):
-    pass
-
-
-class _Zsh(_SafeComplete, ZshComplete):
-    pass
-
-
-class _Fish(_SafeComplete, FishComplete):
-    pass
-
-
 def prepare() -> None:
     """Install completion for the supported shells, and discard messages, which would disturb the command line."""
-    for shell in (_Bash, _Zsh, _Fish):
-        add_completion_class(shell, shell.name)
+    for shell in (BashComplete, ZshComplete, FishComplete):
+        add_completion_class(type(shell.__name__, (_SafeComplete, shell), {}), shell.name)
     sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - open until exit

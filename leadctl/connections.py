@@ -1,10 +1,10 @@
-"""HTTP connections: proxies, trusted certificates, bearer tokens and response size limits."""
+"""HTTP connections: proxies, trusted certificates and response size limits."""
 
 import ipaddress
 import ssl
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import httpx2
 
@@ -14,31 +14,21 @@ CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0
 MAX_BODY_BYTES = 2**20
 MAX_LIST_BYTES = 8 * 2**20  # a page of 1,000 records of 8 KiB
-
-_MAX_BYTES_EXTENSION = "leadctl_max_bytes"
-
-
-class Bearer(Protocol):
-    """A source of bearer tokens."""
-
-    def token(self) -> str:
-        """Return the token to send."""
-
-    def replacement_for(self, refused: str) -> str | None:
-        """Return another token than the one that the server refused, or None."""
+MAX_BYTES = "leadctl_max_bytes"  # extension of a request: the size limit of the response's body, None for no limit
 
 
 def connect(
     url: str,
     *,
-    bearer: Bearer | None,
-    cacert: Path | None,
+    auth: httpx2.Auth | None,
+    cacert: Path | str | None,
     insecure_http: bool,
-    on_response: Callable[[httpx2.Response], None] | None,
+    log: Callable[[str], None] | None = None,
 ) -> httpx2.Client:
     """Return an HTTP client for the server; it uses no proxy for loopback addresses.
 
-    Raises UsageError if a password or token would be sent unencrypted, unless `insecure_http` allows it.
+    If `cacert` names a file, only its certificates are trusted. `log` is called with a line for each response, without
+    secrets. Raises UsageError if a password or token would be sent unencrypted, unless `insecure_http` allows it.
     """
     try:
         address = httpx2.URL(url)
@@ -51,10 +41,10 @@ def connect(
         trusted = _trusted(address, cacert, is_loopback=is_loopback)
         return httpx2.Client(
             base_url=url,
-            auth=_BearerAuth(bearer) if bearer else None,
-            headers={"Accept-Encoding": "identity"},
+            auth=auth,
+            headers={"Accept-Encoding": "identity"},  # other bodies are refused; their offsets would differ
             timeout=httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            event_hooks={"response": [_limit_response, on_response] if on_response else [_limit_response]},
+            event_hooks={"response": [_limit_response, partial(_log_response, log)] if log else [_limit_response]},
             verify=trusted,
             # a separate transport ignores *_PROXY, so that plain HTTP never leaves this machine
             transport=httpx2.HTTPTransport(verify=trusted) if is_loopback else None,
@@ -63,26 +53,6 @@ def connect(
     except (OSError, ValueError, ImportError, httpx2.InvalidURL) as error:
         # httpx2 reads the proxies and certificates from the environment here
         raise LeadctlError(f"invalid connection settings; check *_PROXY, SSL_CERT_* and --cacert: {error}") from error
-
-
-def limit_size(size: int | None) -> dict[str, int | None]:
-    """Return request extensions that limit the response body to `size` bytes (None: no limit)."""
-    return {_MAX_BYTES_EXTENSION: size}
-
-
-class _BearerAuth(httpx2.Auth):
-    """Sends a valid token with each request; after a 401 retries once with another token, if there is one."""
-
-    def __init__(self, bearer: Bearer) -> None:
-        self._bearer = bearer
-
-    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
-        token = self._bearer.token()
-        request.headers["Authorization"] = f"Bearer {token}"
-        response = yield request
-        if response.status_code == 401 and (replacement := self._bearer.replacement_for(token)):
-            request.headers["Authorization"] = f"Bearer {replacement}"
-            yield request
 
 
 def limit_body(response: httpx2.Response, max_bytes: int) -> None:
@@ -116,12 +86,18 @@ def _limit_response(response: httpx2.Response) -> None:
         raise httpx2.DecodingError(f"its response has the encoding {encoding[:40]!r}, which was not requested")
     max_bytes = MAX_BODY_BYTES
     if response.is_success:
-        max_bytes = response.request.extensions.get(_MAX_BYTES_EXTENSION, MAX_BODY_BYTES)
+        max_bytes = response.request.extensions.get(MAX_BYTES, MAX_BODY_BYTES)
     if max_bytes is not None:
         limit_body(response, max_bytes)
 
 
-def _trusted(address: httpx2.URL, cacert: Path | None, *, is_loopback: bool) -> ssl.SSLContext | bool:
+def _log_response(log: Callable[[str], None], response: httpx2.Response) -> None:
+    request = response.request
+    status = f"{response.status_code} {response.headers.get('x-request-id', '')}".rstrip()
+    log(f"leadctl: {request.method} {request.url} -> {status}")
+
+
+def _trusted(address: httpx2.URL, cacert: Path | str | None, *, is_loopback: bool) -> ssl.SSLContext | bool:
     if cacert:
         return ssl.create_default_context(cafile=cacert)
     if address.scheme == "http" and is_loopback:

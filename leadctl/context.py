@@ -19,7 +19,6 @@ from leadctl.settings import DEFAULT_URL, Flags, Settings, server_url
 if TYPE_CHECKING:  # importing it takes 95 ms, which `--version` and `--help` need not pay
     from leadctl.api import Api
     from leadctl.configuration.session import Session
-    from leadctl.connections import Bearer
 
 
 def format_time_left(seconds: int | None, output_format: OutputFormat) -> str | int | None:
@@ -46,7 +45,7 @@ class Context(IOStreams):
     @cached_property
     def profile(self) -> Profile:
         """The profile to use, from flags, environment or current profile. Raises UsageError."""
-        return resolve_profile(self._settings, self.credentials)
+        return resolve_profile(self.settings, self.credentials)
 
     def select_server(self, *, url: str | None, profile: str | None) -> Profile:
         """Select the server and the profile to log in to; the arguments override --url and --profile.
@@ -54,7 +53,7 @@ class Context(IOStreams):
         Raises UsageError.
         """
         self.flags = replace(self.flags, url=url or self.flags.url, profile=profile or self.flags.profile)
-        self.profile = resolve_login_profile(self._settings, self.credentials, self._ask_url)
+        self.profile = resolve_login_profile(self.settings, self.credentials, self._ask_url)
         return self.profile
 
     def _ask_url(self) -> str:
@@ -66,20 +65,18 @@ class Context(IOStreams):
 
     @cached_property
     def anonymous_api(self) -> "Api":
-        """The API without a token."""
         return self._api(None)
 
     @cached_property
     def api(self) -> "Api":
         """The API with the given or stored token. Raises PermissionDenied if there is none."""
-        bearer = self._bearer
-        bearer.token()
-        return self._api(bearer)
+        self.session.token()
+        return self._api(self.session)
 
     @cached_property
     def api_with_optional_login(self) -> "Api":
         """The API, with a token if there is one."""
-        has_login = self._settings.token or self.profile.token or self.profile.password_command
+        has_login = self.settings.token or self.profile.token or self.profile.password_command
         return self.api if has_login else self.anonymous_api
 
     def api_without_renewal(self) -> "Api":
@@ -87,59 +84,38 @@ class Context(IOStreams):
 
         Raises PermissionDenied if there is no token.
         """
-        from leadctl.configuration.session import StaticToken  # noqa: PLC0415
-
-        token = self._settings.token or self.profile.token
+        token = self.settings.token or self.profile.token
         if token is None:
             raise PermissionDenied("not logged in")
-        return self._api(StaticToken(token))
+        return self._api(self._session(Profile(self.url, token=token)))
 
     @cached_property
     def session(self) -> "Session":
-        """The login of the profile, renewed in time."""
+        """The login of the profile, renewed in time, or the token in LEADCTL_TOKEN."""
+        token = self.settings.token
+        return self._session(Profile(self.url, token=token) if token else self.profile)
+
+    def _session(self, profile: Profile) -> "Session":
+        """Return a session; the token of a profile without a name is neither renewed nor saved."""
         from leadctl.configuration.session import Session  # noqa: PLC0415
 
-        return Session(self.profile, self.credentials, lambda: self.anonymous_api)
-
-    @property
-    def has_named_profile(self) -> bool:
-        """Whether a flag or the environment names a profile. Raises UsageError."""
-        return self._settings.profile is not None
-
-    @property
-    def has_profile_flag(self) -> bool:
-        """Whether a flag names a profile."""
-        return self._settings.profile is not None and self._settings.profile_source == "--profile"
-
-    @property
-    def has_environment_token(self) -> bool:
-        """Whether LEADCTL_TOKEN is set; it replaces the stored token."""
-        return self._settings.token is not None
+        return Session(profile, self.credentials, lambda: self.anonymous_api)
 
     @cached_property
-    def _settings(self) -> Settings:
+    def settings(self) -> Settings:
+        """The settings of flags and environment. Raises UsageError."""
         return Settings.from_environment(os.environ, self.flags)
 
-    @property
-    def _bearer(self) -> "Bearer":
-        from leadctl.configuration.session import StaticToken  # noqa: PLC0415
-
-        return StaticToken(self._settings.token) if self._settings.token else self.session
-
-    def _api(self, bearer: "Bearer | None") -> "Api":
+    def _api(self, session: "Session | None") -> "Api":
         from leadctl.api import Api  # noqa: PLC0415
+        from leadctl.connections import connect  # noqa: PLC0415
         from leadctl.http import Http  # noqa: PLC0415
 
-        settings = self._settings
-        http = Http(
+        client = connect(
             self.url,
-            bearer=bearer,
-            cacert=settings.cacert,
-            insecure_http=settings.insecure_http,
-            info=self.info,
-            log_response=self._log_response if self.flags.is_debug else None,
+            auth=session,
+            cacert=self.settings.cacert,
+            insecure_http=self.settings.insecure_http,
+            log=self.error if self.flags.debug else None,
         )
-        return Api(http)
-
-    def _log_response(self, line: str) -> None:
-        self.error(f"leadctl: {line}")
+        return Api(Http(self.url, client, info=self.info))

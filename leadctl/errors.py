@@ -23,7 +23,6 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130, "interrupted"
 
     def __new__(cls, value: int, meaning: str) -> Self:
-        """Return the code with its meaning."""
         code = int.__new__(cls, value)
         code._value_ = value
         code.meaning = meaning

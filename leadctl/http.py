@@ -1,16 +1,18 @@
 """HTTP requests: retries, pagination, and responses as validated values or errors."""
 
 import math
+import re
 import time
+from base64 import b64decode
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from types import UnionType
 from typing import Any, TypeGuard
+from urllib.parse import unquote
 
 import httpx2
 
-from leadctl.connections import MAX_BODY_BYTES, MAX_LIST_BYTES, Bearer, connect, limit_body, limit_size
+from leadctl.connections import MAX_BODY_BYTES, MAX_BYTES, MAX_LIST_BYTES, limit_body
 from leadctl.errors import Conflict, LeadctlError, NotFound, PermissionDenied, TryAgain, UnexpectedResponse, UsageError
 
 MAX_WAIT_S = 30.0  # in total, for a server that asks to wait
@@ -33,50 +35,18 @@ _ERRORS: Mapping[int, type[LeadctlError]] = {
 
 
 class Http:
-    """HTTP client for one server. Methods raise the LeadctlError for the response's status.
+    """Requests to one server; `info` prints messages. Methods raise the LeadctlError for the response's status."""
 
-    If `cacert` names a file, only its certificates are trusted. Raises UsageError if a password or token would be sent
-    unencrypted, unless `insecure_http` allows it. `info` prints messages for the user; `log_response` is called with a
-    line for each response, without secrets.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        bearer: Bearer | None,
-        cacert: Path | None,
-        insecure_http: bool,
-        info: Callable[[str], None],
-        log_response: Callable[[str], None] | None = None,
-    ) -> None:
-        self._url = url
-        self._info, self._log = info, log_response
-        self._client = connect(
-            url,
-            bearer=bearer,
-            cacert=cacert,
-            insecure_http=insecure_http,
-            on_response=self._log_response if log_response else None,
-        )
-
-    def close(self) -> None:
-        """Close the connections, which are otherwise reused."""
-        self._client.close()
-
-    def _log_response(self, response: httpx2.Response) -> None:
-        assert self._log is not None
-        request = response.request
-        status = f"{response.status_code} {response.headers.get('x-request-id', '')}".rstrip()
-        self._log(f"{request.method} {request.url} -> {status}")
+    def __init__(self, url: str, client: httpx2.Client, *, info: Callable[[str], None]) -> None:
+        self._url, self._client, self._info = url, client, info
 
     @contextmanager
     def stream(
         self, path: str, *, method: str = "GET", expected: Collection[int] = (200,), **content: Any
     ) -> Iterator[httpx2.Response]:
         """Return a response whose body, of any size, has not been read."""
-        no_limit = limit_size(None)
-        with self._translated_errors(), self._client.stream(method, path, extensions=no_limit, **content) as response:
+        unlimited = {MAX_BYTES: None}
+        with self._translated_errors(), self._client.stream(method, path, extensions=unlimited, **content) as response:
             if response.status_code not in expected:
                 limit_body(response, MAX_BODY_BYTES)
                 response.read()
@@ -97,22 +67,23 @@ class Http:
             query = {**filters, "limit": size, "order": "desc" if newest_first else "asc"}
             if after:
                 query["after"] = after
-            response = self.request("GET", path, expected=200, max_bytes=MAX_LIST_BYTES, params=query)
-            page = self._page(response, shape, after, newest_first=newest_first)
+            page, has_next = self.records(path, shape, params=query)
             if len(page) > size:
                 raise self.unexpected_response(": it sent more records than requested")
+            last = page[-1]["id"] if page else after
+            if page and after and (last >= after if newest_first else last <= after):
+                raise self.unexpected_response(": its pages repeat")
             yield from page
-            if not page or "next" not in response.links:
+            if not has_next:
                 return
-            left = None if left is None else left - len(page)
-            after = page[-1]["id"]
+            left, after = None if left is None else left - len(page), last
 
     def request(
         self,
         method: str,
         path: str,
         *,
-        expected: int | Collection[int],
+        expected: Collection[int] = (200,),
         repeatable: bool = False,
         max_bytes: int = MAX_BODY_BYTES,
         **content: Any,
@@ -121,42 +92,44 @@ class Http:
 
         A GET or `repeatable` (idempotent) request is sent again if the server asks to wait.
         """
-        statuses = (expected,) if isinstance(expected, int) else expected
         waited = 0.0
         while True:
             with self._translated_errors():
-                response = self._client.request(method, path, extensions=limit_size(max_bytes), **content)
+                response = self._client.request(method, path, extensions={MAX_BYTES: max_bytes}, **content)
             pause = _pause_s(response)
             if not (repeatable or method == "GET") or pause is None or waited + pause > MAX_WAIT_S:
-                return self._check(response, expected=statuses)
+                return self._check(response, expected=expected)
             self._info(f"the server asks to wait {math.ceil(pause)} s")
             time.sleep(pause)
             waited += pause
 
     def json(self, method: str, path: str, **content: Any) -> Any:
         """Return the JSON of a 200 response."""
-        return self.parsed(self.request(method, path, expected=200, **content))
+        return self.parsed(self.request(method, path, **content))
 
     def parsed(self, response: httpx2.Response) -> Any:
-        """Return the JSON of a response."""
         try:
             return response.json()
         except (ValueError, RecursionError) as error:
             raise self.unexpected_response() from error
 
-    def records(self, response: httpx2.Response, shape: Shape) -> list[dict[str, Any]]:
-        """Return the records in a response."""
+    def records(self, path: str, shape: Shape, **content: Any) -> tuple[list[dict[str, Any]], bool]:
+        """Return the records of a page, and whether there is a next page."""
+        response = self.request("GET", path, max_bytes=MAX_LIST_BYTES, **content)
         page = self.parsed(response)
         if not isinstance(page, list) or not all(matches(record, shape) for record in page):
             raise self.unexpected_response()
-        return page
+        return page, bool(page) and "next" in response.links
 
-    def _page(self, response: httpx2.Response, shape: Shape, after: int, *, newest_first: bool) -> list[dict[str, Any]]:
-        page = self.records(response, shape)
-        last = page[-1]["id"] if page else None
-        if after and last is not None and (last >= after if newest_first else last <= after):
-            raise self.unexpected_response(": its pages repeat")
-        return page
+    def content_range(self, response: httpx2.Response) -> tuple[int, int | None]:
+        """Return the offset of the body in the whole file, and the size of the file if the server sends it."""
+        if response.status_code != 206:
+            length = response.headers.get("content-length", "")
+            return 0, int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
+        text = response.headers.get("content-range", "")
+        if found := re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})", text):
+            return int(found[1]), int(found[2])
+        raise self.unexpected_response(": a partial response without Content-Range")
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
@@ -179,17 +152,16 @@ class Http:
         if status in expected:
             return response
         error_type = _ERRORS.get(status, LeadctlError)
-        if response.headers.get("content-type", "").startswith("application/problem+json"):
-            problem = self.parsed(response)
-            if isinstance(problem, dict) and isinstance(problem.get("detail"), str):
-                text = _error_text(problem, response.headers.get("retry-after", ""))
-                if error_type is not TryAgain:
-                    raise error_type(text)
-                raise TryAgain(text, retry_after_s=_retry_after_s(response))
-        if error_type is TryAgain:  # the response of a proxy, not the service
+        is_problem = response.headers.get("content-type", "").startswith("application/problem+json")
+        if is_problem and matches(problem := self.parsed(response), {"detail": str}):
+            text = _error_text(problem, response.headers.get("retry-after", ""))
+        elif error_type is TryAgain:  # the response of a proxy, not the service
             text = f"{self._url} responded with {status}; try again in a moment"
+        else:
+            raise self.unexpected_response(f" ({status})")
+        if error_type is TryAgain:
             raise TryAgain(text, retry_after_s=_retry_after_s(response))
-        raise self.unexpected_response(f" ({status})")
+        raise error_type(text)
 
     def unexpected_response(self, detail: str = "") -> LeadctlError:
         """Return the error for a response that is not from an intake service."""
@@ -199,6 +171,19 @@ class Http:
 def matches(value: Any, shape: Shape) -> TypeGuard[dict[str, Any]]:
     """Return whether the value is an object with these members and types."""
     return isinstance(value, dict) and all(isinstance(value.get(name), kind) for name, kind in shape.items())
+
+
+def filename(response: httpx2.Response) -> str:
+    """Return the `filename*` in Content-Disposition (RFC 6266), which the service always sends."""
+    found = re.search(r"filename\*=UTF-8''([^;\s]+)", response.headers.get("content-disposition", ""))
+    return unquote(found[1]) if found else ""
+
+
+def sha256_digest(response: httpx2.Response) -> str:
+    """Return the SHA-256 in Repr-Digest (RFC 9530) in hexadecimal."""
+    if found := re.search(r"\bsha-256=:([A-Za-z0-9+/]{43}=):", response.headers.get("repr-digest", "")):
+        return b64decode(found[1]).hex()
+    raise LeadctlError("can't verify the CV: the server sent no SHA-256")
 
 
 def _pause_s(response: httpx2.Response) -> float | None:

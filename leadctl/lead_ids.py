@@ -1,34 +1,20 @@
 """Lead and mail ids, from arguments or standard input."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TextIO
+import sys
+from collections.abc import Sequence
+from itertools import chain
 
 from leadctl.errors import UsageError
 
 
-@dataclass(frozen=True)
-class LeadIds:
-    """Unique ids in the order given; `is_single` if the only one was given as an argument."""
+def read_lead_ids(arguments: Sequence[str]) -> tuple[Sequence[int], bool]:
+    """Return unique ids in the order given, and whether the only one was given as an argument.
 
-    ids: Sequence[int]
-    is_single: bool
-
-
-def read_lead_ids(arguments: Sequence[str], stdin: TextIO) -> LeadIds:
-    """Return ids; `-` stands for those on standard input, separated by white space. Raises UsageError."""
-    from_stdin = "-" in arguments
-    ids = list(dict.fromkeys(_ids(arguments, stdin)))
-    return LeadIds(ids, is_single=len(ids) == 1 and not from_stdin)
-
-
-def _ids(arguments: Sequence[str], stdin: TextIO) -> Iterable[int]:
-    for argument in arguments:
-        if argument == "-":
-            for line in stdin:
-                yield from map(parse_lead_id, line.split())
-        else:
-            yield parse_lead_id(argument)
+    `-` stands for the ids on standard input, separated by white space. Raises UsageError.
+    """
+    words = (chain.from_iterable(map(str.split, sys.stdin)) if text == "-" else [text] for text in arguments)
+    ids = list(dict.fromkeys(map(parse_lead_id, chain.from_iterable(words))))
+    return ids, len(ids) == 1 and "-" not in arguments
 
 
 def parse_lead_id(text: str) -> int:

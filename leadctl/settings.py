@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from leadctl.errors import UsageError
@@ -14,28 +13,15 @@ DEFAULT_URL = "http://127.0.0.1:8000"
 
 @dataclass(frozen=True)
 class Flags:
-    """Global options of the command line."""
+    """Global options of the command line, in the order of `leadctl.cli.root`."""
 
     url: str | None = None
     profile: str | None = None
-    cacert: Path | None = None
+    cacert: Path | str | None = None
     insecure_http: bool = False
-    is_quiet: bool = False
-    is_verbose: bool = False
-    is_debug: bool = False
-
-    @classmethod
-    def from_options(cls, options: Mapping[str, Any]) -> "Flags":
-        """Return the flags for the values of the global options."""
-        return cls(
-            url=options.get("url"),
-            profile=options.get("profile"),
-            cacert=Path(options["cacert"]) if options.get("cacert") else None,
-            insecure_http=bool(options.get("insecure_http")),
-            is_quiet=bool(options.get("quiet")),
-            is_verbose=bool(options.get("verbose")),
-            is_debug=bool(options.get("debug")),
-        )
+    quiet: bool = False
+    verbose: bool = False
+    debug: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,7 +33,7 @@ class Settings:
     profile: str | None
     profile_source: str
     token: str | None = field(repr=False)
-    cacert: Path | None
+    cacert: Path | str | None
     insecure_http: bool
 
     @classmethod
@@ -55,13 +41,17 @@ class Settings:
         """Read LEADCTL_* variables and flags. Raises UsageError."""
         url, url_source = _first(flags.url, "--url", environ, "LEADCTL_URL")
         profile, profile_source = _first(flags.profile, "--profile", environ, "LEADCTL_PROFILE")
+        if profile and not is_profile_name(profile):
+            raise UsageError(
+                f"{profile_source} is {profile!r}; a profile name has 1 to 64 letters, digits, '.', '_' or '-'"
+            )
         token = environ.get("LEADCTL_TOKEN", "").strip()
         if token and not is_token(token):
             raise UsageError("LEADCTL_TOKEN is not a valid token")
         return cls(
             url=server_url(url, url_source) if url else None,
             url_source=url_source,
-            profile=_profile_name(profile, profile_source) if profile else None,
+            profile=profile or None,
             profile_source=profile_source,
             token=token or None,
             cacert=flags.cacert,
@@ -71,12 +61,6 @@ class Settings:
 
 def _first(flag: str | None, flag_name: str, environ: Mapping[str, str], name: str) -> tuple[str | None, str]:
     return (flag, flag_name) if flag else (environ.get(name), name)
-
-
-def _profile_name(text: str, source: str) -> str:
-    if is_profile_name(text):
-        return text
-    raise UsageError(f"{source} is {text!r}; a profile name has 1 to 64 letters, digits, '.', '_' or '-'")
 
 
 def is_profile_name(text: str) -> bool:

@@ -1,7 +1,6 @@
 """`leadctl completion`."""
 
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from typer._completion_shared import get_completion_script  # typer has no public function that accepts a shell
@@ -9,16 +8,9 @@ from typer._completion_shared import get_completion_script  # typer has no publi
 from leadctl.context import Context
 
 
-class Shell(StrEnum):
-    """Supported shells."""
-
-    BASH = "bash"
-    ZSH = "zsh"
-    FISH = "fish"
-
-
 def command(
-    ctx: typer.Context, shell: Annotated[Shell, typer.Argument(metavar="<bash|zsh|fish>", help="Shell.")]
+    ctx: typer.Context,
+    shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(metavar="<bash|zsh|fish>", help="Shell.")],
 ) -> None:
     """Print a shell completion script.
 
@@ -29,5 +21,5 @@ def command(
       leadctl completion fish > ~/.config/fish/completions/leadctl.fish
     """
     context: Context = ctx.obj
-    script = get_completion_script(prog_name="leadctl", complete_var="_LEADCTL_COMPLETE", shell=shell.value)
+    script = get_completion_script(prog_name="leadctl", complete_var="_LEADCTL_COMPLETE", shell=shell)
     context.out.write(f"{script}\n")

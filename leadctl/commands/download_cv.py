@@ -4,13 +4,14 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from leadctl.context import Context
-from leadctl.errors import LeadctlError, PartialFailure, UsageError
+from leadctl.errors import Conflict, LeadctlError, PartialFailure, UsageError
 from leadctl.files.downloads import Source, to_file, to_stream
 from leadctl.files.filenames import Template, check_link, safe_name
 from leadctl.lead_ids import read_lead_ids
@@ -55,49 +56,51 @@ def command(
     """
     context: Context = ctx.obj
     template = None if name is None else Template(name)
-    selected = read_lead_ids(ids, sys.stdin)
-    if target is not None and (len(selected.ids) != 1 or template):
+    selected, is_single = read_lead_ids(ids)
+    if target is not None and (len(selected) != 1 or template):
         raise UsageError("-O requires a single CV, and excludes --name; use -d for several")
     if target is None and directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory}: not a directory")
-    source = Source(context.api, quarantined)
-    files = _Files(context, source, directory, template, force=force)
+    files = _Files(context, directory, template, force=force, quarantined=quarantined)
 
     def download(lead_id: int) -> None:
-        with _cautioned(context, lead_id, "this CV" if selected.is_single else f"the CV of lead {lead_id}"):
-            if target == "-":
-                files.download_to_stdout(lead_id)
-            elif target is not None:
-                files.download_to(lead_id, Path(target))
-            else:
-                files.download(lead_id)
+        subject = "this CV" if is_single else f"the CV of lead {lead_id}"
+        # without warnings, save the request
+        warning = caution(context.api.lead(lead_id), subject) if context.shows_warnings else None
+        files.download(lead_id, target)
+        if warning:
+            context.warn(warning)
 
-    if selected.is_single:
-        download(selected.ids[0])
-    elif (done := context.for_each(selected.ids, "Downloading CVs", download)) < len(selected.ids):
-        raise PartialFailure(f"{done} of {len(selected.ids)} CVs downloaded")
-
-
-@contextmanager
-def _cautioned(context: Context, lead_id: int, subject: str) -> Iterator[None]:
-    """Warn of a dangerous CV after its download; without warnings, save the request."""
-    warning = caution(context.api.lead(lead_id), subject) if context.shows_warnings else None
-    yield
-    if warning:
-        context.warn(warning)
+    if is_single:
+        download(selected[0])
+    elif (done := context.for_each(selected, "Downloading CVs", download)) < len(selected):
+        raise PartialFailure(f"{done} of {len(selected)} CVs downloaded")
 
 
 class _Files:
     """The files of one run, with unique names."""
 
     def __init__(
-        self, context: Context, source: Source, directory: Path, template: Template | None, *, force: bool
+        self, context: Context, directory: Path, template: Template | None, *, force: bool, quarantined: bool
     ) -> None:
-        self._context, self._source = context, source
-        self._directory, self._template, self._force = directory, template, force
+        self._context, self._directory, self._template = context, directory, template
+        self._force, self._quarantined = force, quarantined
         self._taken: dict[str, int] = {}
 
-    def download(self, lead_id: int) -> None:
+    def download(self, lead_id: int, target: str | None) -> None:
+        """Download a CV to the target, "-" for standard output, or into the directory."""
+        source = partial(self._context.api.download_cv, lead_id, quarantined=self._quarantined)
+        try:
+            if target == "-":
+                self._to_stdout(source)
+            elif target is not None:
+                self._to_path(source, lead_id, Path(target))
+            else:
+                self._to_directory(source, lead_id)
+        except Conflict as error:  # the server's message says "force", but --force overwrites files
+            raise Conflict(f"{error} (--force-quarantined)") from error
+
+    def _to_directory(self, source: Source, lead_id: int) -> None:
         """Download a CV into the directory, which is created if missing."""
         path = None if self._template is None else self._directory / self._name(lead_id, self._template)
 
@@ -111,26 +114,26 @@ class _Files:
         with _translated_errors(lambda: path or self._directory):
             if path is not None:
                 self._check_free(path)  # before the download
-            self._save(lead_id, choose_path, self._directory)
+            to_file(source, lead_id, choose_path, self._directory, force=self._force, transfer=self._transfer)
         self._context.write_line(str(path))
 
-    def download_to(self, lead_id: int, path: Path) -> None:
+    def _to_path(self, source: Source, lead_id: int, path: Path) -> None:
         """Download a CV into one file, following links, or into a device."""
         with _translated_errors(lambda: path):
             if path.exists() and not path.is_file() and not path.is_dir():
                 with path.open("wb") as device:  # a terminal or a pipe, where nothing can be overwritten
-                    to_stream(self._source, lead_id, device, transfer=self._transfer)
+                    to_stream(source, device, transfer=self._transfer)
             else:
                 check_link(path)
                 self._check_free(path)
                 real = path.resolve()
-                self._save(lead_id, lambda _cv_name: real, real.parent)
+                to_file(source, lead_id, lambda _: real, real.parent, force=self._force, transfer=self._transfer)
         self._context.write_line(str(path))
 
-    def download_to_stdout(self, lead_id: int) -> None:
+    def _to_stdout(self, source: Source) -> None:
         """Write a CV to standard output, without a progress bar on a terminal."""
         transfer = (lambda _size: nullcontext(lambda _amount: None)) if self._context.is_terminal else self._transfer
-        to_stream(self._source, lead_id, sys.stdout.buffer, transfer=transfer)
+        to_stream(source, sys.stdout.buffer, transfer=transfer)
 
     def _name(self, lead_id: int, template: Template) -> str:
         name = template.name(self._context.api.lead(lead_id))
@@ -142,9 +145,6 @@ class _Files:
     def _check_free(self, path: Path) -> None:
         if path.exists() and not self._force:
             raise FileExistsError
-
-    def _save(self, lead_id: int, choose_path: Callable[[str], Path], directory: Path) -> None:
-        to_file(self._source, lead_id, choose_path, directory, force=self._force, transfer=self._transfer)
 
     def _transfer(self, size: int) -> AbstractContextManager[Callable[[int], None]]:
         return self._context.transfer("Downloading a CV", size)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -18,14 +19,12 @@ from leadctl.errors import (
     UnexpectedResponse,
     UsageError,
 )
-from leadctl.files.csv_import import CsvFile, ErrorFile, Row
+from leadctl.files.csv_import import ERROR, CsvFile, ErrorFile, Row
 from leadctl.files.uploads import upload_lead, validate_cv_file
 from leadctl.output.formats import Record
 from leadctl.retries import retry_call
 
 ATTEMPTS = 5
-_FIELDS = ("email", "f_name", "l_name", "state", "external_id")
-_AGAIN = "run it again to continue; no lead is saved twice"
 
 
 def command(
@@ -56,10 +55,7 @@ def command(
     context: Context = ctx.obj
     csv_file = CsvFile(file, _delimiter(delimiter))
     total = sum(1 for _ in csv_file.rows())  # report an unreadable row before sending anything
-    if dry_run:
-        _Import(context, csv_file, None, total, notify=notify).run()
-        return
-    with ErrorFile(errors or _error_file(file), csv_file) as failed:
+    with nullcontext() if dry_run else ErrorFile(errors or _error_file(file), csv_file) as failed:
         _Import(context, csv_file, failed, total, notify=notify).run()
 
 
@@ -87,19 +83,20 @@ class _Import:
     ) -> None:
         self._context, self._file, self._errors, self._total = context, csv_file, errors, total
         self._notify = notify
-        self._rows = _Rows(csv_file)
+        self._lines: dict[str, int] = {}  # by external id
         self._new = self._existing = self._failed = 0
 
     def run(self) -> None:
         """Import every row. Raises PartialFailure if rows failed, or the first error that concerns all rows."""
+        again = "; run it again to continue; no lead is saved twice" if self._errors else ""
         try:
             for row in self._context.progress(self._file.rows(), self._total, "Importing leads"):
                 self._handle(row)
         except (KeyboardInterrupt, SystemExit):
-            self._context.info(f"interrupted: {self._summary()}{self._again}")
+            self._context.info(f"interrupted: {self._summary()}{again}")
             raise
         except LeadctlError as error:
-            raise type(error)(f"{error} ({self._summary()}{self._again})") from error
+            raise type(error)(f"{error} ({self._summary()}{again})") from error
         if self._failed:
             advice = f"; correct them in {self._errors.path} and import that" if self._errors else ""
             raise PartialFailure(self._summary() + advice)
@@ -122,10 +119,12 @@ class _Import:
             self._context.write_line(str(lead["id"]))
 
     def _import(self, row: Row) -> tuple[Record, bool]:
-        cv = self._rows.check(row)
-        fields = {name: row.values[name] for name in _FIELDS if name in row.values}
-        fields |= {"state": fields["state"].upper()} if "state" in fields else {}
-        fields |= {"notify": "true"} if self._notify else {}
+        cv = self._check(row)
+        fields = {name: value for name, value in row.values.items() if name not in ("CV", ERROR)}
+        if "state" in fields:
+            fields["state"] = fields["state"].upper()
+        if self._notify:
+            fields["notify"] = "true"
         fields.setdefault("external_id", derive_external_id(row, cv))
         return retry_call(
             lambda: upload_lead(
@@ -146,19 +145,7 @@ class _Import:
         failed = f", {self._failed} failed" if self._failed else ""
         return f"{done} imported{existing}{failed}" if self._errors else f"{done} are valid{existing}{failed} (dry run)"
 
-    @property
-    def _again(self) -> str:
-        return f"; {_AGAIN}" if self._errors else ""
-
-
-class _Rows:
-    """Local validation of rows."""
-
-    def __init__(self, csv_file: CsvFile) -> None:
-        self._directory = csv_file.path.parent
-        self._lines: dict[str, int] = {}
-
-    def check(self, row: Row) -> Path:
+    def _check(self, row: Row) -> Path:
         """Return the path of the row's CV. Raises UsageError."""
         if row.error:
             raise UsageError(row.error)
@@ -167,7 +154,7 @@ class _Rows:
         external_id = row.values.get("external_id")
         if external_id and (line := self._lines.setdefault(external_id, row.line)) != row.line:
             raise UsageError(f"external_id {external_id} is also used in line {line}")
-        path = self._directory / row.values["CV"]
+        path = self._file.path.parent / row.values["CV"]
         validate_cv_file(path)
         return path
 

@@ -41,15 +41,15 @@ def command(
       leadctl login --profile prod --url https://intake.example.com
       leadctl login --profile cron -u cron --password-command 'pass show intake'
     """
-    from leadctl.configuration.session import run_password_command, with_login  # noqa: PLC0415 - 10 ms, which help need not pay
+    from leadctl.configuration.session import run_password_command, with_login  # noqa: PLC0415 - it imports httpx2
 
     context: Context = ctx.obj
     profile_before = context.select_server(url=url, profile=profile)
-    if password_command and not context.has_named_profile:
+    if password_command and not context.settings.profile:
         raise UsageError("--password-command requires --profile")
     host = urlsplit(profile_before.url).netloc
     name = username or profile_before.username or context.ask(f"Username at {host}", "--username")
-    if profile_before.password_command and name != profile_before.username and not context.has_profile_flag:
+    if profile_before.password_command and name != profile_before.username and not context.flags.profile:
         raise UsageError(
             f"profile {profile_before.name} logs in as {profile_before.username} by its password command;"
             f" to replace it: --profile {profile_before.name}"

@@ -1,6 +1,5 @@
 """`leadctl mail list | show | retry`."""
 
-import sys
 from functools import partial
 from typing import Annotated
 
@@ -17,7 +16,6 @@ COLUMNS = ("id", "lead_id", "kind", "recipient", "state", "attempts", "last_erro
 ALL_COLUMNS = (*COLUMNS, "next_attempt_at", "created_at", "sent_at", "message_id", "digest_id")
 BATCH = 1_000
 _STATES = ("queued", "sent", "failed", "suppressed")
-_FORMER_STATES = {"owed": "queued", "dead": "failed"}
 
 app = typer.Typer(
     add_completion=False,
@@ -28,13 +26,6 @@ app = typer.Typer(
 )
 
 
-def _parse_state(text: str) -> str:
-    """Return a mail state; the names of earlier versions are accepted until 1.0."""
-    if (state := _FORMER_STATES.get(text, text)) not in _STATES:
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(_STATES)}.")
-    return state
-
-
 @app.command(name="list")
 @list_command("mails", COLUMNS, known=ALL_COLUMNS)
 def list_mails(
@@ -43,7 +34,6 @@ def list_mails(
         list[str] | None,
         typer.Option(
             "--state",
-            parser=_parse_state,
             metavar=f"[{'|'.join(_STATES)}]",
             autocompletion=lambda: _STATES,
             help="Only mails in this state; repeatable.",
@@ -90,14 +80,14 @@ def retry(
       leadctl mail retry 42
     """
     context: Context = ctx.obj
-    selected = read_lead_ids(ids, sys.stdin)
+    selected, is_single = read_lead_ids(ids)
     # in one request, so that alerts of one digest stay in one digest
-    outcomes = context.run_in_batches(selected.ids, "Queueing mails", context.api.retry_mails, max_batch=BATCH)
+    outcomes = context.run_in_batches(selected, "Queueing mails", context.api.retry_mails, max_batch=BATCH)
     failures = {outcome["id"]: _failure(outcome) for outcome in outcomes if outcome["result"] != "revived"}
-    if selected.is_single:
+    if is_single:
         for failure in failures.values():
             raise failure
-        context.info(f"mail {selected.ids[0]} is queued again")
+        context.info(f"mail {selected[0]} is queued again")
         return
     context.summarize(f"{len(outcomes) - len(failures)} of {len(outcomes)} mails queued again", failures)
 

@@ -25,7 +25,7 @@ def command(
     old = context.password(from_stdin=password_stdin, what="Old password")
     new = context.password(from_stdin=password_stdin, what="New password", twice=True)
     login = api.change_password(old, new)
-    if context.has_environment_token:
+    if context.settings.token:
         context.info("password changed; the token in LEADCTL_TOKEN is no longer valid")
         return
     context.session.use_login(login)

@@ -60,5 +60,5 @@ def use(
     profile = context.credentials.profile(name)
     if profile is None:
         raise UsageError(f"there is no profile {name}; leadctl profiles lists them")
-    context.credentials.set_current(name)
+    context.credentials.save(profile, make_current=True)
     context.info(f"current profile: {name} ({profile.username or 'not logged in'} at {profile.url})")

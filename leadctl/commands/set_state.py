@@ -1,6 +1,5 @@
 """`leadctl set-state`."""
 
-import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import uuid4
@@ -37,9 +36,9 @@ def command(
       leadctl list --since 2d -o ids | leadctl set-state --from PENDING ENGAGED -
     """
     context: Context = ctx.obj
-    selected = read_lead_ids(ids, sys.stdin)
-    if len(selected.ids) >= CONFIRM_FROM and not (yes or dry_run):
-        context.confirm(f"Change the state of {len(selected.ids)} leads to {state}?")
+    selected, is_single = read_lead_ids(ids)
+    if len(selected) >= CONFIRM_FROM and not (yes or dry_run):
+        context.confirm(f"Change the state of {len(selected)} leads to {state}?")
     change = uuid4()
     with announce_change(context, change, dry_run=dry_run) as announce:
 
@@ -48,20 +47,20 @@ def command(
             announce(done)
             return done
 
-        outcomes = context.run_in_batches(selected.ids, "Changing leads", set_batch)
+        outcomes = context.run_in_batches(selected, "Changing leads", set_batch)
     if dry_run or output:
         context.show(outcomes, context.output_options(OUTCOME_COLUMNS, output=output))
     failures = {one["id"]: failure for one in outcomes if (failure := _failure(one, expected))}
     unchanged = sum(one["result"] == "unchanged" for one in outcomes)
     would = "would be " if dry_run else ""
-    if not selected.is_single:
+    if not is_single:
         done = len(outcomes) - len(failures) - unchanged
         already = f"; {unchanged} already {state}" if unchanged else ""
         context.summarize(f"{done} of {len(outcomes)} leads {would}changed to {state}{already}", failures)
         return
     for failure in failures.values():
         raise failure
-    context.info(f"lead {selected.ids[0]} {'is already ' if unchanged else would or 'is '}{state}")
+    context.info(f"lead {selected[0]} {'is already ' if unchanged else would or 'is '}{state}")
 
 
 def _failure(outcome: Record, expected: str | None) -> LeadctlError | None:

@@ -1,6 +1,5 @@
 """`leadctl show`."""
 
-import sys
 from collections.abc import Iterator, MutableMapping, Sequence
 
 import typer
@@ -27,20 +26,21 @@ def command(ctx: typer.Context, ids: LeadIdsArgument, output: FormatOption = Non
       leadctl show 42 -o json
     """
     context: Context = ctx.obj
-    selected, output_format = read_lead_ids(ids, sys.stdin), output or context.default_format
-    if selected.is_single:
-        lead = context.api.lead(selected.ids[0])
+    selected, is_single = read_lead_ids(ids)
+    if is_single:
+        lead = context.api.lead(selected[0])
         context.show_record(lead, output, LEAD_HEADINGS)
         _warn(context, lead)
         return
     failures: dict[int, NotFound] = {}
-    leads = _leads(context, selected.ids, failures)
+    leads = _leads(context, selected, failures)
+    output_format = output or context.default_format
     if output_format is OutputFormat.TABLE:
         _write_tables(context, leads)
     else:
         context.show(leads, OutputOptions(output_format=output_format, columns=(*LEAD_COLUMNS, *CV_COLUMNS)))
     if failures:
-        context.summarize(f"{len(selected.ids) - len(failures)} of {len(selected.ids)} leads shown", failures)
+        context.summarize(f"{len(selected) - len(failures)} of {len(selected)} leads shown", failures)
 
 
 def _leads(context: Context, ids: Sequence[int], failures: MutableMapping[int, NotFound]) -> Iterator[Record]:

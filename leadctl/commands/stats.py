@@ -2,8 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -16,17 +15,11 @@ _BAR = 40  # maximum cells
 _ROWS = 4
 
 
-class StatsFormat(StrEnum):
-    """Output formats of statistics."""
-
-    TABLE = "table"
-    PLAIN = "plain"
-    JSON = "json"
-
-
 def command(
     ctx: typer.Context,
-    output_format: Annotated[StatsFormat | None, typer.Option("--output", "-o", help="Output format.")] = None,
+    output: Annotated[
+        Literal["table", "plain", "json"] | None, typer.Option("--output", "-o", help="Output format.")
+    ] = None,
 ) -> None:
     """Show statistics of leads and mail.
 
@@ -38,7 +31,7 @@ def command(
     """
     context: Context = ctx.obj
     stats = context.api.stats()
-    context.out.writelines(_FORMATTERS[output_format or StatsFormat(context.default_format)](stats))
+    context.out.writelines(_FORMATTERS[output or context.default_format](stats))
 
 
 def _json(stats: Mapping[str, Any]) -> Iterator[str]:
@@ -99,4 +92,4 @@ def _rest(stats: Mapping[str, Any]) -> "Iterator[list[tuple[str, str]]]":
     yield [("Mail", "bold"), (f"            {mails['queued']:,} queued", ""), failed]
 
 
-_FORMATTERS = {StatsFormat.TABLE: _table, StatsFormat.PLAIN: _plain, StatsFormat.JSON: _json}
+_FORMATTERS = {"table": _table, "plain": _plain, "json": _json}

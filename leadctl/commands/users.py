@@ -1,8 +1,6 @@
 """`leadctl users list | disable | enable | set-role | reset-password`."""
 
-from collections.abc import Iterable
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,13 +21,6 @@ app = typer.Typer(
 )
 
 
-class Role(StrEnum):
-    """Roles of users."""
-
-    ADMIN = "admin"
-    ATTORNEY = "attorney"
-
-
 @app.command(name="list")
 @list_command("users", COLUMNS, has_limit=False)
 def list_users(listing: Listing) -> None:
@@ -40,7 +31,9 @@ def list_users(listing: Listing) -> None:
       leadctl users list -o json | jq -r '.[] | select(.disabled) | .username'
     """
     users = listing.context.api.users()
-    listing.show(users if listing.options.is_json else _with_yes_or_no(users))
+    if not listing.options.is_json:
+        users = ({**user, "disabled": "yes" if user["disabled"] else "no"} for user in users)
+    listing.show(users)
 
 
 @app.command()
@@ -73,7 +66,7 @@ def enable(ctx: typer.Context, username: Username) -> None:
 def set_role(
     ctx: typer.Context,
     username: Username,
-    role: Annotated[Role, typer.Argument(metavar="<admin|attorney>", help="New role.")],
+    role: Annotated[Literal["admin", "attorney"], typer.Argument(metavar="<admin|attorney>", help="New role.")],
 ) -> None:
     """Change a user's role, with immediate effect.
 
@@ -82,8 +75,8 @@ def set_role(
       leadctl users set-role bunter attorney
     """
     context: Context = ctx.obj
-    context.api.update_user(username, role=role.value)
-    context.info(f"{username} is {role.value}")
+    context.api.update_user(username, role=role)
+    context.info(f"{username} is {role}")
 
 
 @app.command()
@@ -99,7 +92,3 @@ def reset_password(ctx: typer.Context, username: Username, password_stdin: Passw
     password = context.password(from_stdin=password_stdin, what=f"New password of {username}", twice=True)
     api.update_user(username, password=password)
     context.info(f"password of {username} changed; all logins have ended")
-
-
-def _with_yes_or_no(users: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-    return ({**user, "disabled": "yes" if user["disabled"] else "no"} for user in users)

@@ -4,10 +4,11 @@ import select
 import shlex
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -56,7 +57,7 @@ def command(
     poller = LeadPoller(find, since=None if since is None else parse_timestamp(since, "--since"))
     options = _output_options(context, output, columns)
     _prepare(context, poller, state, from_now=since is None)
-    leads = follow(poller, wait=_wait_for(context), interval_s=interval_s, info=context.info)
+    leads = follow(poller, wait=_wait, interval_s=interval_s, info=context.info)
     wanted = (lead for lead in leads if not state or lead["state"] in state)
     write_lines(_lines(_run_for_each(argv, wanted, context), options), out=context.out, flush_every=1)
 
@@ -116,15 +117,11 @@ def _run(argv: Sequence[str], lead: Record) -> str | None:
     return f"failed with exit code {done.returncode}" if done.returncode else None
 
 
-def _wait_for(context: Context) -> Any:
-    """Return a function that waits and returns whether standard output is still open."""
-
-    def wait(seconds: float) -> bool:
-        if context.is_terminal or not hasattr(select, "poll"):  # Windows
-            time.sleep(seconds)
-            return True
-        reader = select.poll()
-        reader.register(context.out.fileno(), 0)  # without events, poll only reports a closed pipe
-        return not reader.poll(seconds * 1000)
-
-    return wait
+def _wait(seconds: float) -> bool:
+    """Wait, and return whether standard output is still open."""
+    if sys.stdout.isatty() or not hasattr(select, "poll"):  # Windows
+        time.sleep(seconds)
+        return True
+    reader = select.poll()
+    reader.register(sys.stdout.fileno(), 0)  # without events, poll only reports a closed pipe
+    return not reader.poll(seconds * 1000)

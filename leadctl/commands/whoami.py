@@ -17,8 +17,6 @@ def command(ctx: typer.Context, output: FormatOption = None) -> None:
     """
     context: Context = ctx.obj
     user = context.api.me()
-    profile = context.profile if context.has_environment_token else context.session.profile
-    left = None if context.has_environment_token else profile.remaining_s
-    time_left = format_time_left(left, output or context.default_format)
-    details = {"url": context.url, "profile": profile.name, "time_left": time_left}
+    time_left = format_time_left(context.session.profile.remaining_s, output or context.default_format)
+    details = {"url": context.url, "profile": context.profile.name, "time_left": time_left}
     context.show_record({**user, **details}, output)

@@ -5,13 +5,11 @@ The file holds `profiles` by name, and the name of the `current` one.
 
 import json
 import os
-import re
 import stat
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from itertools import chain, count
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +53,6 @@ class Credentials:
 
     @property
     def profiles(self) -> list[Profile]:
-        """All stored profiles."""
         data = self._read()
         found = (_parse_profile(data, name) for name in data["profiles"])
         return [profile for profile in found if profile]
@@ -66,13 +63,9 @@ class Credentials:
         data = self._read()
         return _parse_profile(data, _text(data, "current"))
 
-    def profile(self, name: str) -> Profile | None:
-        """Return the profile of that name."""
+    def profile(self, name: str | None) -> Profile | None:
+        """Return the profile of that name as it is stored now; another process may have changed it."""
         return _parse_profile(self._read(), name)
-
-    def reload(self, profile: Profile) -> Profile | None:
-        """Return the profile as it is stored now; another process may have changed it."""
-        return self.profile(profile.name) if profile.name else None
 
     def save(self, profile: Profile, *, make_current: bool) -> None:
         """Save the profile, which must have a name."""
@@ -80,11 +73,6 @@ class Credentials:
             _store(data, profile)
             if make_current:
                 data["current"] = profile.name
-
-    def set_current(self, name: str) -> None:
-        """Make the profile of that name the current one."""
-        with self._transaction() as data:
-            data["current"] = name
 
     def compare_and_swap(self, old: Profile, new: Profile) -> None:
         """Save the new profile unless another process has changed the old one's token or user."""
@@ -95,7 +83,7 @@ class Credentials:
 
     def delete(self, profile: Profile) -> None:
         """Delete the profile if it is stored."""
-        if self.reload(profile):
+        if self.profile(profile.name):
             with self._transaction() as data:
                 data["profiles"].pop(profile.name, None)
 
@@ -108,7 +96,7 @@ class Credentials:
                 data = None
         if not isinstance(data, dict) or not isinstance(data.get("profiles"), dict):
             return {"current": None, "profiles": {}}
-        return _migrate(data)
+        return {name: data.get(name) for name in ("current", "profiles")}
 
     @contextmanager
     def _transaction(self) -> Iterator[dict[str, Any]]:
@@ -151,31 +139,6 @@ def _check_owner(file: Path) -> None:
             raise LeadctlError(f"{file} can be written by other users; check it, then: chmod 600 {file}")
 
 
-def _migrate(data: dict[str, Any]) -> dict[str, Any]:
-    """Return the current profile and all profiles, with one for each login that an older file stored by its server.
-
-    The latest of these logins becomes `default`, and others `default-HOST`; existing profiles keep their names.
-    """
-    profiles, current = dict(data["profiles"]), data.get("current") or data.get("last_profile")
-    servers, last = data.get("servers"), data.get("last")
-    unnamed = (
-        {url: login for url, login in servers.items() if isinstance(login, dict)} if isinstance(servers, dict) else {}
-    )
-    for url in sorted(unnamed, key=lambda url: url != last):
-        name = default_name(url, taken=profiles)
-        profiles[name] = {**unnamed[url], "url": url}
-        current = current or (name if url == last else None)
-    return {"current": current, "profiles": profiles}
-
-
-def default_name(url: str, *, taken: Collection[str]) -> str:
-    """Return a free name for a login without one: `default`, or `default-HOST`."""
-    authority = url.partition("://")[2].partition("/")[0]
-    host = re.sub(r"[^A-Za-z0-9._-]+", "-", re.sub(r":\d+$", "", authority)).strip("-")[:48]
-    names = chain(("default", f"default-{host}"), (f"default-{host}-{number}" for number in count(2)))
-    return next(name for name in names if name not in taken)
-
-
 @contextmanager
 def _exclusive_lock(directory: Path) -> Iterator[None]:
     """Lock the directory, if the system and the file system support it."""
@@ -193,14 +156,8 @@ def _exclusive_lock(directory: Path) -> Iterator[None]:
 
 
 def _store(data: dict[str, Any], profile: Profile) -> None:
-    values = {
-        "url": profile.url,
-        "username": profile.username,
-        "token": profile.token,
-        "expires_at": profile.expires_at,
-        "password_command": profile.password_command,
-    }
-    data["profiles"][profile.name] = {name: value for name, value in values.items() if value is not None}
+    values = {name: value for name, value in asdict(profile).items() if value is not None}
+    data["profiles"][values.pop("name")] = values
 
 
 def _parse_profile(data: dict[str, Any], name: str | None) -> Profile | None:

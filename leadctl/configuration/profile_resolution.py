@@ -1,9 +1,11 @@
 """Resolve the profile from flags, environment and current profile."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from itertools import chain, count
 
-from leadctl.configuration.credentials import Credentials, Profile, default_name
+from leadctl.configuration.credentials import Credentials, Profile
 from leadctl.errors import UsageError
 from leadctl.settings import DEFAULT_URL, Settings, server_url
 
@@ -39,7 +41,7 @@ def resolve_login_profile(settings: Settings, credentials: Credentials, ask_url:
     if profile and settings.profile is None:  # at another server
         profiles = credentials.profiles
         same = (one for one in profiles if one.url == url and (one.name or "").startswith(DEFAULT_NAME))
-        return next(same, Profile(url, name=default_name(url, taken=[one.name or "" for one in profiles])))
+        return next(same, Profile(url, name=_default_name(url, taken=[one.name or "" for one in profiles])))
     return Profile(url, name=name)
 
 
@@ -53,3 +55,11 @@ def _requested(settings: Settings) -> tuple[str | None, str | None]:
 
 def _validated(profile: Profile) -> Profile:
     return replace(profile, url=server_url(profile.url, "the stored profile's URL"))
+
+
+def _default_name(url: str, *, taken: Collection[str]) -> str:
+    """Return a free name for a login without one: `default`, or `default-HOST`."""
+    authority = url.partition("://")[2].partition("/")[0]
+    host = re.sub(r"[^A-Za-z0-9._-]+", "-", re.sub(r":\d+$", "", authority)).strip("-")[:48]
+    names = chain(("default", f"default-{host}"), (f"default-{host}-{number}" for number in count(2)))
+    return next(name for name in names if name not in taken)

@@ -5,15 +5,17 @@ import shlex
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import httpx2
+
 from leadctl.configuration.credentials import Credentials, Profile
 from leadctl.errors import LeadctlError, PermissionDenied
 
-if TYPE_CHECKING:  # importing it costs 95 ms, which a command that makes no request need not pay
+if TYPE_CHECKING:
     from leadctl.api import Api, Login
 
 RENEW_WITHIN_S = 10 * 60
@@ -22,8 +24,8 @@ RETRY_RENEWAL_AFTER_S = 30
 PASSWORD_COMMAND_TIMEOUT_S = 60
 
 
-class Session:
-    """A profile in use; any thread may ask for its token.
+class Session(httpx2.Auth):
+    """A profile in use, whose token each request carries; any thread may ask for the token.
 
     `anonymous_api` returns the API without a token, for logging in and renewing.
     """
@@ -34,6 +36,15 @@ class Session:
         self._anonymous_api = anonymous_api
         self._lock = threading.Lock()
         self._no_renewal_before = 0.0
+
+    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
+        """Send a valid token; after a 401 retry once with another token, if there is one."""
+        token = self.token()
+        request.headers["Authorization"] = f"Bearer {token}"
+        response = yield request
+        if response.status_code == 401 and (replacement := self.replacement_for(token)):
+            request.headers["Authorization"] = f"Bearer {replacement}"
+            yield request
 
     def token(self) -> str:
         """Return a valid token. Raises PermissionDenied if there is none."""
@@ -69,7 +80,7 @@ class Session:
 
     def _reload(self) -> None:
         """Take the token that another process may have saved for the same user."""
-        stored = self._credentials.reload(self.profile)
+        stored = self._credentials.profile(self.profile.name)
         if stored and stored.token and (stored.url, stored.username) == (self.profile.url, self.profile.username):
             self.profile = stored
 
@@ -106,21 +117,6 @@ class Session:
         others = self.profile.name is None and self._credentials.profiles
         use = ", or select a profile with: leadctl profiles use NAME" if others else ""
         return f"not logged in to {self.profile.url}; run: {command}{use}"
-
-
-class StaticToken:
-    """The token in LEADCTL_TOKEN, which is neither renewed nor saved."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def token(self) -> str:
-        """Return the token."""
-        return self._token
-
-    def replacement_for(self, refused: str) -> str | None:  # noqa: ARG002 - there is only one token
-        """Return None."""
-        return None
 
 
 def with_login(profile: Profile, login: "Login") -> Profile:

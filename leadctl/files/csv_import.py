@@ -16,7 +16,6 @@ OPTIONAL = ("state", "external_id")
 ERROR = "error"  # in error files; ignored when read
 _KNOWN = {name.casefold(): name for name in (*REQUIRED, *OPTIONAL, ERROR)}
 _DELIMITERS = ",;\t"
-_BOM = "\ufeff"
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,12 @@ class CsvFile:
 
     def __init__(self, path: Path, delimiter: str | None) -> None:
         self.path = path
+        self.encoding = "utf-8"
         with self._open() as file:
-            header = file.readline()
-        self.has_bom = header.startswith(_BOM)
-        self.delimiter = delimiter or _detect_delimiter(header.removeprefix(_BOM))
+            if file.read(1) == "\ufeff":
+                self.encoding = "utf-8-sig"
+        with self._open() as file:
+            self.delimiter = delimiter or _detect_delimiter(file.readline())
         self.header = next((cells for _, cells in self._lines()), [])
         self.columns = self._validate_columns([name.strip() for name in self.header])
 
@@ -75,7 +76,7 @@ class CsvFile:
         """Yield each row's first line number and its cells."""
         with self._open() as file:
             last_line = 0
-            reader = csv.reader(_without_bom(file), delimiter=self.delimiter, strict=True)
+            reader = csv.reader(file, delimiter=self.delimiter, strict=True)
             try:
                 for cells in reader:
                     yield last_line + 1, cells
@@ -88,7 +89,7 @@ class CsvFile:
         try:
             if not self.path.is_file():  # a pipe can't be read twice
                 raise UsageError(f"{self.path}: {'not a file' if self.path.exists() else 'no such file'}")
-            with self.path.open(encoding="utf-8", newline="") as file:
+            with self.path.open(encoding=self.encoding, newline="") as file:
                 yield file
         except UnicodeDecodeError as error:
             raise UsageError(f"{self.path} is not UTF-8; in a spreadsheet program, save it as “CSV UTF-8”") from error
@@ -140,11 +141,10 @@ class ErrorFile:
                 self.path.replace(self.path.with_name(self.path.name + "~"))  # it may contain corrections
             elif self.path.is_symlink() and not self.path.exists():
                 raise LeadctlError(f"{self.path} is a link to a file that does not exist; remove it")
-            encoding = "utf-8-sig" if self._csv_file.has_bom else "utf-8"
             # never through a link that was just made; a device exists already
             flags = 0 if self.path.exists() else os.O_CREAT | os.O_EXCL
             number = os.open(self.path, os.O_WRONLY | flags, 0o600)
-            self._file = os.fdopen(number, "w", encoding=encoding, newline="")
+            self._file = os.fdopen(number, "w", encoding=self._csv_file.encoding, newline="")
         return self._file
 
     def __enter__(self) -> Self:
@@ -154,13 +154,6 @@ class ErrorFile:
         if self._file is not None:
             with suppress(OSError):  # add() has already reported it
                 self._file.close()
-
-
-def _without_bom(file: IO[str]) -> Iterator[str]:
-    first = True
-    for line in file:
-        yield line.removeprefix(_BOM) if first else line
-        first = False
 
 
 def _detect_delimiter(header: str) -> str:

@@ -5,22 +5,23 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
-from leadctl.errors import ChecksumError, Conflict, LeadctlError, NotFound, TryAgain
+from leadctl.errors import ChecksumError, LeadctlError, NotFound, TryAgain
 from leadctl.files.filenames import move_into_place
 from leadctl.retries import pause
 
 if TYPE_CHECKING:  # importing it costs 95 ms
-    from leadctl.api import Api, Download
+    from leadctl.api import Download
 
 RETRIES = 3
 CHUNK_BYTES = 2**20
+_MISMATCH = "the CV was damaged in transit (its SHA-256 differs); try again"
 
 Transfer = Callable[[int], AbstractContextManager[Callable[[int], None]]]
+Source = Callable[..., AbstractContextManager["Download"]]  # streams a CV from `offset` if it has this `sha256`
 
 
 class PartialDownload:
@@ -45,14 +46,13 @@ class PartialDownload:
         return "", 0
 
     def write(self, chunk: bytes) -> None:
-        """Append a chunk."""
         self._file.write(chunk)
         self._add(chunk)
 
     def move_to(self, target: Path, *, force: bool) -> None:
         """Verify the complete file and move it to the target. Raises ChecksumError, FileExistsError or OSError."""
         if self._hash.hexdigest() != self._sha256:
-            raise checksum_mismatch()
+            raise ChecksumError(_MISMATCH)
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()  # Windows can't move an open file
@@ -76,33 +76,16 @@ class PartialDownload:
         self.size += len(chunk)
 
 
-@dataclass(frozen=True)
-class Source:
-    """The source of CVs; `quarantined` allows CVs that are quarantined or were not scanned."""
-
-    api: "Api"
-    quarantined: bool = False
-
-    @contextmanager
-    def cv(self, lead_id: int, *, offset: int = 0, sha256: str = "") -> "Iterator[Download]":
-        """Stream a lead's CV like Api.download_cv."""
-        try:
-            with self.api.download_cv(lead_id, offset=offset, sha256=sha256, quarantined=self.quarantined) as download:
-                yield download
-        except Conflict as error:  # the server's message says "force", but --force overwrites files
-            raise Conflict(f"{error} (--force-quarantined)") from error
-
-
-def to_stream(source: Source, lead_id: int, out: IO[bytes], *, transfer: Transfer) -> None:
-    """Write a lead's CV as it arrives. Raises ChecksumError at the end if its SHA-256 differs."""
+def to_stream(source: Source, out: IO[bytes], *, transfer: Transfer) -> None:
+    """Write a CV as it arrives. Raises ChecksumError at the end if its SHA-256 differs."""
     digest = hashlib.sha256()
-    with source.cv(lead_id) as first, transfer(first.size or 0) as advance:
-        for chunk in _chunks_with_resume(source, lead_id, first, 0):
+    with source() as first, transfer(first.size or 0) as advance:
+        for chunk in _chunks_with_resume(source, first, 0):
             digest.update(chunk)
             out.write(chunk)
             advance(len(chunk))
     if digest.hexdigest() != first.sha256:
-        raise checksum_mismatch()
+        raise ChecksumError(_MISMATCH)
 
 
 def to_file(
@@ -113,38 +96,31 @@ def to_file(
     *,
     force: bool,
     transfer: Transfer,
-) -> Path:
+) -> None:
     """Download a lead's CV into `directory`; `choose_path` returns its path from the sender's file name.
 
     Raises OSError (FileExistsError for an existing file) or LeadctlError.
     """
     sha256, size = PartialDownload.find(directory, lead_id)
     # request the last byte again: past the end of a complete file a server has no range to send
-    with source.cv(lead_id, offset=max(size - 1, 0), sha256=sha256) as first:
+    with source(offset=max(size - 1, 0), sha256=sha256) as first:
         target = choose_path(first.name)
         with PartialDownload(directory, lead_id, first.sha256) as part, transfer(first.size or 0) as advance:
             advance(part.size)
-            for chunk in _chunks_with_resume(source, lead_id, first, part.size):
+            for chunk in _chunks_with_resume(source, first, part.size):
                 part.write(chunk)
                 advance(len(chunk))
             part.move_to(target, force=force)
-    return target
 
 
-def checksum_mismatch() -> ChecksumError:
-    """Return the error for a CV with a wrong SHA-256."""
-    return ChecksumError("the CV was damaged in transit (its SHA-256 differs); try again")
-
-
-def _chunks_with_resume(source: Source, lead_id: int, first: "Download", offset: int) -> Iterator[bytes]:
+def _chunks_with_resume(source: Source, first: "Download", offset: int) -> Iterator[bytes]:
     """Yield a CV's bytes from `offset`; resume an interrupted transfer up to RETRIES times."""
     download = first
     with ExitStack() as stack:
         for attempt in range(1, RETRIES + 2):
             try:
                 if attempt > 1:
-                    again = source.cv(lead_id, offset=offset, sha256=first.sha256)
-                    download = stack.enter_context(again)
+                    download = stack.enter_context(source(offset=offset, sha256=first.sha256))
                 if download.sha256 != first.sha256:
                     raise LeadctlError("the CV changed during the download; try again")
                 for chunk in _skip_to(download, offset):

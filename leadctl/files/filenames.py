@@ -21,24 +21,24 @@ class Template:
 
     def __init__(self, text: str) -> None:
         try:
-            self._parts = [
-                (literal, field) for literal, field, *rest in Formatter().parse(text) if _has_no_format(*rest)
-            ]
+            parts = list(Formatter().parse(text))
         except ValueError as error:
             raise _usage_error(text, str(error)) from error
-        for literal, field in self._parts:
+        for literal, field, spec, conversion in parts:
+            if spec or conversion:
+                raise _usage_error(text, "formats and conversions are not supported")
             if field is not None and field not in FIELDS:
                 raise _usage_error(text, f"unknown field {{{field}}}")
             if _SEPARATORS.search(literal):
                 raise _usage_error(text, "use -d for a directory")
-        if not self._parts:
+        if not parts:
             raise _usage_error(text, "it is empty")
-        self._text = text
+        self._text, self._parts = text, parts
 
     def name(self, lead: Mapping[str, Any]) -> str:
         """Return the file name for a lead's CV. Raises UsageError if it is empty."""
         values = _values(lead)
-        name = "".join(literal + ("" if field is None else values[field]) for literal, field in self._parts)
+        name = "".join(literal + ("" if field is None else values[field]) for literal, field, *_ in self._parts)
         if not name.strip(". "):
             raise _usage_error(self._text, f"the name for lead {lead['id']} is empty")
         return safe_name(name)
@@ -73,12 +73,6 @@ def move_into_place(draft: Path, target: Path, *, force: bool) -> None:
             if target.exists():
                 raise FileExistsError(target) from None
     draft.replace(target)
-
-
-def _has_no_format(spec: str | None, conversion: str | None) -> bool:
-    if spec or conversion:
-        raise ValueError("formats and conversions are not supported")
-    return True
 
 
 def _values(lead: Mapping[str, Any]) -> dict[str, str]:

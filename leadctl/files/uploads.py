@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from leadctl.errors import Conflict, UsageError
 
@@ -18,7 +18,9 @@ Transfer = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 def validate_cv_file(path: Path) -> int:
     """Return the size of a CV file in bytes. Raises UsageError if it is unreadable or empty."""
     try:
-        with path.open("rb") if path.is_file() else _raise_not_a_file(path) as file:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is a directory" if path.is_dir() else "not a file")
+        with path.open("rb") as file:
             size = file.seek(0, io.SEEK_END)
     except (OSError, ValueError) as error:
         raise UsageError(f"can't read {path}: {getattr(error, 'strerror', None) or error}") from error
@@ -35,33 +37,29 @@ def upload_lead(
     Raises UsageError for an unusable file, Conflict if the external id is another person's, or another LeadctlError.
     """
     size = validate_cv_file(path)
-    with path.open("rb") as file, transfer(size) as advance:
-        cv = cast("IO[bytes]", _ProgressReader(file, advance))
+    with transfer(size) as advance, _ProgressReader(path, advance) as cv:
         lead, is_new = api.create_lead(fields, name=path.name, cv=cv, dry_run=dry_run)
     if not is_new and _belongs_to_other_person(lead, fields["email"], path):
         raise Conflict(f"external_id {fields.get('external_id')} belongs to lead {lead['id']}, {lead['email']}")
     return lead, is_new
 
 
-class _ProgressReader:
-    """A file that reports how far it has been read."""
+class _ProgressReader(io.FileIO):
+    """A file that reports how far it has been read; httpx2 rewinds it to send it again."""
 
-    def __init__(self, file: IO[bytes], advance: Callable[[int], None]) -> None:
-        self._file, self._advance = file, advance
+    def __init__(self, path: Path, advance: Callable[[int], None]) -> None:
+        super().__init__(path)
+        self._advance = advance
 
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
         self._advance(len(data))
         return data
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        old = self._file.tell()
-        new = self._file.seek(offset, whence)
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        old, new = self.tell(), super().seek(offset, whence)
         self._advance(new - old)
         return new
-
-    def tell(self) -> int:
-        return self._file.tell()
 
 
 def _belongs_to_other_person(lead: dict[str, Any], email: str, cv: Path) -> bool:
@@ -69,10 +67,3 @@ def _belongs_to_other_person(lead: dict[str, Any], email: str, cv: Path) -> bool
         return False
     with cv.open("rb") as file:  # the server normalizes some addresses, so compare the CVs too
         return bool(lead["CV_sha256"] != hashlib.file_digest(file, "sha256").hexdigest())
-
-
-def _raise_not_a_file(path: Path) -> IO[bytes]:
-    """Raise the reason why the path is not a file."""
-    if not path.exists():
-        raise FileNotFoundError(2, "No such file or directory")
-    raise ValueError("it is a directory" if path.is_dir() else "not a file")

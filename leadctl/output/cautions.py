@@ -53,8 +53,7 @@ def _facts(lead: Record) -> Iterator[str]:
 
 
 def _contents(flags: list[str]) -> str:
-    text = ", ".join(_FLAGS.get(flag, flag) for flag in flags)
-    if {"javascript", "open-action"} <= set(flags):
-        others = [_FLAGS.get(flag, flag) for flag in flags if flag not in ("javascript", "open-action")]
-        text = ", ".join(["JavaScript that runs when it is opened", *others])
-    return text
+    pair = {"javascript", "open-action"}
+    if pair <= set(flags):
+        flags = ["JavaScript that runs when it is opened", *(flag for flag in flags if flag not in pair)]
+    return ", ".join(_FLAGS.get(flag, flag) for flag in flags)

@@ -11,7 +11,7 @@ import typer
 
 from leadctl.errors import LeadctlError, PartialFailure, PermissionDenied, TryAgain, UsageError
 from leadctl.output.escapes import escape_control
-from leadctl.output.formats import OutputFormat, OutputOptions, Record, lines, parse_columns, write_lines, write_record
+from leadctl.output.formats import OutputFormat, OutputOptions, Record, lines, member_lines, parse_columns, write_lines
 from leadctl.output.prompts import open_terminal
 from leadctl.settings import Flags
 
@@ -97,23 +97,19 @@ class IOStreams:
         self, record: Record, output: OutputFormat | None, headings: Mapping[str, str] | None = None
     ) -> None:
         """Write one record; in a table on a terminal only what people read, unless --verbose is given."""
-        is_brief = self.is_terminal and not self.flags.is_verbose
-        write_record(
-            record,
-            output_format=output or self.default_format,
-            out=self.out,
-            headings=(headings or {}) if is_brief else None,
-        )
+        is_brief = self.is_terminal and not self.flags.verbose
+        headings = (headings or {}) if is_brief else None
+        self.out.writelines(member_lines(record, output or self.default_format, headings))
 
     def info(self, text: str) -> None:
         """Print a message to standard error, unless --quiet is given."""
-        if not self.flags.is_quiet:
+        if not self.flags.quiet:
             self.error(text)
 
     @property
     def shows_warnings(self) -> bool:
         """Whether warnings are printed: on a terminal or with --verbose."""
-        return not self.flags.is_quiet and (sys.stderr.isatty() or self.flags.is_verbose)
+        return not self.flags.quiet and (sys.stderr.isatty() or self.flags.verbose)
 
     def verbose(self, text: str) -> bool:
         """Print a message on a terminal or with --verbose. Return whether it was printed."""
@@ -251,7 +247,7 @@ class IOStreams:
     @contextmanager
     def _bar(self, what: str, total: int, *, is_shown: bool, counts_bytes: bool) -> Iterator[Callable[[int], None]]:
         has_bar = self._console is not None  # only one at a time
-        if not is_shown or self.flags.is_quiet or has_bar or not sys.stderr.isatty():
+        if not is_shown or self.flags.quiet or has_bar or not sys.stderr.isatty():
             yield lambda _amount: None
             return
         from rich.console import Console  # noqa: PLC0415 - 50 ms, less than the wait that needs a bar

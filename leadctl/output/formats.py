@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
+from types import SimpleNamespace
 from typing import Any, TextIO
 
 from leadctl.errors import UsageError
@@ -67,14 +69,10 @@ def lines(records: Iterable[Record], options: OutputOptions) -> Iterator[str]:
     return _FORMATTERS[options.output_format](records, options)
 
 
-def write_record(
-    record: Record, *, output_format: OutputFormat, out: TextIO, headings: Mapping[str, str] | None = None
-) -> None:
-    """Write one record: a line for each member, a JSON object, or a list of one; for `headings` see record_lines()."""
-    out.writelines(_record_lines(record, output_format, headings))
-
-
-def _record_lines(record: Record, output_format: OutputFormat, headings: Mapping[str, str] | None) -> Iterable[str]:
+def member_lines(
+    record: Record, output_format: OutputFormat, headings: Mapping[str, str] | None = None
+) -> Iterable[str]:
+    """Return a line for each member of a record, a JSON object, or a list of one; see record_lines() for `headings`."""
     if output_format is OutputFormat.TABLE:
         from leadctl.output.tables import record_lines  # noqa: PLC0415 - it imports rich
 
@@ -116,26 +114,12 @@ def _members(record: Record, options: OutputOptions) -> Record:
 
 def _csv(records: Iterable[Record], options: OutputOptions) -> Iterator[str]:
     import csv  # noqa: PLC0415 - only for this format
-    import io  # noqa: PLC0415
 
-    buffer = io.StringIO(newline="")
+    echo = SimpleNamespace(write=lambda line: line)  # writerow() returns what write() returns
     # on Windows the stream turns LF into CR LF
-    writer = csv.writer(buffer, lineterminator="\r\n" if os.linesep == "\n" else "\n")
-
-    def line(cells: Iterable[object]) -> str:
-        buffer.seek(0)
-        buffer.truncate()
-        writer.writerow(cells)
-        return buffer.getvalue()
-
-    cell = _raw_cell if options.raw else safe_cell
-    yield line(map(cell, options.columns))
-    for record in records:
-        yield line([cell(record.get(column)) for column in options.columns])
-
-
-def _raw_cell(value: object) -> str:
-    return "" if value is None else str(value)
+    writer = csv.writer(echo, lineterminator="\r\n" if os.linesep == "\n" else "\n")
+    for cells in chain([options.columns], ([record.get(name) for name in options.columns] for record in records)):
+        yield writer.writerow(cells if options.raw else map(safe_cell, cells))
 
 
 def _ids(records: Iterable[Record], _options: OutputOptions) -> Iterator[str]:

@@ -56,12 +56,6 @@ def _running(command: Sequence[str]) -> Iterator[IO[str]]:
     finally:
         with suppress(BrokenPipeError):
             process.stdin.close()
-        _wait(process)
-
-
-def _wait(process: subprocess.Popen[str]) -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the pager handles Ctrl-C
-    try:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the pager handles Ctrl-C
         process.wait()
-    finally:
         signal.signal(signal.SIGINT, before)

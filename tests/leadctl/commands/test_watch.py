@@ -129,6 +129,11 @@ def deployment(postgres_url: str, tmp_path: Path) -> Iterator[Deployment]:
         yield Deployment(databases.migrated_url(), tmp_path, stack)
 
 
+def received(client: Client, lead_id: int) -> str:
+    """Return when a lead was received; the service also has the leads of all tests before, one program each."""
+    return str(json.loads(client.data("show", str(lead_id), "-o", "json"))["created_at"])
+
+
 def emails(watch: Watch) -> list[str]:
     return [line.split("\t")[1] for line in watch.lines]
 
@@ -227,7 +232,7 @@ def test_exec_passes_each_lead_on_standard_input_only(client: Client) -> None:
     program.write_text("import sys\nprint('got', *sys.argv[1:])\nprint(sys.stdin.read(), end='')")
     lead_id = client.submit(f_name=evil)
     command = f"'{sys.executable}' '{program}' one 'two words'"
-    with Watch(client, "--since", "1h", "-o", "ids", "--exec", command) as watch:
+    with Watch(client, "--since", received(client, lead_id), "-o", "ids", "--exec", command) as watch:
         until(lambda: f"{lead_id}\n" in watch.lines and watch.lines[-1].startswith("{"), lambda: watch.lines)
         at = watch.lines.index(f"{lead_id}\n")
         assert watch.lines[at + 1] == "got one two words\n"
@@ -237,7 +242,7 @@ def test_exec_passes_each_lead_on_standard_input_only(client: Client) -> None:
 
 def test_a_failing_command_does_not_stop_watching(client: Client) -> None:
     first, second = client.submit(), client.submit()
-    with Watch(client, "--since", "1h", "-o", "ids", "--exec", "false") as watch:
+    with Watch(client, "--since", received(client, first), "-o", "ids", "--exec", "false") as watch:
         until(lambda: f"{second}\n" in watch.lines, lambda: watch.lines)
         time.sleep(0.5)
         code, said = watch.end()

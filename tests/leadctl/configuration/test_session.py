@@ -11,6 +11,7 @@ import pytest
 from leadctl.api import Api
 from leadctl.configuration.credentials import Credentials, Profile
 from leadctl.configuration.session import RENEW_WITHIN_S, Session
+from leadctl.connections import connect
 from leadctl.errors import PermissionDenied
 from leadctl.http import Http
 from tests.leadctl.commands.test_login import credentials_file
@@ -36,11 +37,9 @@ class Running:
 
 @contextmanager
 def running(client: Client, *, url: str | None = None, **changes: Any) -> Iterator[Running]:
-    http = Http(url or client.url, bearer=None, cacert=None, insecure_http=False, info=print)
-    try:
-        yield Running(client, http, **changes)
-    finally:
-        http.close()
+    url = url or client.url
+    with connect(url, auth=None, cacert=None, insecure_http=False) as connection:
+        yield Running(client, Http(url, connection, info=print), **changes)
 
 
 def test_a_token_is_renewed_once_in_its_last_ten_minutes(client: Client) -> None:
