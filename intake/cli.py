@@ -26,7 +26,7 @@ try:
     from intake.server import Server, limit_shutdown
     from intake.settings import Settings, read_environment, unknown_names
     from intake.settings.checks import run_checks
-    from intake.settings.parsers import interval_s
+    from intake.settings.parsers import duration_s
     from intake.users import accounts, authentication
     from intake.workers import WORKER_CONNECTIONS, Workers
 except ModuleNotFoundError as missing:
@@ -294,12 +294,9 @@ def _log_hints(settings: Settings, database: Database) -> None:
 
 def _allowed_s(text: str) -> float:
     try:
-        seconds = interval_s(text)
+        return duration_s(least=1, most=MAX_ALLOWED_LOGIN_S)(text)
     except ValueError:
-        seconds = 0
-    if not 0 < seconds <= MAX_ALLOWED_LOGIN_S:
-        raise typer.BadParameter(f"--for is {text!r}; expected a duration such as 30m or 1h, at most 1d")
-    return seconds
+        raise typer.BadParameter(f"--for is {text!r}; expected a duration such as 30m or 1h, at most 1d") from None
 
 
 def _new_password(from_stdin: bool) -> str:
