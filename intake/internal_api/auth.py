@@ -93,18 +93,18 @@ async def _throttled(request: AppRequest, username: str, verify: Callable[[], st
     hashing, since concurrent attempts may have failed meanwhile.
     """
     parts = request.state
-    count = parts["metrics"].logins.labels
+    count, throttle = parts["metrics"].logins.labels, parts["login_throttle"]
 
     def run(attempt: LoginAttempt) -> str:
-        attempt.check()
+        throttle.check(attempt)
         try:
             token = verify()
         except wrong:
             count("wrong").inc()
-            attempt.fail()
+            throttle.fail(attempt)
             raise
         count("right").inc()
-        attempt.succeed()
+        throttle.succeed(attempt)
         return token
 
     try:
