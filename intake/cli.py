@@ -230,7 +230,7 @@ def set_password(username: Username, password_stdin: PasswordStdin = False) -> N
     All sessions of the user end.
     """
     settings = _settings()
-    accounts.set_password(
+    accounts.update_user(
         _database(settings),
         username=username,
         password=_new_password(password_stdin),
