@@ -13,12 +13,15 @@ from intake.http.templates import PAGE_POLICY
 
 
 def get_healthz(_request: AppRequest) -> Response:
-    """Report that the process is up."""
+    """Report liveness: the process is up."""
     return json_response({"status": "up"})
 
 
 def get_readyz(request: AppRequest) -> Response:
-    """Report whether the database is reachable and migrated, and other errors that an operator should know."""
+    """Report readiness: the database is reachable and migrated.
+
+    Errors that do not affect it, but that an operator should know, are members of the response.
+    """
     if not is_migrated(request.state["database"]):
         return problem(503, detail="the database is not migrated; run: intake migrate", headers={"Retry-After": "30"})
     worker = request.state["worker"]
@@ -36,12 +39,12 @@ def get_metrics(request: AppRequest) -> Response:
 
 
 def get_openapi(request: AppRequest) -> Response:
-    """Return the OpenAPI document."""
+    """Return this description, as OpenAPI 3.1."""
     return Response(request.state["description"].document, media_type="application/json")
 
 
 def get_docs(request: AppRequest) -> Response:
-    """Return the OpenAPI document as HTML, with a policy that lets it load nothing."""
+    """Return this description, as a page."""
     return HTMLResponse(request.state["description"].page, headers={"Content-Security-Policy": PAGE_POLICY})
 
 
@@ -66,7 +69,6 @@ HEALTH = (
         method="GET",
         path="/healthz",
         endpoint=get_healthz,
-        summary="Liveness: the process is up.",
         access=Access.OPEN,
         answer=ResponseSpec(200, "Up", _STATUS),
     ),
@@ -74,7 +76,6 @@ HEALTH = (
         method="GET",
         path="/readyz",
         endpoint=get_readyz,
-        summary="Readiness: the database is reachable and migrated.",
         access=Access.OPEN,
         answer=ResponseSpec(200, "Ready", _STATUS),
         problems=(DatabaseUnavailable,),
@@ -87,7 +88,6 @@ OPERATIONS = (
         method="GET",
         path="/metrics",
         endpoint=get_metrics,
-        summary="Metrics for Prometheus.",
         access=Access.OPEN,
         answer=ResponseSpec(200, "Metrics", _TEXT, media_type="text/plain"),
     ),
@@ -95,7 +95,6 @@ OPERATIONS = (
         method="GET",
         path="/openapi.json",
         endpoint=get_openapi,
-        summary="This description, as OpenAPI 3.1.",
         access=Access.OPEN,
         answer=ResponseSpec(200, "The description", {"type": "object"}),
     ),
@@ -103,7 +102,6 @@ OPERATIONS = (
         method="GET",
         path="/docs",
         endpoint=get_docs,
-        summary="This description, as a page.",
         access=Access.OPEN,
         answer=ResponseSpec(200, "The page", _TEXT, media_type="text/html"),
     ),

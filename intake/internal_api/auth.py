@@ -22,7 +22,7 @@ from intake.users.login_throttle import LoginAttempt
 
 
 async def post_register(request: AppRequest, body: Registration) -> Response:
-    """Create a user."""
+    """Create a user; for administrators, or for everyone if registration is open."""
     parts = request.state
     open_to_all = parts["settings"].open_registration
     accounts.check_registration(by=parts["user"], open_to_all=open_to_all, role=body.role)
@@ -42,7 +42,7 @@ async def post_register(request: AppRequest, body: Registration) -> Response:
 
 
 async def post_login(request: AppRequest, body: Credentials) -> Response:
-    """Return a token for a username and password."""
+    """Log in: return a token for a username and password."""
     parts = request.state
 
     def log_in() -> str:
@@ -64,12 +64,12 @@ def get_me(request: AppRequest) -> Response:
 
 
 def post_renew(request: AppRequest) -> Response:
-    """Return a new token for a valid one."""
+    """Renew a valid token, up to 12 hours after the login."""
     return _token(accounts.renew(request.state["token_signer"], by=require_user(request)))
 
 
 async def put_password(request: AppRequest, body: PasswordChange) -> Response:
-    """Change the user's own password, and return a new token."""
+    """Change your own password; older tokens are revoked."""
     parts, user = request.state, require_user(request)
 
     def change_password() -> str:

@@ -10,7 +10,7 @@ from intake.mail import admin
 
 
 def get_stats(request: AppRequest) -> Response:
-    """Return numbers of leads and unsent mails."""
+    """Return numbers of leads per state and day, and of unsent mails."""
     database = request.state["database"]
     leads = statistics.count(database, states=request.state["settings"].states)
     return json_response(Statistics(**dict(leads), mails=UnsentMails(**admin.count_unsent(database))))

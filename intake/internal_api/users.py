@@ -4,7 +4,6 @@ from starlette.responses import Response
 
 from intake.errors import PermissionDenied
 from intake.http.pagination import page_response
-from intake.http.request_parsing import read_query
 from intake.http.request_state import AppRequest
 from intake.http.routing import actor_of, in_hashing_thread, require_user, run_in_pool, turn_of
 from intake.internal_api.schemas.users import UserChange
@@ -13,14 +12,13 @@ from intake.users import accounts
 from intake.users.accounts import User
 
 
-def get_users(request: AppRequest) -> Response:
+def get_users(request: AppRequest, query: PageQuery) -> Response:
     """Return a page of users."""
-    query = read_query(request.query_params, PageQuery)
     return page_response(request, accounts.list_users(request.state["database"], query), limit=query.limit)
 
 
 async def patch_user(request: AppRequest, body: UserChange) -> Response:
-    """Change a user's role, password or status."""
+    """Change a user's role, password or status; disabling or a new password revokes all tokens."""
     parts, name = request.state, request.path_params["name"]
 
     def update() -> None:
