@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -116,38 +115,32 @@ class _BufferedResponse:
         yield {"type": "http.response.body", "body": body}
 
 
-@dataclass(frozen=True)
-class _MediaRange:
-    """One media range of an Accept header, with its quality (RFC 9110, section 12.5.1)."""
-
-    media_type: str
-    quality: float
-
-    @classmethod
-    def parse(cls, text: str) -> "_MediaRange":
-        media_type, *parameters = (part.strip().lower() for part in text.split(";"))
-        quality = next((value for name, _, value in (p.partition("=") for p in parameters) if name == "q"), "1")
-        try:
-            return cls(media_type, min(max(float(quality), 0.0), 1.0))
-        except ValueError:
-            return cls(media_type, 0.0)
-
-
 def accepts_html(headers: Headers) -> bool:
     """Return whether Accept prefers text/html over JSON, as in browsers; `*/*` or no header does not."""
-    accepted = [
-        _MediaRange.parse(text) for text in ",".join(headers.getlist("accept")).split(",", MAX_RANGES)[:MAX_RANGES]
-    ]
-    page = _preference(_PAGE, accepted)
-    return page > (0.0, 0) and page > max(_preference(data, accepted) for data in _DATA)
+    qualities: dict[str, float] = {}
+    for text in ",".join(headers.getlist("accept")).split(",", MAX_RANGES)[:MAX_RANGES]:
+        media_range, quality = _parse_media_range(text)
+        qualities[media_range] = max(quality, qualities.get(media_range, 0.0))
+    page = _preference(_PAGE, qualities)
+    return page > (0.0, 0) and page > max(_preference(data, qualities) for data in _DATA)
 
 
-def _preference(media_type: str, accepted: list[_MediaRange]) -> tuple[float, int]:
+def _parse_media_range(text: str) -> tuple[str, float]:
+    """Return a media range of an Accept header, and its quality (RFC 9110, section 12.5.1)."""
+    media_range, *parameters = (part.strip().lower() for part in text.split(";"))
+    quality = next((value for name, _, value in (p.partition("=") for p in parameters) if name == "q"), "1")
+    try:
+        return media_range, min(max(float(quality), 0.0), 1.0)
+    except ValueError:
+        return media_range, 0.0
+
+
+def _preference(media_type: str, qualities: Mapping[str, float]) -> tuple[float, int]:
     """Return the quality of a media type, and how specific its range is: some browsers send `text/html, */*`.
 
     The most specific range that matches counts.
     """
     for wildcards, spelling in enumerate((media_type, f"{media_type.partition('/')[0]}/*", "*/*")):
-        if found := [item.quality for item in accepted if item.media_type == spelling]:
-            return max(found), -wildcards
+        if spelling in qualities:
+            return qualities[spelling], -wildcards
     return 0.0, -3
