@@ -29,7 +29,6 @@ from intake.internal_api.schemas.bulk_changes import BulkChange, Outcomes, Undo,
 from intake.internal_api.schemas.leads import MANUAL_LEAD_FORM, CvQuery, StateChange
 from intake.internal_api.schemas.mail import MailRetry, MailRetryResults
 from intake.internal_api.schemas.privacy import ErasureRequest, ErasureResult, PersonModel
-from intake.internal_api.schemas.stats import Statistics
 from intake.internal_api.schemas.users import (
     Credentials,
     PasswordChange,
@@ -41,6 +40,7 @@ from intake.internal_api.schemas.users import (
 from intake.leads.history import ChangeModel, ChangeQuery, EventModel
 from intake.leads.listing import LeadQuery
 from intake.leads.models import LeadModel, LeadWithCv
+from intake.leads.statistics import Statistics
 from intake.mail.admin import MailModel, MailQuery
 from intake.request_models import PageQuery
 from intake.users.accounts import ListedUser
