@@ -9,22 +9,18 @@ from intake.http.pagination import page_response
 from intake.http.request_parsing import json_response
 from intake.http.request_state import AppRequest
 from intake.http.routing import require_user
-from intake.internal_api.leads import lead_id
+from intake.internal_api.leads import lead_id, validate_change
 from intake.internal_api.schemas.bulk_changes import BulkChange, Undo
-from intake.leads import bulk_changes, history, states
+from intake.leads import bulk_changes, history
 from intake.leads.bulk_changes import ChangeContext
 from intake.leads.history import ChangeQuery
 
 
 def post_leads_state(request: AppRequest, body: BulkChange) -> Response:
     """Change the state of many leads, in one transaction."""
-    parts = request.state
-    states.validate_states([body.status], known=parts["settings"].states, field="status")
-    states.validate_states([body.from_] if body.from_ is not None else [], known=parts["settings"].states, field="from")
-    context = _context(request, body)
-    results = bulk_changes.change_states(
-        parts["database"], body.ids, to=body.status, expected=body.from_, context=context
-    )
+    validate_change(request, body)
+    database, context = request.state["database"], _context(request, body)
+    results = bulk_changes.change_states(database, body.ids, to=body.status, expected=body.from_, context=context)
     return json_response({"change": context.change_id, "results": results})
 
 

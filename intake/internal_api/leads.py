@@ -80,14 +80,17 @@ async def post_internal_lead(request: AppRequest) -> Response:
 
 def patch_lead(request: AppRequest, body: StateChange) -> Response:
     """Change the state of a lead."""
-    parts = request.state
-    known = parts["settings"].states
-    states.validate_states([body.status], known=known, field="status")
-    states.validate_states([body.from_] if body.from_ is not None else [], known=known, field="from")
-    states.change_state(
-        parts["database"], lead_id(request), to=body.status, expected=body.from_, user_id=require_user(request).id
-    )
+    validate_change(request, body)
+    database, user = request.state["database"], require_user(request)
+    states.change_state(database, lead_id(request), to=body.status, expected=body.from_, user_id=user.id)
     return Response(status_code=204)
+
+
+def validate_change(request: AppRequest, body: StateChange) -> None:
+    """Raise ValidationError if one of the states in the body is unknown."""
+    for field, state in (("status", body.status), ("from", body.from_)):
+        if state is not None:
+            states.validate_states([state], known=request.state["settings"].states, field=field)
 
 
 def get_cv(request: AppRequest, query: CvQuery) -> Response:
