@@ -1,6 +1,7 @@
 """Authentication endpoints: login, token renewal, the user's own account and password, and registration."""
 
 from collections.abc import Callable
+from functools import partial
 
 from starlette.responses import Response
 
@@ -95,6 +96,11 @@ async def _throttled(request: AppRequest, username: str, verify: Callable[[], st
     parts = request.state
     count, throttle = parts["metrics"].logins.labels, parts["login_throttle"]
 
+    def begin() -> LoginAttempt:
+        has_token, client = parts["user"] is not None, parts["client"].key
+        may_go_ahead = partial(parts["allowed_logins"].includes, username)
+        return throttle.attempt(username, client, has_token=has_token, may_go_ahead=may_go_ahead)
+
     def run(attempt: LoginAttempt) -> str:
         throttle.check(attempt)
         try:
@@ -108,22 +114,12 @@ async def _throttled(request: AppRequest, username: str, verify: Callable[[], st
         return token
 
     try:
-        attempt = await run_in_pool(request, lambda: _attempt(request, username))
+        attempt = await run_in_pool(request, begin)
         turn = behind(parts["client"].network) if attempt.group is None else ahead(attempt.group)
         return await in_hashing_thread(request, lambda: run(attempt), turn)
     except (LoginThrottled, TooManyPendingLogins, RateLimiterUnavailable):
         count("refused").inc()
         raise
-
-
-def _attempt(request: AppRequest, username: str) -> LoginAttempt:
-    parts = request.state
-    return parts["login_throttle"].attempt(
-        username,
-        parts["client"].key,
-        has_token=parts["user"] is not None,
-        may_go_ahead=lambda: parts["allowed_logins"].includes(username),
-    )
 
 
 def _token(token: str) -> Response:

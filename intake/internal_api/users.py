@@ -9,7 +9,6 @@ from intake.http.routing import actor_of, in_hashing_thread, require_user, run_i
 from intake.internal_api.schemas.users import UserChange
 from intake.request_models import PageQuery
 from intake.users import accounts
-from intake.users.accounts import User
 
 
 def get_users(request: AppRequest, query: PageQuery) -> Response:
@@ -34,16 +33,11 @@ async def patch_user(request: AppRequest, body: UserChange) -> Response:
 
     if body.password is None:
         await run_in_pool(request, update)
-    else:
-        _check_not_own(name, by=require_user(request))
-        await in_hashing_thread(request, update, turn_of(request))
-    return Response(status_code=204)
-
-
-def _check_not_own(name: str, *, by: User) -> None:
-    """Raise PermissionDenied for the user's own name: a stolen token must not suffice to change the password."""
-    if name.casefold() == by.username.casefold():
+    elif name.casefold() == require_user(request).username.casefold():  # a stolen token must not suffice
         raise PermissionDenied(
             "your own password can't be reset; change it with the old one:"
             " PUT /internal/auth/password, or leadctl passwd"
         )
+    else:
+        await in_hashing_thread(request, update, turn_of(request))
+    return Response(status_code=204)
