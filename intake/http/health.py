@@ -66,14 +66,12 @@ _TEXT = {"type": "string"}
 
 HEALTH = (
     Operation(
-        method="GET",
         path="/healthz",
         endpoint=get_healthz,
         access=Access.OPEN,
         answer=ResponseSpec(200, "Up", _STATUS),
     ),
     Operation(
-        method="GET",
         path="/readyz",
         endpoint=get_readyz,
         access=Access.OPEN,
@@ -85,21 +83,18 @@ HEALTH = (
 OPERATIONS = (
     *HEALTH,
     Operation(
-        method="GET",
         path="/metrics",
         endpoint=get_metrics,
         access=Access.OPEN,
         answer=ResponseSpec(200, "Metrics", _TEXT, media_type="text/plain"),
     ),
     Operation(
-        method="GET",
         path="/openapi.json",
         endpoint=get_openapi,
         access=Access.OPEN,
         answer=ResponseSpec(200, "The description", {"type": "object"}),
     ),
     Operation(
-        method="GET",
         path="/docs",
         endpoint=get_docs,
         access=Access.OPEN,

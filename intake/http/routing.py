@@ -62,10 +62,10 @@ class Operation:
     line of its docstring describes the operation in the OpenAPI document.
     """
 
-    method: str
     path: str
     endpoint: Callable[..., Any]
     answer: ResponseSpec
+    method: str = "GET"
     access: Access = Access.BEARER
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
@@ -86,27 +86,22 @@ class Operation:
         return self.body is None and not inspect.iscoroutinefunction(self.endpoint)
 
 
-class Api:
-    """A table of operations as routes, with `threads` threads, up to HASHING_THREADS more, and upload slots."""
+def api_routes(operations: Sequence[Operation], *, threads: int, uploads: UploadLimiter) -> list[Route]:
+    """Return the routes of an API with `threads` threads, up to HASHING_THREADS more, and upload slots.
 
-    def __init__(self, operations: Sequence[Operation], *, threads: int, uploads: UploadLimiter) -> None:
-        self._threads = BoundedThreadPool(threads)
-        self._hashing = HashingQueue(min(HASHING_THREADS, max(1, (os.cpu_count() or 1) // 2)))
-        self._uploads = uploads
-        self._paths: dict[str, dict[str, Operation]] = {}
-        for operation in operations:
-            self._paths.setdefault(operation.path, {})[operation.method] = operation
-
-    def routes(self) -> list[Route]:
-        """Return routes for each path, with and without a trailing slash.
-
-        Fixed paths are first: the Allow header is that of the first match without the method.
-        """
-        return [
-            Route(spelling, _Dispatcher(methods, self._threads, self._hashing, self._uploads), methods=list(methods))
-            for path, methods in sorted(self._paths.items(), key=lambda item: "{" in item[0])
-            for spelling in {path, path.rstrip("/"), path.rstrip("/") + "/"}
-        ]
+    Each path has routes with and without a trailing slash. Fixed paths are first: the Allow header is that of the first
+    match without the method.
+    """
+    pool = BoundedThreadPool(threads)
+    hashing = HashingQueue(min(HASHING_THREADS, max(1, (os.cpu_count() or 1) // 2)))
+    paths: dict[str, dict[str, Operation]] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method] = operation
+    return [
+        Route(spelling, _Dispatcher(methods, pool, hashing, uploads), methods=list(methods))
+        for path, methods in sorted(paths.items(), key=lambda item: "{" in item[0])
+        for spelling in {path, path.rstrip("/"), path.rstrip("/") + "/"}
+    ]
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,6 @@ _FILE = {"type": "string", "format": "binary"}
 
 OPERATIONS = (
     Operation(
-        method="GET",
         path="/internal/leads/",
         endpoint=leads.get_leads,
         query=LeadQuery,
@@ -62,7 +61,6 @@ OPERATIONS = (
         ),
     ),
     Operation(
-        method="GET",
         path="/internal/leads/{id}",
         endpoint=leads.get_lead,
         answer=ResponseSpec(200, "The lead", LeadWithCv),
@@ -89,7 +87,6 @@ OPERATIONS = (
         problems=(LeadNotFound, StateConflict),
     ),
     Operation(
-        method="GET",
         path="/internal/leads/{id}/cv-download",
         endpoint=leads.get_cv,
         query=CvQuery,
@@ -122,7 +119,6 @@ OPERATIONS = (
         ),
     ),
     Operation(
-        method="GET",
         path="/internal/leads/{id}/history",
         endpoint=bulk_changes.get_history,
         answer=ResponseSpec(200, "Its state changes, oldest first.", [EventModel]),
@@ -136,7 +132,6 @@ OPERATIONS = (
         answer=ResponseSpec(200, "Results in the order of the request.", Outcomes),
     ),
     Operation(
-        method="GET",
         path="/internal/changes",
         endpoint=bulk_changes.get_changes,
         query=ChangeQuery,
@@ -152,7 +147,6 @@ OPERATIONS = (
         problems=(ChangeNotFound, ChangeByAnotherUser),
     ),
     Operation(
-        method="GET",
         path="/internal/mail",
         endpoint=mail.get_mail,
         query=MailQuery,
@@ -167,7 +161,6 @@ OPERATIONS = (
         answer=ResponseSpec(200, "Results in the order of the request.", MailRetryResults),
     ),
     Operation(
-        method="GET",
         path="/internal/stats",
         endpoint=stats.get_stats,
         answer=ResponseSpec(200, "The numbers.", Statistics),
@@ -221,7 +214,6 @@ OPERATIONS = (
         ),
     ),
     Operation(
-        method="GET",
         path="/internal/auth/me",
         endpoint=auth.get_me,
         answer=ResponseSpec(200, "The user", UserModel),
@@ -241,7 +233,6 @@ OPERATIONS = (
         problems=(PermissionDenied, LoginThrottled, TooManyPendingLogins, RateLimiterUnavailable),
     ),
     Operation(
-        method="GET",
         path="/internal/users",
         endpoint=users.get_users,
         access=Access.ADMIN,
@@ -258,7 +249,6 @@ OPERATIONS = (
         problems=(UserNotFound, LastAdministrator, TooManyPendingLogins),
     ),
     Operation(
-        method="GET",
         path="/internal/audit",
         endpoint=audit.get_audit,
         access=Access.ADMIN,
