@@ -5,14 +5,7 @@ from functools import partial
 
 from starlette.responses import Response
 
-from intake.errors import (
-    AuthenticationRequired,
-    IntakeError,
-    LoginThrottled,
-    PermissionDenied,
-    RateLimiterUnavailable,
-    TooManyPendingLogins,
-)
+from intake import errors
 from intake.http.hashing_queue import ahead, behind
 from intake.http.request_parsing import json_response
 from intake.http.request_state import AppRequest
@@ -56,7 +49,7 @@ async def post_login(request: AppRequest, body: Credentials) -> Response:
             notes_unknown=parts["login_throttle"].should_audit_unknown,
         )
 
-    return _token(await _throttled(request, body.username, log_in, wrong=AuthenticationRequired))
+    return _token(await _throttled(request, body.username, log_in, wrong=errors.AuthenticationRequired))
 
 
 def get_me(request: AppRequest) -> Response:
@@ -84,10 +77,12 @@ async def put_password(request: AppRequest, body: PasswordChange) -> Response:
             actor=actor_of(request),
         )
 
-    return _token(await _throttled(request, user.username, change_password, wrong=PermissionDenied))
+    return _token(await _throttled(request, user.username, change_password, wrong=errors.PermissionDenied))
 
 
-async def _throttled(request: AppRequest, username: str, verify: Callable[[], str], *, wrong: type[IntakeError]) -> str:
+async def _throttled(
+    request: AppRequest, username: str, verify: Callable[[], str], *, wrong: type[errors.IntakeError]
+) -> str:
     """Return the result of `verify`, which hashes a password and raises `wrong` if it does not match.
 
     The throttle is checked in the API's other threads first, so that refusals don't wait for hashing, and again before
@@ -117,7 +112,7 @@ async def _throttled(request: AppRequest, username: str, verify: Callable[[], st
         attempt = await run_in_pool(request, begin)
         turn = behind(parts["client"].network) if attempt.group is None else ahead(attempt.group)
         return await in_hashing_thread(request, lambda: run(attempt), turn)
-    except (LoginThrottled, TooManyPendingLogins, RateLimiterUnavailable):
+    except (errors.LoginThrottled, errors.TooManyPendingLogins, errors.RateLimiterUnavailable):
         count("refused").inc()
         raise
 

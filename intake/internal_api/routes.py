@@ -1,28 +1,7 @@
 """Operations of the internal API; by default they require a user."""
 
+from intake import errors
 from intake.audit import AuditEntryModel, AuditQuery
-from intake.errors import (
-    AuthenticationRequired,
-    ChangeByAnotherUser,
-    ChangeNotFound,
-    ChecksumMismatch,
-    CvQuarantined,
-    CvTooLargeToScan,
-    DatabaseUnavailable,
-    LastAdministrator,
-    LeadNotFound,
-    LoginThrottled,
-    PermissionDenied,
-    PersonNotFound,
-    RangeNotSatisfiable,
-    RateLimiterUnavailable,
-    ScanPending,
-    StateConflict,
-    StorageUnavailable,
-    TooManyPendingLogins,
-    UsernameTaken,
-    UserNotFound,
-)
 from intake.http.routing import Access, Operation, ResponseSpec
 from intake.internal_api import audit, auth, bulk_changes, leads, mail, privacy, stats, users
 from intake.internal_api.schemas.bulk_changes import BulkChange, Outcomes, Undo, UndoOutcomes
@@ -64,7 +43,7 @@ OPERATIONS = (
         path="/internal/leads/{id}",
         endpoint=leads.get_lead,
         answer=ResponseSpec(200, "The lead", LeadWithCv),
-        problems=(LeadNotFound,),
+        problems=(errors.LeadNotFound,),
     ),
     Operation(
         method="POST",
@@ -76,7 +55,7 @@ OPERATIONS = (
             ResponseSpec(200, "A lead with the external id exists; it is unchanged.", LeadWithCv),
             ResponseSpec(204, "With `dry_run`: a new lead would be created."),
         ),
-        problems=(StorageUnavailable,),
+        problems=(errors.StorageUnavailable,),
     ),
     Operation(
         method="PATCH",
@@ -84,7 +63,7 @@ OPERATIONS = (
         endpoint=leads.patch_lead,
         body=StateChange,
         answer=ResponseSpec(204, "The lead is in the new state."),
-        problems=(LeadNotFound, StateConflict),
+        problems=(errors.LeadNotFound, errors.StateConflict),
     ),
     Operation(
         path="/internal/leads/{id}/cv-download",
@@ -114,15 +93,20 @@ OPERATIONS = (
             "If-None-Match": "ETags; 304 if one matches.",
         },
         problems=(
-            *(LeadNotFound, ScanPending, CvQuarantined, CvTooLargeToScan),
-            *(RangeNotSatisfiable, ChecksumMismatch, StorageUnavailable),
+            errors.LeadNotFound,
+            errors.ScanPending,
+            errors.CvQuarantined,
+            errors.CvTooLargeToScan,
+            errors.RangeNotSatisfiable,
+            errors.ChecksumMismatch,
+            errors.StorageUnavailable,
         ),
     ),
     Operation(
         path="/internal/leads/{id}/history",
         endpoint=bulk_changes.get_history,
         answer=ResponseSpec(200, "Its state changes, oldest first.", [EventModel]),
-        problems=(LeadNotFound,),
+        problems=(errors.LeadNotFound,),
     ),
     Operation(
         method="POST",
@@ -136,7 +120,7 @@ OPERATIONS = (
         endpoint=bulk_changes.get_changes,
         query=ChangeQuery,
         answer=ResponseSpec(200, "The changes.", [ChangeModel], headers=_LINK),
-        problems=(ChangeNotFound,),
+        problems=(errors.ChangeNotFound,),
     ),
     Operation(
         method="POST",
@@ -144,7 +128,7 @@ OPERATIONS = (
         endpoint=bulk_changes.post_undo,
         body=Undo,
         answer=ResponseSpec(200, "Results for one page of leads.", UndoOutcomes),
-        problems=(ChangeNotFound, ChangeByAnotherUser),
+        problems=(errors.ChangeNotFound, errors.ChangeByAnotherUser),
     ),
     Operation(
         path="/internal/mail",
@@ -172,7 +156,7 @@ OPERATIONS = (
         access=Access.ADMIN,
         body=ErasureRequest,
         answer=ResponseSpec(200, "The erased records.", ErasureResult),
-        problems=(PersonNotFound,),
+        problems=(errors.PersonNotFound,),
     ),
     Operation(
         method="POST",
@@ -187,7 +171,7 @@ OPERATIONS = (
             media_type="application/zip",
             headers={"Content-Disposition": "RFC 6266: an attachment."},
         ),
-        problems=(PersonNotFound, StorageUnavailable),
+        problems=(errors.PersonNotFound, errors.StorageUnavailable),
     ),
     Operation(
         method="POST",
@@ -196,7 +180,7 @@ OPERATIONS = (
         access=Access.OPTIONAL,
         body=Registration,
         answer=ResponseSpec(204, "The user was created."),
-        problems=(PermissionDenied, UsernameTaken, TooManyPendingLogins),
+        problems=(errors.PermissionDenied, errors.UsernameTaken, errors.TooManyPendingLogins),
     ),
     Operation(
         method="POST",
@@ -206,11 +190,11 @@ OPERATIONS = (
         body=Credentials,
         answer=ResponseSpec(200, "A token", Token),
         problems=(
-            AuthenticationRequired,
-            LoginThrottled,
-            TooManyPendingLogins,
-            DatabaseUnavailable,
-            RateLimiterUnavailable,
+            errors.AuthenticationRequired,
+            errors.LoginThrottled,
+            errors.TooManyPendingLogins,
+            errors.DatabaseUnavailable,
+            errors.RateLimiterUnavailable,
         ),
     ),
     Operation(
@@ -230,7 +214,12 @@ OPERATIONS = (
         endpoint=auth.put_password,
         body=PasswordChange,
         answer=ResponseSpec(200, "A token", Token),
-        problems=(PermissionDenied, LoginThrottled, TooManyPendingLogins, RateLimiterUnavailable),
+        problems=(
+            errors.PermissionDenied,
+            errors.LoginThrottled,
+            errors.TooManyPendingLogins,
+            errors.RateLimiterUnavailable,
+        ),
     ),
     Operation(
         path="/internal/users",
@@ -246,7 +235,7 @@ OPERATIONS = (
         access=Access.ADMIN,
         body=UserChange,
         answer=ResponseSpec(204, "The user was changed."),
-        problems=(UserNotFound, LastAdministrator, TooManyPendingLogins),
+        problems=(errors.UserNotFound, errors.LastAdministrator, errors.TooManyPendingLogins),
     ),
     Operation(
         path="/internal/audit",
@@ -254,6 +243,6 @@ OPERATIONS = (
         access=Access.ADMIN,
         query=AuditQuery,
         answer=ResponseSpec(200, "The entries.", [AuditEntryModel], headers=_LINK),
-        problems=(UserNotFound,),
+        problems=(errors.UserNotFound,),
     ),
 )
