@@ -1,8 +1,7 @@
 """HTML responses of the public API, for browsers that submit a form without a script."""
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -41,78 +40,43 @@ class HtmlFormMiddleware:
             await self._app(scope, receive, send)
             return
         prefers_html = accepts_html(Headers(scope=scope))
-        response = _BufferedResponse()
+        start: Message = {}
+        body = bytearray()  # buffered until it is complete; those of this API are small
 
         async def send_page(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).add_vary_header("Accept")
+                start.update(message)
             if not prefers_html:
                 await send(message)
-            elif response.add(message):
-                for part in self._rendered(response):
-                    await send(part)
+            elif message["type"] == "http.response.body":
+                body.extend(message.get("body", b""))
+                if not message.get("more_body", False):
+                    await self._send_page(start, bytes(body), send)
 
         await self._app(scope, receive, send_page)
 
-    def _rendered(self, response: "_BufferedResponse") -> Iterator[Message]:
-        if response.status == 204 and self._thanks_url:
-            return response.replaced(303, {"Location": self._thanks_url})
-        if response.status == 204:
-            return self._page(response, 200, messages.THANKS)
-        if (problem := response.problem) is None:
-            return response.replaced(response.status, {}, response.body)
-        explained = messages.explain(
-            problem, retry_after=response.headers.get("retry-after"), max_bytes=self._max_cv_bytes
-        )
-        return self._page(response, response.status, explained)
+    async def _send_page(self, start: Message, body: bytes, send: Send) -> None:
+        """Send the response with the page for its status instead of its body, if there is one."""
+        headers = MutableHeaders(scope=start)
+        if start["status"] == 204 and self._thanks_url:
+            start["status"], headers["Location"] = 303, self._thanks_url
+        elif start["status"] == 204:
+            start["status"], body = 200, self._page(messages.THANKS, headers)
+        elif headers.get("content-type") == problems.MEDIA_TYPE:
+            retry_after = headers.get("retry-after")
+            explained = messages.explain(json.loads(body), retry_after=retry_after, max_bytes=self._max_cv_bytes)
+            body = self._page(explained, headers)
+        headers["Content-Length"] = str(len(body))
+        await send(start)
+        await send({"type": "http.response.body", "body": body})
 
-    def _page(self, response: "_BufferedResponse", status: int, message: messages.Message) -> Iterator[Message]:
-        page = self._template.render(message=message, **self._context).encode()
-        headers = {
-            "Content-Type": f"{_PAGE}; charset=utf-8",
-            "Content-Language": "en",
-            "Content-Security-Policy": self._policy,
-        }
-        return response.replaced(status, headers, page)
-
-
-class _BufferedResponse:
-    """A response, buffered until it is complete; those of this API are small."""
-
-    def __init__(self) -> None:
-        self.body = b""
-        self._start: Message = {}
-
-    def add(self, message: Message) -> bool:
-        """Add a message, and return whether it was the last."""
-        if message["type"] == "http.response.start":
-            self._start = message
-            return False
-        self.body += message.get("body", b"")
-        return not message.get("more_body", False)
-
-    @property
-    def status(self) -> int:
-        return int(self._start["status"])
-
-    @property
-    def headers(self) -> MutableHeaders:
-        return MutableHeaders(scope=self._start)
-
-    @property
-    def problem(self) -> Mapping[str, Any] | None:
-        """The problem document, if the response is one."""
-        if self.headers.get("content-type") != problems.MEDIA_TYPE:
-            return None
-        return dict(json.loads(self.body))
-
-    def replaced(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> Iterator[Message]:
-        """Yield the response with another status and body, and additional headers."""
-        all_headers = self.headers
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
-            all_headers[name] = value
-        yield {**self._start, "status": status}
-        yield {"type": "http.response.body", "body": body}
+    def _page(self, message: messages.Message, headers: MutableHeaders) -> bytes:
+        """Return a page, and set its headers."""
+        headers["Content-Type"] = f"{_PAGE}; charset=utf-8"
+        headers["Content-Language"] = "en"
+        headers["Content-Security-Policy"] = self._policy
+        return self._template.render(message=message, **self._context).encode()
 
 
 def accepts_html(headers: Headers) -> bool:
