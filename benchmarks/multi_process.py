@@ -107,7 +107,7 @@ def settled_after(url: str) -> float:
     """Wait until no mail is queued and return the seconds."""
     began = time.perf_counter()
     with closing(Database(Settings(database_url=url), connections=1)) as database:
-        while queued := admin.count_unsent(database)["queued"]:
+        while queued := admin.count_unsent(database).queued:
             assert time.perf_counter() - began < SETTLES_WITHIN_S, f"{queued} mails are still queued"
             time.sleep(POLL_S)
     return time.perf_counter() - began

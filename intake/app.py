@@ -27,7 +27,7 @@ from intake.http.health import HEALTH, PUBLIC_DESCRIPTION
 from intake.http.health import OPERATIONS as OPERATORS
 from intake.http.multipart import MAX_OVERHEAD_BYTES
 from intake.http.problems import HANDLERS
-from intake.http.routing import HASHING_THREADS, Api, Operation
+from intake.http.routing import HASHING_THREADS, Operation, api_routes
 from intake.http.trusted_hosts import TrustedHostMiddleware
 from intake.http.unknown_fields import UnknownFields
 from intake.http.upload_limits import UploadLimiter
@@ -136,11 +136,11 @@ def _state_of(surface: Surface, settings: Settings, database: Database, metrics:
 
 def _routes(surface: Surface, settings: Settings) -> list[Route]:
     largest = settings.max_cv_bytes + MAX_OVERHEAD_BYTES
-    apis = [
-        Api(operations, threads=threads, uploads=UploadLimiter(settings, largest_bytes=largest))
+    return [
+        route
         for operations, threads in surface.apis
+        for route in api_routes(operations, threads=threads, uploads=UploadLimiter(settings, largest_bytes=largest))
     ]
-    return [route for api in apis for route in api.routes()]
 
 
 def _check_store(database: Database, settings: Settings) -> None:

@@ -10,7 +10,7 @@ from collections import Counter
 from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -26,7 +26,7 @@ try:
     from intake.server import Server, limit_shutdown
     from intake.settings import Settings, read_environment, unknown_names
     from intake.settings.checks import run_checks
-    from intake.settings.parsers import interval_s
+    from intake.settings.parsers import duration_s
     from intake.users import accounts, authentication
     from intake.workers import WORKER_CONNECTIONS, Workers
 except ModuleNotFoundError as missing:
@@ -36,8 +36,6 @@ except ModuleNotFoundError as missing:
         f"intake: the service's packages are not installed ({missing.name} is missing);"
         " install them with: pip install 'leadctl[server]'"
     ) from None
-
-MAX_ALLOWED_LOGIN_S = 86400
 
 log = logging.getLogger("intake")
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -111,10 +109,9 @@ def worker_command() -> None:
 
 def _serve_metrics(metrics: Metrics, host: str, port: int) -> None:
     try:
-        used_port = metrics.serve(host, port)
+        log.info("metrics on http://%s:%d/metrics", host, metrics.serve(host, port))
     except OSError as error:
         raise SettingsInvalid([f"INTAKE_METRICS_PORT: can't listen on {host}:{port}: {error.strerror}"]) from error
-    log.info("metrics on http://%s:%d/metrics", host, used_port)
 
 
 @app.command(name="migrate")
@@ -169,17 +166,16 @@ def purge(
     if not settings.retention_days and (dry_run or settings.sqlite_file is None):
         raise SettingsInvalid(["INTAKE_RETENTION_DAYS is not set: no lead is due"])
     with closing(_database(settings)) as database:
-        counts = (
-            erasure.preview_retention(database, settings.retention_days)
-            if dry_run
-            else dict.fromkeys(settings.states, 0)
-        )
-        if not dry_run:
-            for state, count in erasure.purge(database, settings.retention_days):
-                counts[state] += count
-        for state, _ in settings.retention_days:
-            typer.echo(f"intake: {state}: leads {'due' if dry_run else 'erased'}: {counts[state]}", err=True)
-        if not dry_run and settings.sqlite_file is not None:
+        if dry_run:
+            for state, count in erasure.preview_retention(database, settings.retention_days).items():
+                typer.echo(f"intake: {state}: leads due: {count}", err=True)
+            return
+        counts = {state: 0 for state, _ in settings.retention_days}
+        for state, count in erasure.purge(database, settings.retention_days):
+            counts[state] += count
+        for state, count in counts.items():
+            typer.echo(f"intake: {state}: leads erased: {count}", err=True)
+        if settings.sqlite_file is not None:
             is_purged = erasure.purge_deleted_data(database, ignore_size=True)
             result = "removed" if is_purged else "not all removed yet; run this again"
             typer.echo(f"intake: remains of erased leads in the database files: {result}", err=True)
@@ -195,9 +191,8 @@ def check() -> None:
     found = run_checks(settings, Path.cwd())
     if not accounts.any_user(_database(settings)):
         found.append("there are no users: create the first administrator with: intake create-user NAME")
-    for line in found:
-        typer.echo(line)
     if found:
+        typer.echo("\n".join(found))
         raise typer.Exit(1)
     typer.echo("intake: no insecure settings found", err=True)
 
@@ -230,7 +225,7 @@ def set_password(username: Username, password_stdin: PasswordStdin = False) -> N
     All sessions of the user end.
     """
     settings = _settings()
-    accounts.set_password(
+    accounts.update_user(
         _database(settings),
         username=username,
         password=_new_password(password_stdin),
@@ -249,23 +244,24 @@ def allow_login(
     They are exempt from the delays after wrong passwords. At most six attempts per minute have priority, at most three
     of them from one address. Replicas without INTAKE_LIMITS_STORE count separately.
     """
-    authentication.allow(_database(_settings()), username=username, for_s=_allowed_s(for_))
+    try:
+        seconds = duration_s(least=1, most=86_400)(for_)
+    except ValueError:
+        raise typer.BadParameter(f"--for is {for_!r}; expected a duration such as 30m or 1h, at most 1d") from None
+    authentication.allow(_database(_settings()), username=username, for_s=seconds)
     typer.echo(f"intake: logins of {username} have priority for {for_}", err=True)
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Run the command; print an error as one line, without a traceback."""
     try:
         app(prog_name="intake")
-    except SettingsInvalid as error:
-        sys.exit("\n".join(f"intake: {fault}" for fault in str(error).splitlines()))
     except DatabaseUnavailable as error:
         sys.exit(f"intake: the database is unavailable: {error.reason}")
     except IntakeError as error:
-        sys.exit(f"intake: {error}")
+        sys.exit("\n".join(f"intake: {line}" for line in str(error).splitlines()))
     except UnicodeError:
         sys.exit("intake: the input is not UTF-8")
-    sys.exit(0)
 
 
 def _settings(*, serving: bool = False, **flags: str | None) -> Settings:
@@ -290,16 +286,6 @@ def _log_hints(settings: Settings, database: Database) -> None:
         log.info("INTAKE_SMTP_URL is not set: mails are written to %s", settings.beside_database(".maildir"))
     if not accounts.any_user(database):
         log.info("there are no users; create the first administrator with: intake create-user NAME")
-
-
-def _allowed_s(text: str) -> float:
-    try:
-        seconds = interval_s(text)
-    except ValueError:
-        seconds = 0
-    if not 0 < seconds <= MAX_ALLOWED_LOGIN_S:
-        raise typer.BadParameter(f"--for is {text!r}; expected a duration such as 30m or 1h, at most 1d")
-    return seconds
 
 
 def _new_password(from_stdin: bool) -> str:

@@ -31,8 +31,7 @@ class Client:
     def key(self) -> str:
         """The key for limits: an IPv4 address or an IPv6 /64."""
         if isinstance(self.address, IPv6Address):
-            prefix = int(self.address) >> (128 - IPV6_PREFIX) << (128 - IPV6_PREFIX)
-            return f"{IPv6Address(prefix)}/{IPV6_PREFIX}"
+            return str(ip_network((self.address, IPV6_PREFIX), strict=False))
         return str(self.address)
 
     @property

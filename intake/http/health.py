@@ -12,12 +12,15 @@ from intake.http.routing import Access, Operation, ResponseSpec
 
 
 def get_healthz(_request: AppRequest) -> Response:
-    """Report that the process is up."""
+    """Report liveness: the process is up."""
     return json_response({"status": "up"})
 
 
 def get_readyz(request: AppRequest) -> Response:
-    """Report whether the database is reachable and migrated, and other errors that an operator should know."""
+    """Report readiness: the database is reachable and migrated.
+
+    Errors that do not affect it, but that an operator should know, are members of the response.
+    """
     if not is_migrated(request.state["database"]):
         return problem(503, detail="the database is not migrated; run: intake migrate", headers={"Retry-After": "30"})
     worker = request.state["worker"]
@@ -81,18 +84,14 @@ _DOCUMENT = {"type": "object", "examples": [{"openapi": "3.1.0"}]}
 
 PUBLIC_DESCRIPTION = (
     Operation(
-        method="GET",
         path="/openapi.json",
         endpoint=get_openapi,
-        summary="A description of the public API, as OpenAPI 3.1.",
         access=Access.OPEN,
         answer=ResponseSpec(200, "The description", _DOCUMENT),
     ),
     Operation(
-        method="GET",
         path="/docs",
         endpoint=get_docs,
-        summary="A description of the public API, as a page.",
         access=Access.OPEN,
         answer=ResponseSpec(200, "The page", _PAGE, media_types=("text/html",)),
     ),
@@ -100,18 +99,14 @@ PUBLIC_DESCRIPTION = (
 
 HEALTH = (
     Operation(
-        method="GET",
         path="/healthz",
         endpoint=get_healthz,
-        summary="Liveness: the process is up.",
         access=Access.OPEN,
         answer=ResponseSpec(200, "Up", _UP),
     ),
     Operation(
-        method="GET",
         path="/readyz",
         endpoint=get_readyz,
-        summary="Readiness: the database is reachable and migrated.",
         access=Access.OPEN,
         answer=ResponseSpec(200, "Ready", _STATUS),
         problems=(DatabaseUnavailable,),
@@ -121,26 +116,20 @@ HEALTH = (
 OPERATIONS = (
     *HEALTH,
     Operation(
-        method="GET",
         path="/metrics",
         endpoint=get_metrics,
-        summary="Metrics for Prometheus.",
         access=Access.OPEN,
         answer=ResponseSpec(200, "Metrics", _METRICS, media_types=("text/plain",)),
     ),
     Operation(
-        method="GET",
         path="/internal/openapi.json",
         endpoint=get_internal_openapi,
-        summary="A description of all routes of this process, as OpenAPI 3.1.",
         access=Access.OPEN,
         answer=ResponseSpec(200, "The description", _DOCUMENT),
     ),
     Operation(
-        method="GET",
         path="/internal/docs",
         endpoint=get_internal_docs,
-        summary="A description of all routes of this process, as a page.",
         access=Access.OPEN,
         answer=ResponseSpec(200, "The page", _PAGE, media_types=("text/html",)),
     ),

@@ -26,7 +26,8 @@ async def check_rate_limit(request: AppRequest) -> None:
 
 def _header_fields(quotas: Sequence[Quota]) -> dict[str, str]:
     """Return the fields of draft-ietf-httpapi-ratelimit-headers: the limits, and what remains of them."""
+    limits = [quota.limit for quota in quotas]
     return {
-        "RateLimit-Policy": ", ".join(f'"{quota.name}";q={quota.amount};w={quota.window_s}' for quota in quotas),
-        "RateLimit": ", ".join(f'"{quota.name}";r={quota.remaining};t={quota.reset_s}' for quota in quotas),
+        "RateLimit-Policy": ", ".join(f'"{limit.unit}";q={limit.amount};w={limit.window_s}' for limit in limits),
+        "RateLimit": ", ".join(f'"{quota.limit.unit}";r={quota.remaining};t={quota.reset_s}' for quota in quotas),
     }

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import itertools
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -21,7 +22,7 @@ from intake.audit import Actor
 from intake.errors import AuthenticationRequired, FieldError, IntakeError, PermissionDenied, ValidationError
 from intake.http.hashing_queue import HashingQueue, Turn, ahead, behind
 from intake.http.rate_limit import check_rate_limit
-from intake.http.request_parsing import read_json
+from intake.http.request_parsing import read_json, read_query
 from intake.http.request_state import AppRequest
 from intake.http.thread_pool import BoundedThreadPool, result_of
 from intake.http.upload_limits import UploadLimiter
@@ -56,15 +57,15 @@ class ResponseSpec:
 class Operation:
     """One method on one path: its endpoint, access, input and responses.
 
-    `endpoint` is called with the request, and with the body if that has a model. A plain function runs in one of the
-    API's threads; one that hashes passwords must be a coroutine that calls `in_hashing_thread`.
+    `endpoint` is called with the request, and with the body or the query if that has a model. A plain function runs in
+    one of the API's threads; one that hashes passwords must be a coroutine that calls `in_hashing_thread`. The first
+    line of its docstring describes the operation in the OpenAPI document.
     """
 
-    method: str
     path: str
     endpoint: Callable[..., Any]
-    summary: str
     answer: ResponseSpec
+    method: str = "GET"
     access: Access = Access.BEARER
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
@@ -74,61 +75,51 @@ class Operation:
     also: Sequence[ResponseSpec] = ()  # other successful responses
     is_rate_limited: bool = False  # by client, before the body is read
 
+    @property
+    def summary(self) -> str:
+        """The first line of the endpoint's docstring."""
+        return (self.endpoint.__doc__ or "").partition("\n")[0]
+
     @cached_property
     def is_plain(self) -> bool:
         """True if one thread can run all of it, because no body is read."""
         return self.body is None and not inspect.iscoroutinefunction(self.endpoint)
 
 
-class Api:
-    """A table of operations as routes, with `threads` threads, up to HASHING_THREADS more, and upload slots."""
+def api_routes(operations: Sequence[Operation], *, threads: int, uploads: UploadLimiter) -> list[Route]:
+    """Return the routes of an API with `threads` threads, up to HASHING_THREADS more, and upload slots.
 
-    def __init__(self, operations: Sequence[Operation], *, threads: int, uploads: UploadLimiter) -> None:
-        self._threads = BoundedThreadPool(threads)
-        self._hashing = HashingQueue(min(HASHING_THREADS, max(1, (os.cpu_count() or 1) // 2)))
-        self._uploads = uploads
-        self._paths: dict[str, dict[str, Operation]] = {}
-        for operation in operations:
-            self._paths.setdefault(operation.path, {})[operation.method] = operation
-
-    def routes(self) -> list[Route]:
-        """Return routes for each path, with and without a trailing slash.
-
-        Fixed paths are first: the Allow header is that of the first match without the method.
-        """
-        return [
-            Route(
-                spelling,
-                _Dispatcher(methods, self._threads, self._hashing, self._uploads),
-                methods=list(methods),
-            )
-            for path, methods in sorted(self._paths.items(), key=lambda item: "{" in item[0])
-            for spelling in {path, path.rstrip("/"), path.rstrip("/") + "/"}
-        ]
+    Each path has routes with and without a trailing slash. Fixed paths are first: the Allow header is that of the first
+    match without the method.
+    """
+    pool = BoundedThreadPool(threads)
+    hashing = HashingQueue(min(HASHING_THREADS, max(1, (os.cpu_count() or 1) // 2)))
+    paths: dict[str, dict[str, Operation]] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method] = operation
+    return [
+        Route(spelling, _Dispatcher(methods, pool, hashing, uploads), methods=list(methods))
+        for path, methods in sorted(paths.items(), key=lambda item: "{" in item[0])
+        for spelling in {path, path.rstrip("/"), path.rstrip("/") + "/"}
+    ]
 
 
+@dataclass(frozen=True)
 class _Dispatcher:
-    """Authenticates a request to one path, reads its body, and runs the method's operation."""
+    """Authenticates a request to one path, reads its body or query, and runs the method's operation."""
 
-    def __init__(
-        self,
-        methods: Mapping[str, Operation],
-        threads: BoundedThreadPool,
-        hashing: HashingQueue,
-        uploads: UploadLimiter,
-    ) -> None:
-        self._methods = methods
-        self._uploads = uploads
-        self._threads = threads
-        self._hashing = hashing
+    methods: Mapping[str, Operation]
+    threads: BoundedThreadPool
+    hashing: HashingQueue
+    uploads: UploadLimiter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = AppRequest(scope, receive)
-        operation = self._methods["GET" if request.method == "HEAD" else request.method]
+        operation = self.methods["GET" if request.method == "HEAD" else request.method]
         scope["route_path"] = operation.path
         _check_target(request, operation)
-        request.state["hashing_queue"] = self._hashing
-        request.state["thread_pool"] = self._threads
+        request.state["hashing_queue"] = self.hashing
+        request.state["thread_pool"] = self.threads
         request.state["user"] = None
         token = _required_token(request, operation.access)
         if operation.is_plain:
@@ -141,7 +132,7 @@ class _Dispatcher:
         """Authenticate and reserve an upload slot before the body is read."""
         if token is not None:
             await run_in_pool(request, lambda: _authenticate(request, operation, token))
-        with nullcontext() if operation.form is None else self._uploads.acquire(request):
+        with nullcontext() if operation.form is None else self.uploads.acquire(request):
             if operation.is_rate_limited:  # after the slot: a request without one is not counted
                 await check_rate_limit(request)
             arguments: list[object] = [request]
@@ -157,7 +148,9 @@ class _Dispatcher:
 def _call(request: AppRequest, operation: Operation, token: str | None) -> Response:
     if token is not None:
         _authenticate(request, operation, token)
-    return cast("Response", operation.endpoint(request))
+    if operation.query is None:
+        return cast("Response", operation.endpoint(request))
+    return cast("Response", operation.endpoint(request, read_query(request.query_params, operation.query)))
 
 
 def _authenticate(request: AppRequest, operation: Operation, token: str) -> None:
@@ -204,9 +197,15 @@ def turn_of(request: AppRequest) -> Turn:
     return behind(request.state["client"].network) if user is None else ahead(f"user:{user.id}")
 
 
-async def stream_in_pool(request: AppRequest, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """Yield the chunks, each made in one of the API's threads, while the user is active."""
+def stream_in_pool(request: AppRequest, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Return the chunks, each made in one of the API's threads while the user is active.
 
+    The first one is made now, so that an unavailable database or store is reported before the status is sent.
+    """
+    return _in_pool(request, itertools.chain([next(chunks)], chunks))
+
+
+async def _in_pool(request: AppRequest, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
     def next_chunk() -> bytes | None:
         check_active(request.state["database"], require_user(request))
         return next(chunks, None)

@@ -1,17 +1,11 @@
 """Authentication endpoints: login, token renewal, the user's own account and password, and registration."""
 
 from collections.abc import Callable
+from functools import partial
 
 from starlette.responses import Response
 
-from intake.errors import (
-    AuthenticationRequired,
-    IntakeError,
-    LoginThrottled,
-    PermissionDenied,
-    RateLimiterUnavailable,
-    TooManyPendingLogins,
-)
+from intake import errors
 from intake.http.hashing_queue import ahead, behind
 from intake.http.request_parsing import json_response
 from intake.http.request_state import AppRequest
@@ -22,7 +16,7 @@ from intake.users.login_throttle import LoginAttempt
 
 
 async def post_register(request: AppRequest, body: Registration) -> Response:
-    """Create a user."""
+    """Create a user; for administrators, or for everyone if registration is open."""
     parts = request.state
     open_to_all = parts["settings"].open_registration
     accounts.check_registration(by=parts["user"], open_to_all=open_to_all, role=body.role)
@@ -42,7 +36,7 @@ async def post_register(request: AppRequest, body: Registration) -> Response:
 
 
 async def post_login(request: AppRequest, body: Credentials) -> Response:
-    """Return a token for a username and password."""
+    """Log in: return a token for a username and password."""
     parts = request.state
 
     def log_in() -> str:
@@ -55,7 +49,7 @@ async def post_login(request: AppRequest, body: Credentials) -> Response:
             notes_unknown=parts["login_throttle"].should_audit_unknown,
         )
 
-    return _token(await _throttled(request, body.username, log_in, wrong=AuthenticationRequired))
+    return _token(await _throttled(request, body.username, log_in, wrong=errors.AuthenticationRequired))
 
 
 def get_me(request: AppRequest) -> Response:
@@ -64,12 +58,12 @@ def get_me(request: AppRequest) -> Response:
 
 
 def post_renew(request: AppRequest) -> Response:
-    """Return a new token for a valid one."""
+    """Renew a valid token, up to 12 hours after the login."""
     return _token(accounts.renew(request.state["token_signer"], by=require_user(request)))
 
 
 async def put_password(request: AppRequest, body: PasswordChange) -> Response:
-    """Change the user's own password, and return a new token."""
+    """Change your own password; older tokens are revoked."""
     parts, user = request.state, require_user(request)
 
     def change_password() -> str:
@@ -83,47 +77,44 @@ async def put_password(request: AppRequest, body: PasswordChange) -> Response:
             actor=actor_of(request),
         )
 
-    return _token(await _throttled(request, user.username, change_password, wrong=PermissionDenied))
+    return _token(await _throttled(request, user.username, change_password, wrong=errors.PermissionDenied))
 
 
-async def _throttled(request: AppRequest, username: str, verify: Callable[[], str], *, wrong: type[IntakeError]) -> str:
+async def _throttled(
+    request: AppRequest, username: str, verify: Callable[[], str], *, wrong: type[errors.IntakeError]
+) -> str:
     """Return the result of `verify`, which hashes a password and raises `wrong` if it does not match.
 
     The throttle is checked in the API's other threads first, so that refusals don't wait for hashing, and again before
     hashing, since concurrent attempts may have failed meanwhile.
     """
     parts = request.state
-    count = parts["metrics"].logins.labels
+    count, throttle = parts["metrics"].logins.labels, parts["login_throttle"]
+
+    def begin() -> LoginAttempt:
+        has_token, client = parts["user"] is not None, parts["client"].key
+        may_go_ahead = partial(parts["allowed_logins"].includes, username)
+        return throttle.attempt(username, client, has_token=has_token, may_go_ahead=may_go_ahead)
 
     def run(attempt: LoginAttempt) -> str:
-        attempt.check()
+        throttle.check(attempt)
         try:
             token = verify()
         except wrong:
             count("wrong").inc()
-            attempt.fail()
+            throttle.fail(attempt)
             raise
         count("right").inc()
-        attempt.succeed()
+        throttle.succeed(attempt)
         return token
 
     try:
-        attempt = await run_in_pool(request, lambda: _attempt(request, username))
+        attempt = await run_in_pool(request, begin)
         turn = behind(parts["client"].network) if attempt.group is None else ahead(attempt.group)
         return await in_hashing_thread(request, lambda: run(attempt), turn)
-    except (LoginThrottled, TooManyPendingLogins, RateLimiterUnavailable):
+    except (errors.LoginThrottled, errors.TooManyPendingLogins, errors.RateLimiterUnavailable):
         count("refused").inc()
         raise
-
-
-def _attempt(request: AppRequest, username: str) -> LoginAttempt:
-    parts = request.state
-    return parts["login_throttle"].attempt(
-        username,
-        parts["client"].key,
-        has_token=parts["user"] is not None,
-        may_go_ahead=lambda: parts["allowed_logins"].includes(username),
-    )
 
 
 def _token(token: str) -> Response:

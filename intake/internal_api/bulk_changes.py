@@ -6,30 +6,26 @@ from starlette.responses import Response
 
 from intake.errors import ChangeNotFound
 from intake.http.pagination import page_response
-from intake.http.request_parsing import json_response, read_query
+from intake.http.request_parsing import json_response
 from intake.http.request_state import AppRequest
 from intake.http.routing import require_user
-from intake.internal_api.leads import lead_id
+from intake.internal_api.leads import lead_id, validate_change
 from intake.internal_api.schemas.bulk_changes import BulkChange, Undo
-from intake.leads import bulk_changes, history, states
+from intake.leads import bulk_changes, history
 from intake.leads.bulk_changes import ChangeContext
 from intake.leads.history import ChangeQuery
 
 
 def post_leads_state(request: AppRequest, body: BulkChange) -> Response:
-    """Change the state of many leads."""
-    parts = request.state
-    states.validate_states([body.status], known=parts["settings"].states, field="status")
-    states.validate_states([body.from_] if body.from_ is not None else [], known=parts["settings"].states, field="from")
-    context = _context(request, body)
-    results = bulk_changes.change_states(
-        parts["database"], body.ids, to=body.status, expected=body.from_, context=context
-    )
+    """Change the state of many leads, in one transaction."""
+    validate_change(request, body)
+    database, context = request.state["database"], _context(request, body)
+    results = bulk_changes.change_states(database, body.ids, to=body.status, expected=body.from_, context=context)
     return json_response({"change": context.change_id, "results": results})
 
 
 def post_undo(request: AppRequest, body: Undo) -> Response:
-    """Undo a change, one page of leads per request."""
+    """Undo a change for all leads that have not changed since."""
     parts = request.state
     context = _context(request, body)
     known = parts["settings"].states
@@ -39,9 +35,8 @@ def post_undo(request: AppRequest, body: Undo) -> Response:
     return json_response({"change": context.change_id, "results": results, "next": next_after})
 
 
-def get_changes(request: AppRequest) -> Response:
-    """Return a page of changes, newest first."""
-    query = read_query(request.query_params, ChangeQuery)
+def get_changes(request: AppRequest, query: ChangeQuery) -> Response:
+    """Return a page of bulk changes, newest first."""
     found = history.list_changes(request.state["database"], query, user_id=require_user(request).id)
     return page_response(request, found, limit=query.limit, by="before")
 

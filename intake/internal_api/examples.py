@@ -10,10 +10,10 @@ from intake.internal_api.schemas.bulk_changes import BulkChange, Outcomes, Undo,
 from intake.internal_api.schemas.leads import StateChange
 from intake.internal_api.schemas.mail import MailRetry, MailRetryResults
 from intake.internal_api.schemas.privacy import ErasureRequest, ErasureResult, PersonModel
-from intake.internal_api.schemas.stats import Statistics
 from intake.internal_api.schemas.users import Credentials, PasswordChange, Registration, Token, UserChange, UserModel
 from intake.leads.history import ChangeModel, EventModel
 from intake.leads.models import LeadModel, LeadWithCv
+from intake.leads.statistics import Statistics
 from intake.mail.admin import MailModel
 from intake.users.accounts import ListedUser
 

@@ -1,8 +1,6 @@
 """Endpoints for leads: list, details, manual creation, state changes and CV downloads."""
 
-import itertools
 from base64 import b64encode
-from collections.abc import Iterator
 
 from starlette.responses import Response, StreamingResponse
 
@@ -13,7 +11,7 @@ from intake.http.content_disposition import attachment
 from intake.http.multipart import multipart_reader, read_form
 from intake.http.pagination import link_to_next
 from intake.http.ranges import content_range, parse_range
-from intake.http.request_parsing import json_response, read_query
+from intake.http.request_parsing import json_response
 from intake.http.request_state import AppRequest
 from intake.http.routing import actor_of, require_user, run_in_pool, stream_in_pool
 from intake.internal_api.schemas.leads import CvQuery, StateChange
@@ -25,16 +23,15 @@ from intake.request_models import MAX_ID, filters_in_use
 _TEXT_FIELDS = ("email", "f_name", "l_name", "external_id", "state", "notify", "dry_run")
 
 
-def get_leads(request: AppRequest) -> Response:
-    """Stream all matching leads, or return a page of them."""
-    query = read_query(request.query_params, LeadQuery)
+def get_leads(request: AppRequest, query: LeadQuery) -> Response:
+    """Return all leads that match the filters, or a page of them."""
     parts = request.state
     states.validate_states(query.state, known=parts["settings"].states, field="state")
     if query.limit is not None:
         return _page(request, query, query.limit)
-    chunks = _started(listing.stream_json(parts["database"], query))
+    chunks = stream_in_pool(request, listing.stream_json(parts["database"], query))
     audit.record_alone(parts["database"], Action.LIST, actor_of(request), detail=filters_in_use(query))
-    return StreamingResponse(stream_in_pool(request, chunks), media_type="application/json")
+    return StreamingResponse(chunks, media_type="application/json")
 
 
 def get_lead(request: AppRequest) -> Response:
@@ -43,7 +40,7 @@ def get_lead(request: AppRequest) -> Response:
 
 
 async def post_internal_lead(request: AppRequest) -> Response:
-    """Create a lead from a streamed form, or return the existing lead with its external id."""
+    """Create a lead: a walk-in, or an import from another system."""
     parts = request.state
     settings, database = parts["settings"], parts["database"]
     with multipart_reader(
@@ -83,19 +80,22 @@ async def post_internal_lead(request: AppRequest) -> Response:
 
 def patch_lead(request: AppRequest, body: StateChange) -> Response:
     """Change the state of a lead."""
-    parts = request.state
-    known = parts["settings"].states
-    states.validate_states([body.status], known=known, field="status")
-    states.validate_states([body.from_] if body.from_ is not None else [], known=known, field="from")
-    states.change_state(
-        parts["database"], lead_id(request), to=body.status, expected=body.from_, user_id=require_user(request).id
-    )
+    validate_change(request, body)
+    database, user = request.state["database"], require_user(request)
+    states.change_state(database, lead_id(request), to=body.status, expected=body.from_, user_id=user.id)
     return Response(status_code=204)
 
 
-def get_cv(request: AppRequest) -> Response:
-    """Send a CV, or a range of it, as an attachment."""
-    database, query = request.state["database"], read_query(request.query_params, CvQuery)
+def validate_change(request: AppRequest, body: StateChange) -> None:
+    """Raise ValidationError if one of the states in the body is unknown."""
+    for field, state in (("status", body.status), ("from", body.from_)):
+        if state is not None:
+            states.validate_states([state], known=request.state["settings"].states, field=field)
+
+
+def get_cv(request: AppRequest, query: CvQuery) -> Response:
+    """Download a CV, or one range of it, as an attachment."""
+    database = request.state["database"]
     lead = listing.get_lead(database, lead_id(request))
     has_scanner = request.state["settings"].clamd is not None
     cv_access.check(lead, force=query.force, has_scanner=has_scanner)
@@ -107,14 +107,9 @@ def get_cv(request: AppRequest) -> Response:
     span = parse_range(request, tag=headers["ETag"], size=lead.CV.size)
     if span is not None:
         headers |= {"Content-Range": content_range(span, size=lead.CV.size), "Content-Length": str(len(span))}
-    chunks = stream_in_pool(request, _started(listing.read_cv(database, lead, span)))
+    chunks = stream_in_pool(request, listing.read_cv(database, lead, span))
     cv_access.record(database, lead, actor_of(request), is_range=span is not None, has_scanner=has_scanner)
     return StreamingResponse(chunks, 200 if span is None else 206, headers, lead.CV.detected_type)
-
-
-def _started(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Read the first chunk, so that an unavailable database or store is reported before the status is sent."""
-    return itertools.chain([next(chunks)], chunks)
 
 
 def lead_id(request: AppRequest) -> int:

@@ -5,7 +5,7 @@ from starlette.responses import Response
 from intake import audit
 from intake.audit import Action
 from intake.http.pagination import page_response
-from intake.http.request_parsing import json_response, read_query
+from intake.http.request_parsing import json_response
 from intake.http.request_state import AppRequest
 from intake.http.routing import actor_of
 from intake.internal_api.schemas.mail import MailRetry
@@ -14,9 +14,8 @@ from intake.mail.admin import MailQuery
 from intake.request_models import filters_in_use
 
 
-def get_mail(request: AppRequest) -> Response:
+def get_mail(request: AppRequest, query: MailQuery) -> Response:
     """Return a page of mails."""
-    query = read_query(request.query_params, MailQuery)
     database = request.state["database"]
     found = admin.list_mails(database, query)
     detail = filters_in_use(query)

@@ -1,7 +1,5 @@
 """Endpoints that erase or export all data of one person."""
 
-import itertools
-
 from starlette.responses import Response, StreamingResponse
 
 from intake.http.content_disposition import attachment
@@ -14,7 +12,7 @@ from intake.leads.data_subjects import DataSubject
 
 
 def post_persons_erase(request: AppRequest, body: ErasureRequest) -> Response:
-    """Erase a person's data, or preview the erasure."""
+    """Erase all data of a person: leads, CVs, history and mails."""
     database, person = request.state["database"], DataSubject.parse(body.email)
     erase = erasure.preview if body.dry_run else erasure.erase
     erased = erase(database, person, actor=actor_of(request))
@@ -23,10 +21,9 @@ def post_persons_erase(request: AppRequest, body: ErasureRequest) -> Response:
 
 
 def post_persons_export(request: AppRequest, body: PersonModel) -> Response:
-    """Stream a zip of all data of a person."""
+    """Export all data of a person as a zip of JSON and CVs."""
     parts, person = request.state, DataSubject.parse(body.email)
     has_scanner = parts["settings"].clamd is not None
     chunks = export.export(parts["database"], person, actor=actor_of(request), has_scanner=has_scanner)
-    started = itertools.chain([next(chunks)], chunks)  # errors must precede the status
     headers = {"Content-Disposition": attachment("person.zip"), "Cache-Control": "no-store"}
-    return StreamingResponse(stream_in_pool(request, started), 200, headers, "application/zip")
+    return StreamingResponse(stream_in_pool(request, chunks), 200, headers, "application/zip")

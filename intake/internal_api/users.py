@@ -4,23 +4,20 @@ from starlette.responses import Response
 
 from intake.errors import PermissionDenied
 from intake.http.pagination import page_response
-from intake.http.request_parsing import read_query
 from intake.http.request_state import AppRequest
 from intake.http.routing import actor_of, in_hashing_thread, require_user, run_in_pool, turn_of
 from intake.internal_api.schemas.users import UserChange
 from intake.request_models import PageQuery
 from intake.users import accounts
-from intake.users.accounts import User
 
 
-def get_users(request: AppRequest) -> Response:
+def get_users(request: AppRequest, query: PageQuery) -> Response:
     """Return a page of users."""
-    query = read_query(request.query_params, PageQuery)
     return page_response(request, accounts.list_users(request.state["database"], query), limit=query.limit)
 
 
 async def patch_user(request: AppRequest, body: UserChange) -> Response:
-    """Change a user's role, password or status."""
+    """Change a user's role, password or status; disabling or a new password revokes all tokens."""
     parts, name = request.state, request.path_params["name"]
 
     def update() -> None:
@@ -36,16 +33,11 @@ async def patch_user(request: AppRequest, body: UserChange) -> Response:
 
     if body.password is None:
         await run_in_pool(request, update)
-    else:
-        _check_not_own(name, by=require_user(request))
-        await in_hashing_thread(request, update, turn_of(request))
-    return Response(status_code=204)
-
-
-def _check_not_own(name: str, *, by: User) -> None:
-    """Raise PermissionDenied for the user's own name: a stolen token must not suffice to change the password."""
-    if name.casefold() == by.username.casefold():
+    elif name.casefold() == require_user(request).username.casefold():  # a stolen token must not suffice
         raise PermissionDenied(
             "your own password can't be reset; change it with the old one:"
             " PUT /internal/auth/password, or leadctl passwd"
         )
+    else:
+        await in_hashing_thread(request, update, turn_of(request))
+    return Response(status_code=204)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Select, func, select
 from intake.database import Database
 from intake.database.clock import Now, UtcDay
 from intake.database.schema import lead
+from intake.mail.admin import UnsentMails, count_unsent
 
 DAYS = 30
 
@@ -21,8 +22,8 @@ class WaitingLead(BaseModel):
     created_at: datetime
 
 
-class LeadStatistics(BaseModel):
-    """Numbers of leads."""
+class Statistics(BaseModel):
+    """Numbers of leads and unsent mails."""
 
     total: int = Field(description="All leads.")
     states: dict[str, int] = Field(description="Leads in each state, in the order of the states.")
@@ -30,19 +31,22 @@ class LeadStatistics(BaseModel):
         description=f"Leads received on each of the last {DAYS} days in UTC, as YYYY-MM-DD, up to today."
     )
     oldest_waiting: WaitingLead | None = Field(description="The oldest lead in the first state.")
+    mails: UnsentMails
 
 
-def count(database: Database, *, states: Sequence[str]) -> LeadStatistics:
-    """Count the leads; every state is included, in their order. Raises DatabaseUnavailable."""
+def count(database: Database, *, states: Sequence[str]) -> Statistics:
+    """Count the leads, with every state in their order, and the unsent mails. Raises DatabaseUnavailable."""
+    mails = count_unsent(database)
 
-    def work(connection: Connection) -> LeadStatistics:
+    def work(connection: Connection) -> Statistics:
         found = _counts(connection, by_state())
         oldest = connection.execute(oldest_in(states[0])).first()
-        return LeadStatistics(
+        return Statistics(
             total=sum(found.get(state, 0) for state in states),
             states={state: found.get(state, 0) for state in states},
             days=_days(connection),
             oldest_waiting=oldest and WaitingLead(id=oldest.id, created_at=oldest.created_at),
+            mails=mails,
         )
 
     return database.read(work)

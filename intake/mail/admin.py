@@ -60,12 +60,18 @@ def list_mails(database: Database, query: MailQuery) -> list[MailModel]:
     return [MailModel(**row) for row in rows]
 
 
-def count_unsent(database: Database) -> dict[str, int]:
-    """Return the numbers of queued and failed mails. Raises DatabaseUnavailable."""
+class UnsentMails(BaseModel):
+    """Numbers of unsent mails."""
+
+    queued: int = 0
+    failed: int = 0
+
+
+def count_unsent(database: Database) -> UnsentMails:
+    """Count the queued and failed mails. Raises DatabaseUnavailable."""
     state = outbox_mail.c.state
     query = select(state, func.count()).where(UNSENT).group_by(state)
-    found = database.read(lambda connection: {str(name): number for name, number in connection.execute(query)})
-    return {"queued": found.get("queued", 0), "failed": found.get("failed", 0)}
+    return UnsentMails(**database.read(lambda connection: {str(name): n for name, n in connection.execute(query)}))
 
 
 def _narrowed(states: Sequence[str]) -> Sequence[TextClause]:

@@ -1,9 +1,7 @@
 """HTML responses of the public API, for browsers that submit a form without a script."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -42,112 +40,71 @@ class HtmlFormMiddleware:
             await self._app(scope, receive, send)
             return
         prefers_html = accepts_html(Headers(scope=scope))
-        response = _BufferedResponse()
+        start: Message = {}
+        body = bytearray()  # buffered until it is complete; those of this API are small
 
         async def send_page(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).add_vary_header("Accept")
+                start.update(message)
             if not prefers_html:
                 await send(message)
-            elif response.add(message):
-                for part in self._rendered(response):
-                    await send(part)
+            elif message["type"] == "http.response.body":
+                body.extend(message.get("body", b""))
+                if not message.get("more_body", False):
+                    await self._send_page(start, bytes(body), send)
 
         await self._app(scope, receive, send_page)
 
-    def _rendered(self, response: "_BufferedResponse") -> Iterator[Message]:
-        if response.status == 204 and self._thanks_url:
-            return response.replaced(303, {"Location": self._thanks_url})
-        if response.status == 204:
-            return self._page(response, 200, messages.THANKS)
-        if (problem := response.problem) is None:
-            return response.replaced(response.status, {}, response.body)
-        explained = messages.explain(
-            problem, retry_after=response.headers.get("retry-after"), max_bytes=self._max_cv_bytes
-        )
-        return self._page(response, response.status, explained)
+    async def _send_page(self, start: Message, body: bytes, send: Send) -> None:
+        """Send the response with the page for its status instead of its body, if there is one."""
+        headers = MutableHeaders(scope=start)
+        if start["status"] == 204 and self._thanks_url:
+            start["status"], headers["Location"] = 303, self._thanks_url
+        elif start["status"] == 204:
+            start["status"], body = 200, self._page(messages.THANKS, headers)
+        elif headers.get("content-type") == problems.MEDIA_TYPE:
+            retry_after = headers.get("retry-after")
+            explained = messages.explain(json.loads(body), retry_after=retry_after, max_bytes=self._max_cv_bytes)
+            body = self._page(explained, headers)
+        headers["Content-Length"] = str(len(body))
+        await send(start)
+        await send({"type": "http.response.body", "body": body})
 
-    def _page(self, response: "_BufferedResponse", status: int, message: messages.Message) -> Iterator[Message]:
-        page = self._template.render(message=message, **self._context).encode()
-        headers = {
-            "Content-Type": f"{_PAGE}; charset=utf-8",
-            "Content-Language": "en",
-            "Content-Security-Policy": self._policy,
-        }
-        return response.replaced(status, headers, page)
-
-
-class _BufferedResponse:
-    """A response, buffered until it is complete; those of this API are small."""
-
-    def __init__(self) -> None:
-        self.body = b""
-        self._start: Message = {}
-
-    def add(self, message: Message) -> bool:
-        """Add a message, and return whether it was the last."""
-        if message["type"] == "http.response.start":
-            self._start = message
-            return False
-        self.body += message.get("body", b"")
-        return not message.get("more_body", False)
-
-    @property
-    def status(self) -> int:
-        return int(self._start["status"])
-
-    @property
-    def headers(self) -> MutableHeaders:
-        return MutableHeaders(scope=self._start)
-
-    @property
-    def problem(self) -> Mapping[str, Any] | None:
-        """The problem document, if the response is one."""
-        if self.headers.get("content-type") != problems.MEDIA_TYPE:
-            return None
-        return dict(json.loads(self.body))
-
-    def replaced(self, status: int, headers: Mapping[str, str], body: bytes = b"") -> Iterator[Message]:
-        """Yield the response with another status and body, and additional headers."""
-        all_headers = self.headers
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
-            all_headers[name] = value
-        yield {**self._start, "status": status}
-        yield {"type": "http.response.body", "body": body}
-
-
-@dataclass(frozen=True)
-class _MediaRange:
-    """One media range of an Accept header, with its quality (RFC 9110, section 12.5.1)."""
-
-    media_type: str
-    quality: float
-
-    @classmethod
-    def parse(cls, text: str) -> "_MediaRange":
-        media_type, *parameters = (part.strip().lower() for part in text.split(";"))
-        quality = next((value for name, _, value in (p.partition("=") for p in parameters) if name == "q"), "1")
-        try:
-            return cls(media_type, min(max(float(quality), 0.0), 1.0))
-        except ValueError:
-            return cls(media_type, 0.0)
+    def _page(self, message: messages.Message, headers: MutableHeaders) -> bytes:
+        """Return a page, and set its headers."""
+        headers["Content-Type"] = f"{_PAGE}; charset=utf-8"
+        headers["Content-Language"] = "en"
+        headers["Content-Security-Policy"] = self._policy
+        return self._template.render(message=message, **self._context).encode()
 
 
 def accepts_html(headers: Headers) -> bool:
     """Return whether Accept prefers text/html over JSON, as in browsers; `*/*` or no header does not."""
-    accepted = [
-        _MediaRange.parse(text) for text in ",".join(headers.getlist("accept")).split(",", MAX_RANGES)[:MAX_RANGES]
-    ]
-    page = _preference(_PAGE, accepted)
-    return page > (0.0, 0) and page > max(_preference(data, accepted) for data in _DATA)
+    qualities: dict[str, float] = {}
+    for text in ",".join(headers.getlist("accept")).split(",", MAX_RANGES)[:MAX_RANGES]:
+        media_range, quality = _parse_media_range(text)
+        qualities[media_range] = max(quality, qualities.get(media_range, 0.0))
+    page = _preference(_PAGE, qualities)
+    return page > (0.0, 0) and page > max(_preference(data, qualities) for data in _DATA)
 
 
-def _preference(media_type: str, accepted: list[_MediaRange]) -> tuple[float, int]:
+def _parse_media_range(text: str) -> tuple[str, float]:
+    """Return a media range of an Accept header, and its quality (RFC 9110, section 12.5.1)."""
+    media_range, *parameters = (part.strip().lower() for part in text.split(";"))
+    quality = next((value for name, _, value in (p.partition("=") for p in parameters) if name == "q"), "1")
+    try:
+        return media_range, min(max(float(quality), 0.0), 1.0)
+    except ValueError:
+        return media_range, 0.0
+
+
+def _preference(media_type: str, qualities: Mapping[str, float]) -> tuple[float, int]:
     """Return the quality of a media type, and how specific its range is: some browsers send `text/html, */*`.
 
     The most specific range that matches counts.
     """
     for wildcards, spelling in enumerate((media_type, f"{media_type.partition('/')[0]}/*", "*/*")):
-        if found := [item.quality for item in accepted if item.media_type == spelling]:
-            return max(found), -wildcards
+        if spelling in qualities:
+            return qualities[spelling], -wildcards
     return 0.0, -3

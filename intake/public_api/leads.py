@@ -21,7 +21,7 @@ _TEXT_FIELDS = ("email", "f_name", "l_name")
 
 
 async def post_lead(request: AppRequest) -> Response:
-    """Parse the form as it arrives, and save the lead."""
+    """Submit a lead; the form is parsed as it arrives."""
     state = request.state
     key = validate_idempotency_key(request.headers.getlist(KEY_FIELD))
     with multipart_reader(
@@ -73,7 +73,6 @@ OPERATIONS = (
         method="POST",
         path=PATH,
         endpoint=post_lead,
-        summary="Submit a lead.",
         access=Access.OPEN,
         is_rate_limited=True,
         form=_FORM,

@@ -19,11 +19,9 @@ STORE_THREADS = 8
 
 @dataclass(frozen=True)
 class Quota:
-    """A client's quota under one limit: `remaining` of `amount` now, and all of it in `reset_s` seconds."""
+    """A client's quota under one limit: what remains of it now, and the seconds until all of it is available."""
 
-    name: str
-    amount: int
-    window_s: int
+    limit: RateLimit
     remaining: int
     reset_s: int
 
@@ -70,10 +68,4 @@ def _result(limits: Sequence[RateLimit], decision: Decision) -> RateLimitResult:
 
 def _quota(limit: RateLimit, backlog_s: float) -> Quota:
     remaining = int((limit.window_s - backlog_s + TOLERANCE_S) / limit.interval_s)
-    return Quota(
-        name=limit.unit,
-        amount=limit.amount,
-        window_s=limit.window_s,
-        remaining=min(max(remaining, 0), limit.amount),
-        reset_s=math.ceil(backlog_s),
-    )
+    return Quota(limit, min(max(remaining, 0), limit.amount), math.ceil(backlog_s))

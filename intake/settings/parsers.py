@@ -3,12 +3,15 @@
 Each parser raises ValueError, KeyError, IndexError or MessageError for an invalid text.
 """
 
+import math
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from email.headerregistry import Address
 from email.utils import parseaddr
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
 MIN_SECRET_BYTES = 32  # HS256 requires a key at least as long as its hash (RFC 7518, section 3.2)
@@ -19,6 +22,7 @@ MAX_CONTACT_CHARACTERS = 200
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 Network = IPv4Network | IPv6Network
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True)
@@ -73,24 +77,9 @@ def database_url(text: str) -> str:
     raise ValueError
 
 
-def port(text: str) -> int:
-    """Parse a TCP port; 0 means any free port."""
-    return _number(text, least=0, most=65535)
-
-
-def count(text: str) -> int:
-    """Parse a maximum number."""
-    return _number(text, least=1, most=100_000)
-
-
-def hourly_cap(text: str) -> int:
-    """Parse an hourly cap; 0 means no cap."""
-    return _number(text, least=0, most=100_000)
-
-
-def password_length(text: str) -> int:
-    """Parse the minimum length of passwords, in characters."""
-    return _number(text, least=MIN_PASSWORD_CHARACTERS, most=MAX_PASSWORD_BYTES)
+def number(least: int, most: int) -> Callable[[str], int]:
+    """Return a parser of whole numbers from `least` to `most`."""
+    return lambda text: _between(int(_match(r"\d{1,9}", text)[0]), least, most)
 
 
 def secrets(text: str) -> tuple[str, ...]:
@@ -125,8 +114,7 @@ def mailbox(text: str) -> Mailbox:
     display_name, address = parseaddr(text) if text.isprintable() else ("", "")
     # the domain may be known in the organization's network only, so it is not looked up
     Address(display_name, addr_spec=address)  # raises unless both fit into a header
-    if not re.fullmatch(r"[!-?A-~]+@[A-Za-z0-9.-]+", address):
-        raise ValueError
+    _match(r"[!-?A-~]+@[A-Za-z0-9.-]+", address)
     return Mailbox(address=address, display_name=display_name)
 
 
@@ -135,45 +123,30 @@ def addresses(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(mailbox(part).address for part in _split(text)))
 
 
-def byte_count(text: str) -> int:
-    """Parse a number of bytes."""
-    if (match := re.fullmatch(r"([1-9]\d{0,11})\s*(|KiB|MiB|GiB)", text, re.ASCII)) is None:
-        raise ValueError
-    return int(match[1]) * {"": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}[match[2]]
+def byte_count(most: float = math.inf) -> Callable[[str], int]:
+    """Return a parser of numbers of bytes up to `most`."""
+
+    def parse(text: str) -> int:
+        amount, unit = _match(r"([1-9]\d{0,11})\s*(|KiB|MiB|GiB)", text).groups()
+        return _between(int(amount) * {"": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}[unit], 1, most)
+
+    return parse
 
 
-def cv_bytes(text: str) -> int:
-    """Parse the maximum size of a CV, in bytes."""
-    if (size := byte_count(text)) > MAX_CV_BYTES:
-        raise ValueError
-    return size
+def duration_s(least: int = 0, most: float = math.inf) -> Callable[[str], float]:
+    """Return a parser of durations from `least` to `most` seconds, which returns seconds."""
 
+    def parse(text: str) -> float:
+        amount, unit = _match(r"(\d{1,6})([smhd])", "0s" if text == "0" else text).groups()
+        return _between(int(amount) * {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}[unit], least, most)
 
-def interval_s(text: str) -> float:
-    """Parse a duration, and return it in seconds."""
-    if (match := re.fullmatch(r"(\d{1,6})([smhd])|0", text, re.ASCII)) is None:
-        raise ValueError
-    return int(match[1]) * {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}[match[2]] if match[1] else 0.0
-
-
-def time_limit_s(text: str) -> float:
-    """Parse a duration other than 0, and return it in seconds."""
-    if not (seconds := interval_s(text)):
-        raise ValueError
-    return seconds
-
-
-def shutdown_grace_s(text: str) -> float:
-    """Parse the duration of a shutdown, and return it in seconds."""
-    if not 5 <= (seconds := interval_s(text)) <= 600:
-        raise ValueError
-    return seconds
+    return parse
 
 
 def states(text: str) -> tuple[str, ...]:
     """Parse the states of leads."""
-    found = tuple(part.strip() for part in text.split(","))
-    if len(set(found)) != len(found) or not all(re.fullmatch(r"[A-Z][A-Z0-9_]{0,31}", state) for state in found):
+    found = _match_all(r"[A-Z][A-Z0-9_]{0,31}", (part.strip() for part in text.split(",")))
+    if len(set(found)) != len(found):
         raise ValueError
     return found
 
@@ -181,7 +154,7 @@ def states(text: str) -> tuple[str, ...]:
 def retention_days(text: str) -> tuple[tuple[str, int], ...]:
     """Parse retention periods: states, and the days after which leads in them are erased."""
     pairs = [part.partition("=") for part in _split(text)]
-    found = {states(state.strip())[0]: _number(days.strip(), least=1, most=36_500) for state, _, days in pairs}
+    found = {states(state.strip())[0]: number(1, 36_500)(days.strip()) for state, _, days in pairs}
     if len(found) != len(pairs):
         raise ValueError
     return tuple(found.items())
@@ -189,9 +162,9 @@ def retention_days(text: str) -> tuple[tuple[str, int], ...]:
 
 def cv_store(text: str) -> str:
     """Parse the URL of a CV store, and return it without a trailing slash."""
-    url = text.rstrip("/")
     shape = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]+)*|file://(/[^/?#%\\]+)+"
-    if not re.fullmatch(shape, url) or not url.isprintable() or url != url.strip():
+    url = _match(shape, text.rstrip("/"))[0]
+    if not url.isprintable() or url != url.strip():
         raise ValueError
     return url
 
@@ -200,10 +173,10 @@ def extensions(text: str) -> tuple[str, ...]:
     """Parse file extensions, and return them in lower case without dots; empty if all are allowed."""
     if text.strip() == "*":
         return ()
-    found = tuple(part.removeprefix(".").lower() for part in text.replace(",", " ").split())
-    if not found or not all(re.fullmatch(r"[a-z0-9]{1,16}", extension) for extension in found):
+    parts = text.replace(",", " ").split()
+    if not parts:
         raise ValueError
-    return found
+    return _match_all(r"[a-z0-9]{1,16}", (part.removeprefix(".").lower() for part in parts))
 
 
 def networks(text: str) -> tuple[Network, ...]:
@@ -236,40 +209,30 @@ def clamd(text: str) -> str:
 
 def origins(text: str) -> tuple[str, ...]:
     """Parse web origins (RFC 6454), and return them in the form that browsers send."""
-    found = tuple(part.lower().rstrip("/") for part in text.replace(",", " ").split())
-    if not all(re.fullmatch(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?", origin) for origin in found):
-        raise ValueError
-    return found
+    parts = text.replace(",", " ").split()
+    return _match_all(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?", (part.lower().rstrip("/") for part in parts))
 
 
 def hosts(text: str) -> tuple[str, ...]:
     """Parse host names and addresses; a name may begin with `*.`."""
-    found = tuple(part.lower() for part in _split(text))
-    if not all(re.fullmatch(r"(\*\.)?[a-z0-9.-]+|\[[0-9a-f:]+\]", host) for host in found):
-        raise ValueError
-    return found
+    return _match_all(r"(\*\.)?[a-z0-9.-]+|\[[0-9a-f:]+\]", (part.lower() for part in _split(text)))
 
 
 def page_url(text: str) -> str:
     """Parse the target of a redirect: an http or https URL, or a path."""
-    url = urlsplit(text)
+    url = urlsplit(_match(r"[!-~]+", text)[0])
     is_absolute = url.scheme in ("http", "https") and url.hostname
-    if not (is_absolute or re.match(r"/(?![/\\])", text)) or not re.fullmatch(r"[!-~]+", text):
+    if not (is_absolute or re.match(r"/(?![/\\])", text)):
         raise ValueError
     return text
 
 
 def website(text: str) -> str:
     """Parse the http or https URL of a website, without credentials."""
-    url = urlsplit(text)
-    if (
-        url.scheme not in ("http", "https")
-        or not url.hostname
-        or "@" in url.netloc
-        or not re.fullmatch(r"[!-~]+", text)
-    ):
-        raise ValueError
+    url = urlsplit(_match(r"[!-~]+", text)[0])
     _ = url.port  # raises ValueError if it is invalid
+    if url.scheme not in ("http", "https") or not url.hostname or "@" in url.netloc:
+        raise ValueError
     return text
 
 
@@ -296,22 +259,28 @@ def directory(text: str) -> Path:
 
 def host(text: str) -> str:
     """Parse a host name or an address to listen on."""
-    if not re.fullmatch(r"[A-Za-z0-9.:_-]+", text):
-        raise ValueError
-    return text
+    return _match(r"[A-Za-z0-9.:_-]+", text)[0]
 
 
 def _rate_limit(text: str) -> RateLimit:
-    if not re.fullmatch(r"[1-9]\d{0,8}/[a-z]+", text, re.ASCII):
-        raise ValueError
-    amount, _, unit = text.partition("/")
+    amount, unit = _match(r"([1-9]\d{0,8})/([a-z]+)", text).groups()
     return RateLimit(int(amount), unit, {"second": 1, "minute": 60, "hour": 3600, "day": 86400}[unit])
 
 
-def _number(text: str, *, least: int, most: int) -> int:
-    if re.fullmatch(r"\d{1,9}", text, re.ASCII) and least <= int(text) <= most:
-        return int(text)
-    raise ValueError
+def _match(pattern: str, text: str) -> re.Match[str]:
+    if (match := re.fullmatch(pattern, text, re.ASCII)) is None:
+        raise ValueError
+    return match
+
+
+def _match_all(pattern: str, parts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(_match(pattern, part)[0] for part in parts)
+
+
+def _between(value: Number, least: float, most: float) -> Number:
+    if not least <= value <= most:
+        raise ValueError
+    return value
 
 
 def _split(text: str) -> list[str]:

@@ -13,11 +13,17 @@ from intake.settings import parsers
 from intake.settings.parsers import Mailbox, Network, RateLimit, SmtpServer
 from intake.settings.trusted_files import ownership_fault
 
-_DURATION = "a duration such as 30s, 10m, 24h or 7d"
-_PORT = "a TCP port from 0 (any free port) to 65535"
-_COUNT = "a number from 1 to 100000"
-_NETWORKS = "IP addresses or networks such as 10.0.0.1, 10.1.0.0/16 or 2001:db8::/48, separated by commas"
-_ORIGINS = "origins such as https://www.example, separated by commas or spaces"
+# parsers that several settings share, and the values that they accept
+_DURATION = parsers.duration_s(least=1), "a duration such as 30s, 10m, 24h or 7d"
+_DURATION_OR_0 = parsers.duration_s(), f"{_DURATION[1]}, or 0"
+_PORT = parsers.number(0, 65535), "a TCP port from 0 (any free port) to 65535"
+_COUNT = parsers.number(1, 100_000), "a number from 1 to 100000"
+_FLAG = parsers.flag, "0 or 1"
+_NETWORKS = (
+    parsers.networks,
+    "IP addresses or networks such as 10.0.0.1, 10.1.0.0/16 or 2001:db8::/48, separated by commas",
+)
+_ORIGINS = parsers.origins, "origins such as https://www.example, separated by commas or spaces"
 _EXTENSIONS = ("pdf", "doc", "docx", "odt", "rtf", "txt", "md", "html", "png", "jpg", "jpeg", "tif", "tiff")
 
 
@@ -41,8 +47,8 @@ class Settings:
         secret=True,
     )
     host: str = _setting("INTAKE_HOST", "127.0.0.1", parsers.host, "a host name or an address to listen on")
-    port: int = _setting("INTAKE_PORT", 8000, parsers.port, _PORT)
-    metrics_port: int | None = _setting("INTAKE_METRICS_PORT", None, parsers.port, _PORT)
+    port: int = _setting("INTAKE_PORT", 8000, *_PORT)
+    metrics_port: int | None = _setting("INTAKE_METRICS_PORT", None, *_PORT)
     jwt_secrets: tuple[str, ...] = _setting(
         "INTAKE_JWT_SECRET",
         (),
@@ -72,22 +78,20 @@ class Settings:
     attorney_emails: tuple[str, ...] = _setting(
         "INTAKE_ATTORNEY_EMAILS", (), parsers.addresses, "email addresses, separated by commas"
     )
-    confirmation_interval_s: float = _setting(
-        "INTAKE_CONFIRMATION_INTERVAL", 24 * 3600.0, parsers.interval_s, f"{_DURATION}, or 0"
-    )
+    confirmation_interval_s: float = _setting("INTAKE_CONFIRMATION_INTERVAL", 24 * 3600.0, *_DURATION_OR_0)
     confirmations_per_hour: int = _setting(
-        "INTAKE_CONFIRMATIONS_PER_HOUR", 1000, parsers.hourly_cap, "a number from 0 (no caps) to 100000"
+        "INTAKE_CONFIRMATIONS_PER_HOUR", 1000, parsers.number(0, 100_000), "a number from 0 (no caps) to 100000"
     )
-    alert_interval_s: float = _setting("INTAKE_ALERT_INTERVAL", 60.0, parsers.interval_s, f"{_DURATION}, or 0")
-    alert_reply_to: bool = _setting("INTAKE_ALERT_REPLY_TO", True, parsers.flag, "0 or 1")
-    mail_retention_s: float = _setting("INTAKE_MAIL_RETENTION", 90 * 86400.0, parsers.interval_s, f"{_DURATION}, or 0")
+    alert_interval_s: float = _setting("INTAKE_ALERT_INTERVAL", 60.0, *_DURATION_OR_0)
+    alert_reply_to: bool = _setting("INTAKE_ALERT_REPLY_TO", True, *_FLAG)
+    mail_retention_s: float = _setting("INTAKE_MAIL_RETENTION", 90 * 86400.0, *_DURATION_OR_0)
     mail_templates: Path | None = _setting(
         "INTAKE_MAIL_TEMPLATES", None, parsers.directory, "an existing directory with the templates to replace"
     )
     max_cv_bytes: int = _setting(
         "INTAKE_MAX_CV_BYTES",
         10 * 2**20,
-        parsers.cv_bytes,
+        parsers.byte_count(parsers.MAX_CV_BYTES),
         "a number of bytes, optionally with KiB or MiB, up to 900 MiB",
     )
     cv_extensions: tuple[str, ...] = _setting(
@@ -109,21 +113,21 @@ class Settings:
         parsers.retention_days,
         "STATE=DAYS for one or more states, separated by commas",
     )
-    open_registration: bool = _setting("INTAKE_OPEN_REGISTRATION", False, parsers.flag, "0 or 1")
+    open_registration: bool = _setting("INTAKE_OPEN_REGISTRATION", False, *_FLAG)
     min_password_characters: int = _setting(
         "INTAKE_MIN_PASSWORD_LENGTH",
         parsers.MIN_PASSWORD_CHARACTERS,
-        parsers.password_length,
+        parsers.number(parsers.MIN_PASSWORD_CHARACTERS, parsers.MAX_PASSWORD_BYTES),
         f"a number of characters from {parsers.MIN_PASSWORD_CHARACTERS} to {parsers.MAX_PASSWORD_BYTES}",
     )
-    trusted_proxies: tuple[Network, ...] = _setting("INTAKE_TRUSTED_PROXIES", (), parsers.networks, _NETWORKS)
+    trusted_proxies: tuple[Network, ...] = _setting("INTAKE_TRUSTED_PROXIES", (), *_NETWORKS)
     rate_limits: tuple[RateLimit, ...] = _setting(
         "INTAKE_RATE_LIMIT",
         parsers.rate_limits("60/minute;600/day"),
         parsers.rate_limits,
         "limits such as 60/minute;600/day (per second, minute, hour or day), or off",
     )
-    rate_limit_exempt: tuple[Network, ...] = _setting("INTAKE_RATE_LIMIT_EXEMPT", (), parsers.networks, _NETWORKS)
+    rate_limit_exempt: tuple[Network, ...] = _setting("INTAKE_RATE_LIMIT_EXEMPT", (), *_NETWORKS)
     limits_store: str | None = _setting(
         "INTAKE_LIMITS_STORE",
         None,
@@ -131,30 +135,30 @@ class Settings:
         "redis://HOST[:PORT][/DATABASE], rediss://…, valkey://… or valkeys://…",
         secret=True,
     )
-    max_uploads: int = _setting("INTAKE_MAX_UPLOADS", 32, parsers.count, _COUNT)
+    max_uploads: int = _setting("INTAKE_MAX_UPLOADS", 32, *_COUNT)
     max_spool_bytes: int = _setting(
-        "INTAKE_MAX_SPOOL_BYTES", 2**30, parsers.byte_count, "a number of bytes, optionally with KiB, MiB or GiB"
+        "INTAKE_MAX_SPOOL_BYTES", 2**30, parsers.byte_count(), "a number of bytes, optionally with KiB, MiB or GiB"
     )
-    max_connections: int = _setting("INTAKE_MAX_CONNECTIONS", 1000, parsers.count, _COUNT)
-    header_timeout_s: float = _setting("INTAKE_HEADER_TIMEOUT", 10.0, parsers.time_limit_s, _DURATION)
-    body_timeout_s: float = _setting("INTAKE_BODY_TIMEOUT", 300.0, parsers.time_limit_s, _DURATION)
+    max_connections: int = _setting("INTAKE_MAX_CONNECTIONS", 1000, *_COUNT)
+    header_timeout_s: float = _setting("INTAKE_HEADER_TIMEOUT", 10.0, *_DURATION)
+    body_timeout_s: float = _setting("INTAKE_BODY_TIMEOUT", 300.0, *_DURATION)
     min_body_rate: int = _setting(
         "INTAKE_MIN_BODY_RATE",
         2**10,
-        parsers.byte_count,
+        parsers.byte_count(),
         "a number of bytes per second, optionally with KiB, MiB or GiB",
     )
     shutdown_grace_s: float = _setting(
-        "INTAKE_SHUTDOWN_GRACE", 25.0, parsers.shutdown_grace_s, "a duration from 5s to 10m"
+        "INTAKE_SHUTDOWN_GRACE", 25.0, parsers.duration_s(least=5, most=600), "a duration from 5s to 10m"
     )
     allowed_hosts: tuple[str, ...] = _setting(
         "INTAKE_ALLOWED_HOSTS", (), parsers.hosts, "host names such as intake.example or *.example, separated by commas"
     )
-    cors_origins: tuple[str, ...] = _setting("INTAKE_CORS_ORIGINS", (), parsers.origins, _ORIGINS)
+    cors_origins: tuple[str, ...] = _setting("INTAKE_CORS_ORIGINS", (), *_ORIGINS)
     form_thanks_url: str | None = _setting(
         "INTAKE_FORM_THANKS_URL", None, parsers.page_url, "an http or https URL, or a path"
     )
-    form_frame_ancestors: tuple[str, ...] = _setting("INTAKE_FORM_FRAME_ANCESTORS", (), parsers.origins, _ORIGINS)
+    form_frame_ancestors: tuple[str, ...] = _setting("INTAKE_FORM_FRAME_ANCESTORS", (), *_ORIGINS)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], *, serving: bool = False) -> "Settings":
@@ -175,18 +179,14 @@ class Settings:
                 "INTAKE_JWT_SECRET is not set; PostgreSQL requires it: use the output of `openssl rand -hex 32`"
             )
         if not faults:  # compares settings, so that each must be valid
-            faults += settings.contradictions()
+            faults += [
+                f"INTAKE_RETENTION_DAYS names {state}, which is not one of the states: {', '.join(settings.states)}"
+                for state, _ in settings.retention_days
+                if state not in settings.states
+            ]
         if faults:
             raise SettingsInvalid(faults)
         return settings
-
-    def contradictions(self) -> list[str]:
-        """Return a line for each setting that contradicts another."""
-        return [
-            f"INTAKE_RETENTION_DAYS names {state}, which is not one of the states: {', '.join(self.states)}"
-            for state, _ in self.retention_days
-            if state not in self.states
-        ]
 
     @property
     def connections_of_client(self) -> int:

@@ -123,30 +123,6 @@ def renew(signer: TokenSigner, *, by: User) -> str:
     return signer.encode(by.claims)
 
 
-def set_password(
-    database: Database,
-    *,
-    username: str,
-    password: str,
-    min_characters: int = MIN_PASSWORD_CHARACTERS,
-    actor: Actor = LOCAL_ACTOR,
-) -> None:
-    """Set the user's password, and end all existing tokens.
-
-    Raises ValidationError, UserNotFound or DatabaseUnavailable.
-    """
-    if fault := username_fault(username):
-        raise ValidationError(fault)
-    check_password(password, field="password", username=username, min_characters=min_characters)
-    values = new_password_values(password)
-
-    def work(connection: Connection) -> None:
-        number = _update(connection, username, values)["id"]
-        record(connection, Action.PASSWORD, actor, subject_id=number, detail="on the server")
-
-    database.write(work)
-
-
 class ListedUser(BaseModel):
     """A user, as administrators see one."""
 
@@ -193,10 +169,11 @@ def update_user(
 
     def work(connection: Connection) -> None:
         advisory_lock(connection, ACCOUNTS_LOCK)  # serializes two administrators who disable each other
-        before = _update(connection, username, values)
-        if not _has_admin(connection):
+        before = find_account(connection, username)
+        connection.execute(update(user_account).where(user_account.c.id == before["id"]).values(values))
+        if (role or disabled) and not _has_admin(connection):
             raise LastAdministrator(f"{username!r} is the last enabled administrator")
-        for action, detail in _changes(before, role=role, disabled=disabled, password=password):
+        for action, detail in _changes(before, actor, role=role, disabled=disabled, password=password):
             record(connection, action, actor, subject_id=before["id"], detail=detail)
 
     database.write(work)
@@ -208,18 +185,8 @@ def any_user(database: Database) -> bool:
     return database.read(lambda connection: connection.execute(query).first()) is not None
 
 
-def _update(connection: Connection, username: str, values: dict[str, object]) -> RowMapping:
-    """Update the user's row, and return the previous one."""
-    # the database has valid names only, and PostgreSQL rejects NUL
-    row = None if username_fault(username) else get_account(connection, username_key=username.casefold())
-    if row is None:
-        raise UserNotFound(f"there is no user {username!r}")
-    connection.execute(update(user_account).where(user_account.c.id == row["id"]).values(values))
-    return row
-
-
 def _changes(
-    before: RowMapping, *, role: Role | None, disabled: bool | None, password: str | None
+    before: RowMapping, actor: Actor, *, role: Role | None, disabled: bool | None, password: str | None
 ) -> Iterator[tuple[Action, str | None]]:
     """Yield the action and detail of each audit entry of a change."""
     if role is not None and role != before["role"]:
@@ -227,7 +194,7 @@ def _changes(
     if disabled is not None and disabled != before["disabled"]:
         yield (Action.DISABLED if disabled else Action.ENABLED), None
     if password is not None:
-        yield Action.PASSWORD, "reset"
+        yield Action.PASSWORD, "on the server" if actor is LOCAL_ACTOR else "reset"
 
 
 def new_password_values(password: str) -> dict[str, object]:
@@ -243,6 +210,15 @@ def _has_admin(connection: Connection) -> bool:
 def get_account(connection: Connection, **key: object) -> RowMapping | None:
     """Return the account with this key, or None."""
     return connection.execute(select(user_account).filter_by(**key)).mappings().first()
+
+
+def find_account(connection: Connection, username: str) -> RowMapping:
+    """Return the user's account. Raises UserNotFound."""
+    # the database has valid names only, and PostgreSQL rejects NUL
+    row = None if username_fault(username) else get_account(connection, username_key=username.casefold())
+    if row is None:
+        raise UserNotFound(f"there is no user {username!r}")
+    return row
 
 
 def check_password(password: str, *, field: str, username: str, min_characters: int) -> None:

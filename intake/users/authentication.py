@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 from sqlalchemy import Connection, select, update
@@ -17,9 +18,9 @@ from intake.users.accounts import (
     LOGIN_ENDED,
     User,
     check_password,
+    find_account,
     get_account,
     new_password_values,
-    username_fault,
 )
 from intake.users.passwords import verify_password
 from intake.users.tokens import Claims, TokenSigner
@@ -43,8 +44,8 @@ def log_in(
     time, for a wrong name and a wrong password.
     """
     row = None
-    if username_fault(username) is None:  # the database has valid names only, and PostgreSQL rejects NUL
-        row = database.read(lambda connection: get_account(connection, username_key=username.casefold()))
+    with suppress(UserNotFound):
+        row = database.read(lambda connection: find_account(connection, username))
     is_right = verify_password(password, row["password_hash"] if row else None)
     if row is not None and is_right and not row["disabled"]:
         database.write(lambda connection: record(connection, Action.LOGIN, replace(actor, user_id=row["id"])))
@@ -99,9 +100,7 @@ def allow(database: Database, *, username: str, for_s: float) -> None:
     """
 
     def work(connection: Connection) -> None:
-        row = None if username_fault(username) else get_account(connection, username_key=username.casefold())
-        if row is None:
-            raise UserNotFound(f"there is no user {username!r}")
+        row = find_account(connection, username)
         if row["disabled"]:
             raise PermissionDenied(f"{username!r} is disabled; an administrator can run: leadctl users enable NAME")
         values = {"login_allowed_until": Now(plus_s=for_s)}

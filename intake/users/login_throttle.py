@@ -30,24 +30,10 @@ class LoginAttempt:
     does not wait for failures of others, either.
     """
 
-    throttle: "LoginThrottle"
     keys: tuple[str, ...]
     known_key: str
     group: str | None
     is_allowed: bool = False
-
-    def check(self) -> None:
-        """Raise LoginThrottled if the attempt must wait, RateLimiterUnavailable if that is unknown."""
-        if not self.is_allowed:
-            self.throttle.check(self.keys)
-
-    def fail(self) -> None:
-        """Count a wrong password. Raises RateLimiterUnavailable."""
-        self.throttle.record_failure(self.keys)
-
-    def succeed(self) -> None:
-        """Clear the account's failures, and remember that it is known at this client."""
-        self.throttle.record_success(self.keys, known_key=self.known_key)
 
 
 class LoginThrottle:
@@ -74,36 +60,37 @@ class LoginThrottle:
         must wait, RateLimiterUnavailable if that is unknown.
         """
         usual = self._usual(username.casefold(), client, has_token=has_token)
-        wait_s = self._wait_s(usual.keys)
+        wait_s = self._wait_s(usual)
         if (usual.group is None or wait_s) and may_go_ahead() and self._take_allowed_try(username.casefold(), client):
             group = f"allowed:{self._fingerprints.fingerprint(username.casefold())}"
             return replace(usual, group=group, is_allowed=True)
         _raise_if_throttled(wait_s)
         return usual
 
-    def check(self, keys: tuple[str, ...]) -> None:
-        """Raise LoginThrottled if an attempt under these keys must wait, RateLimiterUnavailable if that is unknown."""
-        _raise_if_throttled(self._wait_s(keys))
+    def check(self, attempt: LoginAttempt) -> None:
+        """Raise LoginThrottled if the attempt must wait, RateLimiterUnavailable if that is unknown."""
+        if not attempt.is_allowed:
+            _raise_if_throttled(self._wait_s(attempt))
 
-    def record_failure(self, keys: tuple[str, ...]) -> None:
+    def fail(self, attempt: LoginAttempt) -> None:
         """Count a wrong password under each of the keys, and set the next wait. Raises RateLimiterUnavailable."""
-        for key in keys:
+        for key in attempt.keys:
             failures = self._counters.increment(f"failed:{key}", expiry_s=FAILURES_EXPIRE_S)
             if failures >= FREE_ATTEMPTS:
                 self._counters.clear(f"wait:{key}")
                 wait_s = min(2 ** min(failures - FREE_ATTEMPTS, 16), MAX_WAIT_S)
                 self._counters.increment(f"wait:{key}", expiry_s=wait_s)
 
-    def record_success(self, keys: tuple[str, ...], *, known_key: str) -> None:
-        """Clear an account's failures, and remember that it is known at the client."""
+    def succeed(self, attempt: LoginAttempt) -> None:
+        """Clear the account's failures, and remember that it is known at this client."""
         with suppress(RateLimiterUnavailable):  # the password was right all the same
-            for key in keys:
+            for key in attempt.keys:
                 # the client's failures stay, or the owner of one account could guess at others without end
                 if not key.startswith("client:"):
                     self._counters.clear(f"failed:{key}")
                     self._counters.clear(f"wait:{key}")  # still set after an allowed attempt
-            self._known.clear(known_key)
-            self._known.increment(known_key, expiry_s=KNOWN_FOR_S)
+            self._known.clear(attempt.known_key)
+            self._known.increment(attempt.known_key, expiry_s=KNOWN_FOR_S)
 
     def remember(self, username: str, client: str) -> None:
         """Remember that the user logged in from the client lately."""
@@ -118,11 +105,11 @@ class LoginThrottle:
     def _usual(self, name: str, client: str, *, has_token: bool) -> LoginAttempt:
         account, pair = self._fingerprints.fingerprint(name), self._pair(name, client)
         if self._known.time_left_s(f"known:{pair}"):
-            return LoginAttempt(self, (f"pair:{pair}",), f"known:{pair}", group=f"pair:{pair}")
+            return LoginAttempt((f"pair:{pair}",), f"known:{pair}", group=f"pair:{pair}")
         if has_token:  # the owner of a token does not wait for those who only know the name
-            return LoginAttempt(self, (f"holder:{account}",), f"known:{pair}", group=f"holder:{account}")
+            return LoginAttempt((f"holder:{account}",), f"known:{pair}", group=f"holder:{account}")
         keys = f"client:{self._fingerprints.fingerprint(client)}", f"account:{account}"
-        return LoginAttempt(self, keys, f"known:{pair}", group=None)
+        return LoginAttempt(keys, f"known:{pair}", group=None)
 
     def _take_allowed_try(self, name: str, client: str) -> bool:
         """Count one of the user's tries of this minute, and return whether one was left for the client."""
@@ -130,9 +117,8 @@ class LoginThrottle:
         account = f"allowed:{self._fingerprints.fingerprint(name)}"
         return of_client <= ALLOWED_TRIES_OF_CLIENT and self._counters.increment(account, expiry_s=60) <= ALLOWED_TRIES
 
-    def _wait_s(self, keys: tuple[str, ...]) -> int:
-        """Return the seconds that an attempt under these keys must wait."""
-        return min(math.ceil(max(self._counters.time_left_s(f"wait:{key}") for key in keys)), MAX_WAIT_S)
+    def _wait_s(self, attempt: LoginAttempt) -> int:
+        return min(math.ceil(max(self._counters.time_left_s(f"wait:{key}") for key in attempt.keys)), MAX_WAIT_S)
 
     def _pair(self, name: str, client: str) -> str:
         return self._fingerprints.fingerprint(f"{name}\n{client}")

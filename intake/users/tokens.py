@@ -64,12 +64,10 @@ class TokenSigner:
         for key in self._keys:
             try:
                 return _claims(token, key)
-            except jwt.InvalidSignatureError:
-                continue
             except jwt.ExpiredSignatureError as error:
                 raise AuthenticationRequired("the token has expired; log in again") from error
-            except (jwt.InvalidTokenError, ValueError) as error:
-                raise AuthenticationRequired("the token is not valid; log in again") from error
+            except (jwt.InvalidTokenError, ValueError):
+                continue
         raise AuthenticationRequired("the token is not valid; log in again")
 
 

@@ -12,6 +12,7 @@ class CvQuery(RequestModel):
     force: bool = Field(False, description="Download even if quarantined, not scanned yet, or too large to scan.")
 
 
+_FLAG = {"type": "string", "enum": ["true", "false"], "default": "false"}
 # multipart, parsed by http.multipart and validated by leads.manual_leads
 MANUAL_LEAD_FORM = {
     "type": "object",
@@ -24,18 +25,8 @@ MANUAL_LEAD_FORM = {
             "description": "Id in another system; a lead with the same id is saved only once.",
         },
         "state": {"type": "string", "description": "Initial state; the first one if absent."},
-        "notify": {
-            "type": "string",
-            "enum": ["true", "false"],
-            "default": "false",
-            "description": "Send a confirmation to the person and alerts to attorneys.",
-        },
-        "dry_run": {
-            "type": "string",
-            "enum": ["true", "false"],
-            "default": "false",
-            "description": "Validate without saving.",
-        },
+        "notify": {**_FLAG, "description": "Send a confirmation to the person and alerts to attorneys."},
+        "dry_run": {**_FLAG, "description": "Validate without saving."},
     },
     "required": list(LEAD_FORM_FIELDS),
     "additionalProperties": False,

@@ -17,7 +17,7 @@ def queue_of(intake: Intake) -> HashingQueue:
     app: Any = intake.client.app
     while not hasattr(app, "routes"):
         app = app._app
-    queue: HashingQueue = next(route for route in app.routes if route.path == "/internal/auth/login").endpoint._hashing
+    queue: HashingQueue = next(route for route in app.routes if route.path == "/internal/auth/login").endpoint.hashing
     return queue
 
 

@@ -66,7 +66,7 @@ def test_changes_of_accounts(admin: TestClient, intake: Intake) -> None:
     wrong = {"old": "wrong password", "new": NEW}
     assert admin.put("/internal/auth/password", json=wrong, headers=peter).status_code == 403
     assert admin.put("/internal/auth/password", json=wrong | {"old": PASSWORD}, headers=peter).status_code == 200
-    accounts.set_password(intake.database, username="peter", password=PASSWORD)
+    accounts.update_user(intake.database, username="peter", password=PASSWORD)
     assert summary(admin) == [
         ("registration", "harriet", "bunter", "admin"),
         ("role-change", "harriet", "bunter", "admin to attorney"),

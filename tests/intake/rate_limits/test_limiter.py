@@ -50,8 +50,8 @@ def test_each_key_has_its_own_quota(limiter: Limiter) -> None:
 
 def test_a_quota_reports_when_it_is_full_again(limiter: Limiter) -> None:
     assert limiter.hit(*LIMITS).quotas == (
-        Quota("minute", amount=3, window_s=60, remaining=2, reset_s=20),
-        Quota("day", amount=4, window_s=86400, remaining=3, reset_s=21600),
+        Quota(LIMITS[0], remaining=2, reset_s=20),
+        Quota(LIMITS[1], remaining=3, reset_s=21600),
     )
 
 

@@ -51,7 +51,7 @@ def fail(
 ) -> None:
     attempt = throttle.attempt(username, client, has_token=has_token)
     for _ in range(times):
-        attempt.fail()
+        throttle.fail(attempt)
 
 
 def test_the_wait_doubles_up_to_a_maximum_and_expires(throttle: LoginThrottle, clock: Clock) -> None:
@@ -95,7 +95,7 @@ def test_a_client_is_counted_across_names(throttle: LoginThrottle) -> None:
 
 
 def test_guesses_from_many_addresses_do_not_slow_the_owner(throttle: LoginThrottle, clock: Clock) -> None:
-    throttle.attempt("Ada", HOME).succeed()
+    throttle.succeed(throttle.attempt("Ada", HOME))
     for number in range(20):
         client = f"203.0.113.{number}"
         clock.now += wait_s(throttle, "ada", client)
@@ -108,7 +108,7 @@ def test_guesses_from_many_addresses_do_not_slow_the_owner(throttle: LoginThrott
 
 
 def test_guesses_from_the_same_address_do_not_slow_a_known_user(throttle: LoginThrottle) -> None:
-    throttle.attempt("ada", HOME).succeed()
+    throttle.succeed(throttle.attempt("ada", HOME))
     fail(throttle, FREE_ATTEMPTS + 5, username="nobody", client=HOME)
     assert (wait_s(throttle, "nobody", HOME), wait_s(throttle, "ada", HOME)) == (32, 0)
 
@@ -125,7 +125,7 @@ def test_known_clients_expire(throttle: LoginThrottle, clock: Clock) -> None:
 
 def test_a_success_clears_the_accounts_failures_but_not_the_clients(throttle: LoginThrottle) -> None:
     fail(throttle, FREE_ATTEMPTS - 1)
-    throttle.attempt("ada", HOME).succeed()
+    throttle.succeed(throttle.attempt("ada", HOME))
     fail(throttle, FREE_ATTEMPTS - 1, client=ELSEWHERE)
     assert wait_s(throttle, "ada", ELSEWHERE) == 0
     fail(throttle, username="grace", client=HOME)
@@ -143,18 +143,18 @@ def test_a_user_with_a_token_is_not_slowed_by_anonymous_guesses(throttle: LoginT
 def test_concurrent_attempts_are_checked_again_in_their_turn(throttle: LoginThrottle) -> None:
     attempts = [throttle.attempt("ada", HOME) for _ in range(20)]
     for attempt in attempts[:FREE_ATTEMPTS]:
-        attempt.check()
-        attempt.fail()
+        throttle.check(attempt)
+        throttle.fail(attempt)
     for attempt in attempts[FREE_ATTEMPTS:]:
         with pytest.raises(LoginThrottled):
-            attempt.check()
+            throttle.check(attempt)
 
 
 def test_memory_is_bounded(clock: Clock) -> None:
     memory = MemoryCounters(max_counters=100, clock=clock)
     throttle = LoginThrottle(KEYS, counters=memory, known=MemoryCounters(clock=clock))
     for number in range(1000):
-        throttle.attempt(f"name{number}", f"client{number}").fail()
+        throttle.fail(throttle.attempt(f"name{number}", f"client{number}"))
     assert len(memory) == 100
 
 
@@ -187,10 +187,10 @@ def test_without_counters_logins_are_refused_and_a_right_password_is_not(clock: 
     attempt = throttle.attempt("ada", HOME)
     counters.is_unavailable = True
     with pytest.raises(RateLimiterUnavailable):
-        attempt.fail()
+        throttle.fail(attempt)
     with pytest.raises(RateLimiterUnavailable):
         throttle.attempt("ada", HOME)
-    attempt.succeed()
+    throttle.succeed(attempt)
     assert throttle.should_audit_unknown()
     counters.is_unavailable = False
     throttle.attempt("ada", HOME)
@@ -241,8 +241,8 @@ def test_a_successful_allowed_try_ends_the_wait(throttle: LoginThrottle) -> None
     fail(throttle, FREE_ATTEMPTS + 9)
     assert wait_s(throttle) == MAX_WAIT_S
     attempt = throttle.attempt("ada", HOME, may_go_ahead=lambda: True)
-    attempt.check()
-    attempt.succeed()
+    throttle.check(attempt)
+    throttle.succeed(attempt)
     assert wait_s(throttle) == 0
 
 
