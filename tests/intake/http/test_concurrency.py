@@ -33,7 +33,12 @@ async def statuses(*addresses: str, settings: Settings = SETTINGS) -> list[int]:
     for _ in range(2):  # the second round reuses the slots of the first
         release.clear()
         scopes = [
-            {"type": "http", "headers": [], "state": {"client": Client(ip_address(one)), "metrics": metrics}}
+            {
+                "type": "http",
+                "path": "/leads/",
+                "headers": [],
+                "state": {"client": Client(ip_address(one)), "metrics": metrics},
+            }
             for one in addresses
         ]
         tasks = [asyncio.create_task(middleware(scope, receive, send)) for scope in scopes]
