@@ -48,7 +48,7 @@ from intake.workers import WORKER_CONNECTIONS, Workers
 
 PUBLIC = (*SUBMISSION, *PUBLIC_DESCRIPTION)
 # Each API has its own threads, and a thread uses at most one connection, so no thread ever waits for one. The public
-# API has few if it shares the interpreter with the internal one.
+# API has fewer, because it can share a process with the internal one.
 APIS = ((PUBLIC, 4), (INTERNAL, 8), (OPERATORS, 2))
 MAX_REMEMBERED_LOGINS = 10_000
 STORE_TIMEOUT_S = 5.0
@@ -120,11 +120,11 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
 
 
 def _state_of(surface: Surface, settings: Settings, database: Database, metrics: Metrics) -> dict[str, Any]:
-    """Return the rate limiter, and unless only the public API is served, the objects that log users in."""
+    """Return the rate limiter, the descriptions, and unless only the public API is served, what logs users in."""
     fingerprints = Fingerprints.from_database(database)
     redis = RedisStore(settings.limits_store, metrics, fingerprints) if settings.limits_store else None
     state: dict[str, Any] = {"limiter": RateLimiter(redis or MemoryStore())}
-    if surface is not Surface.PUBLIC:  # whose process has no secret that makes a token
+    if surface is not Surface.PUBLIC:  # a process for the public API alone has no secret that signs tokens
         state["token_signer"] = TokenSigner.from_settings(settings)
         state["allowed_logins"] = AllowedLogins(database)
         state["login_throttle"] = _login_throttle(redis, fingerprints, database)
@@ -144,7 +144,7 @@ def _routes(surface: Surface, settings: Settings) -> list[Route]:
 
 
 def _check_store(database: Database, settings: Settings) -> None:
-    """Compare the CV store with the database; if it does not respond in time, the first submission does."""
+    """Compare the CV store with the database, or leave that to the first submission if the store is slow."""
 
     def check(store_url: str) -> None:
         try:

@@ -133,10 +133,10 @@ def collect_orphans(
         ),
     ] = False,
 ) -> None:
-    """Move orphaned CVs to the store's trash.
+    """Move orphaned CVs to the store's trash, and empty it after 30 days.
 
     Orphans are objects in INTAKE_CV_STORE that belong to no lead. They are moved a day after they were written, and
-    deleted after 30 days in the trash. The maintenance worker does the same daily. A store that does not match the
+    deleted after 30 days in the trash. The maintenance worker runs this daily. A store that does not match the
     database is not changed: see docs/operations.md, Restoring.
     """
     settings = _settings()
@@ -159,8 +159,8 @@ def purge(
 ) -> None:
     """Erase leads past their retention period.
 
-    INTAKE_RETENTION_DAYS sets the periods. The maintenance worker does the same daily. On SQLite, this command also
-    removes the remains of erased leads from the database files, whatever their size.
+    INTAKE_RETENTION_DAYS sets the periods. The maintenance worker also erases these leads, daily. On SQLite, this
+    command also removes deleted data from the database files, including files too large for the worker.
     """
     settings = _settings()
     if not settings.retention_days and (dry_run or settings.sqlite_file is None):
@@ -220,10 +220,7 @@ def create_user(
 
 @app.command()
 def set_password(username: Username, password_stdin: PasswordStdin = False) -> None:
-    """Set a user's password.
-
-    All sessions of the user end.
-    """
+    """Set a user's password, and end all logins of this user."""
     settings = _settings()
     accounts.update_user(
         _database(settings),

@@ -65,7 +65,7 @@ class RateLimited(RequestRejected):
 
 
 class ServiceBusy(RequestRejected):
-    """A concurrency limit is reached: of `uploads`, their bytes (`spool`), `requests` or `threads`."""
+    """A concurrency limit is reached; `reason` is `uploads`, `spool` (their bytes), `requests` or `threads`."""
 
     def __init__(self, detail: str, *, reason: str) -> None:
         super().__init__(detail)
@@ -144,7 +144,7 @@ class UnsupportedMediaType(IntakeError):
     """The body has a media type that the route does not support."""
 
 
-# the codes of errors in fields, which clients may translate by, and the names of their parameters
+# codes of field errors, by which clients can choose a translation, and the names of their parameters
 FIELD_ERROR_CODES: Mapping[str, tuple[str, ...]] = {
     "required": (),
     "empty": (),
@@ -180,7 +180,7 @@ class InvalidValue(ValueError):
 
 @dataclass(frozen=True)
 class FieldError:
-    """An error in one field of a request: a text with the remedy, and the same as a code with parameters."""
+    """An error in one field of a request: a text for people, and a code with parameters for programs."""
 
     field: str
     detail: str

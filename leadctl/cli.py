@@ -145,7 +145,10 @@ def root(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print no messages except errors.")] = False,
     verbose: Annotated[
-        bool, typer.Option("--verbose", help="Print all fields on a terminal, and change ids and warnings in scripts.")
+        bool,
+        typer.Option(
+            "--verbose", help="On a terminal, print all fields. In scripts, also print warnings and the ids of changes."
+        ),
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Print requests, and tracebacks of errors.")] = False,
     show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,

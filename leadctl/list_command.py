@@ -84,12 +84,15 @@ def list_command(
     `columns` are shown by default, in tables those `on_terminal`; `known` ones can be selected.
     """
     known = known or columns
+    limit_help = "Maximum number of results." + (
+        " Default: 50 on a terminal, otherwise all." if not default_limit else ""
+    )
 
     def listing(
         ctx: typer.Context,
         *,
         limit: Annotated[
-            int | None, typer.Option("--limit", "-n", metavar="N", min=1, help="Maximum number of results.")
+            int | None, typer.Option("--limit", "-n", metavar="N", min=1, help=limit_help)
         ] = default_limit,
         output: FormatOption = None,
         selected: Annotated[str | None, columns_option(known)] = None,

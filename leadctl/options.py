@@ -11,11 +11,15 @@ HeaderOption = Annotated[bool, typer.Option("--header", help="Print column names
 RawOption = Annotated[bool, typer.Option("--raw", help="Do not escape formulas and control characters in csv output.")]
 SinceOption = Annotated[
     str | None,
-    typer.Option(metavar="TIME", help="At or after: 30m, 12h, 2d, 1w (ago), today, yesterday, or 2026-11-01."),
+    typer.Option(
+        metavar="TIME", help="At or after: 30m, 12h, 2d, 1w (ago), today, yesterday, 2026-11-01 or 2026-11-01T09:00."
+    ),
 ]
 UntilOption = Annotated[str | None, typer.Option(metavar="TIME", help="Before; same format.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would change without changing it.")]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation of 10 or more leads.")]
+YesOption = Annotated[
+    bool, typer.Option("--yes", "-y", help="Do not ask for confirmation before changing 10 or more leads.")
+]
 PasswordStdinOption = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
 LeadIdArgument = Annotated[str, typer.Argument(metavar="ID", help="Lead id.")]
 LeadIdsArgument = Annotated[

@@ -46,7 +46,7 @@ async def post_login(request: AppRequest, body: Credentials) -> Response:
             username=body.username,
             password=body.password,
             actor=actor_of(request),
-            notes_unknown=parts["login_throttle"].should_audit_unknown,
+            should_audit_unknown=parts["login_throttle"].should_audit_unknown,
         )
 
     return _token(await _throttled(request, body.username, log_in, wrong=errors.AuthenticationRequired))

@@ -35,13 +35,13 @@ def log_in(
     username: str,
     password: str,
     actor: Actor = LOCAL_ACTOR,
-    notes_unknown: Callable[[], bool] = lambda: True,
+    should_audit_unknown: Callable[[], bool] = lambda: True,
 ) -> str:
     """Return a token for the user with that name and password.
 
-    `notes_unknown` decides whether a failure with an unknown name is audited, without the name, since people type
-    passwords there. Raises DatabaseUnavailable or AuthenticationRequired; the latter is the same, and takes the same
-    time, for a wrong name and a wrong password.
+    If `should_audit_unknown()`, a failure with an unknown name is audited, without the name, because people type
+    passwords there by mistake. Raises DatabaseUnavailable or AuthenticationRequired; the latter is the same, and takes
+    the same time, for a wrong name and a wrong password.
     """
     row = None
     with suppress(UserNotFound):
@@ -50,7 +50,7 @@ def log_in(
     if row is not None and is_right and not row["disabled"]:
         database.write(lambda connection: record(connection, Action.LOGIN, replace(actor, user_id=row["id"])))
         return signer.encode(Claims(row["id"], int(time.time()), row["token_generation"]))
-    if row is not None or notes_unknown():
+    if row is not None or should_audit_unknown():
         _record_failure(database, actor, row["id"] if row else None, detail="disabled" if is_right else None)
     raise AuthenticationRequired("wrong username or password")
 
@@ -102,7 +102,9 @@ def allow(database: Database, *, username: str, for_s: float) -> None:
     def work(connection: Connection) -> None:
         row = find_account(connection, username)
         if row["disabled"]:
-            raise PermissionDenied(f"{username!r} is disabled; an administrator can run: leadctl users enable NAME")
+            raise PermissionDenied(
+                f"{username!r} is disabled; an administrator can run: leadctl users enable {username}"
+            )
         values = {"login_allowed_until": Now(plus_s=for_s)}
         connection.execute(update(user_account).where(user_account.c.id == row["id"]).values(values))
         record(connection, Action.LOGIN_ALLOWED, LOCAL_ACTOR, subject_id=row["id"], detail=f"for {for_s:.0f} s")

@@ -47,7 +47,8 @@ def command(
     """Download CVs.
 
     Saves each as ID-NAME, verifies its SHA-256, and prints its path; on a terminal, warns of a dangerous CV. The next
-    run resumes an interrupted download. Two leads of one run never share a file, even with --force.
+    run resumes an interrupted download. If --name gives two leads the same name, the second fails, even with
+    --force.
 
     Examples:
       leadctl download-cv 42 -d cvs
@@ -65,7 +66,7 @@ def command(
 
     def download(lead_id: int) -> None:
         subject = "this CV" if is_single else f"the CV of lead {lead_id}"
-        # without warnings, save the request
+        # a warning needs the lead: another request
         warning = caution(context.api.lead(lead_id), subject) if context.shows_warnings else None
         files.download(lead_id, target)
         if warning:

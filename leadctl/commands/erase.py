@@ -23,7 +23,7 @@ def command(
 ) -> None:
     """Erase all data of a person: leads, CVs, history and mails. For administrators.
 
-    Prints the leads. This can't be undone.
+    Prints the erased leads. An erasure can't be undone.
 
     Examples:
       leadctl erase --email ada@example.com --dry-run

@@ -14,8 +14,8 @@ COLUMNS = ("at", "user", "from", "to", "change", "undoes")
 def command(listing: Listing, lead_id: LeadIdArgument) -> None:
     """Show the state changes of a lead, oldest first.
 
-    Begins with the attorney who entered the lead, if one did. For an undo, the column undoes has the id of the change
-    that it reverted.
+    Begins with the attorney who entered the lead, if one did. The column undoes has the id of the change that an undo
+    reverted.
 
     Examples:
       leadctl history 42

@@ -22,7 +22,12 @@ def command(
     ] = None,
     password_stdin: PasswordStdinOption = False,
     profile: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Profile to save the login in. Default: the current one.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Profile to save the login in; required with --password-command. Default: the current one if it is for"
+            " this server, otherwise default or default-HOST.",
+        ),
     ] = None,
     url: Annotated[str | None, typer.Option(metavar="URL", help="Server; saved in the profile.")] = None,
     password_command: Annotated[

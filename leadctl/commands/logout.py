@@ -11,7 +11,9 @@ from leadctl.context import Context
 def command(
     ctx: typer.Context, remove: Annotated[bool, typer.Option("--remove", help="Delete the whole profile.")] = False
 ) -> None:
-    """Delete the stored token and password command.
+    """Delete the profile's stored token and password command.
+
+    The server accepts a copy of the token until it expires, at most 30 minutes after it was made.
 
     Examples:
       leadctl logout

@@ -20,7 +20,8 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def list_profiles(listing: Listing) -> None:
     """List the profiles.
 
-    Shows the time left of each token, and marks the profile in use with *.
+    Shows the time left of each token, and marks with * the profile that commands use: the one in
+    --profile or LEADCTL_PROFILE, otherwise the current one.
 
     Examples:
       leadctl profiles

@@ -28,8 +28,8 @@ def command(
 ) -> None:
     """Change the state of leads.
 
-    All leads of a command are one change, which leadctl undo can revert. On a terminal, asks for confirmation of 10 or
-    more leads. With -o or --dry-run, prints the result for each lead.
+    All leads of a command are one change, which leadctl undo can revert. On a terminal, asks for confirmation before
+    it changes 10 or more leads. With -o or --dry-run, prints the result for each lead.
 
     Examples:
       leadctl set-state REACHED_OUT 42

@@ -19,7 +19,8 @@ def command(ctx: typer.Context, ids: LeadIdsArgument, output: FormatOption = Non
     """Show leads.
 
     Includes details of their CVs. On a terminal, warns of a dangerous CV, and shows hashes, empty values and exact
-    times only with leadctl --verbose. In a pipe, several leads are an array or rows, also with - for the ids.
+    times only with leadctl --verbose. In a pipe, prints one lead as lines of names and values, and several, or those
+    read with -, as one row each.
 
     Examples:
       leadctl show 42 43

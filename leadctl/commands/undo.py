@@ -35,8 +35,9 @@ def command(
 ) -> None:
     """Undo a change, except for leads that were changed since.
 
-    Without CHANGE: your latest change of leads that is not an undo. If it is already undone, nothing happens. On a
-    terminal, asks for confirmation of 10 or more leads. With -o or --dry-run, prints the result for each lead.
+    Without CHANGE, undoes your latest set-state that changed a lead; if that is already undone, does nothing. On a
+    terminal, asks for confirmation before it changes 10 or more leads. With -o or --dry-run, prints the result for each
+    lead.
 
     Examples:
       leadctl undo

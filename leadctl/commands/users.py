@@ -38,7 +38,7 @@ def list_users(listing: Listing) -> None:
 
 @app.command()
 def disable(ctx: typer.Context, username: Username) -> None:
-    """Disable a user and end all logins.
+    """Disable a user and end all logins of this user.
 
     Examples:
       leadctl users disable bunter
@@ -81,7 +81,7 @@ def set_role(
 
 @app.command()
 def reset_password(ctx: typer.Context, username: Username, password_stdin: PasswordStdinOption = False) -> None:
-    """Set a user's password and end all logins.
+    """Set a user's password and end all logins of this user.
 
     Examples:
       leadctl users reset-password bunter

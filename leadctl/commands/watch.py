@@ -31,14 +31,17 @@ def command(
     since: Annotated[
         str | None,
         typer.Option(
-            metavar="TIME", help="At or after: 30m, 12h, 2d, 1w (ago), today, yesterday, or 2026-11-01. Default: now."
+            metavar="TIME",
+            help="At or after: 30m, 12h, 2d, 1w (ago), today, yesterday, 2026-11-01 or 2026-11-01T09:00. Default: now.",
         ),
     ] = None,
     interval: Annotated[str, typer.Option(metavar="DURATION", help="Time between polls.")] = "2s",
     command_line: Annotated[
         str | None,
         typer.Option(
-            "--exec", metavar="COMMAND", help="Run COMMAND, without a shell, for each lead: JSON on its standard input."
+            "--exec",
+            metavar="COMMAND",
+            help="Run COMMAND for each lead, without a shell; its standard input is the lead as JSON.",
         ),
     ] = None,
     output: FormatOption = None,

@@ -7,9 +7,9 @@ from leadctl.options import FormatOption
 
 
 def command(ctx: typer.Context, output: FormatOption = None) -> None:
-    """Show the user, server, profile and time left.
+    """Show the user, the server, the profile and how long the token is valid.
 
-    Shows the time left of the token, in seconds in a pipe. Commands renew it for up to 12 hours after the login.
+    In a pipe, that time is in seconds. Commands renew the token for up to 12 hours after the login.
 
     Examples:
       leadctl whoami

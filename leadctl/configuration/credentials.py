@@ -59,7 +59,7 @@ class Credentials:
 
     @property
     def current(self) -> Profile | None:
-        """The profile of commands that name none."""
+        """The profile of commands that do not select one."""
         data = self._read()
         return _parse_profile(data, _text(data, "current"))
 

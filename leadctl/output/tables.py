@@ -61,7 +61,7 @@ def table_lines(
     for rows in _chunks(texts.of(record, columns) for record in records):
         needs = {c: max(need, *(cell_width(row[c]) for row in rows), 0) for c, need in needs.items()}
         shown = _widths(needs, room, keep_all=keep_all)
-        if is_terminal and not rows:  # a message says so
+        if is_terminal and not rows:  # the list command prints a message, such as "No leads match"
             return
         first = [_line(head, shown, dict.fromkeys(shown, "bold"))] if needs_header else []
         needs_header = False
@@ -72,7 +72,7 @@ def table_lines(
 
 
 def record_lines(record: Record, headings: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Yield a line for each member of a record; with headings only those that people read, in their units."""
+    """Yield a line for each member of a record; with headings, only those meant for people, in human-readable units."""
     texts = _Texts()
     shown = [name for name in record if headings is None or texts.is_readable(name, record[name])]
     names = {name: escape_control(heading(name, headings)) for name in shown}
@@ -196,7 +196,7 @@ def _marked(text: str) -> str:
 
 
 def _widths(needs: Mapping[str, int], room: int | None, *, keep_all: bool) -> dict[str, int]:
-    """Distribute the width: whole columns get what they need, others their share, and none more than it needs."""
+    """Distribute the width: columns in _WHOLE get what they need, the others at most an equal share of the rest."""
     if room is None:
         return dict(needs)
     shown = dict(needs)
