@@ -34,7 +34,7 @@ class Worker(Protocol):
         """The reason why orphans in the CV store are not collected, if there is one."""
 
     def wake(self) -> None:
-        """Check for queued mail and scans now."""
+        """Check for queued mail now."""
 
 
 class Description(Protocol):

@@ -57,10 +57,8 @@ class Workers:
             worker.start()
 
     def wake(self) -> None:
-        """Poll for queued mails and pending scans now. Thread-safe."""
+        """Poll for queued mails now. Thread-safe."""
         self.mail.wake()
-        if self.scans:
-            self.scans.wake()
 
     def stop(self) -> None:
         """Have all workers finish or release their work, within INTAKE_SHUTDOWN_GRACE from the first call."""

@@ -38,7 +38,7 @@ RELEASE_WITHIN_S = 2.0  # of the grace period of a shutdown
 log = logging.getLogger("intake.workers.mail")
 
 
-class MailWorker:
+class MailWorker(threading.Thread):
     """Sends queued mails over one connection per transport until it is stopped."""
 
     def __init__(
@@ -49,13 +49,13 @@ class MailWorker:
         transports: Sequence[Transport],
         metrics: Metrics,
     ) -> None:
+        super().__init__(name="intake-mail", daemon=True)
         self._database = database
         self._builder = builder
         self._transports = transports
         self._metrics = metrics
         self._claims = Claims(settings, database, metrics, owner=f"{socket.gethostname()}:{os.getpid()}")
         self._grace_s = settings.shutdown_grace_s
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="intake-mail", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
         self._queue: asyncio.Queue[OutboxMessage | None] = asyncio.Queue()
@@ -68,12 +68,12 @@ class MailWorker:
     @property
     def last_error(self) -> str | None:
         """The error that stops all mail, or None."""
-        has_ended = not self._thread.is_alive() and not self._stopping
+        has_ended = not self.is_alive() and not self._stopping
         return "the mail worker has ended; restart the service" if has_ended else self._last_error
 
-    def start(self) -> None:
-        """Start sending."""
-        self._thread.start()
+    def run(self) -> None:
+        """Send mails until the worker is stopped."""
+        asyncio.run(self._run())
 
     def wake(self) -> None:
         """Poll for queued mails now. Thread-safe."""
@@ -85,10 +85,6 @@ class MailWorker:
         """Claim no more mails, finish deliveries in progress within INTAKE_SHUTDOWN_GRACE, and release the rest."""
         self._stopping = True
         self.wake()
-
-    def join(self, timeout_s: float) -> None:
-        """Wait until the worker has stopped."""
-        self._thread.join(timeout_s)
 
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -58,13 +58,13 @@ class Job:
         self._steps, self._due_at, self._retry_s = None, time.monotonic() + pause_s, retry_s
 
 
-class Maintenance:
+class Maintenance(threading.Thread):
     """Runs all jobs until it is stopped, one step of each in turn, so that a long job does not delay the others."""
 
     def __init__(self, settings: Settings, database: Database, metrics: Metrics) -> None:
+        super().__init__(name="intake-maintenance", daemon=True)
         self._settings, self._database, self._metrics = settings, database, metrics
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="intake-maintenance", daemon=True)
         self.store_hold: str | None = None  # the reason why orphans are not collected
         self._jobs = [
             Job(self._update_marker, every_s=UPDATE_MARKER_EVERY_S),
@@ -74,19 +74,16 @@ class Maintenance:
             Job(self._purge, every_s=PURGE_EVERY_S),
         ]
 
-    def start(self) -> None:
-        """Start the jobs."""
-        self._thread.start()
-
     def stop(self) -> None:
         """Stop after the running step."""
         self._stopping.set()
 
-    def join(self, timeout_s: float) -> None:
+    def join(self, timeout: float | None = None) -> None:
         """Wait briefly for the running step; a longer one ends with the process, and another process repeats it."""
-        self._thread.join(min(timeout_s, STOP_WITHIN_S))
+        super().join(STOP_WITHIN_S if timeout is None else min(timeout, STOP_WITHIN_S))
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Run the jobs until the thread is stopped."""
         is_busy = False
         while not self._stopping.wait(0 if is_busy else POLL_S):
             is_busy = False
