@@ -37,19 +37,10 @@ class Workers:
         self._all = [worker for worker in (self.mail, self.scans, self.maintenance) if worker]
 
     @property
-    def last_error(self) -> str | None:
-        """The error that stops all mail, or None."""
-        return self.mail.last_error
-
-    @property
-    def last_scan_error(self) -> str | None:
-        """The error that stops all scans, or None."""
-        return self.scans.last_error if self.scans else None
-
-    @property
-    def store_hold(self) -> str | None:
-        """The reason why orphans in the CV store are not collected, or None."""
-        return self.maintenance.store_hold
+    def errors(self) -> dict[str, str | None]:
+        """The errors that stop all mail, all scans, or the collection of orphans; None where all is well."""
+        scan_error = self.scans.last_error if self.scans else None
+        return {"mail": self.mail.last_error, "scan": scan_error, "cv_store": self.maintenance.store_hold}
 
     def start(self) -> None:
         """Start every worker in its own thread."""
