@@ -28,16 +28,18 @@ MAX_PLAIN_SUBJECT = 60  # longer ones would have to be folded
 _JOINERS = "\u200c\u200d"
 _JOINED = ("Lo", "Mn", "Mc", "So", "Sk")  # letters without case (such as Persian), their marks, and parts of emoji
 _VIRAMA = 9  # the combining class of marks after which a joiner may end a word (RFC 5892, appendix A.1)
+_NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 _SAMPLE = OutboxMessage(
     id=1,
     claim="",
     kind="alert",
     recipient="attorney@example.com",
     message_id="<sample@example.com>",
-    created_at=datetime(2026, 1, 1, tzinfo=UTC),
-    age_s=0.0,
+    created_at=_NEW_YEAR,
+    queued_since=_NEW_YEAR,
     attempts=1,
-    leads=(DigestLead(1, "ada@example.com", "Ada", "Lovelace", "cv.pdf", datetime(2026, 1, 1, tzinfo=UTC)),),
+    claimed_at=_NEW_YEAR,
+    leads=(DigestLead(1, "ada@example.com", "Ada", "Lovelace", "cv.pdf", _NEW_YEAR),),
     lead_count=1,
 )
 
@@ -161,16 +163,10 @@ def _reply_to(email: str) -> bytes:
 
 
 def _template_lead(lead: DigestLead) -> dict[str, object]:
-    name = _escape(f"{lead.f_name} {lead.l_name}")
-    return {
-        "id": lead.id,
-        "email": _escape(lead.email),
-        "name": name if len(name) <= MAX_SUBJECT_NAME_CHARACTERS else f"{name[: MAX_SUBJECT_NAME_CHARACTERS - 1]}…",
-        "f_name": _escape(lead.f_name),
-        "l_name": _escape(lead.l_name),
-        "CV_name": _escape(lead.cv_name),
-        "created_at": lead.created_at,
-    }
+    fields = {name: _escape(value) if isinstance(value, str) else value for name, value in lead._asdict().items()}
+    name = f"{fields['f_name']} {fields['l_name']}"
+    is_short = len(name) <= MAX_SUBJECT_NAME_CHARACTERS
+    return {**fields, "name": name if is_short else f"{name[: MAX_SUBJECT_NAME_CHARACTERS - 1]}…"}
 
 
 def _escape(text: str) -> str:

@@ -65,8 +65,9 @@ _CLAIM = (
     )
     .returning(outbox_mail.c.id)
 )
+_CLAIMED_COLUMNS = ("id", "claim", "kind", "recipient", "message_id", "created_at", "queued_since", "attempts")
 _CLAIMED_MAILS = (
-    select(outbox_mail, Now().label("now"))
+    select(*(outbox_mail.c[name] for name in _CLAIMED_COLUMNS), Now().label("claimed_at"))
     .where(outbox_mail.c.id.in_(bindparam("claimed", expanding=True)))
     .order_by(outbox_mail.c.id)
 )
@@ -89,7 +90,7 @@ class Recipient:
 
 @dataclass(frozen=True)
 class OutboxMessage:
-    """A claimed mail; `age_s` is the time since it was queued.
+    """A claimed mail.
 
     Results count only while `claim` is the mail's current token. An alert may be a digest of `lead_count` leads:
     `leads` are the first MAX_LISTED_LEADS, beginning with its own.
@@ -101,10 +102,16 @@ class OutboxMessage:
     recipient: str
     message_id: str
     created_at: datetime
-    age_s: float
+    queued_since: datetime
     attempts: int
-    leads: tuple[digests.DigestLead, ...]
+    claimed_at: datetime
+    leads: Sequence[digests.DigestLead]
     lead_count: int
+
+    @property
+    def age_s(self) -> float:
+        """The seconds from when the mail was queued to its claim."""
+        return (self.claimed_at - self.queued_since).total_seconds()
 
     @property
     def lead_id(self) -> int:
@@ -161,7 +168,7 @@ def claim(
         digests.build_digests(connection, interval_s=alert_interval_s)
         owned = {"token": token, "owner": owner}
         claimed, held = _claim_due(connection, owned, limit=limit, per_hour=confirmations_per_hour)
-        return _read(connection, claimed, token) if claimed else [], held
+        return _read(connection, claimed) if claimed else [], held
 
     mails, held = database.write(work)
     if held and on_held:
@@ -243,21 +250,7 @@ def prune(database: Database, *, age_s: float) -> Iterator[int]:
         yield count
 
 
-def _read(connection: Connection, claimed: Sequence[int], token: str) -> list[OutboxMessage]:
-    rows = connection.execute(_CLAIMED_MAILS, {"claimed": claimed}).mappings().all()
+def _read(connection: Connection, claimed: Sequence[int]) -> list[OutboxMessage]:
+    rows = connection.execute(_CLAIMED_MAILS, {"claimed": claimed}).mappings()
     leads = digests.reported_leads(connection, claimed)
-    return [
-        OutboxMessage(
-            id=row["id"],
-            claim=token,
-            kind=row["kind"],
-            recipient=row["recipient"],
-            message_id=row["message_id"],
-            created_at=row["created_at"],
-            age_s=(row["now"] - row["queued_since"]).total_seconds(),
-            attempts=row["attempts"],
-            leads=leads[row["id"]][0],
-            lead_count=leads[row["id"]][1],
-        )
-        for row in rows
-    ]
+    return [OutboxMessage(**row, leads=leads[row["id"]][0], lead_count=leads[row["id"]][1]) for row in rows]
