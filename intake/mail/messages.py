@@ -19,7 +19,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from intake.errors import TemplateInvalid
 from intake.mail.digests import DigestLead
 from intake.mail.outbox import OutboxMessage
-from intake.settings.parsers import Mailbox
+from intake.settings import Settings
 from intake.settings.trusted_files import ownership_fault
 
 _ASCII, _UTF8 = (policy.clone(cte_type="7bit") for policy in (SMTP, SMTPUTF8))
@@ -70,24 +70,17 @@ def _templates(directory: Path | None) -> Environment:
 class MessageBuilder:
     """Builds messages from `<kind>.txt.jinja`, whose first line is `Subject: …`, and `<kind>.html.jinja`.
 
-    Files in `directory` replace the service's templates of the same name. Raises TemplateInvalid if one can't be
-    rendered.
+    Files in the settings' directory replace the service's templates of the same name. Raises TemplateInvalid if one
+    can't be rendered.
     """
 
-    def __init__(
-        self,
-        *,
-        sender: Mailbox,
-        directory: Path | None,
-        firm_contact: str | None = None,
-        firm_url: str | None = None,
-        has_reply_to: bool = True,
-    ) -> None:
-        self._sender = sender
-        firm = sender.display_name or sender.domain
-        self._firm = {"firm": firm, "firm_contact": firm_contact, "firm_url": firm_url}
-        self._has_reply_to = has_reply_to
-        self._templates = _templates(directory)
+    def __init__(self, settings: Settings) -> None:
+        self._sender = settings.mail_from
+        firm = self._sender.display_name or self._sender.domain
+        contact = {"firm_contact": settings.firm_contact, "firm_url": settings.firm_url}
+        self._firm = {"firm": firm, **contact}
+        self._has_reply_to = settings.alert_reply_to
+        self._templates = _templates(settings.mail_templates)
         confirmation = dataclasses.replace(_SAMPLE, kind="confirmation")
         # the part that all confirmations share: rendering it takes one to two milliseconds
         self._confirmations = {policy: self._content(confirmation, policy) for policy in (_ASCII, _UTF8)}

@@ -22,14 +22,7 @@ class Workers:
 
     def __init__(self, settings: Settings, database: Database, metrics: Metrics) -> None:
         """Build the workers without starting them. Raises TemplateInvalid."""
-        builder = MessageBuilder(
-            sender=settings.mail_from,
-            directory=settings.mail_templates,
-            firm_contact=settings.firm_contact,
-            firm_url=settings.firm_url,
-            has_reply_to=settings.alert_reply_to,
-        )
-        self.mail = MailWorker(settings, database, builder, _transports(settings), metrics)
+        self.mail = MailWorker(settings, database, MessageBuilder(settings), _transports(settings), metrics)
         self.scans = ScanWorker(settings.clamd, database, metrics) if settings.clamd else None
         self.maintenance = Maintenance(settings, database, metrics)
         self._grace_s = settings.shutdown_grace_s

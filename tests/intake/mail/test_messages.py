@@ -14,10 +14,11 @@ from intake.errors import TemplateInvalid
 from intake.mail.digests import DigestLead
 from intake.mail.messages import _SAMPLE, MessageBuilder, _escape, _template_lead
 from intake.mail.outbox import OutboxMessage
+from intake.settings import Settings
 from intake.settings.parsers import Mailbox
 
 SENDER = Mailbox("intake@firm.example", "Märple & Wimsey")
-BUILDER = MessageBuilder(sender=SENDER, directory=None)
+BUILDER = MessageBuilder(Settings(mail_from=SENDER))
 HEADERS = {
     b"To",
     b"Date",
@@ -128,7 +129,7 @@ def test_digests_and_confirmations_have_no_reply_to() -> None:
 
 
 def test_reply_to_can_be_turned_off() -> None:
-    assert sent(MessageBuilder(sender=SENDER, directory=None, has_reply_to=False), mail())["Reply-To"] is None
+    assert sent(MessageBuilder(Settings(mail_from=SENDER, alert_reply_to=False)), mail())["Reply-To"] is None
 
 
 def test_reply_to_is_the_address_itself_and_never_decoded() -> None:
@@ -193,12 +194,9 @@ def test_html_isolates_what_the_sender_typed() -> None:
 
 
 def test_a_confirmation_contains_the_contact_of_the_firm() -> None:
-    builder = MessageBuilder(
-        sender=SENDER,
-        directory=None,
-        firm_contact="020 7946 0000 <office@firm.example>",
-        firm_url="https://firm.example/?a&b",
-    )
+    contact = "020 7946 0000 <office@firm.example>"
+    settings = Settings(mail_from=SENDER, firm_contact=contact, firm_url="https://firm.example/?a&b")
+    builder = MessageBuilder(settings)
     message = sent(builder, mail(kind="confirmation"))
     plain, html = text_of(message, "plain").replace("\r\n", "\n"), text_of(message, "html")
     assert "please contact us: 020 7946 0000 <office@firm.example>\n" in plain
@@ -214,7 +212,7 @@ def test_a_confirmation_without_settings_has_no_contact() -> None:
 
 def test_single_templates_can_be_replaced(tmp_path: Path) -> None:
     (tmp_path / "confirmation.txt.jinja").write_text("Subject: Grüß Gott\n\nDanke, {{ firm }}.")
-    message = sent(MessageBuilder(sender=SENDER, directory=tmp_path), mail(kind="confirmation"))
+    message = sent(MessageBuilder(Settings(mail_from=SENDER, mail_templates=tmp_path)), mail(kind="confirmation"))
     assert message["Subject"] == "Grüß Gott"
     assert text_of(message, "plain").strip() == "Danke, Märple & Wimsey."
     assert "Thank you" in text_of(message, "html")
@@ -233,4 +231,4 @@ def test_single_templates_can_be_replaced(tmp_path: Path) -> None:
 def test_an_invalid_template_is_rejected_at_once(tmp_path: Path, template: str) -> None:
     (tmp_path / "confirmation.txt.jinja").write_text(template)
     with pytest.raises(TemplateInvalid, match="confirmation"):
-        MessageBuilder(sender=SENDER, directory=tmp_path)
+        MessageBuilder(Settings(mail_from=SENDER, mail_templates=tmp_path))
