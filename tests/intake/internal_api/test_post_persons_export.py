@@ -174,7 +174,7 @@ def test_an_aborted_export_is_closed_at_once(
 
     intake.submitted(CV=("cv", CONTENT))
     monkeypatch.setattr(export, "export", record_export)
-    client = TestClient(disconnecting, headers=admin.headers)
+    client = TestClient(disconnecting, headers=dict(admin.headers))
     client.app_state.update(admin.app_state)
     with pytest.raises(RuntimeError, match="already started"):
         client.post("/internal/persons/export", json={"email": "ada@example.com"})
