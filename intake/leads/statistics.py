@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection, Select, func, select
@@ -36,7 +35,7 @@ def count(database: Database, *, states: Sequence[str]) -> LeadStatistics:
     """Count the leads; every state is included, in their order. Raises DatabaseUnavailable."""
 
     def work(connection: Connection) -> LeadStatistics:
-        found = _counts(connection, by_state())
+        found = dict(connection.execute(by_state()).all())
         oldest = connection.execute(oldest_in(states[0])).first()
         return LeadStatistics(
             total=sum(found.get(state, 0) for state in states),
@@ -70,9 +69,5 @@ def _days(connection: Connection) -> dict[str, int]:
     today = connection.execute(select(Now())).scalar_one().date()
     days = [today - timedelta(days=ago) for ago in reversed(range(DAYS))]
     midnight = datetime(days[0].year, days[0].month, days[0].day, tzinfo=UTC)
-    found = _counts(connection, by_day(midnight))
+    found = dict(connection.execute(by_day(midnight)).all())
     return {day.isoformat(): found.get(day, 0) for day in days}
-
-
-def _counts(connection: Connection, query: Select[Any, int]) -> dict[Any, int]:
-    return {row[0]: row[1] for row in connection.execute(query)}
