@@ -12,15 +12,14 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from intake.database import Database
 from intake.errors import DatabaseUnavailable
-from intake.mail import outbox
+from intake.mail import confirmation_caps, outbox
 from intake.mail.backoff import retry_delay_s
-from intake.mail.claims import Claims
 from intake.mail.messages import MessageBuilder
 from intake.mail.outbox import OutboxMessage
 from intake.mail.transports import DeliveryFailed, SmtpAuthenticationFailed, Transport
@@ -54,13 +53,13 @@ class MailWorker(threading.Thread):
         self._builder = builder
         self._transports = transports
         self._metrics = metrics
-        self._claims = Claims(settings, database, metrics, owner=f"{socket.gethostname()}:{os.getpid()}")
-        self._grace_s = settings.shutdown_grace_s
+        self._settings = settings
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
         self._queue: asyncio.Queue[OutboxMessage | None] = asyncio.Queue()
         self._claimed: dict[int, OutboxMessage] = {}
         self._has_more = True  # the last claim left due mails behind
+        self._has_held = False  # it held confirmations: other due mails may be behind them
         self._paused_until = 0.0
         self._stopping = False
         self._last_error: str | None = None
@@ -108,7 +107,7 @@ class MailWorker(threading.Thread):
         for _ in senders:
             self._queue.put_nowait(None)
         await self._release([mail for mail in unsent if mail])
-        _, unfinished = await asyncio.wait(senders, timeout=self._grace_s - RELEASE_WITHIN_S)
+        _, unfinished = await asyncio.wait(senders, timeout=self._settings.shutdown_grace_s - RELEASE_WITHIN_S)
         for task in unfinished:
             task.cancel()
         await self._release(list(self._claimed.values()))
@@ -124,7 +123,7 @@ class MailWorker(threading.Thread):
             self._has_more = True
             return POLL_S
         try:
-            mails = await asyncio.to_thread(lambda: self._claims.claim(free))
+            mails = await asyncio.to_thread(lambda: self._claim_due(free))
         except DatabaseUnavailable as error:
             log.warning("no mail is sent, the database is unavailable: %s", error.reason)
             return DATABASE_PAUSE_S
@@ -135,7 +134,22 @@ class MailWorker(threading.Thread):
         for mail in mails:
             self._claimed[mail.id] = mail
             self._queue.put_nowait(mail)
-        return 0.0 if self._claims.has_held else POLL_S
+        return 0.0 if self._has_held else POLL_S
+
+    def _claim_due(self, limit: int) -> list[OutboxMessage]:
+        self._has_held = False
+        return outbox.claim(
+            self._database,
+            owner=f"{socket.gethostname()}:{os.getpid()}",
+            limit=limit,
+            alert_interval_s=self._settings.alert_interval_s,
+            confirmations_per_hour=self._settings.confirmations_per_hour,
+            on_held=self._on_held,
+        )
+
+    def _on_held(self, counts: Mapping[str, int]) -> None:
+        self._has_held = True
+        confirmation_caps.report(self._metrics, "held", counts)
 
     async def _send_all(self, transport: Transport) -> None:
         """Send mails over one connection until the queue yields None."""

@@ -1,4 +1,4 @@
-"""Periodic jobs in their own thread: retention, deletions, orphan collection, the CV store's marker."""
+"""Periodic jobs in their own thread: retention, deletions, held confirmations, the CV store's marker and orphans."""
 
 import logging
 import threading
@@ -12,7 +12,7 @@ from intake.database import Database
 from intake.errors import DatabaseUnavailable, OrphanCollectionRefused, StorageUnavailable
 from intake.leads import erasure
 from intake.leads.submissions import delete_expired_keys
-from intake.mail import outbox
+from intake.mail import confirmation_caps, outbox
 from intake.metrics import Metrics
 from intake.settings import Settings
 
@@ -20,6 +20,7 @@ POLL_S = 0.5
 PRUNE_EVERY_S = 600.0
 UPDATE_MARKER_EVERY_S = 60.0
 DELETE_CVS_EVERY_S = 60.0
+RELEASE_CONFIRMATIONS_EVERY_S = 10.0
 COLLECT_EVERY_S = PURGE_EVERY_S = 24 * 3600.0
 STOP_WITHIN_S = 1.0  # a store that never responds must not delay the shutdown
 FIRST_RETRY_S, LONGEST_RETRY_S = 1.0, 300.0
@@ -68,6 +69,7 @@ class Maintenance(threading.Thread):
         self.store_hold: str | None = None  # the reason why orphans are not collected
         self._jobs = [
             Job(self._update_marker, every_s=UPDATE_MARKER_EVERY_S),
+            Job(self._release_confirmations, every_s=RELEASE_CONFIRMATIONS_EVERY_S),
             Job(self._delete_cvs, every_s=DELETE_CVS_EVERY_S),
             Job(self._prune, every_s=PRUNE_EVERY_S),
             Job(self._collect_orphans, every_s=COLLECT_EVERY_S),
@@ -96,6 +98,11 @@ class Maintenance(threading.Thread):
         if self._settings.cv_store:
             store_marker.mark(self._database, self._settings.cv_store)
             self.store_hold = store_marker.hold(self._settings.cv_store)
+        yield from ()
+
+    def _release_confirmations(self) -> Iterator[object]:
+        suppressed = confirmation_caps.release(self._database, per_hour=self._settings.confirmations_per_hour)
+        confirmation_caps.report(self._metrics, "suppressed", suppressed)
         yield from ()
 
     def _delete_cvs(self) -> Iterator[object]:
