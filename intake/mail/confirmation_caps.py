@@ -67,7 +67,7 @@ _CONFIRMATIONS = (
     .order_by(outbox_mail.c.id)
 )
 _COUNT = update(outbox_mail).where(outbox_mail.c.id.in_(bindparam("ids", expanding=True))).values(counted_at=Now())
-_UNCLAIMED = {"claim": None, "claimed_by": None, "claimed_until": None, "attempts": outbox_mail.c.attempts - 1}
+UNCLAIMED = {"claim": None, "claimed_by": None, "claimed_until": None, "attempts": outbox_mail.c.attempts - 1}
 _RELEASE = (
     update(outbox_mail)
     .where(outbox_mail.c.id.in_(bindparam("ids", expanding=True)))
@@ -133,7 +133,7 @@ def admit(connection: Connection, claimed: Sequence[int], *, per_hour: int) -> t
     connection.execute(_COUNT, {"ids": [row.id for row in found if row.id not in held]})
     for cap in sorted(set(held.values())):
         chosen = outbox_mail.c.id.in_([number for number, one in held.items() if one == cap])
-        connection.execute(update(outbox_mail).where(chosen).values({**_held_by(cap), **_UNCLAIMED}))
+        connection.execute(update(outbox_mail).where(chosen).values({**_held_by(cap), **UNCLAIMED}))
     counts = Counter(held.values())
     if held:
         counts += _hold_more(connection, room)

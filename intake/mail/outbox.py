@@ -160,36 +160,22 @@ def claim(
     """Claim up to `limit` due mails for LEASE_S seconds, those due the longest first.
 
     An attorney gets one alert in `alert_interval_s` seconds; the next one is a digest. Confirmations over a cap are
-    held (0: no caps), and `on_held` is called with their numbers by cap.
+    held (0: no caps), and `on_held` is called with their numbers by cap: claim again for due mails behind them.
     """
     token = token_hex(16)
 
     def work(connection: Connection) -> tuple[list[OutboxMessage], Counter[str]]:
         digests.build_digests(connection, interval_s=alert_interval_s)
-        owned = {"token": token, "owner": owner}
-        claimed, held = _claim_due(connection, owned, limit=limit, per_hour=confirmations_per_hour)
+        claimed: Sequence[int] = connection.scalars(_CLAIM, {"token": token, "owner": owner, "most": limit}).all()
+        held = Counter[str]()
+        if claimed and confirmations_per_hour:
+            claimed, held = confirmation_caps.admit(connection, claimed, per_hour=confirmations_per_hour)
         return _read(connection, claimed) if claimed else [], held
 
     mails, held = database.write(work)
     if held and on_held:
         on_held(held)
     return mails
-
-
-def _claim_due(
-    connection: Connection, owned: Mapping[str, object], *, limit: int, per_hour: int
-) -> tuple[list[int], Counter[str]]:
-    claimed: list[int] = []
-    held: Counter[str] = Counter()
-    for _ in range(2):  # a second time for due mails behind those that are held
-        found = list(connection.scalars(_CLAIM, {**owned, "most": limit - len(claimed)}))
-        newly_held: Counter[str] = Counter()
-        if found and per_hour:
-            found, newly_held = confirmation_caps.admit(connection, found, per_hour=per_hour)
-        claimed, held = claimed + found, held + newly_held
-        if not newly_held:
-            break
-    return claimed, held
 
 
 def extend_lease(database: Database, mails: Iterable[OutboxMessage]) -> None:
@@ -200,8 +186,8 @@ def extend_lease(database: Database, mails: Iterable[OutboxMessage]) -> None:
 
 def release(database: Database, mails: Iterable[OutboxMessage]) -> None:
     """Release claimed mails without counting an attempt."""
-    values = {"claim": None, "claimed_by": None, "claimed_until": None, "attempts": outbox_mail.c.attempts - 1}
-    database.write(lambda connection: connection.execute(update(outbox_mail).where(_claimed(mails)).values(values)))
+    unclaim = update(outbox_mail).where(_claimed(mails)).values(confirmation_caps.UNCLAIMED)
+    database.write(lambda connection: connection.execute(unclaim))
 
 
 def record_sent(database: Database, mail: OutboxMessage) -> bool:
