@@ -5,7 +5,7 @@ that builds an attorney's digest first updates the time of the last one. A concu
 then finds that no digest is due.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
@@ -15,7 +15,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Select,
-    Update,
     bindparam,
     func,
     or_,
@@ -125,9 +124,3 @@ def _reported_leads() -> Select[Any]:
         .where(numbered.c.number <= bindparam("most"))
         .order_by(numbered.c.mail, numbered.c.number)
     )
-
-
-def settle(mail_id: int, values: Mapping[str, object]) -> Update:
-    """Return the statement that copies a digest's result to its other alerts."""
-    others = outbox_mail.c.digest_id == mail_id, outbox_mail.c.id != mail_id, outbox_mail.c.state == "queued"
-    return update(outbox_mail).where(*others).values(dict(values))

@@ -210,7 +210,8 @@ def _record(database: Database, mail: OutboxMessage, end: Update, values: Mappin
         if connection.execute(end, {"mail": mail.id, "token": mail.claim}).rowcount == 0:
             return False
         if mail.lead_count > 1 and "state" in values:
-            connection.execute(digests.settle(mail.id, values))
+            others = outbox_mail.c.digest_id == mail.id, outbox_mail.c.id != mail.id, outbox_mail.c.state == "queued"
+            connection.execute(update(outbox_mail).where(*others).values(dict(values)))
         if values.get("state") == "failed" and mail.kind == "confirmation":  # its mailbox had no confirmation after all
             connection.execute(delete(confirmed_mailbox).where(confirmed_mailbox.c.lead_id == mail.lead_id))
         return True

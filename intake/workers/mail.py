@@ -96,7 +96,8 @@ class MailWorker(threading.Thread):
             pause_s = await self._claim()
             if not self._has_more:
                 await asyncio.sleep(MIN_POLL_S)
-            await self._wait(pause_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), pause_s)
         await self._finish(senders)
         leases.cancel()
 
@@ -238,7 +239,3 @@ class MailWorker(threading.Thread):
         with suppress(DatabaseUnavailable):  # their leases expire
             if mails:
                 await asyncio.to_thread(lambda: outbox.release(self._database, mails))
-
-    async def _wait(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), seconds)
