@@ -127,9 +127,13 @@ def _windows(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
 
 def _object_streams(file: IO[bytes]) -> Iterator[bytes]:
     """Yield the first part of a PDF's first MAX_OBJECT_STREAMS object streams, which contain most dictionaries."""
-    offsets = sorted({start + found.start() for start, window in _windows(file) for found in _named(window)})
+    named = (
+        start + found.start()
+        for start, window in _windows(file)
+        for found in itertools.islice(_OBJECT_STREAM.finditer(window), MAX_OBJECT_STREAMS)
+    )
     left = MAX_UNPACKED_BYTES
-    for offset in offsets[:MAX_OBJECT_STREAMS]:
+    for offset in sorted(set(named))[:MAX_OBJECT_STREAMS]:
         file.seek(offset)
         data = file.read(PACKED_BYTES)
         if begins := _STREAM.search(data, 0, OVERLAP_BYTES):
@@ -140,10 +144,3 @@ def _object_streams(file: IO[bytes]) -> Iterator[bytes]:
             left -= len(unpacked)
         if not left:  # a maximum of 0 bytes would mean no limit
             return
-
-
-def _named(window: bytes) -> Iterator[re.Match[bytes]]:
-    for number, found in enumerate(_OBJECT_STREAM.finditer(window)):
-        if number == MAX_OBJECT_STREAMS:
-            return
-        yield found

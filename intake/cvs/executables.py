@@ -13,23 +13,16 @@ EXTENSIONS = frozenset(
     " iso img vhd vhdx dmg".split()
 )
 
-_MAGIC = (
-    (b"\x7fELF", "a program"),
-    (b"\xfe\xed\xfa\xce", "a program"),  # Mach-O, in either order and for either width
-    (b"\xfe\xed\xfa\xcf", "a program"),
-    (b"\xce\xfa\xed\xfe", "a program"),
-    (b"\xcf\xfa\xed\xfe", "a program"),
-    (b"\xca\xfe\xba\xbe", "a program"),  # Java, or Mach-O for several machines
-    (b"\xca\xfe\xd0\x0d", "a program"),
-    (b"dex\n", "a program"),
-    (b"\0asm", "a program"),
-    (b"Cr24", "a program"),  # an extension of Chrome
-    (b"ITSF", "a program"),  # compiled HTML help, which runs scripts
-    (b"\xed\xab\xee\xdb", "a program"),  # RPM
-    (b"!<arch>\n", "a program"),  # a Debian package, or a library
-    (b"L\0\0\0\x01\x14\x02\0\0\0\0\0\xc0\0\0\0\0\0\0F", "a shortcut"),
-    (b"#!", "a script"),
+_PROGRAMS = (
+    *(b"\x7fELF", b"dex\n", b"\0asm"),
+    *(b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe"),  # Mach-O
+    *(b"\xca\xfe\xba\xbe", b"\xca\xfe\xd0\x0d"),  # Java, or Mach-O for several machines
+    b"Cr24",  # an extension of Chrome
+    b"ITSF",  # compiled HTML help, which runs scripts
+    b"\xed\xab\xee\xdb",  # RPM
+    b"!<arch>\n",  # a Debian package, or a library
 )
+_SHORTCUT = b"L\0\0\0\x01\x14\x02\0\0\0\0\0\xc0\0\0\0\0\0\0F"
 _SCRIPT = re.compile(
     rb"""(?ix) (?:<\?xml[^>]{0,200}> \s*+)? (?:
         @echo \s++ off | @?setlocal \s*+ $ | \#requires \s++ - | powershell(?:\.exe)? \s++ - | <\?php
@@ -47,11 +40,11 @@ _BYTE_ORDER_MARK = re.compile(rb"^(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)")
 
 def executable_kind(head: bytes) -> str | None:
     """Return the kind of executable that begins with `head`, or None; scripts are recognized by their first lines."""
-    for magic, kind in _MAGIC:
-        if head.startswith(magic):
-            return kind
-    if head.startswith(b"MZ") and b"\0" in head[:64]:  # without a NUL, it is a text that begins with these initials
+    # without a NUL, a text begins with the initials MZ
+    if head.startswith(_PROGRAMS) or (head.startswith(b"MZ") and b"\0" in head[:64]):
         return "a program"
+    if head.startswith(_SHORTCUT):
+        return "a shortcut"
     text = _BYTE_ORDER_MARK.sub(b"", head[:HEAD_BYTES]).replace(b"\0", b"").lstrip()  # UTF-16, too
     if _SCRIPT.match(text) or text.startswith(b"#!") or _HTML_APPLICATION.search(text):
         return "a script"

@@ -29,7 +29,9 @@ def write_content(connection: Connection, *, lead_id: int, file: IO[bytes], size
         connection.exec_driver_sql("INSERT INTO cv_content (lead_id, content) VALUES (?, ?)", (lead_id, file.read()))
     else:
         connection.exec_driver_sql("INSERT INTO cv_content (lead_id, content) VALUES (?, zeroblob(?))", (lead_id, size))
-        _fill_blob(connection, lead_id, file)
+        with _open_blob(connection, lead_id, readonly=False) as blob:
+            while piece := file.read(PIECE_BYTES):
+                blob.write(piece)
 
 
 def read_content(connection: Connection, lead_id: int, *, offset: int) -> bytes:
@@ -80,12 +82,6 @@ class _Chain:
                 return data
             del self._files[0]
         return b""
-
-
-def _fill_blob(connection: Connection, lead_id: int, file: IO[bytes]) -> None:
-    with _open_blob(connection, lead_id, readonly=False) as blob:
-        while piece := file.read(PIECE_BYTES):
-            blob.write(piece)
 
 
 def _open_blob(connection: Connection, lead_id: int, *, readonly: bool) -> sqlite3.Blob:

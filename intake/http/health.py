@@ -23,10 +23,9 @@ def get_readyz(request: AppRequest) -> Response:
     """
     if not is_migrated(request.state["database"]):
         return problem(503, detail="the database is not migrated; run: intake migrate", headers={"Retry-After": "30"})
-    worker = request.state["worker"]
     errors = {"forwarded": request.state["forwarding"].last_error}
-    if worker is not None:
-        errors |= {"mail": worker.last_error, "scan": worker.last_scan_error, "cv_store": worker.store_hold}
+    if (worker := request.state["worker"]) is not None:
+        errors |= worker.errors
     if not request.state["exposes_errors"]:
         errors = {name: text and "see the service's log" for name, text in errors.items()}
     return json_response({"status": "ready", **{name: text for name, text in errors.items() if text}})

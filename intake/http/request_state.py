@@ -1,5 +1,6 @@
 """Typed request state."""
 
+from collections.abc import Mapping
 from typing import Protocol, TypedDict
 
 from starlette.requests import Request
@@ -22,19 +23,11 @@ class Worker(Protocol):
     """The part of the worker in this process that the APIs use."""
 
     @property
-    def last_error(self) -> str | None:
-        """The error that prevents all mail from being sent, if there is one."""
-
-    @property
-    def last_scan_error(self) -> str | None:
-        """The error that prevents all CVs from being scanned, if there is one."""
-
-    @property
-    def store_hold(self) -> str | None:
-        """The reason why orphans in the CV store are not collected, if there is one."""
+    def errors(self) -> Mapping[str, str | None]:
+        """The errors for /readyz, by its field names; None where all is well."""
 
     def wake(self) -> None:
-        """Check for queued mail and scans now."""
+        """Check for queued mail now."""
 
 
 class Description(Protocol):

@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from intake import audit
 from intake.audit import Action
@@ -13,7 +13,7 @@ from intake.http.pagination import link_to_next
 from intake.http.ranges import content_range, parse_range
 from intake.http.request_parsing import json_response
 from intake.http.request_state import AppRequest
-from intake.http.routing import actor_of, require_user, run_in_pool, stream_in_pool
+from intake.http.routing import PoolStreamingResponse, actor_of, require_user, run_in_pool
 from intake.internal_api.schemas.leads import CvQuery, StateChange
 from intake.leads import cv_access, listing, manual_leads, states
 from intake.leads.listing import LeadQuery
@@ -29,9 +29,11 @@ def get_leads(request: AppRequest, query: LeadQuery) -> Response:
     states.validate_states(query.state, known=parts["settings"].states, field="state")
     if query.limit is not None:
         return _page(request, query, query.limit)
-    chunks = stream_in_pool(request, listing.stream_json(parts["database"], query))
+    response = PoolStreamingResponse(
+        request, listing.stream_json(parts["database"], query), media_type="application/json"
+    )
     audit.record_alone(parts["database"], Action.LIST, actor_of(request), detail=filters_in_use(query))
-    return StreamingResponse(chunks, media_type="application/json")
+    return response
 
 
 def get_lead(request: AppRequest) -> Response:
@@ -107,9 +109,15 @@ def get_cv(request: AppRequest, query: CvQuery) -> Response:
     span = parse_range(request, tag=headers["ETag"], size=lead.CV.size)
     if span is not None:
         headers |= {"Content-Range": content_range(span, size=lead.CV.size), "Content-Length": str(len(span))}
-    chunks = stream_in_pool(request, listing.read_cv(database, lead, span))
+    response = PoolStreamingResponse(
+        request,
+        listing.read_cv(database, lead, span),
+        status_code=200 if span is None else 206,
+        headers=headers,
+        media_type=lead.CV.detected_type,
+    )
     cv_access.record(database, lead, actor_of(request), is_range=span is not None, has_scanner=has_scanner)
-    return StreamingResponse(chunks, 200 if span is None else 206, headers, lead.CV.detected_type)
+    return response
 
 
 def lead_id(request: AppRequest) -> int:

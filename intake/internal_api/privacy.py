@@ -1,11 +1,11 @@
 """Endpoints that erase or export all data of one person."""
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from intake.http.content_disposition import attachment
 from intake.http.request_parsing import json_response
 from intake.http.request_state import AppRequest
-from intake.http.routing import actor_of, stream_in_pool
+from intake.http.routing import PoolStreamingResponse, actor_of
 from intake.internal_api.schemas.privacy import ErasureRequest, ErasureResult, PersonModel
 from intake.leads import erasure, export
 from intake.leads.data_subjects import DataSubject
@@ -26,4 +26,4 @@ def post_persons_export(request: AppRequest, body: PersonModel) -> Response:
     has_scanner = parts["settings"].clamd is not None
     chunks = export.export(parts["database"], person, actor=actor_of(request), has_scanner=has_scanner)
     headers = {"Content-Disposition": attachment("person.zip"), "Cache-Control": "no-store"}
-    return StreamingResponse(stream_in_pool(request, chunks), 200, headers, "application/zip")
+    return PoolStreamingResponse(request, chunks, headers=headers, media_type="application/zip")

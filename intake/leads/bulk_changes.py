@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, Field
-from sqlalchemy import Connection, Select, Uuid, exists, insert, literal, select, update
+from sqlalchemy import Connection, Row, Select, Uuid, exists, insert, literal, select, update
 
 from intake.database import Database, insert_if_absent
 from intake.database.clock import Now
@@ -185,12 +185,7 @@ def _already_undone(connection: Connection, undone: UUID, ids: Collection[int]) 
     return set(connection.scalars(query))
 
 
-class _Event(NamedTuple):
-    id: int
-    from_state: str
-
-
-def _events(connection: Connection, change_id: UUID, after: int) -> dict[int, _Event]:
+def _events(connection: Connection, change_id: UUID, after: int) -> dict[int, Row[int, int, str]]:
     """Return the change's events of the next MAX_LEADS leads, by the leads' ids."""
     query = (
         select(lead_event.c.lead_id, lead_event.c.id, lead_event.c.from_state)
@@ -198,7 +193,7 @@ def _events(connection: Connection, change_id: UUID, after: int) -> dict[int, _E
         .order_by(lead_event.c.lead_id)
         .limit(MAX_LEADS)
     )
-    return {lead_id: _Event(event_id, state) for lead_id, event_id, state in connection.execute(query)}
+    return {row.lead_id: row for row in connection.execute(query)}
 
 
 def _apply(connection: Connection, source: Select[Any], ids: Collection[int], context: ChangeContext) -> None:

@@ -3,15 +3,12 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from intake.database import Database
-from intake.database.ids import page_by_id
 from intake.database.schema import cv, lead
 from intake.errors import FieldError, InvalidValue, PersonNotFound, ValidationError
 from intake.leads.normalization import normalize_key, parse_email
-
-PAGE = 5_000
 
 
 class SubjectLead(NamedTuple):
@@ -57,15 +54,7 @@ def find_leads_or_none(database: Database, person: DataSubject) -> list[SubjectL
         select(lead.c.id, lead.c.state, func.coalesce(cv.c.size, 0), lead.c.email)
         .outerjoin(cv, cv.c.lead_id == lead.c.id)
         .where(lead.c.email_key == normalize_key(person.address))
+        .order_by(lead.c.id)
     )
-
-    def page(connection: Connection, after: int) -> list[tuple[SubjectLead, str]]:
-        rows = connection.execute(page_by_id(query, lead.c.id, after=after, newest_first=False, limit=PAGE))
-        return [(SubjectLead(*columns), address) for *columns, address in rows]
-
-    found: list[SubjectLead] = []
-    after = 0
-    while rows := database.read(lambda connection: page(connection, after)):  # noqa: B023 - called immediately
-        found += [found_lead for found_lead, address in rows if person.matches(address)]
-        after = rows[-1][0].id
-    return found
+    rows = database.read(lambda connection: connection.execute(query).all())
+    return [SubjectLead(*columns) for *columns, address in rows if person.matches(address)]

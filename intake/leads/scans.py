@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from secrets import token_hex
 
-from sqlalchemy import Connection, Select, or_, select, update
+from sqlalchemy import Select, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from intake.cvs import clamd
@@ -115,8 +115,4 @@ def _store(database: Database, job: ScanJob, **values: object) -> bool:
         .where(cv.c.lead_id == job.lead_id, cv.c.scan_claim == job.claim, SCAN_PENDING)
         .values(**values, scan_claim=None, scan_claimed_until=None)
     )
-
-    def work(connection: Connection) -> bool:
-        return bool(connection.execute(statement).rowcount)
-
-    return database.write(work)
+    return database.write(lambda connection: connection.execute(statement).rowcount) > 0

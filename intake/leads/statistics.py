@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 from pydantic import BaseModel, Field
 from sqlalchemy import Connection, Select, func, select
@@ -39,7 +38,7 @@ def count(database: Database, *, states: Sequence[str]) -> Statistics:
     mails = count_unsent(database)
 
     def work(connection: Connection) -> Statistics:
-        found = _counts(connection, by_state())
+        found = dict(connection.execute(by_state()).all())
         oldest = connection.execute(oldest_in(states[0])).first()
         return Statistics(
             total=sum(found.get(state, 0) for state in states),
@@ -74,9 +73,5 @@ def _days(connection: Connection) -> dict[str, int]:
     today = connection.execute(select(Now())).scalar_one().date()
     days = [today - timedelta(days=ago) for ago in reversed(range(DAYS))]
     midnight = datetime(days[0].year, days[0].month, days[0].day, tzinfo=UTC)
-    found = _counts(connection, by_day(midnight))
+    found = dict(connection.execute(by_day(midnight)).all())
     return {day.isoformat(): found.get(day, 0) for day in days}
-
-
-def _counts(connection: Connection, query: Select[Any, int]) -> dict[Any, int]:
-    return {row[0]: row[1] for row in connection.execute(query)}

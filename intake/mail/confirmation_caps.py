@@ -5,6 +5,7 @@ that no hour delivers more than its cap. A mail over a cap is held: it leaves th
 its cap has room, and is suppressed after MAX_WAIT_S. An advisory lock serializes counting across all workers.
 """
 
+import logging
 import random
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -31,6 +32,7 @@ from sqlalchemy import (
 from intake.database import Database, advisory_lock
 from intake.database.clock import Now
 from intake.database.schema import COUNTED, DELIVERABLE, HELD, confirmed_mailbox, outbox_mail
+from intake.metrics import Metrics
 
 PER_DOMAIN = 100
 HOUR_S = 3600.0
@@ -39,6 +41,8 @@ MAX_MOVED = 1_000  # mails held, released or suppressed in one transaction
 MAX_DOMAINS = 100  # with held mails, read in one transaction
 TOTAL = ""  # held_by of a mail that the total cap holds
 CAPS_LOCK = 0x1EADC73
+
+log = logging.getLogger("intake.workers.mail")
 
 
 def is_counted() -> ColumnElement[bool]:
@@ -63,7 +67,7 @@ _CONFIRMATIONS = (
     .order_by(outbox_mail.c.id)
 )
 _COUNT = update(outbox_mail).where(outbox_mail.c.id.in_(bindparam("ids", expanding=True))).values(counted_at=Now())
-_UNCLAIMED = {"claim": None, "claimed_by": None, "claimed_until": None, "attempts": outbox_mail.c.attempts - 1}
+UNCLAIMED = {"claim": None, "claimed_by": None, "claimed_until": None, "attempts": outbox_mail.c.attempts - 1}
 _RELEASE = (
     update(outbox_mail)
     .where(outbox_mail.c.id.in_(bindparam("ids", expanding=True)))
@@ -129,7 +133,7 @@ def admit(connection: Connection, claimed: Sequence[int], *, per_hour: int) -> t
     connection.execute(_COUNT, {"ids": [row.id for row in found if row.id not in held]})
     for cap in sorted(set(held.values())):
         chosen = outbox_mail.c.id.in_([number for number, one in held.items() if one == cap])
-        connection.execute(update(outbox_mail).where(chosen).values({**_held_by(cap), **_UNCLAIMED}))
+        connection.execute(update(outbox_mail).where(chosen).values({**_held_by(cap), **UNCLAIMED}))
     counts = Counter(held.values())
     if held:
         counts += _hold_more(connection, room)
@@ -184,6 +188,13 @@ def release(database: Database, *, per_hour: int) -> Counter[str]:
 
     # usually there are none, and reading takes no lock
     return database.write(work) if database.read(_holding_caps) else Counter()
+
+
+def report(metrics: Metrics, outcome: str, counts: Mapping[str, int]) -> None:
+    """Count and log confirmations over a cap; the outcome is `held` or `suppressed`."""
+    for cap, count in counts.items():
+        metrics.capped.labels(cap, outcome).inc(count)
+        log.warning("confirmations over the %s cap: %s: %d", cap, outcome, count)
 
 
 def _releasable(connection: Connection, names: Sequence[str], per_hour: int) -> list[int]:

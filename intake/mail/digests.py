@@ -5,20 +5,16 @@ that builds an attorney's digest first updates the time of the last one. A concu
 then finds that no digest is due.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
-    RowMapping,
     Select,
-    Update,
     bindparam,
     func,
     or_,
@@ -37,15 +33,14 @@ MAX_CLOCK_ERROR_S = 3600.0
 _SEND_ALONE = update(outbox_mail).where(UNGROUPED).values(digest_id=outbox_mail.c.id)
 
 
-@dataclass(frozen=True)
-class DigestLead:
+class DigestLead(NamedTuple):
     """The fields of a lead that mail templates use."""
 
     id: int
     email: str
     f_name: str
     l_name: str
-    cv_name: str
+    CV_name: str
     created_at: datetime
 
 
@@ -101,14 +96,12 @@ def _build_digest(connection: Connection, address: str) -> None:
     connection.execute(update(outbox_mail).where(outbox_mail.c.id.in_(select(free.c.id))).values(values))
 
 
-def reported_leads(connection: Connection, mails: Sequence[int]) -> dict[int, tuple[tuple[DigestLead, ...], int]]:
+def reported_leads(connection: Connection, mails: Sequence[int]) -> dict[int, tuple[list[DigestLead], int]]:
     """Return for each mail its first MAX_LISTED_LEADS leads and the number of all."""
-    rows = connection.execute(_reported_leads(), {"mails": mails, "most": MAX_LISTED_LEADS}).mappings()
-    return {
-        number: (tuple(_digest_lead(row) for row in own), own[0]["count"])
-        for number, group in groupby(rows, key=lambda row: int(row["mail"]))
-        for own in [list(group)]
-    }
+    found: dict[int, tuple[list[DigestLead], int]] = {}
+    for mail, count, *fields in connection.execute(_reported_leads(), {"mails": mails, "most": MAX_LISTED_LEADS}):
+        found.setdefault(mail, ([], count))[0].append(DigestLead(*fields))
+    return found
 
 
 @cache
@@ -126,18 +119,8 @@ def _reported_leads() -> Select[Any]:
         .subquery()
     )
     return (
-        select(numbered.c.mail, numbered.c.count, lead)
+        select(numbered.c.mail, numbered.c.count, *(lead.c[name] for name in DigestLead._fields))
         .join(lead, lead.c.id == numbered.c.lead_id)
         .where(numbered.c.number <= bindparam("most"))
         .order_by(numbered.c.mail, numbered.c.number)
     )
-
-
-def settle(mail_id: int, values: Mapping[str, object]) -> Update:
-    """Return the statement that copies a digest's result to its other alerts."""
-    others = outbox_mail.c.digest_id == mail_id, outbox_mail.c.id != mail_id, outbox_mail.c.state == "queued"
-    return update(outbox_mail).where(*others).values(dict(values))
-
-
-def _digest_lead(row: RowMapping) -> DigestLead:
-    return DigestLead(*(row[name] for name in ("id", "email", "f_name", "l_name", "CV_name", "created_at")))

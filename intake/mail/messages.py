@@ -19,7 +19,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from intake.errors import TemplateInvalid
 from intake.mail.digests import DigestLead
 from intake.mail.outbox import OutboxMessage
-from intake.settings.parsers import Mailbox
+from intake.settings import Settings
 from intake.settings.trusted_files import ownership_fault
 
 _ASCII, _UTF8 = (policy.clone(cte_type="7bit") for policy in (SMTP, SMTPUTF8))
@@ -28,16 +28,18 @@ MAX_PLAIN_SUBJECT = 60  # longer ones would have to be folded
 _JOINERS = "\u200c\u200d"
 _JOINED = ("Lo", "Mn", "Mc", "So", "Sk")  # letters without case (such as Persian), their marks, and parts of emoji
 _VIRAMA = 9  # the combining class of marks after which a joiner may end a word (RFC 5892, appendix A.1)
+_NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 _SAMPLE = OutboxMessage(
     id=1,
     claim="",
     kind="alert",
     recipient="attorney@example.com",
     message_id="<sample@example.com>",
-    created_at=datetime(2026, 1, 1, tzinfo=UTC),
-    age_s=0.0,
+    created_at=_NEW_YEAR,
+    queued_since=_NEW_YEAR,
     attempts=1,
-    leads=(DigestLead(1, "ada@example.com", "Ada", "Lovelace", "cv.pdf", datetime(2026, 1, 1, tzinfo=UTC)),),
+    claimed_at=_NEW_YEAR,
+    leads=(DigestLead(1, "ada@example.com", "Ada", "Lovelace", "cv.pdf", _NEW_YEAR),),
     lead_count=1,
 )
 
@@ -68,24 +70,17 @@ def _templates(directory: Path | None) -> Environment:
 class MessageBuilder:
     """Builds messages from `<kind>.txt.jinja`, whose first line is `Subject: …`, and `<kind>.html.jinja`.
 
-    Files in `directory` replace the service's templates of the same name. Raises TemplateInvalid if one can't be
-    rendered.
+    Files in the settings' directory replace the service's templates of the same name. Raises TemplateInvalid if one
+    can't be rendered.
     """
 
-    def __init__(
-        self,
-        *,
-        sender: Mailbox,
-        directory: Path | None,
-        firm_contact: str | None = None,
-        firm_url: str | None = None,
-        has_reply_to: bool = True,
-    ) -> None:
-        self._sender = sender
-        firm = sender.display_name or sender.domain
-        self._firm = {"firm": firm, "firm_contact": firm_contact, "firm_url": firm_url}
-        self._has_reply_to = has_reply_to
-        self._templates = _templates(directory)
+    def __init__(self, settings: Settings) -> None:
+        self._sender = settings.mail_from
+        firm = self._sender.display_name or self._sender.domain
+        contact = {"firm_contact": settings.firm_contact, "firm_url": settings.firm_url}
+        self._firm = {"firm": firm, **contact}
+        self._has_reply_to = settings.alert_reply_to
+        self._templates = _templates(settings.mail_templates)
         confirmation = dataclasses.replace(_SAMPLE, kind="confirmation")
         # the part that all confirmations share: rendering it takes one to two milliseconds
         self._confirmations = {policy: self._content(confirmation, policy) for policy in (_ASCII, _UTF8)}
@@ -161,16 +156,10 @@ def _reply_to(email: str) -> bytes:
 
 
 def _template_lead(lead: DigestLead) -> dict[str, object]:
-    name = _escape(f"{lead.f_name} {lead.l_name}")
-    return {
-        "id": lead.id,
-        "email": _escape(lead.email),
-        "name": name if len(name) <= MAX_SUBJECT_NAME_CHARACTERS else f"{name[: MAX_SUBJECT_NAME_CHARACTERS - 1]}…",
-        "f_name": _escape(lead.f_name),
-        "l_name": _escape(lead.l_name),
-        "CV_name": _escape(lead.cv_name),
-        "created_at": lead.created_at,
-    }
+    fields = {name: _escape(value) if isinstance(value, str) else value for name, value in lead._asdict().items()}
+    name = f"{fields['f_name']} {fields['l_name']}"
+    is_short = len(name) <= MAX_SUBJECT_NAME_CHARACTERS
+    return {**fields, "name": name if is_short else f"{name[: MAX_SUBJECT_NAME_CHARACTERS - 1]}…"}
 
 
 def _escape(text: str) -> str:

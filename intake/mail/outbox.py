@@ -65,8 +65,9 @@ _CLAIM = (
     )
     .returning(outbox_mail.c.id)
 )
+_CLAIMED_COLUMNS = ("id", "claim", "kind", "recipient", "message_id", "created_at", "queued_since", "attempts")
 _CLAIMED_MAILS = (
-    select(outbox_mail, Now().label("now"))
+    select(*(outbox_mail.c[name] for name in _CLAIMED_COLUMNS), Now().label("claimed_at"))
     .where(outbox_mail.c.id.in_(bindparam("claimed", expanding=True)))
     .order_by(outbox_mail.c.id)
 )
@@ -89,7 +90,7 @@ class Recipient:
 
 @dataclass(frozen=True)
 class OutboxMessage:
-    """A claimed mail; `age_s` is the time since it was queued.
+    """A claimed mail.
 
     Results count only while `claim` is the mail's current token. An alert may be a digest of `lead_count` leads:
     `leads` are the first MAX_LISTED_LEADS, beginning with its own.
@@ -101,10 +102,16 @@ class OutboxMessage:
     recipient: str
     message_id: str
     created_at: datetime
-    age_s: float
+    queued_since: datetime
     attempts: int
-    leads: tuple[digests.DigestLead, ...]
+    claimed_at: datetime
+    leads: Sequence[digests.DigestLead]
     lead_count: int
+
+    @property
+    def age_s(self) -> float:
+        """The seconds from when the mail was queued to its claim."""
+        return (self.claimed_at - self.queued_since).total_seconds()
 
     @property
     def lead_id(self) -> int:
@@ -153,36 +160,22 @@ def claim(
     """Claim up to `limit` due mails for LEASE_S seconds, those due the longest first.
 
     An attorney gets one alert in `alert_interval_s` seconds; the next one is a digest. Confirmations over a cap are
-    held (0: no caps), and `on_held` is called with their numbers by cap.
+    held (0: no caps), and `on_held` is called with their numbers by cap: claim again for due mails behind them.
     """
     token = token_hex(16)
 
     def work(connection: Connection) -> tuple[list[OutboxMessage], Counter[str]]:
         digests.build_digests(connection, interval_s=alert_interval_s)
-        owned = {"token": token, "owner": owner}
-        claimed, held = _claim_due(connection, owned, limit=limit, per_hour=confirmations_per_hour)
-        return _read(connection, claimed, token) if claimed else [], held
+        claimed: Sequence[int] = connection.scalars(_CLAIM, {"token": token, "owner": owner, "most": limit}).all()
+        held = Counter[str]()
+        if claimed and confirmations_per_hour:
+            claimed, held = confirmation_caps.admit(connection, claimed, per_hour=confirmations_per_hour)
+        return _read(connection, claimed) if claimed else [], held
 
     mails, held = database.write(work)
     if held and on_held:
         on_held(held)
     return mails
-
-
-def _claim_due(
-    connection: Connection, owned: Mapping[str, object], *, limit: int, per_hour: int
-) -> tuple[list[int], Counter[str]]:
-    claimed: list[int] = []
-    held: Counter[str] = Counter()
-    for _ in range(2):  # a second time for due mails behind those that are held
-        found = list(connection.scalars(_CLAIM, {**owned, "most": limit - len(claimed)}))
-        newly_held: Counter[str] = Counter()
-        if found and per_hour:
-            found, newly_held = confirmation_caps.admit(connection, found, per_hour=per_hour)
-        claimed, held = claimed + found, held + newly_held
-        if not newly_held:
-            break
-    return claimed, held
 
 
 def extend_lease(database: Database, mails: Iterable[OutboxMessage]) -> None:
@@ -193,8 +186,8 @@ def extend_lease(database: Database, mails: Iterable[OutboxMessage]) -> None:
 
 def release(database: Database, mails: Iterable[OutboxMessage]) -> None:
     """Release claimed mails without counting an attempt."""
-    values = {"claim": None, "claimed_by": None, "claimed_until": None, "attempts": outbox_mail.c.attempts - 1}
-    database.write(lambda connection: connection.execute(update(outbox_mail).where(_claimed(mails)).values(values)))
+    unclaim = update(outbox_mail).where(_claimed(mails)).values(confirmation_caps.UNCLAIMED)
+    database.write(lambda connection: connection.execute(unclaim))
 
 
 def record_sent(database: Database, mail: OutboxMessage) -> bool:
@@ -217,7 +210,8 @@ def _record(database: Database, mail: OutboxMessage, end: Update, values: Mappin
         if connection.execute(end, {"mail": mail.id, "token": mail.claim}).rowcount == 0:
             return False
         if mail.lead_count > 1 and "state" in values:
-            connection.execute(digests.settle(mail.id, values))
+            others = outbox_mail.c.digest_id == mail.id, outbox_mail.c.id != mail.id, outbox_mail.c.state == "queued"
+            connection.execute(update(outbox_mail).where(*others).values(dict(values)))
         if values.get("state") == "failed" and mail.kind == "confirmation":  # its mailbox had no confirmation after all
             connection.execute(delete(confirmed_mailbox).where(confirmed_mailbox.c.lead_id == mail.lead_id))
         return True
@@ -243,21 +237,7 @@ def prune(database: Database, *, age_s: float) -> Iterator[int]:
         yield count
 
 
-def _read(connection: Connection, claimed: Sequence[int], token: str) -> list[OutboxMessage]:
-    rows = connection.execute(_CLAIMED_MAILS, {"claimed": claimed}).mappings().all()
+def _read(connection: Connection, claimed: Sequence[int]) -> list[OutboxMessage]:
+    rows = connection.execute(_CLAIMED_MAILS, {"claimed": claimed}).mappings()
     leads = digests.reported_leads(connection, claimed)
-    return [
-        OutboxMessage(
-            id=row["id"],
-            claim=token,
-            kind=row["kind"],
-            recipient=row["recipient"],
-            message_id=row["message_id"],
-            created_at=row["created_at"],
-            age_s=(row["now"] - row["queued_since"]).total_seconds(),
-            attempts=row["attempts"],
-            leads=leads[row["id"]][0],
-            lead_count=leads[row["id"]][1],
-        )
-        for row in rows
-    ]
+    return [OutboxMessage(**row, leads=leads[row["id"]][0], lead_count=leads[row["id"]][1]) for row in rows]

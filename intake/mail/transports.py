@@ -2,10 +2,7 @@
 
 import asyncio
 import mailbox
-import os
-import time
 from pathlib import Path
-from secrets import token_hex
 from typing import Protocol
 
 import aiosmtplib
@@ -77,23 +74,16 @@ class MaildirTransport:
         # a Maildir uses the line ends of the host
         content = message.replace(b"\r\n", b"\n")
         try:
-            await asyncio.to_thread(lambda: _file(self._directory, content))
+            await asyncio.to_thread(lambda: self._add(content))
         except OSError as error:
             raise DeliveryFailed(f"{self._directory}: {error.strerror}", permanent=False) from error
 
     async def close(self) -> None:
         """Do nothing: there is no connection."""
 
-
-def _file(directory: Path, content: bytes) -> None:
-    """Add a message to a Maildir, with mode 0600 from the start, which the standard library's `add` can't do."""
-    mailbox.Maildir(directory)  # creates the directories with mode 0700
-    name = f"{time.time():.0f}.{token_hex(16)}.intake"
-    with open(directory / "tmp" / name, "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    (directory / "tmp" / name).rename(directory / "new" / name)
+    def _add(self, message: bytes) -> None:
+        key = mailbox.Maildir(self._directory).add(message)  # in directories of mode 0700
+        (self._directory / "new" / key).chmod(0o600)
 
 
 class SmtpTransport:

@@ -22,14 +22,7 @@ class Workers:
 
     def __init__(self, settings: Settings, database: Database, metrics: Metrics) -> None:
         """Build the workers without starting them. Raises TemplateInvalid."""
-        builder = MessageBuilder(
-            sender=settings.mail_from,
-            directory=settings.mail_templates,
-            firm_contact=settings.firm_contact,
-            firm_url=settings.firm_url,
-            has_reply_to=settings.alert_reply_to,
-        )
-        self.mail = MailWorker(settings, database, builder, _transports(settings), metrics)
+        self.mail = MailWorker(settings, database, MessageBuilder(settings), _transports(settings), metrics)
         self.scans = ScanWorker(settings.clamd, database, metrics) if settings.clamd else None
         self.maintenance = Maintenance(settings, database, metrics)
         self._grace_s = settings.shutdown_grace_s
@@ -37,19 +30,10 @@ class Workers:
         self._all = [worker for worker in (self.mail, self.scans, self.maintenance) if worker]
 
     @property
-    def last_error(self) -> str | None:
-        """The error that stops all mail, or None."""
-        return self.mail.last_error
-
-    @property
-    def last_scan_error(self) -> str | None:
-        """The error that stops all scans, or None."""
-        return self.scans.last_error if self.scans else None
-
-    @property
-    def store_hold(self) -> str | None:
-        """The reason why orphans in the CV store are not collected, or None."""
-        return self.maintenance.store_hold
+    def errors(self) -> dict[str, str | None]:
+        """The errors that stop all mail, all scans, or the collection of orphans; None where all is well."""
+        scan_error = self.scans.last_error if self.scans else None
+        return {"mail": self.mail.last_error, "scan": scan_error, "cv_store": self.maintenance.store_hold}
 
     def start(self) -> None:
         """Start every worker in its own thread."""
@@ -57,10 +41,8 @@ class Workers:
             worker.start()
 
     def wake(self) -> None:
-        """Poll for queued mails and pending scans now. Thread-safe."""
+        """Poll for queued mails now. Thread-safe."""
         self.mail.wake()
-        if self.scans:
-            self.scans.wake()
 
     def stop(self) -> None:
         """Have all workers finish or release their work, within INTAKE_SHUTDOWN_GRACE from the first call."""

@@ -12,15 +12,14 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from intake.database import Database
 from intake.errors import DatabaseUnavailable
-from intake.mail import outbox
+from intake.mail import confirmation_caps, outbox
 from intake.mail.backoff import retry_delay_s
-from intake.mail.claims import Claims
 from intake.mail.messages import MessageBuilder
 from intake.mail.outbox import OutboxMessage
 from intake.mail.transports import DeliveryFailed, SmtpAuthenticationFailed, Transport
@@ -38,7 +37,7 @@ RELEASE_WITHIN_S = 2.0  # of the grace period of a shutdown
 log = logging.getLogger("intake.workers.mail")
 
 
-class MailWorker:
+class MailWorker(threading.Thread):
     """Sends queued mails over one connection per transport until it is stopped."""
 
     def __init__(
@@ -49,18 +48,18 @@ class MailWorker:
         transports: Sequence[Transport],
         metrics: Metrics,
     ) -> None:
+        super().__init__(name="intake-mail", daemon=True)
         self._database = database
         self._builder = builder
         self._transports = transports
         self._metrics = metrics
-        self._claims = Claims(settings, database, metrics, owner=f"{socket.gethostname()}:{os.getpid()}")
-        self._grace_s = settings.shutdown_grace_s
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="intake-mail", daemon=True)
+        self._settings = settings
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
         self._queue: asyncio.Queue[OutboxMessage | None] = asyncio.Queue()
         self._claimed: dict[int, OutboxMessage] = {}
         self._has_more = True  # the last claim left due mails behind
+        self._has_held = False  # it held confirmations: other due mails may be behind them
         self._paused_until = 0.0
         self._stopping = False
         self._last_error: str | None = None
@@ -68,12 +67,12 @@ class MailWorker:
     @property
     def last_error(self) -> str | None:
         """The error that stops all mail, or None."""
-        has_ended = not self._thread.is_alive() and not self._stopping
+        has_ended = not self.is_alive() and not self._stopping
         return "the mail worker has ended; restart the service" if has_ended else self._last_error
 
-    def start(self) -> None:
-        """Start sending."""
-        self._thread.start()
+    def run(self) -> None:
+        """Send mails until the worker is stopped."""
+        asyncio.run(self._run())
 
     def wake(self) -> None:
         """Poll for queued mails now. Thread-safe."""
@@ -86,10 +85,6 @@ class MailWorker:
         self._stopping = True
         self.wake()
 
-    def join(self, timeout_s: float) -> None:
-        """Wait until the worker has stopped."""
-        self._thread.join(timeout_s)
-
     async def _run(self) -> None:
         self._loop = asyncio.get_running_loop()
         # a thread for the results of each connection, and one for claims and leases
@@ -101,7 +96,8 @@ class MailWorker:
             pause_s = await self._claim()
             if not self._has_more:
                 await asyncio.sleep(MIN_POLL_S)
-            await self._wait(pause_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), pause_s)
         await self._finish(senders)
         leases.cancel()
 
@@ -112,7 +108,7 @@ class MailWorker:
         for _ in senders:
             self._queue.put_nowait(None)
         await self._release([mail for mail in unsent if mail])
-        _, unfinished = await asyncio.wait(senders, timeout=self._grace_s - RELEASE_WITHIN_S)
+        _, unfinished = await asyncio.wait(senders, timeout=self._settings.shutdown_grace_s - RELEASE_WITHIN_S)
         for task in unfinished:
             task.cancel()
         await self._release(list(self._claimed.values()))
@@ -128,7 +124,7 @@ class MailWorker:
             self._has_more = True
             return POLL_S
         try:
-            mails = await asyncio.to_thread(lambda: self._claims.claim(free))
+            mails = await asyncio.to_thread(lambda: self._claim_due(free))
         except DatabaseUnavailable as error:
             log.warning("no mail is sent, the database is unavailable: %s", error.reason)
             return DATABASE_PAUSE_S
@@ -139,7 +135,22 @@ class MailWorker:
         for mail in mails:
             self._claimed[mail.id] = mail
             self._queue.put_nowait(mail)
-        return 0.0 if self._claims.has_held else POLL_S
+        return 0.0 if self._has_held else POLL_S
+
+    def _claim_due(self, limit: int) -> list[OutboxMessage]:
+        self._has_held = False
+        return outbox.claim(
+            self._database,
+            owner=f"{socket.gethostname()}:{os.getpid()}",
+            limit=limit,
+            alert_interval_s=self._settings.alert_interval_s,
+            confirmations_per_hour=self._settings.confirmations_per_hour,
+            on_held=self._on_held,
+        )
+
+    def _on_held(self, counts: Mapping[str, int]) -> None:
+        self._has_held = True
+        confirmation_caps.report(self._metrics, "held", counts)
 
     async def _send_all(self, transport: Transport) -> None:
         """Send mails over one connection until the queue yields None."""
@@ -228,7 +239,3 @@ class MailWorker:
         with suppress(DatabaseUnavailable):  # their leases expire
             if mails:
                 await asyncio.to_thread(lambda: outbox.release(self._database, mails))
-
-    async def _wait(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), seconds)

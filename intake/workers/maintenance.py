@@ -1,4 +1,4 @@
-"""Periodic jobs in their own thread: retention, deletions, orphan collection, the CV store's marker."""
+"""Periodic jobs in their own thread: retention, deletions, held confirmations, the CV store's marker and orphans."""
 
 import logging
 import threading
@@ -12,7 +12,7 @@ from intake.database import Database
 from intake.errors import DatabaseUnavailable, OrphanCollectionRefused, StorageUnavailable
 from intake.leads import erasure
 from intake.leads.submissions import delete_expired_keys
-from intake.mail import outbox
+from intake.mail import confirmation_caps, outbox
 from intake.metrics import Metrics
 from intake.settings import Settings
 
@@ -20,6 +20,7 @@ POLL_S = 0.5
 PRUNE_EVERY_S = 600.0
 UPDATE_MARKER_EVERY_S = 60.0
 DELETE_CVS_EVERY_S = 60.0
+RELEASE_CONFIRMATIONS_EVERY_S = 10.0
 COLLECT_EVERY_S = PURGE_EVERY_S = 24 * 3600.0
 STOP_WITHIN_S = 1.0  # a store that never responds must not delay the shutdown
 FIRST_RETRY_S, LONGEST_RETRY_S = 1.0, 300.0
@@ -58,35 +59,33 @@ class Job:
         self._steps, self._due_at, self._retry_s = None, time.monotonic() + pause_s, retry_s
 
 
-class Maintenance:
+class Maintenance(threading.Thread):
     """Runs all jobs until it is stopped, one step of each in turn, so that a long job does not delay the others."""
 
     def __init__(self, settings: Settings, database: Database, metrics: Metrics) -> None:
+        super().__init__(name="intake-maintenance", daemon=True)
         self._settings, self._database, self._metrics = settings, database, metrics
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="intake-maintenance", daemon=True)
         self.store_hold: str | None = None  # the reason why orphans are not collected
         self._jobs = [
             Job(self._update_marker, every_s=UPDATE_MARKER_EVERY_S),
+            Job(self._release_confirmations, every_s=RELEASE_CONFIRMATIONS_EVERY_S),
             Job(self._delete_cvs, every_s=DELETE_CVS_EVERY_S),
             Job(self._prune, every_s=PRUNE_EVERY_S),
             Job(self._collect_orphans, every_s=COLLECT_EVERY_S),
             Job(self._purge, every_s=PURGE_EVERY_S),
         ]
 
-    def start(self) -> None:
-        """Start the jobs."""
-        self._thread.start()
-
     def stop(self) -> None:
         """Stop after the running step."""
         self._stopping.set()
 
-    def join(self, timeout_s: float) -> None:
+    def join(self, timeout: float | None = None) -> None:
         """Wait briefly for the running step; a longer one ends with the process, and another process repeats it."""
-        self._thread.join(min(timeout_s, STOP_WITHIN_S))
+        super().join(STOP_WITHIN_S if timeout is None else min(timeout, STOP_WITHIN_S))
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Run the jobs until the thread is stopped."""
         is_busy = False
         while not self._stopping.wait(0 if is_busy else POLL_S):
             is_busy = False
@@ -99,6 +98,11 @@ class Maintenance:
         if self._settings.cv_store:
             store_marker.mark(self._database, self._settings.cv_store)
             self.store_hold = store_marker.hold(self._settings.cv_store)
+        yield from ()
+
+    def _release_confirmations(self) -> Iterator[object]:
+        suppressed = confirmation_caps.release(self._database, per_hour=self._settings.confirmations_per_hour)
+        confirmation_caps.report(self._metrics, "suppressed", suppressed)
         yield from ()
 
     def _delete_cvs(self) -> Iterator[object]:

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from contextlib import suppress
 
 from intake.database import Database
@@ -25,36 +24,24 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0  # after clamd was unavailable; doubl
 log = logging.getLogger("intake.workers.scans")
 
 
-class ScanWorker:
+class ScanWorker(threading.Thread):
     """Scans pending CVs until it is stopped. Any number of workers share the pending scans."""
 
     def __init__(self, url: str, database: Database, metrics: Metrics) -> None:
+        super().__init__(name="intake-scans", daemon=True)
         self._url, self._database, self._metrics = url, database, metrics
-        self._thread = threading.Thread(target=self._run, name="intake-scans", daemon=True)
-        self._woken = threading.Event()
-        self._stopping = False
+        self._stopping = threading.Event()
         self._pause_s = FIRST_PAUSE_S
         self.last_error: str | None = None  # the error that stops all scans
 
-    def start(self) -> None:
-        """Start scanning."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Poll for pending scans now. Thread-safe."""
-        self._woken.set()
-
     def stop(self) -> None:
         """Claim no more scans, and release the one in progress."""
-        self._stopping = True
-        self.wake()
+        self._stopping.set()
 
-    def join(self, timeout_s: float) -> None:
-        """Wait until the worker has stopped."""
-        self._thread.join(timeout_s)
-
-    def _run(self) -> None:
-        while not self._stopping:
+    def run(self) -> None:
+        """Scan until the worker is stopped."""
+        pause_s = 0.0
+        while not self._stopping.wait(pause_s):
             try:
                 pause_s = self._step()
             except DatabaseUnavailable as error:
@@ -63,7 +50,6 @@ class ScanWorker:
             except Exception:
                 log.exception("no CV is scanned")
                 pause_s = DATABASE_PAUSE_S
-            self._wait(pause_s)
 
     def _step(self) -> float:
         """Scan the CV that has been due the longest, and return the seconds to wait before the next poll."""
@@ -71,7 +57,7 @@ class ScanWorker:
         if job is None:
             return POLL_S
         try:
-            state = scans.scan(self._database, self._url, job, is_stopping=lambda: self._stopping)
+            state = scans.scan(self._database, self._url, job, is_stopping=self._stopping.is_set)
         except ScannerUnavailable as error:
             return self._pause(job, error)
         except (ScanFailed, ChecksumMismatch, StorageUnavailable) as error:
@@ -97,12 +83,3 @@ class ScanWorker:
         log.warning("%s; no CV is scanned, next attempt in %.0f s", error, pause_s)
         self.last_error = str(error)
         return pause_s
-
-    def _wait(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        # new submissions must not shorten the pause after clamd or the database was unavailable
-        while not self._stopping and (left_s := until - time.monotonic()) > 0:
-            if self._woken.wait(left_s):
-                self._woken.clear()
-                if seconds <= POLL_S:
-                    return

@@ -39,7 +39,7 @@ def test_documented_settings_match_the_code() -> None:
 
 
 def test_documented_template_variables_match_the_code() -> None:
-    builder = MessageBuilder(sender=Mailbox("intake@firm.example"), directory=None)
+    builder = MessageBuilder(Settings(mail_from=Mailbox("intake@firm.example")))
     variables = {name: builder._values(name, _SAMPLE) for name in ("confirmation", "alert", "digest")}
     for name, values in variables.items():
         values.update({f"lead.{key}": value for key, value in values.get("lead", {}).items()})  # type: ignore[attr-defined]

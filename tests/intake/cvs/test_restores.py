@@ -173,7 +173,7 @@ def test_the_worker_reports_a_hold_and_collects_nothing(
     worker = Workers(outdated.settings, database, Metrics())
     worker.start()
     wait_for(lambda: "orphans are not collected: the CV store is on hold" in caplog.text)
-    wait_for(lambda: "is on hold" in (worker.store_hold or ""))
+    wait_for(lambda: "is on hold" in str(worker.errors["cv_store"]))
     worker.stop()
     worker.join()
     database.close()

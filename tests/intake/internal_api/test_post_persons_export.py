@@ -1,5 +1,6 @@
 """POST /internal/persons/export."""
 
+import inspect
 import io
 import json
 import zipfile
@@ -9,7 +10,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
+from starlette.requests import ClientDisconnect
 from starlette.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
 
 from intake.audit import Actor
 from intake.database.schema import audit, cv
@@ -149,6 +152,33 @@ def test_an_interrupted_export_is_incomplete(start: Callable[..., Intake], tmp_p
     with client.stream("POST", "/internal/persons/export", json={"email": "ada@example.com"}) as cut:
         received = b"".join(cut.iter_raw())
     assert not zipfile.is_zipfile(io.BytesIO(received))
+
+
+def test_an_aborted_export_is_closed_at_once(
+    intake: Intake, admin: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exports: list[Any] = []
+    start_export = export.export
+
+    def record_export(*arguments: Any, **more: Any) -> Any:
+        exports.append(start_export(*arguments, **more))
+        return exports[-1]
+
+    async def disconnecting(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                raise ClientDisconnect
+            await send(message)
+
+        await admin.app(scope, receive, send_head)
+
+    intake.submitted(CV=("cv", CONTENT))
+    monkeypatch.setattr(export, "export", record_export)
+    client = TestClient(disconnecting, headers=dict(admin.headers))
+    client.app_state.update(admin.app_state)
+    with pytest.raises(RuntimeError, match="already started"):
+        client.post("/internal/persons/export", json={"email": "ada@example.com"})
+    assert [inspect.getgeneratorstate(one) for one in exports] == [inspect.GEN_CLOSED]
 
 
 @pytest.mark.parametrize(("email", "status"), [("bob@example.com", 404), ("*@example.com", 404), ("ada", 422)])

@@ -252,7 +252,7 @@ def test_without_clamd_no_scan_is_queued_and_queued_ones_wait(
 ) -> None:
     waiting = clamd_intake.submitted()
     without = start(database_url=clamd_intake.settings.database_url)
-    assert Workers(without.settings, without.database, Metrics()).last_scan_error is None
+    assert Workers(without.settings, without.database, Metrics()).errors["scan"] is None
     later = without.submitted()
     assert [known(clamd_intake, lead_id)["scan_state"] for lead_id in (waiting, later)] == ["scanning", "unscanned"]
     with scanning(clamd_intake):

@@ -14,10 +14,11 @@ from intake.errors import TemplateInvalid
 from intake.mail.digests import DigestLead
 from intake.mail.messages import _SAMPLE, MessageBuilder, _escape, _template_lead
 from intake.mail.outbox import OutboxMessage
+from intake.settings import Settings
 from intake.settings.parsers import Mailbox
 
 SENDER = Mailbox("intake@firm.example", "Märple & Wimsey")
-BUILDER = MessageBuilder(sender=SENDER, directory=None)
+BUILDER = MessageBuilder(Settings(mail_from=SENDER))
 HEADERS = {
     b"To",
     b"Date",
@@ -37,7 +38,7 @@ def mail(**changes: object) -> OutboxMessage:
 
 
 def lead(**changes: object) -> DigestLead:
-    return dataclasses.replace(_SAMPLE.leads[0], **changes)  # type: ignore[arg-type]
+    return _SAMPLE.leads[0]._replace(**changes)  # type: ignore[arg-type]
 
 
 def sent(builder: MessageBuilder, mail: OutboxMessage) -> EmailMessage:
@@ -73,14 +74,14 @@ def test_every_attempt_has_the_same_headers() -> None:
 
 @given(SUBMITTED, SUBMITTED, SUBMITTED)
 def test_a_confirmation_contains_no_submitted_text(f_name: str, l_name: str, cv_name: str) -> None:
-    submitted = mail(kind="confirmation", leads=(lead(f_name=f_name, l_name=l_name, cv_name=cv_name),))
+    submitted = mail(kind="confirmation", leads=(lead(f_name=f_name, l_name=l_name, CV_name=cv_name),))
     for kind in ("plain", "html"):
         assert text_of(sent(BUILDER, submitted), kind) == text_of(sent(BUILDER, mail(kind="confirmation")), kind)
 
 
 @given(SUBMITTED)
 def test_an_alert_shows_submitted_text_escaped(submitted: str) -> None:
-    message = sent(BUILDER, mail(leads=(lead(f_name=submitted, l_name="</td><script>", cv_name="a\r\nBcc: x@y"),)))
+    message = sent(BUILDER, mail(leads=(lead(f_name=submitted, l_name="</td><script>", CV_name="a\r\nBcc: x@y"),)))
     assert message["Subject"].startswith("New lead 1: ")
     assert len(message["Subject"]) <= len("New lead 1: ") + 80
     assert message["Bcc"] is None
@@ -93,7 +94,7 @@ def test_an_alert_shows_submitted_text_escaped(submitted: str) -> None:
 
 @given(SUBMITTED)
 def test_a_digest_shows_submitted_text_escaped(submitted: str) -> None:
-    leads = (lead(id=7, f_name=submitted), lead(id=8, l_name="</td><script>", cv_name="a\r\nBcc: x@y"))
+    leads = (lead(id=7, f_name=submitted), lead(id=8, l_name="</td><script>", CV_name="a\r\nBcc: x@y"))
     message = sent(BUILDER, mail(leads=leads, lead_count=5))
     assert message["Subject"] == "5 new leads"
     assert message["Bcc"] is None
@@ -128,7 +129,7 @@ def test_digests_and_confirmations_have_no_reply_to() -> None:
 
 
 def test_reply_to_can_be_turned_off() -> None:
-    assert sent(MessageBuilder(sender=SENDER, directory=None, has_reply_to=False), mail())["Reply-To"] is None
+    assert sent(MessageBuilder(Settings(mail_from=SENDER, alert_reply_to=False)), mail())["Reply-To"] is None
 
 
 def test_reply_to_is_the_address_itself_and_never_decoded() -> None:
@@ -186,19 +187,16 @@ def test_other_invisible_characters_are_escaped(name: str) -> None:
 
 
 def test_html_isolates_what_the_sender_typed() -> None:
-    leads = (lead(f_name="עדה", email="a@example.com", cv_name="c.pdf"), lead(id=2))
+    leads = (lead(f_name="עדה", email="a@example.com", CV_name="c.pdf"), lead(id=2))
     for message in (sent(BUILDER, mail(leads=leads[:1])), sent(BUILDER, mail(leads=leads, lead_count=2))):
         html = text_of(message, "html")
         assert all(f"<bdi>{text}</bdi>" in html for text in ("עדה Lovelace", "a@example.com", "c.pdf"))
 
 
 def test_a_confirmation_contains_the_contact_of_the_firm() -> None:
-    builder = MessageBuilder(
-        sender=SENDER,
-        directory=None,
-        firm_contact="020 7946 0000 <office@firm.example>",
-        firm_url="https://firm.example/?a&b",
-    )
+    contact = "020 7946 0000 <office@firm.example>"
+    settings = Settings(mail_from=SENDER, firm_contact=contact, firm_url="https://firm.example/?a&b")
+    builder = MessageBuilder(settings)
     message = sent(builder, mail(kind="confirmation"))
     plain, html = text_of(message, "plain").replace("\r\n", "\n"), text_of(message, "html")
     assert "please contact us: 020 7946 0000 <office@firm.example>\n" in plain
@@ -214,7 +212,7 @@ def test_a_confirmation_without_settings_has_no_contact() -> None:
 
 def test_single_templates_can_be_replaced(tmp_path: Path) -> None:
     (tmp_path / "confirmation.txt.jinja").write_text("Subject: Grüß Gott\n\nDanke, {{ firm }}.")
-    message = sent(MessageBuilder(sender=SENDER, directory=tmp_path), mail(kind="confirmation"))
+    message = sent(MessageBuilder(Settings(mail_from=SENDER, mail_templates=tmp_path)), mail(kind="confirmation"))
     assert message["Subject"] == "Grüß Gott"
     assert text_of(message, "plain").strip() == "Danke, Märple & Wimsey."
     assert "Thank you" in text_of(message, "html")
@@ -233,4 +231,4 @@ def test_single_templates_can_be_replaced(tmp_path: Path) -> None:
 def test_an_invalid_template_is_rejected_at_once(tmp_path: Path, template: str) -> None:
     (tmp_path / "confirmation.txt.jinja").write_text(template)
     with pytest.raises(TemplateInvalid, match="confirmation"):
-        MessageBuilder(sender=SENDER, directory=tmp_path)
+        MessageBuilder(Settings(mail_from=SENDER, mail_templates=tmp_path))

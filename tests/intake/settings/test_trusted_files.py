@@ -19,7 +19,7 @@ def read(kind: str, directory: Path) -> None:
     elif kind == "intake.db.secret":
         TokenSigner.from_settings(Settings(database_url=f"sqlite:///{directory}/intake.db"))
     else:
-        MessageBuilder(sender=Mailbox("intake@firm.example"), directory=directory)
+        MessageBuilder(Settings(mail_from=Mailbox("intake@firm.example"), mail_templates=directory))
 
 
 KINDS = {
@@ -80,4 +80,4 @@ def test_templates_are_sandboxed(tmp_path: Path, expression: str) -> None:
     (tmp_path / "confirmation.txt.jinja").write_text(f"Subject: x\n\n{expression}")
     (tmp_path / "confirmation.txt.jinja").chmod(0o600)
     with pytest.raises(TemplateInvalid, match="can't be rendered"):
-        MessageBuilder(sender=Mailbox("intake@firm.example"), directory=tmp_path)
+        MessageBuilder(Settings(mail_from=Mailbox("intake@firm.example"), mail_templates=tmp_path))

@@ -35,7 +35,7 @@ def test_a_failed_statement_does_not_end_the_worker(intake: Intake) -> None:
     worker.start()
     time.sleep(1)
     rename(intake, "away", "outbox_mail")
-    assert worker.last_error is None
+    assert worker.errors["mail"] is None
     wait_for(lambda: sent(intake))
     worker.stop()
     database.close()
@@ -44,6 +44,5 @@ def test_a_failed_statement_does_not_end_the_worker(intake: Intake) -> None:
 def test_a_worker_that_is_not_running_reports_an_error(intake: Intake) -> None:
     database = Database(intake.settings, connections=WORKER_CONNECTIONS)
     worker = Workers(intake.settings, database, Metrics())
-    assert worker.last_error is not None
-    assert "has ended" in worker.last_error
+    assert "has ended" in str(worker.errors["mail"])
     database.close()
