@@ -168,7 +168,9 @@ class Databases:
                 shutil.copy(self._directory / f"{template}.db", self._directory / f"{name}.db")
             return
         with maintenance(self._postgres_url) as cursor:
-            cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE {template or "template0"}')
+            # twice as fast as copying through the write-ahead log
+            strategy = "STRATEGY FILE_COPY" if cursor.connection.server_version >= 150000 else ""
+            cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE {template or "template0"} {strategy}')
 
     def _url(self, name: str, server_url: str) -> str:
         if self._kind == "sqlite":
