@@ -148,7 +148,7 @@ def _check_store(database: Database, settings: Settings) -> None:
 
     def check(store_url: str) -> None:
         try:
-            store_marker.check_once(database, store_url)
+            store_marker.ensure_present(database, store_url)
         except (DatabaseUnavailable, StorageUnavailable) as error:
             log.warning("the CV store could not be compared with the database yet: %s", error)
 

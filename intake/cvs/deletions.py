@@ -30,11 +30,10 @@ def record(connection: Connection, lead_ids: Sequence[int]) -> list[ObjectRef]:
 def finish(database: Database, objects: Sequence[ObjectRef]) -> int:
     """Delete the objects, also from the trash, and return the number left for a retry.
 
-    After one error, all other objects in that store are skipped. A store on hold is skipped: this may be the wrong
-    database.
+    After one error, all other objects in that store are skipped. A store on hold, or of another database, is skipped.
     """
     left = set[ObjectRef]()
-    unavailable = {url for url in {one.store_url for one in objects} if _is_on_hold(url)}
+    unavailable = {url for url in {one.store_url for one in objects} if _is_refused(database, url)}
     for one in objects:
         try:
             if one.store_url not in unavailable:
@@ -61,11 +60,11 @@ def retry(database: Database) -> Iterator[int]:
         raise StorageUnavailable(f"CVs of erased leads that their store can't delete now: {left}")
 
 
-def _is_on_hold(store_url: str) -> bool:
+def _is_refused(database: Database, store_url: str) -> bool:
     try:
-        reason = store_marker.hold(store_url)
-    except StorageUnavailable:
-        return True
+        reason = store_marker.refusal(database, store_url)
+    except (DatabaseUnavailable, StorageUnavailable) as error:
+        reason = str(error)
     if reason is not None:
         log.warning("CVs of erased leads are not deleted yet: %s", reason)
     return reason is not None

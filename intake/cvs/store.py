@@ -42,6 +42,12 @@ def prepare(store_url: str) -> None:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
+def has_directory(store_url: str, prefix: str) -> bool:
+    """Return whether a file:// store has a directory of that name; other stores always have."""
+    directory = _directory(store_url)
+    return directory is None or (directory / prefix).is_dir()
+
+
 @dataclass(frozen=True)
 class ObjectRef:
     """The location of an object: a store's URL, and a key that is unique across stores."""

@@ -7,14 +7,19 @@ lower the marker, and no store needs conditional writes.
 
 import logging
 import re
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+
+from sqlalchemy import Table, select
 
 from intake.cvs import store
 from intake.cvs.store import ObjectRef
 from intake.database import Database
 from intake.database.installation import Identity, identity, renew_nonce
-from intake.errors import OrphanCollectionRefused
+from intake.database.schema import cv, cv_deletion
+from intake.errors import OrphanCollectionRefused, StorageUnavailable
 
 PREFIX = "intake"
 HOLD = f"{PREFIX}/hold"
@@ -64,8 +69,12 @@ class State:
 
 
 def check(database: Database, store_url: str) -> State:
-    """Write a hold into the store unless its markers match the database. Raises as `mark` does."""
-    found = _read_state(database, store_url)
+    """Write a hold into the store unless its markers match the database. Raises as `mark` does.
+
+    An empty store without markers, though leads have CVs in it, raises StorageUnavailable: its file system is not
+    mounted.
+    """
+    found = _present_state(database, store_url)
     if found.is_held or (reason := found.mismatch) is None:
         return found
     log.error("the CV store is on hold, and orphans are not collected: %s", reason)
@@ -73,25 +82,60 @@ def check(database: Database, store_url: str) -> State:
     return State(found.markers, True, found.own)
 
 
-check_once = cache(check)  # once per process
+_check_once = cache(check)  # once per process
 
 
-def mark(database: Database, store_url: str) -> None:
-    """Write the database's marker into the store, unless another marker does not match or a hold exists.
+def ensure_present(database: Database, store_url: str) -> None:
+    """Check the store before its first use, and when a directory's markers have gone. Raises as `mark` does."""
+    _check_once(database, store_url)
+    if not store.has_directory(store_url, PREFIX):
+        check(database, store_url)
 
-    Raises DatabaseUnavailable or StorageUnavailable.
+
+def mark(database: Database, store_url: str | None, others: Collection[str] = ()) -> None:
+    """Write the database's marker into the stores, unless another marker does not match or a hold exists.
+
+    The others have CVs of earlier settings; one that is unavailable is skipped. The nonce is renewed only if all stores
+    have it, so that an outage of one is not taken for a copy of the database.
+
+    Raises DatabaseUnavailable, or StorageUnavailable for the first store.
     """
-    found = check(database, store_url)
-    if found.is_held:
+    states = {store_url: check(database, store_url)} if store_url else {}
+    for url in others:
+        with suppress(StorageUnavailable):
+            states[url] = _present_state(database, url)
+    if not states:
         return
-    own = found.own
-    if any(marker.nonce == own.nonce for marker in found.markers):
+    own = identity(database)
+    nonces = [{marker.nonce for marker in found.markers} for found in states.values()]
+    if len(states) == len(others) + bool(store_url) and all(own.nonce in known for known in nonces):
         own = renew_nonce(database, own.nonce, min_age_s=RENEW_NONCE_S)
+    for url, found in states.items():
+        if not found.is_held and found.mismatch is None:
+            _mark(url, found, own)
+
+
+def _mark(store_url: str, found: State, own: Identity) -> None:
     _write(store_url, own)
     for marker in found.markers:
         # the last marker remains until next time, so that concurrent listings find at least one
         if marker.highest_lead_id < found.highest or marker.nonce != found.own.nonce:
             store.delete(_marker_ref(store_url, marker))
+
+
+def stores_in_use(database: Database) -> set[str]:
+    """Return the URLs of all stores that have CVs of leads; reads every CV's row. Raises DatabaseUnavailable."""
+    query = select(cv.c.store_url).where(cv.c.store_url.is_not(None)).distinct()
+    return database.read(lambda connection: set(connection.scalars(query)))
+
+
+def refusal(database: Database, store_url: str) -> str | None:
+    """Return why nothing may be deleted from the store, or None. Raises as `mark` does.
+
+    The rows of a copy of the database name the original's store, whatever its settings.
+    """
+    found = _present_state(database, store_url, cv_deletion)
+    return hold(store_url) if found.is_held else found.mismatch
 
 
 def adopt(database: Database, store_url: str) -> None:
@@ -121,6 +165,18 @@ def refuse_if_held(store_url: str) -> None:
     """Raise OrphanCollectionRefused if the store has a hold, or StorageUnavailable."""
     if (reason := hold(store_url)) is not None:
         raise OrphanCollectionRefused(reason)
+
+
+def _present_state(database: Database, store_url: str, *more: Table) -> State:
+    """Return the state; raise StorageUnavailable if the store is empty, and one of the tables has CVs in it."""
+    found = _read_state(database, store_url)
+    batches = (next(batches, []) for batches in (store.cvs(store_url), store.trashed_cvs(store_url)))
+    if found.markers or found.is_held or any(batches):
+        return found
+    queries = [select(table.c.store_key).where(table.c.store_url == store_url).limit(1) for table in (cv, *more)]
+    if database.read(lambda connection: any(connection.scalar(query) for query in queries)):
+        raise StorageUnavailable(f"the CV store is empty, but leads have CVs in it: is it mounted? Otherwise {ADOPT}")
+    return found
 
 
 def _read_state(database: Database, store_url: str) -> State:

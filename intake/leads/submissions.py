@@ -158,12 +158,13 @@ def create_lead(database: Database, settings: Settings, submission: Submission, 
 def store_cv(database: Database, settings: Settings, cv: SpooledUpload) -> ObjectRef | None:
     """Put a CV into the configured store and return its reference, or None without a store.
 
-    The first call checks that the store belongs to the database. This must precede new leads: they raise the number
-    by which a restored, older database is detected. Raises StorageUnavailable or DatabaseUnavailable.
+    The first call, and each after its markers have gone, checks that the store belongs to the database. This must
+    precede new leads: they raise the number by which a restored, older database is detected. Raises StorageUnavailable
+    or DatabaseUnavailable.
     """
     if not settings.cv_store:
         return None
-    store_marker.check_once(database, settings.cv_store)
+    store_marker.ensure_present(database, settings.cv_store)
     return store.put(settings.cv_store, cv.file)
 
 

@@ -67,6 +67,7 @@ class Maintenance(threading.Thread):
         self._settings, self._database, self._metrics = settings, database, metrics
         self._stopping = threading.Event()
         self.store_hold: str | None = None  # the reason why orphans are not collected
+        self._old_stores: set[str] | None = None  # stores of earlier settings that have CVs; looked up daily
         self._jobs = [
             Job(self._update_marker, every_s=UPDATE_MARKER_EVERY_S),
             Job(self._release_confirmations, every_s=RELEASE_CONFIRMATIONS_EVERY_S),
@@ -95,9 +96,15 @@ class Maintenance(threading.Thread):
             list(self._update_marker())
 
     def _update_marker(self) -> Iterator[object]:
-        if self._settings.cv_store:
-            store_marker.mark(self._database, self._settings.cv_store)
-            self.store_hold = store_marker.hold(self._settings.cv_store)
+        configured = self._settings.cv_store
+        if self._old_stores is None:
+            self._old_stores = store_marker.stores_in_use(self._database) - {configured}
+        try:
+            store_marker.mark(self._database, configured, self._old_stores)
+            self.store_hold = store_marker.hold(configured) if configured else None
+        except StorageUnavailable as error:
+            self.store_hold = str(error)
+            raise
         yield from ()
 
     def _release_confirmations(self) -> Iterator[object]:
@@ -116,6 +123,7 @@ class Maintenance(threading.Thread):
     def _collect_orphans(self) -> Iterator[object]:
         if not self._settings.cv_store:
             return
+        self._old_stores = None
         counts = Counter[str]()
         try:
             for step in orphans.collect(self._database, self._settings.cv_store):
