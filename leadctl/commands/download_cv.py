@@ -60,6 +60,8 @@ def command(
     selected, is_single = read_lead_ids(ids)
     if target is not None and (len(selected) != 1 or template):
         raise UsageError("-O requires a single CV, and excludes --name; use -d for several")
+    if target == "-" and context.is_terminal and not force:
+        raise UsageError("refusing to write a CV to a terminal, which may execute it; use -O FILE, a pipe, or --force")
     if target is None and directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory}: not a directory")
     files = _Files(context, directory, template, force=force, quarantined=quarantined)

@@ -13,7 +13,7 @@ _INPUT, _OUTPUT = ("CONIN$", "CONOUT$") if os.name == "nt" else ("/dev/tty", "/d
 def open_terminal() -> Iterator[tuple[TextIO, TextIO] | None]:
     """Yield streams to read answers from and to write questions to; None if there is nobody to ask."""
     if sys.stdin.isatty():
-        yield sys.stdin, sys.stderr
+        yield (sys.stdin, sys.stderr) if _is_in_foreground(sys.stdin) else None
     elif not (sys.stdout.isatty() or sys.stderr.isatty()) or (source := _open_input()) is None:
         yield None
     else:
@@ -22,12 +22,17 @@ def open_terminal() -> Iterator[tuple[TextIO, TextIO] | None]:
 
 
 def _open_input() -> TextIO | None:
-    """Return the terminal's input; None without a terminal, or in the background, where reading stops the program."""
+    """Return the terminal's input; None without a terminal, or in the background."""
     try:
         source = open(_INPUT, encoding="utf-8", errors="replace")  # noqa: SIM115, PTH123 - the caller closes it
     except OSError:
         return None
-    if os.name == "nt" or os.tcgetpgrp(source.fileno()) == os.getpgrp():
+    if _is_in_foreground(source):
         return source
     source.close()
     return None
+
+
+def _is_in_foreground(terminal: TextIO) -> bool:
+    """Return whether the program may read from the terminal; in the background, that would stop it."""
+    return os.name == "nt" or os.tcgetpgrp(terminal.fileno()) == os.getpgrp()

@@ -16,7 +16,7 @@ from tests.faulty_proxy import HTML, LOST, PROBLEM, Answer, FaultyProxy
 
 Start = Callable[..., Firm]
 THANKS = "Thank you. We have received your details and your CV."
-LATER = re.compile(r"Please send the form again in \d+ seconds\. We save it only once\.$")
+LATER = re.compile(r"Please send the form again in \d+ seconds\. Unless you change it, we save it only once\.$")
 UNREACHABLE = re.compile(r"^We could not reach the server\.")
 BROKEN = "The form on this page does not work. Please call us or send us an email."
 

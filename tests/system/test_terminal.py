@@ -194,6 +194,21 @@ def test_a_background_job_is_not_asked(client: Client) -> None:
     assert "0 of 10 leads changed" in screen
 
 
+def test_a_background_job_that_has_the_terminal_as_input_is_not_stopped(client: Client) -> None:
+    ids = " ".join(str(number) for number in range(900_000, 900_010))
+    script = f"set -m; {LEADCTL} set-state ENGAGED {ids} & wait $!"
+    code, screen = Terminal(client, "-c", script, program="bash").end()
+    assert (code, "[y/N]" in screen) == (3, False)
+    assert "0 of 10 leads changed" in screen
+
+
+def test_a_cv_is_written_to_a_terminal_only_by_force(client: Client) -> None:
+    lead_id = str(client.submit(cv=b"\x1b]0;title\x07a CV", cv_name="cv.txt"))
+    code, screen = Terminal(client, "download-cv", lead_id, "-O", "-").end()
+    assert (code, "use -O FILE" in screen, "a CV" in screen) == (2, True, False)
+    assert "a CV" in Terminal(client, "download-cv", lead_id, "-O", "-", "--force").end()[1]
+
+
 @pytest.mark.parametrize(("typed", "code", "state"), [("y", 0, "PENDING"), ("", 1, "ENGAGED")])
 def test_undoing_ten_leads_asks_for_confirmation(client: Client, typed: str, code: int, state: str) -> None:
     ids = [client.submit() for _ in range(10)]
