@@ -140,7 +140,7 @@ class _Dispatcher:
             if inspect.iscoroutinefunction(operation.endpoint):
                 response = await operation.endpoint(*arguments)
             else:
-                response = await run_in_pool(request, lambda: operation.endpoint(*arguments))
+                response = await run_in_pool(request, while_active(request, lambda: operation.endpoint(*arguments)))
             return cast("Response", response)
 
 
@@ -159,6 +159,17 @@ def _authenticate(request: AppRequest, operation: Operation, token: str) -> None
     request.state["user"] = user
 
 
+def while_active(request: AppRequest, work: Callable[[], T]) -> Callable[[], T]:
+    """Return `work` after another check of the user, for requests whose body took a while to arrive."""
+
+    def checked() -> T:
+        if (user := request.state["user"]) is not None:
+            check_active(request.state["database"], user)
+        return work()
+
+    return checked
+
+
 async def run_in_pool(request: AppRequest, work: Callable[[], T], *, is_continuation: bool = False) -> T:
     """Run `work` in one of the API's threads and return its result; see `BoundedThreadPool.run`."""
     return await request.state["thread_pool"].run(work, is_continuation=is_continuation)
@@ -167,10 +178,10 @@ async def run_in_pool(request: AppRequest, work: Callable[[], T], *, is_continua
 async def in_hashing_thread(request: AppRequest, work: Callable[[], T], turn: Turn) -> T:
     """Run `work` in one of the API's hashing threads and return its result. The request's body must have been read.
 
-    Raises TooManyPendingLogins, ServiceBusy if it is not started in time, or ClientDisconnect: a client that
-    disconnects leaves the queue at once.
+    Raises TooManyPendingLogins, ServiceBusy if it is not started in time, an error of `check_active`, or
+    ClientDisconnect: a client that disconnects leaves the queue at once.
     """
-    future = request.state["hashing_queue"].join(work, turn)
+    future = request.state["hashing_queue"].join(while_active(request, work), turn)
     is_cancelled = False
 
     async def cancel_on_disconnect() -> None:

@@ -13,7 +13,7 @@ from intake.http.pagination import link_to_next
 from intake.http.ranges import content_range, parse_range
 from intake.http.request_parsing import json_response
 from intake.http.request_state import AppRequest
-from intake.http.routing import PoolStreamingResponse, actor_of, require_user, run_in_pool
+from intake.http.routing import PoolStreamingResponse, actor_of, require_user, run_in_pool, while_active
 from intake.internal_api.schemas.leads import CvQuery, StateChange
 from intake.leads import cv_access, listing, manual_leads, states
 from intake.leads.listing import LeadQuery
@@ -64,9 +64,11 @@ async def post_internal_lead(request: AppRequest) -> Response:
                 faults=form.faults,
             ),
         )
-        saved_id, is_new = await run_in_pool(
-            request, lambda: manual_leads.create_manual_lead(database, settings, manual_lead, actor=actor_of(request))
-        )
+
+        def create() -> tuple[int | None, bool]:
+            return manual_leads.create_manual_lead(database, settings, manual_lead, actor=actor_of(request))
+
+        saved_id, is_new = await run_in_pool(request, while_active(request, create))
     if saved_id is None:
         return Response(status_code=204)
     if is_new:

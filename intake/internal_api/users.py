@@ -5,7 +5,7 @@ from starlette.responses import Response
 from intake.errors import PermissionDenied
 from intake.http.pagination import page_response
 from intake.http.request_state import AppRequest
-from intake.http.routing import actor_of, in_hashing_thread, require_user, run_in_pool, turn_of
+from intake.http.routing import actor_of, in_hashing_thread, require_user, run_in_pool, turn_of, while_active
 from intake.internal_api.schemas.users import UserChange
 from intake.request_models import PageQuery
 from intake.users import accounts
@@ -32,7 +32,7 @@ async def patch_user(request: AppRequest, body: UserChange) -> Response:
         )
 
     if body.password is None:
-        await run_in_pool(request, update)
+        await run_in_pool(request, while_active(request, update))
     elif name.casefold() == require_user(request).username.casefold():  # a stolen token must not suffice
         raise PermissionDenied(
             "your own password can't be reset; change it with the old one:"

@@ -109,11 +109,14 @@ def authenticate(database: Database, signer: TokenSigner, *, token: str) -> User
 
 
 def check_active(database: Database, user: User) -> None:
-    """Raise AuthenticationRequired if the user was disabled or logged out since the request was authenticated.
+    """Check again that a request's user has the access that it was authenticated with.
 
-    The token's expiry is not checked again: a request may outlast it.
+    The token's expiry is not checked again: a request may outlast it. Raises AuthenticationRequired if the user was
+    disabled or got a new password meanwhile, or PermissionDenied if the user is no longer an administrator.
     """
-    _active_row(database, user.claims)
+    row = _active_row(database, user.claims)
+    if user.is_admin and row["role"] != user.role:
+        raise PermissionDenied("you are no longer an administrator")
 
 
 def renew(signer: TokenSigner, *, by: User) -> str:

@@ -1,7 +1,8 @@
-"""Abort of running responses when their user is disabled."""
+"""Abort of running responses when their user loses access."""
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import httpx2
 import pytest
@@ -48,11 +49,15 @@ def service(databases: Databases) -> Iterator[tuple[str, Database]]:
     database.close()
 
 
+@pytest.mark.parametrize("change", [{"disabled": True}, {"password": "eleven purple teapots"}, {"role": "attorney"}])
 @pytest.mark.parametrize("kind", REQUESTS)
-def test_response_is_aborted_when_its_user_is_disabled(service: tuple[str, Database], kind: str) -> None:
+def test_response_is_aborted_when_its_user_loses_access(
+    service: tuple[str, Database], kind: str, change: dict[str, Any]
+) -> None:
     url, database = service
-    accounts.create_user(database, username=kind, password=PASSWORD, role="admin")
-    login = httpx2.post(f"{url}/internal/auth/login", json={"username": kind, "password": PASSWORD})
+    username = f"{kind}-{''.join(change)}"
+    accounts.create_user(database, username=username, password=PASSWORD, role="admin")
+    login = httpx2.post(f"{url}/internal/auth/login", json={"username": username, "password": PASSWORD})
     request = REQUESTS[kind] + f"Authorization: Bearer {login.json()['access_token']}\r\n".encode()
     body = BODY if kind == "export" else b""
     with Wire(url) as wire:
@@ -61,7 +66,7 @@ def test_response_is_aborted_when_its_user_is_disabled(service: tuple[str, Datab
     with Wire(url, receive_buffer=LITTLE) as wire:
         wire.send(request + b"Connection: close\r\n\r\n" + body)
         part = wire.socket.recv(LITTLE)
-        accounts.update_user(database, username=kind, disabled=True)
+        accounts.update_user(database, username=username, **change)
         part += wire.rest()
     assert part.startswith(b"HTTP/1.1 200 OK")
     assert len(part) < len(whole) / 2
