@@ -32,6 +32,7 @@ from intake.mail import outbox
 from intake.request_models import MAX_CV_NAME_CHARACTERS, MAX_EMAIL_CHARACTERS, MAX_NAME_CHARACTERS
 from intake.settings import Settings
 
+UNSEEN = ("Cc", "Cf", "Zl", "Zp", "Zs", "Mn", "Me")  # categories of characters that are not visible alone
 BLANKS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and symbols that are not visible
 FIELDS = ("email", "f_name", "l_name", "CV")
 KEY_FIELD = "Idempotency-Key"
@@ -272,7 +273,7 @@ def _file(
 
 
 def _required(text: str) -> str:
-    if not any(unicodedata.category(character)[0] in "LNPS" and character not in BLANKS for character in text):
+    if all(unicodedata.category(character) in UNSEEN or character in BLANKS for character in text):
         raise InvalidValue("is required", "required")
     return text.strip()
 

@@ -382,7 +382,7 @@ def test_a_store_of_an_earlier_setting_still_belongs_to_the_database(
     assert cvs(store_url) == set()
 
 
-def test_an_outage_of_an_earlier_store_is_no_mismatch(
+def test_an_outage_of_an_earlier_store_puts_nothing_on_hold(
     intake: Intake, store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store_marker, "RENEW_NONCE_S", -1)

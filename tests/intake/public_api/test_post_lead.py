@@ -180,3 +180,9 @@ def test_a_full_disk_is_503(intake: Intake) -> None:
 def test_a_problem_is_json_in_utf8(intake: Intake) -> None:
     answer = intake.submit(email="zoë@@example.com")
     assert json.loads(answer.content.decode("utf-8"))["status"] == 422
+
+
+@pytest.mark.parametrize("name", ["\u200b", "\u3164", "\u2800", "\u00ad\u034f"])
+def test_a_name_without_a_visible_character_is_missing(intake: Intake, name: str) -> None:
+    response = intake.submit(l_name=name)
+    assert (response.status_code, response.json()["detail"]) == (422, "l_name: is required")
