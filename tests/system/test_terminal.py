@@ -203,10 +203,10 @@ def test_a_background_job_that_has_the_terminal_as_input_is_not_stopped(client: 
 
 
 def test_a_cv_is_written_to_a_terminal_only_by_force(client: Client) -> None:
-    lead_id = str(client.submit(cv=b"\x1b]0;title\x07a CV", cv_name="cv.txt"))
+    lead_id = str(client.submit(cv=b"\x1b]0;title\x07Experience", cv_name="cv.txt"))
     code, screen = Terminal(client, "download-cv", lead_id, "-O", "-").end()
-    assert (code, "use -O FILE" in screen, "a CV" in screen) == (2, True, False)
-    assert "a CV" in Terminal(client, "download-cv", lead_id, "-O", "-", "--force").end()[1]
+    assert (code, "use -O FILE" in screen, "Experience" in screen) == (2, True, False)
+    assert "Experience" in Terminal(client, "download-cv", lead_id, "-O", "-", "--force").end()[1]
 
 
 @pytest.mark.parametrize(("typed", "code", "state"), [("y", 0, "PENDING"), ("", 1, "ENGAGED")])
