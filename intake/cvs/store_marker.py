@@ -87,8 +87,9 @@ _check_once = cache(check)  # once per process
 
 def ensure_present(database: Database, store_url: str) -> None:
     """Check the store before its first use, and when a directory's markers have gone. Raises as `mark` does."""
-    _check_once(database, store_url)
-    if not store.has_directory(store_url, PREFIX):
+    if store.has_directory(store_url, PREFIX):
+        _check_once(database, store_url)
+    else:
         check(database, store_url)
 
 
@@ -170,8 +171,7 @@ def refuse_if_held(store_url: str) -> None:
 def _present_state(database: Database, store_url: str, *more: Table) -> State:
     """Return the state; raise StorageUnavailable if the store is empty, and one of the tables has CVs in it."""
     found = _read_state(database, store_url)
-    batches = (next(batches, []) for batches in (store.cvs(store_url), store.trashed_cvs(store_url)))
-    if found.markers or found.is_held or any(batches):
+    if found.markers or found.is_held or any(store.cvs(store_url)) or any(store.trashed_cvs(store_url)):
         return found
     queries = [select(table.c.store_key).where(table.c.store_url == store_url).limit(1) for table in (cv, *more)]
     if database.read(lambda connection: any(connection.scalar(query) for query in queries)):

@@ -186,18 +186,11 @@ def test_yes_dry_run_and_nine_leads_need_no_confirmation(client: Client, flags: 
     assert "leadctl undo" not in screen, "none of them was changed"
 
 
-def test_a_background_job_is_not_asked(client: Client) -> None:
+@pytest.mark.parametrize("ids_from_a_pipe", [True, False])
+def test_a_background_job_is_not_asked(client: Client, ids_from_a_pipe: bool) -> None:
     ids = " ".join(str(number) for number in range(900_000, 900_010))
-    script = f"set -m; echo {ids} | {LEADCTL} set-state ENGAGED - & wait $!"
-    code, screen = Terminal(client, "-c", script, program="bash").end()
-    assert (code, "[y/N]" in screen) == (3, False)
-    assert "0 of 10 leads changed" in screen
-
-
-def test_a_background_job_that_has_the_terminal_as_input_is_not_stopped(client: Client) -> None:
-    ids = " ".join(str(number) for number in range(900_000, 900_010))
-    script = f"set -m; {LEADCTL} set-state ENGAGED {ids} & wait $!"
-    code, screen = Terminal(client, "-c", script, program="bash").end()
+    command = f"echo {ids} | {LEADCTL} set-state ENGAGED -" if ids_from_a_pipe else f"{LEADCTL} set-state ENGAGED {ids}"
+    code, screen = Terminal(client, "-c", f"set -m; {command} & wait $!", program="bash").end()
     assert (code, "[y/N]" in screen) == (3, False)
     assert "0 of 10 leads changed" in screen
 

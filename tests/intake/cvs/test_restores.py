@@ -62,6 +62,12 @@ def all_old(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orphans, "AGE", AT_ONCE)
 
 
+@pytest.fixture
+def renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Renew the nonce with every marker, as if a minute had passed between them."""
+    monkeypatch.setattr(store_marker, "RENEW_NONCE_S", -1)
+
+
 def submit(intake: Intake, count: int) -> list[int]:
     return [intake.submitted(CV=("cv.txt", b"a CV")) for _ in range(count)]
 
@@ -69,6 +75,16 @@ def submit(intake: Intake, count: int) -> list[int]:
 def mark(intake: Intake) -> None:
     assert intake.settings.cv_store
     store_marker.mark(intake.database, intake.settings.cv_store)
+
+
+def copied_before_two_markers(intake: Intake, databases: Databases) -> str:
+    """Submit leads, and return the URL of a copy of the database that lacks the nonces of the last two markers."""
+    submit(intake, 2)
+    mark(intake)
+    url = databases.backup(intake.settings.database_url)
+    mark(intake)
+    mark(intake)
+    return url
 
 
 def collect(intake: Intake, *, adopt: bool = False) -> Counter[str]:
@@ -302,20 +318,14 @@ def test_another_database_puts_the_store_on_hold_for_both(
         collect(intake)
 
 
-@pytest.mark.usefixtures("all_old")
+@pytest.mark.usefixtures("all_old", "renewed")
 def test_a_copy_beside_the_original_is_on_hold_without_newer_leads(
     intake: Intake,
     databases: Databases,
     restored: Callable[[str], Intake],
     store_url: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(store_marker, "RENEW_NONCE_S", -1)
-    submit(intake, 2)
-    mark(intake)
-    copied = databases.backup(intake.settings.database_url)
-    mark(intake)
-    mark(intake)
+    copied = copied_before_two_markers(intake, databases)
     before = cvs(store_url)
     staging = restored(copied)
     assert HOLD in stored(store_url)
@@ -325,15 +335,13 @@ def test_a_copy_beside_the_original_is_on_hold_without_newer_leads(
     assert cvs(store_url) == before
 
 
-@pytest.mark.usefixtures("all_old")
+@pytest.mark.usefixtures("all_old", "renewed")
 def test_a_copy_that_starts_at_once_is_detected_by_later_markers(
     intake: Intake,
     databases: Databases,
     restored: Callable[[str], Intake],
     store_url: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(store_marker, "RENEW_NONCE_S", -1)
     submit(intake, 2)
     mark(intake)
     staging = restored(databases.backup(intake.settings.database_url))
@@ -343,21 +351,16 @@ def test_a_copy_that_starts_at_once_is_detected_by_later_markers(
     assert HOLD in stored(store_url)
 
 
+@pytest.mark.usefixtures("renewed")
 def test_a_copy_with_its_own_store_does_not_delete_from_the_originals(
     intake: Intake,
     databases: Databases,
     start: Callable[..., Intake],
     store_url: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(store_marker, "RENEW_NONCE_S", -1)
-    submit(intake, 2)
-    mark(intake)
-    copied = databases.backup(intake.settings.database_url)
+    copied = copied_before_two_markers(intake, databases)
     shutil.copytree(tmp_path / "CVs", tmp_path / "copy")
-    mark(intake)
-    mark(intake)
     before = cvs(store_url)
     staging = start(database_url=copied, cv_store=(tmp_path / "copy").as_uri())
     store_marker.mark(staging.database, staging.settings.cv_store, store_marker.stores_in_use(staging.database))
@@ -367,10 +370,10 @@ def test_a_copy_with_its_own_store_does_not_delete_from_the_originals(
     assert HOLD not in stored(store_url)
 
 
+@pytest.mark.usefixtures("renewed")
 def test_a_store_of_an_earlier_setting_still_belongs_to_the_database(
-    intake: Intake, start: Callable[..., Intake], store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    intake: Intake, start: Callable[..., Intake], store_url: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(store_marker, "RENEW_NONCE_S", -1)
     submit(intake, 1)
     mark(intake)
     moved = start(database_url=intake.settings.database_url, cv_store=(tmp_path / "new").as_uri())
@@ -382,10 +385,8 @@ def test_a_store_of_an_earlier_setting_still_belongs_to_the_database(
     assert cvs(store_url) == set()
 
 
-def test_an_outage_of_an_earlier_store_puts_nothing_on_hold(
-    intake: Intake, store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store_marker, "RENEW_NONCE_S", -1)
+@pytest.mark.usefixtures("renewed")
+def test_an_outage_of_an_earlier_store_puts_nothing_on_hold(intake: Intake, store_url: str, tmp_path: Path) -> None:
     submit(intake, 1)
     mark(intake)
     new, directory = (tmp_path / "new").as_uri(), tmp_path / "CVs"
@@ -418,11 +419,8 @@ def test_an_empty_store_is_refused_until_its_file_system_is_mounted(
     assert intake.submit().status_code == 204
 
 
-@pytest.mark.usefixtures("all_old")
-def test_only_the_markers_of_the_last_minutes_remain(
-    intake: Intake, store_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(store_marker, "RENEW_NONCE_S", -1)
+@pytest.mark.usefixtures("all_old", "renewed")
+def test_only_the_markers_of_the_last_minutes_remain(intake: Intake, store_url: str) -> None:
     for _ in range(6):
         submit(intake, 1)
         mark(intake)
