@@ -23,7 +23,16 @@ import pytest
 from tests.leadctl.conftest import Client
 from tests.system.programs import LEADCTL
 
-EVIL_NAMES = ["[bold red]x[/]", "\u202eevil", "a\u2028b", "\u200bhidden", "a\ufeffb", "a\u3164b", "\u2800", "a\u200db"]
+EVIL_NAMES = [
+    "[bold red]x[/]",
+    "\u202eevil",
+    "a\u2028b",
+    "\u200bhidden",
+    "a\ufeffb",
+    "a\u3164b",
+    "a\u2800b",
+    "a\u200db",
+]
 
 
 @pytest.mark.parametrize("name", EVIL_NAMES)
