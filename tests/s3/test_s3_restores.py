@@ -10,7 +10,7 @@ from tests.intake.cvs import test_restores
 from tests.s3.conftest import S3, running
 
 for _name, _test in vars(test_restores).items():
-    if _name.startswith("test_") or _name in ("intake", "restored", "all_old"):
+    if _name.startswith("test_") or _name in ("intake", "restored", "all_old", "renewed"):
         globals()[_name] = _test
 
 

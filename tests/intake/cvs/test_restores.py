@@ -5,7 +5,6 @@
 
 import logging
 import os
-import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -360,13 +359,16 @@ def test_a_copy_with_its_own_store_does_not_delete_from_the_originals(
     tmp_path: Path,
 ) -> None:
     copied = copied_before_two_markers(intake, databases)
-    shutil.copytree(tmp_path / "CVs", tmp_path / "copy")
-    before = cvs(store_url)
-    staging = start(database_url=copied, cv_store=(tmp_path / "copy").as_uri())
+    before = contents(store_url)
+    own = (tmp_path / "copy").as_uri()
+    store.prepare(own)
+    for key, content in before.items():
+        obstore.put(from_url(own), key, content)
+    staging = start(database_url=copied, cv_store=own)
     store_marker.mark(staging.database, staging.settings.cv_store, store_marker.stores_in_use(staging.database))
     done = erasure.erase(staging.database, DataSubject.parse("ada@example.com"), actor=Actor())
     assert done.objects_left == 2, "its rows still have the URL of the original's store"
-    assert cvs(store_url) == before
+    assert contents(store_url) == before
     assert HOLD not in stored(store_url)
 
 
@@ -383,40 +385,6 @@ def test_a_store_of_an_earlier_setting_still_belongs_to_the_database(
     assert collect(intake) == Counter()
     assert erasure.erase(moved.database, DataSubject.parse("ada@example.com"), actor=Actor()).objects_left == 0
     assert cvs(store_url) == set()
-
-
-@pytest.mark.usefixtures("renewed")
-def test_an_outage_of_an_earlier_store_puts_nothing_on_hold(intake: Intake, store_url: str, tmp_path: Path) -> None:
-    submit(intake, 1)
-    mark(intake)
-    new, directory = (tmp_path / "new").as_uri(), tmp_path / "CVs"
-    store.prepare(new)
-    directory.rename(tmp_path / "away")
-    for _ in range(4):
-        store_marker.mark(intake.database, new, {store_url})
-    assert not directory.exists()
-    (tmp_path / "away").rename(directory)
-    assert store_marker.refusal(intake.database, store_url) is None
-
-
-def test_an_empty_store_is_refused_until_its_file_system_is_mounted(
-    intake: Intake, store_url: str, tmp_path: Path
-) -> None:
-    submit(intake, 2)
-    mark(intake)
-    directory = tmp_path / "CVs"
-    directory.rename(tmp_path / "unmounted")
-    directory.mkdir()
-    assert intake.submit().status_code == 503
-    with pytest.raises(StorageUnavailable, match="is it mounted"):
-        mark(intake)
-    done = erasure.erase(intake.database, DataSubject.parse("ada@example.com"), actor=Actor())
-    assert done.objects_left == 2
-    assert stored(store_url) == set()
-    directory.rmdir()
-    (tmp_path / "unmounted").rename(directory)
-    assert sum(deletions.retry(intake.database)) == 2
-    assert intake.submit().status_code == 204
 
 
 @pytest.mark.usefixtures("all_old", "renewed")
