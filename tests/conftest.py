@@ -90,9 +90,9 @@ def postgres_url() -> Iterator[str]:
     if given := os.environ.get("INTAKE_TEST_DATABASE_URL"):
         yield given
         return
-    server = PostgresServer()
+    server = PostgresServer(in_memory=True)
     try:
-        server.start()
+        server.start(autovacuum="off")  # it would visit every test's database
         yield server.url("postgres")
     finally:
         server.close()
@@ -121,6 +121,7 @@ class Databases:
     def __init__(self, kind: str, directory: Path, postgres_url: str, service_url: str) -> None:
         self._kind, self._directory = kind, directory
         self._postgres_url, self._service_url = postgres_url, service_url
+        self._names: list[str] = []
         self._template = self._new_name()
         self._create(self._template, None)
         # not through PgBouncer, whose open connection would prevent copying the template
@@ -152,15 +153,22 @@ class Databases:
         self._create(name, source_name)
         return self._url(name, self._service_url)
 
-    def drop_all(self) -> None:
-        """Drop all created databases from a server that outlives the tests."""
-        with maintenance(self._postgres_url) as cursor:
-            cursor.execute("SELECT datname FROM pg_database WHERE datname LIKE %s", [f"intake_test_{os.getpid()}_%"])
-            for (name,) in cursor.fetchall():
-                cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    @property
+    def count(self) -> int:
+        """How many exist."""
+        return len(self._names)
+
+    def drop(self, first: int) -> None:
+        """Drop the PostgreSQL databases from the `first` on: together they would fill a disk."""
+        if self._kind == "postgresql":
+            with maintenance(self._postgres_url) as cursor:
+                for name in self._names[first:]:
+                    cursor.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        del self._names[first:]
 
     def _new_name(self) -> str:
-        return f"intake_test_{os.getpid()}_{next(_numbers)}"
+        self._names.append(f"intake_test_{os.getpid()}_{next(_numbers)}")
+        return self._names[-1]
 
     def _create(self, name: str, template: str | None) -> None:
         if self._kind == "sqlite":
@@ -184,8 +192,17 @@ def databases(
 ) -> Iterator[Databases]:
     created = Databases(request.param, tmp_path_factory.mktemp("databases"), postgres_url, service_url)
     yield created
-    if request.param == "postgresql" and "INTAKE_TEST_DATABASE_URL" in os.environ:
-        created.drop_all()
+    created.drop(0)
+
+
+@pytest.fixture(autouse=True)
+def _drop_databases(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Drop the databases that a test creates."""
+    databases = request.getfixturevalue("databases") if "databases" in request.fixturenames else None
+    existing = databases.count if databases else 0
+    yield
+    if databases:
+        databases.drop(existing)
 
 
 class Intake:

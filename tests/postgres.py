@@ -16,16 +16,21 @@ from urllib.parse import quote
 import psycopg2
 
 START_WITHIN_S = 60
+SHARED_MEMORY, ROOM = Path("/dev/shm"), 2 * 2**30
 
 
 class PostgresServer:
     """A server in a temporary directory, with a Unix socket there.
 
-    `user` is the account it runs as, if different from ours.
+    `user` is the account it runs as, if different from ours. With `in_memory`, its data is in memory if there is room,
+    where creating a database takes half the time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_memory: bool = False) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="intake-pg-", dir="/tmp"))
+        self._data = self._directory / "data"
+        if in_memory and SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free > ROOM:
+            self._data = Path(tempfile.mkdtemp(prefix="intake-pg-", dir=SHARED_MEMORY))
         self.user = unprivileged_user()
         self._binaries = _binaries(self._directory)
         self._process: subprocess.Popen[bytes] | None = None
@@ -33,6 +38,8 @@ class PostgresServer:
         if self.user:
             self._directory.chmod(0o755)
             shutil.chown(self._directory, self.user)
+            if self._data.is_dir():
+                shutil.chown(self._data, self.user)
         self._run("initdb", "--pgdata", self._data, "--username=postgres", "--auth=trust", "--no-sync", "-E", "UTF8")
 
     def start(self, **settings: str) -> None:
@@ -41,7 +48,7 @@ class PostgresServer:
             self._process = subprocess.Popen(
                 [
                     *(self._binaries / "postgres", "-D", self._data, "-k", self._directory),
-                    *("-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200"),
+                    *("--listen_addresses=", "--fsync=off", "--max_connections=200"),
                     *(f"--{name}={value}" for name, value in settings.items()),
                 ],
                 stdout=log,
@@ -61,15 +68,12 @@ class PostgresServer:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(30)
+        shutil.rmtree(self._data, ignore_errors=True)
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def url(self, database: str) -> str:
         """Return the URL of one of its databases."""
         return f"postgresql://postgres@/{database}?host={quote(str(self._directory), safe='')}"
-
-    @property
-    def _data(self) -> Path:
-        return self._directory / "data"
 
     def _run(self, program: str, *arguments: object) -> None:
         command = [str(self._binaries / program), *map(str, arguments)]
