@@ -14,9 +14,8 @@ from sqlalchemy import select
 from intake.database.schema import cv, cv_content, lead, outbox_mail
 from tests.conftest import Intake
 
-PRESERVED = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=200).filter(
-    lambda text: text == text.strip()
-)
+# between two letters, since names without a visible character are refused and blanks at the ends are removed
+PRESERVED = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=198).map(lambda text: f"a{text}z")
 ANY = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
 SLOWLY = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
