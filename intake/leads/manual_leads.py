@@ -8,19 +8,19 @@ from sqlalchemy import Connection, select
 
 from intake.audit import Action, Actor, record
 from intake.cvs.spool import SpooledUpload
+from intake.cvs.store import ObjectRef
 from intake.database import Database, insert_if_absent, short_lock_timeout
 from intake.database.schema import lead
 from intake.errors import DatabaseUnavailable, FieldError, ValidationError
 from intake.leads.states import validate_states
 from intake.leads.submissions import (
     Submission,
-    discard_stored_cv,
     enqueue_mails,
     insert_cv,
     insert_lead,
     lead_row,
-    store_cv,
     validate_submission,
+    write_with_cv,
 )
 from intake.settings import Settings
 
@@ -76,16 +76,15 @@ def create_manual_lead(
     """Save the lead, its CV and its mails in one transaction; return its id, and whether it is new.
 
     If a lead with the external id exists, return it unchanged. A dry run saves nothing: the id of a new lead is None.
-    Raises StorageUnavailable or DatabaseUnavailable; then nothing is saved, and orphan collection deletes a stored CV.
+    Raises StorageUnavailable or DatabaseUnavailable; then nothing is saved.
     """
     existing = database.read(lambda connection: _find(connection, manual_lead.external_id))
     if existing is not None:  # before the CV is put into the store
         return existing, False
     if manual_lead.dry_run:
         return None, True
-    ref = store_cv(database, settings, manual_lead.submission.cv)
 
-    def work(connection: Connection) -> tuple[int, bool]:
+    def work(connection: Connection, ref: ObjectRef | None) -> tuple[int, bool]:
         lead_id, is_new = _insert_lead(connection, manual_lead)
         if is_new:
             record(connection, Action.LEAD_CREATION, actor, lead_id=lead_id, detail=manual_lead.state)
@@ -94,10 +93,7 @@ def create_manual_lead(
                 enqueue_mails(connection, settings, manual_lead.submission, lead_id)
         return lead_id, is_new
 
-    lead_id, is_new = database.write(work)
-    if not is_new:  # a concurrent request created it first
-        discard_stored_cv(ref)
-    return lead_id, is_new
+    return write_with_cv(database, settings, manual_lead.submission.cv, work, write=database.write)
 
 
 def _insert_lead(connection: Connection, manual_lead: ManualLead) -> tuple[int, bool]:
