@@ -251,6 +251,7 @@ def allow_login(
 
 def main() -> None:
     """Run the command; print an error as one line, without a traceback."""
+    os.umask(0o077)  # files and directories have personal data
     try:
         app(prog_name="intake")
     except DatabaseUnavailable as error:
