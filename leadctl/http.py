@@ -12,8 +12,9 @@ from urllib.parse import unquote
 
 import httpx2
 
-from leadctl.connections import MAX_BODY_BYTES, MAX_BYTES, MAX_LIST_BYTES, limit_body
+from leadctl.connections import MAX_BODY_BYTES, MAX_BYTES, limit_body
 from leadctl.errors import Conflict, LeadctlError, NotFound, PermissionDenied, TryAgain, UnexpectedResponse, UsageError
+from leadctl.settings import MAX_LIST_BYTES
 
 MAX_WAIT_S = 30.0  # in total, for a server that asks to wait
 MIN_WAIT_S = 0.5

@@ -79,10 +79,7 @@ def explain(problem: Mapping[str, Any], *, retry_after: str | None, max_bytes: i
     return Message(
         found.heading,
         found.text.format(wait=_wait(retry_after), size=_size(max_bytes)),
-        [
-            (LABELS.get(fault["field"], _UNKNOWN), _sentence(fault["detail"]))
-            for fault in problem.get("errors", ())
-        ],
+        [(LABELS.get(fault["field"], _UNKNOWN), _sentence(fault["detail"])) for fault in problem.get("errors", ())],
     )
 
 

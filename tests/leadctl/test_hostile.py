@@ -11,7 +11,7 @@ import time
 import zipfile
 import zlib
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -384,19 +384,85 @@ def test_another_lead_than_requested_is_an_error(anonymous: Client, hostile: Any
     assert (done.returncode, "it is another lead" in done.stderr) == (1, True)
 
 
-@pytest.mark.parametrize(("compression", "size"), [(zipfile.ZIP_DEFLATED, 300), (zipfile.ZIP_LZMA, 1)])
-def test_a_zip_is_read_within_bounds(anonymous: Client, hostile: Any, compression: int, size: int) -> None:
+def zip_with(person: bytes, *, repeated: bytes = b"", count: int = 0, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """Return a zip whose person.json begins with `person`."""
     made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", compression) as archive, archive.open("person.json", "w") as person:
-        person.write(b'{"leads": []}')
-        for _ in range(size):
-            person.write(b" " * 2**20)
-    hostile.answer = (200, {"Content-Type": "application/zip"}, made.getvalue())
+    with zipfile.ZipFile(made, "w", compression, compresslevel=1) as archive, archive.open("person.json", "w") as file:
+        file.write(person)
+        for _ in range(count):
+            file.write(repeated)
+    return made.getvalue()
+
+
+def zip_with_a_large_directory() -> bytes:
+    """Return a zip with a million entries in its directory, all of the same file."""
+    content = zip_with(b'{"leads": []}')
+    at = content.index(b"PK\1\2")
+    entries, end = content[at:-22] * 10**6, content[-22:]
+    return content[:at] + entries + end[:12] + len(entries).to_bytes(4, "little") + end[16:]
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (
+            lambda: zip_with(b'{"leads": []}', repeated=b" " * 2**20, count=300),
+            "person.json in the zip is larger than 8 MiB",
+        ),
+        (
+            lambda: zip_with(b'{"leads": [{}', repeated=b",{}" * 2**18, count=40),
+            "person.json in the zip is larger than 8 MiB",
+        ),
+        (
+            lambda: zip_with(b'{"leads": [{}', repeated=b",{}" * 2**18, count=10),
+            "the zip is incomplete or damaged; try again",
+        ),
+        (lambda: zip_with(b'{"leads": []}', compression=zipfile.ZIP_LZMA), "the zip was damaged in transit; try again"),
+        (
+            lambda: zip_with(b'{"leads": [{"id": Infinity, "CV_path": null}]}'),
+            "the zip is incomplete or damaged; try again",
+        ),
+        (zip_with_a_large_directory, "the zip is incomplete or damaged; try again"),
+    ],
+    ids=["a large person.json", "many leads", "fewer leads", "LZMA", "Infinity", "a large directory"],
+)
+def test_a_zip_is_read_within_bounds(anonymous: Client, hostile: Any, make: Callable[[], bytes], said: str) -> None:
+    hostile.answer = (200, {"Content-Type": "application/zip"}, make())
     anonymous.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
-    code, peak, said = peak_bytes_of(anonymous, "export-person", "--email", "a@b.example")
-    assert (code, said) == (1, "leadctl: the zip was damaged in transit; try again\n")
+    code, peak, error = peak_bytes_of(anonymous, "export-person", "--email", "a@b.example")
+    assert (code, error) == (1, f"leadctl: {said}\n")
     assert peak < MAX_MEMORY
     assert not list(anonymous.home.glob("*.zip"))
+
+
+UNDOING = ["undo", "6f1a0c1e-58a0-4d0e-9a52-1f6f3c1d2b7a"]
+UNDONE = [{"id": 1, "result": "undone", "state": "PENDING"}] * 20_000
+
+
+@pytest.mark.parametrize(
+    ("pages", "command", "code", "message"),
+    [
+        ([{"results": UNDONE, "next": n} for n in range(1, 61)], UNDOING, 75, "no response from"),
+        ([{"results": UNDONE, "next": n} for n in range(1, 61)], [*UNDOING, "-o", "json"], 75, "no response from"),
+        ([{"results": [], "next": n} for n in range(1, 9)], UNDOING, 1, "its pages repeat"),
+        (
+            [ERASURE | {"leads": [{"id": 1, "state": "PENDING"}] * 20_000}] * 60,
+            ["erase", "--yes", "--email", "a@b.example"],
+            75,
+            "leads remain; run it again to erase the rest",
+        ),
+    ],
+    ids=["undo", "undo with output", "undo of nothing", "erase"],
+)
+def test_memory_is_bounded_for_any_number_of_responses(
+    anonymous: Client, hostile: Any, pages: list[object], command: list[str], code: int, message: str
+) -> None:
+    hostile.answer = chain(((200, JSON, json.dumps(page).encode()) for page in pages), repeat(None))
+    anonymous.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
+    done, peak, said = peak_bytes_of(anonymous, *command)
+    assert done == code, said
+    assert message in said
+    assert peak < MAX_MEMORY
 
 
 @pytest.mark.parametrize(
