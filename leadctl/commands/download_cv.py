@@ -13,7 +13,7 @@ import typer
 from leadctl.context import Context
 from leadctl.errors import Conflict, LeadctlError, PartialFailure, UsageError
 from leadctl.files.downloads import Source, to_file, to_stream
-from leadctl.files.filenames import Template, check_link, safe_name
+from leadctl.files.filenames import STDOUT, Template, check_target, safe_name
 from leadctl.lead_ids import read_lead_ids
 from leadctl.options import LeadIdsArgument
 from leadctl.output.cautions import caution
@@ -56,6 +56,7 @@ def command(
       leadctl download-cv 42 -O - | pdftotext - -
     """
     context: Context = ctx.obj
+    target = "-" if target == STDOUT else target
     template = None if name is None else Template(name)
     selected, is_single = read_lead_ids(ids)
     if target is not None and (len(selected) != 1 or template):
@@ -121,13 +122,13 @@ class _Files:
         self._context.write_line(str(path))
 
     def _to_path(self, source: Source, lead_id: int, path: Path) -> None:
-        """Download a CV into one file, following links, or into a device."""
+        """Download a CV into one file, following links, or into a pipe or the null device."""
         with _translated_errors(lambda: path):
+            check_target(path)
             if path.exists() and not path.is_file() and not path.is_dir():
-                with path.open("wb") as device:  # a terminal or a pipe, where nothing can be overwritten
-                    to_stream(source, device, transfer=self._transfer)
+                with path.open("wb") as stream:  # where nothing can be overwritten
+                    to_stream(source, stream, transfer=self._transfer)
             else:
-                check_link(path)
                 self._check_free(path)
                 real = path.resolve()
                 to_file(source, lead_id, lambda _: real, real.parent, force=self._force, transfer=self._transfer)

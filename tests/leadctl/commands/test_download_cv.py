@@ -109,6 +109,36 @@ def test_a_named_pipe_is_not_replaced(client: Client) -> None:
     assert "a CV" in done.stdout
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's pipe")
+@pytest.mark.parametrize(
+    "arguments",
+    [["download-cv", "{id}", "-O", "pipe"], ["import", "leads.csv", "--errors", "pipe"]],
+    ids=lambda a: a[0],
+)
+def test_another_users_pipe_gets_nothing(client: Client, arguments: list[str]) -> None:
+    lead_id = client.submit(cv=b"a CV")
+    (client.home / "leads.csv").write_text("email,f_name,l_name,CV\nx,x,x,x\n")
+    os.mkfifo(client.home / "pipe")
+    os.chown(client.home / "pipe", 12_345, 12_345)
+    done = client.run(*(argument.format(id=lead_id) for argument in arguments))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "leadctl: pipe is a device, or a pipe of another user; choose another file\n"
+
+
+@pytest.mark.parametrize("device", ["/dev/full", "/dev/tty"])
+def test_a_device_gets_nothing(client: Client, device: str) -> None:
+    done = client.run("download-cv", str(client.submit()), "-O", device, "--force")
+    assert (done.returncode, "is a device" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("redirect", ["> saved", "| cat > saved"])
+def test_dev_stdout_is_standard_output(client: Client, redirect: str) -> None:
+    lead_id = client.submit(cv=CONTENT)
+    script = f"{shlex.quote(LEADCTL)} download-cv {lead_id} -O /dev/stdout {redirect}"
+    subprocess.run(["bash", "-c", script], env=client.environment, cwd=client.home, check=True)
+    assert (client.home / "saved").read_bytes() == CONTENT
+
+
 def test_a_closed_pipe_does_not_stop_the_work(client: Client) -> None:
     ids = [str(client.submit(cv_name="x")) for _ in range(2)]
     script = f"set -o pipefail; {shlex.quote(LEADCTL)} download-cv {' '.join(ids)} | true"
