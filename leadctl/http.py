@@ -27,6 +27,7 @@ _ERRORS: Mapping[int, type[LeadctlError]] = {
     403: PermissionDenied,
     404: NotFound,
     409: Conflict,
+    410: NotFound,
     422: UsageError,
     429: TryAgain,
     502: TryAgain,

@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 
 from leadctl.context import Context
-from leadctl.errors import Conflict, LeadctlError, PartialFailure, UsageError
-from leadctl.files.downloads import Source, to_file, to_stream
+from leadctl.errors import Conflict, LeadctlError, NotFound, PartialFailure, UsageError
+from leadctl.files.downloads import PartialDownload, Source, to_file, to_stream
 from leadctl.files.filenames import STDOUT, Template, check_target, safe_name
 from leadctl.lead_ids import read_lead_ids
 from leadctl.options import LeadIdsArgument
@@ -68,12 +68,7 @@ def command(
     files = _Files(context, directory, template, force=force, quarantined=quarantined)
 
     def download(lead_id: int) -> None:
-        subject = "this CV" if is_single else f"the CV of lead {lead_id}"
-        # a warning needs the lead: another request
-        warning = caution(context.api.lead(lead_id), subject) if context.shows_warnings else None
-        files.download(lead_id, target)
-        if warning:
-            context.warn(warning)
+        files.download(lead_id, target, "this CV" if is_single else f"the CV of lead {lead_id}")
 
     if is_single:
         download(selected[0])
@@ -91,8 +86,19 @@ class _Files:
         self._force, self._quarantined = force, quarantined
         self._taken: dict[str, int] = {}
 
-    def download(self, lead_id: int, target: str | None) -> None:
-        """Download a CV to the target, "-" for standard output, or into the directory."""
+    def download(self, lead_id: int, target: str | None, subject: str) -> None:
+        """Download a CV to the target, "-" for standard output, or into the directory; warn of a dangerous one."""
+        try:
+            # a warning needs the lead: another request
+            lead = self._context.api.lead(lead_id) if self._context.shows_warnings else None
+            self._download(lead_id, target)
+        except NotFound:  # it was erased, and its data must not remain here
+            PartialDownload.discard(self._directory if target is None else Path(target).resolve().parent, lead_id)
+            raise
+        if lead and (warning := caution(lead, subject)):
+            self._context.warn(warning)
+
+    def _download(self, lead_id: int, target: str | None) -> None:
         source = partial(self._context.api.download_cv, lead_id, quarantined=self._quarantined)
         try:
             if target == "-":

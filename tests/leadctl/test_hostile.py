@@ -123,6 +123,7 @@ HTML = (200, {"Content-Type": "text/html"}, b"<html>welcome to the wifi</html>")
         ((403, PROBLEM, b'{"detail": "no"}'), 4),
         ((404, PROBLEM, b'{"detail": "no"}'), 5),
         ((409, PROBLEM, b'{"detail": "no"}'), 6),
+        ((410, PROBLEM, b'{"detail": "no"}'), 5),
         ((422, PROBLEM, b'{"detail": "no"}'), 2),
         ((429, PROBLEM | {"Retry-After": "40"}, b'{"detail": "slower"}'), 75),
         ((503, PROBLEM | {"Retry-After": "40"}, b'{"detail": "away"}'), 75),

@@ -261,6 +261,19 @@ def test_a_download_to_standard_output_resumes(client: Client) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, CONTENT, b"")
 
 
+@pytest.mark.parametrize(
+    "options", [[], ["-d", "cvs"], ["-O", "cvs/x"], ["--verbose"], ["--name", "{name}"]], ids=" ".join
+)
+def test_a_partial_download_of_an_erased_lead_is_deleted(client: Client, options: list[str]) -> None:
+    (client.home / "cvs").mkdir()
+    directory = client.home / ("cvs" if "cvs" in str(options) else "")
+    erased, other = (directory / f".leadctl-{lead_id}-{'0' * 64}.part" for lead_id in (999_999, 9_999_990))
+    for part in (erased, other):
+        part.write_bytes(b"a part of a CV")
+    assert client.run("download-cv", "999999", *options).returncode == 5
+    assert (erased.exists(), other.exists()) == (False, True)
+
+
 @pytest.mark.parametrize("kind", ["symlink", "hardlink"])
 def test_a_link_at_the_partial_file_is_not_followed(client: Client, kind: str) -> None:
     lead_id = client.submit(cv=CONTENT, cv_name="x")
