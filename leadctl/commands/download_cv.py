@@ -13,7 +13,7 @@ import typer
 from leadctl.context import Context
 from leadctl.errors import Conflict, LeadctlError, NotFound, PartialFailure, UsageError
 from leadctl.files.downloads import PartialDownload, Source, to_file, to_stream
-from leadctl.files.filenames import STDOUT, Template, check_target, safe_name
+from leadctl.files.filenames import STDOUT, Template, check_target, safe_name, shown
 from leadctl.lead_ids import read_lead_ids
 from leadctl.options import LeadIdsArgument
 from leadctl.output.cautions import caution
@@ -125,7 +125,8 @@ class _Files:
             if path is not None:
                 self._check_free(path)  # before the download
             to_file(source, lead_id, choose_path, self._directory, force=self._force, transfer=self._transfer)
-        self._context.write_line(str(path))
+        assert path is not None
+        self._context.write_line(shown(path))
 
     def _to_path(self, source: Source, lead_id: int, path: Path) -> None:
         """Download a CV into one file, following links, or into a pipe or the null device."""
@@ -138,7 +139,7 @@ class _Files:
                 self._check_free(path)
                 real = path.resolve()
                 to_file(source, lead_id, lambda _: real, real.parent, force=self._force, transfer=self._transfer)
-        self._context.write_line(str(path))
+        self._context.write_line(shown(path))
 
     def _to_stdout(self, source: Source) -> None:
         """Write a CV to standard output, without a progress bar on a terminal."""

@@ -9,7 +9,7 @@ import typer
 
 from leadctl.context import Context
 from leadctl.errors import LeadctlError, UsageError
-from leadctl.files.filenames import STDOUT, check_target, safe_name
+from leadctl.files.filenames import STDOUT, check_target, safe_name, shown
 from leadctl.files.person_export import to_file, to_stream
 from leadctl.options import EmailOption
 
@@ -49,7 +49,7 @@ def command(
             raise _file_exists(path) from error
         except OSError as error:
             raise LeadctlError(f"can't write {path}: {error.strerror}") from error
-    context.write_line(str(path))
+    context.write_line(shown(path))
     _report_omitted(context, omitted)
 
 

@@ -46,14 +46,19 @@ class Template:
 
 
 def safe_name(name: str) -> str:
-    """Return a file name close to `name` that stays in its directory and is safe on any system."""
+    """Return a file name close to `name` that stays in its directory, is safe on any system, and is not an option."""
     base = _SEPARATORS.split(name)[-1]
     plain = "".join(c if c.isprintable() and not is_hidden(c) and c not in '<>:"|?*' else "_" for c in base)
     stem = plain.encode("utf-8")[:MAX_NAME_BYTES].decode("utf-8", "ignore").strip(". ")
     if len(stem) < len(plain.strip(". ")):  # truncated: keep the extension
         suffix = PurePosixPath(plain).suffix[:16]
         stem = stem.encode("utf-8")[: MAX_NAME_BYTES - len(suffix.encode())].decode("utf-8", "ignore") + suffix
-    return f"_{stem}" if not stem or _RESERVED.match(stem) else stem
+    return f"_{stem}" if not stem or stem.startswith("-") or _RESERVED.match(stem) else stem
+
+
+def shown(path: Path) -> str:
+    """Return the path as text that a shell command does not take as an option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)
 
 
 def check_target(path: Path) -> None:

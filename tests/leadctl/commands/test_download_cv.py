@@ -139,6 +139,20 @@ def test_dev_stdout_is_standard_output(client: Client, redirect: str) -> None:
     assert (client.home / "saved").read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize(
+    ("options", "path"),
+    [
+        (["--name", "-foo.pdf"], "_-foo.pdf"),
+        (["--name", "{name}"], "_-rf"),
+        (["-O", "-x"], "./-x"),
+        (["-d", "-y"], None),
+    ],
+)
+def test_no_printed_path_is_an_option(client: Client, options: list[str], path: str | None) -> None:
+    lead_id = client.submit(cv_name="-rf")
+    assert client.data("download-cv", str(lead_id), *options) == f"{path or f'./-y/{lead_id}-_-rf'}\n"
+
+
 def test_a_closed_pipe_does_not_stop_the_work(client: Client) -> None:
     ids = [str(client.submit(cv_name="x")) for _ in range(2)]
     script = f"set -o pipefail; {shlex.quote(LEADCTL)} download-cv {' '.join(ids)} | true"
@@ -159,7 +173,8 @@ def test_a_closed_pipe_does_not_stop_the_work(client: Client) -> None:
         (".", "_"),
         ("...", "_"),
         (" . ", "_"),
-        ("-rf", "-rf"),
+        ("-rf", "_-rf"),
+        ("x/-rf", "_-rf"),
         ("a\x1b[31m\nb.pdf", "a_[31m_b.pdf"),
         ("\u202efdp.exe", "_fdp.exe"),
         ("cv.pdf\u3164\u2800.exe", "cv.pdf__.exe"),
