@@ -13,7 +13,16 @@ from urllib.parse import unquote
 import httpx2
 
 from leadctl.connections import MAX_BODY_BYTES, MAX_BYTES, limit_body
-from leadctl.errors import Conflict, LeadctlError, NotFound, PermissionDenied, TryAgain, UnexpectedResponse, UsageError
+from leadctl.errors import (
+    Conflict,
+    LeadctlError,
+    NotFound,
+    PermissionDenied,
+    ServerError,
+    TryAgain,
+    UnexpectedResponse,
+    UsageError,
+)
 from leadctl.settings import MAX_LIST_BYTES
 
 MAX_WAIT_S = 30.0  # in total, for a server that asks to wait
@@ -153,7 +162,7 @@ class Http:
         status = response.status_code
         if status in expected:
             return response
-        error_type = _ERRORS.get(status, LeadctlError)
+        error_type = _ERRORS.get(status, ServerError if status >= 500 else LeadctlError)
         is_problem = response.headers.get("content-type", "").startswith("application/problem+json")
         if is_problem and matches(problem := self.parsed(response), {"detail": str}):
             text = _error_text(problem, response.headers.get("retry-after", ""))

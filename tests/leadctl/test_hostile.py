@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import signal
 import subprocess
 import threading
@@ -324,6 +325,27 @@ def test_a_traceback_is_shown_escaped(anonymous: Client, hostile: Any) -> None:
     said = anonymous.run("--debug", "list").stderr
     assert ("Traceback" in said, "PWNED" in said) == (True, True)
     assert not set(said) & set("\x1b\x07\u202e")
+
+
+@pytest.mark.parametrize("command", [["set-state", "ENGAGED", "1"], ["undo", "6f1a0c1e-58a0-4d0e-9a52-1f6f3c1d2b7a"]])
+@pytest.mark.parametrize(
+    "answer", [None, (500, PROBLEM, b'{"detail": "oops"}'), (500, {}, b"oops"), (503, {}, b"away"), HTML]
+)
+def test_the_id_of_a_change_is_printed_if_the_server_fails(
+    anonymous: Client, hostile: Any, answer: object, command: list[str]
+) -> None:
+    hostile.answer = answer
+    done = anonymous.run("--url", f"http://127.0.0.1:{hostile.server_port}", *command, LEADCTL_TOKEN="t")
+    first, error = done.stderr.splitlines()
+    assert re.fullmatch(r"change (\S{36}) may have been applied; to undo it: leadctl undo \1", first)
+    assert error.startswith("leadctl: ")
+
+
+@pytest.mark.parametrize("status", [401, 404, 409, 422])
+def test_the_id_of_a_refused_change_is_not_printed(anonymous: Client, hostile: Any, status: int) -> None:
+    hostile.answer = (status, PROBLEM, b'{"detail": "no"}')
+    url = f"http://127.0.0.1:{hostile.server_port}"
+    assert anonymous.run("--url", url, "set-state", "X", "1", LEADCTL_TOKEN="t").stderr == "leadctl: no\n"
 
 
 @pytest.mark.parametrize(
