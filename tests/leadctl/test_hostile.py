@@ -318,6 +318,25 @@ def test_memory_is_bounded_for_any_response(
     assert peak < MAX_MEMORY
 
 
+@pytest.mark.parametrize("number", ["Infinity", "-Infinity", "NaN", "1e999", "9" * 400, "9" * 5000, "1" * 30])
+@pytest.mark.parametrize(
+    ("command", "body"),
+    [
+        (["login", "-u", "ada", "--password-stdin"], '{"access_token": "t", "expires_in": %s}'),
+        (["stats"], '{"total": %s}'),
+        (["list"], '[{"id": %s}]'),
+        (["undo", "6f1a0c1e-58a0-4d0e-9a52-1f6f3c1d2b7a"], '{"results": [], "next": %s}'),
+    ],
+    ids=["login", "stats", "list", "undo"],
+)
+def test_numbers_beyond_any_bound_are_rejected(
+    anonymous: Client, hostile: Any, command: list[str], body: str, number: str
+) -> None:
+    hostile.answer = (200, JSON, (body % number).encode())
+    done = anonymous.run("--url", f"http://127.0.0.1:{hostile.server_port}", *command, typed="x", LEADCTL_TOKEN="t")
+    assert (done.returncode, "does not respond like an intake service" in done.stderr) == (1, True), done.stderr
+
+
 def test_a_traceback_is_shown_escaped(anonymous: Client, hostile: Any) -> None:
     detail = json.dumps({"detail": "\x1b]0;PWNED\x07\u202e"}).encode()
     hostile.answer = (409, {**PROBLEM, "Content-Length": str(len(detail))}, detail)
