@@ -170,15 +170,16 @@ def purge(
             for state, count in erasure.preview_retention(database, settings.retention_days).items():
                 typer.echo(f"intake: {state}: leads due: {count}", err=True)
             return
-        counts = {state: 0 for state, _ in settings.retention_days}
-        for state, count in erasure.purge(database, settings.retention_days):
-            counts[state] += count
+        counts, left = erasure.purge_all(database, settings.retention_days)
         for state, count in counts.items():
             typer.echo(f"intake: {state}: leads erased: {count}", err=True)
         if settings.sqlite_file is not None:
             is_purged = erasure.purge_deleted_data(database, ignore_size=True)
             result = "removed" if is_purged else "not all removed yet; run this again"
             typer.echo(f"intake: remains of erased leads in the database files: {result}", err=True)
+        if left:
+            typer.echo(f"intake: {left}; run this again", err=True)
+            raise typer.Exit(1)
 
 
 @app.command()
@@ -251,6 +252,7 @@ def allow_login(
 
 def main() -> None:
     """Run the command; print an error as one line, without a traceback."""
+    os.umask(0o077)  # files and directories have personal data
     try:
         app(prog_name="intake")
     except DatabaseUnavailable as error:

@@ -166,6 +166,7 @@ FIELD_ERROR_CODES: Mapping[str, tuple[str, ...]] = {
     "common_password": (),
     "password_is_username": (),
     "already_used": (),
+    "another_person": ("lead_id",),
     "invalid": (),
 }
 
@@ -203,6 +204,10 @@ class ValidationError(IntakeError):
     def __init__(self, *faults: FieldError) -> None:
         self.faults = faults[:MAX_FIELD_ERRORS]
         super().__init__("; ".join(f"{fault.field}: {fault.detail}" for fault in self.faults))
+
+
+class ExternalIdTaken(ValidationError):
+    """Another person's lead has this external id."""
 
 
 class AuthenticationRequired(IntakeError):

@@ -8,13 +8,13 @@ from typing import IO, Any
 from urllib.parse import quote
 from uuid import UUID
 
-from leadctl.connections import MAX_LIST_BYTES
 from leadctl.errors import NotFound, TryAgain, UsageError
 from leadctl.http import PAGE, Http, Shape, filename, matches, sha256_digest
-from leadctl.settings import is_state, is_token
+from leadctl.settings import MAX_LIST_BYTES, is_state, is_token
 from leadctl.times import is_day
 
 MAX_TTL_S = 10**9
+MAX_ERASED_LEADS = 100_000  # of one run; they are reported together
 
 _LEAD = {"id": int, **dict.fromkeys(("email", "f_name", "l_name", "CV_name", "state", "created_at"), str)}
 _MAIL = {"id": int, "lead_id": int, "attempts": int, **dict.fromkeys(("kind", "recipient", "state"), str)}
@@ -183,7 +183,7 @@ class Api:
             response = self._change(f"/internal/changes/{change}/undo", body, {"undone", "already_undone", "moved"})
             yield response["results"]
             before, after = after, response.get("next")
-            if after is not None and (not isinstance(after, int) or after <= before):
+            if after is not None and not (isinstance(after, int) and after > before and response["results"]):
                 raise self._http.unexpected_response(": its pages repeat")
 
     def changes(
@@ -209,12 +209,12 @@ class Api:
     def erase(self, email: str, *, dry_run: bool) -> Iterator[dict[str, Any]]:
         """Erase a person, a limited number of leads in each request; yield the result of each request."""
         body = {"email": email, "dry_run": dry_run}
-        has_erased = is_complete = False
+        erased, is_complete = 0, False
         while not is_complete:
             try:
                 response = self._http.json("POST", "/internal/persons/erase", json=body, max_bytes=MAX_LIST_BYTES)
             except NotFound:
-                if has_erased:  # somebody else erased the rest
+                if erased:  # somebody else erased the rest
                     return
                 raise
             if not matches(response, _ERASURE) or not _all_match(response["leads"], {"id": int, "state": str}):
@@ -222,9 +222,11 @@ class Api:
             if response["dry_run"] is not dry_run:
                 raise self._http.unexpected_response(": it erased" if dry_run else ": it erased nothing")
             yield response
-            has_erased, is_complete = True, dry_run or response["complete"]
+            erased, is_complete = erased + len(response["leads"]), dry_run or response["complete"]
             if not (is_complete or response["leads"]):
                 raise TryAgain("the server can't erase the remaining leads now")
+            if not is_complete and erased > MAX_ERASED_LEADS:
+                raise TryAgain("leads remain; run it again to erase the rest")
 
     @contextmanager
     def export_person(self, email: str) -> Iterator[Iterator[bytes]]:

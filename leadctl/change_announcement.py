@@ -1,10 +1,10 @@
-"""Print the id of a change when its first lead has changed, or on an interruption."""
+"""Print the id of a change when its first lead has changed, or on an interruption or a failure of the server."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from leadctl.errors import LeadctlError, TryAgain
+from leadctl.errors import LeadctlError, ServerError, TryAgain, UnexpectedResponse
 from leadctl.output.console import IOStreams
 from leadctl.output.formats import Record
 
@@ -15,7 +15,8 @@ Announce = Callable[[Iterable[Record]], None]
 def announce_change(streams: IOStreams, change: UUID, *, dry_run: bool) -> Iterator[Announce]:
     """Yield a function to call with each response's outcomes; it prints the change id at the first changed lead.
 
-    After an interruption the id is printed in scripts too, because undoing the change needs it.
+    After an interruption, a lost connection or a failure of the server, the id is printed in scripts too, because
+    undoing the change needs it.
     """
     how = f"to undo it: leadctl undo {change}"
     has_changed = is_announced = False
@@ -40,4 +41,4 @@ def _may_have_reached_server(error: BaseException) -> bool:
     """Return whether the request may have reached the server before the error."""
     if isinstance(error, TryAgain):
         return type(error.__cause__).__name__ not in ("ConnectError", "ConnectTimeout")
-    return not isinstance(error, LeadctlError)
+    return not isinstance(error, LeadctlError) or isinstance(error, (ServerError, UnexpectedResponse))

@@ -13,7 +13,6 @@ from leadctl.errors import LeadctlError, UsageError
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0
 MAX_BODY_BYTES = 2**20
-MAX_LIST_BYTES = 8 * 2**20  # a page of 1,000 records of 8 KiB
 MAX_BYTES = "leadctl_max_bytes"  # extension of a request: the size limit of the response's body, None for no limit
 
 

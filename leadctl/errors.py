@@ -79,5 +79,9 @@ class UnexpectedResponse(LeadctlError):
     """The response is not from an intake service."""
 
 
+class ServerError(LeadctlError):
+    """The server failed; it may have done what was requested."""
+
+
 class ChecksumError(LeadctlError):
     """The received data differs from the original."""

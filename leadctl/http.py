@@ -12,12 +12,23 @@ from urllib.parse import unquote
 
 import httpx2
 
-from leadctl.connections import MAX_BODY_BYTES, MAX_BYTES, MAX_LIST_BYTES, limit_body
-from leadctl.errors import Conflict, LeadctlError, NotFound, PermissionDenied, TryAgain, UnexpectedResponse, UsageError
+from leadctl.connections import MAX_BODY_BYTES, MAX_BYTES, limit_body
+from leadctl.errors import (
+    Conflict,
+    LeadctlError,
+    NotFound,
+    PermissionDenied,
+    ServerError,
+    TryAgain,
+    UnexpectedResponse,
+    UsageError,
+)
+from leadctl.settings import MAX_LIST_BYTES
 
 MAX_WAIT_S = 30.0  # in total, for a server that asks to wait
 MIN_WAIT_S = 0.5
 PAGE = 1000  # the server's maximum
+MAX_NUMBER = 2.0**64  # ids are below it; larger ones overflow in calculations
 
 Shape = Mapping[str, type | UnionType]
 
@@ -26,6 +37,7 @@ _ERRORS: Mapping[int, type[LeadctlError]] = {
     403: PermissionDenied,
     404: NotFound,
     409: Conflict,
+    410: NotFound,
     422: UsageError,
     429: TryAgain,
     502: TryAgain,
@@ -109,7 +121,7 @@ class Http:
 
     def parsed(self, response: httpx2.Response) -> Any:
         try:
-            return response.json()
+            return response.json(parse_int=_number, parse_float=_number, parse_constant=_number)
         except (ValueError, RecursionError) as error:
             raise self.unexpected_response() from error
 
@@ -151,7 +163,7 @@ class Http:
         status = response.status_code
         if status in expected:
             return response
-        error_type = _ERRORS.get(status, LeadctlError)
+        error_type = _ERRORS.get(status, ServerError if status >= 500 else LeadctlError)
         is_problem = response.headers.get("content-type", "").startswith("application/problem+json")
         if is_problem and matches(problem := self.parsed(response), {"detail": str}):
             text = _error_text(problem, response.headers.get("retry-after", ""))
@@ -184,6 +196,14 @@ def sha256_digest(response: httpx2.Response) -> str:
     if found := re.search(r"\bsha-256=:([A-Za-z0-9+/]{43}=):", response.headers.get("repr-digest", "")):
         return b64decode(found[1]).hex()
     raise LeadctlError("can't verify the CV: the server sent no SHA-256")
+
+
+def _number(text: str) -> int | float:
+    """Return a number in JSON. Raises ValueError for one that is too large to calculate with, or is not a number."""
+    number = float(text)
+    if not abs(number) < MAX_NUMBER:
+        raise ValueError("not a number of an intake service")
+    return int(text) if text.lstrip("-").isdigit() else number
 
 
 def _pause_s(response: httpx2.Response) -> float | None:

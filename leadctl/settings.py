@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from leadctl.errors import UsageError
 
 DEFAULT_URL = "http://127.0.0.1:8000"
+MAX_LIST_BYTES = 8 * 2**20  # of JSON that is read into memory: a page of 1,000 records of 8 KiB
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,6 @@ _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _INSTALLERS = tuple(bytes([kind]) + b"\x10\x0c\0\0\0\0\0\xc0\0\0\0\0\0\0F" for kind in (0x82, 0x84, 0x86))
 _CLASS_ID_OFFSET = 80  # in an OLE file's root entry
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")  # with entries, empty, in parts
-_ZIP_END = b"PK\x05\x06"
-_ZIP_END_BYTES = 2**16 + 22  # with the longest comment after it
 
 
 @dataclass(frozen=True)
@@ -68,11 +66,11 @@ def _inspect(cv: SpooledUpload, extension: str, *, accepts_any: bool) -> Inspect
         elif zip_inspection.is_other_archive(cv.head, cv.file):
             raise zip_inspection.UninspectableZip("can't be inspected")
     except zip_inspection.UninspectableZip as error:
-        if is_zip or zip_inspection.is_other_archive(cv.head, cv.file):
-            if not (accepts_any or extension in zip_inspection.EXTENSIONS):
-                detail = f"must not be an archive that {error}; send a document such as a PDF"
-                raise InvalidValue(detail, "unsafe_archive") from error
-            flags.add("archive")
+        is_archive = is_zip or zip_inspection.is_other_archive(cv.head, cv.file)
+        if is_archive and not (accepts_any or extension in zip_inspection.EXTENSIONS):
+            detail = f"must not be an archive that {error}; send a document such as a PDF"
+            raise InvalidValue(detail, "unsafe_archive") from error
+        flags.add("archive")
     flags |= find_flags(cv.file, cv.head, media_type=detected, extension=extension)
     return InspectionResult(detected, tuple(sorted(flags)))
 
@@ -86,8 +84,8 @@ def _contents(cv: SpooledUpload) -> zip_inspection.Contents:
 
 
 def _ends_as_zip(file: IO[bytes], size: int) -> bool:
-    file.seek(max(0, size - _ZIP_END_BYTES))
-    return _ZIP_END in file.read(_ZIP_END_BYTES)
+    file.seek(max(0, size - zip_inspection.END_BYTES))
+    return zip_inspection.END in file.read(zip_inspection.END_BYTES)
 
 
 def _installer(head: bytes, file: IO[bytes]) -> str | None:

@@ -1,6 +1,7 @@
 """Inspection of zips and office files: names and first bytes of their entries; nothing else is unpacked."""
 
 import re
+import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,8 +13,14 @@ from intake.cvs import executables
 MAX_ENTRIES = 2_000
 MAX_DIRECTORY_BYTES = 2**18  # read at once; everything else in pieces
 UNPACKED_BYTES = 512  # of each entry
+END = b"PK\5\6"  # signature of the record at the end
+END_BYTES = 2**16 + 22  # with the longest comment after it
+_END = struct.Struct("<4s4H2LH")
+_ZIP64_RECORDS = struct.Struct("<4sQ2H2L4Q 4sLQL")  # before the end record: another one, and its locator
+_LOCATOR_BYTES = 20
+_LOCAL_HEADER_BYTES = 30
 _ENCRYPTED = 0x1  # a bit in the flags of an entry
-_BROKEN = (BadZipFile, zlib.error, ValueError, KeyError, NotImplementedError, RuntimeError, EOFError, OverflowError)
+_BROKEN = (BadZipFile, zlib.error, struct.error, ValueError, KeyError, RuntimeError, EOFError, OverflowError)
 
 # signatures of archives that are not inspected
 _OTHER = re.compile(
@@ -63,15 +70,56 @@ def inspect_zip(file: IO[bytes], size: int) -> Contents:
     """Return the contents of a zip of `size` bytes. Raises UninspectableZip if it is invalid, damaged or too large."""
     try:
         # data may precede a zip: the directory at its end has the offsets
-        with ZipFile(_Bounded(file, size)) as archive:
+        with ZipFile(bounded := _Bounded(file, size)) as archive:
             entries = archive.infolist()
             if len(entries) > MAX_ENTRIES:
                 raise UninspectableZip(f"contains more than {MAX_ENTRIES} files")
-            if len({entry.header_offset for entry in entries}) < len(entries):  # only zip bombs do this
+            _check_end(bounded, size, count=len(entries), directory_offset=archive.start_dir)
+            if _has_overlaps(entries, directory_offset=archive.start_dir):  # only zip bombs do this
                 raise UninspectableZip("has overlapping files")
             return _contents(archive, entries)
     except _BROKEN as error:
         raise UninspectableZip("can't be inspected") from error
+
+
+def _check_end(file: "_Bounded", size: int, *, count: int, directory_offset: int) -> None:
+    """Raise BadZipFile if the records at the end are wrong or ambiguous, so that other programs find other files."""
+    file.seek(0)
+    has_prefix = file.read(2) != b"PK"
+    file.seek(max(0, size - END_BYTES))
+    tail = file.read(END_BYTES)
+    start = tail.rfind(END)
+    fields, more_bytes = _end_fields(tail, start)
+    directory_bytes = size - len(tail) + start - more_bytes - directory_offset
+    prefix = directory_offset - fields[5]
+    if fields[:5] != (0, 0, count, count, directory_bytes) or prefix < 0 or (prefix > 0 and not has_prefix):
+        raise BadZipFile("its end record contradicts its directory")
+    for found in re.finditer(END, tail[:start]):
+        comment_bytes = tail[found.start() + _END.size - 2 : found.start() + _END.size]
+        if found.start() + _END.size + int.from_bytes(comment_bytes, "little") == len(tail):
+            raise BadZipFile("its end record may be another one's comment")
+
+
+def _end_fields(tail: bytes, start: int) -> tuple[tuple[int, ...], int]:
+    """Return the fields of the end record at `start`, and the size of the ZIP64 records before it."""
+    fields = _END.unpack_from(tail, start)[1:7]
+    before = tail[max(0, start - _ZIP64_RECORDS.size) : start]
+    if not before[-_LOCATOR_BYTES:].startswith(b"PK\6\7"):
+        return fields, 0
+    signature, _, _, _, *numbers, _, _, record_offset, _ = _ZIP64_RECORDS.unpack(before)
+    is_copy = all(field in (number, 2**16 - 1, 2**32 - 1) for field, number in zip(fields, numbers, strict=True))
+    if signature != b"PK\6\6" or not is_copy or record_offset != numbers[4] + numbers[5]:
+        raise BadZipFile("its ZIP64 records contradict its end record")
+    return tuple(numbers), _ZIP64_RECORDS.size
+
+
+def _has_overlaps(entries: Sequence[ZipInfo], *, directory_offset: int) -> bool:
+    """Return whether an entry overlaps another one or the directory, or has the name of another one."""
+    ordered = sorted(entries, key=lambda entry: entry.header_offset)
+    ends = [entry.header_offset + _LOCAL_HEADER_BYTES + entry.compress_size for entry in ordered]
+    starts = [*(entry.header_offset for entry in ordered[1:]), directory_offset]
+    is_overlapping = any(end > start for end, start in zip(ends, starts, strict=False))
+    return is_overlapping or len({entry.filename for entry in entries}) < len(entries)
 
 
 def _contents(archive: ZipFile, entries: Sequence[ZipInfo]) -> Contents:
@@ -185,7 +233,7 @@ def _read(archive: ZipFile, name: str) -> bytes:
 
 
 class _Bounded:
-    """A file that reads at most MAX_DIRECTORY_BYTES at once, whatever directory size a zip declares."""
+    """A file that is read in its bounds, and at most MAX_DIRECTORY_BYTES at once, whatever numbers a zip declares."""
 
     def __init__(self, file: IO[bytes], size: int) -> None:
         self._file, self._size = file, size
@@ -198,7 +246,8 @@ class _Bounded:
         return self._file.read(size)
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        return self._file.seek(offset, whence)
+        start = (0, self._file.tell(), self._size)[whence]
+        return self._file.seek(min(max(start + offset, 0), self._size))
 
     def tell(self) -> int:
         return self._file.tell()

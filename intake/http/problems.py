@@ -49,6 +49,7 @@ PROBLEM_TYPES: Mapping[type[errors.IntakeError], ProblemType] = {
     errors.CvTooLargeToScan: ProblemType(409, "CV too large to scan"),
     errors.UsernameTaken: ProblemType(409, "Username taken"),
     errors.LastAdministrator: ProblemType(409, "Last administrator"),
+    errors.ExternalIdTaken: ProblemType(409, "External id taken"),
     errors.BodyTooLarge: ProblemType(413, "Body too large"),
     errors.UnsupportedMediaType: ProblemType(415, "Body type not supported"),
     errors.RangeNotSatisfiable: ProblemType(416, "Range not satisfiable"),

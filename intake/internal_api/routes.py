@@ -54,10 +54,10 @@ OPERATIONS = (
         form=MANUAL_LEAD_FORM,
         answer=ResponseSpec(201, "The lead was created.", LeadWithCv, headers={"Location": "The lead's URL."}),
         also=(
-            ResponseSpec(200, "A lead with the external id exists; it is unchanged.", LeadWithCv),
+            ResponseSpec(200, "The person's lead with the external id exists; it is unchanged.", LeadWithCv),
             ResponseSpec(204, "With `dry_run`: a new lead would be created."),
         ),
-        problems=(errors.StorageUnavailable,),
+        problems=(errors.ExternalIdTaken, errors.StorageUnavailable),
     ),
     Operation(
         method="PATCH",

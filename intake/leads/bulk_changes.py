@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
 from pydantic import BaseModel, Field
-from sqlalchemy import Connection, Row, Select, Uuid, exists, insert, literal, select, update
+from sqlalchemy import Connection, Row, Select, Uuid, func, insert, literal, select, update
 
 from intake.database import Database, insert_if_absent
 from intake.database.clock import Now
@@ -173,15 +173,21 @@ def _undo_result(lead_id: int, current: _LeadState, previous: str | None, *, is_
 
 
 def _already_undone(connection: Connection, undone: UUID, ids: Collection[int]) -> set[int]:
-    """Return the leads that an undo of the change restored, unless that undo was itself undone."""
-    undoing, redoing, redo_event = change, change.alias(), lead_event.alias()
-    redone = exists().where(
-        redoing.c.undoes == undoing.c.id,
-        redo_event.c.change_id == redoing.c.id,
-        redo_event.c.lead_id == lead_event.c.lead_id,
+    """Return the leads that an undo of the change restored, unless that undo is undone itself.
+
+    Each change of a lead can be undone once, so that undos of undos form a chain: an odd number of them is an undo.
+    """
+    first = select(lead_event.c.lead_id, lead_event.c.change_id, literal(0).label("undos"))
+    first = first.where(lead_event.c.change_id == undone, is_among(lead_event.c.lead_id, ids))
+    chain = first.cte("chain", recursive=True)
+    following = (
+        select(lead_event.c.lead_id, lead_event.c.change_id, chain.c.undos + 1)
+        .select_from(chain)
+        .join(change, change.c.undoes == chain.c.change_id)
+        .join(lead_event, (lead_event.c.change_id == change.c.id) & (lead_event.c.lead_id == chain.c.lead_id))
     )
-    query = select(lead_event.c.lead_id).join(undoing, undoing.c.id == lead_event.c.change_id)
-    query = query.where(undoing.c.undoes == undone, is_among(lead_event.c.lead_id, ids), ~redone)
+    chain = chain.union_all(following)
+    query = select(chain.c.lead_id).group_by(chain.c.lead_id).having(func.max(chain.c.undos) % 2 == 1)
     return set(connection.scalars(query))
 
 

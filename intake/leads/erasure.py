@@ -6,7 +6,7 @@ the lead's id, and bulk changes keep their counts.
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -117,16 +117,37 @@ def preview_retention(database: Database, retention: Sequence[tuple[str, int]]) 
 def purge(database: Database, retention: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int]]:
     """Erase the leads past their state's retention in days; yield the state and count of each batch.
 
-    Concurrent purges skip each other's leads. A lead that changes state meanwhile is not erased. Raises
-    DatabaseUnavailable.
+    Concurrent purges skip each other's leads. A lead that changes state meanwhile is not erased. Raises LockTimeout at
+    the end if other transactions lock leads for too long, or DatabaseUnavailable.
     """
+    in_use: list[int] = []
     for state, days in retention:
-        cause = _Cause(Action.RETENTION, Actor(), _overdue_conditions(state, days))
-        while ids := database.read(lambda connection: _overdue_ids(connection, cause)):  # noqa: B023 - called immediately
-            erased = _erase(database, ids, cause)
+        cause, skipped = _Cause(Action.RETENTION, Actor(), _overdue_conditions(state, days)), set[int]()
+        while ids := database.read(lambda connection: _overdue_ids(connection, cause, skipped)):  # noqa: B023 - called immediately
+            erased = Erased()
+            with suppress(LockTimeout):  # of a mail
+                erased = _erase(database, ids, cause, skip_locked=True)
             yield state, len(erased.leads)
-            if not erased.leads:  # other transactions have locked or erased them
-                break
+            skipped.update(set(ids) - {one.id for one in erased.leads})
+        try:
+            while ids := database.read(lambda connection: _overdue_ids(connection, cause)):  # noqa: B023
+                yield state, len(_erase(database, ids, cause).leads)
+        except LockTimeout:
+            in_use += ids
+    if in_use:
+        detail = f"leads in use, which can't be erased now: {', '.join(map(str, sorted(in_use)))}"
+        raise LockTimeout(detail, reason=detail)
+
+
+def purge_all(database: Database, retention: Sequence[tuple[str, int]]) -> tuple[Mapping[str, int], str]:
+    """Do as `purge` does, and return the number of erased leads in each state, and why some are left, if any are."""
+    counts = {state: 0 for state, _ in retention}
+    try:
+        for state, count in purge(database, retention):
+            counts[state] += count
+    except LockTimeout as error:
+        return counts, error.reason
+    return counts, ""
 
 
 def purge_deleted_data(database: Database, *, ignore_size: bool = False) -> bool:
@@ -142,11 +163,11 @@ def _overdue_conditions(state: str, days: int) -> tuple[ColumnElement[bool], ...
     return lead.c.state == state, lead.c.state_since <= Now(plus_s=-days * DAY_S)
 
 
-def _overdue_ids(connection: Connection, cause: _Cause) -> list[int]:
+def _overdue_ids(connection: Connection, cause: _Cause, skipped: Collection[int] = ()) -> list[int]:
     query = (
         select(lead.c.id, lead.c.state, func.coalesce(cv.c.size, 0))
         .outerjoin(cv, cv.c.lead_id == lead.c.id)
-        .where(*cause.conditions)
+        .where(*cause.conditions, *([~is_among(lead.c.id, skipped)] if skipped else []))
         .order_by(lead.c.state_since)
         .limit(MAX_LEADS)
     )
@@ -163,11 +184,10 @@ def _first_batch(leads: Sequence[SubjectLead]) -> Sequence[SubjectLead]:
     return leads[:MAX_LEADS]
 
 
-def _erase(database: Database, ids: Sequence[int], cause: _Cause) -> Erased:
+def _erase(database: Database, ids: Sequence[int], cause: _Cause, *, skip_locked: bool = False) -> Erased:
     def work(connection: Connection) -> tuple[Erased, list[ObjectRef]]:
         # lock by id: opposite orders deadlock
         locked = select(lead.c.id, lead.c.state).where(is_among(lead.c.id, ids), *cause.conditions).order_by(lead.c.id)
-        skip_locked = cause.action is Action.RETENTION
         rows = connection.execute(locked.with_for_update(skip_locked=skip_locked))
         found = [ErasedLead(id=row.id, state=row.state) for row in rows]
         lead_ids = [one.id for one in found]

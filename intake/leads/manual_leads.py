@@ -8,19 +8,20 @@ from sqlalchemy import Connection, select
 
 from intake.audit import Action, Actor, record
 from intake.cvs.spool import SpooledUpload
+from intake.cvs.store import ObjectRef
 from intake.database import Database, insert_if_absent, short_lock_timeout
 from intake.database.schema import lead
-from intake.errors import DatabaseUnavailable, FieldError, ValidationError
+from intake.errors import DatabaseUnavailable, ExternalIdTaken, FieldError, ValidationError
+from intake.leads.data_subjects import DataSubject
 from intake.leads.states import validate_states
 from intake.leads.submissions import (
     Submission,
-    discard_stored_cv,
     enqueue_mails,
     insert_cv,
     insert_lead,
     lead_row,
-    store_cv,
     validate_submission,
+    write_with_cv,
 )
 from intake.settings import Settings
 
@@ -75,17 +76,16 @@ def create_manual_lead(
 ) -> tuple[int | None, bool]:
     """Save the lead, its CV and its mails in one transaction; return its id, and whether it is new.
 
-    If a lead with the external id exists, return it unchanged. A dry run saves nothing: the id of a new lead is None.
-    Raises StorageUnavailable or DatabaseUnavailable; then nothing is saved, and orphan collection deletes a stored CV.
+    If the person's lead with the external id exists, return it unchanged. A dry run saves nothing: the id of a new lead
+    is None. Raises ExternalIdTaken, StorageUnavailable or DatabaseUnavailable; then nothing is saved.
     """
-    existing = database.read(lambda connection: _find(connection, manual_lead.external_id))
+    existing = database.read(lambda connection: _find(connection, manual_lead))
     if existing is not None:  # before the CV is put into the store
         return existing, False
     if manual_lead.dry_run:
         return None, True
-    ref = store_cv(database, settings, manual_lead.submission.cv)
 
-    def work(connection: Connection) -> tuple[int, bool]:
+    def work(connection: Connection, ref: ObjectRef | None) -> tuple[int, bool]:
         lead_id, is_new = _insert_lead(connection, manual_lead)
         if is_new:
             record(connection, Action.LEAD_CREATION, actor, lead_id=lead_id, detail=manual_lead.state)
@@ -94,10 +94,7 @@ def create_manual_lead(
                 enqueue_mails(connection, settings, manual_lead.submission, lead_id)
         return lead_id, is_new
 
-    lead_id, is_new = database.write(work)
-    if not is_new:  # a concurrent request created it first
-        discard_stored_cv(ref)
-    return lead_id, is_new
+    return write_with_cv(database, settings, manual_lead.submission.cv, work, write=database.write)
 
 
 def _insert_lead(connection: Connection, manual_lead: ManualLead) -> tuple[int, bool]:
@@ -106,17 +103,23 @@ def _insert_lead(connection: Connection, manual_lead: ManualLead) -> tuple[int, 
         return insert_lead(connection, row), True
     with short_lock_timeout(connection):
         is_new = insert_if_absent(connection, lead, {**row, "external_id": manual_lead.external_id})
-    lead_id = _find(connection, manual_lead.external_id)
+    lead_id = _find(connection, manual_lead)
     if lead_id is None:
         raise DatabaseUnavailable("the lead with this external id was just erased; try again")
     return lead_id, is_new
 
 
-def _find(connection: Connection, external_id: str | None) -> int | None:
-    if external_id is None:
+def _find(connection: Connection, manual_lead: ManualLead) -> int | None:
+    """Return the id of the person's lead with the external id, if there is one. Raises ExternalIdTaken."""
+    if manual_lead.external_id is None:
         return None
-    found = connection.execute(select(lead.c.id).where(lead.c.external_id == external_id)).scalar()
-    return None if found is None else int(found)
+    query = select(lead.c.id, lead.c.email).where(lead.c.external_id == manual_lead.external_id)
+    if (found := connection.execute(query).first()) is None:
+        return None
+    if not DataSubject(manual_lead.submission.email.text).matches(found.email):
+        detail = f"{manual_lead.external_id} belongs to lead {found.id}, {found.email}; use another id"
+        raise ExternalIdTaken(FieldError("external_id", detail, "another_person", {"lead_id": found.id}))
+    return int(found.id)
 
 
 def _external_id(texts: Mapping[str, str]) -> str | None:

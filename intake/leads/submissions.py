@@ -130,51 +130,58 @@ def create_lead(database: Database, settings: Settings, submission: Submission, 
     address, so that keys of different senders can't collide.
 
     Raises ValidationError if the key was used for another submission, IdempotencyKeyInUse if that one has not ended,
-    StorageUnavailable or DatabaseUnavailable; nothing is saved then. After DatabaseUnavailable the stored CV is left to
-    the collection of orphans, since an interrupted commit may have succeeded.
+    StorageUnavailable or DatabaseUnavailable; nothing is saved then.
     """
-    ref = store_cv(database, settings, submission.cv)
 
-    def work(connection: Connection) -> bool:
+    def work(connection: Connection, ref: ObjectRef | None) -> tuple[None, bool]:
         # first, so that a second submission waits for the lock of the key
         if key is not None and not _is_first(connection, submission, key):
-            return False
+            return None, False
         lead_id = insert_lead(connection, lead_row(submission, state=settings.states[0]))
         enqueue_mails(connection, settings, submission, lead_id)
         if key is not None:
             link = update(submission_key).where(*_is_key(submission, key)).values(lead_id=lead_id)
             execute_with_next(connection, link, {})
         insert_cv(connection, settings, submission, lead_id, ref)
-        return True
+        return None, True
+
+    return write_with_cv(database, settings, submission.cv, work, write=database.write_grouped)[1]
+
+
+def write_with_cv(
+    database: Database,
+    settings: Settings,
+    cv: SpooledUpload,
+    work: Callable[[Connection, ObjectRef | None], tuple[T, bool]],
+    *,
+    write: Callable[[Callable[[Connection], tuple[T, bool]]], tuple[T, bool]],
+) -> tuple[T, bool]:
+    """Put a CV into the configured store, run `work` in a transaction, and return its result and whether it is new.
+
+    `work` gets the stored object, or None without a store. The object is deleted unless `work` ended with a new lead.
+    If only the commit failed, the object is left to orphan collection, because the commit may have succeeded.
+
+    Raises the errors of `write`, StorageUnavailable or DatabaseUnavailable.
+    """
+    ref, may_be_saved = None, False
+    if settings.cv_store:
+        # before new leads: they raise the number by which a restored, older database is detected
+        store_marker.ensure_present(database, settings.cv_store)
+        ref = store.put(settings.cv_store, cv.file)
+
+    def tracked(connection: Connection) -> tuple[T, bool]:
+        nonlocal may_be_saved
+        may_be_saved = False  # it may run twice
+        result = work(connection, ref)
+        may_be_saved = result[1]
+        return result
 
     try:
-        is_new = database.write_grouped(work)
-    except (ValidationError, IdempotencyKeyInUse):
-        discard_stored_cv(ref)
-        raise
-    if not is_new:
-        discard_stored_cv(ref)
-    return is_new
-
-
-def store_cv(database: Database, settings: Settings, cv: SpooledUpload) -> ObjectRef | None:
-    """Put a CV into the configured store and return its reference, or None without a store.
-
-    The first call, and each after its markers have gone, checks that the store belongs to the database. This must
-    precede new leads: they raise the number by which a restored, older database is detected. Raises StorageUnavailable
-    or DatabaseUnavailable.
-    """
-    if not settings.cv_store:
-        return None
-    store_marker.ensure_present(database, settings.cv_store)
-    return store.put(settings.cv_store, cv.file)
-
-
-def discard_stored_cv(ref: ObjectRef | None) -> None:
-    """Delete the stored CV of a lead that was not saved; if that fails, orphan collection deletes it later."""
-    if ref is not None:
-        with suppress(StorageUnavailable):
-            store.delete(ref)
+        return write(tracked)
+    finally:
+        if ref is not None and not may_be_saved:
+            with suppress(StorageUnavailable):  # orphan collection deletes it later
+                store.delete(ref)
 
 
 def lead_row(submission: Submission, *, state: str) -> dict[str, Any]:

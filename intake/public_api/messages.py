@@ -4,7 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-LABELS: Mapping[str, str] = {"email": "Email address", "f_name": "First name", "l_name": "Last name", "CV": "CV"}
+LABELS: Mapping[str, str] = {
+    "email": "Email address",
+    "f_name": "First name",
+    "l_name": "Last name",
+    "CV": "CV",
+    "Idempotency-Key": "Idempotency-Key",
+}
+_UNKNOWN = "Another field"  # never its name, which anyone can choose and which looks like the firm's own words
 
 
 @dataclass(frozen=True)
@@ -72,10 +79,7 @@ def explain(problem: Mapping[str, Any], *, retry_after: str | None, max_bytes: i
     return Message(
         found.heading,
         found.text.format(wait=_wait(retry_after), size=_size(max_bytes)),
-        [
-            (LABELS.get(fault["field"], fault["field"]), _sentence(fault["detail"]))
-            for fault in problem.get("errors", ())
-        ],
+        [(LABELS.get(fault["field"], _UNKNOWN), _sentence(fault["detail"])) for fault in problem.get("errors", ())],
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from email.errors import MessageError
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 from dotenv import dotenv_values
 
@@ -170,6 +171,8 @@ class Settings:
         for item in fields(cls):
             if text := environ.get(item.metadata["name"]):
                 try:
+                    if any(category(character) == "Cc" for character in text):
+                        raise ValueError("control characters")
                     given[item.name] = item.metadata["parse"](text)
                 except (ValueError, KeyError, IndexError, MessageError):
                     faults.append(_fault(item.metadata, text))

@@ -15,7 +15,7 @@ FREE_ATTEMPTS = 5  # wrong passwords until the first wait
 MAX_WAIT_S = 300
 FAILURES_EXPIRE_S = 3600  # after the first of them
 KNOWN_FOR_S = 30 * 86400
-MAX_AUDITED_UNKNOWN = 1000  # failures under unknown names, per hour
+MAX_AUDITED_UNKNOWN = 1000  # failures per hour, after which those under unknown names are not recorded
 ALLOWED_TRIES = 6  # per minute, for a user of `intake allow-login`
 ALLOWED_TRIES_OF_CLIENT = 3  # of these, so that one attacker can't use all of them
 
@@ -97,7 +97,7 @@ class LoginThrottle:
         self._known.increment(f"known:{self._pair(username.casefold(), client)}", expiry_s=KNOWN_FOR_S)
 
     def should_audit_unknown(self) -> bool:
-        """Count a failure under an unknown name, and return whether the audit trail should record it."""
+        """Count a failure under any name, and return whether the audit trail should record it if it is unknown."""
         with suppress(RateLimiterUnavailable):
             return self._counters.increment("unknown", expiry_s=FAILURES_EXPIRE_S) <= MAX_AUDITED_UNKNOWN
         return True

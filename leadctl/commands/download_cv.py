@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from leadctl.context import Context
-from leadctl.errors import Conflict, LeadctlError, PartialFailure, UsageError
-from leadctl.files.downloads import Source, to_file, to_stream
-from leadctl.files.filenames import Template, check_link, safe_name
+from leadctl.errors import Conflict, LeadctlError, NotFound, PartialFailure, UsageError
+from leadctl.files.downloads import PartialDownload, Source, to_file, to_stream
+from leadctl.files.filenames import STDOUT, Template, check_target, safe_name, shown
 from leadctl.lead_ids import read_lead_ids
 from leadctl.options import LeadIdsArgument
 from leadctl.output.cautions import caution
@@ -56,6 +56,7 @@ def command(
       leadctl download-cv 42 -O - | pdftotext - -
     """
     context: Context = ctx.obj
+    target = "-" if target == STDOUT else target
     template = None if name is None else Template(name)
     selected, is_single = read_lead_ids(ids)
     if target is not None and (len(selected) != 1 or template):
@@ -67,12 +68,7 @@ def command(
     files = _Files(context, directory, template, force=force, quarantined=quarantined)
 
     def download(lead_id: int) -> None:
-        subject = "this CV" if is_single else f"the CV of lead {lead_id}"
-        # a warning needs the lead: another request
-        warning = caution(context.api.lead(lead_id), subject) if context.shows_warnings else None
-        files.download(lead_id, target)
-        if warning:
-            context.warn(warning)
+        files.download(lead_id, target, "this CV" if is_single else f"the CV of lead {lead_id}")
 
     if is_single:
         download(selected[0])
@@ -90,8 +86,19 @@ class _Files:
         self._force, self._quarantined = force, quarantined
         self._taken: dict[str, int] = {}
 
-    def download(self, lead_id: int, target: str | None) -> None:
-        """Download a CV to the target, "-" for standard output, or into the directory."""
+    def download(self, lead_id: int, target: str | None, subject: str) -> None:
+        """Download a CV to the target, "-" for standard output, or into the directory; warn of a dangerous one."""
+        try:
+            # a warning needs the lead: another request
+            lead = self._context.api.lead(lead_id) if self._context.shows_warnings else None
+            self._download(lead_id, target)
+        except NotFound:  # it was erased, and its data must not remain here
+            PartialDownload.discard(self._directory if target is None else Path(target).resolve().parent, lead_id)
+            raise
+        if lead and (warning := caution(lead, subject)):
+            self._context.warn(warning)
+
+    def _download(self, lead_id: int, target: str | None) -> None:
         source = partial(self._context.api.download_cv, lead_id, quarantined=self._quarantined)
         try:
             if target == "-":
@@ -118,20 +125,21 @@ class _Files:
             if path is not None:
                 self._check_free(path)  # before the download
             to_file(source, lead_id, choose_path, self._directory, force=self._force, transfer=self._transfer)
-        self._context.write_line(str(path))
+        assert path is not None
+        self._context.write_line(shown(path))
 
     def _to_path(self, source: Source, lead_id: int, path: Path) -> None:
-        """Download a CV into one file, following links, or into a device."""
+        """Download a CV into one file, following links, or into a pipe or the null device."""
         with _translated_errors(lambda: path):
+            check_target(path)
             if path.exists() and not path.is_file() and not path.is_dir():
-                with path.open("wb") as device:  # a terminal or a pipe, where nothing can be overwritten
-                    to_stream(source, device, transfer=self._transfer)
+                with path.open("wb") as stream:  # where nothing can be overwritten
+                    to_stream(source, stream, transfer=self._transfer)
             else:
-                check_link(path)
                 self._check_free(path)
                 real = path.resolve()
                 to_file(source, lead_id, lambda _: real, real.parent, force=self._force, transfer=self._transfer)
-        self._context.write_line(str(path))
+        self._context.write_line(shown(path))
 
     def _to_stdout(self, source: Source) -> None:
         """Write a CV to standard output, without a progress bar on a terminal."""

@@ -9,7 +9,7 @@ import typer
 
 from leadctl.context import Context
 from leadctl.errors import LeadctlError, UsageError
-from leadctl.files.filenames import check_link, safe_name
+from leadctl.files.filenames import STDOUT, check_target, safe_name, shown
 from leadctl.files.person_export import to_file, to_stream
 from leadctl.options import EmailOption
 
@@ -32,14 +32,14 @@ def command(
       leadctl export-person --email ada@example.com -O - > ada.zip
     """
     context: Context = ctx.obj
-    if target == "-":
+    if target in ("-", STDOUT):
         if context.is_terminal:
             raise UsageError("refusing to write a zip to a terminal; use -O")
         with context.api.export_person(email) as chunks:
             _report_omitted(context, to_stream(chunks, sys.stdout.buffer))
         return
     path = Path(safe_name(f"{email}.zip")) if target is None else Path(target)
-    check_link(path)
+    check_target(path)
     if path.exists() and not (force and path.is_file()):  # never replace a device with a file
         raise _file_exists(path)
     with context.api.export_person(email) as chunks:
@@ -49,7 +49,7 @@ def command(
             raise _file_exists(path) from error
         except OSError as error:
             raise LeadctlError(f"can't write {path}: {error.strerror}") from error
-    context.write_line(str(path))
+    context.write_line(shown(path))
     _report_omitted(context, omitted)
 
 

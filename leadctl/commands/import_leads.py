@@ -20,6 +20,7 @@ from leadctl.errors import (
     UsageError,
 )
 from leadctl.files.csv_import import ERROR, CsvFile, ErrorFile, Row
+from leadctl.files.filenames import shown
 from leadctl.files.uploads import upload_lead, validate_cv_file
 from leadctl.output.formats import Record
 from leadctl.retries import retry_call
@@ -98,7 +99,7 @@ class _Import:
         except LeadctlError as error:
             raise type(error)(f"{error} ({self._summary()}{again})") from error
         if self._failed:
-            advice = f"; correct them in {self._errors.path} and import that" if self._errors else ""
+            advice = f"; correct them in {shown(self._errors.path)} and import that" if self._errors else ""
             raise PartialFailure(self._summary() + advice)
         self._context.info(self._summary())
 

@@ -1,7 +1,9 @@
 """`leadctl undo`."""
 
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Annotated
 from uuid import UUID, uuid4
 
@@ -11,7 +13,7 @@ from leadctl.change_announcement import announce_change
 from leadctl.change_ids import SHORT_ID_CHARS, describe_change, resolve_change_id
 from leadctl.completion import change_ids
 from leadctl.context import Context
-from leadctl.errors import Conflict, NotFound
+from leadctl.errors import Conflict, NotFound, PartialFailure
 from leadctl.options import DryRunOption, FormatOption, YesOption
 from leadctl.output.columns import OUTCOME_COLUMNS
 from leadctl.output.console import CONFIRM_FROM
@@ -47,16 +49,22 @@ def command(
     change_id = _latest(context) if change is None else resolve_change_id(change, context.api, context.error)
     if not (yes or dry_run):
         _confirm_many(context, change_id, others=others)
+    pages = _undo(context, change_id, others=others, dry_run=dry_run)
     try:
-        outcomes = _undo(context, change_id, others=others, dry_run=dry_run)
+        first = next(pages)
     except Conflict as conflict:
         if others:
             raise
         _confirm(context, change_id, conflict)
-        outcomes = _undo(context, change_id, others=True, dry_run=dry_run)
+        pages = _undo(context, change_id, others=True, dry_run=dry_run)
+        first = next(pages)
+    results = Counter[str]()
+    outcomes = _counted(context, chain(first, chain.from_iterable(pages)), results)
     if dry_run or output:
         context.show(outcomes, context.output_options(OUTCOME_COLUMNS, output=output))
-    _summarize(context, change_id, outcomes, were="would be " if dry_run else "")
+    for _ in outcomes:  # without output, only count them
+        pass
+    _summarize(context, change_id, results, were="would be " if dry_run else "")
 
 
 def _latest(context: Context) -> UUID:
@@ -67,14 +75,22 @@ def _latest(context: Context) -> UUID:
     return UUID(found[0]["id"])
 
 
-def _undo(context: Context, change_id: UUID, *, others: bool, dry_run: bool) -> Sequence[Record]:
+def _undo(context: Context, change_id: UUID, *, others: bool, dry_run: bool) -> Iterator[Iterable[Record]]:
+    """Undo a change page by page; yield each page's outcomes, which are not collected: there may be any number."""
     undoing = uuid4()
-    outcomes: list[Record] = []
     with announce_change(context, undoing, dry_run=dry_run) as announce:
         for page in context.api.undo(change_id, undoing=undoing, others=others, dry_run=dry_run):
             announce(page)
-            outcomes += page
-    return outcomes
+            yield page
+
+
+def _counted(context: Context, outcomes: Iterable[Record], results: Counter[str]) -> Iterator[Record]:
+    """Yield the outcomes; count their results, and print a line for each lead that was changed since."""
+    for one in outcomes:
+        results[one["result"]] += 1
+        if one["result"] == "moved":
+            context.error(f"{one['id']}: lead {one['id']} was changed since and is {one['state']}")
+        yield one
 
 
 def _confirm_many(context: Context, change: UUID, *, others: bool) -> None:
@@ -94,16 +110,14 @@ def _confirm(context: Context, change: UUID, conflict: Conflict) -> None:
     context.confirm(f"Change {str(change)[:SHORT_ID_CHARS]} was made by another user{about}. Undo it?")
 
 
-def _summarize(context: Context, change: UUID, outcomes: Sequence[Record], *, were: str) -> None:
-    changed_since = {
-        one["id"]: f"lead {one['id']} was changed since and is {one['state']}"
-        for one in outcomes
-        if one["result"] == "moved"
-    }
-    already_undone = sum(one["result"] == "already_undone" for one in outcomes)
-    restored = len(outcomes) - len(changed_since) - already_undone
-    if already_undone and not (restored or changed_since):
+def _summarize(context: Context, change: UUID, results: Mapping[str, int], *, were: str) -> None:
+    """Print a summary. Raises PartialFailure if leads were changed since."""
+    restored, already, moved = (results[name] for name in ("undone", "already_undone", "moved"))
+    if already and not (restored or moved):
         context.info(f"change {change} is already undone")
         return
-    before = f"; {already_undone} were already undone" if already_undone else ""
-    context.summarize(f"{restored} of {len(outcomes)} leads {were}restored{before}", changed_since)
+    before = f"; {already} were already undone" if already else ""
+    summary = f"{restored} of {restored + already + moved} leads {were}restored{before}"
+    if moved:
+        raise PartialFailure(summary)
+    context.info(summary)

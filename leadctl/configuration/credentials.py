@@ -9,9 +9,9 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from leadctl.errors import LeadctlError
 from leadctl.settings import is_token
@@ -43,9 +43,10 @@ class Profile:
 
 
 class Credentials:
-    """The stored profiles. An invalid file counts as empty; a login rewrites it.
+    """The stored profiles; none without a file.
 
-    Several processes may use the file at once. Raises LeadctlError if it can't be read or written.
+    Several processes may use the file at once. Raises LeadctlError if it can't be read or written, or is damaged: only
+    the user may decide to give up what it had.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -61,7 +62,7 @@ class Credentials:
     def current(self) -> Profile | None:
         """The profile of commands that do not select one."""
         data = self._read()
-        return _parse_profile(data, _text(data, "current"))
+        return _parse_profile(data, data["current"])
 
     def profile(self, name: str | None) -> Profile | None:
         """Return the profile of that name as it is stored now; another process may have changed it."""
@@ -92,10 +93,12 @@ class Credentials:
             try:
                 _check_owner(self._file)
                 data = json.loads(self._file.read_text("utf-8"))
-            except (FileNotFoundError, ValueError, RecursionError):
+            except FileNotFoundError:
+                data = {"current": None, "profiles": {}}
+            except (ValueError, RecursionError):
                 data = None
-        if not isinstance(data, dict) or not isinstance(data.get("profiles"), dict):
-            return {"current": None, "profiles": {}}
+        if not _is_valid(data):
+            raise LeadctlError(f"{display_path(self._file)} is damaged; remove or restore it, then log in again")
         return {name: data.get(name) for name in ("current", "profiles")}
 
     @contextmanager
@@ -126,7 +129,7 @@ class Credentials:
         try:
             yield
         except OSError as error:
-            raise LeadctlError(f"can't {verb} {self._file}: {error.strerror}") from error
+            raise LeadctlError(f"can't {verb} {display_path(self._file)}: {error.strerror}") from error
 
 
 def _check_owner(file: Path) -> None:
@@ -134,9 +137,17 @@ def _check_owner(file: Path) -> None:
     if hasattr(os, "geteuid"):  # Windows has neither modes nor owners of this kind
         status = file.stat()
         if status.st_uid not in (0, os.geteuid()):
-            raise LeadctlError(f"{file} belongs to another user; remove it and log in again")
+            raise LeadctlError(f"{display_path(file)} belongs to another user; remove it and log in again")
         if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise LeadctlError(f"{file} can be written by other users; check it, then: chmod 600 {file}")
+            path = display_path(file)
+            raise LeadctlError(f"{path} can be written by other users; check it, then: chmod 600 {path}")
+
+
+def display_path(file: Path) -> str:
+    """Return the path as users know it, with `~` for the home directory."""
+    with suppress(ValueError, RuntimeError):
+        return str("~" / file.relative_to(Path.home()))
+    return str(file)
 
 
 @contextmanager
@@ -161,21 +172,31 @@ def _store(data: dict[str, Any], profile: Profile) -> None:
 
 
 def _parse_profile(data: dict[str, Any], name: str | None) -> Profile | None:
-    """Return the profile of that name; None if it is missing or invalid."""
+    """Return the profile of that name, if there is one."""
     values = data["profiles"].get(name)
-    if not isinstance(values, dict) or not (url := _text(values, "url")):
-        return None
-    expires_at, token = values.get("expires_at"), _text(values, "token")
-    return Profile(
-        url,
-        name=name,
-        username=_text(values, "username"),
-        token=token if token and is_token(token) else None,
-        expires_at=expires_at if isinstance(expires_at, int | float) and abs(expires_at) < MAX_TIMESTAMP else None,
-        password_command=_text(values, "password_command"),
+    return (
+        None
+        if values is None
+        else Profile(**{one.name: values.get(one.name) for one in fields(Profile)} | {"name": name})
     )
 
 
-def _text(values: dict[str, Any], name: str) -> str | None:
-    value = values.get(name)
-    return value if isinstance(value, str) else None
+def _is_valid(data: Any) -> TypeGuard[dict[str, Any]]:
+    """Return whether the file's content has the types that this version writes."""
+    return (
+        isinstance(data, dict)
+        and isinstance(data.get("current"), str | None)
+        and isinstance(data.get("profiles"), dict)
+        and all(map(_is_profile, data["profiles"].values()))
+    )
+
+
+def _is_profile(values: Any) -> bool:
+    if not isinstance(values, dict) or not values.get("url"):
+        return False
+    expires_at, token = values.get("expires_at"), values.get("token")
+    return (
+        all(isinstance(values.get(name), str | None) for name in ("url", "username", "token", "password_command"))
+        and (token is None or is_token(token))
+        and (expires_at is None or (isinstance(expires_at, int | float) and abs(expires_at) < MAX_TIMESTAMP))
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from leadctl.errors import LeadctlError, UsageError
+from leadctl.files.filenames import check_target
 from leadctl.output.escapes import safe_cell
 
 REQUIRED = ("email", "f_name", "l_name", "CV")
@@ -101,6 +102,7 @@ class ErrorFile:
     """A CSV file of failed rows with their errors; an existing one is renamed with a `~`."""
 
     def __init__(self, path: Path, csv_file: CsvFile) -> None:
+        check_target(path)
         if path.exists() and path.samefile(csv_file.path):
             raise UsageError(f"{path} is the file to import; use another one for --errors")
         self.path, self._csv_file = path, csv_file

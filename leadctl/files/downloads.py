@@ -45,6 +45,13 @@ class PartialDownload:
                     return found[1], path.lstat().st_size
         return "", 0
 
+    @staticmethod
+    def discard(directory: Path, lead_id: int) -> None:
+        """Delete the interrupted downloads of a lead that no longer exists."""
+        with suppress(OSError):
+            for path in directory.glob(f".leadctl-{lead_id}-*.part"):
+                path.unlink(missing_ok=True)
+
     def write(self, chunk: bytes) -> None:
         self._file.write(chunk)
         self._add(chunk)

@@ -12,6 +12,7 @@ from leadctl.output.escapes import is_hidden
 
 FIELDS = ("id", "email", "f_name", "l_name", "name", "stem", "ext", "state")
 MAX_NAME_BYTES = 200  # most file systems take 255
+STDOUT = "/dev/stdout"  # as an output file: standard output, even if it is a file
 _SEPARATORS = re.compile(r"[/\\]")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # Windows' device names
 
@@ -45,20 +46,36 @@ class Template:
 
 
 def safe_name(name: str) -> str:
-    """Return a file name close to `name` that stays in its directory and is safe on any system."""
+    """Return a file name close to `name` that stays in its directory, is safe on any system, and is not an option."""
     base = _SEPARATORS.split(name)[-1]
     plain = "".join(c if c.isprintable() and not is_hidden(c) and c not in '<>:"|?*' else "_" for c in base)
     stem = plain.encode("utf-8")[:MAX_NAME_BYTES].decode("utf-8", "ignore").strip(". ")
     if len(stem) < len(plain.strip(". ")):  # truncated: keep the extension
         suffix = PurePosixPath(plain).suffix[:16]
         stem = stem.encode("utf-8")[: MAX_NAME_BYTES - len(suffix.encode())].decode("utf-8", "ignore") + suffix
-    return f"_{stem}" if not stem or _RESERVED.match(stem) else stem
+    return f"_{stem}" if not stem or stem.startswith("-") or _RESERVED.match(stem) else stem
 
 
-def check_link(path: Path) -> None:
-    """Raise LeadctlError for another user's symbolic link, which could lead the output to any file of ours."""
-    if hasattr(os, "geteuid") and path.is_symlink() and path.lstat().st_uid != os.geteuid():
+def shown(path: Path) -> str:
+    """Return the path as text that a shell command does not take as an option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)
+
+
+def check_target(path: Path) -> None:
+    """Raise LeadctlError for another user's link or pipe, and for any device except the null device.
+
+    Another user's link could lead the output to any file of ours, and their pipe would pass it to them.
+    """
+    if str(path) == os.devnull:
+        return
+    if path.is_symlink() and not _is_own(path.lstat()):
         raise LeadctlError(f"{path} is a symbolic link of another user; choose another file")
+    if path.exists() and not (path.is_file() or path.is_dir() or (path.is_fifo() and _is_own(path.stat()))):
+        raise LeadctlError(f"{path} is a device, or a pipe of another user; choose another file")
+
+
+def _is_own(status: os.stat_result) -> bool:
+    return not hasattr(os, "geteuid") or status.st_uid == os.geteuid()  # Windows has no user ids
 
 
 def move_into_place(draft: Path, target: Path, *, force: bool) -> None:

@@ -1,5 +1,6 @@
 """Person exports: received into a private file, verified, then moved to their name."""
 
+import io
 import json
 import os
 import shutil
@@ -10,10 +11,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
-from leadctl.errors import ChecksumError
+from leadctl.errors import ChecksumError, LeadctlError
 from leadctl.files.filenames import move_into_place
+from leadctl.settings import MAX_LIST_BYTES
 
-MAX_PERSON_BYTES = 2**25  # person.json is read into memory
+PERSON = "person.json"
 
 
 def to_stream(chunks: Iterable[bytes], out: IO[bytes]) -> list[int]:
@@ -49,23 +51,35 @@ def to_file(chunks: Iterable[bytes], target: Path, *, force: bool) -> list[int]:
 
 def _is_unsafe_entry(entry: zipfile.ZipInfo) -> bool:
     """Return whether reading the entry could take unlimited memory; CVs are read in chunks."""
-    is_usual_type = entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-    return not is_usual_type or (entry.filename == "person.json" and entry.file_size > MAX_PERSON_BYTES)
+    return entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+class _BoundedReader(io.BufferedReader):
+    """A file that reads at most MAX_LIST_BYTES at once, whatever directory size a zip declares."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > MAX_LIST_BYTES:
+            raise zipfile.BadZipFile("its directory is too large")
+        return super().read(size)
 
 
 def _receive(chunks: Iterable[bytes], file: IO[bytes]) -> list[int]:
     for chunk in chunks:
         file.write(chunk)
+    file.flush()
     try:
-        with zipfile.ZipFile(file) as archive:
+        with _BoundedReader(io.FileIO(file.fileno(), closefd=False)) as raw, zipfile.ZipFile(raw) as archive:
+            if archive.getinfo(PERSON).file_size > MAX_LIST_BYTES:
+                raise LeadctlError(f"{PERSON} in the zip is larger than {MAX_LIST_BYTES // 2**20} MiB")
             if any(map(_is_unsafe_entry, archive.infolist())) or archive.testzip() is not None:
                 raise ChecksumError("the zip was damaged in transit; try again")
-            leads = json.loads(archive.read("person.json"))["leads"]
+            leads = json.loads(archive.read(PERSON))["leads"]
             return [int(lead["id"]) for lead in leads if lead["CV_path"] is None]
     except (
         zipfile.BadZipFile,
         zlib.error,
         OSError,
+        OverflowError,
         EOFError,
         ValueError,
         RuntimeError,

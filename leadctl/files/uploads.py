@@ -1,13 +1,12 @@
 """Lead uploads with a CV from a local file."""
 
-import hashlib
 import io
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from leadctl.errors import Conflict, UsageError
+from leadctl.errors import UsageError
 
 if TYPE_CHECKING:  # importing it costs 95 ms
     from leadctl.api import Api
@@ -38,10 +37,7 @@ def upload_lead(
     """
     size = validate_cv_file(path)
     with transfer(size) as advance, _ProgressReader(path, advance) as cv:
-        lead, is_new = api.create_lead(fields, name=path.name, cv=cv, dry_run=dry_run)
-    if not is_new and _belongs_to_other_person(lead, fields["email"], path):
-        raise Conflict(f"external_id {fields.get('external_id')} belongs to lead {lead['id']}, {lead['email']}")
-    return lead, is_new
+        return api.create_lead(fields, name=path.name, cv=cv, dry_run=dry_run)
 
 
 class _ProgressReader(io.FileIO):
@@ -60,10 +56,3 @@ class _ProgressReader(io.FileIO):
         old, new = self.tell(), super().seek(offset, whence)
         self._advance(new - old)
         return new
-
-
-def _belongs_to_other_person(lead: dict[str, Any], email: str, cv: Path) -> bool:
-    if lead["email"].casefold() == email.strip().casefold():
-        return False
-    with cv.open("rb") as file:  # the server normalizes some addresses, so compare the CVs too
-        return bool(lead["CV_sha256"] != hashlib.file_digest(file, "sha256").hexdigest())

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import signal
 import subprocess
 import threading
@@ -11,7 +12,7 @@ import time
 import zipfile
 import zlib
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -123,6 +124,7 @@ HTML = (200, {"Content-Type": "text/html"}, b"<html>welcome to the wifi</html>")
         ((403, PROBLEM, b'{"detail": "no"}'), 4),
         ((404, PROBLEM, b'{"detail": "no"}'), 5),
         ((409, PROBLEM, b'{"detail": "no"}'), 6),
+        ((410, PROBLEM, b'{"detail": "no"}'), 5),
         ((422, PROBLEM, b'{"detail": "no"}'), 2),
         ((429, PROBLEM | {"Retry-After": "40"}, b'{"detail": "slower"}'), 75),
         ((503, PROBLEM | {"Retry-After": "40"}, b'{"detail": "away"}'), 75),
@@ -316,6 +318,25 @@ def test_memory_is_bounded_for_any_response(
     assert peak < MAX_MEMORY
 
 
+@pytest.mark.parametrize("number", ["Infinity", "-Infinity", "NaN", "1e999", "9" * 400, "9" * 5000, "1" * 30])
+@pytest.mark.parametrize(
+    ("command", "body"),
+    [
+        (["login", "-u", "ada", "--password-stdin"], '{"access_token": "t", "expires_in": %s}'),
+        (["stats"], '{"total": %s}'),
+        (["list"], '[{"id": %s}]'),
+        (["undo", "6f1a0c1e-58a0-4d0e-9a52-1f6f3c1d2b7a"], '{"results": [], "next": %s}'),
+    ],
+    ids=["login", "stats", "list", "undo"],
+)
+def test_numbers_beyond_any_bound_are_rejected(
+    anonymous: Client, hostile: Any, command: list[str], body: str, number: str
+) -> None:
+    hostile.answer = (200, JSON, (body % number).encode())
+    done = anonymous.run("--url", f"http://127.0.0.1:{hostile.server_port}", *command, typed="x", LEADCTL_TOKEN="t")
+    assert (done.returncode, "does not respond like an intake service" in done.stderr) == (1, True), done.stderr
+
+
 def test_a_traceback_is_shown_escaped(anonymous: Client, hostile: Any) -> None:
     detail = json.dumps({"detail": "\x1b]0;PWNED\x07\u202e"}).encode()
     hostile.answer = (409, {**PROBLEM, "Content-Length": str(len(detail))}, detail)
@@ -323,6 +344,27 @@ def test_a_traceback_is_shown_escaped(anonymous: Client, hostile: Any) -> None:
     said = anonymous.run("--debug", "list").stderr
     assert ("Traceback" in said, "PWNED" in said) == (True, True)
     assert not set(said) & set("\x1b\x07\u202e")
+
+
+@pytest.mark.parametrize("command", [["set-state", "ENGAGED", "1"], ["undo", "6f1a0c1e-58a0-4d0e-9a52-1f6f3c1d2b7a"]])
+@pytest.mark.parametrize(
+    "answer", [None, (500, PROBLEM, b'{"detail": "oops"}'), (500, {}, b"oops"), (503, {}, b"away"), HTML]
+)
+def test_the_id_of_a_change_is_printed_if_the_server_fails(
+    anonymous: Client, hostile: Any, answer: object, command: list[str]
+) -> None:
+    hostile.answer = answer
+    done = anonymous.run("--url", f"http://127.0.0.1:{hostile.server_port}", *command, LEADCTL_TOKEN="t")
+    first, error = done.stderr.splitlines()
+    assert re.fullmatch(r"change (\S{36}) may have been applied; to undo it: leadctl undo \1", first)
+    assert error.startswith("leadctl: ")
+
+
+@pytest.mark.parametrize("status", [401, 404, 409, 422])
+def test_the_id_of_a_refused_change_is_not_printed(anonymous: Client, hostile: Any, status: int) -> None:
+    hostile.answer = (status, PROBLEM, b'{"detail": "no"}')
+    url = f"http://127.0.0.1:{hostile.server_port}"
+    assert anonymous.run("--url", url, "set-state", "X", "1", LEADCTL_TOKEN="t").stderr == "leadctl: no\n"
 
 
 @pytest.mark.parametrize(
@@ -384,19 +426,85 @@ def test_another_lead_than_requested_is_an_error(anonymous: Client, hostile: Any
     assert (done.returncode, "it is another lead" in done.stderr) == (1, True)
 
 
-@pytest.mark.parametrize(("compression", "size"), [(zipfile.ZIP_DEFLATED, 300), (zipfile.ZIP_LZMA, 1)])
-def test_a_zip_is_read_within_bounds(anonymous: Client, hostile: Any, compression: int, size: int) -> None:
+def zip_with(person: bytes, *, repeated: bytes = b"", count: int = 0, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """Return a zip whose person.json begins with `person`."""
     made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", compression) as archive, archive.open("person.json", "w") as person:
-        person.write(b'{"leads": []}')
-        for _ in range(size):
-            person.write(b" " * 2**20)
-    hostile.answer = (200, {"Content-Type": "application/zip"}, made.getvalue())
+    with zipfile.ZipFile(made, "w", compression, compresslevel=1) as archive, archive.open("person.json", "w") as file:
+        file.write(person)
+        for _ in range(count):
+            file.write(repeated)
+    return made.getvalue()
+
+
+def zip_with_a_large_directory() -> bytes:
+    """Return a zip with a million entries in its directory, all of the same file."""
+    content = zip_with(b'{"leads": []}')
+    at = content.index(b"PK\1\2")
+    entries, end = content[at:-22] * 10**6, content[-22:]
+    return content[:at] + entries + end[:12] + len(entries).to_bytes(4, "little") + end[16:]
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (
+            lambda: zip_with(b'{"leads": []}', repeated=b" " * 2**20, count=300),
+            "person.json in the zip is larger than 8 MiB",
+        ),
+        (
+            lambda: zip_with(b'{"leads": [{}', repeated=b",{}" * 2**18, count=40),
+            "person.json in the zip is larger than 8 MiB",
+        ),
+        (
+            lambda: zip_with(b'{"leads": [{}', repeated=b",{}" * 2**18, count=10),
+            "the zip is incomplete or damaged; try again",
+        ),
+        (lambda: zip_with(b'{"leads": []}', compression=zipfile.ZIP_LZMA), "the zip was damaged in transit; try again"),
+        (
+            lambda: zip_with(b'{"leads": [{"id": Infinity, "CV_path": null}]}'),
+            "the zip is incomplete or damaged; try again",
+        ),
+        (zip_with_a_large_directory, "the zip is incomplete or damaged; try again"),
+    ],
+    ids=["a large person.json", "many leads", "fewer leads", "LZMA", "Infinity", "a large directory"],
+)
+def test_a_zip_is_read_within_bounds(anonymous: Client, hostile: Any, make: Callable[[], bytes], said: str) -> None:
+    hostile.answer = (200, {"Content-Type": "application/zip"}, make())
     anonymous.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
-    code, peak, said = peak_bytes_of(anonymous, "export-person", "--email", "a@b.example")
-    assert (code, said) == (1, "leadctl: the zip was damaged in transit; try again\n")
+    code, peak, error = peak_bytes_of(anonymous, "export-person", "--email", "a@b.example")
+    assert (code, error) == (1, f"leadctl: {said}\n")
     assert peak < MAX_MEMORY
     assert not list(anonymous.home.glob("*.zip"))
+
+
+UNDOING = ["undo", "6f1a0c1e-58a0-4d0e-9a52-1f6f3c1d2b7a"]
+UNDONE = [{"id": 1, "result": "undone", "state": "PENDING"}] * 20_000
+
+
+@pytest.mark.parametrize(
+    ("pages", "command", "code", "message"),
+    [
+        ([{"results": UNDONE, "next": n} for n in range(1, 61)], UNDOING, 75, "no response from"),
+        ([{"results": UNDONE, "next": n} for n in range(1, 61)], [*UNDOING, "-o", "json"], 75, "no response from"),
+        ([{"results": [], "next": n} for n in range(1, 9)], UNDOING, 1, "its pages repeat"),
+        (
+            [ERASURE | {"leads": [{"id": 1, "state": "PENDING"}] * 20_000}] * 60,
+            ["erase", "--yes", "--email", "a@b.example"],
+            75,
+            "leads remain; run it again to erase the rest",
+        ),
+    ],
+    ids=["undo", "undo with output", "undo of nothing", "erase"],
+)
+def test_memory_is_bounded_for_any_number_of_responses(
+    anonymous: Client, hostile: Any, pages: list[object], command: list[str], code: int, message: str
+) -> None:
+    hostile.answer = chain(((200, JSON, json.dumps(page).encode()) for page in pages), repeat(None))
+    anonymous.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
+    done, peak, said = peak_bytes_of(anonymous, *command)
+    assert done == code, said
+    assert message in said
+    assert peak < MAX_MEMORY
 
 
 @pytest.mark.parametrize(

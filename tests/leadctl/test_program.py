@@ -163,4 +163,7 @@ def test_an_environment_token_needs_no_credentials_file(client: Client) -> None:
     file.mkdir()
     assert "peter" in client.run("whoami", LEADCTL_TOKEN=token).stdout
     done = client.run("whoami")
-    assert (done.returncode, done.stderr) == (1, f"leadctl: can't read {file}: Is a directory\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "leadctl: can't read ~/.config/leadctl/credentials.json: Is a directory\n",
+    )

@@ -52,6 +52,24 @@ def test_serve_creates_and_migrates_sqlite_with_owner_only_permissions(tmp_path:
     assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {0}
 
 
+def test_new_files_are_the_owners_whatever_the_umask(tmp_path: Path) -> None:
+    store = tmp_path / "new" / "CVs"
+    before = os.umask(0)
+    try:
+        with Service(clean_environment(tmp_path, INTAKE_CV_STORE=store.as_uri()), tmp_path) as service:
+            form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
+            sent = httpx2.post(f"{service.url}/leads/", data=form, files={"CV": ("cv.pdf", b"%PDF-1.4 a CV")})
+            assert sent.status_code == 204
+            deadline = time.monotonic() + 30
+            while not any(tmp_path.glob("intake.db.maildir/new/*")) and time.monotonic() < deadline:
+                time.sleep(0.1)
+            created = [path for path in tmp_path.rglob("*") if path.stat().st_mode & 0o077]
+    finally:
+        os.umask(before)
+    assert created == []
+    assert any(store.iterdir())
+
+
 def test_serve_refuses_an_unmigrated_database(databases: Databases, tmp_path: Path) -> None:
     url = databases.empty_url()
     if url.startswith("sqlite"):

@@ -83,6 +83,64 @@ def test_programs_are_rejected_under_any_name(kind: str, extensions: Sequence[st
     assert "send a document" in rejection(PROGRAMS[kind], extensions=extensions)
 
 
+def end(
+    count: int, size: int, offset: int, *, comment: bytes = b"", disk: int = 0, comment_size: int | None = None
+) -> bytes:
+    """Return the end record of a zip."""
+    numbers = disk, 0, count & 0xFFFF, count & 0xFFFF, size & 2**32 - 1, offset & 2**32 - 1
+    return (
+        struct.pack("<4s4H2LH", b"PK\5\6", *numbers, len(comment) if comment_size is None else comment_size) + comment
+    )
+
+
+def zip64(count: int, size: int, offset: int, *, located_at: int | None = None) -> bytes:
+    """Return the ZIP64 records of a zip, which precede the end record."""
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, offset + size if located_at is None else located_at, 1)
+    return struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, offset) + locator
+
+
+BODY, (COUNT, SIZE, OFFSET) = docx()[:-22], struct.unpack("<HLL", docx()[-12:-2])
+ENTRY = bytearray(BODY[OFFSET:])  # two entries; the local header's offset of the first one is at 42
+FAR = bytes(BODY[:OFFSET] + ENTRY[:42] + struct.pack("<L", 2**31) + ENTRY[46:])
+DEEP = pdf("x" * 2**20)  # on disk, where other offsets fail than in memory
+LYING = {
+    "too few entries": BODY + end(COUNT - 1, SIZE, OFFSET),
+    "too many entries": BODY + end(COUNT + 1, SIZE, OFFSET),
+    "65,535 entries": BODY + end(-1, SIZE, OFFSET),
+    "a later disk": BODY + end(COUNT, SIZE, OFFSET, disk=1),
+    "an offset before the directory": BODY + end(COUNT, SIZE, OFFSET - 1),
+    "an offset after the directory": BODY + end(COUNT, SIZE, OFFSET + 1),
+    "an offset after the end": BODY + end(COUNT, SIZE, 2**32 - 2),
+    "a size beyond the file": BODY + end(COUNT, 2**32 - 2, OFFSET),
+    "only ZIP64 values without ZIP64 records": BODY + end(-1, -1, -1),
+    "an entry beyond the end": FAR + end(COUNT, SIZE, OFFSET),
+    "endless ZIP64 sizes": BODY + zip64(2**64 - 1, 2**64 - 1, 2**64 - 1, located_at=1) + end(-1, -1, -1),
+    "an endless ZIP64 offset": BODY + zip64(COUNT, SIZE, 2**63) + end(-1, -1, -1),
+    "other numbers in ZIP64 records": BODY + zip64(COUNT, SIZE, OFFSET) + end(1, SIZE, OFFSET),
+    "a locator of other ZIP64 records": BODY + zip64(COUNT, SIZE, OFFSET, located_at=0) + end(-1, -1, -1),
+    "a locator without a ZIP64 record": BODY + bytes(56) + zip64(COUNT, SIZE, OFFSET)[56:] + end(COUNT, SIZE, OFFSET),
+    "a second directory in the comment of a first": BODY
+    + end(COUNT, SIZE, OFFSET, comment_size=SIZE + 22)
+    + ENTRY
+    + end(COUNT, SIZE, OFFSET + SIZE + 22),
+    "a directory twice": BODY + ENTRY + end(2 * COUNT, 2 * SIZE, OFFSET),
+    "a directory inside a file": zipped({"a": BODY[OFFSET:] * 2}, method=zipfile.ZIP_STORED)[:-22] + end(1, 2**16, 31),
+}
+
+
+@pytest.mark.parametrize("start", [b"", DEEP], ids=["zip", "zip after a PDF"])
+@pytest.mark.parametrize("kind", LYING)
+def test_lying_zip_records_are_rejected_or_flagged(kind: str, start: bytes) -> None:
+    if not start:
+        assert "must not be an archive" in rejection(LYING[kind], "cv.docx")
+    assert inspect_bytes(start + LYING[kind], "cv.docx", ()).flags in [("archive",), ("unreadable",)]
+
+
+def test_true_zip64_records_are_accepted() -> None:
+    for last in (end(-1, -1, -1), end(COUNT, SIZE, OFFSET, comment=b"PK")):
+        assert inspect_bytes(BODY + zip64(COUNT, SIZE, OFFSET) + last, "cv.docx").detected_type == WORD
+
+
 UNINSPECTABLE = {
     "7z": b"7z\xbc\xaf\x27\x1c\0\4" + bytes(20),
     "rar": b"Rar!\x1a\7\1\0" + bytes(20),

@@ -10,11 +10,12 @@ from secrets import token_hex
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, Engine, select
 
 from intake.cvs import orphans, store
+from intake.database import transactions
 from intake.database.schema import cv, cv_content, lead
-from intake.errors import StorageUnavailable
+from intake.errors import DatabaseUnavailable, StorageUnavailable
 from tests.conftest import Intake
 
 CONTENT = bytes(range(256)) * 10_000  # 2.5 MB: several chunks
@@ -190,6 +191,43 @@ def submit_with_key(intake: Intake, content: bytes) -> int:
 def test_a_refused_submission_leaves_no_object(intake: Intake, folder: Path) -> None:
     assert [submit_with_key(intake, content) for content in (b"one", b"another")] == [204, 422]
     assert [file.read_bytes() for file in files(folder)] == [b"one"]
+
+
+def create(intake: Intake, path: str) -> int:
+    form = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
+    return int(intake.client.post(path, data=form, files={"CV": ("cv", b"a CV")}).status_code)
+
+
+@pytest.mark.parametrize("path", ["/leads/", "/internal/leads/"])
+@pytest.mark.parametrize("error", [DatabaseUnavailable("a lost connection"), LookupError("a defect")])
+def test_a_failed_transaction_leaves_no_object(
+    intake: Intake, folder: Path, path: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("intake.leads.submissions.insert_cv", fail)
+    monkeypatch.setattr("intake.leads.manual_leads.insert_cv", fail)
+    assert create(intake, path) in (500, 503)
+    assert files(folder) == []
+    assert intake.count(lead) == 0
+
+
+@pytest.mark.parametrize("path", ["/leads/", "/internal/leads/"])
+def test_a_commit_without_a_response_keeps_the_object(
+    intake: Intake, folder: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def commit_and_fail(engine: Engine, work: Callable[[Connection], Any]) -> Any:
+        result = in_transaction(engine, work)
+        if "writing" in engine.get_execution_options():
+            raise DatabaseUnavailable("a lost connection")
+        return result
+
+    intake.submitted()  # so that the store's marker exists
+    in_transaction = transactions._in_transaction
+    monkeypatch.setattr(transactions, "_in_transaction", commit_and_fail)
+    assert create(intake, path) == 503
+    assert len(files(folder)) == intake.count(lead) == 2
 
 
 def test_a_repeated_submission_leaves_no_second_object(intake: Intake, folder: Path) -> None:

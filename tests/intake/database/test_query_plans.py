@@ -204,11 +204,15 @@ def mails(**wanted: Any) -> Callable[[Database], object]:
 
 def submit(database: Database) -> None:
     with SpooledUpload() as cv:
-        cv.write(b"a CV")
-        texts = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
-        sent = submissions.validate_submission(texts, cv_name="cv.pdf", cv=cv, extensions=())
+        sent = submission(cv, "ada@example.com")
         submissions.create_lead(database, SETTINGS, sent, key="key")
         submissions.create_lead(database, SETTINGS, sent, key="key")
+
+
+def submission(cv: SpooledUpload, email: str) -> submissions.Submission:
+    cv.write(b"a CV")
+    texts = {"email": email, "f_name": "Ada", "l_name": "Lovelace"}
+    return submissions.validate_submission(texts, cv_name="cv.pdf", cv=cv, extensions=())
 
 
 def deliver_mail(database: Database) -> None:
@@ -244,8 +248,10 @@ def change_and_undo(database: Database) -> None:
 
 
 def repeat_manual_lead(database: Database) -> None:
-    entry = manual_leads.ManualLead(submission=None, external_id="crm-77", state="PENDING", notify=False)  # type: ignore[arg-type]
-    assert manual_leads.create_manual_lead(database, SETTINGS, entry, actor=ACTOR) == (77, False)
+    with SpooledUpload() as cv:
+        sent = submission(cv, "email77@b.example")
+        entry = manual_leads.ManualLead(sent, external_id="crm-77", state="PENDING", notify=False)
+        assert manual_leads.create_manual_lead(database, SETTINGS, entry, actor=ACTOR) == (77, False)
 
 
 def collect_orphans(database: Database) -> None:

@@ -4,15 +4,18 @@ import re
 import socket
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jwt
 import pytest
 from httpx2 import Response
+from sqlalchemy import Engine, event, select
 from starlette.testclient import TestClient
 
 from intake.database.installation import Fingerprints
 from intake.database.schema import audit
-from intake.users import accounts
+from intake.errors import AuthenticationRequired
+from intake.users import accounts, authentication
 from intake.users.login_throttle import FREE_ATTEMPTS, LoginThrottle
 from intake.users.passwords import hash_password
 from tests.conftest import PASSWORD, SECRET, Intake
@@ -66,6 +69,33 @@ def test_wrong_usernames_and_passwords_take_equal_time(intake: Intake) -> None:
 
     known, unknown = (min(took(name) for _ in range(2)) for name in ("ada", "nobody"))
     assert 0.5 < known / unknown < 2
+
+
+@pytest.mark.parametrize("is_audited", [True, False])
+def test_wrong_usernames_and_passwords_cost_the_same_writes(intake: Intake, is_audited: bool) -> None:
+    intake.user("ada")
+    asked, rows_written = [], []
+
+    def should_audit() -> bool:
+        asked.append(True)
+        return is_audited
+
+    def after_execute(_connection: Any, _clause: Any, _many: Any, _parameters: Any, _options: Any, result: Any) -> None:
+        if result.context.isinsert or result.context.isupdate:
+            rows_written.append(result.rowcount)
+
+    event.listen(Engine, "after_execute", after_execute)
+    try:
+        for username in ("ada", "nobody"):
+            with pytest.raises(AuthenticationRequired):
+                authentication.log_in(
+                    intake.database, intake.keys, username=username, password="no", should_audit_unknown=should_audit
+                )
+    finally:
+        event.remove(Engine, "after_execute", after_execute)
+    assert (asked, rows_written) == ([True, True], [1, 1])
+    subjects = intake.read(lambda c: list(c.scalars(select(audit.c.subject_id).order_by(audit.c.id))))
+    assert subjects == ([1, None] if is_audited else [1])
 
 
 def test_many_unknown_fields_do_not_enlarge_the_response(intake: Intake) -> None:

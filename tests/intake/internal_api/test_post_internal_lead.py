@@ -68,6 +68,33 @@ def test_concurrent_creations_save_one_lead_and_return_it(attorney: TestClient, 
     assert intake.count(outbox_mail) == 12
 
 
+def test_an_external_id_of_another_person_is_409_and_nothing_is_saved(
+    start: Callable[..., Intake], tmp_path: Path
+) -> None:
+    intake = start(cv_store=(tmp_path / "CVs").as_uri())
+    intake.client.headers.update(intake.bearer(intake.user()))
+    assert enter(intake.client, external_id="x", email="ada@straße.example").status_code == 201
+    for email in ("grace@example.com", "ada@strasse.example"):
+        answer = enter(intake.client, external_id="x", email=email)
+        assert (answer.status_code, answer.json()["title"]) == (409, "External id taken")
+        [error] = answer.json()["errors"]
+        assert (error["field"], error["code"], error["params"]) == ("external_id", "another_person", {"lead_id": 1})
+        assert error["detail"] == "x belongs to lead 1, ada@straße.example; use another id"
+    assert intake.count(lead) == len(list((tmp_path / "CVs").iterdir())) == 1
+    assert enter(intake.client, external_id="x", email="ADA@STRAßE.example").status_code == 200
+
+
+def test_concurrent_creations_for_two_people_save_one_and_refuse_the_other(
+    start: Callable[..., Intake], tmp_path: Path
+) -> None:
+    intake = start(cv_store=(tmp_path / "CVs").as_uri())
+    intake.client.headers.update(intake.bearer(intake.user()))
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda n: enter(intake.client, external_id="x", email=f"{n % 2}@x.example"), range(8)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 3 + [201] + [409] * 4
+    assert intake.count(lead) == len(list((tmp_path / "CVs").iterdir())) == 1
+
+
 def test_a_lock_timeout_is_503_and_a_retry_succeeds(
     start: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,8 +187,9 @@ def test_a_dry_run_validates_and_saves_nothing(start: Callable[..., Intake], tmp
     first = enter(client, external_id="x").json()
     answer = enter(client, dry_run="true", external_id="y", notify="true", state="ENGAGED")
     assert (answer.status_code, answer.content) == (204, b"")
-    known = enter(client, dry_run="true", external_id="x", email="grace@example.com")
-    assert (known.status_code, known.json()) == (200, first), "the client decides whether it is the same person"
+    known = enter(client, dry_run="true", external_id="x", email="ADA@example.com")
+    assert (known.status_code, known.json()) == (200, first)
+    assert enter(client, dry_run="true", external_id="x", email="grace@example.com").status_code == 409
     for fields in (
         {"state": "LOST"},
         {"email": "ada"},

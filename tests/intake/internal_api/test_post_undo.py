@@ -98,6 +98,20 @@ def test_redone_leads_count_as_moved(attorney: TestClient, intake: Intake) -> No
     assert states(intake) == ["ENGAGED"] * 2
 
 
+def test_a_chain_of_undos_alternates(attorney: TestClient, intake: Intake) -> None:
+    ids = fill(intake, 2)
+    changes = [change(attorney, ids, "ENGAGED")]
+    for number in range(6):
+        attorney_state, results = ("ENGAGED", "moved") if number % 2 == 0 else ("PENDING", "already_undone")
+        assert states(intake) == [attorney_state] * 2
+        if number:
+            assert set(undone(attorney, changes[0]).values()) == {results}
+        changes.append(undo(attorney, changes[-1]).json()["change"])
+    attorney.patch(f"/internal/leads/{ids[0]}", json={"status": "DECLINED"})
+    assert undone(attorney, changes[-1]) == {ids[0]: "moved", ids[1]: "undone"}
+    assert states(intake) == ["DECLINED", "PENDING"]
+
+
 def test_undoing_another_users_change_needs_others(attorney: TestClient, intake: Intake) -> None:
     ids = fill(intake, 2)
     first = colleagues_change(intake, ids, "ENGAGED")

@@ -1,22 +1,24 @@
 """Retention: leads erased by the worker and by `intake purge`."""
 
 import re
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import Connection, Table, select, update
 from typer.testing import CliRunner
 
 from intake.cli import app
 from intake.database import Database
 from intake.database.clock import Now
-from intake.database.schema import audit, lead
+from intake.database.schema import audit, lead, outbox_mail
 from intake.database.secure_delete import mark_deletion
-from intake.errors import SettingsInvalid
+from intake.errors import DatabaseUnavailable, SettingsInvalid
 from intake.leads import erasure, states
 from intake.metrics import Metrics
 from intake.settings import Settings
@@ -97,6 +99,45 @@ def test_concurrent_purges_erase_each_lead_once(intake: Intake, monkeypatch: pyt
     assert sum(counts) == len(numbers)
     entries = select(audit.c.lead_id).where(audit.c.action == "retention").order_by(audit.c.lead_id)
     assert list(intake.read(lambda c: c.scalars(entries).all())) == numbers
+
+
+@pytest.mark.parametrize("locked", [lead, outbox_mail], ids=["lead", "mail"])
+def test_locked_leads_are_reported_and_erased_later(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch, locked: Table
+) -> None:
+    if intake.settings.sqlite_file is not None:
+        return  # SQLite has one writer at a time
+    monkeypatch.setattr(erasure, "MAX_LEADS", 2)
+    monkeypatch.setattr(erasure, "MAX_ATTEMPTS", 1)
+    first, *others = [old(intake, "DECLINED", 200 - number) for number in range(5)]
+    days = {"INTAKE_RETENTION_DAYS": "DECLINED=180"}
+    other = Database(intake.settings, connections=1)
+
+    def hold(connection: Connection) -> tuple[int, str]:
+        column = lead.c.id if locked is lead else outbox_mail.c.lead_id
+        connection.execute(select(column).where(column == first).with_for_update())
+        return purge(intake, monkeypatch, **days)
+
+    code, output = other.write(hold)
+    other.close()
+    kept = [first] if locked is lead else [first, others[0]]  # a locked mail keeps its batch
+    assert remaining(intake) == kept
+    assert (code, f"DECLINED: leads erased: {5 - len(kept)}\n" in output) == (1, True)
+    in_use = ", ".join(map(str, kept))
+    assert output.endswith(f"intake: leads in use, which can't be erased now: {in_use}; run this again\n")
+    assert purge(intake, monkeypatch, **days)[0] == 0
+    assert remaining(intake) == []
+
+
+def test_a_locked_sqlite_file_is_reported(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    if intake.settings.sqlite_file is None:
+        return
+    old(intake, "DECLINED", 200)
+    with closing(sqlite3.connect(intake.settings.sqlite_file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseUnavailable):
+            list(erasure.purge(intake.database, RETENTION))
+    assert list(erasure.purge(intake.database, RETENTION)) == [("DECLINED", 1)]
 
 
 def test_the_worker_purges(start: Callable[..., Intake]) -> None:

@@ -1,5 +1,6 @@
 """Settings from an environment."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -209,3 +210,13 @@ def test_origins_are_separated_by_commas_or_spaces(name: str, separator: str) ->
     text = separator.join(["https://WWW.firm.example/", "http://[::1]:8080"])
     settings = Settings.from_environment({name: text})
     assert ("https://www.firm.example", "http://[::1]:8080") in (settings.cors_origins, settings.form_frame_ancestors)
+
+
+@pytest.mark.parametrize("name", [item.metadata["name"] for item in fields(Settings)])
+@pytest.mark.parametrize("value", ["sqlite:///a\nb.db", "x\x07", "\x1b[31m"])
+def test_a_control_character_is_one_line_that_names_the_setting(name: str, value: str) -> None:
+    with pytest.raises(SettingsInvalid) as raised:
+        Settings.from_environment({name: value})
+    message = str(raised.value)
+    assert message.startswith(f"{name} is ")
+    assert message.isprintable()

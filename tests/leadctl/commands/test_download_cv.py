@@ -109,6 +109,50 @@ def test_a_named_pipe_is_not_replaced(client: Client) -> None:
     assert "a CV" in done.stdout
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another user's pipe")
+@pytest.mark.parametrize(
+    "arguments",
+    [["download-cv", "{id}", "-O", "pipe"], ["import", "leads.csv", "--errors", "pipe"]],
+    ids=lambda a: a[0],
+)
+def test_another_users_pipe_gets_nothing(client: Client, arguments: list[str]) -> None:
+    lead_id = client.submit(cv=b"a CV")
+    (client.home / "leads.csv").write_text("email,f_name,l_name,CV\nx,x,x,x\n")
+    os.mkfifo(client.home / "pipe")
+    os.chown(client.home / "pipe", 12_345, 12_345)
+    done = client.run(*(argument.format(id=lead_id) for argument in arguments))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "leadctl: pipe is a device, or a pipe of another user; choose another file\n"
+
+
+@pytest.mark.parametrize("device", ["/dev/full", "/dev/tty"])
+def test_a_device_gets_nothing(client: Client, device: str) -> None:
+    done = client.run("download-cv", str(client.submit()), "-O", device, "--force")
+    assert (done.returncode, "is a device" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("redirect", ["> saved", "| cat > saved"])
+def test_dev_stdout_is_standard_output(client: Client, redirect: str) -> None:
+    lead_id = client.submit(cv=CONTENT)
+    script = f"{shlex.quote(LEADCTL)} download-cv {lead_id} -O /dev/stdout {redirect}"
+    subprocess.run(["bash", "-c", script], env=client.environment, cwd=client.home, check=True)
+    assert (client.home / "saved").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("options", "path"),
+    [
+        (["--name", "-foo.pdf"], "_-foo.pdf"),
+        (["--name", "{name}"], "_-rf"),
+        (["-O", "-x"], "./-x"),
+        (["-d", "-y"], None),
+    ],
+)
+def test_no_printed_path_is_an_option(client: Client, options: list[str], path: str | None) -> None:
+    lead_id = client.submit(cv_name="-rf")
+    assert client.data("download-cv", str(lead_id), *options) == f"{path or f'./-y/{lead_id}-_-rf'}\n"
+
+
 def test_a_closed_pipe_does_not_stop_the_work(client: Client) -> None:
     ids = [str(client.submit(cv_name="x")) for _ in range(2)]
     script = f"set -o pipefail; {shlex.quote(LEADCTL)} download-cv {' '.join(ids)} | true"
@@ -129,7 +173,8 @@ def test_a_closed_pipe_does_not_stop_the_work(client: Client) -> None:
         (".", "_"),
         ("...", "_"),
         (" . ", "_"),
-        ("-rf", "-rf"),
+        ("-rf", "_-rf"),
+        ("x/-rf", "_-rf"),
         ("a\x1b[31m\nb.pdf", "a_[31m_b.pdf"),
         ("\u202efdp.exe", "_fdp.exe"),
         ("cv.pdf\u3164\u2800.exe", "cv.pdf__.exe"),
@@ -229,6 +274,19 @@ def test_a_download_to_standard_output_resumes(client: Client) -> None:
             env=client.environment | {"LEADCTL_TOKEN": client.token()},
         )
     assert (done.returncode, done.stdout, done.stderr) == (0, CONTENT, b"")
+
+
+@pytest.mark.parametrize(
+    "options", [[], ["-d", "cvs"], ["-O", "cvs/x"], ["--verbose"], ["--name", "{name}"]], ids=" ".join
+)
+def test_a_partial_download_of_an_erased_lead_is_deleted(client: Client, options: list[str]) -> None:
+    (client.home / "cvs").mkdir()
+    directory = client.home / ("cvs" if "cvs" in str(options) else "")
+    erased, other = (directory / f".leadctl-{lead_id}-{'0' * 64}.part" for lead_id in (999_999, 9_999_990))
+    for part in (erased, other):
+        part.write_bytes(b"a part of a CV")
+    assert client.run("download-cv", "999999", *options).returncode == 5
+    assert (erased.exists(), other.exists()) == (False, True)
 
 
 @pytest.mark.parametrize("kind", ["symlink", "hardlink"])

@@ -37,6 +37,14 @@ def test_the_zip_has_mode_0600_and_overwrites_nothing(admin: Client) -> None:
     assert [path.name for path in admin.home.iterdir() if path.name.startswith(".leadctl")] == []
 
 
+@pytest.mark.parametrize(
+    ("options", "path"), [([], "_-x@example.com.zip"), (["-O", "-x.zip"], "./-x.zip")], ids=["default", "-O"]
+)
+def test_no_printed_path_is_an_option(admin: Client, options: list[str], path: str) -> None:
+    admin.submit(email="-x@example.com")
+    assert admin.data("export-person", "--email", "-x@example.com", *options) == f"{path}\n"
+
+
 def test_standard_output(admin: Client) -> None:
     admin.submit(email=ADDRESS)
     command = [LEADCTL, "export-person", "--email", ADDRESS.upper(), "-O", "-"]

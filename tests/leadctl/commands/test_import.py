@@ -258,7 +258,7 @@ def test_a_dry_run_validates_like_a_real_run_and_saves_nothing(client: Client, i
     *lines, summary = real.stderr.splitlines()
     assert dry_lines == lines
     assert [line.partition(": ")[0] for line in lines] == [f"line {n}" for n in (3, 4, 5, 6, 7, 8)]
-    assert f"external_id {imports.domain} belongs to lead {lead_id}, zoe@{imports.domain}" in lines[3]
+    assert f"external_id: {imports.domain} belongs to lead {lead_id}, zoe@{imports.domain}" in lines[3]
     assert dry_summary == "leadctl: 3 of 9 leads are valid (1 already exist), 6 failed (dry run)"
     assert summary.startswith("leadctl: 3 of 9 leads imported (1 already existed), 6 failed; correct them in ")
     assert [lead["f_name"] for lead in imports.saved()] == ["Zoe", "Yan", "Ada", "Gus"]
@@ -277,7 +277,10 @@ def test_an_external_id_of_another_person_is_an_error(client: Client, imports: I
     [lead_id] = client.data("import", imports.write(HEADER, imports.row("ada", external_id=imports.domain))).split()
     done = client.run("import", imports.write(HEADER, imports.row("bob", external_id=imports.domain)))
     assert done.returncode == 3
-    assert f"external_id {imports.domain} belongs to lead {lead_id}, ada@{imports.domain}\n" in done.stderr
+    error = f"external_id: {imports.domain} belongs to lead {lead_id}, ada@{imports.domain}; use another id"
+    assert f"line 2: {error}\n" in done.stderr
+    assert error in (imports.directory / "leads.errors.csv").read_text()
+    assert [lead["f_name"] for lead in imports.saved()] == ["Ada"]
 
 
 def test_a_lost_response_creates_no_second_lead(client: Client, imports: ImportDirectory) -> None:

@@ -73,14 +73,6 @@ def test_no_prompt_without_a_terminal(anonymous: Client, arguments: list[str]) -
     assert "can't prompt without a terminal" in done.stderr
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"servers": 3, "last": 4}', '{"servers": {}}'])
-def test_a_login_rewrites_an_invalid_credentials_file(client: Client, content: str) -> None:
-    credentials_file(client).write_text(content)
-    assert client.run("whoami").returncode == 4
-    client.log_in()
-    assert client.run("whoami").returncode == 0
-
-
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://host", "http://", "http://host:port", "http://h?x"])
 def test_an_invalid_url_is_a_usage_error(anonymous: Client, url: str) -> None:
     for done in (anonymous.run("--url", url, "list"), anonymous.run("list", LEADCTL_URL=url)):

@@ -97,7 +97,7 @@ def test_an_external_id_of_another_person_is_a_conflict(client: Client, cv: Path
     bob = ("--email", "bob@example.com", "--f-name", "Bob", "--l-name", "Old")
     done = client.run("submit", *bob, "--external-id", "taken", "-o", "json", cv.name)
     assert (done.returncode, done.stdout) == (6, "")
-    assert done.stderr == f"leadctl: external_id taken belongs to lead {lead_id}, ada@example.com\n"
+    assert done.stderr == f"leadctl: external_id: taken belongs to lead {lead_id}, ada@example.com; use another id\n"
     again = client.run("submit", *ADA[:1], "ADA@example.com", *ADA[2:], "--external-id", "taken", cv.name)
     assert (again.returncode, again.stdout) == (0, f"{lead_id}\n"), "the same person"
 

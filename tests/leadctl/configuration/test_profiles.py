@@ -157,7 +157,43 @@ def test_a_credentials_file_writable_by_others_is_refused(client: Client) -> Non
     [file] = client.home.rglob("credentials.json")
     file.chmod(0o666)
     done = client.run("whoami")
-    assert (done.returncode, done.stderr.endswith(f"then: chmod 600 {file}\n")) == (1, True)
+    assert (done.returncode, done.stderr.endswith("then: chmod 600 ~/.config/leadctl/credentials.json\n")) == (1, True)
+
+
+PROFILE = {"url": "http://127.0.0.1:1"}
+DAMAGED = {
+    "empty": b"",
+    "binary": bytes(range(256)),
+    "truncated": b'{"profiles": {"default": {"url": "http',
+    "list": b"[]",
+    "null": b"null",
+    "no profiles": b"{}",
+    "list of profiles": b'{"profiles": []}',
+    "text as a profile": b'{"profiles": {"default": "x"}}',
+    "no URL": b'{"profiles": {"default": {}}}',
+    "number as a URL": b'{"profiles": {"default": {"url": 1}}}',
+    "before profiles": b'{"servers": {"http://h": {"token": "x"}}}',
+    "number as the current one": json.dumps({"profiles": {"default": PROFILE}, "current": 1}).encode(),
+    "invalid token": json.dumps({"profiles": {"default": {**PROFILE, "token": "a b"}}}).encode(),
+    "text as expiry": json.dumps({"profiles": {"default": {**PROFILE, "expires_at": "soon"}}}).encode(),
+    "NaN": json.dumps({"profiles": {"default": {**PROFILE, "expires_at": float("nan")}}}).encode(),
+    "huge": json.dumps({"profiles": {"default": {**PROFILE, "expires_at": 10**400}}}).encode(),
+    "more digits than Python reads": b'{"profiles": {"default": {"expires_at": ' + b"9" * 5000 + b"}}}",
+    "deep": b"[" * 200_000,
+    "deep objects": b'{"profiles":' * 100_000,
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_a_damaged_credentials_file_is_one_line_and_stays(anonymous: Client, kind: str) -> None:
+    file = anonymous.home / ".config/leadctl/credentials.json"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(DAMAGED[kind])
+    error = "leadctl: ~/.config/leadctl/credentials.json is damaged; remove or restore it, then log in again\n"
+    for command in (["list"], ["login", "-u", "peter", "--password-stdin"], ["profiles"], ["logout"]):
+        done = anonymous.run(*command, typed=PASSWORD)
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", error)
+    assert file.read_bytes() == DAMAGED[kind]
 
 
 @pytest.mark.parametrize(
@@ -214,24 +250,10 @@ def test_logout_keeps_the_profile_without_token_and_password_command(anonymous: 
     assert stored_credentials(anonymous)["profiles"] == {}
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        {"profiles": {"cron": {"url": "x"}}},
-        {"profiles": []},
-        {"profiles": {"cron": []}},
-        {"profiles": {"cron": {"url": 1}}},
-        {"profiles": {}, "current": ["x"]},
-        {"servers": {"http://h": {"token": "x"}}},
-        {"profiles": {"cron": {"url": "http://h", "token": "a\nb", "expires_at": "x"}}},
-    ],
-)
-def test_an_invalid_credentials_file_is_a_one_line_error(client: Client, content: object) -> None:
-    credentials_file(client).write_text(json.dumps(content))
-    for flags in ([], ["--profile", "cron"]):
-        done = client.run(*flags, "whoami")
-        assert done.returncode in (2, 4)
-        assert done.stderr.count("\n") == 1
+def test_an_invalid_stored_url_is_a_one_line_error(client: Client) -> None:
+    credentials_file(client).write_text(json.dumps({"profiles": {"cron": {"url": "x"}}}))
+    done = client.run("--profile", "cron", "whoami")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert client.run("profiles").returncode == 0
 
 
