@@ -195,6 +195,8 @@ def _fail_usage(error: ClickException) -> NoReturn:
     if isinstance(error, NoArgsIsHelpError):
         typer.echo(message, err=True)
         sys.exit(ExitCode.USAGE)
+    if possible := getattr(error, "possibilities", None):  # of a misspelt option; worded as typer does for commands
+        message = f"{error.message}. Did you mean {', '.join(map(repr, possible))}?"
     text = " ".join(f"{message[:1].lower()}{message[1:]}".removesuffix(".").split())
     _fail(f"{text} (see {ctx.command_path if ctx else 'leadctl'} --help)", ExitCode.USAGE)
 
