@@ -179,8 +179,6 @@ def main() -> NoReturn:
         _fail_usage(error)
     except UnicodeError:
         _fail("an argument or environment variable is not valid UTF-8", ExitCode.USAGE)
-    except KeyboardInterrupt:
-        sys.exit(ExitCode.INTERRUPTED)
     except OSError as error:
         what = f"can't use {error.filename}" if error.filename else "can't write the output"
         _fail(f"{what}: {error.strerror or error}", ExitCode.FAILED)
