@@ -63,7 +63,7 @@ def _latest(context: Context) -> UUID:
     found = list(context.api.changes(1, mine=True, undos=False))
     if not found:
         raise NotFound("you have made no change to undo")
-    context.verbose(f"Change {found[0]['id'][:SHORT_ID_CHARS]}: {describe_change(found[0])}")
+    context.verbose(f"Your latest change: {found[0]['id'][:SHORT_ID_CHARS]} ({describe_change(found[0])})")
     return UUID(found[0]["id"])
 
 
@@ -106,4 +106,6 @@ def _summarize(context: Context, change: UUID, outcomes: Sequence[Record], *, we
         context.info(f"change {change} is already undone")
         return
     before = f"; {already_undone} were already undone" if already_undone else ""
-    context.summarize(f"{restored} of {len(outcomes)} leads {were}restored{before}", changed_since)
+    states = {one["state"] for one in outcomes if one["result"] == "undone"}
+    to = f" to {states.pop()}" if len(states) == 1 else ""
+    context.summarize(f"{restored} of {len(outcomes)} leads {were}restored{to}{before}", changed_since)

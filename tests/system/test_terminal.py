@@ -234,8 +234,8 @@ def test_a_terminal_shows_the_name_and_the_short_change_id(client: Client) -> No
     assert screen == f"lead {lead_id} (Ada\\u202e King) is already ENGAGED\n"
     _, screen = Terminal(client, "undo", "--verbose").end()
     assert re.search(r"change (\S{36}); to undo it: leadctl undo \1\n", screen)
-    assert f"Change {change}: to ENGAGED, 1 lead, by peter, now" in screen
-    assert "1 of 1 leads restored" in screen
+    assert f"Your latest change: {change} (to ENGAGED, 1 lead, by peter, now)" in screen
+    assert "1 of 1 leads restored to PENDING" in screen
 
 
 @pytest.mark.parametrize(
