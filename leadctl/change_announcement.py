@@ -1,9 +1,11 @@
 """Print the id of a change when its first lead has changed, or on an interruption or a failure of the server."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
+from leadctl.change_ids import SHORT_ID_CHARS
 from leadctl.errors import LeadctlError, ServerError, TryAgain, UnexpectedResponse
 from leadctl.output.console import IOStreams
 from leadctl.output.formats import Record
@@ -16,24 +18,26 @@ def announce_change(streams: IOStreams, change: UUID, *, dry_run: bool) -> Itera
     """Yield a function to call with each response's outcomes; it prints the change id at the first changed lead.
 
     After an interruption, a lost connection or a failure of the server, the id is printed in scripts too, because
-    undoing the change needs it.
+    undoing the change needs it. A terminal shows the short id, unless --verbose is given, so that the line fits.
     """
-    how = f"to undo it: leadctl undo {change}"
+    is_short = sys.stderr.isatty() and not streams.flags.verbose
+    shown = str(change)[:SHORT_ID_CHARS] if is_short else str(change)
+    how = f"to undo it: leadctl undo {shown}"
     has_changed = is_announced = False
 
     def announce(outcomes: Iterable[Record]) -> None:
         nonlocal has_changed, is_announced
         if not has_changed and any(one["result"] in ("changed", "undone") for one in outcomes):
             has_changed = True
-            is_announced = streams.verbose(f"change {change}; {how}")
+            is_announced = streams.verbose(f"change {shown}; {how}")
 
     try:
         yield (lambda _outcomes: None) if dry_run else announce
     except BaseException as error:
         if has_changed and not is_announced:
-            streams.error(f"change {change}; {how}")
+            streams.error(f"change {shown}; {how}")
         elif not (has_changed or dry_run) and _may_have_reached_server(error):
-            streams.error(f"change {change} may have been applied; {how}")
+            streams.error(f"change {shown} may have been applied; {how}")
         raise
 
 

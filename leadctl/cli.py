@@ -179,8 +179,6 @@ def main() -> NoReturn:
         _fail_usage(error)
     except UnicodeError:
         _fail("an argument or environment variable is not valid UTF-8", ExitCode.USAGE)
-    except KeyboardInterrupt:
-        sys.exit(ExitCode.INTERRUPTED)
     except OSError as error:
         what = f"can't use {error.filename}" if error.filename else "can't write the output"
         _fail(f"{what}: {error.strerror or error}", ExitCode.FAILED)
@@ -195,6 +193,8 @@ def _fail_usage(error: ClickException) -> NoReturn:
     if isinstance(error, NoArgsIsHelpError):
         typer.echo(message, err=True)
         sys.exit(ExitCode.USAGE)
+    if possible := getattr(error, "possibilities", None):  # of a misspelt option; worded as typer does for commands
+        message = f"{error.message}. Did you mean {', '.join(map(repr, possible))}?"
     text = " ".join(f"{message[:1].lower()}{message[1:]}".removesuffix(".").split())
     _fail(f"{text} (see {ctx.command_path if ctx else 'leadctl'} --help)", ExitCode.USAGE)
 

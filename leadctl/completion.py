@@ -21,9 +21,10 @@ RECENT_CHANGES = 50
 
 
 def states(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Return the server's states with this prefix; the default states if it is unavailable or slow."""
-    known = _fetch(ctx, lambda api: api.stats()["states"])
-    return [state for state in known or DEFAULT_STATES if state.startswith(incomplete)]
+    """Return the server's states with this prefix, in the case of the prefix; defaults if it is unavailable or slow."""
+    known = _fetch(ctx, lambda api: api.stats()["states"]) or DEFAULT_STATES
+    offered = [state.lower() for state in known] if incomplete.islower() else known
+    return [state for state in offered if state.startswith(incomplete)]
 
 
 def change_ids(ctx: typer.Context, incomplete: str) -> list[str]:

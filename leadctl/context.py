@@ -25,7 +25,7 @@ def format_time_left(seconds: int | None, output_format: OutputFormat) -> str | 
     """Return the seconds as minutes in a table, unchanged in other formats."""
     if output_format is not OutputFormat.TABLE or seconds is None:
         return seconds
-    return f"{seconds // 60} min" if seconds else "expired"
+    return f"{seconds // 60 or '< 1'} min" if seconds else "expired"
 
 
 class Context(IOStreams):

@@ -148,7 +148,7 @@ class Http:
         try:
             yield
         except httpx2.TransportError as error:
-            reason = str(error) or type(error).__name__
+            reason = str(error).rstrip(".") or type(error).__name__
             if "CERTIFICATE_VERIFY_FAILED" in reason:
                 raise LeadctlError(
                     f"can't verify the certificate of {self._url}: {reason}. Use --cacert for a private authority"

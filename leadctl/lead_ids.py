@@ -10,11 +10,17 @@ from leadctl.errors import UsageError
 def read_lead_ids(arguments: Sequence[str]) -> tuple[Sequence[int], bool]:
     """Return unique ids in the order given, and whether the only one was given as an argument.
 
-    `-` stands for the ids on standard input, separated by white space. Raises UsageError.
+    `-` stands for the ids on standard input. White space and commas separate ids. Raises UsageError.
     """
-    words = (chain.from_iterable(map(str.split, sys.stdin)) if text == "-" else [text] for text in arguments)
+    words = (
+        chain.from_iterable(map(_words, sys.stdin)) if text == "-" else _words(text) or [text] for text in arguments
+    )
     ids = list(dict.fromkeys(map(parse_lead_id, chain.from_iterable(words))))
     return ids, len(ids) == 1 and "-" not in arguments
+
+
+def _words(text: str) -> Sequence[str]:
+    return text.replace(",", " ").split()
 
 
 def parse_lead_id(text: str) -> int:

@@ -20,7 +20,8 @@ TERMINAL_LIMIT = 50
 Command = Callable[..., None]
 
 StateFilterOption = Annotated[
-    list[str] | None, typer.Option("--state", **STATE, help="Only leads in this state; repeatable.")
+    list[str] | None,
+    typer.Option("--state", **STATE, help="Only leads in this state, upper or lower case; repeatable."),
 ]
 
 

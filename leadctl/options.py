@@ -23,7 +23,7 @@ YesOption = Annotated[
 PasswordStdinOption = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
 LeadIdArgument = Annotated[str, typer.Argument(metavar="ID", help="Lead id.")]
 LeadIdsArgument = Annotated[
-    list[str], typer.Argument(metavar="ID...", help="Lead ids; - reads them from standard input.")
+    list[str], typer.Argument(metavar="ID...", help="Lead ids, such as 7 9 or 7,9; - reads standard input.")
 ]
 EmailOption = Annotated[
     str, typer.Option(metavar="ADDRESS", help="Exact email address of the person, without wildcards.")

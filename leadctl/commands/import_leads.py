@@ -140,11 +140,12 @@ class _Import:
         )
 
     def _summary(self) -> str:
-        done = f"{self._new + self._existing} of {self._total} leads"
-        verb = "exist" if not self._errors else "existed"
-        existing = f" ({self._existing} already {verb})" if self._existing else ""
         failed = f", {self._failed} failed" if self._failed else ""
-        return f"{done} imported{existing}{failed}" if self._errors else f"{done} are valid{existing}{failed} (dry run)"
+        if self._errors:
+            existing = f", {self._existing} already existed" if self._existing else ""
+            return f"{self._new} of {self._total} leads imported{existing}{failed}"
+        existing = f" ({self._existing} already exist)" if self._existing else ""
+        return f"dry run: {self._new + self._existing} of {self._total} leads are valid{existing}{failed}"
 
     def _check(self, row: Row) -> Path:
         """Return the path of the row's CV. Raises UsageError."""

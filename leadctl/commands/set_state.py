@@ -1,6 +1,8 @@
 """`leadctl set-state`."""
 
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -19,7 +21,7 @@ from leadctl.output.formats import Record
 
 def command(
     ctx: typer.Context,
-    state: Annotated[str, typer.Argument(**STATE, help="New state, such as REACHED_OUT.")],
+    state: Annotated[str, typer.Argument(**STATE, help="New state, such as REACHED_OUT or reached_out.")],
     ids: LeadIdsArgument,
     expected: Annotated[str | None, typer.Option("--from", **STATE, help="Change only leads in this state.")] = None,
     dry_run: DryRunOption = False,
@@ -60,7 +62,16 @@ def command(
         return
     for failure in failures.values():
         raise failure
-    context.info(f"lead {selected[0]} {'is already ' if unchanged else would or 'is '}{state}")
+    context.info(f"{_subject(context, selected[0])} {'is already ' if unchanged else would or 'is '}{state}")
+
+
+def _subject(context: Context, lead_id: int) -> str:
+    """Return words for the lead, with its name on a terminal, which is another request."""
+    if sys.stderr.isatty():
+        with suppress(LeadctlError):
+            lead = context.api.lead(lead_id)
+            return f"lead {lead_id} ({lead['f_name']} {lead['l_name']})"
+    return f"lead {lead_id}"
 
 
 def _failure(outcome: Record, expected: str | None) -> LeadctlError | None:

@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Annotated
 from uuid import UUID, uuid4
@@ -58,20 +58,20 @@ def command(
         _confirm(context, change_id, conflict)
         pages = _undo(context, change_id, others=True, dry_run=dry_run)
         first = next(pages)
-    results = Counter[str]()
-    outcomes = _counted(context, chain(first, chain.from_iterable(pages)), results)
+    results, states = Counter[str](), set[str]()
+    outcomes = _counted(context, chain(first, chain.from_iterable(pages)), results, states)
     if dry_run or output:
         context.show(outcomes, context.output_options(OUTCOME_COLUMNS, output=output))
     for _ in outcomes:  # without output, only count them
         pass
-    _summarize(context, change_id, results, were="would be " if dry_run else "")
+    _summarize(context, change_id, results, states, were="would be " if dry_run else "")
 
 
 def _latest(context: Context) -> UUID:
     found = list(context.api.changes(1, mine=True, undos=False))
     if not found:
         raise NotFound("you have made no change to undo")
-    context.verbose(f"Change {found[0]['id'][:SHORT_ID_CHARS]}: {describe_change(found[0])}")
+    context.verbose(f"Your latest change: {found[0]['id'][:SHORT_ID_CHARS]} ({describe_change(found[0])})")
     return UUID(found[0]["id"])
 
 
@@ -84,10 +84,15 @@ def _undo(context: Context, change_id: UUID, *, others: bool, dry_run: bool) -> 
             yield page
 
 
-def _counted(context: Context, outcomes: Iterable[Record], results: Counter[str]) -> Iterator[Record]:
-    """Yield the outcomes; count their results, and print a line for each lead that was changed since."""
+def _counted(context: Context, outcomes: Iterable[Record], results: Counter[str], states: set[str]) -> Iterator[Record]:
+    """Yield the outcomes; count their results, and print a line for each lead that was changed since.
+
+    `states` receives up to two states to which leads were restored.
+    """
     for one in outcomes:
         results[one["result"]] += 1
+        if one["result"] == "undone" and len(states) < 2:
+            states.add(one["state"])
         if one["result"] == "moved":
             context.error(f"{one['id']}: lead {one['id']} was changed since and is {one['state']}")
         yield one
@@ -110,14 +115,17 @@ def _confirm(context: Context, change: UUID, conflict: Conflict) -> None:
     context.confirm(f"Change {str(change)[:SHORT_ID_CHARS]} was made by another user{about}. Undo it?")
 
 
-def _summarize(context: Context, change: UUID, results: Mapping[str, int], *, were: str) -> None:
+def _summarize(
+    context: Context, change: UUID, results: Mapping[str, int], states: Collection[str], *, were: str
+) -> None:
     """Print a summary. Raises PartialFailure if leads were changed since."""
     restored, already, moved = (results[name] for name in ("undone", "already_undone", "moved"))
     if already and not (restored or moved):
         context.info(f"change {change} is already undone")
         return
     before = f"; {already} were already undone" if already else ""
-    summary = f"{restored} of {restored + already + moved} leads {were}restored{before}"
+    to = f" to {min(states)}" if len(states) == 1 else ""
+    summary = f"{restored} of {restored + already + moved} leads {were}restored{to}{before}"
     if moved:
         raise PartialFailure(summary)
     context.info(summary)

@@ -24,8 +24,9 @@ Span = tuple[str, str]  # text and rich style
 ROWS = 1000  # laid out together, so that memory does not grow with the list
 _GAP = "  "
 _MIN_CELLS = 8  # a narrower column is dropped
+_EMAIL_CELLS = 24  # a longer address that has fewer is hard to recognize; it gets the cells of the file name
 _DROPPED_FIRST = ("CV_name", "created_at", "f_name")
-_SHARES = {"email": 1.6, "recipient": 1.6, "last_error": 1.6, "CV_name": 0.8}  # relative widths; other columns have 1
+_SHARES = {"email": 2, "recipient": 1.6, "last_error": 1.6, "CV_name": 0.8}  # relative widths; other columns have 1
 _WHOLE = ("id", "action", *STATE_COLUMNS)  # never cut or dropped
 _COLOURS = {
     "PENDING": "yellow",
@@ -201,7 +202,10 @@ def _widths(needs: Mapping[str, int], room: int | None, *, keep_all: bool) -> di
         return dict(needs)
     shown = dict(needs)
     for column in [] if keep_all else _drop_order(list(needs)):
-        if _total(_capped(shown, _MIN_CELLS)) <= room:
+        least = _capped(shown, _MIN_CELLS)
+        if column == "CV_name" and "email" in shown:
+            least["email"] = min(shown["email"], _EMAIL_CELLS)
+        if _total(least) <= room:
             break
         del shown[column]
     cap = max(shown.values())

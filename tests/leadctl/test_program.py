@@ -93,6 +93,21 @@ def test_python_m_leadctl_is_the_same_program() -> None:
     assert done.stderr == "leadctl: no such command 'xyz' (see leadctl --help)\n"
 
 
+def test_ctrl_c_during_the_imports_is_exit_130() -> None:
+    interrupted = """
+import sys
+class Interrupt:
+    def find_spec(self, name, *rest):
+        if name == "typer":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+from leadctl.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_debug_prints_tracebacks(anonymous: Client) -> None:
     assert "Traceback" not in anonymous.run("list").stderr
     assert "Traceback" in anonymous.run("--debug", "list").stderr

@@ -225,12 +225,17 @@ def test_undo_is_confirmed_once(client: Client, admin: Client) -> None:
     assert "[y/N]" not in Terminal(client, "undo", "--yes").end()[1]
 
 
-def test_a_terminal_shows_the_change_id(client: Client) -> None:
-    _, screen = Terminal(client, "set-state", "ENGAGED", str(client.submit())).end()
-    [change] = re.findall(r"change (\S+); to undo it: leadctl undo \1", screen)
-    _, screen = Terminal(client, "undo").end()
-    assert f"Change {change[:8]}: to ENGAGED, 1 lead, by peter, now" in screen
-    assert "1 of 1 leads restored" in screen
+def test_a_terminal_shows_the_name_and_the_short_change_id(client: Client) -> None:
+    lead_id = client.submit(f_name="Ada\u202e", l_name="King")
+    _, screen = Terminal(client, "set-state", "ENGAGED", str(lead_id)).end()
+    [change] = re.findall(r"change (\S{8}); to undo it: leadctl undo \1\n", screen)
+    assert f"\nlead {lead_id} (Ada\\u202e King) is ENGAGED\n" in screen
+    _, screen = Terminal(client, "set-state", "ENGAGED", str(lead_id)).end()
+    assert screen == f"lead {lead_id} (Ada\\u202e King) is already ENGAGED\n"
+    _, screen = Terminal(client, "undo", "--verbose").end()
+    assert re.search(r"change (\S{36}); to undo it: leadctl undo \1\n", screen)
+    assert f"Your latest change: {change} (to ENGAGED, 1 lead, by peter, now)" in screen
+    assert "1 of 1 leads restored to PENDING" in screen
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_a_bulk_change_from_beginning_to_end(deployed: tuple[Service, Client]) -
         f"{LEADS} of {LEADS} leads would be changed to REACHED_OUT",
         "2500 of 2500 leads changed to REACHED_OUT",
         "2500 of 2500 leads changed to REACHED_OUT",
-        "2500 of 2500 leads restored",
+        "2500 of 2500 leads restored to PENDING",
     ]
     assert exported(client) == [str(number) for number in range(1, LEADS // 2 + 1)]
 

@@ -193,5 +193,5 @@ def test_thousands_are_changed_and_undone(deployed: tuple[Service, Client]) -> N
     done = client.run("--verbose", "set-state", "ENGAGED", "-", typed=ids)
     assert done.returncode == 0
     assert moved(client.home) == LEADS
-    assert client.run("undo").stderr == f"{LEADS} of {LEADS} leads restored\n"
+    assert client.run("undo").stderr == f"{LEADS} of {LEADS} leads restored to PENDING\n"
     assert moved(client.home) == 0

@@ -106,6 +106,11 @@ def test_custom_states_are_offered(anonymous: Client) -> None:
         assert completed(anonymous, "set-state", "") == ["NEW", "STEP_2"]
 
 
+def test_states_are_completed_in_lower_case_too(anonymous: Client) -> None:
+    assert completed(anonymous, "set-state", "re") == ["reached_out"]
+    assert completed(anonymous, "list", "--state", "RE") == ["REACHED_OUT"]
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("name", ["42-$(touch x).pdf", "cv"])
 def test_the_shell_completes_file_names_by_itself(anonymous: Client, shell: str, name: str) -> None:

@@ -62,3 +62,11 @@ def test_a_misspelt_command_has_a_suggestion(anonymous: Client) -> None:
     done = anonymous.run("lst")
     assert done.returncode == 2
     assert "Did you mean 'list'" in done.stderr
+
+
+def test_a_misspelt_option_has_suggestions_the_closest_first(anonymous: Client) -> None:
+    done = anonymous.run("list", "--stat", "PENDING")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "leadctl: no such option: --stat. Did you mean '--state', '--sort'? (see leadctl list --help)\n",
+    )

@@ -52,6 +52,21 @@ def test_a_single_lead_has_a_specific_exit_code(client: Client) -> None:
     assert client.run("set-state", "--from", "DECLINED", "ENGAGED", "-", typed=str(lead_id)).returncode == 3
 
 
+@pytest.mark.parametrize("form", ["{},{}", "{}, {}", "{} {}"])
+@pytest.mark.parametrize("is_piped", [False, True])
+def test_ids_may_be_separated_by_commas(client: Client, form: str, is_piped: bool) -> None:
+    ids = [client.submit() for _ in range(2)]
+    given = form.format(*ids)
+    done = client.run("set-state", "engaged", "-" if is_piped else given, typed=given)
+    assert (done.returncode, done.stderr) == (0, "2 of 2 leads changed to ENGAGED\n")
+
+
+@pytest.mark.parametrize("ids", ["", ",", "1,x"])
+def test_an_argument_without_ids_is_an_error(client: Client, ids: str) -> None:
+    done = client.run("set-state", "ENGAGED", ids)
+    assert (done.returncode, "is not an id" in done.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("typed", ["1 x", "-", "1\n0\n", "1.5", "９"])
 def test_an_invalid_id_changes_nothing(client: Client, typed: str) -> None:
     lead_id = client.submit()

@@ -30,7 +30,7 @@ def test_leads_changed_since_have_a_line(client: Client) -> None:
     assert done.returncode == 3
     assert done.stderr.splitlines() == [
         f"{ids[0]}: lead {ids[0]} was changed since and is DECLINED",
-        "leadctl: 1 of 2 leads restored",
+        "leadctl: 1 of 2 leads restored to PENDING",
     ]
 
 
@@ -38,7 +38,7 @@ def test_a_dry_run_prints_results_and_changes_nothing(client: Client) -> None:
     lead_id = client.submit()
     done = client.run("undo", "--dry-run", changed(client, lead_id))
     assert (done.returncode, done.stdout) == (0, f"{lead_id}\tundone\tPENDING\n")
-    assert done.stderr == "1 of 1 leads would be restored\n"
+    assert done.stderr == "1 of 1 leads would be restored to PENDING\n"
     assert client.state(lead_id) == "ENGAGED"
 
 
@@ -82,7 +82,7 @@ def test_without_an_id_undo_reverts_the_own_latest_change(client: Client, admin:
     client.run("set-state", "ENGAGED", "999999")
     changed(admin, third)
     done = client.run("undo")
-    assert (done.returncode, done.stderr) == (0, "1 of 1 leads restored\n")
+    assert (done.returncode, done.stderr) == (0, "1 of 1 leads restored to PENDING\n")
     for arguments in ([], [], [mine], [mine[:8]]):
         again = client.run("undo", *arguments)
         assert (again.returncode, again.stdout, again.stderr) == (0, "", f"change {mine} is already undone\n")

@@ -16,7 +16,9 @@ import pytest
 from intake.users.tokens import Claims, TokenSigner
 from leadctl.configuration.credentials import Credentials, Profile
 from leadctl.configuration.session import run_password_command
+from leadctl.context import format_time_left
 from leadctl.errors import PermissionDenied
+from leadctl.output.formats import OutputFormat
 from tests.leadctl.commands.test_login import credentials_file
 from tests.leadctl.conftest import PASSWORD, Client
 from tests.leadctl.test_program import in_bash
@@ -395,3 +397,9 @@ def test_a_password_command_requires_a_profile(anonymous: Client) -> None:
     assert (done.returncode, "requires --profile" in done.stderr) == (2, True)
     anonymous.log_in()
     assert anonymous.run(*arguments).returncode == 2, "it is not put into the profile of a person"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "expired"), (30, "< 1 min"), (60, "1 min"), (None, None)])
+def test_a_table_shows_the_time_left_in_minutes(seconds: int | None, text: str | None) -> None:
+    assert format_time_left(seconds, OutputFormat.TABLE) == text
+    assert format_time_left(seconds, OutputFormat.PLAIN) == seconds

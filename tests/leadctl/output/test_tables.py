@@ -69,6 +69,18 @@ def test_columns_are_aligned_after_any_name(f_name: str, monkeypatch: pytest.Mon
     assert cell_width(first.removesuffix("PENDING")) == cell_width(second.removesuffix("PENDING")) < cell_width(first)
 
 
+@pytest.mark.parametrize(("columns", "is_shown"), [(80, False), (100, True)])
+def test_an_email_address_gets_the_cells_of_the_file_name(
+    columns: int, is_shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    address, name = "charlotte.w@mail.example", "Curriculum Vitae (final).pdf"
+    fields = {"f_name": "Charlotte", "l_name": "Featherstone", "state": "REACHED_OUT", "created_at": "2026-11-01"}
+    head, row = plain(list(table_lines([lead(email=address, CV_name=name, **fields)], LEAD_COLUMNS)))
+    assert address in row
+    assert ("CV_name" in head, "Curric" in row) == (is_shown, is_shown)
+
+
 def test_right_to_left_names_stay_in_their_columns() -> None:
     [_, row] = plain(list(table_lines([lead(f_name="משה", l_name="כהן")], ("f_name", "l_name"))))
     assert row == "\u200eמשה\u200e     \u200eכהן\u200e"
