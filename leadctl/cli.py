@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "passwd": "leadctl.commands.passwd",
     "profiles": "leadctl.commands.profiles",
     "list": "leadctl.commands.list_leads",
+    "search": "leadctl.commands.search",
     "show": "leadctl.commands.show",
     "stats": "leadctl.commands.stats",
     "watch": "leadctl.commands.watch",

@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 
 from intake.database.clock import Now, UtcDateTime
+from intake.database.words_type import Words
 
 metadata = MetaData(
     naming_convention={
@@ -118,6 +119,16 @@ cv_deletion = Table(
     metadata,
     Column("store_key", Key, primary_key=True),
     Column("store_url", Text, nullable=False),
+)
+
+# the words by which a lead is found, and the version of the tokenizer that made them; `database/word_index.py`
+lead_words = Table(
+    "lead_words",
+    metadata,
+    Column("lead_id", Id, ForeignKey("lead.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("words", Words, nullable=False),
+    Column("search_truncated", Boolean, nullable=False),  # some words were left out
+    Column("version", Integer, nullable=False),
 )
 
 submission_key = Table(

@@ -11,7 +11,7 @@ from sqlalchemy import Column, Connection, RowMapping, Select, select
 from intake.audit import Action, Actor, record
 from intake.database import Database
 from intake.database.ids import is_among
-from intake.database.schema import audit, cv, lead, lead_event, outbox_mail, user_account
+from intake.database.schema import audit, cv, lead, lead_event, lead_words, outbox_mail, user_account
 from intake.leads import data_subjects
 from intake.leads.cv_access import withheld_states
 from intake.leads.data_subjects import DataSubject
@@ -26,7 +26,7 @@ _JSON_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_INDENT_2
 # derived columns, and columns that only the service needs
 _INTERNAL = {"email_key", "f_name_key", "l_name_key", "last_event_id", "lead_id", "store_url", "store_key"}
 _INTERNAL |= {"claim", "claimed_by", "claimed_until", "capped_domain", "held_by"}
-_INTERNAL |= {"scan_attempts", "next_scan_at", "scan_claim", "scan_claimed_until"}
+_INTERNAL |= {"version", "scan_attempts", "next_scan_at", "scan_claim", "scan_claimed_until"}
 
 
 def export(database: Database, person: DataSubject, *, actor: Actor, has_scanner: bool) -> Iterator[bytes]:
@@ -126,6 +126,7 @@ def _leads(connection: Connection, lead_ids: Sequence[int], withheld: Set[int]) 
     cvs = _of_leads(connection, select(cv), cv.c.lead_id, lead_ids, order=cv.c.lead_id)
     created = _of_leads(connection, creations(), audit.c.lead_id, lead_ids, order=audit.c.id)
     history = _of_leads(connection, events, lead_event.c.lead_id, lead_ids, order=lead_event.c.id)
+    words = _of_leads(connection, select(lead_words), lead_words.c.lead_id, lead_ids, order=lead_words.c.lead_id)
     mails = _of_leads(connection, select(outbox_mail), outbox_mail.c.lead_id, lead_ids, order=outbox_mail.c.id)
     rows = connection.execute(select(lead).where(is_among(lead.c.id, lead_ids)).order_by(lead.c.id)).mappings()
     return [
@@ -133,6 +134,7 @@ def _leads(connection: Connection, lead_ids: Sequence[int], withheld: Set[int]) 
             **_public(row),
             "CV": next((_public(one) for one in cvs.get(row["id"], ())), None),
             "CV_path": None if row["id"] in withheld else _cv_path(row["id"], row["CV_name"]),
+            "search": next((_public(one) for one in words.get(row["id"], ())), None),
             "history": [_public(one) for found in (created, history) for one in found.get(row["id"], ())],
             "mails": [_public(one) for one in mails.get(row["id"], ())],
         }

@@ -18,7 +18,7 @@ from intake.database import Database, execute_with_next, insert_if_absent, short
 from intake.database.clock import Now
 from intake.database.cv_blobs import write_content
 from intake.database.schema import cv as cv_table
-from intake.database.schema import lead, submission_key
+from intake.database.schema import lead, lead_words, submission_key
 from intake.errors import (
     FieldError,
     IdempotencyKeyInUse,
@@ -28,6 +28,7 @@ from intake.errors import (
     ValidationError,
 )
 from intake.leads.normalization import mailbox_key, normalize_key, parse_email
+from intake.leads.words import words_row
 from intake.mail import outbox
 from intake.request_models import MAX_CV_NAME_CHARACTERS, MAX_EMAIL_CHARACTERS, MAX_NAME_CHARACTERS
 from intake.settings import Settings
@@ -42,6 +43,7 @@ _FILE_NAME = "its file name "
 
 # built once, not per submission
 _INSERT_LEAD = insert(lead).returning(lead.c.id)
+_INSERT_WORDS = insert(lead_words)
 _INSERT_CV = insert(cv_table)
 _INSERT_SCANNED_CV = _INSERT_CV.values(scan_state="scanning", next_scan_at=Now())
 
@@ -140,6 +142,7 @@ def create_lead(database: Database, settings: Settings, submission: Submission, 
         if key is not None and not _is_first(connection, submission, key):
             return False
         lead_id = insert_lead(connection, lead_row(submission, state=settings.states[0]))
+        insert_words(connection, lead_id, submission)
         enqueue_mails(connection, settings, submission, lead_id)
         if key is not None:
             link = update(submission_key).where(*_is_key(submission, key)).values(lead_id=lead_id)
@@ -194,6 +197,12 @@ def lead_row(submission: Submission, *, state: str) -> dict[str, Any]:
 def insert_lead(connection: Connection, row: Mapping[str, Any]) -> int:
     """Insert a lead, and return its id."""
     return int(connection.execute(_INSERT_LEAD, row).scalar_one())
+
+
+def insert_words(connection: Connection, lead_id: int, submission: Submission) -> None:
+    """Insert the words by which a new lead is found until its CV is read."""
+    row = words_row(lead_id, (submission.f_name, submission.l_name, submission.email.text))
+    execute_with_next(connection, _INSERT_WORDS, row)
 
 
 def insert_cv(

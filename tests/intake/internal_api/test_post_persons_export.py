@@ -73,6 +73,8 @@ def test_an_export_has_all_data_of_a_person(start: Callable[..., Intake], tmp_pa
     assert {"external_id", "state_since"} <= set(one)
     assert not any(name.endswith("_key") or name.startswith(("store", "claim")) for name in one | one["CV"])
     assert one["CV"]["size"] == len(CONTENT)
+    assert set(one["search"]) == {"words", "search_truncated"}
+    assert sorted(one["search"]["words"]) == ["ada", "com", "example", "lovelace"]
     assert [one["CV_path"], other["CV_path"]] == names[1:]
     assert [(event["user"], event["from"], event["to"]) for event in one["history"]] == [
         ("harriet", "PENDING", "ENGAGED")
