@@ -27,6 +27,7 @@ from intake.errors import (
     StorageUnavailable,
     ValidationError,
 )
+from intake.leads import cv_texts
 from intake.leads.normalization import mailbox_key, normalize_key, parse_email
 from intake.mail import outbox
 from intake.request_models import MAX_CV_NAME_CHARACTERS, MAX_EMAIL_CHARACTERS, MAX_NAME_CHARACTERS
@@ -199,7 +200,7 @@ def insert_lead(connection: Connection, row: Mapping[str, Any]) -> int:
 def insert_cv(
     connection: Connection, settings: Settings, submission: Submission, lead_id: int, ref: ObjectRef | None
 ) -> None:
-    """Insert a lead's CV: metadata, and the reference or the bytes. Queue a scan if clamd is configured."""
+    """Insert a lead's CV: metadata, and the reference or the bytes. Queue its scan (with clamd) and text."""
     cv, inspection = submission.cv, submission.inspection
     row = {"lead_id": lead_id, "size": cv.size, "sha256": cv.sha256, "detected_type": inspection.detected_type}
     row["flags"] = ",".join(inspection.flags)
@@ -207,6 +208,7 @@ def insert_cv(
         row |= {"store_url": ref.store_url, "store_key": ref.key}
     statement = _INSERT_SCANNED_CV if settings.clamd else _INSERT_CV
     execute_with_next(connection, statement, row)
+    cv_texts.enqueue(connection, lead_id, is_scanned=settings.clamd is not None)
     if ref is None:
         write_content(connection, lead_id=lead_id, file=cv.file, size=cv.size)
 
