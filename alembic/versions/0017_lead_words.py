@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from intake.errors import DatabaseNotMigrated
 
 revision = "0017"
-down_revision = "0015"
+down_revision = "0016"
 
 UNMERGED = 8  # segments per level; FTS5's default of 4 merges more often, in the transactions of submissions
 PENDING_KB = 512  # of new words, which each search scans: PostgreSQL's default of 4 MB slows down searches and merges

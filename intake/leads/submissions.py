@@ -27,6 +27,7 @@ from intake.errors import (
     StorageUnavailable,
     ValidationError,
 )
+from intake.leads import cv_texts
 from intake.leads.normalization import mailbox_key, normalize_key, parse_email
 from intake.leads.words import words_row
 from intake.mail import outbox
@@ -208,7 +209,7 @@ def insert_words(connection: Connection, lead_id: int, submission: Submission) -
 def insert_cv(
     connection: Connection, settings: Settings, submission: Submission, lead_id: int, ref: ObjectRef | None
 ) -> None:
-    """Insert a lead's CV: metadata, and the reference or the bytes. Queue a scan if clamd is configured."""
+    """Insert a lead's CV: metadata, and the reference or the bytes. Queue its scan (with clamd) and text."""
     cv, inspection = submission.cv, submission.inspection
     row = {"lead_id": lead_id, "size": cv.size, "sha256": cv.sha256, "detected_type": inspection.detected_type}
     row["flags"] = ",".join(inspection.flags)
@@ -216,6 +217,7 @@ def insert_cv(
         row |= {"store_url": ref.store_url, "store_key": ref.key}
     statement = _INSERT_SCANNED_CV if settings.clamd else _INSERT_CV
     execute_with_next(connection, statement, row)
+    cv_texts.enqueue(connection, lead_id, is_scanned=settings.clamd is not None)
     if ref is None:
         write_content(connection, lead_id=lead_id, file=cv.file, size=cv.size)
 

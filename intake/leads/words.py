@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, select
 
 from intake.database import Database
 from intake.database.ids import is_among
-from intake.database.schema import lead, lead_words
+from intake.database.schema import cv_text, lead, lead_words
 from intake.database.word_index import replace_words
 from intake.search.tokenizer import VERSION, lead_tokens
 
@@ -23,14 +23,22 @@ def words_row(lead_id: int, texts: Iterable[str]) -> dict[str, Any]:
     return {"lead_id": lead_id, "words": words, "search_truncated": truncated, "version": VERSION}
 
 
+def lock_leads(connection: Connection, ids: Sequence[int]) -> Sequence[tuple[int, str, str, str]]:
+    """Lock leads before their texts or words are changed, and return their ids, names and addresses.
+
+    A concurrent erasure, and another transaction that indexes a lead, wait for this one.
+    """
+    names = select(lead.c.id, lead.c.f_name, lead.c.l_name, lead.c.email).where(is_among(lead.c.id, ids))
+    rows = connection.execute(names.order_by(lead.c.id).with_for_update(key_share=True)).all()
+    return [(lead_id, f_name, l_name, email) for lead_id, f_name, l_name, email in rows]
+
+
 def index_leads(connection: Connection, ids: Sequence[int], *, most_s: float | None = None) -> int:
     """Index the words of leads that exist, by id; return how many, which are fewer after `most_s` seconds."""
     deadline = None if most_s is None else time.monotonic() + most_s
-    # locked, or an erasure meanwhile would fail the insertion
-    names = select(lead.c.id, lead.c.f_name, lead.c.l_name, lead.c.email).where(is_among(lead.c.id, ids))
-    rows = connection.execute(names.order_by(lead.c.id).with_for_update(read=True, key_share=True)).all()
-    for done, (lead_id, *texts) in enumerate(rows, 1):
-        replace_words(connection, words_row(lead_id, texts))
+    for done, (lead_id, *names) in enumerate(rows := lock_leads(connection, ids), 1):
+        text = connection.scalar(select(cv_text.c.text).where(cv_text.c.lead_id == lead_id))
+        replace_words(connection, words_row(lead_id, (*names, text or "")))
         if deadline is not None and time.monotonic() > deadline:
             return done
     return len(rows)

@@ -437,5 +437,5 @@ def test_the_substring_indexes_are_dropped(database: Database) -> None:
 
 def test_the_words_can_be_downgraded(settings: Settings) -> None:
     migrate(settings)
-    run_step(settings, command.downgrade, "0015")
+    run_step(settings, command.downgrade, "0016")
     migrate(settings)
