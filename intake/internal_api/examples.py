@@ -11,6 +11,7 @@ from intake.internal_api.schemas.leads import StateChange
 from intake.internal_api.schemas.mail import MailRetry, MailRetryResults
 from intake.internal_api.schemas.privacy import ErasureRequest, ErasureResult, PersonModel
 from intake.internal_api.schemas.users import Credentials, PasswordChange, Registration, Token, UserChange, UserModel
+from intake.leads.cv_texts import CvText
 from intake.leads.history import ChangeModel, EventModel
 from intake.leads.models import LeadModel, LeadWithCv
 from intake.leads.statistics import Statistics
@@ -43,6 +44,14 @@ _PASSWORD = "correct horse battery staple"  # noqa: S105 - an example
 EXAMPLES: Mapping[type[BaseModel], Mapping[str, Any]] = {
     LeadModel: _LEAD,
     LeadWithCv: {**_LEAD, "CV": _CV},
+    CvText: {
+        "state": "done",
+        "reason": None,
+        "text": "Ada Lovelace\nAnalyst\n\nPublications",
+        "pages": [0, 22],
+        "truncated": False,
+        "guessed": False,
+    },
     StateChange: _REACHED_OUT,
     BulkChange: {"ids": [42, 43], **_REACHED_OUT, "change": _CHANGE},
     Outcomes: {
