@@ -27,6 +27,7 @@ _ENTRY = {"id": int, "at": str, "action": str}
 _ERASURE = {"leads": list, **dict.fromkeys(("cvs", "mails", "mails_sent", "objects_left"), int)}
 _ERASURE |= dict.fromkeys(("in_maildir", "complete", "swept", "dry_run"), bool)
 _CV = {"size": int, "sha256": str, "detected_type": str, "flags": list, "scan_state": str}
+_CV_TEXT = {"state": str, "reason": str | None, "text": str | None, "pages": list, "truncated": bool, "guessed": bool}
 _USER = {"id": int, "username": str, "role": str, "created_at": str}
 _LISTED_USER = {**_USER, "disabled": bool}
 
@@ -154,6 +155,13 @@ class Api:
         if lead["id"] != lead_id:
             raise self._http.unexpected_response(": it is another lead")
         return lead
+
+    def cv_text(self, lead_id: int) -> dict[str, Any]:
+        """Return the text of a CV, or the state and reason without one."""
+        found = self._http.json("GET", f"/internal/leads/{lead_id}/cv-text", max_bytes=MAX_LIST_BYTES)
+        if not matches(found, _CV_TEXT):
+            raise self._http.unexpected_response()
+        return found
 
     def create_lead(
         self, fields: Mapping[str, str], *, name: str, cv: IO[bytes], dry_run: bool

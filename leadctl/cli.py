@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, str] = {
     "undo": "leadctl.commands.undo",
     "changes": "leadctl.commands.changes",
     "history": "leadctl.commands.history",
+    "cv-text": "leadctl.commands.cv_text",
     "download-cv": "leadctl.commands.download_cv",
     "submit": "leadctl.commands.submit",
     "import": "leadctl.commands.import_leads",

@@ -3,12 +3,14 @@
 import re
 import unicodedata
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 MAX_TEXT_BYTES = 2**20  # of UTF-8
 MAX_PAGES = 10_000
 _BREAK = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
-# control characters, surrogates and noncharacters
-_REMOVED = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+# control characters, surrogates, noncharacters, and hints for layout: soft hyphens, zero-width spaces and BOMs
+_REMOVED = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\xad\u200b\ufeff\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+_PAGE_BREAK = "\n\n"
 _BLANK_LINES = re.compile("\n{3,}")
 
 
@@ -58,21 +60,14 @@ class Draft:
 
     def finish(self, *, has_pages: bool, truncated: bool) -> Text:
         """Return the normalized text."""
-        text, starts = "", []
         pages = [normalize("".join(page)) for page in self._pages]
-        offset = 0
-        for page in pages:
-            starts.append(offset)
-            offset += len(page) + 1
-        text = "\n".join(pages)
-        kept = text.encode()[:MAX_TEXT_BYTES].decode(errors="ignore")
-        is_cut = len(kept) < len(text)
-        return Text(
-            kept if kept.strip() else "",
-            [start for start in starts if start <= len(kept)] if has_pages and kept.strip() else [],
-            truncated or is_cut,
-            self.guessed,
-        )
+        whole = _PAGE_BREAK.join(pages)
+        text = whole.encode()[:MAX_TEXT_BYTES].decode(errors="ignore")
+        if not text.strip():
+            return Text("")
+        starts = accumulate((len(page) + len(_PAGE_BREAK) for page in pages[:-1]), initial=0)
+        kept = [start for start in starts if start <= len(text)] if has_pages else []
+        return Text(text, kept, truncated or len(text) < len(whole), self.guessed)
 
 
 def normalize(text: str) -> str:

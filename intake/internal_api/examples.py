@@ -11,6 +11,7 @@ from intake.internal_api.schemas.leads import StateChange
 from intake.internal_api.schemas.mail import MailRetry, MailRetryResults
 from intake.internal_api.schemas.privacy import ErasureRequest, ErasureResult, PersonModel
 from intake.internal_api.schemas.users import Credentials, PasswordChange, Registration, Token, UserChange, UserModel
+from intake.leads.cv_texts import CvText
 from intake.leads.history import ChangeModel, EventModel
 from intake.leads.models import LeadModel, LeadWithCv
 from intake.leads.searching import SearchResults
@@ -58,6 +59,14 @@ EXAMPLES: Mapping[type[BaseModel], Mapping[str, Any]] = {
         "total": 1,
         "unindexed": 0,
         "next": None,
+    },
+    CvText: {
+        "state": "done",
+        "reason": None,
+        "text": "Ada Lovelace\nAnalyst\n\nPublications",
+        "pages": [0, 22],
+        "truncated": False,
+        "guessed": False,
     },
     StateChange: _REACHED_OUT,
     BulkChange: {"ids": [42, 43], **_REACHED_OUT, "change": _CHANGE},

@@ -15,7 +15,7 @@ from intake.http.request_parsing import json_response
 from intake.http.request_state import AppRequest
 from intake.http.routing import PoolStreamingResponse, actor_of, require_user, run_in_pool, while_active
 from intake.internal_api.schemas.leads import CvQuery, StateChange
-from intake.leads import cv_access, listing, manual_leads, searching, states
+from intake.leads import cv_access, cv_texts, listing, manual_leads, searching, states
 from intake.leads.listing import LeadQuery
 from intake.leads.models import CvModel
 from intake.leads.searching import SearchQuery
@@ -128,6 +128,12 @@ def get_cv(request: AppRequest, query: CvQuery) -> Response:
     )
     cv_access.record(database, lead, actor_of(request), is_range=span is not None, has_scanner=has_scanner)
     return response
+
+
+def get_cv_text(request: AppRequest) -> Response:
+    """Return the text of a CV, or why there is none, and record that it was read."""
+    database, is_on = request.state["database"], request.state["settings"].cv_text
+    return json_response(cv_texts.read_text(database, lead_id(request), actor=actor_of(request), is_on=is_on))
 
 
 def lead_id(request: AppRequest) -> int:

@@ -16,6 +16,7 @@ from intake.internal_api.schemas.users import (
     UserChange,
     UserModel,
 )
+from intake.leads.cv_texts import CvText
 from intake.leads.history import ChangeModel, ChangeQuery, EventModel
 from intake.leads.listing import LeadQuery
 from intake.leads.models import LeadModel, LeadWithCv
@@ -114,6 +115,12 @@ OPERATIONS = (
             errors.ChecksumMismatch,
             errors.StorageUnavailable,
         ),
+    ),
+    Operation(
+        path="/internal/leads/{id}/cv-text",
+        endpoint=leads.get_cv_text,
+        answer=ResponseSpec(200, "The text, or why there is none.", CvText),
+        problems=(errors.LeadNotFound,),
     ),
     Operation(
         path="/internal/leads/{id}/history",

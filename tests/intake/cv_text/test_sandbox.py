@@ -115,7 +115,7 @@ def test_a_service_that_stops_ends_the_child() -> None:
         *(f"call({number}, 0, 0, 0, 0)" for number in (435, 425, 438, 437, 448)),
     ],
 )
-def test_a_child_can_do_nothing_but_read_and_write(code: str) -> None:
+def test_a_child_can_only_read_and_write(code: str) -> None:
     assert (attempt(code) or "").startswith("denied: "), code
 
 
