@@ -110,7 +110,8 @@ def record_hourly(connection: Connection, action: Action, actor: Actor, *, lead_
     For several leads, call it in the order of their ids: a concurrent transaction may wait for the same entry.
     """
     entry = {"user_id": actor.user_id, "client": actor.client, "request_id": actor.request_id, "lead_id": lead_id}
-    execute_with_next(connection, insertion(connection, audit, None).values(action=action, hour=UtcHour(), **entry), {})
+    insert_once = insertion(connection, audit, None).values(action=action, hour=UtcHour(), **entry)
+    execute_with_next(connection, insert_once.inline(), {})
 
 
 # inlined: the schema of a query parameter can't contain references

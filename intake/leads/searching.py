@@ -58,7 +58,7 @@ class SearchResults(BaseModel):
 
 
 def search(database: Database, query: SearchQuery, *, actor: Actor) -> SearchResults:
-    """Return a page of leads; record the search without its words, and the CVs that are quoted like texts that are read.
+    """Return a page of leads; record the search without its words, and the quoted CVs like texts that are read.
 
     Raises SearchTimeout or DatabaseUnavailable: the data must not be sent then.
     """

@@ -53,8 +53,8 @@ def command(
     listing = replace(listing, options=replace(listing.options, layout=_layout))
     order = "newest" if sort == "-id" else "oldest"
     listing.show(found.leads, {**texts, **parse_range(since, until)}, order=order, total=lambda _filters: found.total)
-    if found.unindexed:
-        listing.context.info(f"{found.unindexed} CVs are not indexed yet; search again later")
+    if count := found.unindexed:
+        listing.context.info(f"{count} {'CV is' if count == 1 else 'CVs are'} not indexed yet")
 
 
 class _Search:

@@ -78,7 +78,7 @@ def test_checks_and_cascades_exist(database: Database) -> None:
         return "\n".join(connection.exec_driver_sql(query).scalars())
 
     written = database.read(ddl)
-    assert written.count("ON DELETE CASCADE") == 7
+    assert written.count("ON DELETE CASCADE") == 8
     for word in ("attorney", "suppressed", "too-large-to-scan"):
         assert word in written
     if "AUTOINCREMENT" in written:

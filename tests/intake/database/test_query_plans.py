@@ -29,12 +29,15 @@ from intake.leads import (
     listing,
     manual_leads,
     scans,
+    searching,
     submissions,
+    words,
 )
 from intake.leads.bulk_changes import ChangeContext
 from intake.leads.data_subjects import DataSubject
 from intake.leads.history import ChangeQuery
 from intake.leads.listing import LeadQuery
+from intake.leads.searching import SearchQuery
 from intake.mail import admin, confirmation_caps, outbox
 from intake.mail.admin import MailQuery
 from intake.settings import Settings
@@ -282,6 +285,9 @@ BY_INDEX: dict[str, Callable[[Database], object]] = {
     "common words and a rare one": page(LeadQuery(q="e even email1313")),
     "absent word": page(LeadQuery(q="qqqzzz")),
     "common words and an absent one": page(LeadQuery(q="even qqqzzz b")),
+    "a search": lambda d: searching.search(d, SearchQuery(q="email1313"), actor=ACTOR),
+    "a search for an absent word": lambda d: searching.search(d, SearchQuery(q="even qqqzzz"), actor=ACTOR),
+    "the words of a lead": lambda d: d.write(lambda c: words.index_leads(c, [77])),
     "one lead": lambda d: listing.get_lead(d, 77),
     "history": lambda d: history.history(d, 77),
     "next page of changes": listed_changes(before=CHANGE),
@@ -326,6 +332,7 @@ SCANS: dict[str, Callable[[Database], object]] = {
     "older leads": page(LeadQuery(until=RECENTLY)),
     "common words": page(LeadQuery(q="even b.example")),
     "common words, newest first": page(LeadQuery(q="even b.example", order="desc")),
+    "a search for common words": lambda d: searching.search(d, SearchQuery(q="even b.example"), actor=ACTOR),
     "initials": page(LeadQuery(q="e e", order="desc")),
     "newest mails": mails(order="desc"),
     "sent mails": mails(state=["sent"]),

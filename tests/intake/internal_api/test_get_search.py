@@ -161,7 +161,9 @@ def test_a_quarantine_deletes_the_words(client: TestClient, intake: Intake) -> N
     intake.write(quarantine)
     assert search(client, "secretword")["total"] == 0
     assert [one["id"] for one in search(client, "ethan smith")["results"]] == [lead_id]
-    stored = intake.read(lambda c: c.execute(select(lead_words.c.words).where(lead_words.c.lead_id == lead_id)).scalar())
+    stored = intake.read(
+        lambda c: c.execute(select(lead_words.c.words).where(lead_words.c.lead_id == lead_id)).scalar()
+    )
     assert "secretword" not in stored
 
 

@@ -4,20 +4,36 @@ import csv
 import io
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from tests.leadctl.conftest import Client
-from tests.system.programs import LEADCTL
+from tests.intake.workers.test_mail import wait_for
+from tests.leadctl.conftest import PASSWORD, Client
+from tests.system.programs import INTAKE, LEADCTL, Service, clean_environment
 from tests.system.terminal import Terminal, lines
+
+CV = """Curriculum vitae
+
+Managed the naturalization of employees in the long distance transport business, and wrote petitions for visas
+\x1b[31mReferences on request\u202e
+"""
 
 
 @pytest.fixture
 def ids(client: Client) -> list[int]:
-    return [
-        client.submit(f_name="Zacharias", l_name=f"Árpád{n}", email=f"z{n}@long-domain-name.example.com")
+    found = [
+        client.submit(
+            cv=CV.encode(),
+            cv_name="cv.txt",
+            f_name="Zacharias",
+            l_name=f"Árpád{n}",
+            email=f"z{n}@long-domain-name.example.com",
+        )
         for n in range(3)
     ]
+    wait_for(lambda: client.run("search", "zacharias").stderr == "")
+    return found
 
 
 def newest(found: str) -> list[int]:
@@ -76,6 +92,40 @@ def test_a_terminal_shows_lines_cut_between_words(client: Client, ids: list[int]
     assert "z2@long-domain-name.example.com" in " ".join(shown).split()
     assert shown[-1].startswith("newest 2 of ")
     assert "use -n for more" in shown[-1]
+
+
+@pytest.mark.parametrize("columns", [200, 70, 30])
+def test_a_terminal_shows_the_lines_of_the_cv(client: Client, ids: list[int], columns: int) -> None:
+    _, screen = Terminal(client, "search", "naturaliz", "visa", "-n", "1", "--no-pager", columns=columns).end()
+    _, *shown, _message = lines(screen)
+    quoted = [line for line in shown if line.startswith("    ")]
+    assert max(map(len, quoted)) <= columns
+    assert CV.splitlines()[2] in " ".join(line.strip() for line in quoted)
+
+
+def test_quotes_are_harmless_in_every_format(client: Client, ids: list[int]) -> None:
+    _, screen = Terminal(client, "search", "referen", "-n", "1", "--no-pager").end()
+    assert r"\x1b[31mReferences on request\u202e" in screen
+    for output_format in ("plain", "csv", "json", "table"):
+        data = client.data("search", "referen", "request", "-n", "1", "-o", output_format)
+        assert "References" in data
+        assert "\x1b" not in data
+        assert "\u202e" not in data
+
+
+def test_cvs_that_are_not_read_yet_are_reported(tmp_path: Path) -> None:
+    environment = clean_environment(tmp_path, INTAKE_CV_TEXT="off", INTAKE_CV_EXTENSIONS="*")
+    with Service(environment, tmp_path) as service:
+        user = [INTAKE, "create-user", "peter", "--password-stdin"]
+        subprocess.run(user, input=PASSWORD, text=True, env=environment, cwd=tmp_path, check=True, capture_output=True)
+        client = Client(service.url, tmp_path)
+        client.log_in()
+        lead_id = client.submit()
+        done = client.run("search", "lovelace", "-o", "ids")
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"{lead_id}\n", "1 CV is not indexed yet\n")
+        client.submit()
+        assert client.run("search", "absentword").stderr == "2 CVs are not indexed yet\n"
+        assert client.run("--quiet", "search", "absentword").stderr == ""
 
 
 def test_no_match_has_a_message(client: Client) -> None:
