@@ -19,7 +19,7 @@ from intake.cv_text.sandbox import BEST_EFFORT
 MAX_OUTPUT_BYTES = 2**21
 POLL_S = 0.2
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_CHILD = (sys.executable, "-I", "-X", "utf8", "-m", "intake.cv_text.child")
+CHILD = (sys.executable, "-I", "-X", "utf8", "-m", "intake.cv_text.child")
 
 
 class ChildFailed(Exception):
@@ -75,7 +75,7 @@ def extract(
     mode: str = BEST_EFFORT,
     limits: Limits = LIMITS,
     is_stopping: Callable[[], bool] = lambda: False,
-    program: Sequence[str] = _CHILD,
+    program: Sequence[str] = (),
 ) -> Extraction:
     """Extract the text of an open file, from its beginning, in a new process.
 
@@ -84,7 +84,7 @@ def extract(
     file.seek(0)
     deadline = time.monotonic() + limits.wall_s
     with subprocess.Popen(  # noqa: S603 - the media type is an argument, and no shell reads it
-        [*program, media_type, mode, str(limits.cpu_s)],
+        [*(program or CHILD), media_type, mode, str(limits.cpu_s)],
         bufsize=0,
         stdin=file,
         stdout=subprocess.PIPE,

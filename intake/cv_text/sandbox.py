@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 REQUIRED, BEST_EFFORT = "required", "best-effort"
+PARTS = ("Landlock", "seccomp")
 MODES = (REQUIRED, BEST_EFFORT)
 MEMORY_BYTES = 2**29
 OPEN_FILES = 16
@@ -96,15 +97,21 @@ def fault(mode: str) -> str | None:
     if mode != REQUIRED or not lacking:
         return None
     return (
-        f"the sandbox needs {' and '.join(lacking)}, which this system lacks: run it on Linux 5.13 or newer,"
+        f"the sandbox needs {' and '.join(lacking)}, which this system lacks: run the worker on Linux 5.13 or newer,"
         " or set INTAKE_CV_SANDBOX=best-effort"
     )
 
 
+def describe() -> str:
+    """Return the parts of the sandbox that are active on this system."""
+    lacking = missing()
+    return " and ".join(part for part in PARTS if part not in lacking) or "resource limits only"
+
+
 def missing() -> list[str]:
     """Return the parts of the sandbox that this system lacks, such as `Landlock`."""
-    parts = {"Landlock": _landlock_version() > 0, "seccomp": _has_seccomp()}
-    return [name for name, is_present in parts.items() if not is_present]
+    present = _landlock_version() > 0, _has_seccomp()
+    return [part for part, is_present in zip(PARTS, present, strict=True) if not is_present]
 
 
 def _limit(kind: int, soft: int, hard: int | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import time
 
+from intake.cv_text import sandbox
 from intake.database import Database
 from intake.mail.messages import MessageBuilder
 from intake.mail.transports import MaildirTransport, SmtpTransport, Transport
@@ -41,6 +42,11 @@ class Workers:
             "cv_text": self.texts.last_error if self.texts else None,
             "cv_store": self.maintenance.store_hold,
         }
+
+    @property
+    def cv_sandbox(self) -> str | None:
+        """The active parts of the sandbox in which texts are extracted, if they are."""
+        return sandbox.describe() if self.texts else None
 
     def start(self) -> None:
         """Start every worker in its own thread."""

@@ -25,7 +25,7 @@ from intake.database.migrations import is_migrated, migrate
 from intake.database.schema import metadata, outbox_mail
 from intake.database.word_index import is_described
 from intake.errors import DatabaseMissing, DatabaseNotMigrated, DatabaseUnavailable
-from intake.leads import listing, words
+from intake.leads import cv_texts, listing, words
 from intake.leads.normalization import normalize_key
 from intake.mail import admin, outbox
 from intake.settings import Settings
@@ -439,3 +439,33 @@ def test_the_words_can_be_downgraded(settings: Settings) -> None:
     migrate(settings)
     run_step(settings, command.downgrade, "0016")
     migrate(settings)
+
+
+SCAN_STATES = ("unscanned", "scanning", "clean", "quarantined", "too-large-to-scan")
+
+
+def add_scanned_cvs(connection: Connection) -> None:
+    """Insert a CV in each scan state under revision 0015."""
+    fill_confirmed(connection, "confirmed_mailbox", "mailbox_key")
+    names = "lead_id, size, sha256, detected_type, scan_state"
+    rows = [{"id": number, "state": state} for number, state in enumerate(SCAN_STATES, 1)]
+    connection.execute(text(f"INSERT INTO cv ({names}) VALUES (:id, 1, 'x', 'text/plain', :state)"), rows)
+
+
+def test_existing_cvs_are_queued_for_extraction_unless_withheld(settings: Settings) -> None:
+    run_step(settings, command.upgrade, "0015", add_scanned_cvs)
+    run_step(settings, command.upgrade, "0016")
+    run_step(settings, command.downgrade, "0015")
+    migrate(settings)
+    database = Database(settings, connections=1)
+    query = "SELECT state, reason, next_attempt_at IS NOT NULL FROM cv_text ORDER BY lead_id"
+    assert [tuple(row) for row in database.read(lambda c: c.execute(text(query)).all())] == [
+        ("pending", None, True),
+        ("pending", None, False),
+        ("pending", None, True),
+        ("withheld", "quarantined", False),
+        ("withheld", "too-large-to-scan", False),
+    ]
+    claimed = [cv_texts.claim(database) for _ in range(3)]
+    assert [job and job.lead_id for job in claimed] == [3, 1, None], "the newest first"
+    database.close()

@@ -74,6 +74,9 @@ FILLED = {
     "cv (lead_id, size, sha256, detected_type, store_url, store_key)": (
         "n, 5, '0', 'application/pdf', 'file:///x', 'k' || n FROM t"
     ),
+    "cv_text (lead_id, state, next_attempt_at)": (
+        "n, CASE WHEN n % 100 = 0 THEN 'pending' ELSE 'done' END, {at} FROM t"
+    ),
     "cv_deletion (store_key, store_url)": "'gone' || n, 'file:///x' FROM t",
     "cv_content (lead_id, content)": "n, {content} FROM t",
     "submission_key (email_key, key, content_sha256, created_at, lead_id)": "{e}, 'key', '0', {now}, n FROM t",

@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, select, text, update
 
 from intake.audit import Actor
+from intake.cv_text import runner, sandbox
 from intake.cv_text.runner import Extraction
 from intake.database.clock import Now
 from intake.database.schema import audit, cv, cv_text, lead
@@ -16,6 +18,7 @@ from intake.leads import cv_texts, listing
 from intake.leads.cv_texts import TextJob
 from intake.leads.models import ScanState, TextState
 from intake.metrics import Metrics
+from intake.workers import texts
 from intake.workers.texts import TextWorker
 from tests.conftest import Intake
 
@@ -218,3 +221,52 @@ def test_pending_texts_are_off_while_extraction_is_off(intake: Intake) -> None:
     ] == ["pending", "off"]
     record(intake, claimed(intake))
     assert cv_texts.read_text(intake.database, lead_id, actor=Actor(user), is_on=False).state == "done"
+
+
+def test_without_the_required_sandbox_texts_stay_pending(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    lead_id = intake.submitted(CV=TEXT)
+    monkeypatch.setattr(sandbox, "missing", lambda: ["seccomp"])
+    worker = TextWorker(sandbox.REQUIRED, intake.database, Metrics())
+    assert worker.step() > 0
+    assert "seccomp" in (worker.last_error or "")
+    assert row(intake, lead_id)["state"] == "pending"
+    assert row(intake, lead_id)["attempts"] == 0
+
+
+def test_a_store_that_is_down_costs_no_attempt(start: Callable[..., Intake], tmp_path: Path) -> None:
+    folder = tmp_path / "CVs"
+    intake = start(cv_store=folder.as_uri())
+    lead_id = intake.submitted(CV=TEXT)
+    folder.rename(tmp_path / "gone")
+    TextWorker(sandbox.REQUIRED, intake.database, Metrics()).step()
+    assert (row(intake, lead_id)["state"], row(intake, lead_id)["attempts"]) == ("pending", 0)
+    (tmp_path / "gone").rename(folder)
+    make_due(intake)
+    TextWorker(sandbox.REQUIRED, intake.database, Metrics()).step()
+    assert row(intake, lead_id)["state"] == "done"
+
+
+def test_a_process_that_can_not_start_costs_no_attempt(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    lead_id = intake.submitted(CV=TEXT)
+    monkeypatch.setattr(runner, "CHILD", ("/no/such/python",))
+    assert TextWorker(sandbox.REQUIRED, intake.database, Metrics()).step() > 0
+    assert (row(intake, lead_id)["state"], row(intake, lead_id)["attempts"]) == ("pending", 0)
+
+
+def test_a_worker_pauses_in_proportion_and_counts(intake: Intake) -> None:
+    intake.submitted(CV=TEXT)
+    metrics = Metrics()
+    worker = TextWorker(sandbox.REQUIRED, intake.database, metrics)
+    started = time.monotonic()
+    pause_s = worker.step()
+    assert 0 < pause_s <= texts.PAUSE_FACTOR * (time.monotonic() - started)
+    assert b"intake_cv_texts_pending 1.0" in metrics.exposition()
+    assert b'intake_cv_texts_total{outcome="done"} 1.0' in metrics.exposition()
+
+
+def test_a_stopping_worker_releases_its_extraction(intake: Intake) -> None:
+    lead_id = intake.submitted(CV=TEXT)
+    worker = TextWorker(sandbox.REQUIRED, intake.database, Metrics())
+    worker.stop()
+    worker.step()
+    assert (row(intake, lead_id)["state"], row(intake, lead_id)["attempts"]) == ("pending", 0)
