@@ -105,7 +105,7 @@ def test_a_terminal_shows_the_lines_of_the_cv(client: Client, ids: list[int], co
 
 def test_quotes_are_harmless_in_every_format(client: Client, ids: list[int]) -> None:
     _, screen = Terminal(client, "search", "referen", "-n", "1", "--no-pager").end()
-    assert r"References on request\u202e" in screen
+    assert r"References on request\u202e" in "".join(lines(screen))
     for output_format in ("plain", "csv", "json", "table"):
         data = client.data("search", "referen", "request", "-n", "1", "-o", output_format)
         assert "References" in data
