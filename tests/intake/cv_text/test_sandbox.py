@@ -127,6 +127,22 @@ def test_the_attempts_succeed_outside_of_the_sandbox(code: str, monkeypatch: pyt
     assert (attempt(code) or "").startswith("succeeded: "), code
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open('/etc/passwd').read()",
+        "os.listdir('/')",
+        "open('/tmp/intake-sandbox', 'w')",
+        "os.mkdir('/tmp/intake-sandbox')",
+        "os.execv('/bin/true', ['true'])",
+    ],
+)
+def test_landlock_alone_denies_files(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_seccomp = "sandbox._filter_system_calls = lambda: None\nsandbox.enter"
+    monkeypatch.setitem(globals(), "_PROGRAM", _PROGRAM.replace("sandbox.enter", without_seccomp))
+    assert attempt(code) == "denied: 13", code  # EACCES
+
+
 def test_a_child_has_none_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INTAKE_JWT_SECRET", "a secret")
     found = run("os.write(1, json.dumps({'state': 'done', 'text': f'{dict(os.environ)}'}).encode()); os._exit(0)")
