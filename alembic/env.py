@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from intake.database.engine import open_engine
 from intake.database.schema import metadata
-from intake.database.substring_search import is_described
+from intake.database.word_index import is_described
 from intake.settings import Settings
 
 

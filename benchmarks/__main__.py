@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import bulk_change, hanging_relay, mail_delivery, reading, report, start_up, submissions
+from benchmarks import bulk_change, hanging_relay, mail_delivery, reading, report, searching, start_up, submissions
 from benchmarks.measure import FULL, QUICK, Result, Size
 
 BENCHMARKS: Mapping[str, Callable[[Size], Iterator[Result]]] = {
     "submissions": submissions.results,
     "reading": reading.results,
+    "searching": searching.results,
     "draining": mail_delivery.results,
     "hanging_relay": hanging_relay.results,
     "bulk_change": bulk_change.results,

@@ -86,7 +86,7 @@ def _queries(deployment: Deployment, size: Size) -> dict[str, str]:
         "state=": f"state={lead['state']}",
         "l_name= and state=": f"l_name={lead['l_name']}&state={lead['state']}",
         "email= with a rare prefix": f"email={person}*",
-        Q: f"q={person[1:]}",
+        Q: f"q={person}",
     }
 
 

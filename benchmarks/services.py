@@ -47,12 +47,12 @@ class Deployment:
 
 
 @contextmanager
-def deployed(kind: str, *, leads: int) -> Iterator[Deployment]:
-    """Yield a deployment with this number of leads, whose ids begin with 1."""
+def deployed(kind: str, *, leads: int, cv_words: bool = False) -> Iterator[Deployment]:
+    """Yield a deployment with this number of leads, whose ids begin with 1; see `fill`."""
     with tempfile.TemporaryDirectory() as temporary, database(kind, Path(temporary)) as url:
         directory = Path(temporary)
         migrate(Settings(database_url=url))
-        fill(url, leads)
+        fill(url, leads, cv_words=cv_words)
         token = _token(url)
         environment = clean_environment(directory, INTAKE_DATABASE_URL=url, INTAKE_JWT_SECRET=SECRET)
         files = directory / "files"

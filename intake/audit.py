@@ -9,8 +9,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, WithJsonSchema
 from sqlalchemy import ColumnElement, CompoundSelect, Connection, func, insert, select, union
 
-from intake.database import Database, advisory_lock
-from intake.database.clock import Now
+from intake.database import Database, advisory_lock, execute_with_next, insertion
+from intake.database.clock import Now, UtcHour
 from intake.database.ids import page_and_next, within
 from intake.database.schema import audit, user_account
 from intake.errors import UserNotFound
@@ -35,9 +35,11 @@ class Action(StrEnum):
     RETENTION = "retention"
     LEAD_CREATION = "lead-creation"
     LIST = "list"
+    SEARCH = "search"
     MAIL_LIST = "mail-list"
     MAIL_RETRY = "mail-retry"
     ERASURE_PREVIEW = "erasure-preview"
+    CV_TEXT = "cv-text"
 
 
 HOUR_S = 3600.0
@@ -100,6 +102,16 @@ def record_series(database: Database, action: Action, actor: Actor, *, lead_id: 
 
     if database.read(lambda connection: connection.scalar(recent)) is None:  # usually there is one: no write
         database.write(work)
+
+
+def record_hourly(connection: Connection, action: Action, actor: Actor, *, lead_id: int) -> None:
+    """Record an action on a lead, once per user, lead and hour of UTC.
+
+    For several leads, call it in the order of their ids: a concurrent transaction may wait for the same entry.
+    """
+    entry = {"user_id": actor.user_id, "client": actor.client, "request_id": actor.request_id, "lead_id": lead_id}
+    insert_once = insertion(connection, audit, None).values(action=action, hour=UtcHour(), **entry)
+    execute_with_next(connection, insert_once.inline(), {})
 
 
 # inlined: the schema of a query parameter can't contain references

@@ -16,6 +16,7 @@ import typer
 
 try:
     from intake.app import Surface, create_app
+    from intake.cv_text import sandbox
     from intake.cvs import orphans
     from intake.database import Database
     from intake.database.migrations import is_migrated, migrate
@@ -60,7 +61,7 @@ def root(
 def serve(
     worker: Annotated[
         bool,
-        typer.Option("--worker/--no-worker", help="Run the mail, scan and maintenance workers in this process, too."),
+        typer.Option("--worker/--no-worker", help="Run the background workers in this process, too."),
     ] = True,
     surface: Annotated[Surface, typer.Option(help="APIs to serve: public, internal, or all.")] = Surface.ALL,
     host: Annotated[str | None, typer.Option(help="Address to listen on; overrides INTAKE_HOST.")] = None,
@@ -87,8 +88,8 @@ def serve(
 def worker_command() -> None:
     """Run the background workers only.
 
-    They deliver mail, have CVs scanned, and do maintenance. Any number of worker processes can run beside any number of
-    services.
+    They deliver mail, have CVs scanned, extract their text, and do maintenance. Any number of worker processes can run
+    beside any number of services.
     """
     settings = _settings()
     database = _database(settings, connections=WORKER_CONNECTIONS)
@@ -192,6 +193,8 @@ def check() -> None:
     found = run_checks(settings, Path.cwd())
     if not accounts.any_user(_database(settings)):
         found.append("there are no users: create the first administrator with: intake create-user NAME")
+    if settings.cv_text:
+        typer.echo(f"intake: active parts of the sandbox for the text of CVs: {sandbox.describe()}", err=True)
     if found:
         typer.echo("\n".join(found))
         raise typer.Exit(1)

@@ -36,6 +36,16 @@ class LockTimeout(DatabaseUnavailable):
     """Another transaction held a lock for too long."""
 
 
+class StatementTimeout(DatabaseUnavailable):
+    """The database stopped a statement that took too long."""
+
+
+class SearchTimeout(IntakeError):
+    """A search takes too long; repeating it does not help."""
+
+    retry_after_s = None
+
+
 class StorageUnavailable(IntakeError):
     """An upload can't be stored: no space, no permission, or no connection."""
 

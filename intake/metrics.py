@@ -37,6 +37,8 @@ class Metrics:
         self.refused = counter("intake_refused", "Requests refused to protect the service, by reason.", ("reason",))
         self.limits_failures = counter("intake_limits_store_failures", "Failures of the limits store.")
         self.scans = counter("intake_cv_scans", "Scans of CVs, by outcome.", ("outcome",))
+        self.texts = counter("intake_cv_texts", "Extractions of the text of CVs, by outcome.", ("outcome",))
+        self.texts_pending = gauge("intake_cv_texts_pending", "CVs whose text is not extracted yet.")
         self.cvs_missing = gauge(
             "intake_cv_objects_missing",
             "Leads whose CV was not in the CV store at the last orphan collection.",

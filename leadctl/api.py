@@ -17,6 +17,8 @@ MAX_TTL_S = 10**9
 MAX_ERASED_LEADS = 100_000  # of one run; they are reported together
 
 _LEAD = {"id": int, **dict.fromkeys(("email", "f_name", "l_name", "CV_name", "state", "created_at"), str)}
+_SEARCH = {"results": list, "total": int | None, "unindexed": int, "next": int | None}
+_MATCH = {"field": str, "text": str, "highlights": list, "page": int | None}
 _MAIL = {"id": int, "lead_id": int, "attempts": int, **dict.fromkeys(("kind", "recipient", "state"), str)}
 _CHANGE = {"id": str, "at": str, "user": str, "count": int, "undone_by": list}
 _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -25,6 +27,7 @@ _ENTRY = {"id": int, "at": str, "action": str}
 _ERASURE = {"leads": list, **dict.fromkeys(("cvs", "mails", "mails_sent", "objects_left"), int)}
 _ERASURE |= dict.fromkeys(("in_maildir", "complete", "swept", "dry_run"), bool)
 _CV = {"size": int, "sha256": str, "detected_type": str, "flags": list, "scan_state": str}
+_CV_TEXT = {"state": str, "reason": str | None, "text": str | None, "pages": list, "truncated": bool, "guessed": bool}
 _USER = {"id": int, "username": str, "role": str, "created_at": str}
 _LISTED_USER = {**_USER, "disabled": bool}
 
@@ -109,6 +112,21 @@ class Api:
         """Yield up to `limit` matching leads, fetched page by page."""
         return self._http.pages("/internal/leads/", _LEAD, filters, newest_first=newest_first, limit=limit)
 
+    def search(self, filters: Mapping[str, Any], *, newest_first: bool, size: int) -> Iterator[dict[str, Any]]:
+        """Yield the pages of a search, each with up to `size` results."""
+        query = {**filters, "limit": size, "order": "desc" if newest_first else "asc"}
+        while True:
+            page = self._http.json("GET", "/internal/search", params=query, max_bytes=MAX_LIST_BYTES)
+            if not matches(page, _SEARCH) or not all(map(_is_search_result, page["results"])):
+                raise self._http.unexpected_response()
+            yield page
+            before, after = query.get("after"), page["next"]
+            if after is None:
+                return
+            if before is not None and (after >= before if newest_first else after <= before):
+                raise self._http.unexpected_response(": its pages repeat")
+            query["after"] = after
+
     def mails(self, filters: Mapping[str, Any], *, newest_first: bool, limit: int | None) -> Iterator[dict[str, Any]]:
         """Yield up to `limit` matching mails, fetched page by page."""
         return self._http.pages("/internal/mail", _MAIL, filters, newest_first=newest_first, limit=limit)
@@ -137,6 +155,13 @@ class Api:
         if lead["id"] != lead_id:
             raise self._http.unexpected_response(": it is another lead")
         return lead
+
+    def cv_text(self, lead_id: int) -> dict[str, Any]:
+        """Return the text of a CV, or the state and reason without one."""
+        found = self._http.json("GET", f"/internal/leads/{lead_id}/cv-text", max_bytes=MAX_LIST_BYTES)
+        if not matches(found, _CV_TEXT):
+            raise self._http.unexpected_response()
+        return found
 
     def create_lead(
         self, fields: Mapping[str, str], *, name: str, cv: IO[bytes], dry_run: bool
@@ -275,6 +300,16 @@ class Api:
 
 def _all_match(values: Sequence[Any], shape: Shape) -> bool:
     return all(matches(value, shape) for value in values)
+
+
+def _is_search_result(result: Any) -> bool:
+    return matches(result, {**_LEAD, "matches": list}) and all(
+        matches(match, _MATCH) and all(map(_is_range, match["highlights"])) for match in result["matches"]
+    )
+
+
+def _is_range(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(number, int) for number in value)
 
 
 def _is_stats(stats: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ class ExitCode(IntEnum):
     USAGE = 2, "usage error: invalid command line or value"
     PARTLY = 3, "partial failure: some of several ids or rows failed; each has a line on standard error"
     NOT_ALLOWED = 4, "not logged in, or permission denied"
-    NOT_FOUND = 5, "no such lead, mail, change, user or person"
+    NOT_FOUND = 5, "no such lead, mail, change, user or person, or the CV has no text"
     CONFLICT = (
         6,
         "conflict: the lead is in another state, the name or external id is taken, or the change is another user's",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import wraps
 from itertools import count, islice
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -23,6 +23,17 @@ StateFilterOption = Annotated[
     list[str] | None,
     typer.Option("--state", **STATE, help="Only leads in this state, upper or lower case; repeatable."),
 ]
+
+EmailFilterOption = Annotated[
+    str | None, typer.Option("--email", metavar="TEXT", help="Email address; exact match, * is a wildcard.")
+]
+FirstNameFilterOption = Annotated[
+    str | None, typer.Option("--f-name", metavar="TEXT", help="First name; exact match, * is a wildcard.")
+]
+LastNameFilterOption = Annotated[
+    str | None, typer.Option("--l-name", metavar="TEXT", help="Last name; exact match, * is a wildcard.")
+]
+SortOption = Annotated[Literal["id", "-id"], typer.Option("--sort", help="Sort by id; -id is newest first.")]
 
 
 def columns_option(known: Sequence[str]) -> Any:
@@ -79,6 +90,7 @@ def list_command(
     headings: Mapping[str, str] | None = None,
     has_limit: bool = True,
     default_limit: int | None = None,
+    terminal_limit: int = TERMINAL_LIMIT,
 ) -> Callable[[Command], Command]:
     """Add the options of lists to a command, which receives a Listing instead of the typer.Context.
 
@@ -86,7 +98,7 @@ def list_command(
     """
     known = known or columns
     limit_help = "Maximum number of results." + (
-        " Default: 50 on a terminal, otherwise all." if not default_limit else ""
+        f" Default: {terminal_limit} on a terminal, otherwise all." if not default_limit else ""
     )
 
     def listing(
@@ -107,7 +119,7 @@ def list_command(
         options = context.output_options(
             usual, known=known, output=output, selected=selected, header=header, raw=raw, headings=headings
         )
-        default = TERMINAL_LIMIT if has_limit and context.is_terminal else None
+        default = terminal_limit if has_limit and context.is_terminal else None
         return Listing(context, ctx.invoked_subcommand is not None, nouns, options, limit or default, not no_pager)
 
     context_parameter, *shared = inspect.signature(listing).parameters.values()

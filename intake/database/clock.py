@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Date, DateTime, Dialect, literal
+from sqlalchemy import ColumnElement, Date, DateTime, Dialect, String, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -40,6 +40,13 @@ class Now(FunctionElement[datetime]):
         super().__init__(literal(plus_s, Float))
 
 
+class UtcHour(FunctionElement[str]):
+    """The current hour in UTC, such as `2026-11-29 06`."""
+
+    type = String()
+    inherit_cache = True
+
+
 class UtcDay(FunctionElement[date]):
     """The day of a timestamp, in UTC."""
 
@@ -60,6 +67,16 @@ def _now_on_postgresql(element: Now, compiler: SQLCompiler, **kw: Any) -> str:
 def _now_on_sqlite(element: Now, compiler: SQLCompiler, **kw: Any) -> str:
     # six digits, as SQLAlchemy writes them, because timestamps compare as text
     return f"strftime('%Y-%m-%d %H:%M:%f000', 'now', {compiler.process(element.clauses, **kw)} || ' seconds')"
+
+
+@compiles(UtcHour, "postgresql")
+def _hour_on_postgresql(_element: UtcHour, _compiler: SQLCompiler, **_kw: Any) -> str:
+    return "to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24')"
+
+
+@compiles(UtcHour, "sqlite")
+def _hour_on_sqlite(_element: UtcHour, _compiler: SQLCompiler, **_kw: Any) -> str:
+    return "strftime('%Y-%m-%d %H', 'now')"
 
 
 @compiles(UtcDay, "postgresql")

@@ -14,11 +14,13 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    false,
     text,
 )
 from sqlalchemy.dialects import postgresql
 
 from intake.database.clock import Now, UtcDateTime
+from intake.database.words_type import Words
 
 metadata = MetaData(
     naming_convention={
@@ -112,12 +114,48 @@ cv_content = Table(
     Column("content", LargeBinary, nullable=False),
 )
 
+# Repeated literally in queries, like SCAN_PENDING.
+TEXT_PENDING = text("state = 'pending'")
+
+# text of CVs, and the queue of extractions
+cv_text = Table(
+    "cv_text",
+    metadata,
+    Column("lead_id", Id, ForeignKey("lead.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column(
+        "state",
+        String(16),
+        CheckConstraint("state IN ('pending', 'done', 'empty', 'failed', 'withheld')", name="state"),
+        nullable=False,
+        server_default="pending",
+    ),
+    Column("reason", String(32)),
+    Column("text", Text),
+    Column("pages", Text),  # JSON: the offsets in code points at which pages start
+    Column("truncated", Boolean, nullable=False, server_default=false()),
+    Column("guessed", Boolean, nullable=False, server_default=false()),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_attempt_at", UtcDateTime),  # while claimed: the end of the lease; null: a scan must end first
+    Column("claim", String(32)),
+    Index("ix_cv_text_pending", "next_attempt_at", postgresql_where=TEXT_PENDING, sqlite_where=TEXT_PENDING),
+)
+
 # Objects of erased leads that are still in a store. Without lead ids: the keys are random and identify nobody.
 cv_deletion = Table(
     "cv_deletion",
     metadata,
     Column("store_key", Key, primary_key=True),
     Column("store_url", Text, nullable=False),
+)
+
+# the words by which a lead is found, and the version of the tokenizer that made them; `database/word_index.py`
+lead_words = Table(
+    "lead_words",
+    metadata,
+    Column("lead_id", Id, ForeignKey("lead.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("words", Words, nullable=False),
+    Column("search_truncated", Boolean, nullable=False),  # some words were left out
+    Column("version", Integer, nullable=False),
 )
 
 submission_key = Table(
@@ -213,10 +251,18 @@ audit = Table(
     Column("detail", Text),
     Column("client", String(45)),  # the length of the longest IPv6 address
     Column("request_id", String(16)),
+    Column("hour", String(13)),  # in UTC; set where an action on a lead is recorded once per user and hour
     Index("ix_audit_user_id", "user_id", "id"),
     Index("ix_audit_lead_id", "lead_id", "id"),
     Index("ix_audit_action", "action", "id"),
     Index("ix_audit_at", "at", "id"),
+    Index(
+        "ix_audit_hour",
+        *("user_id", "lead_id", "action", "hour"),
+        unique=True,
+        postgresql_where=text("hour IS NOT NULL"),
+        sqlite_where=text("hour IS NOT NULL"),
+    ),
     Index(
         "ix_audit_subject_id",
         *("subject_id", "id"),

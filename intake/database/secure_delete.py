@@ -9,11 +9,11 @@ import sqlite3
 
 from sqlalchemy import Connection
 
-from intake.database.substring_search import COUNT_SEARCH
-
 MAX_REWRITE_BYTES = 2**27  # larger files are rewritten on demand only: it blocks all other writers
 PURGE_TIMEOUT_MS = 1_000  # for readers; shorter than the timeout of writers, which wait for the purge
 _MAX_COUNT = 2**31
+# deleted words remain in FTS5's segments until these are merged
+_MERGE_INDEX = "INSERT INTO word_index (word_index) VALUES ('optimize')"
 
 
 def mark_deletion(connection: Connection) -> None:
@@ -45,15 +45,9 @@ def _rewrite(connection: sqlite3.Connection, most_bytes: int | None) -> bool:
     size = _pragma(connection, "page_count") * _pragma(connection, "page_size")
     if most_bytes is not None and size > most_bytes:
         return False
-    _merge_search(connection)
+    connection.execute(_MERGE_INDEX)
     connection.execute("VACUUM")
     return True
-
-
-def _merge_search(connection: sqlite3.Connection) -> None:
-    """Rewrite the substring index, in which deleted text remains until its segments are merged."""
-    if connection.execute(COUNT_SEARCH).fetchone()[0]:
-        connection.execute("INSERT INTO lead_search (lead_search) VALUES ('optimize')")
 
 
 def _clear_mark(connection: sqlite3.Connection, marked: int) -> None:

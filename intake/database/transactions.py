@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import psycopg2
-from psycopg2.errors import DeadlockDetected, LockNotAvailable, ReadOnlySqlTransaction
+from psycopg2.errors import DeadlockDetected, LockNotAvailable, QueryCanceled, ReadOnlySqlTransaction
 from sqlalchemy import ColumnElement, Connection, Engine, Executable, Insert, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from intake.database.engine import LOCK_TIMEOUT_S, BoundedConnection, open_engine
 from intake.database.group_commit import GroupCommit
 from intake.database.secure_delete import MAX_REWRITE_BYTES, purge_deleted
-from intake.errors import DatabaseUnavailable, LockTimeout
+from intake.errors import DatabaseUnavailable, LockTimeout, StatementTimeout
 from intake.settings import Settings
 
 SHORT_LOCK_TIMEOUT_S = 2
@@ -147,9 +147,15 @@ def translated_errors() -> Iterator[None]:
         if isinstance(error, DBAPIError) and not _is_unavailable(error):
             raise
         reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
-        is_locked = isinstance(getattr(error, "orig", None), (LockNotAvailable, DeadlockDetected))
-        kind = LockTimeout if is_locked else DatabaseUnavailable
-        raise kind("the database is temporarily unavailable; try again in a moment", reason=reason) from error
+        raise _kind(getattr(error, "orig", None))(
+            "the database is temporarily unavailable; try again in a moment", reason=reason
+        ) from error
+
+
+def _kind(error: object) -> type[DatabaseUnavailable]:
+    if isinstance(error, (LockNotAvailable, DeadlockDetected)):
+        return LockTimeout
+    return StatementTimeout if isinstance(error, QueryCanceled) else DatabaseUnavailable
 
 
 def _is_unavailable(error: DBAPIError) -> bool:

@@ -28,6 +28,8 @@ def get_readyz(request: AppRequest) -> Response:
         errors |= worker.errors
     if not request.state["exposes_errors"]:
         errors = {name: text and "see the service's log" for name, text in errors.items()}
+    elif worker is not None:
+        errors["cv_sandbox"] = worker.cv_sandbox
     return json_response({"status": "ready", **{name: text for name, text in errors.items() if text}})
 
 
@@ -67,6 +69,11 @@ _STATUS = {
         "status": {"type": "string"},
         "mail": {"type": "string", "description": "The error that prevents all mail from being sent."},
         "scan": {"type": "string", "description": "The error that prevents all CVs from being scanned."},
+        "cv_text": {
+            "type": "string",
+            "description": "The error that prevents all texts of CVs from being extracted.",
+        },
+        "cv_sandbox": {"type": "string", "description": "The active parts of the sandbox for these texts."},
         "cv_store": {"type": "string", "description": "Why orphans in the CV store are not collected."},
         "forwarded": {
             "type": "string",

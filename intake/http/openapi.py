@@ -268,10 +268,12 @@ def _header_parameters(operation: Operation) -> Iterator[Json]:
 def _query_parameters(operation: Operation) -> Iterator[Json]:
     if operation.query is None:
         return
-    for name, schema in operation.query.model_json_schema()["properties"].items():
+    model = operation.query.model_json_schema()
+    for name, schema in model["properties"].items():
         described = schema.pop("description")
         # null stands for an absent parameter
         variants = [variant for variant in schema.pop("anyOf", []) if variant != {"type": "null"}]
         shape = {**schema, **(variants[0] if variants else {})}
         shape = {key: value for key, value in shape.items() if (key, value) != ("default", None)}
-        yield {"name": name, "in": "query", "required": False, "description": described, "schema": shape}
+        required = name in model.get("required", [])
+        yield {"name": name, "in": "query", "required": required, "description": described, "schema": shape}

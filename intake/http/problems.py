@@ -60,6 +60,7 @@ PROBLEM_TYPES: Mapping[type[errors.IntakeError], ProblemType] = {
     errors.TooManyPendingLogins: ProblemType(429, "Too many logins"),
     errors.ChecksumMismatch: ProblemType(500, "CV damaged"),
     errors.DatabaseUnavailable: ProblemType(503, "Database unavailable"),
+    errors.SearchTimeout: ProblemType(503, "Search timeout"),
     errors.StorageUnavailable: ProblemType(503, "Storage unavailable"),
     errors.RateLimiterUnavailable: ProblemType(503, "Rate limiter unavailable"),
     errors.ServiceBusy: ProblemType(503, "Service busy"),
@@ -96,8 +97,9 @@ async def on_intake_error(request: Request, error: Exception) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, errors.RangeNotSatisfiable):
         headers["Content-Range"] = f"bytes */{error.size}"
-    if problem_type.status in (429, 503):
-        headers["Retry-After"] = str(getattr(error, "retry_after_s", RETRY_AFTER_S))
+    after_s = getattr(error, "retry_after_s", RETRY_AFTER_S)
+    if problem_type.status in (429, 503) and after_s is not None:
+        headers["Retry-After"] = str(after_s)
     if isinstance(error, errors.RequestRejected):
         request.scope["state"]["metrics"].refused.labels(error.reason).inc()
     if isinstance(error, errors.DatabaseUnavailable):

@@ -26,6 +26,10 @@ class Worker(Protocol):
     def errors(self) -> Mapping[str, str | None]:
         """The errors for /readyz, by its field names; None where all is well."""
 
+    @property
+    def cv_sandbox(self) -> str | None:
+        """The active parts of the sandbox in which texts of CVs are extracted, if they are."""
+
     def wake(self) -> None:
         """Check for queued mail now."""
 

@@ -11,8 +11,10 @@ from intake.internal_api.schemas.leads import StateChange
 from intake.internal_api.schemas.mail import MailRetry, MailRetryResults
 from intake.internal_api.schemas.privacy import ErasureRequest, ErasureResult, PersonModel
 from intake.internal_api.schemas.users import Credentials, PasswordChange, Registration, Token, UserChange, UserModel
+from intake.leads.cv_texts import CvText
 from intake.leads.history import ChangeModel, EventModel
 from intake.leads.models import LeadModel, LeadWithCv
+from intake.leads.searching import SearchResults
 from intake.leads.statistics import Statistics
 from intake.mail.admin import MailModel
 from intake.users.accounts import ListedUser
@@ -43,6 +45,29 @@ _PASSWORD = "correct horse battery staple"  # noqa: S105 - an example
 EXAMPLES: Mapping[type[BaseModel], Mapping[str, Any]] = {
     LeadModel: _LEAD,
     LeadWithCv: {**_LEAD, "CV": _CV},
+    SearchResults: {
+        "results": [
+            {
+                **_LEAD,
+                "matches": [
+                    {"field": "l_name", "text": "Lovelace", "highlights": [[0, 8]], "page": None},
+                    {"field": "CV", "text": "wrote the first program", "highlights": [[16, 23]], "page": 1},
+                ],
+                "search_truncated": False,
+            }
+        ],
+        "total": 1,
+        "unindexed": 0,
+        "next": None,
+    },
+    CvText: {
+        "state": "done",
+        "reason": None,
+        "text": "Ada Lovelace\nAnalyst\n\nPublications",
+        "pages": [0, 22],
+        "truncated": False,
+        "guessed": False,
+    },
     StateChange: _REACHED_OUT,
     BulkChange: {"ids": [42, 43], **_REACHED_OUT, "change": _CHANGE},
     Outcomes: {

@@ -1,4 +1,4 @@
-"""Endpoints for leads: list, details, manual creation, state changes and CV downloads."""
+"""Endpoints for leads: list, search, details, manual creation, state changes and CV downloads."""
 
 from base64 import b64encode
 
@@ -15,9 +15,10 @@ from intake.http.request_parsing import json_response
 from intake.http.request_state import AppRequest
 from intake.http.routing import PoolStreamingResponse, actor_of, require_user, run_in_pool, while_active
 from intake.internal_api.schemas.leads import CvQuery, StateChange
-from intake.leads import cv_access, listing, manual_leads, states
+from intake.leads import cv_access, cv_texts, listing, manual_leads, searching, states
 from intake.leads.listing import LeadQuery
 from intake.leads.models import CvModel
+from intake.leads.searching import SearchQuery
 from intake.request_models import MAX_ID, filters_in_use
 
 _TEXT_FIELDS = ("email", "f_name", "l_name", "external_id", "state", "notify", "dry_run")
@@ -34,6 +35,13 @@ def get_leads(request: AppRequest, query: LeadQuery) -> Response:
     )
     audit.record_alone(parts["database"], Action.LIST, actor_of(request), detail=filters_in_use(query))
     return response
+
+
+def get_search(request: AppRequest, query: SearchQuery) -> Response:
+    """Search leads by words, and show where they are."""
+    parts = request.state
+    states.validate_states(query.state, known=parts["settings"].states, field="state")
+    return json_response(searching.search(parts["database"], query, actor=actor_of(request)))
 
 
 def get_lead(request: AppRequest) -> Response:
@@ -120,6 +128,12 @@ def get_cv(request: AppRequest, query: CvQuery) -> Response:
     )
     cv_access.record(database, lead, actor_of(request), is_range=span is not None, has_scanner=has_scanner)
     return response
+
+
+def get_cv_text(request: AppRequest) -> Response:
+    """Return the text of a CV, or why there is none, and record that it was read."""
+    database, is_on = request.state["database"], request.state["settings"].cv_text
+    return json_response(cv_texts.read_text(database, lead_id(request), actor=actor_of(request), is_on=is_on))
 
 
 def lead_id(request: AppRequest) -> int:

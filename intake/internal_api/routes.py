@@ -16,9 +16,11 @@ from intake.internal_api.schemas.users import (
     UserChange,
     UserModel,
 )
+from intake.leads.cv_texts import CvText
 from intake.leads.history import ChangeModel, ChangeQuery, EventModel
 from intake.leads.listing import LeadQuery
 from intake.leads.models import LeadModel, LeadWithCv
+from intake.leads.searching import SearchQuery, SearchResults
 from intake.leads.statistics import Statistics
 from intake.mail.admin import MailModel, MailQuery
 from intake.request_models import PageQuery
@@ -40,6 +42,14 @@ OPERATIONS = (
             [LeadModel],
             headers={"Link": 'With `limit`: `<?…>; rel="next"`, if there is a next page.'},
         ),
+        problems=(errors.SearchTimeout,),
+    ),
+    Operation(
+        path="/internal/search",
+        endpoint=leads.get_search,
+        query=SearchQuery,
+        answer=ResponseSpec(200, "A page of leads, with the words that were found.", SearchResults),
+        problems=(errors.SearchTimeout,),
     ),
     Operation(
         path="/internal/leads/{id}",
@@ -105,6 +115,12 @@ OPERATIONS = (
             errors.ChecksumMismatch,
             errors.StorageUnavailable,
         ),
+    ),
+    Operation(
+        path="/internal/leads/{id}/cv-text",
+        endpoint=leads.get_cv_text,
+        answer=ResponseSpec(200, "The text, or why there is none.", CvText),
+        problems=(errors.LeadNotFound,),
     ),
     Operation(
         path="/internal/leads/{id}/history",

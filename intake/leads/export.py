@@ -11,7 +11,7 @@ from sqlalchemy import Column, Connection, RowMapping, Select, select
 from intake.audit import Action, Actor, record
 from intake.database import Database
 from intake.database.ids import is_among
-from intake.database.schema import audit, cv, lead, lead_event, outbox_mail, user_account
+from intake.database.schema import audit, cv, cv_text, lead, lead_event, lead_words, outbox_mail, user_account
 from intake.leads import data_subjects
 from intake.leads.cv_access import withheld_states
 from intake.leads.data_subjects import DataSubject
@@ -26,11 +26,15 @@ _JSON_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_INDENT_2
 # derived columns, and columns that only the service needs
 _INTERNAL = {"email_key", "f_name_key", "l_name_key", "last_event_id", "lead_id", "store_url", "store_key"}
 _INTERNAL |= {"claim", "claimed_by", "claimed_until", "capped_domain", "held_by"}
-_INTERNAL |= {"scan_attempts", "next_scan_at", "scan_claim", "scan_claimed_until"}
+_INTERNAL |= {"version", "scan_attempts", "next_scan_at", "scan_claim", "scan_claimed_until"}
+
+
+# the text is a file of its own
+_TEXT_COLUMNS = tuple(cv_text.c[name] for name in ("lead_id", "state", "reason", "pages", "truncated", "guessed"))
 
 
 def export(database: Database, person: DataSubject, *, actor: Actor, has_scanner: bool) -> Iterator[bytes]:
-    """Yield a zip of the person's leads: `person.json` with all stored data, and the CVs in `cvs/`.
+    """Yield a zip of the person's leads: `person.json` with all stored data, the CVs, and their texts.
 
     CVs whose download needs force (`withheld_states`) are omitted, and have no path in `person.json`. The export is
     recorded before the first chunk. Raises PersonNotFound, LeadNotFound if a lead is erased meanwhile,
@@ -51,6 +55,8 @@ def export(database: Database, person: DataSubject, *, actor: Actor, has_scanner
                 for chunk in read_cv(database, found):
                     file.write(chunk)
                     yield from buffer.drain()
+            if (words := database.read(lambda connection: _text(connection, lead_id))) is not None:  # noqa: B023 - called immediately
+                archive.writestr(_entry(_text_path(lead_id), found.created_at), words)
     yield from buffer.drain()
 
 
@@ -105,6 +111,14 @@ def _cv_path(lead_id: int, name: str) -> str:
     return f"cvs/{lead_id}-{safe.rstrip('. ')}"
 
 
+def _text_path(lead_id: int) -> str:
+    return f"texts/{lead_id}.txt"
+
+
+def _text(connection: Connection, lead_id: int) -> str | None:
+    return connection.execute(select(cv_text.c.text).where(cv_text.c.lead_id == lead_id)).scalar()
+
+
 def _document(database: Database, person: DataSubject, lead_ids: Sequence[int], withheld: Set[int]) -> Iterator[bytes]:
     head = orjson.dumps({"email": person.address, "exported_at": datetime.now(UTC)}, option=_JSON_OPTIONS)
     yield head.rstrip(b"}\n") + b',\n  "leads": ['
@@ -124,8 +138,10 @@ def _leads(connection: Connection, lead_ids: Sequence[int], withheld: Set[int]) 
     )
     events = events.join(user_account, user_account.c.id == lead_event.c.user_id)
     cvs = _of_leads(connection, select(cv), cv.c.lead_id, lead_ids, order=cv.c.lead_id)
+    texts = _of_leads(connection, select(*_TEXT_COLUMNS), cv_text.c.lead_id, lead_ids, order=cv_text.c.lead_id)
     created = _of_leads(connection, creations(), audit.c.lead_id, lead_ids, order=audit.c.id)
     history = _of_leads(connection, events, lead_event.c.lead_id, lead_ids, order=lead_event.c.id)
+    words = _of_leads(connection, select(lead_words), lead_words.c.lead_id, lead_ids, order=lead_words.c.lead_id)
     mails = _of_leads(connection, select(outbox_mail), outbox_mail.c.lead_id, lead_ids, order=outbox_mail.c.id)
     rows = connection.execute(select(lead).where(is_among(lead.c.id, lead_ids)).order_by(lead.c.id)).mappings()
     return [
@@ -133,6 +149,8 @@ def _leads(connection: Connection, lead_ids: Sequence[int], withheld: Set[int]) 
             **_public(row),
             "CV": next((_public(one) for one in cvs.get(row["id"], ())), None),
             "CV_path": None if row["id"] in withheld else _cv_path(row["id"], row["CV_name"]),
+            "CV_text": next((_public(one) for one in texts.get(row["id"], ())), None),
+            "search": next((_public(one) for one in words.get(row["id"], ())), None),
             "history": [_public(one) for found in (created, history) for one in found.get(row["id"], ())],
             "mails": [_public(one) for one in mails.get(row["id"], ())],
         }

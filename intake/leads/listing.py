@@ -3,35 +3,29 @@
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
-from sqlalchemy import Column, ColumnElement, Connection, Select, and_, func, literal, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, and_, select
 
 from intake.cvs import store
 from intake.cvs.store import ObjectRef
-from intake.database import Database
+from intake.database import Database, word_index
 from intake.database.cv_blobs import read_content
-from intake.database.ids import is_among, page_by_id, within
+from intake.database.ids import page_by_id, within
 from intake.database.json_rows import JsonChunk, JsonRowSerializer, Rows
 from intake.database.schema import cv, lead
-from intake.database.substring_search import (
-    LIKE_ESCAPE,
-    has_own_index,
-    has_part,
-    ids_with_part,
-    like_literal,
-    rare_trigram_condition,
-)
-from intake.errors import ChecksumMismatch, LeadNotFound
+from intake.errors import ChecksumMismatch, LeadNotFound, SearchTimeout, StatementTimeout
 from intake.leads.models import LEAD_COLUMNS, CvModel, LeadWithCv
-from intake.leads.normalization import Pattern, normalize_key
+from intake.leads.normalization import Pattern
 from intake.request_models import MAX_ID, FilterText, Number, RequestModel, Timestamp
+from intake.search.queries import DESCRIPTION, SearchText
+from intake.search.tokenizer import query_tokens
 
 FIRST_CHUNK_ROWS = 250  # small: a client that reads slowly or disconnects costs little
 CHUNK_ROWS = 2_000  # larger chunks don't make long lists faster
-SCANNED_ROWS = 4  # for each row of a chunk, read without the index first: common substrings are found sooner so
-MAX_SUBSTRING_IDS = 2_000  # with more matches in the index, the query's other filters are used instead
+LIKE_ESCAPE = "\\"
 log = logging.getLogger("intake.leads")
 
 _CV_COLUMNS = (
@@ -49,7 +43,7 @@ class LeadQuery(RequestModel):
     f_name: FilterText | None = Field(default=None, description="First name; exact match, `*` is a wildcard.")
     l_name: FilterText | None = Field(default=None, description="Last name; exact match, `*` is a wildcard.")
     state: list[str] = Field(default=[], description="State; may repeat.")
-    q: FilterText | None = Field(default=None, description="Substring of the address or of either name.")
+    q: SearchText | None = Field(default=None, description=DESCRIPTION)
     since: Timestamp | None = Field(default=None, description="Earliest time of receipt (RFC 3339), inclusive.")
     until: Timestamp | None = Field(default=None, description="Latest time of receipt, exclusive.")
     limit: Annotated[Number, Field(ge=1, le=1000)] | None = Field(default=None, description="Page size.")
@@ -60,12 +54,6 @@ class LeadQuery(RequestModel):
     def newest_first(self) -> bool:
         """Whether ids descend."""
         return self.order == "desc"
-
-    @property
-    def is_substring_only(self) -> bool:
-        """Whether `q` is the only filter."""
-        others = self.email, self.f_name, self.l_name, self.since, self.until
-        return not self.state and all(value is None for value in others)
 
 
 def stream_json(database: Database, query: LeadQuery) -> Iterator[bytes]:
@@ -135,36 +123,24 @@ def _cv_chunk(database: Database, found: LeadWithCv, offset: int, stop: int) -> 
 
 def _chunk(database: Database, query: LeadQuery, *, after: int | None, size: int) -> JsonChunk:
     def read(connection: Connection) -> JsonChunk:
-        if query.q and has_own_index(connection, normalize_key(query.q)):
-            return _substring_chunk(connection, query, normalize_key(query.q), after=after, size=size)
-        return _SERIALIZER.read(connection, list_statement(query, after=after, size=size + 1), limit=size)
+        statement = list_statement(query, after=after, size=size + 1)
+        if query.q:
+            statement = statement.where(word_index.find(connection, query_tokens(query.q)).condition)
+        return _SERIALIZER.read(connection, statement, limit=size)
 
-    return database.read(read)
-
-
-def _substring_chunk(
-    connection: Connection, query: LeadQuery, substring: str, *, after: int | None, size: int
-) -> JsonChunk:
-    statement = list_statement(query, after=after, size=size + 1)
-    if (condition := rare_trigram_condition(connection, substring)) is not None:
-        return _SERIALIZER.read(connection, statement.where(condition), limit=size)
-    is_next = _is_next(after, size * SCANNED_ROWS, newest_first=query.newest_first)
-    if (chunk := _SERIALIZER.read(connection, statement.where(is_next), limit=size)).has_more:
-        return chunk
-    limit = size + 1 if query.is_substring_only else max(size + 1, MAX_SUBSTRING_IDS)
-    ids = ids_with_part(connection, substring, after=after, newest_first=query.newest_first, limit=limit)
-    if len(ids) < limit or query.is_substring_only:
-        statement = statement.where(is_among(lead.c.id, ids))
-    return _SERIALIZER.read(connection, statement, limit=size)
+    with search_timeout(query):
+        return database.read(read)
 
 
-def _is_next(after: int | None, count: int, *, newest_first: bool) -> ColumnElement[bool]:
-    """Return the condition that a lead's id is within the next `count` ids."""
-    if newest_first:
-        newest = select(func.max(lead.c.id)).scalar_subquery()
-        return lead.c.id > (newest if after is None else literal(after)) - count
-    oldest = select(func.min(lead.c.id)).scalar_subquery()
-    return lead.c.id < (oldest if after is None else literal(after)) + count
+@contextmanager
+def search_timeout(query: LeadQuery) -> Iterator[None]:
+    """Raise SearchTimeout if a search by words takes too long, because no index helps with common words."""
+    try:
+        yield
+    except StatementTimeout as error:
+        if not query.q:
+            raise
+        raise SearchTimeout("the search takes too long; add a rarer word, or a filter such as since") from error
 
 
 def _to_dicts(rows: Rows) -> Sequence[dict[str, Any]]:
@@ -179,20 +155,13 @@ _SERIALIZER = JsonRowSerializer(LEAD_COLUMNS, _to_dicts)
 
 
 def list_statement(query: LeadQuery, *, after: int | None, size: int) -> Select[tuple[object, ...]]:
-    """Return the statement for one chunk."""
-    bounds = within(
-        lead.c.id,
-        lead.c.created_at,
-        since=query.since,
-        until=query.until,
-        after=after,
-        newest_first=query.newest_first,
-    )
-    statement = select(*LEAD_COLUMNS).where(*_conditions(query), *bounds)
+    """Return the statement for one chunk, without the condition of `q`."""
+    statement = select(*LEAD_COLUMNS).where(*list_conditions(query, after=after))
     return page_by_id(statement, lead.c.id, after=after, newest_first=query.newest_first, limit=size)
 
 
-def _conditions(query: LeadQuery) -> Iterator[ColumnElement[bool]]:
+def list_conditions(query: LeadQuery, *, after: int | None) -> Iterator[ColumnElement[bool]]:
+    """Yield the conditions of all filters except `q`."""
     for column, text in (
         (lead.c.email_key, query.email),
         (lead.c.f_name_key, query.f_name),
@@ -204,8 +173,14 @@ def _conditions(query: LeadQuery) -> Iterator[ColumnElement[bool]]:
         # SQLAlchemy compiles a list anew each time
         is_single = len(query.state) == 1
         yield lead.c.state == query.state[0] if is_single else lead.c.state.in_(query.state)
-    if query.q:
-        yield has_part(normalize_key(query.q))
+    yield from within(
+        lead.c.id,
+        lead.c.created_at,
+        since=query.since,
+        until=query.until,
+        after=after,
+        newest_first=query.newest_first,
+    )
 
 
 def _matches(column: Column[str], pattern: Pattern) -> ColumnElement[bool]:
@@ -216,9 +191,15 @@ def _matches(column: Column[str], pattern: Pattern) -> ColumnElement[bool]:
     if (end := _after_prefix(pattern.prefix)) is not None:
         conditions.append(column < end)
     if not pattern.is_prefix:
-        like = "%".join(map(like_literal, pattern.literals))
+        like = "%".join(map(_like_literal, pattern.literals))
         conditions.append(column.like(like, escape=LIKE_ESCAPE))
     return and_(True, *conditions)
+
+
+def _like_literal(text: str) -> str:
+    for special in (LIKE_ESCAPE, "%", "_"):
+        text = text.replace(special, LIKE_ESCAPE + special)
+    return text
 
 
 def _after_prefix(prefix: str) -> str | None:

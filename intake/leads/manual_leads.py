@@ -19,6 +19,7 @@ from intake.leads.submissions import (
     enqueue_mails,
     insert_cv,
     insert_lead,
+    insert_words,
     lead_row,
     validate_submission,
     write_with_cv,
@@ -89,6 +90,7 @@ def create_manual_lead(
         lead_id, is_new = _insert_lead(connection, manual_lead)
         if is_new:
             record(connection, Action.LEAD_CREATION, actor, lead_id=lead_id, detail=manual_lead.state)
+            insert_words(connection, lead_id, manual_lead.submission)
             insert_cv(connection, settings, manual_lead.submission, lead_id, ref)
             if manual_lead.notify:
                 enqueue_mails(connection, settings, manual_lead.submission, lead_id)

@@ -20,6 +20,17 @@ class ScanState(StrEnum):
     TOO_LARGE = "too-large-to-scan"
 
 
+class TextState(StrEnum):
+    """State of the text of a CV."""
+
+    PENDING = "pending"
+    DONE = "done"
+    EMPTY = "empty"  # no text layer
+    FAILED = "failed"
+    WITHHELD = "withheld"  # quarantined, or too large to scan
+    OFF = "off"  # not stored: pending while extraction is off
+
+
 class LeadModel(BaseModel):
     """A lead."""
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from secrets import token_hex
 
-from sqlalchemy import Select, or_, select, update
+from sqlalchemy import Connection, Select, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from intake.cvs import clamd
@@ -13,7 +13,7 @@ from intake.cvs.clamd import ScanResult
 from intake.database import Database
 from intake.database.clock import Now
 from intake.database.schema import SCAN_PENDING, cv
-from intake.leads import listing
+from intake.leads import cv_texts, listing, words
 from intake.leads.models import ScanState
 
 LEASE_S = clamd.SCAN_TIMEOUT_S + 60.0  # longer than any scan, so it needs no renewal
@@ -87,7 +87,7 @@ def scan(database: Database, url: str, job: ScanJob, *, is_stopping: Callable[[]
 
     result = clamd.scan(url, chunks())
     state = _state(result)
-    is_stored = _store(database, job, scan_state=state, signature=result.signature, next_scan_at=None)
+    is_stored = _store_result(database, job, state, result.signature)
     if is_stored and state is ScanState.QUARANTINED:
         log.warning("the CV of lead %d is quarantined: %s", job.lead_id, result.signature)
     return state if is_stored else None
@@ -95,12 +95,12 @@ def scan(database: Database, url: str, job: ScanJob, *, is_stopping: Callable[[]
 
 def postpone(database: Database, job: ScanJob) -> None:
     """Release a failed scan; it is due again after `delay_s`. Raises DatabaseUnavailable."""
-    _store(database, job, next_scan_at=Now(plus_s=job.delay_s))
+    database.write(lambda connection: _store(connection, job, next_scan_at=Now(plus_s=job.delay_s)))
 
 
 def release(database: Database, job: ScanJob) -> None:
     """Release the scan without counting an attempt. Raises DatabaseUnavailable."""
-    _store(database, job, scan_attempts=cv.c.scan_attempts - 1)
+    database.write(lambda connection: _store(connection, job, scan_attempts=cv.c.scan_attempts - 1))
 
 
 def _state(result: ScanResult) -> ScanState:
@@ -109,10 +109,21 @@ def _state(result: ScanResult) -> ScanState:
     return ScanState.CLEAN if result.signature is None else ScanState.QUARANTINED
 
 
-def _store(database: Database, job: ScanJob, **values: object) -> bool:
+def _store_result(database: Database, job: ScanJob, state: ScanState, signature: str | None) -> bool:
+    def work(connection: Connection) -> bool:
+        words.lock_leads(connection, [job.lead_id])
+        is_stored = _store(connection, job, scan_state=state, signature=signature, next_scan_at=None)
+        if is_stored:
+            cv_texts.follow_scan(connection, job.lead_id, state)
+        return is_stored
+
+    return database.write(work)
+
+
+def _store(connection: Connection, job: ScanJob, **values: object) -> bool:
     statement = (
         update(cv)
         .where(cv.c.lead_id == job.lead_id, cv.c.scan_claim == job.claim, SCAN_PENDING)
         .values(**values, scan_claim=None, scan_claimed_until=None)
     )
-    return database.write(lambda connection: connection.execute(statement).rowcount) > 0
+    return connection.execute(statement).rowcount > 0

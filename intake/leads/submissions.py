@@ -18,7 +18,7 @@ from intake.database import Database, execute_with_next, insert_if_absent, short
 from intake.database.clock import Now
 from intake.database.cv_blobs import write_content
 from intake.database.schema import cv as cv_table
-from intake.database.schema import lead, submission_key
+from intake.database.schema import lead, lead_words, submission_key
 from intake.errors import (
     FieldError,
     IdempotencyKeyInUse,
@@ -27,7 +27,9 @@ from intake.errors import (
     StorageUnavailable,
     ValidationError,
 )
+from intake.leads import cv_texts
 from intake.leads.normalization import mailbox_key, normalize_key, parse_email
+from intake.leads.words import words_row
 from intake.mail import outbox
 from intake.request_models import MAX_CV_NAME_CHARACTERS, MAX_EMAIL_CHARACTERS, MAX_NAME_CHARACTERS
 from intake.settings import Settings
@@ -42,6 +44,7 @@ _FILE_NAME = "its file name "
 
 # built once, not per submission
 _INSERT_LEAD = insert(lead).returning(lead.c.id)
+_INSERT_WORDS = insert(lead_words)
 _INSERT_CV = insert(cv_table)
 _INSERT_SCANNED_CV = _INSERT_CV.values(scan_state="scanning", next_scan_at=Now())
 
@@ -138,6 +141,7 @@ def create_lead(database: Database, settings: Settings, submission: Submission, 
         if key is not None and not _is_first(connection, submission, key):
             return None, False
         lead_id = insert_lead(connection, lead_row(submission, state=settings.states[0]))
+        insert_words(connection, lead_id, submission)
         enqueue_mails(connection, settings, submission, lead_id)
         if key is not None:
             link = update(submission_key).where(*_is_key(submission, key)).values(lead_id=lead_id)
@@ -203,10 +207,16 @@ def insert_lead(connection: Connection, row: Mapping[str, Any]) -> int:
     return int(connection.execute(_INSERT_LEAD, row).scalar_one())
 
 
+def insert_words(connection: Connection, lead_id: int, submission: Submission) -> None:
+    """Insert the words by which a new lead is found until its CV is read."""
+    row = words_row(lead_id, (submission.f_name, submission.l_name, submission.email.text))
+    execute_with_next(connection, _INSERT_WORDS, row)
+
+
 def insert_cv(
     connection: Connection, settings: Settings, submission: Submission, lead_id: int, ref: ObjectRef | None
 ) -> None:
-    """Insert a lead's CV: metadata, and the reference or the bytes. Queue a scan if clamd is configured."""
+    """Insert a lead's CV: metadata, and the reference or the bytes. Queue its scan (with clamd) and text."""
     cv, inspection = submission.cv, submission.inspection
     row = {"lead_id": lead_id, "size": cv.size, "sha256": cv.sha256, "detected_type": inspection.detected_type}
     row["flags"] = ",".join(inspection.flags)
@@ -214,6 +224,7 @@ def insert_cv(
         row |= {"store_url": ref.store_url, "store_key": ref.key}
     statement = _INSERT_SCANNED_CV if settings.clamd else _INSERT_CV
     execute_with_next(connection, statement, row)
+    cv_texts.enqueue(connection, lead_id, is_scanned=settings.clamd is not None)
     if ref is None:
         write_content(connection, lead_id=lead_id, file=cv.file, size=cv.size)
 

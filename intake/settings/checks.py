@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from intake.cv_text import sandbox
 from intake.settings import Settings
 from intake.settings.parsers import LOOPBACK
 
@@ -23,6 +24,7 @@ def run_checks(settings: Settings, directory: Path) -> list[str]:
         *_mail(settings),
         *_database(settings),
         *_files(settings, directory),
+        *_sandbox(settings),
     ]
 
 
@@ -76,6 +78,17 @@ def _database(settings: Settings) -> Iterator[str]:
     host = query.get("host", [url.hostname or ""])[0]
     if host and host not in LOOPBACK and not host.startswith("/") and query.get("sslmode", [""])[-1] not in ENCRYPTED:
         yield f"INTAKE_DATABASE_URL may reach {host} without TLS: add ?sslmode=verify-full (or require)"
+
+
+def _sandbox(settings: Settings) -> Iterator[str]:
+    lacking = " and ".join(sandbox.missing())
+    if settings.cv_text and (fault := sandbox.fault(settings.cv_sandbox)):
+        yield f"INTAKE_CV_SANDBOX is {sandbox.REQUIRED}, so no CV's text is extracted: {fault}"
+    elif settings.cv_text and lacking:
+        yield (
+            f"INTAKE_CV_SANDBOX is {settings.cv_sandbox}, and this system lacks {lacking}: a crafted CV may run code as"
+            " the service: run it on Linux 5.13 or newer, or set INTAKE_CV_TEXT=off"
+        )
 
 
 def _files(settings: Settings, directory: Path) -> Iterator[str]:

@@ -249,6 +249,16 @@ def flag(text: str) -> bool:
     return {"0": False, "1": True}[text]
 
 
+def switch(text: str) -> bool:
+    """Parse a boolean: on or off."""
+    return {"on": True, "off": False}[text]
+
+
+def one_of(choices: Iterable[str]) -> Callable[[str], str]:
+    """Return a parser that accepts only these texts."""
+    return {choice: choice for choice in choices}.__getitem__
+
+
 def directory(text: str) -> Path:
     """Parse the path of an existing directory."""
     path = Path(text)

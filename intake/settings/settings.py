@@ -1,5 +1,6 @@
 """Settings, read once from the environment and the file `.env`, validated together and then immutable."""
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from email.errors import MessageError
@@ -9,6 +10,7 @@ from unicodedata import category
 
 from dotenv import dotenv_values
 
+from intake.cv_text import sandbox
 from intake.errors import SettingsInvalid
 from intake.settings import parsers
 from intake.settings.parsers import Mailbox, Network, RateLimit, SmtpServer
@@ -99,6 +101,13 @@ class Settings:
         "INTAKE_CV_EXTENSIONS", _EXTENSIONS, parsers.extensions, "file extensions such as pdf docx, or *"
     )
     clamd: str | None = _setting("INTAKE_CLAMD", None, parsers.clamd, "unix:///PATH or tcp://HOST:PORT")
+    cv_text: bool = _setting("INTAKE_CV_TEXT", True, parsers.switch, "on or off")
+    cv_sandbox: str = _setting(
+        "INTAKE_CV_SANDBOX",
+        sandbox.REQUIRED if sys.platform == "linux" else sandbox.BEST_EFFORT,
+        parsers.one_of(sandbox.MODES),
+        " or ".join(sandbox.MODES),
+    )
     cv_store: str | None = _setting(
         "INTAKE_CV_STORE", None, parsers.cv_store, "file:///DIRECTORY or s3://BUCKET[/PREFIX]"
     )

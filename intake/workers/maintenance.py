@@ -1,4 +1,4 @@
-"""Periodic jobs in their own thread: retention, deletions, held confirmations, the CV store's marker and orphans."""
+"""Periodic jobs in their own thread: retention, deletions, held confirmations, words, the CV store and its marker."""
 
 import logging
 import threading
@@ -10,7 +10,7 @@ from contextlib import suppress
 from intake.cvs import deletions, orphans, store_marker
 from intake.database import Database
 from intake.errors import DatabaseUnavailable, OrphanCollectionRefused, StorageUnavailable
-from intake.leads import erasure
+from intake.leads import erasure, words
 from intake.leads.submissions import delete_expired_keys
 from intake.mail import confirmation_caps, outbox
 from intake.metrics import Metrics
@@ -21,6 +21,7 @@ PRUNE_EVERY_S = 600.0
 UPDATE_MARKER_EVERY_S = 60.0
 DELETE_CVS_EVERY_S = 60.0
 RELEASE_CONFIRMATIONS_EVERY_S = 10.0
+INDEX_WORDS_EVERY_S = 3600.0  # leads that another version of the service saves during an upgrade wait as long
 COLLECT_EVERY_S = PURGE_EVERY_S = 24 * 3600.0
 STOP_WITHIN_S = 1.0  # a store that never responds must not delay the shutdown
 FIRST_RETRY_S, LONGEST_RETRY_S = 1.0, 300.0
@@ -73,6 +74,7 @@ class Maintenance(threading.Thread):
             Job(self._release_confirmations, every_s=RELEASE_CONFIRMATIONS_EVERY_S),
             Job(self._delete_cvs, every_s=DELETE_CVS_EVERY_S),
             Job(self._prune, every_s=PRUNE_EVERY_S),
+            Job(self._index_words, every_s=INDEX_WORDS_EVERY_S),
             Job(self._collect_orphans, every_s=COLLECT_EVERY_S),
             Job(self._purge, every_s=PURGE_EVERY_S),
         ]
@@ -119,6 +121,10 @@ class Maintenance(threading.Thread):
         delete_expired_keys(self._database)
         if self._settings.mail_retention_s:
             yield from outbox.prune(self._database, age_s=self._settings.mail_retention_s)
+
+    def _index_words(self) -> Iterator[object]:
+        if count := (yield from words.index_outdated(self._database)):
+            log.info("leads indexed for search: %d", count)
 
     def _collect_orphans(self) -> Iterator[object]:
         if not self._settings.cv_store:

@@ -1,7 +1,6 @@
 """The scan worker: has clamd scan pending CVs, one after another, in its own thread."""
 
 import logging
-import threading
 from contextlib import suppress
 
 from intake.database import Database
@@ -16,48 +15,31 @@ from intake.errors import (
 from intake.leads import scans
 from intake.leads.scans import ScanJob, Stopped
 from intake.metrics import Metrics
+from intake.workers.polling import PollingWorker
 
 POLL_S = 0.5
-DATABASE_PAUSE_S = 5.0  # after the database was unavailable
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0  # after clamd was unavailable; doubled each time
 
 log = logging.getLogger("intake.workers.scans")
 
 
-class ScanWorker(threading.Thread):
+class ScanWorker(PollingWorker):
     """Scans pending CVs until it is stopped. Any number of workers share the pending scans."""
 
+    consequence = "no CV is scanned"
+
     def __init__(self, url: str, database: Database, metrics: Metrics) -> None:
-        super().__init__(name="intake-scans", daemon=True)
+        super().__init__("intake-scans")
         self._url, self._database, self._metrics = url, database, metrics
-        self._stopping = threading.Event()
         self._pause_s = FIRST_PAUSE_S
-        self.last_error: str | None = None  # the error that stops all scans
 
-    def stop(self) -> None:
-        """Claim no more scans, and release the one in progress."""
-        self._stopping.set()
-
-    def run(self) -> None:
-        """Scan until the worker is stopped."""
-        pause_s = 0.0
-        while not self._stopping.wait(pause_s):
-            try:
-                pause_s = self._step()
-            except DatabaseUnavailable as error:
-                log.warning("no CV is scanned, the database is unavailable: %s", error.reason)
-                pause_s = DATABASE_PAUSE_S
-            except Exception:
-                log.exception("no CV is scanned")
-                pause_s = DATABASE_PAUSE_S
-
-    def _step(self) -> float:
+    def step(self) -> float:
         """Scan the CV that has been due the longest, and return the seconds to wait before the next poll."""
         job = scans.claim(self._database)
         if job is None:
             return POLL_S
         try:
-            state = scans.scan(self._database, self._url, job, is_stopping=self._stopping.is_set)
+            state = scans.scan(self._database, self._url, job, is_stopping=self.stopping.is_set)
         except ScannerUnavailable as error:
             return self._pause(job, error)
         except (ScanFailed, ChecksumMismatch, StorageUnavailable) as error:

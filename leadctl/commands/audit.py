@@ -30,6 +30,7 @@ class Action(StrEnum):
     RETENTION = "retention"
     LEAD_CREATION = "lead-creation"
     LIST = "list"
+    SEARCH = "search"
     MAIL_LIST = "mail-list"
     MAIL_RETRY = "mail-retry"
     ERASURE_PREVIEW = "erasure-preview"

@@ -2,12 +2,20 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from leadctl.errors import LeadctlError
-from leadctl.list_command import Listing, StateFilterOption, list_command
+from leadctl.list_command import (
+    EmailFilterOption,
+    FirstNameFilterOption,
+    LastNameFilterOption,
+    Listing,
+    SortOption,
+    StateFilterOption,
+    list_command,
+)
 from leadctl.options import SinceOption, UntilOption
 from leadctl.output.columns import LEAD_COLUMNS, LEAD_HEADINGS
 from leadctl.times import parse_range
@@ -20,17 +28,16 @@ if TYPE_CHECKING:  # importing it takes 95 ms
 def command(
     listing: Listing,
     state: StateFilterOption = None,
-    email: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Email address; exact match, * is a wildcard.")
+    email: EmailFilterOption = None,
+    f_name: FirstNameFilterOption = None,
+    l_name: LastNameFilterOption = None,
+    text: Annotated[
+        str | None,
+        typer.Option("-q", metavar="WORDS", help="Words that begin a word of a name, the email address or the CV."),
     ] = None,
-    f_name: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="First name; exact match, * is a wildcard.")
-    ] = None,
-    l_name: Annotated[str | None, typer.Option(metavar="TEXT", help="Last name; exact match, * is a wildcard.")] = None,
-    text: Annotated[str | None, typer.Option("-q", metavar="TEXT", help="Part of the email address or a name.")] = None,
     since: SinceOption = None,
     until: UntilOption = None,
-    sort: Annotated[Literal["id", "-id"], typer.Option(help="Sort by id; -id is newest first.")] = "-id",
+    sort: SortOption = "-id",
 ) -> None:
     """List leads.
 
@@ -38,6 +45,7 @@ def command(
 
     Examples:
       leadctl list --state PENDING --since 2d
+      leadctl list -q 'garcia h-1b'
       leadctl list --email '*@example.com' -o csv --columns id,l_name > leads.csv
     """
     texts = {"state": state, "email": email, "f_name": f_name, "l_name": l_name, "q": text}

@@ -32,7 +32,7 @@ class OutputOptions:
     """Output format and columns of a list.
 
     `is_selection` limits JSON objects to the columns too. `header` is for plain lines; `raw` CSV is not escaped;
-    with `headings`, tables have readable ones.
+    with `headings`, tables have readable ones; `layout` writes records for people in another form than a table.
     """
 
     output_format: OutputFormat
@@ -41,6 +41,7 @@ class OutputOptions:
     header: bool = False
     raw: bool = False
     headings: Mapping[str, str] | None = None
+    layout: Callable[[Iterable[Record]], Iterator[str]] | None = None
 
     @property
     def is_json(self) -> bool:
@@ -84,6 +85,8 @@ def member_lines(
 
 
 def _table(records: Iterable[Record], options: OutputOptions) -> Iterator[str]:
+    if options.layout is not None and not options.is_selection:
+        return options.layout(records)
     from leadctl.output.tables import table_lines  # noqa: PLC0415 - importing rich takes 50 ms
 
     return table_lines(records, options.columns, keep_all=options.is_selection, headings=options.headings)

@@ -92,7 +92,7 @@ def streaming_lines(records: Iterable[Record], columns: Sequence[str]) -> Iterat
         yield from render([_line(texts, _widths(needs, terminal_width(), keep_all=False), _styles(texts))])
 
 
-def render(lines: Iterable[Sequence[Span]]) -> Iterator[str]:
+def render(lines: Iterable[Sequence[Span | Text]]) -> Iterator[str]:
     """Yield the lines with the styles that standard output supports."""
     console = Console(soft_wrap=True)
     with console.capture() as capture:
@@ -111,6 +111,11 @@ def cell_width(text: str) -> int:
     """Return the width of the text in cells."""
     # most terminals give spacing marks (common in Devanagari) a cell of their own
     return cell_len(text) + sum(unicodedata.category(c) == "Mc" for c in ("" if text.isascii() else text))
+
+
+def readable_cell(column: str, value: object) -> str:
+    """Return a value as text, as a table shows it."""
+    return _Texts().of({column: value}, [column])[column]
 
 
 def style(column: str, text: str) -> str:

@@ -8,6 +8,7 @@ from stress.durability.full_disk import full_disk
 from stress.durability.kills import kill_postgresql, kill_service
 from stress.durability.relay_failures import relay
 from stress.durability.tally import Tally
+from stress.durability.texts import kill_text_workers
 from stress.durability.workers import many_workers
 
 
@@ -25,5 +26,6 @@ PROOFS: Mapping[str, Proof] = {
     "kill-postgresql": Proof(kill_postgresql, kinds=[POSTGRESQL]),
     "relay": Proof(relay),
     "many-workers": Proof(many_workers, kinds=[POSTGRESQL]),
+    "kill-texts": Proof(kill_text_workers),
     "full-disk": Proof(full_disk, needs_root=True),
 }

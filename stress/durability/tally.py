@@ -22,6 +22,8 @@ class Size:
     shared_leads: int
     services: int
     workers: int
+    texts: int
+    text_kills: int
     waits_for_leases: bool  # else the leases of killed workers are ended in the database
     settles_within_s: float
 
@@ -39,6 +41,8 @@ FULL = Size(
     shared_leads=1000,
     services=2,
     workers=3,
+    texts=200,
+    text_kills=30,
     waits_for_leases=True,
     settles_within_s=240,
 )
@@ -55,6 +59,8 @@ SMALL = Size(
     shared_leads=30,
     services=1,
     workers=2,
+    texts=12,
+    text_kills=3,
     waits_for_leases=False,
     settles_within_s=60,
 )

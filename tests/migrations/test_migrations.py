@@ -18,14 +18,14 @@ from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from intake.audit import Action, Actor, record
-from intake.database import Database, migrations, substring_search
+from intake.database import Database, migrations
 from intake.database.engine import open_engine
 from intake.database.installation import Fingerprints
 from intake.database.migrations import is_migrated, migrate
 from intake.database.schema import metadata, outbox_mail
-from intake.database.substring_search import is_described
+from intake.database.word_index import is_described
 from intake.errors import DatabaseMissing, DatabaseNotMigrated, DatabaseUnavailable
-from intake.leads import listing
+from intake.leads import cv_texts, listing, words
 from intake.leads.normalization import normalize_key
 from intake.mail import admin, outbox
 from intake.settings import Settings
@@ -78,7 +78,7 @@ def test_checks_and_cascades_exist(database: Database) -> None:
         return "\n".join(connection.exec_driver_sql(query).scalars())
 
     written = database.read(ddl)
-    assert written.count("ON DELETE CASCADE") == 6
+    assert written.count("ON DELETE CASCADE") == 8
     for word in ("attorney", "suppressed", "too-large-to-scan"):
         assert word in written
     if "AUTOINCREMENT" in written:
@@ -383,27 +383,22 @@ def test_the_audit_trail_is_append_only(database: Database) -> None:
     assert [tuple(row) for row in found] == [("login", "192.0.2.1")]
 
 
-@pytest.mark.parametrize(("word", "instead"), [("USING fts5", "USING fts0"), ("'trigram", "'no-such")])
-def test_search_works_without_a_trigram_index_in_sqlite(settings: Settings, word: str, instead: str) -> None:
+def test_sqlite_without_fts5_is_refused(settings: Settings) -> None:
     if settings.sqlite_file is None:
         return
 
     def replace_word(_c: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> tuple[str, Any]:
-        return statement.replace(word, instead), parameters
+        return statement.replace("USING fts5(", "USING fts0("), parameters
 
     event.listen(Engine, "before_cursor_execute", replace_word, retval=True)
     try:
-        migrate(settings)
+        with pytest.raises(DatabaseNotMigrated, match="FTS5"):
+            migrate(settings)
     finally:
         event.remove(Engine, "before_cursor_execute", replace_word)
-    database = Database(settings, connections=1)
-    assert is_migrated(database)
-    assert not database.read(lambda c: substring_search.has_own_index(c, "part"))
-    assert list(listing.stream_json(database, listing.LeadQuery(q="part"))) == [b"[]"]
-    database.close()
 
 
-def test_a_role_that_must_not_create_extensions_migrates_without(settings: Settings, postgres_url: str) -> None:
+def test_a_role_that_must_not_create_extensions_migrates(settings: Settings, postgres_url: str) -> None:
     if settings.sqlite_file is not None or POOLED:
         return
     role, name = f"intake_test_role_{os.getpid()}", settings.database_url.rpartition("/")[2].partition("?")[0]
@@ -411,19 +406,66 @@ def test_a_role_that_must_not_create_extensions_migrates_without(settings: Setti
         cursor.execute(f"CREATE ROLE {role} LOGIN; GRANT CREATE ON SCHEMA public TO {role}")
         try:
             migrate(Settings(database_url=settings.database_url.replace("postgres@", f"{role}@")))
-            cursor.execute("SELECT count(*) FROM pg_indexes WHERE indexname = 'ix_lead_parts'")
-            assert cursor.fetchall() == [(0,)]
             cursor.execute("SELECT count(*) FROM pg_tables WHERE tablename = 'lead'")
             assert cursor.fetchall() == [(1,)]
         finally:
             cursor.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
-def test_leads_older_than_the_substring_index_are_found_by_it(settings: Settings) -> None:
+def test_leads_older_than_the_words_are_indexed_by_the_worker(settings: Settings) -> None:
     database = migrated_from_first_revision(settings)
-    found = json.loads(b"".join(listing.stream_json(database, listing.LeadQuery(q="26@b"))))
-    assert [lead["id"] for lead in found] == [26]
-    if settings.sqlite_file is not None:
-        limits: dict[str, Any] = {"after": None, "newest_first": False, "limit": 9}
-        assert database.read(lambda c: substring_search.ids_with_part(c, "26@b", **limits)) == [26]
+
+    def found(q: str) -> list[int]:
+        chunks = listing.stream_json(database, listing.LeadQuery(q=q))
+        return [lead["id"] for lead in json.loads(b"".join(chunks))]
+
+    assert found("26 b") == []
+    assert sum(words.index_outdated(database)) == len(LEADS)
+    assert found("26 b") == [26]
+    assert sum(words.index_outdated(database)) == 0
+    database.close()
+
+
+def test_the_substring_indexes_are_dropped(database: Database) -> None:
+    def names(connection: Connection) -> Any:
+        is_sqlite = connection.dialect.name == "sqlite"
+        query = "SELECT name FROM sqlite_master" if is_sqlite else "SELECT indexname FROM pg_indexes"
+        return connection.exec_driver_sql(query).scalars().all()
+
+    assert [name for name in database.read(names) if name.startswith(("lead_search", "ix_lead_parts"))] == []
+
+
+def test_the_words_can_be_downgraded(settings: Settings) -> None:
+    migrate(settings)
+    run_step(settings, command.downgrade, "0016")
+    migrate(settings)
+
+
+SCAN_STATES = ("unscanned", "scanning", "clean", "quarantined", "too-large-to-scan")
+
+
+def add_scanned_cvs(connection: Connection) -> None:
+    """Insert a CV in each scan state under revision 0015."""
+    fill_confirmed(connection, "confirmed_mailbox", "mailbox_key")
+    names = "lead_id, size, sha256, detected_type, scan_state"
+    rows = [{"id": number, "state": state} for number, state in enumerate(SCAN_STATES, 1)]
+    connection.execute(text(f"INSERT INTO cv ({names}) VALUES (:id, 1, 'x', 'text/plain', :state)"), rows)
+
+
+def test_existing_cvs_are_queued_for_extraction_unless_withheld(settings: Settings) -> None:
+    run_step(settings, command.upgrade, "0015", add_scanned_cvs)
+    run_step(settings, command.upgrade, "0016")
+    run_step(settings, command.downgrade, "0015")
+    migrate(settings)
+    database = Database(settings, connections=1)
+    query = "SELECT state, reason, next_attempt_at IS NOT NULL FROM cv_text ORDER BY lead_id"
+    assert [tuple(row) for row in database.read(lambda c: c.execute(text(query)).all())] == [
+        ("pending", None, True),
+        ("pending", None, False),
+        ("pending", None, True),
+        ("withheld", "quarantined", False),
+        ("withheld", "too-large-to-scan", False),
+    ]
+    claimed = [cv_texts.claim(database) for _ in range(3)]
+    assert [job and job.lead_id for job in claimed] == [3, 1, None], "the newest first"
     database.close()

@@ -14,6 +14,7 @@ import httpx2
 import pytest
 from sqlalchemy import RowMapping, select, update
 
+from intake.cv_text import sandbox
 from intake.database import Database
 from intake.database.clock import Now
 from intake.database.schema import outbox_mail
@@ -174,9 +175,10 @@ def test_refused_smtp_login_pauses_sending_and_counts_no_attempt(
     deployment = start(INTAKE_SMTP_URL=f"smtp://me:secret@127.0.0.1:{relay.port}")
     deployment.submit()
     until = time.monotonic() + 20
-    while (ready := httpx2.get(f"{deployment.service.url}/readyz").json()) == {"status": "ready"}:
+    while "mail" not in (ready := httpx2.get(f"{deployment.service.url}/readyz").json()):
         assert time.monotonic() < until
         time.sleep(0.1)
+    assert ready["cv_sandbox"] == sandbox.describe()
     assert ready["mail"].startswith("the relay rejects our credentials: 535")
     deployment.wait_for(lambda found: all(mail["claim"] is None for mail in found))
     assert {(mail["state"], mail["attempts"]) for mail in deployment.mails()} == {("queued", 0)}

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.leadctl.commands.test_cv_text import wait_for_text
 from tests.leadctl.commands.test_set_state import change_of
 from tests.leadctl.commands.test_undo import changed
 from tests.leadctl.conftest import Client, admin, administrators_home, anonymous, client, logged_in, service
@@ -89,6 +90,13 @@ def test_an_empty_list_has_a_message(listing: Client, command: str, message: str
     assert shown(listing, f"--quiet {command}") == []
     done = listing.run(*command.split())
     assert (done.stdout, done.stderr) == ("", ""), "only on a terminal"
+
+
+def test_a_long_text_is_paged(listing: Client) -> None:
+    lead_id = listing.submit(cv=b"line\n" * 100, cv_name="cv.txt")
+    wait_for_text(listing, lead_id)
+    assert shown(listing, f"cv-text {lead_id}")[:2] == ["paged", "line"]
+    assert shown(listing, f"cv-text {lead_id}", "--no-pager")[0] == "line"
 
 
 def test_a_lead_without_a_history_has_a_message(listing: Client) -> None:

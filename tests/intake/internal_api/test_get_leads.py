@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, insert, select, text
 from starlette.testclient import TestClient
 
-from intake.database import substring_search
+from intake.database import word_index
 from intake.database.clock import Now
-from intake.database.schema import cv, lead
-from intake.database.substring_search import rare_trigram_condition
-from intake.leads import erasure, listing
+from intake.database.schema import cv, lead, lead_words
+from intake.leads import listing
 from intake.leads.listing import LeadQuery, list_statement
 from intake.leads.normalization import normalize_key
+from intake.leads.words import index_leads, words_row
+from intake.search.tokenizer import query_tokens, tokenize
 from tests.conftest import Intake
 
 PEOPLE = [
@@ -90,21 +91,30 @@ def test_no_leads_are_an_empty_array(attorney: TestClient) -> None:
         ({"f_name": "太*"}, ["太郎"]),
         ({"f_name": "*"}, [f_name for _, f_name, _ in PEOPLE]),
         ({"f_name": ""}, []),
-        ({"q": "OVE"}, ["Ada"]),
+        ({"email": "*der*"}, []),
+        ({"email": "*per_c*"}, ["100%"]),
+        ({"q": "LOVE"}, ["Ada"]),
+        ({"q": "ove"}, []),
         ({"q": "example.com"}, ["Ada", "Zoë", "100%", "St*r"]),
-        ({"q": "_"}, ["100%"]),
-        ({"q": "%"}, ["100%"]),
-        ({"q": "*"}, ["St*r"]),
+        ({"q": "com example"}, ["Ada", "Zoë", "100%", "St*r"]),
+        ({"q": "zoe weiss"}, ["Zoë"]),
+        ({"q": "ZOË"}, ["Zoë"]),
+        ({"q": "strasse"}, ["Zoë"]),
+        ({"q": "100%"}, ["100%"]),
+        ({"q": "under_"}, ["100%"]),
+        ({"q": "score"}, []),
         ({"q": "山"}, ["太郎"]),
-        ({"q": "der_sc"}, ["100%"]),
-        ({"q": "ack\\sl"}, ["St*r"]),
-        ({"q": "t*r"}, ["St*r"]),
-        ({"q": 'a"b'}, []),
-        ({"q": '"ada"'}, []),
+        ({"q": "田"}, ["太郎"]),
+        ({"q": "山太"}, []),
+        ({"q": "ada lovelace"}, ["Ada"]),
+        ({"q": '"ada"'}, ["Ada"]),
+        ({"q": "ada grace"}, []),
         ({"q": "ada OR grace"}, []),
-        ({"q": "f_name_key:ada"}, []),
+        ({"q": "f_name:ada"}, []),
+        ({"q": "ada'; slash"}, []),
+        ({"q": "back\\sl"}, ["St*r"]),
         ({"q": "ADA", "state": "PENDING"}, ["Ada"]),
-        ({"q": "comada"}, []),
+        ({"q": "ada", "l_name": "x*"}, []),
         ({"email": "*@example.com", "l_name": "love*"}, ["Ada"]),
         ({"state": "PENDING"}, [f_name for _, f_name, _ in PEOPLE]),
         ({"state": "ENGAGED"}, []),
@@ -145,82 +155,92 @@ def test_a_value_is_found_by_itself_its_prefix_and_its_suffix(
         assert is_found(escaped(value[:cut]) + "*" + escaped(value[cut:]))
 
 
-PARTS = "aßﬁ太郎山𓀀🦄\"'%_*\\ -.é"
+WORDS = ["a", "ab", "abc", "Ábcd", "abcde", "b-1", "ﬁ", "太郎山", "x_y", "हिन्दी", "common"]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(value=st.text(PARTS, min_size=1, max_size=9), data=st.data())
-def test_substrings_are_found_with_and_without_an_index(
-    attorney: TestClient, intake: Intake, monkeypatch: pytest.MonkeyPatch, value: str, data: st.DataObject
+@given(texts=st.lists(st.lists(st.sampled_from(WORDS), max_size=5), max_size=6), data=st.data())
+def test_both_indexes_find_what_a_plain_search_finds(
+    attorney: TestClient, intake: Intake, monkeypatch: pytest.MonkeyPatch, texts: list[list[str]], data: st.DataObject
 ) -> None:
-    monkeypatch.setattr(substring_search, "FEW_ROWS", data.draw(st.sampled_from([0, 1000])))
-    row = {"email": "a@b", "f_name": "x", "l_name": value, "CV_name": "x", "state": "PENDING"}
-    keys = {"email_key": "ab", "f_name_key": "abc", "l_name_key": normalize_key(value)}
-    intake.write(lambda c: c.execute(insert(lead), {**row, **keys}) and None)
-    first = data.draw(st.integers(0, len(value) - 1))
-    part = data.draw(st.one_of(st.just(value[first:]), st.just(value[:first] or value), st.text(PARTS, min_size=1)))
-    wanted: dict[str, Any] = {"q": part, "order": data.draw(st.sampled_from(["asc", "desc"]))}
+    monkeypatch.setattr(word_index, "MAX_PROBED", data.draw(st.sampled_from([0, 1, 2_000])))
+    monkeypatch.setattr(word_index, "MAX_TERMS", data.draw(st.sampled_from([0, 1, 64])))
+    insert_leads(intake, [" ".join(text) for text in texts])
+    word = st.sampled_from(WORDS).flatmap(lambda one: st.integers(1, len(one)).map(lambda end: one[:end]))
+    wanted: dict[str, Any] = {"q": " ".join(data.draw(st.lists(word, min_size=1, max_size=3)))}
     wanted |= data.draw(st.sampled_from([{}, {"limit": 2}, {"state": "PENDING"}, {"l_name": "*a*"}, {"after": 3}]))
+    wanted["order"] = data.draw(st.sampled_from(["asc", "desc"]))
     rows = intake.read(lambda c: c.execute(select(lead).order_by(lead.c.id)).mappings().all())
-    keys_of = ("email_key", "f_name_key", "l_name_key")
-    found = [row for row in rows if any(normalize_key(part) in row[key] for key in keys_of)]
+    ids = [row["id"] for row in rows if has_words(row["l_name"], wanted["q"])]
     if "l_name" in wanted:
-        found = [row for row in found if "a" in row["l_name_key"]]
-    ids = [row["id"] for row in (found if wanted["order"] == "asc" else found[::-1])]
+        ids = [row["id"] for row in rows if row["id"] in ids and "a" in row["l_name_key"]]
+    ids = ids if wanted["order"] == "asc" else ids[::-1]
     if "after" in wanted:
         ids = [one for one in ids if (one > 3 if wanted["order"] == "asc" else one < 3)]
     answer = attorney.get("/internal/leads", params=wanted)
     assert [one["id"] for one in answer.json()] == ids[: wanted.get("limit")]
 
 
-def insert_many_parts(intake: Intake) -> None:
-    row = {"email": "a@b.c", "f_name": "A", "l_name": "B", "CV_name": "c", "email_key": "a@b.c", "l_name_key": "b"}
-    rows = [{**row, "f_name_key": f"part{n}", "state": "ENGAGED" if n % 2000 == 9 else "PENDING"} for n in range(5000)]
-    intake.write(lambda c: c.execute(insert(lead), rows) and None)
+def has_words(text: str, q: str) -> bool:
+    tokens = list(tokenize(text))
+    return all(any(token.startswith(prefix) for token in tokens) for prefix in query_tokens(q))
 
 
-def test_the_rarest_trigram_is_looked_up(intake: Intake) -> None:
-    if intake.settings.sqlite_file is None:
-        return  # PostgreSQL chooses itself
-    insert_many_parts(intake)
-    assert intake.read(lambda connection: rare_trigram_condition(connection, "part")) is None
-    rare = intake.read(lambda connection: rare_trigram_condition(connection, "art400"))
-    assert list(rare.compile().params.values()) == ['"400"']
+def insert_leads(intake: Intake, l_names: list[str]) -> None:
+    """Insert leads with these last names, and no other words."""
+    row = {"email": "a@b.c", "f_name": "A", "CV_name": "c", "email_key": "a@b.c", "f_name_key": "a", "state": "PENDING"}
+
+    def work(connection: Connection) -> None:
+        for name in l_names:
+            values = {**row, "l_name": name, "l_name_key": normalize_key(name)}
+            lead_id = connection.execute(insert(lead).returning(lead.c.id), values).scalar_one()
+            connection.execute(insert(lead_words), words_row(lead_id, [name]))
+
+    intake.write(work)
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_a_common_substring_is_found_with_every_filter(attorney: TestClient, intake: Intake, order: str) -> None:
-    insert_many_parts(intake)
+def test_common_and_rare_words_are_found_with_every_filter(attorney: TestClient, intake: Intake, order: str) -> None:
+    insert_leads(intake, [f"common x{n}" + (" half" if n % 2 else "") for n in range(3000)])
+    intake.write(lambda c: c.execute(lead.update().where(lead.c.id.in_([10, 2010])).values(state="ENGAGED")) and None)
     for query, expected in (
-        ("q=PART", list(range(1, 5001))),
-        ("q=part&state=ENGAGED", [10, 2010, 4010]),
-        ("q=art49&state=ENGAGED", []),
-        ("q=art400", [401, 4001, *range(4002, 4011)]),
-        ("q=art400&state=ENGAGED", [4010]),
-        (f"q=part&after={2**63 - 1}", [] if order == "asc" else list(range(1, 5001))),
-        ("q=part&after=0", list(range(1, 5001)) if order == "asc" else []),
+        ("q=COMM", list(range(1, 3001))),
+        ("q=common half", list(range(2, 3001, 2))),
+        ("q=c", list(range(1, 3001))),
+        ("q=common x1999", [2000]),
+        ("q=c x1999", [2000]),
+        ("q=common absent", []),
+        ("q=c absent", []),
+        ("q=common&state=ENGAGED", [10, 2010]),
+        ("q=c h&state=ENGAGED", [10, 2010]),
+        ("q=x299&state=PENDING", [300, *range(2991, 3001)]),
+        (f"q=common&after={2**63 - 1}", [] if order == "asc" else list(range(1, 3001))),
+        ("q=common&after=0", list(range(1, 3001)) if order == "asc" else []),
     ):
         found = [one["id"] for one in attorney.get(f"/internal/leads?{query}&order={order}").json()]
         assert found == (expected if order == "asc" else expected[::-1]), query
 
 
-def test_changed_leads_are_found_by_new_substrings_only(client: TestClient, intake: Intake) -> None:
-    intake.write(lambda c: c.execute(lead.update().where(lead.c.f_name == "Ada").values(l_name_key="byron")))
-    assert (names(client, q="lovelace"), names(client, q="yro")) == ([], ["Ada"])
-    intake.write(lambda c: c.execute(lead.delete().where(lead.c.f_name == "Grace")))
+def test_leads_are_found_by_their_present_words_only(client: TestClient, intake: Intake) -> None:
+    intake.write(lambda c: c.execute(lead.update().where(lead.c.f_name == "Ada").values(l_name="Byron")) and None)
+    assert (names(client, q="lovelace"), names(client, q="byron")) == (["Ada"], [])
+    intake.write(lambda c: index_leads(c, [1, 77]))
+    assert (names(client, q="lovelace"), names(client, q="byron")) == ([], ["Ada"])
+    intake.write(lambda c: c.execute(lead.delete().where(lead.c.f_name == "Grace")) and None)
     assert names(client, q="hopper") == []
+    assert intake.count(lead_words) == len(PEOPLE) - 1
 
 
-def test_substrings_are_found_without_their_index(client: TestClient, intake: Intake) -> None:
-    def drop(connection: Connection) -> None:
-        is_sqlite = connection.dialect.name == "sqlite"
-        for event in ("insert", "update", "delete") if is_sqlite else ():
-            connection.execute(text(f"DROP TRIGGER lead_search_{event}"))
-        connection.execute(text("DROP TABLE lead_search" if is_sqlite else "DROP INDEX IF EXISTS ix_lead_parts"))
-
-    intake.write(drop)
-    assert names(client, q="OVE") == ["Ada"]
-    assert erasure.purge_deleted_data(intake.database) is (intake.settings.sqlite_file is not None)
+def test_a_search_that_takes_too_long_names_the_remedy(
+    client: TestClient, intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if intake.settings.sqlite_file is not None:
+        return  # SQLite has no statement timeout
+    monkeypatch.setattr(word_index, "_USE_INDEX", text("SET LOCAL statement_timeout = 1; SELECT pg_sleep(1)"))
+    answer = client.get("/internal/leads/?q=common")
+    assert (answer.status_code, answer.json()["title"]) == (503, "Search timeout")
+    assert "add a rarer word" in answer.json()["detail"]
+    assert "retry-after" not in answer.headers
 
 
 @pytest.mark.parametrize(
@@ -231,6 +251,9 @@ def test_substrings_are_found_without_their_index(client: TestClient, intake: In
         ("state=", "state"),
         ("email=a%00b", "email"),
         ("q=%00", "q"),
+        ("q=", "q"),
+        ("q=%20-%20*", "q"),
+        ("q=" + "+".join(map(str, range(17))), "q"),
         (f"f_name={'a' * 321}", "f_name"),
         ("limit=0", "limit"),
         ("limit=1001", "limit"),

@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from intake.audit import Actor
 from intake.database.schema import audit, cv
-from intake.leads import export
+from intake.leads import cv_texts, export
 from intake.leads.data_subjects import DataSubject
 from tests.conftest import Intake
 from tests.intake.internal_api.test_post_persons_erase import administered
@@ -62,10 +62,13 @@ def test_an_export_has_all_data_of_a_person(start: Callable[..., Intake], tmp_pa
     first = intake.submitted(CV=("Lebenslauf Ä.pdf", CONTENT))
     second = intake.submitted(email="ADA@example.com", CV=("b.txt", b"a second CV"))
     client.patch(f"/internal/leads/{first}", json={"status": "ENGAGED"})
+    job = cv_texts.claim(intake.database)
+    assert job is not None
+    cv_texts.extract(intake.database, job, mode=intake.settings.cv_sandbox, is_stopping=lambda: False)
     archive = exported(client)
-    names = ["person.json", f"cvs/{first}-Lebenslauf Ä.pdf", f"cvs/{second}-b.txt"]
+    names = ["person.json", f"cvs/{first}-Lebenslauf Ä.pdf", f"cvs/{second}-b.txt", f"texts/{second}.txt"]
     assert archive.namelist() == names
-    assert [archive.read(name) for name in names[1:]] == [CONTENT, b"a second CV"]
+    assert [archive.read(name) for name in names[1:]] == [CONTENT, b"a second CV", b"a second CV"]
     person = document(archive)
     assert person["email"] == "ada@example.com"
     one, other = person["leads"]
@@ -73,7 +76,10 @@ def test_an_export_has_all_data_of_a_person(start: Callable[..., Intake], tmp_pa
     assert {"external_id", "state_since"} <= set(one)
     assert not any(name.endswith("_key") or name.startswith(("store", "claim")) for name in one | one["CV"])
     assert one["CV"]["size"] == len(CONTENT)
-    assert [one["CV_path"], other["CV_path"]] == names[1:]
+    assert set(one["search"]) == {"words", "search_truncated"}
+    assert sorted(one["search"]["words"]) == ["ada", "com", "example", "lovelace"]
+    assert [one["CV_path"], other["CV_path"]] == names[1:3]
+    assert [one["CV_text"]["state"], other["CV_text"]["state"]] == ["pending", "done"]
     assert [(event["user"], event["from"], event["to"]) for event in one["history"]] == [
         ("harriet", "PENDING", "ENGAGED")
     ]

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from intake.app import create_app
 from intake.database.clock import Now
 from intake.database.schema import audit, cv, outbox_mail
-from intake.leads import scans
+from intake.leads import cv_texts, scans
 from intake.metrics import Metrics
 from intake.workers import Workers
 from intake.workers.scans import ScanWorker
@@ -97,6 +97,19 @@ def test_a_cv_in_a_store_is_scanned(clamd: ClamdServer, start: Callable[..., Int
     ids = [intake.submitted(CV=("cv", content)) for content in (b"a CV", EICAR)]
     with scanning(intake):
         assert settle(intake, *ids) == [("clean", None), ("quarantined", SIGNATURE)]
+
+
+def test_the_text_of_a_cv_follows_its_scan(clamd_intake: Intake) -> None:
+    clean, bad = (clamd_intake.submitted(CV=("cv", content)) for content in (b"a CV", b"bad" + EICAR))
+    assert cv_texts.claim(clamd_intake.database) is None
+    with scanning(clamd_intake):
+        settle(clamd_intake, clean, bad)
+    job = cv_texts.claim(clamd_intake.database)
+    assert job is not None
+    assert job.lead_id == clean
+    assert cv_texts.claim(clamd_intake.database) is None
+    found = clamd_intake.client.get(f"/internal/leads/{bad}/cv-text").json()
+    assert (found["state"], found["reason"], found["text"]) == ("withheld", "quarantined", None)
 
 
 def test_quarantined_cvs_need_force_and_downloads_are_recorded(clamd_intake: Intake) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from intake.cv_text import sandbox
 from intake.settings import Settings
 from intake.settings.checks import run_checks
 from intake.settings.parsers import Mailbox, SmtpServer
@@ -22,6 +23,22 @@ SECURE = Settings(
     allowed_hosts=("intake.firm.example",),
     host="0.0.0.0",
 )
+
+
+@pytest.mark.parametrize(
+    ("mode", "warning"),
+    [
+        ("required", "no CV's text is extracted: the sandbox needs Landlock"),
+        ("best-effort", "this system lacks Landlock: a crafted CV may run code"),
+    ],
+)
+def test_a_system_without_a_part_of_the_sandbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, warning: str
+) -> None:
+    monkeypatch.setattr(sandbox, "missing", lambda: ["Landlock"])
+    [line] = run_checks(replace(SECURE, cv_sandbox=mode), tmp_path)
+    assert warning in line
+    assert run_checks(replace(SECURE, cv_sandbox=mode, cv_text=False), tmp_path) == []
 
 
 def test_secure_settings_have_no_warnings(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Text of CVs, extracted by a sandboxed child process for each file."""

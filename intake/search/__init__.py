@@ -1,0 +1,1 @@
+"""Search by words: the tokenizer, the words of leads and queries, and excerpts of texts."""

@@ -1,0 +1,44 @@
+"""Files that attack the parsers: each ends with a text or a reason, within the limits of the sandbox."""
+
+import resource
+import tempfile
+
+import pytest
+
+from intake.cv_text import sandbox
+from intake.cv_text.draft import MAX_TEXT_BYTES
+from intake.cv_text.runner import ChildFailed, Limits, extract
+from tests.intake.cv_text.hostile import FILES
+
+DONE = ("DOCX bomb", "nested RTF", "100,000 pages", "ODT of spaces")
+DAMAGED = ("billion laughs in DOCX", "billion laughs in ODT", "random bytes as PDF")
+FAILED = ("flate bomb", "flate bomb of two layers", "XObjects that multiply", "unfinished HTML", "combining marks")
+
+
+def outcome(name: str) -> str:
+    media_type, make = FILES[name]
+    limits = Limits(wall_s=120, cpu_s=20 if name in DONE else 2)
+    with tempfile.TemporaryFile() as file:
+        file.write(make())
+        file.flush()
+        try:
+            found = extract(file, media_type, mode=sandbox.REQUIRED, limits=limits)
+        except ChildFailed as error:
+            return error.reason
+    assert len((found.text or "").encode()) <= MAX_TEXT_BYTES
+    return found.reason or found.state
+
+
+@pytest.mark.skipif(bool(sandbox.missing()), reason="this system lacks a part of the sandbox")
+@pytest.mark.parametrize("name", FILES)
+def test_a_hostile_file_ends_with_a_text_or_a_reason(name: str) -> None:
+    found = outcome(name)
+    assert found in ("done", "empty", "damaged", "crashed", "timeout")
+    assert (found == "done") >= (name in DONE)
+    assert (found == "damaged") >= (name in DAMAGED)
+    assert (found in ("crashed", "timeout")) >= (name in FAILED)
+
+
+def test_hostile_files_take_no_more_memory_than_the_sandbox_allows() -> None:
+    outcome("flate bomb")
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 2**10 <= sandbox.MEMORY_BYTES

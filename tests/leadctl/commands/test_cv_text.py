@@ -1,0 +1,63 @@
+"""leadctl cv-text."""
+
+import json
+import time
+
+import pytest
+
+from tests.intake.cv_text.hostile import pdf_of
+from tests.leadctl.conftest import Client
+
+HOSTILE = "Ada\tLovelace\n\x1b[31mred\u202eevil\nÄ 漢 🎉\n"
+
+
+def wait_for_text(client: Client, lead_id: int) -> str:
+    until = time.monotonic() + 60
+    while (found := client.run("cv-text", str(lead_id), "-o", "json").stdout).startswith('{"state": "pending"'):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    return found
+
+
+def test_the_text_of_a_cv_is_printed_and_escaped(client: Client) -> None:
+    lead_id = client.submit(cv=HOSTILE.encode(), cv_name="cv.txt")
+    found = json.loads(wait_for_text(client, lead_id))
+    assert found == {
+        "state": "done",
+        "reason": None,
+        "text": "Ada\tLovelace\n[31mred\u202eevil\nÄ 漢 🎉",
+        "pages": [],
+        "truncated": False,
+        "guessed": False,
+    }
+    assert client.data("cv-text", str(lead_id)) == "Ada\tLovelace\n[31mred\\u202eevil\nÄ 漢 🎉\n"
+
+
+def test_a_guessed_encoding_is_mentioned(client: Client) -> None:
+    lead_id = client.submit(cv="Ren\u00e9".encode("cp1252"), cv_name="cv.txt")
+    wait_for_text(client, lead_id)
+    done = client.run("--verbose", "cv-text", str(lead_id))
+    assert (done.stdout, done.returncode) == ("René\n", 0)
+    assert "encoding" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("cv", "reason"),
+    [
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "it may be an image or a scan"),
+        (pdf_of(b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Count 0/Kids[]>>"), "is damaged"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(1000), "without text extraction"),
+    ],
+)
+def test_a_cv_without_text_exits_with_5_a_reason_and_a_remedy(client: Client, cv: bytes, reason: str) -> None:
+    lead_id = client.submit(cv=cv)
+    wait_for_text(client, lead_id)
+    done = client.run("cv-text", str(lead_id))
+    assert (done.returncode, done.stdout) == (5, "")
+    assert reason in done.stderr
+    assert f"leadctl download-cv {lead_id}" in done.stderr
+
+
+def test_invalid_ids(client: Client) -> None:
+    assert client.run("cv-text", "999999").returncode == 5
+    assert client.run("cv-text", "x").returncode == 2
