@@ -8,7 +8,14 @@ import typer
 
 from leadctl.errors import LeadctlError
 from leadctl.list_command import Listing, StateFilterOption, list_command
-from leadctl.options import SinceOption, UntilOption
+from leadctl.options import (
+    EmailFilterOption,
+    FirstNameFilterOption,
+    LastNameFilterOption,
+    SinceOption,
+    TextFilterOption,
+    UntilOption,
+)
 from leadctl.output.columns import LEAD_COLUMNS, LEAD_HEADINGS
 from leadctl.times import parse_range
 
@@ -20,14 +27,10 @@ if TYPE_CHECKING:  # importing it takes 95 ms
 def command(
     listing: Listing,
     state: StateFilterOption = None,
-    email: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Email address; exact match, * is a wildcard.")
-    ] = None,
-    f_name: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="First name; exact match, * is a wildcard.")
-    ] = None,
-    l_name: Annotated[str | None, typer.Option(metavar="TEXT", help="Last name; exact match, * is a wildcard.")] = None,
-    text: Annotated[str | None, typer.Option("-q", metavar="TEXT", help="Part of the email address or a name.")] = None,
+    email: EmailFilterOption = None,
+    f_name: FirstNameFilterOption = None,
+    l_name: LastNameFilterOption = None,
+    text: TextFilterOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
     sort: Annotated[Literal["id", "-id"], typer.Option(help="Sort by id; -id is newest first.")] = "-id",

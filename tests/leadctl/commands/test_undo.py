@@ -51,7 +51,8 @@ def test_with_o_all_results_are_printed(client: Client) -> None:
     moved = changed(client, lead_id)
     client.data("set-state", "DECLINED", str(lead_id))
     done = client.run("undo", moved, "-o", "json")
-    assert (done.returncode, json.loads(done.stdout)) == (3, [{"id": lead_id, "result": "moved", "state": "DECLINED"}])
+    [outcome] = json.loads(done.stdout)
+    assert (done.returncode, outcome["result"], outcome["state"], outcome["by"]) == (3, "moved", "DECLINED", "peter")
 
 
 def test_an_undo_can_be_undone(client: Client) -> None:
