@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests/intake tests/migrations tests/system
 
-.PHONY: help setup demo picture test test-browser test-clamd test-client test-node test-pgbouncer test-proxy test-redis test-s3 test-schema coverage torture attack fuzz audit bench bench-quick lint format serve requirements clean
+.PHONY: help setup demo picture test test-browser test-clamd test-client test-node test-pgbouncer test-proxy test-redis test-s3 test-schema test-tmux coverage torture attack fuzz audit bench bench-quick lint format serve requirements clean
 
 # Show this help
 help:
@@ -28,9 +28,9 @@ setup: .venv/ready
 demo: setup
 	@$(BIN)/python -m tests.system.demo
 
-# Export the README's picture of leadctl from the real program
+# Export the README's pictures of leadctl from the real program
 picture: setup
-	@$(BIN)/python -m tests.system.picture docs/leadctl.svg
+	@$(BIN)/python -m tests.system.picture docs/leadctl.svg docs/triage.svg
 
 # Run lint, then all tests that need only PyPI
 test: lint
@@ -102,6 +102,10 @@ test-proxy: setup
 # Test rate limits in a real Redis (Debian: apt-get install redis-server)
 test-redis: setup
 	$(BIN)/python -m pytest tests/redis
+
+# Test the screens of leadctl triage in tmux (Debian: apt-get install tmux)
+test-tmux: setup
+	$(BIN)/python -m pytest tests/tmux
 
 # Durability tests, 15 minutes; full-disk needs root (some of them: make torture PROOFS="relay")
 torture: setup

@@ -145,7 +145,7 @@ class Api:
 
     def stats(self) -> dict[str, Any]:
         stats = self._http.json("GET", "/internal/stats")
-        if not matches(stats, {"total": int}) or not _is_stats(stats):
+        if not matches(stats, {"total": int, "state_keys": dict}) or not _is_stats(stats):
             raise self._http.unexpected_response()
         return stats
 
@@ -159,7 +159,7 @@ class Api:
     def cv_text(self, lead_id: int) -> dict[str, Any]:
         """Return the text of a CV, or the state and reason without one."""
         found = self._http.json("GET", f"/internal/leads/{lead_id}/cv-text", max_bytes=MAX_LIST_BYTES)
-        if not matches(found, _CV_TEXT):
+        if not matches(found, _CV_TEXT) or not all(isinstance(page, int) for page in found["pages"]):
             raise self._http.unexpected_response()
         return found
 
@@ -322,5 +322,6 @@ def _is_stats(stats: Mapping[str, Any]) -> bool:
         and all(map(is_state, stats["states"]))
         and all(map(is_day, stats["days"]))
         and matches(stats["mails"], {"queued": int, "failed": int})
+        and all(isinstance(key, str) and re.fullmatch("[a-z0-9]", key) for key in stats["state_keys"].values())
         and (oldest is None or matches(oldest, {"id": int, "created_at": str}))
     )

@@ -36,12 +36,12 @@ def announce_change(streams: IOStreams, change: UUID, *, dry_run: bool) -> Itera
     except BaseException as error:
         if has_changed and not is_announced:
             streams.error(f"change {shown}; {how}")
-        elif not (has_changed or dry_run) and _may_have_reached_server(error):
+        elif not (has_changed or dry_run) and may_have_reached_server(error):
             streams.error(f"change {shown} may have been applied; {how}")
         raise
 
 
-def _may_have_reached_server(error: BaseException) -> bool:
+def may_have_reached_server(error: BaseException) -> bool:
     """Return whether the request may have reached the server before the error."""
     if isinstance(error, TryAgain):
         return type(error.__cause__).__name__ not in ("ConnectError", "ConnectTimeout")

@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "show": "leadctl.commands.show",
     "stats": "leadctl.commands.stats",
     "watch": "leadctl.commands.watch",
+    "triage": "leadctl.commands.triage",
     "set-state": "leadctl.commands.set_state",
     "undo": "leadctl.commands.undo",
     "changes": "leadctl.commands.changes",

@@ -24,15 +24,6 @@ StateFilterOption = Annotated[
     typer.Option("--state", **STATE, help="Only leads in this state, upper or lower case; repeatable."),
 ]
 
-EmailFilterOption = Annotated[
-    str | None, typer.Option("--email", metavar="TEXT", help="Email address; exact match, * is a wildcard.")
-]
-FirstNameFilterOption = Annotated[
-    str | None, typer.Option("--f-name", metavar="TEXT", help="First name; exact match, * is a wildcard.")
-]
-LastNameFilterOption = Annotated[
-    str | None, typer.Option("--l-name", metavar="TEXT", help="Last name; exact match, * is a wildcard.")
-]
 SortOption = Annotated[Literal["id", "-id"], typer.Option("--sort", help="Sort by id; -id is newest first.")]
 
 

@@ -16,6 +16,19 @@ SinceOption = Annotated[
     ),
 ]
 UntilOption = Annotated[str | None, typer.Option(metavar="TIME", help="Before; same format.")]
+EmailFilterOption = Annotated[
+    str | None, typer.Option("--email", metavar="TEXT", help="Email address; exact match, * is a wildcard.")
+]
+FirstNameFilterOption = Annotated[
+    str | None, typer.Option("--f-name", metavar="TEXT", help="First name; exact match, * is a wildcard.")
+]
+LastNameFilterOption = Annotated[
+    str | None, typer.Option("--l-name", metavar="TEXT", help="Last name; exact match, * is a wildcard.")
+]
+TextFilterOption = Annotated[
+    str | None,
+    typer.Option("-q", metavar="WORDS", help="Words that begin a word of a name, the email address or the CV."),
+]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would change without changing it.")]
 YesOption = Annotated[
     bool, typer.Option("--yes", "-y", help="Do not ask for confirmation before changing 10 or more leads.")

@@ -71,6 +71,14 @@ def format_relative(value: str, now: datetime) -> str:
     return then.strftime("%Y-%m-%d")
 
 
+def format_duration(seconds: float) -> str:
+    """Return a duration in its two largest units, such as `2 d 4 h`."""
+    minutes = max(0, int(seconds // 60))
+    parts = {"d": minutes // 1440, "h": minutes // 60 % 24, "min": minutes % 60}
+    largest = [f"{number} {unit}" for unit, number in parts.items() if number][:2]
+    return " ".join(largest[:1] if largest and largest[0].endswith("min") else largest) or "0 min"
+
+
 def format_age(value: str, now: datetime) -> str:
     """Return an RFC 3339 timestamp as a relative and a local time; other text unchanged."""
     relative = format_relative(value, now)

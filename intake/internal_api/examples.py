@@ -73,14 +73,14 @@ EXAMPLES: Mapping[type[BaseModel], Mapping[str, Any]] = {
     Outcomes: {
         "change": _CHANGE,
         "results": [
-            {"id": 42, "result": "changed", "state": "REACHED_OUT"},
-            {"id": 43, "result": "missing", "state": None},
+            {"id": 42, "result": "changed", "state": "REACHED_OUT", "by": None, "at": None},
+            {"id": 43, "result": "conflict", "state": "ENGAGED", "by": "grace", "at": _AT},
         ],
     },
     Undo: {"change": _UNDO},
     UndoOutcomes: {
         "change": _UNDO,
-        "results": [{"id": 42, "result": "undone", "state": "PENDING"}],
+        "results": [{"id": 42, "result": "undone", "state": "PENDING", "by": None, "at": None}],
         "next": None,
     },
     ChangeModel: {
@@ -123,6 +123,7 @@ EXAMPLES: Mapping[type[BaseModel], Mapping[str, Any]] = {
         "days": {"2026-11-01": 2},
         "oldest_waiting": {"id": 42, "created_at": _AT},
         "mails": {"queued": 1, "failed": 0},
+        "state_keys": {"REACHED_OUT": "x"},
     },
     PersonModel: {"email": "ada@example.com"},
     ErasureRequest: {"email": "ada@example.com", "dry_run": True},

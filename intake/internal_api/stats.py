@@ -9,5 +9,6 @@ from intake.leads import statistics
 
 def get_stats(request: AppRequest) -> Response:
     """Return numbers of leads per state and day, and of unsent mails."""
-    database = request.state["database"]
-    return json_response(statistics.count(database, states=request.state["settings"].states))
+    database, settings = request.state["database"], request.state["settings"]
+    found = statistics.count(database, states=settings.states, state_keys=dict(settings.state_keys))
+    return json_response(found)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -21,11 +22,15 @@ T = TypeVar("T")
 
 
 class OutcomeModel(BaseModel):
-    """Result for one lead, and its current state."""
+    """Result for one lead, and its current state; of a conflict and a moved lead also its last change."""
 
     id: int
     result: Literal["changed", "unchanged", "missing", "conflict", "undone", "already_undone", "moved"]
     state: str | None = Field(description="Null if the lead does not exist.")
+    by: str | None = Field(
+        default=None, description="User who changed a `conflict` or `moved` lead last; null if nobody did."
+    )
+    at: datetime | None = Field(default=None, description="When that was.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +67,7 @@ def change_states(
         results = [_result(lead_id, found.get(lead_id), to=to, expected=expected, own=own) for lead_id in ids]
         changed = {result.id for result in results if result.result == "changed" and not found[result.id].is_done}
         _apply(connection, select(lead.c.id, lead.c.state, literal(to)), changed, context)
-        return results
+        return _with_last_changes(connection, results, found)
 
     return _run(database, context, work)
 
@@ -97,6 +102,7 @@ def undo(
         last = lead_event.c.id == lead.c.last_event_id
         source = select(lead.c.id, lead.c.state, lead_event.c.from_state).join(lead_event, last)
         _apply(connection, source, previous, context)
+        results = _with_last_changes(connection, results, found)
         return results, max(events) if len(events) == MAX_LEADS else None
 
     return _run(database, context, work)
@@ -162,6 +168,18 @@ def _result(lead_id: int, current: _LeadState | None, *, to: str, expected: str 
     if expected is not None and current.state != expected:
         return OutcomeModel(id=lead_id, result="conflict", state=current.state)
     return OutcomeModel(id=lead_id, result="changed", state=to)
+
+
+def _with_last_changes(
+    connection: Connection, results: Sequence[OutcomeModel], found: Mapping[int, _LeadState]
+) -> list[OutcomeModel]:
+    """Return the results, those of conflicts and moved leads with the user and time of the lead's last change."""
+    events = {one.id: found[one.id].last_event_id for one in results if one.result in ("conflict", "moved")}
+    last = {event for event in events.values() if event is not None}
+    query = select(lead_event.c.id, user_account.c.username.label("by"), lead_event.c.at)
+    query = query.join(user_account, user_account.c.id == lead_event.c.user_id).where(is_among(lead_event.c.id, last))
+    changes = {row.id: {"by": row.by, "at": row.at} for row in connection.execute(query)} if last else {}
+    return [one.model_copy(update=changes.get(events.get(one.id), {})) for one in results]
 
 
 def _undo_result(lead_id: int, current: _LeadState, previous: str | None, *, is_undone: bool) -> OutcomeModel:

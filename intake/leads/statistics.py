@@ -1,6 +1,6 @@
 """Lead statistics, computed from indexes only, never from the table of CVs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from pydantic import BaseModel, Field
@@ -31,9 +31,10 @@ class Statistics(BaseModel):
     )
     oldest_waiting: WaitingLead | None = Field(description="The oldest lead in the first state.")
     mails: UnsentMails
+    state_keys: dict[str, str] = Field(description="`INTAKE_STATE_KEYS`: keys of states in `leadctl triage`.")
 
 
-def count(database: Database, *, states: Sequence[str]) -> Statistics:
+def count(database: Database, *, states: Sequence[str], state_keys: Mapping[str, str]) -> Statistics:
     """Count the leads, with every state in their order, and the unsent mails. Raises DatabaseUnavailable."""
     mails = count_unsent(database)
 
@@ -46,6 +47,7 @@ def count(database: Database, *, states: Sequence[str]) -> Statistics:
             days=_days(connection),
             oldest_waiting=oldest and WaitingLead(id=oldest.id, created_at=oldest.created_at),
             mails=mails,
+            state_keys=dict(state_keys),
         )
 
     return database.read(work)

@@ -19,6 +19,7 @@ MAX_CV_BYTES = 900 * 2**20  # SQLite limits values to 10**9 bytes, PostgreSQL to
 MIN_PASSWORD_CHARACTERS = 8  # NIST SP 800-63B
 MAX_PASSWORD_BYTES = 72  # the maximum of bcrypt
 MAX_CONTACT_CHARACTERS = 200
+RESERVED_KEYS = "subcowhnaqjk"  # those of other actions in leadctl triage
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 Network = IPv4Network | IPv6Network
@@ -149,6 +150,18 @@ def states(text: str) -> tuple[str, ...]:
     if len(set(found)) != len(found):
         raise ValueError
     return found
+
+
+def state_keys(text: str) -> tuple[tuple[str, str], ...]:
+    """Parse keys of states: distinct states, each with a distinct letter or digit."""
+    pairs = [part.partition(":") for part in _split(text)]
+    found = {
+        states(state.strip())[0]: _match(f"(?![{RESERVED_KEYS}])[a-z0-9]", key.strip().lower())[0]
+        for state, _, key in pairs
+    }
+    if not len(set(found.values())) == len(found) == len(pairs):
+        raise ValueError
+    return tuple(found.items())
 
 
 def retention_days(text: str) -> tuple[tuple[str, int], ...]:

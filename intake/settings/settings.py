@@ -117,6 +117,13 @@ class Settings:
         parsers.states,
         "distinct names of A-Z, 0-9 and _, separated by commas; new leads are in the first",
     )
+    state_keys: tuple[tuple[str, str], ...] = _setting(
+        "INTAKE_STATE_KEYS",
+        (),
+        parsers.state_keys,
+        "STATE:KEY for one or more states, separated by commas, such as REVIEW:v; each key is a different letter or"
+        f" digit, and none of {' '.join(parsers.RESERVED_KEYS)}",
+    )
     retention_days: tuple[tuple[str, int], ...] = _setting(
         "INTAKE_RETENTION_DAYS",
         (),
@@ -191,9 +198,11 @@ class Settings:
                 "INTAKE_JWT_SECRET is not set; PostgreSQL requires it: use the output of `openssl rand -hex 32`"
             )
         if not faults:  # compares settings, so that each must be valid
+            named = {"INTAKE_STATE_KEYS": settings.state_keys, "INTAKE_RETENTION_DAYS": settings.retention_days}
             faults += [
-                f"INTAKE_RETENTION_DAYS names {state}, which is not one of the states: {', '.join(settings.states)}"
-                for state, _ in settings.retention_days
+                f"{name} names {state}, which is not one of the states: {', '.join(settings.states)}"
+                for name, pairs in named.items()
+                for state, _ in pairs
                 if state not in settings.states
             ]
         if faults:

@@ -2,21 +2,18 @@
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from leadctl.errors import LeadctlError
-from leadctl.list_command import (
+from leadctl.list_command import Listing, SortOption, StateFilterOption, list_command
+from leadctl.options import (
     EmailFilterOption,
     FirstNameFilterOption,
     LastNameFilterOption,
-    Listing,
-    SortOption,
-    StateFilterOption,
-    list_command,
+    SinceOption,
+    TextFilterOption,
+    UntilOption,
 )
-from leadctl.options import SinceOption, UntilOption
 from leadctl.output.columns import LEAD_COLUMNS, LEAD_HEADINGS
 from leadctl.times import parse_range
 
@@ -31,10 +28,7 @@ def command(
     email: EmailFilterOption = None,
     f_name: FirstNameFilterOption = None,
     l_name: LastNameFilterOption = None,
-    text: Annotated[
-        str | None,
-        typer.Option("-q", metavar="WORDS", help="Words that begin a word of a name, the email address or the CV."),
-    ] = None,
+    text: TextFilterOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
     sort: SortOption = "-id",

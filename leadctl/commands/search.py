@@ -6,16 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from leadctl.list_command import (
-    EmailFilterOption,
-    FirstNameFilterOption,
-    LastNameFilterOption,
-    Listing,
-    SortOption,
-    StateFilterOption,
-    list_command,
-)
-from leadctl.options import SinceOption, UntilOption
+from leadctl.list_command import Listing, SortOption, StateFilterOption, list_command
+from leadctl.options import EmailFilterOption, FirstNameFilterOption, LastNameFilterOption, SinceOption, UntilOption
 from leadctl.output.columns import LEAD_COLUMNS, LEAD_HEADINGS
 from leadctl.output.formats import Record
 from leadctl.times import parse_range

@@ -67,11 +67,12 @@ class Session(httpx2.Auth):
                 self._log_in()
             return None if self.profile.token == refused else self.profile.token
 
-    def use_login(self, login: "Login") -> None:
-        """Use the login's token from now on, and save it."""
+    def use_login(self, login: "Login", *, username: str | None = None) -> None:
+        """Use the login's token from now on, and save it in the profile, if that has a name."""
         with self._lock:
-            self.profile = with_login(self.profile, login)
-            self._credentials.save(self.profile, make_current=False)
+            self.profile = replace(with_login(self.profile, login), username=username or self.profile.username)
+            if self.profile.name:
+                self._credentials.save(self.profile, make_current=False)
 
     def _remaining_s(self) -> float:
         if self.profile.token is None:

@@ -36,11 +36,12 @@ _TYPES = {  # the types that the server detects in a file of each extension
 
 def caution(lead: Record, subject: str = "this CV") -> str | None:
     """Return a warning about a lead's CV, or None."""
-    text = " and ".join(_facts(lead))
+    text = " and ".join(cautions(lead))
     return f"Caution: {subject} {text}" if text else None
 
 
-def _facts(lead: Record) -> Iterator[str]:
+def cautions(lead: Record) -> Iterator[str]:
+    """Yield what makes a lead's CV suspicious, as verbs with their objects."""
     if lead["CV_scan_state"] == "quarantined":
         yield f"is infected ({lead.get('CV_signature')})"
     elif lead["CV_scan_state"] in _SCANS:

@@ -41,6 +41,7 @@ class IOStreams:
 
     def __init__(self, flags: Flags) -> None:
         self.flags = flags
+        self.receive_messages: Callable[[str], None] | None = None  # instead of standard error, which has a full screen
         self._console: Console | None = None  # of the progress bar that is shown
 
     @property
@@ -128,6 +129,9 @@ class IOStreams:
 
     def error(self, text: str) -> None:
         """Print a message to standard error, even with --quiet."""
+        if self.receive_messages:
+            self.receive_messages(text)
+            return
         with suppress(OSError):
             if self._console is None:
                 typer.echo(escape_control(text), err=True)

@@ -80,7 +80,7 @@ def record_lines(record: Record, headings: Mapping[str, str] | None = None) -> I
     margin = max(map(cell_width, names.values()), default=0)
     for name, label in names.items():
         text = (texts.whole if headings is None else texts.human)(name, record[name])
-        yield from render([[(f"{label:<{margin}}{_GAP}", "bold"), (_marked(text), style(name, text))]])
+        yield from render([[(f"{label:<{margin}}{_GAP}", "bold"), (marked(text), style(name, text))]])
 
 
 def streaming_lines(records: Iterable[Record], columns: Sequence[str]) -> Iterator[str]:
@@ -170,14 +170,15 @@ def _line(texts: Mapping[str, str], widths: Mapping[str, int], styles: Mapping[s
     spans: list[Span] = []
     padding = 0
     for column, size in widths.items():
-        text = _cut(texts[column], size)
+        text = cut(texts[column], size)
         gap = " " * padding + _GAP if spans else ""  # no padding after the last column
         padding = size - cell_width(text)
-        spans += [(gap, ""), (_marked(text), styles[column])]
+        spans += [(gap, ""), (marked(text), styles[column])]
     return spans
 
 
-def _cut(text: str, size: int) -> str:
+def cut(text: str, size: int) -> str:
+    """Return the text, shortened to at most `size` cells."""
     left = text if cell_width(text) <= size else None
     kept = max(size - 1, 0)
     while left is None or cell_width(left) > size:
@@ -195,7 +196,7 @@ def _time_of_day(value: object) -> str:
     return then.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M:%S")
 
 
-def _marked(text: str) -> str:
+def marked(text: str) -> str:
     """Return the text; marks around right-to-left text keep it from reordering its neighbours."""
     is_right_to_left = not text.isascii() and any(unicodedata.bidirectional(c) in ("R", "AL") for c in text)
     return f"{_LEFT_TO_RIGHT}{text}{_LEFT_TO_RIGHT}" if is_right_to_left else text

@@ -1,11 +1,14 @@
-"""The README's picture of leadctl (`make picture`): the real program's output at a terminal, as an SVG."""
+"""The README's pictures of leadctl (`make picture`): the real program at a terminal, as SVGs."""
 
+import asyncio
 import io
+import os
 import re
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import httpx2
@@ -13,6 +16,11 @@ from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
+from leadctl.context import Context
+from leadctl.settings import Flags
+from leadctl.triage.app import TriageApp
+from leadctl.triage.keys import REPEAT_S, assign_keys
+from leadctl.triage.session import Session
 from tests.system.demo import PASSWORD, pdf
 from tests.system.programs import INTAKE, LEADCTL, Service, clean_environment
 from tests.system.terminal import Terminal
@@ -55,7 +63,7 @@ class Home:
 
 
 def main() -> None:
-    """Write the picture to the file named on the command line."""
+    """Write the pictures to the two files named on the command line."""
     with tempfile.TemporaryDirectory(prefix="leadctl-picture-") as name:
         directory = Path(name)
         database = directory / "picture.db"
@@ -67,7 +75,36 @@ def main() -> None:
             home.run(LEADCTL, "login", "--username", "harriet")
             home.submit_leads(database)
             output = "".join(_session(home, command) for command in ("list", f"show {len(LEADS)}"))
+            _write_triage(home, Path(sys.argv[2]))
     Path(sys.argv[1]).write_text(_svg(output), "utf-8")
+
+
+def _write_triage(home: Home, file: Path) -> None:
+    """Write the picture of the full screen, after one decision."""
+    os.environ.update({"HOME": str(home.home), "LEADCTL_URL": home.url})
+    context = Context(Flags())
+    ids = [lead["id"] for lead in context.api.leads({"state": ["PENDING"]}, newest_first=False, limit=None)]
+    session = Session(context, ids, states=["PENDING"], user="harriet")
+    stats = context.api.stats()
+    keys = assign_keys(list(stats["states"]), stats["state_keys"])
+    app = TriageApp(session, keys, profile="default", filters={}, first=session.load(ids[0]))
+    file.write_text(asyncio.run(_export(app)), "utf-8")
+
+
+async def _export(app: TriageApp) -> str:
+    async with app.run_test(size=(COLUMNS + 8, 20)) as pilot:
+        for step in ("r", "d", None):
+            until = time.monotonic() + 30
+            while not (app.is_fresh and app.has_text and "extracted text" in app.label):
+                if time.monotonic() > until:
+                    sys.exit("leadctl triage shows no text")
+                await pilot.pause(0.1)
+            await pilot.pause(REPEAT_S)
+            if step:
+                await pilot.press(step)
+        svg = re.sub(r"@font-face \{.*?\}\n", "", app.export_screenshot(title="leadctl triage"), flags=re.DOTALL)
+        svg = re.sub(r"terminal-\d+", "triage", svg)  # a hash of the content
+    return "\n".join(line.rstrip() for line in svg.splitlines()) + "\n"
 
 
 def _session(home: Home, command: str) -> str:

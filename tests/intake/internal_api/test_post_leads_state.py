@@ -41,9 +41,10 @@ def states(intake: Intake) -> list[str]:
 def test_each_lead_has_a_result_and_one_event(attorney: TestClient, intake: Intake) -> None:
     ids = fill(intake, 3)
     answer = post(attorney, [*ids, MISSING], "ENGAGED").json()
+    nobody = {"by": None, "at": None}
     assert answer["results"] == [
-        *({"id": number, "result": "changed", "state": "ENGAGED"} for number in ids),
-        {"id": MISSING, "result": "missing", "state": None},
+        *({"id": number, "result": "changed", "state": "ENGAGED", **nobody} for number in ids),
+        {"id": MISSING, "result": "missing", "state": None, **nobody},
     ]
     assert states(intake) == ["ENGAGED"] * 3
     events = intake.read(lambda c: c.execute(select(lead_event).order_by(lead_event.c.id)).mappings().all())
@@ -84,7 +85,22 @@ def test_one_of_two_claims_succeeds(attorney: TestClient, intake: Intake) -> Non
     assert results(attorney, ids, "REACHED_OUT", **{"from": "PENDING"}) == ["changed"]
     body = {"ids": ids, "status": "REACHED_OUT", "from": "PENDING"}
     answer = attorney.post("/internal/leads/state", json=body, headers=grace)
-    assert answer.json()["results"] == [{"id": ids[0], "result": "conflict", "state": "REACHED_OUT"}]
+    [event] = attorney.get(f"/internal/leads/{ids[0]}/history").json()
+    lost = {"id": ids[0], "result": "conflict", "state": "REACHED_OUT", "by": "ada", "at": event["at"]}
+    assert answer.json()["results"] == [lost]
+
+
+def test_a_conflict_has_the_user_and_time_of_the_last_change(attorney: TestClient, intake: Intake) -> None:
+    """Null for a lead that was never changed; other results have neither."""
+    taken, untouched, mine = *fill(intake, 1), *fill(intake, 1, state="ENGAGED"), *fill(intake, 1)
+    body = {"ids": [taken], "status": "ENGAGED"}
+    attorney.post("/internal/leads/state", json=body, headers=intake.bearer(intake.user("grace")))
+    [event] = attorney.get(f"/internal/leads/{taken}/history").json()
+    for dry_run in (True, False):
+        ids = [taken, untouched, mine, MISSING]
+        answer = post(attorney, ids, "DECLINED", **{"from": "PENDING"}, dry_run=dry_run).json()["results"]
+        assert [one["result"] for one in answer] == ["conflict", "conflict", "changed", "missing"]
+        assert [(one["by"], one["at"]) for one in answer] == [("grace", event["at"]), *[(None, None)] * 3]
 
 
 def test_a_repeated_change_changes_nothing_twice(attorney: TestClient, intake: Intake) -> None:

@@ -41,8 +41,8 @@ def test_an_undo_restores_each_state(attorney: TestClient, intake: Intake) -> No
     first = change(attorney, [*pending, *engaged], "DECLINED")
     answer = undo(attorney, first).json()
     assert answer["results"] == [
-        *({"id": number, "result": "undone", "state": "PENDING"} for number in pending),
-        *({"id": number, "result": "undone", "state": "ENGAGED"} for number in engaged),
+        *({"id": number, "result": "undone", "state": "PENDING", "by": None, "at": None} for number in pending),
+        *({"id": number, "result": "undone", "state": "ENGAGED", "by": None, "at": None} for number in engaged),
     ]
     assert answer["next"] is None
     assert answer["change"] != first
@@ -56,6 +56,16 @@ def test_leads_changed_since_are_not_undone(attorney: TestClient, intake: Intake
         attorney.patch(f"/internal/leads/{ids[0]}", json={"status": state})
     assert undone(attorney, first) == {ids[0]: "moved", ids[1]: "undone"}
     assert states(intake) == ["ENGAGED", "PENDING"]
+
+
+def test_a_moved_lead_has_the_user_and_time_of_its_last_change(attorney: TestClient, intake: Intake) -> None:
+    ids = fill(intake, 2)
+    first = change(attorney, ids, "ENGAGED")
+    colleagues_change(intake, ids[:1], "DECLINED")
+    event = attorney.get(f"/internal/leads/{ids[0]}/history").json()[-1]
+    moved, restored = undo(attorney, first).json()["results"]
+    assert moved == {"id": ids[0], "result": "moved", "state": "DECLINED", "by": "harriet", "at": event["at"]}
+    assert (restored["result"], restored["by"], restored["at"]) == ("undone", None, None)
 
 
 def test_an_undo_is_undone(attorney: TestClient, intake: Intake) -> None:

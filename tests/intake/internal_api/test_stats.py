@@ -21,10 +21,17 @@ def at(intake: Intake, lead_id: int, timestamp: datetime) -> None:
 
 def test_a_service_without_leads(attorney: TestClient) -> None:
     answer = attorney.get("/internal/stats").json()
-    assert list(answer) == ["total", "states", "days", "oldest_waiting", "mails"]
+    assert list(answer) == ["total", "states", "days", "oldest_waiting", "mails", "state_keys"]
     assert answer["states"] == {"PENDING": 0, "REACHED_OUT": 0, "ENGAGED": 0, "DECLINED": 0}
     assert (answer["total"], answer["oldest_waiting"], answer["mails"]) == (0, None, {"queued": 0, "failed": 0})
     assert set(answer["days"].values()) == {0}
+    assert answer["state_keys"] == {}
+
+
+def test_keys_of_states(start: Callable[..., Intake]) -> None:
+    intake = start(states=("NEW", "REVIEW"), state_keys=(("REVIEW", "v"),))
+    answer = intake.client.get("/internal/stats", headers=intake.bearer(intake.user()))
+    assert answer.json()["state_keys"] == {"REVIEW": "v"}
 
 
 def test_states_are_in_order(start: Callable[..., Intake]) -> None:

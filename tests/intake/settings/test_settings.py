@@ -119,6 +119,14 @@ def test_the_environment_overrides_the_env_file(tmp_path: Path) -> None:
         ("INTAKE_STATES", "NEW,NEW"),
         ("INTAKE_STATES", "new"),
         ("INTAKE_STATES", ","),
+        ("INTAKE_STATE_KEYS", "ENGAGED"),
+        ("INTAKE_STATE_KEYS", "ENGAGED:"),
+        ("INTAKE_STATE_KEYS", "ENGAGED:xy"),
+        ("INTAKE_STATE_KEYS", "ENGAGED:s"),
+        ("INTAKE_STATE_KEYS", "ENGAGED:?"),
+        ("INTAKE_STATE_KEYS", "ENGAGED:д"),
+        ("INTAKE_STATE_KEYS", "ENGAGED:x,ENGAGED:y"),
+        ("INTAKE_STATE_KEYS", "ENGAGED:x,DECLINED:X"),
         ("INTAKE_OPEN_REGISTRATION", "yes"),
     ],
 )
@@ -134,6 +142,12 @@ def test_all_invalid_settings_are_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(SettingsInvalid) as raised:
         read(tmp_path, INTAKE_PORT="x", INTAKE_STATES="x", INTAKE_HOST="127.0.0.1")
     assert len(str(raised.value).splitlines()) == 2
+
+
+def test_keys_of_unknown_states_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SettingsInvalid) as raised:
+        read(tmp_path, INTAKE_STATES="NEW,DONE", INTAKE_STATE_KEYS="LOST:x")
+    assert str(raised.value) == "INTAKE_STATE_KEYS names LOST, which is not one of the states: NEW, DONE"
 
 
 def test_secrets_are_never_shown(tmp_path: Path) -> None:
@@ -167,6 +181,7 @@ def test_lists_sizes_and_mailboxes(tmp_path: Path) -> None:
         INTAKE_CONFIRMATIONS_PER_HOUR="0",
         INTAKE_MAIL_FROM="Marple & Wimsey <intake@firm.example>",
         INTAKE_STATES="NEW, DONE",
+        INTAKE_STATE_KEYS="DONE:X, NEW: 1",
         INTAKE_JWT_SECRET=f"{GOOD_SECRET},{GOOD_SECRET}",
     )
     assert settings.attorney_emails == ("ada@firm.example", "peter@firm.example")
@@ -175,6 +190,7 @@ def test_lists_sizes_and_mailboxes(tmp_path: Path) -> None:
     assert settings.confirmations_per_hour == 0
     assert settings.mail_from == Mailbox("intake@firm.example", "Marple & Wimsey")
     assert settings.states == ("NEW", "DONE")
+    assert settings.state_keys == (("DONE", "x"), ("NEW", "1"))
     assert len(settings.jwt_secrets) == 2
 
 

@@ -20,7 +20,7 @@ def test_a_pipe_gets_a_name_and_a_number_on_each_line(client: Client) -> None:
 def test_json_is_the_apis(client: Client) -> None:
     client.submit()
     stats = json.loads(client.data("stats", "-o", "json"))
-    assert list(stats) == ["total", "states", "days", "oldest_waiting", "mails"]
+    assert list(stats) == ["total", "states", "days", "oldest_waiting", "mails", "state_keys"]
     assert sum(stats["states"].values()) == stats["total"]
 
 

@@ -46,11 +46,13 @@ def test_with_o_all_results_are_printed(client: Client) -> None:
     lead_id = client.submit()
     change = changed(client, lead_id)
     done = client.run("undo", change, "-o", "json")
-    assert (done.returncode, json.loads(done.stdout)) == (0, [{"id": lead_id, "result": "undone", "state": "PENDING"}])
+    undone = {"id": lead_id, "result": "undone", "state": "PENDING", "by": None, "at": None}
+    assert (done.returncode, json.loads(done.stdout)) == (0, [undone])
     moved = changed(client, lead_id)
     client.data("set-state", "DECLINED", str(lead_id))
     done = client.run("undo", moved, "-o", "json")
-    assert (done.returncode, json.loads(done.stdout)) == (3, [{"id": lead_id, "result": "moved", "state": "DECLINED"}])
+    [outcome] = json.loads(done.stdout)
+    assert (done.returncode, outcome["result"], outcome["state"], outcome["by"]) == (3, "moved", "DECLINED", "peter")
 
 
 def test_an_undo_can_be_undone(client: Client) -> None:

@@ -1,0 +1,139 @@
+"""`leadctl triage`."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from threading import Thread
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import typer
+
+from leadctl.context import Context
+from leadctl.errors import UsageError
+from leadctl.list_command import StateFilterOption
+from leadctl.options import (
+    EmailFilterOption,
+    FirstNameFilterOption,
+    LastNameFilterOption,
+    SinceOption,
+    TextFilterOption,
+    UntilOption,
+)
+from leadctl.times import parse_range
+from leadctl.triage.keys import assign_keys
+
+if TYPE_CHECKING:  # importing these takes 100 ms
+    from leadctl.triage.facts import Facts
+    from leadctl.triage.session import Session
+
+
+def command(
+    ctx: typer.Context,
+    state: StateFilterOption = None,
+    email: EmailFilterOption = None,
+    f_name: FirstNameFilterOption = None,
+    l_name: LastNameFilterOption = None,
+    text: TextFilterOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    sort: Annotated[Literal["id", "-id"], typer.Option(help="Sort by id; -id is newest first.")] = "id",
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Ask line by line, without a full screen; for screen readers.")
+    ] = False,
+) -> None:
+    """Triage leads one by one: read the CV's text, and decide with one key.
+
+    Without --state, shows the leads in the first state. Each state has a key, which the last line shows; u undoes,
+    ? shows all keys, q quits. At the end, prints what was decided, and the id of each change. The audit trail records
+    the texts that you read.
+
+    Examples:
+      leadctl triage
+      leadctl triage --state ENGAGED --since 7d
+    """
+    context: Context = ctx.obj
+    _check_terminal(is_plain=plain)
+    filters = {"state": state, "email": email, "f_name": f_name, "l_name": l_name, "q": text}
+    given = {name: value for name, value in {**filters, **parse_range(since, until)}.items() if value is not None}
+    start = _Start(context, given, newest_first=sort == "-id")
+    if plain:
+        from leadctl.triage.plain import run_plain  # noqa: PLC0415 - these import rich
+
+        session, _ = start.result()
+        if session.ids:
+            run_plain(session, start.keys, context)
+        code = None
+    else:
+        from leadctl.triage.app import TriageApp  # noqa: PLC0415 - 250 ms, while the first lead is requested
+
+        session, first = start.result()
+        code = None
+        if first:
+            app = TriageApp(session, start.keys, profile=_profile(context), filters=start.filters, first=first)
+            context.receive_messages = app.inform
+            try:
+                app.run_to_end()
+            finally:
+                context.receive_messages = None
+            code = app.signal_code
+    if not session.ids:
+        context.info("No leads match")
+        return
+    for line in session.summary():
+        context.info(line)
+    raise typer.Exit(session.exit_code if code is None else code)
+
+
+class _Start:
+    """Reads the states, the queue and the first lead in a thread, while the main thread imports the screen."""
+
+    def __init__(self, context: Context, given: Mapping[str, Any], *, newest_first: bool) -> None:
+        self.filters: dict[str, Any] = dict(given)
+        self.keys: Mapping[str, str] = {}
+        self._context, self._newest_first = context, newest_first
+        self._outcome: Callable[[], tuple[Session, Facts | None]]
+        _ = context.api  # errors in the settings first
+        self._thread = Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def result(self) -> "tuple[Session, Facts | None]":
+        """Wait for the session and the facts about its first lead. Raises LeadctlError."""
+        self._thread.join()
+        return self._outcome()
+
+    def _run(self) -> None:
+        try:
+            found = self._read()
+            self._outcome = lambda: found
+        except BaseException as error:  # noqa: BLE001 - raised in the main thread
+            caught = error
+
+            def fail() -> "tuple[Session, Facts | None]":
+                raise caught
+
+            self._outcome = fail
+
+    def _read(self) -> "tuple[Session, Facts | None]":
+        from leadctl.triage.session import Session  # noqa: PLC0415 - it imports rich
+
+        api = self._context.api
+        stats = api.stats()
+        self.keys = assign_keys(list(stats["states"]), stats["state_keys"])
+        self.filters.setdefault("state", list(stats["states"])[:1])
+        ids = [lead["id"] for lead in api.leads(self.filters, newest_first=self._newest_first, limit=None)]
+        session = Session(self._context, ids, states=self.filters["state"], user=api.me()["username"])
+        return session, session.load(ids[0]) if ids else None
+
+
+def _check_terminal(*, is_plain: bool) -> None:
+    """Raise UsageError unless the streams are a terminal that can show the screen."""
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        raise UsageError("triage needs a terminal; in scripts, use leadctl list and leadctl set-state")
+    encoding = (sys.stderr.encoding or "").lower()
+    if not is_plain and (os.environ.get("TERM") in ("dumb", "unknown") or not encoding.startswith("utf")):
+        raise UsageError("this terminal can't show the screen; use leadctl triage --plain")
+
+
+def _profile(context: Context) -> str:
+    return context.profile.name or urlsplit(context.url).netloc

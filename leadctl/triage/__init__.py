@@ -1,0 +1,1 @@
+"""`leadctl triage`: one lead per screen, one key per decision."""

@@ -1,0 +1,135 @@
+"""The displayed lead: its facts, state and text, loaded in threads."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from leadctl.errors import LeadctlError, NotFound, PermissionDenied, TryAgain
+from leadctl.output.escapes import escape_control
+from leadctl.output.formats import Record
+from leadctl.triage import drawing
+from leadctl.triage.drawing import Item
+from leadctl.triage.facts import Facts, missing_text, text_label
+from leadctl.triage.frame import View
+from leadctl.triage.session import Session
+from leadctl.triage.window import Mode, Window
+
+REFRESH_PENDING_S = 1.0  # between two requests for a text that is still being extracted
+RETRY_S = 2.0  # between two attempts to load a lead from an unreachable server
+
+
+class LeadWindow(Window):
+    """Shows the lead at the session's position. Facts are prefetched; the text is requested when it is shown."""
+
+    def __init__(
+        self, session: Session, keys: Mapping[str, str], *, profile: str, filters: Mapping[str, Any], first: Facts
+    ) -> None:
+        super().__init__()
+        self.session, self.keys = session, keys
+        self.facts: Facts | None = None
+        self.is_fresh = self.has_text = False  # whether the present state, and the text or its absence, are shown
+        self._profile, self._query = profile, filters
+        self._prefetched: Facts | None = first
+        self._serial = 0  # of the displayed lead; results for an earlier one are dropped
+
+    def on_mount(self) -> None:
+        self.show_lead("")
+
+    def failed(self, error: LeadctlError) -> None:
+        """Show the error of a request."""
+        raise NotImplementedError
+
+    def show_lead(self, message: str) -> None:
+        """Show the lead at the session's position: prefetched facts at once, its state and text when they arrive."""
+        self._serial += 1
+        lead_id, known = self.session.lead_id, self._prefetched
+        self.facts = known if known and known.lead_id == lead_id else None
+        self.is_fresh = self.has_text = False
+        self.set_mode(Mode.LEAD, message)
+        if lead_id is None:
+            self.show_text("", f"{len(self.session.ids)} leads were shown. b goes back, u undoes, q quits.")
+            self.start(partial(self.session.newer, self._query), self.for_this_lead(self._show_newer))
+            return
+        self.show_text("loading", "")
+        self.start(partial(self._load, lead_id, self.facts), self.for_this_lead(self._show_facts))
+        self.start(partial(self.session.cv_text, lead_id), self.for_this_lead(self._show_cv_text))
+
+    def for_this_lead(self, then: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Return a function that calls `then` unless another lead is displayed by then."""
+        serial = self._serial
+        return lambda result: then(result) if serial == self._serial else None
+
+    def _load(self, lead_id: int, known: Facts | None) -> tuple[Facts, str | None]:
+        facts = self.session.refresh(known) if known else self.session.load(lead_id)
+        return facts, self.session.taken(facts)
+
+    def _show_facts(self, result: tuple[Facts, str | None] | LeadctlError) -> None:
+        if isinstance(result, LeadctlError):
+            self._loading_failed(result)
+            return
+        self.facts, taken = result
+        self.is_fresh = True
+        if taken:
+            self.set_mode(Mode.NOTICE, taken)
+        self.say(self.message)
+
+    def _show_cv_text(self, result: Record | LeadctlError) -> None:
+        if isinstance(result, LeadctlError):
+            self._loading_failed(result)
+            return
+        self.has_text = True
+        if missing := missing_text(result):
+            self.show_text("no text", missing)
+        else:
+            self.show_text(text_label(result), str(result["text"]), result["pages"])
+        following = self.session.following
+        if result["state"] == "pending" and (lead_id := self.session.lead_id):
+            again = partial(self.start, partial(self.session.cv_text, lead_id), self.for_this_lead(self._show_cv_text))
+            self.set_timer(REFRESH_PENDING_S, again)
+        elif following:
+            self.start(partial(self.session.load, following), self._keep_prefetched)
+
+    def _keep_prefetched(self, result: Facts | LeadctlError) -> None:
+        self._prefetched = result if isinstance(result, Facts) else None  # else it is loaded when it is shown
+
+    def _loading_failed(self, error: LeadctlError) -> None:
+        if isinstance(error, NotFound):
+            self.facts, self.has_text = None, False
+            self.show_text("", "")
+            self.set_mode(Mode.NOTICE, f"lead {self.session.lead_id} was erased")
+        elif isinstance(error, TryAgain):
+            self.show_text("not loaded", f"{escape_control(error)}\n\nTrying again.")
+            self.set_timer(RETRY_S, partial(self.for_this_lead(self.show_lead), self.message))
+        elif isinstance(error, PermissionDenied):
+            self.failed(error)
+        else:
+            self.has_text = True
+            self.show_text("no text", escape_control(error))
+
+    def _show_newer(self, number: int | LeadctlError) -> None:
+        if isinstance(number, int) and number:
+            self.say(f"{number} new lead{'s' * (number > 1)} arrived meanwhile: run leadctl triage again")
+
+    def draw(self) -> None:
+        session, facts = self.session, self.facts
+        self.frame.draw(
+            View(
+                position=f"{min(session.position + 1, len(session.ids))}/{len(session.ids)}",
+                facts=facts,
+                who=escape_control(f"{self._profile} · {session.user}"),
+                is_first_state=bool(facts and facts.state == next(iter(self.keys))),
+                label=self.label,
+                message=self.message,
+                is_notice=self.mode is Mode.NOTICE,
+                is_input=self.mode is Mode.INPUT,
+                items=self._items(),
+            )
+        )
+
+    def _items(self) -> list[Item]:
+        """Return the keys that the footer shows."""
+        if self.mode is Mode.LEAD:
+            return drawing.key_items(self.keys, self.facts.state if self.facts else None)
+        if self.mode is Mode.NOTICE:
+            return [("any key", "next lead", True), ("b", "stay on this lead", True)]
+        return [("y", "yes", True), ("any other key", "no", True)] if self.mode is Mode.CONFIRM else []

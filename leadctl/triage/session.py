@@ -1,0 +1,281 @@
+"""The queue of leads, decisions, conflicts and undo; used by the screen and by `--plain`."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from functools import partial
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID, uuid4
+
+from leadctl.change_announcement import may_have_reached_server
+from leadctl.context import Context
+from leadctl.errors import ExitCode, LeadctlError, NotFound, TryAgain, UnexpectedResponse, UsageError
+from leadctl.output.escapes import escape_control
+from leadctl.output.formats import Record
+from leadctl.retries import retry_call
+from leadctl.times import format_relative
+from leadctl.triage.facts import Facts
+
+if TYPE_CHECKING:
+    from leadctl.api import Api
+
+ATTEMPTS = 3  # of a change whose outcome is unknown, before the user is asked
+MAX_OTHERS = 20  # other leads of the same address that are read
+
+T = TypeVar("T")
+
+
+class Step(Enum):
+    """Next steps of the front end."""
+
+    STAY = "stay"  # on this lead
+    SHOW = "show"  # the lead at the session's position
+    NOTICE = "notice"  # show the message; any key goes to the next lead, b stays on this one
+
+
+@dataclass(frozen=True)
+class Result:
+    """A message, and the next step."""
+
+    text: str
+    step: Step
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A change of one lead that was or will be sent."""
+
+    change: UUID
+    lead_id: int
+    before: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Undo:
+    """An undo of a decision that was or will be sent."""
+
+    change: UUID
+    decision: Decision
+
+
+class Session:
+    """One run of `leadctl triage`. Its requests block; the front end makes at most one change at a time."""
+
+    def __init__(self, context: Context, ids: Sequence[int], *, states: Collection[str], user: str) -> None:
+        self.ids, self.position = ids, 0
+        self.user = user
+        self.expected = set(states)
+        self.skipped: set[int] = set()
+        self.conflicts: set[int] = set()
+        self.unconfirmed: Decision | Undo | None = None
+        self.is_unreachable = False
+        self._announced: int | None = None  # the lead whose move by another user was shown last
+        self._context = context
+        self._decided: dict[int, Decision] = {}
+        self._undoable: list[Decision] = []
+
+    @property
+    def api(self) -> "Api":
+        """The API, with the token of the present user."""
+        return self._context.api
+
+    @property
+    def lead_id(self) -> int | None:
+        """The lead at the present position; None after the last one."""
+        return self.ids[self.position] if self.position < len(self.ids) else None
+
+    @property
+    def following(self) -> int | None:
+        """The lead after the present one."""
+        return self.ids[self.position + 1] if self.position + 1 < len(self.ids) else None
+
+    def skip(self) -> None:
+        """Go to the next lead without a decision."""
+        if self.lead_id is not None and self.lead_id not in self._decided:
+            self.skipped.add(self.lead_id)
+        self.advance()
+
+    def stay(self) -> None:
+        """Show this lead again."""
+
+    def advance(self) -> None:
+        self.position = min(self.position + 1, len(self.ids))
+
+    def back(self) -> None:
+        self.position = max(self.position - 1, 0)
+
+    def load(self, lead_id: int) -> Facts:
+        """Return the facts about a lead. Raises LeadctlError."""
+        lead = self.request(lambda: self.api.lead(lead_id))
+        address = lead["email"].replace("\\", "\\\\").replace("*", "\\*")
+        found = self.api.leads({"email": address}, newest_first=True, limit=MAX_OTHERS)
+        return Facts(lead, [one for one in found if one["id"] != lead_id])
+
+    def refresh(self, facts: Facts) -> Facts:
+        """Return the facts with the lead's present state. Raises LeadctlError, NotFound if it was erased."""
+        return Facts(self.request(lambda: self.api.lead(facts.lead_id)), facts.others)
+
+    def taken(self, facts: Facts) -> str | None:
+        """Return who has moved a lead out of the queue's states; None if nobody did, or if it was just shown.
+
+        Raises LeadctlError.
+        """
+        mine = self._decided.get(facts.lead_id)
+        if facts.state in self.expected or (mine and mine.state == facts.state) or facts.lead_id == self._announced:
+            return None
+        self._announced = facts.lead_id
+        history = self.request(lambda: self.api.history(facts.lead_id))
+        last: Mapping[str, Any] = history[-1] if history else {}
+        return describe_move(last.get("user"), last.get("at"), facts.state, self.user)
+
+    def cv_text(self, lead_id: int) -> Record:
+        """Return the text of a lead's CV; the server records the delivery. Raises LeadctlError."""
+        return self.request(lambda: self.api.cv_text(lead_id))
+
+    def newer(self, filters: Mapping[str, Any]) -> int:
+        """Return the number of matching leads, up to a page, that arrived after the queue was read."""
+        newest = max(self.ids)
+        found = self.api.leads(filters, newest_first=True, limit=1000)
+        return sum(1 for _ in takewhile(lambda lead: lead["id"] > newest, found))
+
+    def decide(self, facts: Facts, state: str) -> Result:
+        """Move the lead from the displayed state to `state`, never over another user's change. Raises LeadctlError."""
+        pending = self.unconfirmed
+        if pending and not (
+            isinstance(pending, Decision) and (pending.lead_id, pending.state) == (facts.lead_id, state)
+        ):
+            return Result(self.unconfirmed_text(), Step.STAY)
+        decision = pending if isinstance(pending, Decision) else Decision(uuid4(), facts.lead_id, facts.state, state)
+        [outcome] = self._send(decision, partial(self._set_state, decision))
+        return self._result(decision, outcome)
+
+    def undo(self) -> Result:
+        """Undo the last decision of this session that is not undone. Raises LeadctlError."""
+        if self.unconfirmed and not isinstance(self.unconfirmed, Undo):
+            return Result(self.unconfirmed_text(), Step.STAY)
+        if not self._undoable:
+            return Result("nothing to undo in this session", Step.STAY)
+        undo = self.unconfirmed if isinstance(self.unconfirmed, Undo) else Undo(uuid4(), self._undoable[-1])
+        outcomes = self._send(undo, partial(self._undo, undo))
+        decision = self._undoable.pop()
+        self._decided.pop(decision.lead_id, None)
+        if earlier := next((one for one in reversed(self._undoable) if one.lead_id == decision.lead_id), None):
+            self._decided[decision.lead_id] = earlier
+        self.position = self.ids.index(decision.lead_id)
+        lead = f"lead {decision.lead_id}"
+        if not outcomes:
+            return Result(f"{lead} was erased", Step.SHOW)
+        if outcomes[0]["result"] == "moved":
+            self._announced = decision.lead_id
+            moved = describe_move(outcomes[0].get("by"), outcomes[0].get("at"), outcomes[0]["state"], self.user)
+            return Result(f"not undone: {moved}", Step.SHOW)
+        already = "already " if outcomes[0]["result"] == "already_undone" else ""
+        return Result(f"{lead} is {already}{escape_control(outcomes[0]['state'])} again", Step.SHOW)
+
+    def unconfirmed_text(self) -> str:
+        """Return what to do about a change whose outcome is unknown."""
+        pending = self.unconfirmed
+        if isinstance(pending, Undo):
+            return f"the undo of lead {pending.decision.lead_id} is not confirmed: press u to try again"
+        assert pending is not None
+        return f"{pending.state} for lead {pending.lead_id} is not confirmed: press its key to try again"
+
+    def sign_in(self, username: str, password: str) -> None:
+        """Log in; another user can't undo the changes of the one before. Raises LeadctlError."""
+        login = self._context.anonymous_api.login(username, password)
+        self._context.session.use_login(login, username=username)
+        user = self._context.api.me()["username"]
+        if user != self.user:
+            self._undoable.clear()
+            self.user = user
+
+    def request(self, work: Callable[[], T]) -> T:
+        """Return the result of a request, and remember whether the server is reachable."""
+        try:
+            result = work()
+        except TryAgain:
+            self.is_unreachable = True
+            raise
+        self.is_unreachable = False
+        return result
+
+    def summary(self) -> list[str]:
+        """Return the lines to print at the end: what was decided, and the change ids."""
+        states = Counter(decision.state for decision in self._decided.values())
+        counts = ", ".join(f"{number} {state}" for state, number in states.items())
+        parts = [f"{len(self._decided)} decided{f' ({counts})' if counts else ''}", f"{len(self.skipped)} skipped"]
+        if self.conflicts:
+            parts.append(f"{len(self.conflicts)} conflict{'s' * (len(self.conflicts) > 1)}")
+        lines = [f"change {one.change}: lead {one.lead_id} to {one.state}" for one in self._decided.values()]
+        if self.unconfirmed:
+            change = self.unconfirmed.change
+            lines.append(f"change {change} may have been applied; to undo it: leadctl undo {change}")
+        return [", ".join(parts), *map(escape_control, lines)]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The program's exit code after quitting."""
+        if self.is_unreachable or self.unconfirmed:
+            return ExitCode.TRY_AGAIN
+        return ExitCode.PARTLY if self.conflicts else ExitCode.DONE
+
+    def _set_state(self, decision: Decision) -> Sequence[Record]:
+        return self.api.set_states(
+            [decision.lead_id], decision.state, expected=decision.before, change=decision.change, dry_run=False
+        )
+
+    def _undo(self, undo: Undo) -> Sequence[Record]:
+        pages = self.api.undo(undo.decision.change, undoing=undo.change, others=False, dry_run=False)
+        return next(iter(pages))
+
+    def _send(self, change: Decision | Undo, work: Callable[[], Sequence[Record]]) -> Sequence[Record]:
+        """Send a change; while its outcome is unknown, repeat it with the same id, then leave it `unconfirmed`."""
+
+        def attempt() -> Sequence[Record]:
+            try:
+                return self.request(work)
+            except LeadctlError as error:
+                if isinstance(error, (NotFound, UsageError)):  # the server refused it
+                    self.unconfirmed = None
+                elif may_have_reached_server(error) or type(error) in (LeadctlError, UnexpectedResponse):
+                    self.unconfirmed = change
+                raise
+
+        try:
+            outcomes = attempt()
+        except TryAgain:
+            if self.unconfirmed is None:
+                raise
+            outcomes = retry_call(attempt, attempts=ATTEMPTS - 1, on_retry=lambda _error: None)
+        self.unconfirmed = None
+        return outcomes
+
+    def _result(self, decision: Decision, outcome: Record) -> Result:
+        lead, state = decision.lead_id, escape_control(decision.state)
+        if outcome["result"] == "missing":
+            return Result(f"lead {lead} was erased", Step.NOTICE)
+        if outcome["result"] == "conflict":
+            self.conflicts.add(lead)
+            self._announced = lead
+            return Result(describe_move(outcome.get("by"), outcome.get("at"), outcome["state"], self.user), Step.NOTICE)
+        self.conflicts.discard(lead)
+        self.skipped.discard(lead)
+        self.advance()
+        if outcome["result"] == "unchanged":
+            return Result(f"{lead} was already {state} by you", Step.SHOW)
+        self._decided[lead] = decision
+        self._undoable.append(decision)
+        return Result(f"{lead} → {state} (u undoes)", Step.SHOW)
+
+
+def describe_move(user: object, at: object, state: object, me: str) -> str:
+    """Return who moved a lead to its state, and when."""
+    if user is None:
+        return f"this lead is {escape_control(state)}"
+    when = format_relative(str(at), datetime.now().astimezone()) if at else ""
+    who = "you" if user == me else escape_control(user)
+    return f"{who} moved this to {escape_control(state)} {escape_control(when)}".rstrip()

@@ -1,0 +1,319 @@
+"""The full screen, driven by Textual's Pilot on the running service."""
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from leadctl.triage import lead_window
+from leadctl.triage.app import TriageApp
+from leadctl.triage.keys import REPEAT_S, assign_keys
+from leadctl.triage.session import Session
+from leadctl.triage.window import Mode
+from tests.leadctl.conftest import PASSWORD, Client
+from tests.leadctl.triage.conftest import STATES, MakeSession
+from tests.leadctl.triage.test_session import expired
+
+NO_TEXT: Mapping[str, Any] = {"reason": None, "text": None, "pages": [], "truncated": False, "guessed": False}
+Script = Callable[["Screen"], Awaitable[None]]
+
+
+class Screen:
+    """A running app, its keys and its visible text."""
+
+    def __init__(self, app: TriageApp, pilot: Pilot[None]) -> None:
+        self.app, self.pilot = app, pilot
+
+    async def until(self, text: str, *, within_s: float = 20.0) -> None:
+        """Wait until the screen contains the text."""
+        until = time.monotonic() + within_s
+        while text not in self.shown:
+            assert time.monotonic() < until, self.shown
+            await self.pilot.pause(0.02)
+
+    async def ready(self, lead: int) -> None:
+        """Wait until a lead can be decided."""
+        await self.until(f"Lead {lead} ")
+        until = time.monotonic() + 20
+        while not (self.app.is_fresh and self.app.has_text):
+            assert time.monotonic() < until, self.shown
+            await self.pilot.pause(0.02)
+
+    async def press(self, *keys: str, after_s: float = REPEAT_S) -> None:
+        """Press keys after a pause, so that they count."""
+        await self.pilot.pause(after_s)
+        await self.pilot.press(*keys)
+
+    @property
+    def shown(self) -> str:
+        rows = self.app.screen._compositor.render_strips()
+        return "\n".join("".join(segment.text for segment in row).rstrip() for row in rows)
+
+
+def run(session: Session, script: Script, *, size: tuple[int, int] = (80, 24), states: Sequence[str] = STATES) -> None:
+    """Run the app on the session's leads."""
+
+    async def main() -> None:
+        first = session.load(session.ids[0])
+        app = TriageApp(session, assign_keys(states, {}), profile="prod", filters={}, first=first)
+        async with app.run_test(size=size) as pilot:
+            await script(Screen(app, pilot))
+
+    asyncio.run(main())
+
+
+@pytest.fixture
+def leads(client: Client) -> list[int]:
+    return [client.submit(cv=b"Experience\n2019 Acme", cv_name="cv.txt", f_name="Ivan") for _ in range(3)]
+
+
+def test_a_key_decides_and_shows_the_next_lead(client: Client, make_session: MakeSession, leads: list[int]) -> None:
+    async def script(screen: Screen) -> None:
+        await screen.ready(leads[0])
+        await screen.until("2019 Acme")
+        await screen.press("R")
+        await screen.ready(leads[1])
+        await screen.until(f"{leads[0]} → REACHED_OUT (u undoes)")
+        await screen.press("u")
+        await screen.ready(leads[0])
+        await screen.until(f"lead {leads[0]} is PENDING again")
+
+    run(make_session(leads), script)
+    assert client.state(leads[0]) == "PENDING"
+
+
+def test_a_held_key_decides_one_lead(client: Client, make_session: MakeSession, leads: list[int]) -> None:
+    async def script(screen: Screen) -> None:
+        await screen.ready(leads[0])
+        at = time.monotonic()
+        for repeat in range(60):  # at a keyboard's pace, however slow this machine is
+            screen.app._press("d", at + (0.5 + repeat / 30 if repeat else 0))
+            await screen.pilot.pause(0.03)
+        await screen.until("key ignored: d is held down, or pressed too fast")
+
+    run(make_session(leads), script)
+    assert [client.state(lead) for lead in leads] == ["DECLINED", "PENDING", "PENDING"]
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("д", "switch the keyboard to Latin letters"),
+        ("é", "switch the keyboard to Latin letters"),
+        ("x", "? lists the keys"),
+        ("enter", "? lists the keys"),
+        ("p", "the lead is already PENDING"),
+    ],
+)
+def test_other_keys_decide_nothing(
+    client: Client, make_session: MakeSession, leads: list[int], key: str, hint: str
+) -> None:
+    async def script(screen: Screen) -> None:
+        await screen.ready(leads[0])
+        await screen.press(key)
+        await screen.until("key ignored: ")
+        assert hint in screen.shown.replace("\n", " ")
+
+    run(make_session(leads[:1]), script)
+    assert client.state(leads[0]) == "PENDING"
+
+
+def test_a_key_before_the_text_is_shown_is_ignored(client: Client, make_session: MakeSession, leads: list[int]) -> None:
+    session = make_session(leads)
+    fetch = session.cv_text
+
+    def slow(lead: int) -> object:
+        time.sleep(1)
+        return fetch(lead)
+
+    session.cv_text = slow  # type: ignore[method-assign, assignment]
+
+    async def script(screen: Screen) -> None:
+        await screen.press("d", after_s=0.2)
+        await screen.until("key ignored: the lead is not on the screen yet")
+        await screen.ready(leads[0])
+
+    run(session, script)
+    assert client.state(leads[0]) == "PENDING"
+
+
+def test_a_conflict_is_shown_until_a_key_is_pressed(
+    client: Client, admin: Client, make_session: MakeSession, leads: list[int]
+) -> None:
+    async def script(screen: Screen) -> None:
+        await screen.ready(leads[0])
+        admin.data("set-state", "ENGAGED", str(leads[0]))
+        await screen.press("d")
+        await screen.until("harriet moved this to ENGAGED")
+        await screen.until("any key next lead  b stay on this lead")
+        await screen.press("b")
+        await screen.ready(leads[0])
+        assert screen.app.mode is Mode.LEAD
+        await screen.press("d")
+        await screen.ready(leads[1])
+
+    run(make_session(leads), script)
+    assert client.state(leads[0]) == "DECLINED"
+
+
+def test_a_taken_or_erased_lead_says_so_at_once(
+    client: Client, admin: Client, make_session: MakeSession, leads: list[int]
+) -> None:
+    gone = client.submit(email="shown@example.com")
+    ids = [leads[0], gone, leads[1]]
+
+    async def script(screen: Screen) -> None:
+        await screen.until("harriet moved this to ENGAGED")
+        await screen.press("x")
+        await screen.ready(gone)
+        admin.data("erase", "--email", "shown@example.com", "--yes")
+        await screen.press("d")
+        await screen.until(f"lead {gone} was erased")
+        await screen.press("x")
+        await screen.ready(leads[1])
+        await screen.press("b")
+        await screen.until(f"lead {gone} was erased")
+        assert "shown@example.com" not in screen.shown
+
+    session = make_session(ids)
+    admin.data("set-state", "ENGAGED", str(leads[0]))
+    run(session, script)
+
+
+def test_an_expired_login_is_renewed_in_place(client: Client, make_session: MakeSession, leads: list[int]) -> None:
+    session = make_session(leads)
+
+    async def script(screen: Screen) -> None:
+        await screen.ready(leads[0])
+        session._context.session.profile = expired(session)
+        await screen.press("d")
+        await screen.until("Username:")
+        await screen.press("enter", after_s=0)
+        await screen.until("Password for peter:")
+        await screen.press(*"wrong", "enter", after_s=0)
+        await screen.until("Username:")
+        await screen.press("enter", after_s=0)
+        await screen.until("Password for peter:")
+        await screen.press(*[{" ": "space"}.get(letter, letter) for letter in PASSWORD], "enter", after_s=0)
+        await screen.until("signed in as peter")
+        await screen.ready(leads[0])
+        await screen.press("d")
+        await screen.ready(leads[1])
+
+    run(session, script)
+    assert client.state(leads[0]) == "DECLINED"
+
+
+def test_search_help_history_and_scrolling(client: Client, make_session: MakeSession) -> None:
+    lead = client.submit(cv=b"\n".join(b"line %d" % number for number in range(200)), cv_name="cv.txt")
+
+    async def script(screen: Screen) -> None:
+        await screen.ready(lead)
+        await screen.until("line 3")
+        await screen.press("end", after_s=0)
+        await screen.until("line 199")
+        await screen.press("home", "space", after_s=0)
+        assert "line 0\n" not in screen.shown
+        await screen.press("slash", after_s=0)
+        await screen.press(*"LINE", "space", *"150", "enter", after_s=0)
+        await screen.until("line 150")
+        await screen.press("question_mark", after_s=0)
+        await screen.until("r  reached out")
+        await screen.press("d", after_s=0)
+        await screen.until("line 150")
+        await screen.press("h", after_s=0)
+        await screen.until("No changes.")
+
+    run(make_session([lead]), script)
+    assert client.state(lead) == "PENDING", "d closed the help"
+
+
+def test_the_layout_follows_the_size_and_keeps_the_place(client: Client, make_session: MakeSession) -> None:
+    lead = client.submit(cv=b"\n".join(b"line %d of the text" % number for number in range(300)), cv_name="cv.txt")
+
+    async def script(screen: Screen) -> None:
+        await screen.ready(lead)
+        await screen.until("line 3 ")
+        await screen.press("space", "space", after_s=0)
+        top = screen.app.text.top
+        assert "Ada Lovelace <ada@example.com>" in screen.shown
+        await screen.pilot.resize_terminal(120, 40)
+        await screen.until("│")
+        assert screen.app.text.top == top
+        assert re.search(r"^ ada@example.com +│", screen.shown, re.MULTILINE)
+        await screen.pilot.resize_terminal(59, 15)
+        await screen.until("Enlarge the window to at least 60 columns and 15 lines")
+        await screen.press("d")
+        await screen.pilot.resize_terminal(60, 15)
+        await screen.until("s skip")
+        assert screen.app.text.top == top
+
+    run(make_session([lead]), script)
+    assert client.state(lead) == "PENDING"
+
+
+def test_a_click_on_a_key_decides(client: Client, make_session: MakeSession, leads: list[int]) -> None:
+    async def script(screen: Screen) -> None:
+        await screen.ready(leads[0])
+        await screen.pilot.click("#keys", offset=(screen.shown.splitlines()[-1].index("e engaged"), 0))
+        await screen.ready(leads[1])
+
+    run(make_session(leads), script)
+    assert client.state(leads[0]) == "ENGAGED"
+
+
+def test_the_end_reports_new_leads(client: Client, make_session: MakeSession, leads: list[int]) -> None:
+    async def script(screen: Screen) -> None:
+        await screen.ready(leads[2])
+        client.submit()
+        await screen.press("s", after_s=0)
+        await screen.until("1 leads were shown")
+        await screen.until("1 new lead arrived meanwhile")
+        await screen.press("d")
+        await screen.until("key ignored: there is no lead here")
+
+    run(make_session(leads[2:]), script)
+
+
+def test_a_server_with_one_state(client: Client, make_session: MakeSession, leads: list[int]) -> None:
+    async def script(screen: Screen) -> None:
+        await screen.ready(leads[0])
+        await screen.press("p")
+        await screen.until("key ignored: the lead is already PENDING")
+        assert "p pending  s skip" in screen.shown
+
+    run(make_session(leads[:1]), script, states=["PENDING"])
+
+
+def test_hostile_text_is_escaped(client: Client, make_session: MakeSession) -> None:
+    evil = "a\x1b]0;title\x07b\u202ec [bold]d"
+    session = make_session([client.submit(f_name="Evil", cv_name="[red].txt")])
+    answer = {**NO_TEXT, "state": "done", "text": evil}
+    session.cv_text = lambda _lead: answer  # type: ignore[method-assign, assignment]
+
+    async def script(screen: Screen) -> None:
+        await screen.until(r"a\x1b]0;title\x07b\u202ec [bold]d")
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", screen.shown)
+
+    run(session, script)
+
+
+def test_a_pending_text_appears_by_itself(
+    client: Client, make_session: MakeSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lead_window, "REFRESH_PENDING_S", 0.2)
+    session = make_session([client.submit()])
+    answers = [{**NO_TEXT, "state": state} for state in ("pending", "pending", "done")]
+    answers[2]["text"] = "ready"
+    session.cv_text = lambda _lead: answers.pop(0)  # type: ignore[method-assign, assignment]
+
+    async def script(screen: Screen) -> None:
+        await screen.until("The text is still being extracted")
+        assert screen.app.has_text, "deciding works meanwhile"
+        await screen.until("ready")
+
+    run(session, script)

@@ -1,0 +1,181 @@
+"""`leadctl triage` at a pseudo-terminal: bytes, signals and exit codes."""
+
+import os
+import re
+import signal
+import sqlite3
+import termios
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.leadctl.conftest import Client, admin, administrators_home, anonymous, client, logged_in, service
+from tests.leadctl.triage.test_session import states_of
+from tests.system.programs import Service
+from tests.system.terminal import Terminal
+
+__all__ = ["admin", "administrators_home", "anonymous", "client", "logged_in", "service"]
+
+START = ("\x1b[?1049h", "\x1b[?25l", "\x1b[?1000h")  # alternate screen, hidden cursor, mouse
+RESTORED = ("\x1b[?1049l", "\x1b[?25h", "\x1b[?1000l", "\x1b[?2004l")
+READY = "layout lost"
+
+
+def submit(client: Client, count: int = 2) -> list[int]:
+    """Submit leads with a name of their own, and return their ids."""
+    client.environment["TRIAGE"] = name = f"Name{time.monotonic_ns()}"
+    return [client.submit(f_name=name, cv=b"Experience\n2019 Acme", cv_name="cv.txt") for _ in range(count)]
+
+
+def start(client: Client, *flags: str, columns: int = 80) -> Terminal:
+    """Start triage of the submitted leads, and wait for the first text."""
+    terminal = Terminal(client, "triage", "--f-name", client.environment["TRIAGE"], *flags, columns=columns)
+    terminal.read_until("[q]uit? " if flags else READY, within_s=60)
+    time.sleep(1)  # for the state
+    return terminal
+
+
+def assert_restored(screen: str) -> None:
+    for set_up, restored in zip(START, RESTORED, strict=False):
+        assert screen.rindex(restored) > screen.rindex(set_up)
+    assert screen.rindex("\x1b[?2004l") > screen.rindex("\x1b[?2004h")
+
+
+def test_deciding_and_quitting(client: Client) -> None:
+    first, second = submit(client)
+    terminal = start(client)
+    terminal.type("r")
+    terminal.read_until("REACHED_OUT (u undoes)")
+    terminal.type("q")
+    code, screen = terminal.end()
+    assert (code, states_of(client, [first, second])) == (0, {first: "REACHED_OUT", second: "PENDING"})
+    assert_restored(screen)
+    assert re.search(rf"1 decided \(1 REACHED_OUT\), 0 skipped\nchange [0-9a-f-]{{36}}: lead {first} to", screen)
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_restores_the_terminal(client: Client, name: str, code: int) -> None:
+    submit(client, 1)
+    terminal = start(client)
+    before = termios.tcgetattr(terminal._master)[3]
+    assert not before & termios.ECHO
+    terminal.process.send_signal(signal.Signals[name])
+    screen = terminal.read_until("0 decided")
+    after = termios.tcgetattr(terminal._master)[3]
+    assert after & termios.ECHO
+    assert after & termios.ICANON
+    ended, screen = terminal.end()
+    assert ended == code
+    assert_restored(screen)
+
+
+def test_a_closed_terminal_ends_the_program(client: Client) -> None:
+    submit(client, 1)
+    terminal = start(client)
+    os.close(terminal._master)
+    assert terminal.process.wait(20) == 129
+
+
+def test_ctrl_z_restores_the_terminal_and_fg_draws_again(client: Client) -> None:
+    [lead] = submit(client, 1)
+    terminal = start(client)
+    terminal.type("\x1a")
+    until = time.monotonic() + 20
+    while "T" not in Path(f"/proc/{terminal.process.pid}/stat").read_text().rpartition(")")[2].split()[0]:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert_restored(terminal.read_until(RESTORED[1]))
+    before, terminal.screen = terminal.screen, ""
+    terminal.process.send_signal(signal.SIGCONT)
+    terminal.read_until("2019 Acme")
+    terminal.type("e")
+    terminal.read_until(f"{lead} → ENGAGED")
+    terminal.type("q")
+    code, screen = terminal.end()
+    assert code == 0
+    assert_restored(before + screen)
+
+
+def test_no_color_sends_no_colour(client: Client) -> None:
+    submit(client)
+    colours = re.compile(r"\x1b\[(?:[0-9:]+;)*(?:3[0-9]|4[0-9]|9[0-7]|10[0-7])(?:[;:][0-9:]+)*m")
+    terminal = start(client)
+    terminal.type("q")
+    assert colours.search(terminal.end()[1])
+    client.environment["NO_COLOR"] = "1"
+    terminal = start(client)
+    for key in "?xhx":
+        terminal.type(key)
+        time.sleep(0.3)
+    terminal.type("q")
+    screen = terminal.end()[1]
+    assert not colours.search(screen)
+    assert "pending" in screen
+
+
+def test_keys_typed_before_the_first_screen_are_dropped(client: Client) -> None:
+    ids = submit(client)
+    terminal = Terminal(client, "triage", "--f-name", client.environment["TRIAGE"])
+    terminal.type("dddr")
+    terminal.read_until(READY, within_s=60)
+    time.sleep(1)
+    terminal.type("q")
+    assert terminal.end()[0] == 0
+    assert set(states_of(client, ids).values()) == {"PENDING"}
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_hostile_names_and_texts_are_escaped(client: Client, service: Service, columns: int) -> None:
+    evil = "\x1b]0;title\x07\x1b[2J\x9b31m\u202eevil[/]"
+    [lead] = submit(client, 1)
+    with sqlite3.connect(Path(service.directory) / "intake.db") as database:
+        database.execute("UPDATE lead SET l_name = ?, cv_name = ? WHERE id = ?", (evil, evil, lead))
+    database.close()
+    terminal = start(client, columns=columns)
+    terminal.type("q")
+    screen = terminal.end()[1]
+    assert r"\x1b]0;title" in screen
+    assert "\x1b]0;title" not in screen
+    assert not re.search("\x1b\\[2J.*evil|\x9b|\u202e", screen)
+
+
+def test_plain_asks_line_by_line(client: Client) -> None:
+    first, second, third = submit(client, 3)
+    terminal = start(client, "--plain")
+    question = "[r]eached out, [e]ngaged, [d]eclined, [s]kip, [b]ack, [u]ndo, [h]istory, [w]rite the file, [q]uit? "
+    assert question in terminal.screen
+    for answer, expected in (
+        ("", question),  # Enter never decides
+        ("rr", "'rr' ignored"),
+        ("R", f"2/3  Lead {second}, PENDING"),
+        ("u", f"lead {first} is PENDING again"),
+        ("s", f"2/3  Lead {second}, PENDING"),
+        ("d", f"3/3  Lead {third}, PENDING"),
+    ):
+        terminal.screen = ""
+        terminal.type(f"{answer}\n")
+        terminal.read_until(question)
+        assert expected in terminal.screen
+        time.sleep(0.2)  # what is typed before the program reads is discarded
+    terminal.type("q\n")
+    code, screen = terminal.end()
+    assert (code, "1 decided (1 DECLINED), 1 skipped" in screen) == (0, True)
+    assert "\x1b[" not in screen
+    assert states_of(client, [first, second, third]) == {first: "PENDING", second: "DECLINED", third: "PENDING"}
+
+
+def test_no_leads(client: Client) -> None:
+    code, screen = Terminal(client, "triage", "--f-name", "nobody").end()
+    assert (code, screen) == (0, "No leads match\n")
+
+
+def test_a_terminal_without_a_screen_gets_a_hint(client: Client) -> None:
+    client.environment["TERM"] = "dumb"
+    code, screen = Terminal(client, "triage").end()
+    assert (code, screen) == (2, "leadctl: this terminal can't show the screen; use leadctl triage --plain\n")
+
+
+def test_an_error_at_the_start_is_one_line(anonymous: Client) -> None:
+    code, screen = Terminal(anonymous, "triage").end()
+    assert (code, screen.startswith("leadctl: not logged in")) == (4, True)
