@@ -1,12 +1,13 @@
 """A full screen whose work runs in threads, and which restores the terminal on every exit."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import Enum
-from threading import Thread
+from threading import Thread, Timer
 from typing import Any, ClassVar
 
 from rich.segment import Segment
@@ -25,6 +26,7 @@ from leadctl.triage.frame import Frame
 from leadctl.triage.pages import Pages, Place
 from leadctl.triage.text_view import TextView
 
+GRACE_S = 5
 _SIGNALS = ("SIGTERM", "SIGHUP")
 
 
@@ -116,6 +118,9 @@ class Window(App[None]):
     def _stop(self, number: int) -> None:
         self.signal_code = 128 + number
         self.exit()
+        watchdog = Timer(GRACE_S, os._exit, [self.signal_code])  # Textual may wait for a terminal that has gone
+        watchdog.daemon = True
+        watchdog.start()
 
     def action_redraw(self) -> None:
         self.refresh(layout=True)
