@@ -34,6 +34,7 @@ class Action(StrEnum):
     MAIL_LIST = "mail-list"
     MAIL_RETRY = "mail-retry"
     ERASURE_PREVIEW = "erasure-preview"
+    CV_TEXT = "cv-text"
 
 
 @list_command("entries", COLUMNS)

@@ -125,7 +125,7 @@ def test_a_table_fits_and_never_cuts_ids_and_states(client: Client, columns: int
     assert head.split()[0] == "ID"
     assert first.split()[0] == str(lead_id)
     assert "REACHED_OUT" in first
-    assert "…" in first
+    assert ("…" in first) is (columns > 40), "at 40 columns the long values are omitted"
     wide = sum(2 if "\u2e80" <= character <= "\uffef" else 1 for character in first)
     assert wide <= columns
     assert len(lines(screen)) <= (5 if columns == 40 else 4)  # a line for columns that are not shown
