@@ -173,7 +173,7 @@ class Settings:
     )
     cors_origins: tuple[str, ...] = _setting("INTAKE_CORS_ORIGINS", (), *_ORIGINS)
     form_thanks_url: str | None = _setting(
-        "INTAKE_FORM_THANKS_URL", None, parsers.page_url, "an http or https URL, or a path"
+        "INTAKE_FORM_THANKS_URL", None, parsers.page_url, "a URL with http:// or https://, or a path from /"
     )
     form_frame_ancestors: tuple[str, ...] = _setting("INTAKE_FORM_FRAME_ANCESTORS", (), *_ORIGINS)
 

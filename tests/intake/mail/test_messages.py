@@ -186,6 +186,16 @@ def test_other_invisible_characters_are_escaped(name: str) -> None:
     assert "\u202e" not in _escape(name)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"kind": "confirmation"}, {"kind": "alert"}, {"kind": "alert", "leads": (lead(), lead(id=2)), "lead_count": 2}],
+)
+def test_html_fits_a_phone_and_follows_its_dark_mode(changes: dict[str, object]) -> None:
+    html = text_of(sent(BUILDER, mail(**changes)), "html")
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in html
+    assert '<meta name="color-scheme" content="light dark">' in html
+
+
 def test_html_isolates_what_the_sender_typed() -> None:
     leads = (lead(f_name="עדה", email="a@example.com", CV_name="c.pdf"), lead(id=2))
     for message in (sent(BUILDER, mail(leads=leads[:1])), sent(BUILDER, mail(leads=leads, lead_count=2))):

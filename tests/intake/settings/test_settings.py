@@ -138,6 +138,17 @@ def test_an_invalid_value_is_one_line_with_the_setting(tmp_path: Path, name: str
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("value", ["thanks.html", "../thanks", "www.firm.example/thanks", "//firm.example/thanks"])
+def test_an_unclear_thanks_url_is_refused_with_what_is_allowed(tmp_path: Path, value: str) -> None:
+    with pytest.raises(SettingsInvalid, match=r"; expected a URL with http:// or https://, or a path from /$"):
+        read(tmp_path, INTAKE_FORM_THANKS_URL=value)
+
+
+@pytest.mark.parametrize("value", ["https://firm.example/thanks", "http://firm.example", "/thanks"])
+def test_a_thanks_url_is_a_whole_url_or_a_path(tmp_path: Path, value: str) -> None:
+    assert read(tmp_path, INTAKE_FORM_THANKS_URL=value).form_thanks_url == value
+
+
 def test_all_invalid_settings_are_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(SettingsInvalid) as raised:
         read(tmp_path, INTAKE_PORT="x", INTAKE_STATES="x", INTAKE_HOST="127.0.0.1")
