@@ -77,7 +77,7 @@ class Api:
         if not matches(response, {"access_token": str, "expires_in": int}):
             raise self._http.unexpected_response()
         login = Login(response["access_token"], response["expires_in"])
-        if not is_token(login.token) or login.expires_in > MAX_TTL_S:
+        if not is_token(login.token) or not 0 <= login.expires_in <= MAX_TTL_S:
             raise self._http.unexpected_response()
         return login
 
@@ -246,8 +246,9 @@ class Api:
                 raise self._http.unexpected_response()
             if response["dry_run"] is not dry_run:
                 raise self._http.unexpected_response(": it erased" if dry_run else ": it erased nothing")
-            yield response
-            erased, is_complete = erased + len(response["leads"]), dry_run or response["complete"]
+            leads = [{"id": one["id"], "state": one["state"]} for one in response["leads"]]
+            yield {**{name: response[name] for name in _ERASURE}, "leads": leads}  # callers keep them
+            erased, is_complete = erased + len(leads), dry_run or response["complete"]
             if not (is_complete or response["leads"]):
                 raise TryAgain("the server can't erase the remaining leads now")
             if not is_complete and erased > MAX_ERASED_LEADS:

@@ -53,7 +53,9 @@ class LeadPoller:
 
     def _update_clock_offset(self, lead: Record) -> None:
         try:
-            created = datetime.fromisoformat(lead["created_at"]).timestamp()
+            created_at = datetime.fromisoformat(lead["created_at"])
+            created = (created_at - OVERLAP).timestamp() + OVERLAP.total_seconds()
+            _ = created_at + timedelta(days=1)  # later polls begin after it
         except (ValueError, OverflowError) as error:
             raise LeadctlError(f"lead {lead['id']}: created_at {lead['created_at']!r} is not a timestamp") from error
         ahead_s = created - self._clock()

@@ -56,7 +56,7 @@ def command(
       leadctl download-cv 42 -O - | pdftotext - -
     """
     context: Context = ctx.obj
-    target = "-" if target == STDOUT else target
+    target = "-" if target in STDOUT else target
     template = None if name is None else Template(name)
     selected, is_single = read_lead_ids(ids)
     if target is not None and (len(selected) != 1 or template):

@@ -53,7 +53,7 @@ def _show(context: Context, options: OutputOptions | None, results: Any, what: s
     results = list(results)
     leads = [one for result in results for one in result["leads"]]
     if options is not None:
-        context.show(leads, options)
+        context.show_results(leads, options)
     counts = [(len(leads), "lead"), (_sum(results, "cvs"), "CV"), (_sum(results, "mails"), "mail")]
     context.info(", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts) + f" {what}")
 

@@ -32,7 +32,7 @@ def command(
       leadctl export-person --email ada@example.com -O - > ada.zip
     """
     context: Context = ctx.obj
-    if target in ("-", STDOUT):
+    if target in STDOUT:
         if context.is_terminal:
             raise UsageError("refusing to write a zip to a terminal; use -O")
         with context.api.export_person(email) as chunks:

@@ -51,7 +51,7 @@ def command(
 
         outcomes = context.run_in_batches(selected, "Changing leads", set_batch)
     if dry_run or output:
-        context.show(outcomes, context.output_options(OUTCOME_COLUMNS, output=output))
+        context.show_results(outcomes, context.output_options(OUTCOME_COLUMNS, output=output))
     failures = {one["id"]: failure for one in outcomes if (failure := _failure(one, expected))}
     unchanged = sum(one["result"] == "unchanged" for one in outcomes)
     would = "would be " if dry_run else ""

@@ -61,7 +61,7 @@ def command(
     results, states = Counter[str](), set[str]()
     outcomes = _counted(context, chain(first, chain.from_iterable(pages)), results, states)
     if dry_run or output:
-        context.show(outcomes, context.output_options(OUTCOME_COLUMNS, output=output))
+        context.show_results(outcomes, context.output_options(OUTCOME_COLUMNS, output=output))
     for _ in outcomes:  # without output, only count them
         pass
     _summarize(context, change_id, results, states, were="would be " if dry_run else "")

@@ -7,7 +7,7 @@ import json
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -17,6 +17,7 @@ from leadctl.errors import LeadctlError
 from leadctl.settings import is_token
 
 MAX_TIMESTAMP = 10**11  # also rejects NaN
+LOCK_TIMEOUT_S = 10
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class Credentials:
         """Yield the file's content and write it back; one process at a time."""
         with self._os_errors("write"):
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            with _exclusive_lock(self._file.parent):
+            with _exclusive_lock(self._file.with_suffix(".lock")):
                 data = self._read()
                 yield data
                 self._write(data)
@@ -151,19 +152,33 @@ def display_path(file: Path) -> str:
 
 
 @contextmanager
-def _exclusive_lock(directory: Path) -> Iterator[None]:
-    """Lock the directory, if the system and the file system support it."""
-    number = None
-    with suppress(ImportError, OSError):
-        import fcntl  # noqa: PLC0415 - not on Windows; there the last of two concurrent writes wins
+def _exclusive_lock(file: Path) -> Iterator[None]:
+    """Lock a file that other users can't open, if the system and the file system support it.
 
-        number = os.open(directory, os.O_RDONLY)
-        fcntl.flock(number, fcntl.LOCK_EX)
+    Raises LeadctlError if another process holds the lock for LOCK_TIMEOUT_S.
+    """
+    number = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     try:
+        with suppress(ImportError):
+            import fcntl  # noqa: PLC0415 - not on Windows; there the last of two concurrent writes wins
+
+            until = time.monotonic() + LOCK_TIMEOUT_S
+            with suppress(OSError):  # the file system has no locks
+                while not _locked(lambda: fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)):
+                    if time.monotonic() > until:
+                        raise LeadctlError(f"another leadctl holds {display_path(file)}; end it and try again")
+                    time.sleep(0.05)
         yield
     finally:
-        if number is not None:
-            os.close(number)
+        os.close(number)
+
+
+def _locked(lock: Callable[[], None]) -> bool:
+    try:
+        lock()
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _store(data: dict[str, Any], profile: Profile) -> None:

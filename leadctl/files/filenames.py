@@ -12,7 +12,8 @@ from leadctl.output.escapes import is_hidden
 
 FIELDS = ("id", "email", "f_name", "l_name", "name", "stem", "ext", "state")
 MAX_NAME_BYTES = 200  # most file systems take 255
-STDOUT = "/dev/stdout"  # as an output file: standard output, even if it is a file
+# as an output file: standard output, even if it is a file
+STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 _SEPARATORS = re.compile(r"[/\\]")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)  # Windows' device names
 

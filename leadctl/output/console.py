@@ -94,6 +94,20 @@ class IOStreams:
                 return
         write_lines(lines(records, options), out=self.out)
 
+    def show_results(self, results: Iterable[Record], options: OutputOptions) -> None:
+        """Write the results of changes. If the output closes, still take all results: each may be another change."""
+        remaining, failure = iter(results), None
+        try:
+            self.show(remaining, options)
+            self.out.flush()
+        except OSError as error:
+            failure = error
+            discard_output()
+        for _ in remaining:
+            pass
+        if failure is not None and not isinstance(failure, BrokenPipeError):
+            raise failure
+
     def show_record(
         self, record: Record, output: OutputFormat | None, headings: Mapping[str, str] | None = None
     ) -> None:

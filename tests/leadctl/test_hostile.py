@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import re
 import signal
 import subprocess
@@ -493,8 +494,14 @@ UNDONE = [{"id": 1, "result": "undone", "state": "PENDING"}] * 20_000
             75,
             "leads remain; run it again to erase the rest",
         ),
+        (
+            [ERASURE | {"leads": [{"id": 1, "state": "PENDING"}], "more": ["x" * 7 * 2**20]}] * 60,
+            ["erase", "--yes", "--email", "a@b.example"],
+            75,
+            "no response from",
+        ),
     ],
-    ids=["undo", "undo with output", "undo of nothing", "erase"],
+    ids=["undo", "undo with output", "undo of nothing", "erase", "erase with more"],
 )
 def test_memory_is_bounded_for_any_number_of_responses(
     anonymous: Client, hostile: Any, pages: list[object], command: list[str], code: int, message: str
@@ -540,6 +547,56 @@ def test_repeated_pages_are_an_error(anonymous: Client, hostile: Any) -> None:
     done = anonymous.run("--url", url, "audit", "-o", "ids", LEADCTL_TOKEN="t")
     assert (done.returncode, done.stdout) == (1, "2\n1\n")
     assert "its pages repeat" in done.stderr
+
+
+@pytest.mark.parametrize("expires_in", [-1, -(10**18)])
+def test_a_token_that_has_expired_is_not_saved(anonymous: Client, hostile: Any, expires_in: int) -> None:
+    hostile.answer = (200, JSON, json.dumps({"access_token": "t", "expires_in": expires_in}).encode())
+    url = f"http://127.0.0.1:{hostile.server_port}"
+    done = anonymous.run("--url", url, "login", "-u", "ada", "--password-stdin", typed="secret")
+    assert done.returncode == 1
+    assert "does not respond like an intake service" in done.stderr
+    assert anonymous.data("profiles") == ""
+
+
+def closed_pipe() -> int:
+    """Return the writing end of a pipe that nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    return writing
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "message"),
+    [(closed_pipe, 0, "4 of 4 leads restored to PENDING"), (lambda: os.open("/dev/full", os.O_WRONLY), 1, "No space")],
+    ids=["closed pipe", "full disk"],
+)
+def test_an_undo_without_an_output_is_complete(
+    anonymous: Client, hostile: Any, output: Callable[[], int], code: int, message: str
+) -> None:
+    pages = [
+        {"results": [{"id": n, "result": "undone", "state": "PENDING"}], "next": n if n < 4 else None}
+        for n in (1, 2, 3, 4)
+    ]
+    hostile.answer = ((200, JSON, json.dumps(page).encode()) for page in pages)
+    anonymous.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
+    stdout = output()
+    command = [LEADCTL, *UNDOING, "--yes", "-o", "ids"]
+    done = subprocess.run(command, env=anonymous.environment, stdout=stdout, stderr=subprocess.PIPE, text=True)
+    os.close(stdout)
+    assert (done.returncode, message in done.stderr) == (code, True), done.stderr
+    assert next(hostile.answer, None) is None, "all pages were requested"
+
+
+def test_conflicts_are_reported_without_an_output(client: Client) -> None:
+    ids = [str(client.submit()) for _ in range(2)]
+    client.data("set-state", "DECLINED", ids[0])
+    stdout = closed_pipe()
+    command = [LEADCTL, "set-state", "--from", "PENDING", "ENGAGED", *ids, "-o", "plain"]
+    done = subprocess.run(command, env=client.environment, stdout=stdout, stderr=subprocess.PIPE, text=True)
+    os.close(stdout)
+    assert done.returncode == 3
+    assert f"lead {ids[0]} is in state DECLINED, not PENDING" in done.stderr
 
 
 def test_erased_data_is_reported_after_an_error(anonymous: Client, hostile: Any) -> None:

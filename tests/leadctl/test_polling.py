@@ -122,7 +122,8 @@ def test_an_unavailable_server_is_reported_once_with_exponential_backoff() -> No
     assert pauses == [2, 0.5, 1, 2, 4, 8, 10, 10, 2, 2]
 
 
-def test_an_invalid_timestamp_is_an_error() -> None:
-    poller = LeadPoller(lambda _: [{"id": 1, "created_at": "soon"}], since=None)
+@pytest.mark.parametrize("created_at", ["soon", "0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59+00:00"])
+def test_an_invalid_timestamp_is_an_error(created_at: str) -> None:
+    poller = LeadPoller(lambda _: [{"id": 1, "created_at": created_at}], since=None)
     with pytest.raises(LeadctlError, match="not a timestamp"):
         list(poller.poll())

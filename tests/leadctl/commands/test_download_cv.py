@@ -131,10 +131,11 @@ def test_a_device_gets_nothing(client: Client, device: str) -> None:
     assert (done.returncode, "is a device" in done.stderr) == (1, True)
 
 
+@pytest.mark.parametrize("target", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
 @pytest.mark.parametrize("redirect", ["> saved", "| cat > saved"])
-def test_dev_stdout_is_standard_output(client: Client, redirect: str) -> None:
+def test_dev_stdout_is_standard_output(client: Client, redirect: str, target: str) -> None:
     lead_id = client.submit(cv=CONTENT)
-    script = f"{shlex.quote(LEADCTL)} download-cv {lead_id} -O /dev/stdout {redirect}"
+    script = f"{shlex.quote(LEADCTL)} download-cv {lead_id} -O {target} {redirect}"
     subprocess.run(["bash", "-c", script], env=client.environment, cwd=client.home, check=True)
     assert (client.home / "saved").read_bytes() == CONTENT
 

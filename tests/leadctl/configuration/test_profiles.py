@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from intake.users.tokens import Claims, TokenSigner
+from leadctl.configuration import credentials
 from leadctl.configuration.credentials import Credentials, Profile
 from leadctl.configuration.session import run_password_command
 from leadctl.context import format_time_left
-from leadctl.errors import PermissionDenied
+from leadctl.errors import LeadctlError, PermissionDenied
 from leadctl.output.formats import OutputFormat
 from tests.leadctl.commands.test_login import credentials_file
 from tests.leadctl.conftest import PASSWORD, Client
@@ -277,7 +278,7 @@ def test_a_renewed_token_that_can_not_be_saved_is_used(client: Client) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert re.search(r"^time_left\t17\d\d$", done.stdout, re.MULTILINE)
     assert credentials_file(client).read_bytes() == before
-    assert list(credentials_file(client).parent.iterdir()) == [credentials_file(client)]
+    assert {file.name for file in credentials_file(client).parent.iterdir()} <= {"credentials.json", "credentials.lock"}
 
 
 def test_a_token_far_from_expiry_is_not_renewed(client: Client) -> None:
@@ -332,7 +333,7 @@ def test_concurrent_commands_leave_a_valid_file(client: Client) -> None:
     after = stored_credentials(client)
     assert all(after["profiles"][name]["expires_at"] > time.time() + 1700 for name in ("a", "b")), "no change is lost"
     assert after["profiles"]["default"] == before["profiles"]["default"]
-    assert list(credentials_file(client).parent.iterdir()) == [credentials_file(client)]
+    assert {file.name for file in credentials_file(client).parent.iterdir()} <= {"credentials.json", "credentials.lock"}
 
 
 @pytest.mark.parametrize("entry", [{"expires_at": 1}, {"token": None}, {"token": "stale"}])
@@ -403,3 +404,18 @@ def test_a_password_command_requires_a_profile(anonymous: Client) -> None:
 def test_a_table_shows_the_time_left_in_minutes(seconds: int | None, text: str | None) -> None:
     assert format_time_left(seconds, OutputFormat.TABLE) == text
     assert format_time_left(seconds, OutputFormat.PLAIN) == seconds
+
+
+def test_a_held_lock_is_an_error_after_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr(credentials, "LOCK_TIMEOUT_S", 0.2)
+    stored, profile = Credentials(tmp_path), Profile("http://localhost", "lord")
+    stored.save(profile, make_current=True)
+    lock = tmp_path / "credentials.lock"
+    assert stat.S_IMODE(lock.stat().st_mode) == 0o600, "other users can't hold it"
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(LeadctlError, match=r"another leadctl holds .*credentials\.lock"):
+            stored.delete(profile)
+    stored.delete(profile)
+    assert stored.profiles == []
