@@ -76,7 +76,10 @@ def _days(stats: Mapping[str, Any]) -> "Iterator[list[tuple[str, str]]]":
     days = {date.fromisoformat(day): number for day, number in stats["days"].items()}
     first, last = min(days), max(days)
     cells = 2 if 2 * len(days) <= (terminal_width() or 80) else 1
-    yield [("Received", "bold"), (f"  {sum(days.values()):,} in {len(days)} days, {days[last]:,} today (UTC)", "")]
+    received = f"  {sum(days.values()):,} in {len(days)} days, {days[last]:,} today (UTC)"
+    if len("Received" + received) > (terminal_width() or 80):
+        received = received.removesuffix(" (UTC)")
+    yield [("Received", "bold"), (received, "")]
     if any(days.values()):
         for row in column_chart(list(days.values()), rows=_ROWS, cells=cells):
             yield [(row.rstrip(), "blue")]

@@ -18,4 +18,4 @@ def test_wheel_contains_both_programs_and_migrations(tmp_path: Path) -> None:
     assert not [name for name in names if name.startswith(("tests", "alembic", "docs"))]
     metadata = zipfile.ZipFile(wheel).read(next(n for n in names if n.endswith("/METADATA"))).decode()
     client = [line for line in metadata.splitlines() if line.startswith("Requires-Dist") and "extra ==" not in line]
-    assert {line.split()[1].split(">")[0].split("<")[0] for line in client} == {"httpx2", "rich", "typer"}
+    assert {line.split()[1].split(">")[0].split("<")[0] for line in client} == {"httpx2", "rich", "textual", "typer"}
