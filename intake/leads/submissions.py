@@ -8,17 +8,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, select, true
 
 from intake.cvs import store, store_marker
 from intake.cvs.inspection import InspectionResult, inspect
 from intake.cvs.spool import SpooledUpload
 from intake.cvs.store import ObjectRef
-from intake.database import Database, execute_with_next, insert_if_absent, short_lock_timeout
+from intake.database import Database, insert_if_absent, short_lock_timeout
 from intake.database.clock import Now
 from intake.database.cv_blobs import write_content
+from intake.database.lead_rows import LeadTable, Rows, insert_lead
 from intake.database.schema import cv as cv_table
-from intake.database.schema import lead, submission_key
+from intake.database.schema import submission_key
 from intake.errors import (
     FieldError,
     IdempotencyKeyInUse,
@@ -40,10 +41,9 @@ KEY_TTL_S = 24 * 3600.0
 MAX_KEY_CHARACTERS = 255
 _FILE_NAME = "its file name "
 
-# built once, not per submission
-_INSERT_LEAD = insert(lead).returning(lead.c.id)
-_INSERT_CV = insert(cv_table)
-_INSERT_SCANNED_CV = _INSERT_CV.values(scan_state="scanning", next_scan_at=Now())
+_CV = LeadTable(cv_table)
+_SCANNED_CV = LeadTable(cv_table, {"scan_state": "scanning", "next_scan_at": Now()})
+_LINKED_KEY = LeadTable(submission_key, replacing=true())  # replaces the row that reserved the key
 
 T = TypeVar("T")
 
@@ -139,12 +139,11 @@ def create_lead(database: Database, settings: Settings, submission: Submission, 
         # first, so that a second submission waits for the lock of the key
         if key is not None and not _is_first(connection, submission, key):
             return False
-        lead_id = insert_lead(connection, lead_row(submission, state=settings.states[0]))
-        enqueue_mails(connection, settings, submission, lead_id)
+        rows = [cv_rows(settings, submission, ref), *mail_rows(settings, submission)]
         if key is not None:
-            link = update(submission_key).where(*_is_key(submission, key)).values(lead_id=lead_id)
-            execute_with_next(connection, link, {})
-        insert_cv(connection, settings, submission, lead_id, ref)
+            rows.append((_LINKED_KEY, [_key_row(submission, key)]))
+        lead_id = insert_lead(connection, lead_row(submission, state=settings.states[0]), rows)
+        write_cv(connection, submission, lead_id, ref)
         return True
 
     try:
@@ -191,32 +190,26 @@ def lead_row(submission: Submission, *, state: str) -> dict[str, Any]:
     }
 
 
-def insert_lead(connection: Connection, row: Mapping[str, Any]) -> int:
-    """Insert a lead, and return its id."""
-    return int(connection.execute(_INSERT_LEAD, row).scalar_one())
-
-
-def insert_cv(
-    connection: Connection, settings: Settings, submission: Submission, lead_id: int, ref: ObjectRef | None
-) -> None:
-    """Insert a lead's CV: metadata, and the reference or the bytes. Queue a scan if clamd is configured."""
+def cv_rows(settings: Settings, submission: Submission, ref: ObjectRef | None) -> Rows:
+    """Return the row of a lead's CV, which queues a scan if clamd is configured."""
     cv, inspection = submission.cv, submission.inspection
-    row = {"lead_id": lead_id, "size": cv.size, "sha256": cv.sha256, "detected_type": inspection.detected_type}
+    row = {"size": cv.size, "sha256": cv.sha256, "detected_type": inspection.detected_type}
     row["flags"] = ",".join(inspection.flags)
     if ref is not None:
         row |= {"store_url": ref.store_url, "store_key": ref.key}
-    statement = _INSERT_SCANNED_CV if settings.clamd else _INSERT_CV
-    execute_with_next(connection, statement, row)
+    return _SCANNED_CV if settings.clamd else _CV, [row]
+
+
+def write_cv(connection: Connection, submission: Submission, lead_id: int, ref: ObjectRef | None) -> None:
+    """Store the bytes of a lead's CV in the database, unless they are in a store."""
     if ref is None:
-        write_content(connection, lead_id=lead_id, file=cv.file, size=cv.size)
+        write_content(connection, lead_id=lead_id, file=submission.cv.file, size=submission.cv.size)
 
 
-def enqueue_mails(connection: Connection, settings: Settings, submission: Submission, lead_id: int) -> None:
-    """Enqueue the confirmation to the prospect and the alerts to the attorneys."""
+def mail_rows(settings: Settings, submission: Submission) -> list[Rows]:
+    """Return the rows that queue the confirmation to the prospect and the alerts to the attorneys."""
     email = submission.email
-    outbox.enqueue(
-        connection,
-        lead_id=lead_id,
+    return outbox.rows(
         prospect=outbox.Recipient(email.recipient, mailbox_key(email.text), settings.confirmation_interval_s),
         attorneys=settings.attorney_emails,
         domain=settings.mail_from.domain,
@@ -234,9 +227,8 @@ def _is_first(connection: Connection, submission: Submission, key: str) -> bool:
         delete(submission_key).where(*_is_key(submission, key), submission_key.c.created_at <= Now(plus_s=-KEY_TTL_S))
     )
     try:
-        row = {"email_key": submission.email.key, "key": key, "content_sha256": submission.content_sha256}
         with short_lock_timeout(connection):
-            if insert_if_absent(connection, submission_key, row):
+            if insert_if_absent(connection, submission_key, _key_row(submission, key)):
                 return True
     except LockTimeout as error:
         raise IdempotencyKeyInUse("the first submission with this key is still in progress; try again") from error
@@ -246,6 +238,10 @@ def _is_first(connection: Connection, submission: Submission, key: str) -> bool:
     if first != submission.content_sha256:
         raise ValidationError(FieldError(KEY_FIELD, "was used for another submission; use a new one", "already_used"))
     return False
+
+
+def _key_row(submission: Submission, key: str) -> dict[str, str]:
+    return {"email_key": submission.email.key, "key": key, "content_sha256": submission.content_sha256}
 
 
 def _is_key(submission: Submission, key: str) -> tuple[ColumnElement[bool], ...]:
