@@ -34,7 +34,7 @@ from intake.database.transactions import CACHED_STATEMENTS, insertion
 # with the marks of the drivers' named parameters
 _DIALECTS: Mapping[str, Any] = {
     "postgresql": postgresql.dialect(paramstyle="pyformat"),  # type: ignore[no-untyped-call]
-    "sqlite": sqlite.dialect(paramstyle="named"),  # type: ignore[no-untyped-call]
+    "sqlite": sqlite.dialect(paramstyle="named"),
 }
 
 
