@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, WithJsonSchema
 from sqlalchemy import ColumnElement, CompoundSelect, Connection, func, insert, select, union
 
-from intake.database import Database, advisory_lock, execute_with_next, insertion
+from intake.database import Database, advisory_lock, insertion
 from intake.database.clock import Now, UtcHour
 from intake.database.ids import page_and_next, within
 from intake.database.schema import audit, user_account
@@ -110,8 +110,8 @@ def record_hourly(connection: Connection, action: Action, actor: Actor, *, lead_
     For several leads, call it in the order of their ids: a concurrent transaction may wait for the same entry.
     """
     entry = {"user_id": actor.user_id, "client": actor.client, "request_id": actor.request_id, "lead_id": lead_id}
-    insert_once = insertion(connection, audit, None).values(action=action, hour=UtcHour(), **entry)
-    execute_with_next(connection, insert_once.inline(), {})
+    insert_once = insertion(connection.dialect.name, audit, None).values(action=action, hour=UtcHour(), **entry)
+    connection.execute(insert_once.inline())
 
 
 # inlined: the schema of a query parameter can't contain references

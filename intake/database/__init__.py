@@ -3,10 +3,9 @@
 from intake.database.transactions import (
     Database,
     advisory_lock,
-    execute_with_next,
     insert_if_absent,
     insertion,
     short_lock_timeout,
 )
 
-__all__ = ["Database", "advisory_lock", "execute_with_next", "insert_if_absent", "insertion", "short_lock_timeout"]
+__all__ = ["Database", "advisory_lock", "insert_if_absent", "insertion", "short_lock_timeout"]

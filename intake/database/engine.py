@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import psycopg2.extensions
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, cursor
-from sqlalchemy import URL, Connection, Engine, ExecutionContext, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from intake.errors import DatabaseMissing
 from intake.settings import Settings
@@ -62,7 +62,6 @@ class BoundedConnection(psycopg2.extensions.connection):
         self.autocommit = True  # the driver would begin a transaction in its own round trip
         self.has_answered = False
         self._is_writing = False
-        self._deferred: list[bytes] = []
         # local to the transaction, for poolers in transaction mode
         self._limits = (
             f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s'; SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'; "
@@ -78,29 +77,19 @@ class BoundedConnection(psycopg2.extensions.connection):
         """Whether the connection was lost before any work, so that the work can be repeated on another."""
         return bool(self.closed) and not self.has_answered
 
-    def defer(self, statement: bytes) -> None:
-        """Send a statement with the next one, or with the commit.
-
-        Each has its own lines, because errors quote the failing line, which must not show other people's data.
-        """
-        self._deferred.append(statement + b";\n")
-
     def prelude(self) -> bytes:
-        """Return, once, the statements to send before the next one."""
-        opening = self._limits
+        """Return the statements to send before the next one."""
         if self._is_writing:
-            opening = b"" if self.has_answered else b"BEGIN; " + self._limits
-        deferred, self._deferred = self._deferred, []
-        return b"".join([opening, *deferred])
+            return b"" if self.has_answered else b"BEGIN; " + self._limits
+        return self._limits
 
     def commit(self) -> None:
         """Commit the transaction, if there is one."""
-        if self._deferred or self._is_open:
-            self._execute(self.prelude() + b"COMMIT")
+        if self._is_open:
+            self._execute(b"COMMIT")
 
     def rollback(self) -> None:
         """Roll the transaction back, if there is one."""
-        self._deferred = []
         if self._is_open:
             self._execute(b"ROLLBACK")
 
@@ -134,13 +123,6 @@ def _bound_transactions(engine: Engine) -> None:
     def begin(connection: Connection) -> None:
         driver_connection = cast("BoundedConnection", connection.connection.driver_connection)
         driver_connection.begin(writing=connection.get_execution_options().get("writing", False))
-
-    @event.listens_for(engine, "do_execute")
-    def defer(cursor: _Cursor, statement: str, parameters: Any, context: ExecutionContext) -> bool:
-        is_deferred: bool = context.execution_options.get("deferred", False)
-        if is_deferred:
-            cursor.connection.defer(cursor.mogrify(statement, parameters))
-        return is_deferred
 
 
 def _open_sqlite(file: Path, *, connections: int, migrating: bool) -> Engine:

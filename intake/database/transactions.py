@@ -1,14 +1,14 @@
 """Transactions around functions, and translation of driver errors."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import psycopg2
 from psycopg2.errors import DeadlockDetected, LockNotAvailable, QueryCanceled, ReadOnlySqlTransaction
-from sqlalchemy import ColumnElement, Connection, Engine, Executable, Insert, Table, text
+from sqlalchemy import ColumnElement, Connection, Engine, Insert, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -32,7 +32,6 @@ _UNAVAILABLE = (
 )
 
 T = TypeVar("T")
-_Values = Mapping[str, object] | Sequence[Mapping[str, object]]
 
 
 class Database:
@@ -91,11 +90,6 @@ def advisory_lock(connection: Connection, lock: int) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
 
 
-def execute_with_next(connection: Connection, statement: Executable, values: _Values) -> None:
-    """Execute a statement without a result. PostgreSQL gets it with the next one, which then raises its errors."""
-    connection.execute(statement, values, execution_options={"deferred": True})
-
-
 def insert_if_absent(
     connection: Connection, table: Table, values: Mapping[str, object], *, replacing: ColumnElement[bool] | None = None
 ) -> bool:
@@ -106,16 +100,12 @@ def insert_if_absent(
     same key (SQLite has none). Raises LockTimeout.
     """
     with translated_errors():
-        return bool(connection.execute(insertion(connection, table, replacing), values).rowcount)
-
-
-def insertion(connection: Connection, table: Table, replacing: ColumnElement[bool] | None) -> Insert:
-    """Return the statement of `insert_if_absent`."""
-    return _insertion(connection.dialect.name, table, replacing)
+        return bool(connection.execute(insertion(connection.dialect.name, table, replacing), values).rowcount)
 
 
 @lru_cache(CACHED_STATEMENTS)
-def _insertion(dialect: str, table: Table, replacing: ColumnElement[bool] | None) -> Insert:
+def insertion(dialect: str, table: Table, replacing: ColumnElement[bool] | None) -> Insert:
+    """Return the statement of `insert_if_absent`."""
     statement: Any = (postgresql if dialect == "postgresql" else sqlite).insert(table)
     if replacing is None:
         return cast("Insert", statement.on_conflict_do_nothing())

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import TSQUERY
 
 from intake.database.ids import is_among
 from intake.database.schema import lead, lead_words
-from intake.database.transactions import execute_with_next, insert_if_absent
+from intake.database.transactions import insert_if_absent
 
 MAX_PROBED = 2_000  # leads that the index may return; of more, the newest are found sooner by reading leads in order
 MIN_PROBED_CHARACTERS = 3  # on PostgreSQL: GIN reads every word with a shorter prefix before it returns a lead
@@ -78,7 +78,7 @@ def _probe_postgresql(connection: Connection, prefixes: Sequence[str]) -> Sequen
     if not probed and _is_common(connection, prefixes):
         return None
     matches = lead_words.c.words.op("@@", is_comparison=True)(_tsquery(probed or prefixes))
-    execute_with_next(connection, _USE_INDEX, {})
+    connection.execute(_USE_INDEX)
     found = connection.scalars(select(lead_words.c.lead_id).where(matches).limit(MAX_PROBED + 1)).all()
     return found if len(found) <= MAX_PROBED else None
 

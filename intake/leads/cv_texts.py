@@ -9,15 +9,16 @@ from secrets import token_hex
 from typing import Any
 
 from pydantic import BaseModel, Field
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy.sql.dml import ReturningUpdate, Update
 
 from intake import audit
 from intake.audit import Action, Actor
 from intake.cv_text import runner
 from intake.cv_text.runner import LIMITS, ChildFailed, Extraction, Stopped
-from intake.database import Database, execute_with_next
+from intake.database import Database
 from intake.database.clock import Now
+from intake.database.lead_rows import LeadTable, Rows
 from intake.database.schema import TEXT_PENDING, cv, cv_text
 from intake.database.secure_delete import mark_deletion
 from intake.database.word_index import replace_words
@@ -33,8 +34,8 @@ STORE_DELAY_S = 60.0
 log = logging.getLogger("intake.leads")
 
 # built once, not per submission
-_INSERT = insert(cv_text).values(next_attempt_at=Now())
-_INSERT_AFTER_SCAN = insert(cv_text)
+_DUE = LeadTable(cv_text, {"next_attempt_at": Now()})
+_AFTER_SCAN = LeadTable(cv_text)
 _NO_TEXT = {"text": None, "pages": None, "truncated": False, "guessed": False, "claim": None}
 
 
@@ -61,9 +62,9 @@ class TextJob:
     attempts: int
 
 
-def enqueue(connection: Connection, lead_id: int, *, is_scanned: bool) -> None:
-    """Queue the extraction of a new lead's CV; if a scan is queued, `follow_scan` makes it due."""
-    execute_with_next(connection, _INSERT_AFTER_SCAN if is_scanned else _INSERT, {"lead_id": lead_id})
+def new_rows(*, is_scanned: bool) -> Rows:
+    """Return the row that queues the extraction of a new lead's CV; if a scan is queued, `follow_scan` makes it due."""
+    return _AFTER_SCAN if is_scanned else _DUE, [{}]
 
 
 def follow_scan(connection: Connection, lead_id: int, scan_state: ScanState) -> None:
@@ -164,7 +165,7 @@ def record_text(database: Database, job: TextJob, found: LeadWithCv, result: Ext
     }
     statement = _claimed(job).where(same_cv).values(values)
     # before the transaction, since the words of a long text take a while
-    row = words.words_row(job.lead_id, (found.f_name, found.l_name, found.email, result.text or ""))
+    row = {"lead_id": job.lead_id, **words.words_row((found.f_name, found.l_name, found.email, result.text or ""))}
 
     def work(connection: Connection) -> bool:
         words.lock_leads(connection, [job.lead_id])

@@ -10,18 +10,19 @@ from intake.audit import Action, Actor, record
 from intake.cvs.spool import SpooledUpload
 from intake.cvs.store import ObjectRef
 from intake.database import Database, insert_if_absent, short_lock_timeout
+from intake.database.lead_rows import insert_lead, insert_rows
 from intake.database.schema import lead
 from intake.errors import DatabaseUnavailable, ExternalIdTaken, FieldError, ValidationError
 from intake.leads.data_subjects import DataSubject
 from intake.leads.states import validate_states
 from intake.leads.submissions import (
     Submission,
-    enqueue_mails,
-    insert_cv,
-    insert_lead,
-    insert_words,
+    cv_rows,
     lead_row,
+    mail_rows,
     validate_submission,
+    words_rows,
+    write_cv,
     write_with_cv,
 )
 from intake.settings import Settings
@@ -90,10 +91,11 @@ def create_manual_lead(
         lead_id, is_new = _insert_lead(connection, manual_lead)
         if is_new:
             record(connection, Action.LEAD_CREATION, actor, lead_id=lead_id, detail=manual_lead.state)
-            insert_words(connection, lead_id, manual_lead.submission)
-            insert_cv(connection, settings, manual_lead.submission, lead_id, ref)
-            if manual_lead.notify:
-                enqueue_mails(connection, settings, manual_lead.submission, lead_id)
+            submission = manual_lead.submission
+            mails = mail_rows(settings, submission) if manual_lead.notify else []
+            rows = [words_rows(submission), *cv_rows(settings, submission, ref), *mails]
+            insert_rows(connection, lead_id, rows)
+            write_cv(connection, submission, lead_id, ref)
         return lead_id, is_new
 
     return write_with_cv(database, settings, manual_lead.submission.cv, work, write=database.write)
@@ -102,7 +104,7 @@ def create_manual_lead(
 def _insert_lead(connection: Connection, manual_lead: ManualLead) -> tuple[int, bool]:
     row = lead_row(manual_lead.submission, state=manual_lead.state)
     if manual_lead.external_id is None:
-        return insert_lead(connection, row), True
+        return insert_lead(connection, row, []), True
     with short_lock_timeout(connection):
         is_new = insert_if_absent(connection, lead, {**row, "external_id": manual_lead.external_id})
     lead_id = _find(connection, manual_lead)

@@ -8,17 +8,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, select, true
 
 from intake.cvs import store, store_marker
 from intake.cvs.inspection import InspectionResult, inspect
 from intake.cvs.spool import SpooledUpload
 from intake.cvs.store import ObjectRef
-from intake.database import Database, execute_with_next, insert_if_absent, short_lock_timeout
+from intake.database import Database, insert_if_absent, short_lock_timeout
 from intake.database.clock import Now
 from intake.database.cv_blobs import write_content
+from intake.database.lead_rows import LeadTable, Rows, insert_lead
 from intake.database.schema import cv as cv_table
-from intake.database.schema import lead, lead_words, submission_key
+from intake.database.schema import lead_words, submission_key
 from intake.errors import (
     FieldError,
     IdempotencyKeyInUse,
@@ -42,11 +43,10 @@ KEY_TTL_S = 24 * 3600.0
 MAX_KEY_CHARACTERS = 255
 _FILE_NAME = "its file name "
 
-# built once, not per submission
-_INSERT_LEAD = insert(lead).returning(lead.c.id)
-_INSERT_WORDS = insert(lead_words)
-_INSERT_CV = insert(cv_table)
-_INSERT_SCANNED_CV = _INSERT_CV.values(scan_state="scanning", next_scan_at=Now())
+_WORDS = LeadTable(lead_words)
+_CV = LeadTable(cv_table)
+_SCANNED_CV = LeadTable(cv_table, {"scan_state": "scanning", "next_scan_at": Now()})
+_LINKED_KEY = LeadTable(submission_key, replacing=true())  # replaces the row that reserved the key
 
 T = TypeVar("T")
 
@@ -140,13 +140,11 @@ def create_lead(database: Database, settings: Settings, submission: Submission, 
         # first, so that a second submission waits for the lock of the key
         if key is not None and not _is_first(connection, submission, key):
             return None, False
-        lead_id = insert_lead(connection, lead_row(submission, state=settings.states[0]))
-        insert_words(connection, lead_id, submission)
-        enqueue_mails(connection, settings, submission, lead_id)
+        rows = [words_rows(submission), *cv_rows(settings, submission, ref), *mail_rows(settings, submission)]
         if key is not None:
-            link = update(submission_key).where(*_is_key(submission, key)).values(lead_id=lead_id)
-            execute_with_next(connection, link, {})
-        insert_cv(connection, settings, submission, lead_id, ref)
+            rows.append((_LINKED_KEY, [_key_row(submission, key)]))
+        lead_id = insert_lead(connection, lead_row(submission, state=settings.states[0]), rows)
+        write_cv(connection, submission, lead_id, ref)
         return None, True
 
     return write_with_cv(database, settings, submission.cv, work, write=database.write_grouped)[1]
@@ -202,39 +200,31 @@ def lead_row(submission: Submission, *, state: str) -> dict[str, Any]:
     }
 
 
-def insert_lead(connection: Connection, row: Mapping[str, Any]) -> int:
-    """Insert a lead, and return its id."""
-    return int(connection.execute(_INSERT_LEAD, row).scalar_one())
+def words_rows(submission: Submission) -> Rows:
+    """Return the row of the words by which a new lead is found until its CV is read."""
+    return _WORDS, [words_row((submission.f_name, submission.l_name, submission.email.text))]
 
 
-def insert_words(connection: Connection, lead_id: int, submission: Submission) -> None:
-    """Insert the words by which a new lead is found until its CV is read."""
-    row = words_row(lead_id, (submission.f_name, submission.l_name, submission.email.text))
-    execute_with_next(connection, _INSERT_WORDS, row)
-
-
-def insert_cv(
-    connection: Connection, settings: Settings, submission: Submission, lead_id: int, ref: ObjectRef | None
-) -> None:
-    """Insert a lead's CV: metadata, and the reference or the bytes. Queue its scan (with clamd) and text."""
+def cv_rows(settings: Settings, submission: Submission, ref: ObjectRef | None) -> list[Rows]:
+    """Return the rows of a lead's CV, which queue its scan (with clamd) and the extraction of its text."""
     cv, inspection = submission.cv, submission.inspection
-    row = {"lead_id": lead_id, "size": cv.size, "sha256": cv.sha256, "detected_type": inspection.detected_type}
+    row = {"size": cv.size, "sha256": cv.sha256, "detected_type": inspection.detected_type}
     row["flags"] = ",".join(inspection.flags)
     if ref is not None:
         row |= {"store_url": ref.store_url, "store_key": ref.key}
-    statement = _INSERT_SCANNED_CV if settings.clamd else _INSERT_CV
-    execute_with_next(connection, statement, row)
-    cv_texts.enqueue(connection, lead_id, is_scanned=settings.clamd is not None)
+    return [(_SCANNED_CV if settings.clamd else _CV, [row]), cv_texts.new_rows(is_scanned=settings.clamd is not None)]
+
+
+def write_cv(connection: Connection, submission: Submission, lead_id: int, ref: ObjectRef | None) -> None:
+    """Store the bytes of a lead's CV in the database, unless they are in a store."""
     if ref is None:
-        write_content(connection, lead_id=lead_id, file=cv.file, size=cv.size)
+        write_content(connection, lead_id=lead_id, file=submission.cv.file, size=submission.cv.size)
 
 
-def enqueue_mails(connection: Connection, settings: Settings, submission: Submission, lead_id: int) -> None:
-    """Enqueue the confirmation to the prospect and the alerts to the attorneys."""
+def mail_rows(settings: Settings, submission: Submission) -> list[Rows]:
+    """Return the rows that queue the confirmation to the prospect and the alerts to the attorneys."""
     email = submission.email
-    outbox.enqueue(
-        connection,
-        lead_id=lead_id,
+    return outbox.rows(
         prospect=outbox.Recipient(email.recipient, mailbox_key(email.text), settings.confirmation_interval_s),
         attorneys=settings.attorney_emails,
         domain=settings.mail_from.domain,
@@ -252,9 +242,8 @@ def _is_first(connection: Connection, submission: Submission, key: str) -> bool:
         delete(submission_key).where(*_is_key(submission, key), submission_key.c.created_at <= Now(plus_s=-KEY_TTL_S))
     )
     try:
-        row = {"email_key": submission.email.key, "key": key, "content_sha256": submission.content_sha256}
         with short_lock_timeout(connection):
-            if insert_if_absent(connection, submission_key, row):
+            if insert_if_absent(connection, submission_key, _key_row(submission, key)):
                 return True
     except LockTimeout as error:
         raise IdempotencyKeyInUse("the first submission with this key is still in progress; try again") from error
@@ -264,6 +253,10 @@ def _is_first(connection: Connection, submission: Submission, key: str) -> bool:
     if first != submission.content_sha256:
         raise ValidationError(FieldError(KEY_FIELD, "was used for another submission; use a new one", "already_used"))
     return False
+
+
+def _key_row(submission: Submission, key: str) -> dict[str, str]:
+    return {"email_key": submission.email.key, "key": key, "content_sha256": submission.content_sha256}
 
 
 def _is_key(submission: Submission, key: str) -> tuple[ColumnElement[bool], ...]:

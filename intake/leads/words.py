@@ -17,10 +17,10 @@ MAX_LEADS = 100  # in one transaction
 MAX_STEP_S = 0.05  # of a transaction, so that submissions on SQLite wait no longer
 
 
-def words_row(lead_id: int, texts: Iterable[str]) -> dict[str, Any]:
-    """Return the row of `lead_words` for a lead with these texts; the limits drop words of the last ones first."""
+def words_row(texts: Iterable[str]) -> dict[str, Any]:
+    """Return the row of `lead_words`, without the id, for these texts; the limits drop words of the last ones first."""
     words, truncated = lead_tokens(texts)
-    return {"lead_id": lead_id, "words": words, "search_truncated": truncated, "version": VERSION}
+    return {"words": words, "search_truncated": truncated, "version": VERSION}
 
 
 def lock_leads(connection: Connection, ids: Sequence[int]) -> Sequence[tuple[int, str, str, str]]:
@@ -38,7 +38,7 @@ def index_leads(connection: Connection, ids: Sequence[int], *, most_s: float | N
     deadline = None if most_s is None else time.monotonic() + most_s
     for done, (lead_id, *names) in enumerate(rows := lock_leads(connection, ids), 1):
         text = connection.scalar(select(cv_text.c.text).where(cv_text.c.lead_id == lead_id))
-        replace_words(connection, words_row(lead_id, (*names, text or "")))
+        replace_words(connection, {"lead_id": lead_id, **words_row((*names, text or ""))})
         if deadline is not None and time.monotonic() > deadline:
             return done
     return len(rows)

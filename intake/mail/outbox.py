@@ -16,16 +16,15 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
-    exists,
-    insert,
     not_,
     null,
     select,
     update,
 )
 
-from intake.database import Database, execute_with_next, insertion
+from intake.database import Database
 from intake.database.clock import Now
+from intake.database.lead_rows import IsWritten, LeadTable, Rows
 from intake.database.schema import DELIVERABLE, SETTLED, confirmed_mailbox, outbox_mail
 from intake.mail import confirmation_caps, digests
 
@@ -43,16 +42,15 @@ _DUE = (
     .prefix_with("MATERIALIZED", dialect="postgresql")  # a subquery can run again for each row, past its limit
 )
 _RECENTLY_CONFIRMED = "its mailbox had a confirmation within INTAKE_CONFIRMATION_INTERVAL"
-_QUEUE_ALERT = insert(outbox_mail).values(kind="alert").inline()
-_IS_CONFIRMED = exists().where(confirmed_mailbox.c.lead_id == bindparam("lead", type_=Integer))
-_QUEUE_CONFIRMATION = (
-    insert(outbox_mail)
-    .values(
-        kind="confirmation",
-        state=case((_IS_CONFIRMED, "queued"), else_="suppressed"),
-        last_error=case((_IS_CONFIRMED, null()), else_="suppressed: " + _RECENTLY_CONFIRMED),
-    )
-    .inline()
+_ALERTS = LeadTable(outbox_mail, {"kind": "alert"})
+_IS_CONFIRMED = IsWritten(confirmed_mailbox)
+_CONFIRMATION = LeadTable(
+    outbox_mail,
+    {
+        "kind": "confirmation",
+        "state": case((_IS_CONFIRMED, "queued"), else_="suppressed"),
+        "last_error": case((_IS_CONFIRMED, null()), else_="suppressed: " + _RECENTLY_CONFIRMED),
+    },
 )
 _CLAIM = (
     update(outbox_mail)
@@ -119,28 +117,25 @@ class OutboxMessage:
         return self.leads[0].id
 
 
-def enqueue(
-    connection: Connection, *, lead_id: int, prospect: Recipient, attorneys: Iterable[str], domain: str
-) -> None:
-    """Queue a confirmation to the prospect and an alert to each attorney.
+def rows(*, prospect: Recipient, attorneys: Iterable[str], domain: str) -> list[Rows]:
+    """Return the rows that queue a confirmation to the prospect and an alert to each attorney.
 
     The confirmation is suppressed if its mailbox had one within the prospect's interval. This is decided now: at
     delivery, a retry would suppress itself. Every attempt uses the Message-ID (in `domain`) that is assigned here.
     """
-    confirmed = {"mailbox_key": prospect.mailbox_key, "lead_id": lead_id}
-    confirm = insertion(connection, confirmed_mailbox, _is_due(prospect.interval_s))
-    execute_with_next(connection, confirm, confirmed)
-    recipients = prospect.address, *attorneys
-    mails = [{"lead_id": lead_id, "recipient": one, "message_id": _message_id(domain)} for one in recipients]
-    cap = {"capped_domain": confirmation_caps.capped_domain(prospect.mailbox_key)}
-    execute_with_next(connection, _QUEUE_CONFIRMATION, {**mails[0], **cap, "lead": lead_id})
-    if alerts := mails[1:]:
-        execute_with_next(connection, _QUEUE_ALERT, alerts)
+    recipients = (prospect.address, *attorneys)
+    confirmation, *alerts = ({"recipient": one, "message_id": _message_id(domain)} for one in recipients)
+    cap = confirmation_caps.capped_domain(prospect.mailbox_key)
+    return [
+        (_confirmed(prospect.interval_s), [{"mailbox_key": prospect.mailbox_key}]),
+        (_CONFIRMATION, [{**confirmation, "capped_domain": cap}]),
+        (_ALERTS, alerts),
+    ]
 
 
 @cache
-def _is_due(interval_s: float) -> ColumnElement[bool]:
-    return confirmed_mailbox.c.confirmed_at <= Now(plus_s=-interval_s)
+def _confirmed(interval_s: float) -> LeadTable:
+    return LeadTable(confirmed_mailbox, replacing=confirmed_mailbox.c.confirmed_at <= Now(plus_s=-interval_s))
 
 
 def _message_id(domain: str) -> str:

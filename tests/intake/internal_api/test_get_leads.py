@@ -194,7 +194,7 @@ def insert_leads(intake: Intake, l_names: list[str]) -> None:
         for name in l_names:
             values = {**row, "l_name": name, "l_name_key": normalize_key(name)}
             lead_id = connection.execute(insert(lead).returning(lead.c.id), values).scalar_one()
-            connection.execute(insert(lead_words), words_row(lead_id, [name]))
+            connection.execute(insert(lead_words), {"lead_id": lead_id, **words_row([name])})
 
     intake.write(work)
 
