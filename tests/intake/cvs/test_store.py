@@ -206,8 +206,8 @@ def test_a_failed_transaction_leaves_no_object(
     def fail(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr("intake.leads.submissions.insert_cv", fail)
-    monkeypatch.setattr("intake.leads.manual_leads.insert_cv", fail)
+    monkeypatch.setattr("intake.leads.submissions.write_cv", fail)
+    monkeypatch.setattr("intake.leads.manual_leads.write_cv", fail)
     assert create(intake, path) in (500, 503)
     assert files(folder) == []
     assert intake.count(lead) == 0
