@@ -39,6 +39,8 @@ except ModuleNotFoundError as missing:
     ) from None
 
 log = logging.getLogger("intake")
+PUBLIC_NICENESS = 5  # floods of the public API must not delay the internal one
+
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 Username = Annotated[str, typer.Argument(metavar="NAME", help="The user's name.")]
 PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
@@ -81,6 +83,8 @@ def serve(
     database.close()
     gc.collect()
     gc.freeze()  # long-lived objects are not collected again: each collection stalled requests for 90 ms
+    if surface is Surface.PUBLIC and hasattr(os, "nice"):  # Windows has none
+        os.nice(PUBLIC_NICENESS)
     Server(service, settings).run()
 
 

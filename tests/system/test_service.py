@@ -93,6 +93,8 @@ def test_serve_flags_select_api_host_and_port(databases: Databases, tmp_path: Pa
         paths = ("/readyz", "/metrics", "/internal/leads/", "/internal/docs")
         assert [httpx2.get(service.url + path).status_code for path in paths] == [200, 404, 404, 404]
         assert not list(tmp_path.glob("*.secret"))
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        assert os.getpriority(os.PRIO_PROCESS, service.process.pid) == min(own + 5, 19), "it gives way to the other one"
     done = intake(tmp_path, "serve", "--port", "http")
     assert (done.returncode, "INTAKE_PORT is 'http'; expected a TCP port" in done.stderr) == (1, True)
 
