@@ -12,18 +12,20 @@ from leadctl.output.tables import marked
 from leadctl.times import format_duration
 
 OTHERS_SHOWN = 4
+_REMEDIES = {"open": "Press o to open", "pending": "It appears here when it is ready."}
+_PLAIN_REMEDIES = {"open": "Enter w to save", "pending": "Press Enter to look again."}
 _NO_TEXT = {
-    "pending": "The text is still being extracted. It appears here when it is ready.",
-    "empty": "The file contains no text; it may be a scanned image. Press o to open it.",
-    "off": "The server does not extract text. Press o to open the CV.",
+    "pending": "The text is still being extracted. {pending}",
+    "empty": "The file contains no text; it may be a scanned image. {open} it.",
+    "off": "The server does not extract text. {open} the CV.",
     "quarantined": "The CV is quarantined, so its text was not extracted.",
     "too-large-to-scan": "The CV is too large to scan, so its text was not extracted.",
-    "encrypted": "The file is password-protected. Press o to open it.",
-    "damaged": "The file is damaged, so its text can't be extracted. Press o to open it.",
-    "unsupported": "No text is extracted from files of this type. Press o to open it.",
-    "timeout": "The extraction of the text took too long. Press o to open the CV.",
+    "encrypted": "The file is password-protected. {open} it.",
+    "damaged": "The file is damaged, so its text can't be extracted. {open} it.",
+    "unsupported": "No text is extracted from files of this type. {open} it.",
+    "timeout": "The extraction of the text took too long. {open} the CV.",
 }
-_NO_TEXT_OTHERWISE = "The text can't be extracted. Press o to open the CV."
+_NO_TEXT_OTHERWISE = "The text can't be extracted. {open} the CV."
 
 
 class Facts:
@@ -62,12 +64,13 @@ class Facts:
         return [*found, f"↺ {self.others_text}"] if self.others else found
 
 
-def missing_text(cv_text: Record) -> str | None:
-    """Return why there is no text, and what to do; None if there is a text."""
+def missing_text(cv_text: Record, *, plain: bool = False) -> str | None:
+    """Return why there is no text, and what to do; None if there is a text. `plain`: in `--plain`."""
     if cv_text["state"] == "done" and cv_text["text"]:
         return None
     reason = cv_text["reason"] or ("empty" if cv_text["state"] == "done" else cv_text["state"])
-    return _NO_TEXT.get(str(reason), _NO_TEXT_OTHERWISE)
+    remedies = _PLAIN_REMEDIES if plain else _REMEDIES
+    return _NO_TEXT.get(str(reason), _NO_TEXT_OTHERWISE).format_map(remedies)
 
 
 def text_label(cv_text: Record) -> str:

@@ -63,20 +63,21 @@ class Plain:
         self._print(f"\n{position}  Lead {lead_id}, {facts.state}, received {facts.age} ago")
         for line in facts.lines():
             self._print(line)
-        missing = missing_text(cv_text)
+        missing = missing_text(cv_text, plain=True)
         self._print(f"--- {'no text' if missing else text_label(cv_text)} ---")
-        self._ask(facts, Pages(missing or str(cv_text["text"])))
+        self._ask(facts, Pages(missing or str(cv_text["text"])), is_pending=cv_text["state"] == "pending")
 
-    def _ask(self, facts: Facts, pages: Pages) -> None:
+    def _ask(self, facts: Facts, pages: Pages, *, is_pending: bool) -> None:
         """Print the text page by page; after each page, ask."""
         place: Place | None = Place()
         position = self._session.position
         while self._session.position == position:
             place = self._print_page(pages, place) if place else None
             states = [bracketed(state, key) for state, key in self._keys.items() if state != facts.state]
-            more = ["Enter: more"] if place else []
+            more = ["Enter: more"] if place else ["Enter: look again"] if is_pending else []
             others = ["[s]kip", "[b]ack", "[u]ndo", "[h]istory", "[w]rite the file", "[q]uit"]
-            if self._answer(facts, f"{', '.join([*more, *states, *others])}? "):
+            shown_again = self._answer(facts, f"{', '.join([*more, *states, *others])}? ")
+            if shown_again or (is_pending and not place):
                 return
 
     def _print_page(self, pages: Pages, place: Place) -> Place | None:

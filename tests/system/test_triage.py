@@ -165,6 +165,22 @@ def test_plain_asks_line_by_line(client: Client) -> None:
     assert states_of(client, [first, second, third]) == {first: "PENDING", second: "DECLINED", third: "PENDING"}
 
 
+def test_plain_says_what_to_do_without_a_text(client: Client) -> None:
+    client.environment["TRIAGE"] = name = f"Name{time.monotonic_ns()}"
+    client.submit(f_name=name, cv=b"%PDF-1.4\ndamaged")
+    terminal = start(client, "--plain")
+    deadline = time.monotonic() + 60
+    while "Enter w to save it" not in terminal.screen and time.monotonic() < deadline:
+        assert "Press Enter to look again" in terminal.screen
+        terminal.screen = ""
+        terminal.type("\n")
+        terminal.read_until("[q]uit? ")
+        time.sleep(0.2)
+    assert "The file is damaged" in terminal.screen
+    terminal.type("q\n")
+    assert "Press o" not in terminal.end()[1]
+
+
 def test_no_leads(client: Client) -> None:
     code, screen = Terminal(client, "triage", "--f-name", "nobody").end()
     assert (code, screen) == (0, "No leads match\n")
