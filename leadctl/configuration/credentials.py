@@ -92,7 +92,7 @@ class Credentials:
     def _read(self) -> dict[str, Any]:
         with self._os_errors("read"):
             try:
-                _check_owner(self._file)
+                _check_file(self._file)
                 data = json.loads(self._file.read_text("utf-8"))
             except FileNotFoundError:
                 data = {"current": None, "profiles": {}}
@@ -133,10 +133,12 @@ class Credentials:
             raise LeadctlError(f"can't {verb} {display_path(self._file)}: {error.strerror}") from error
 
 
-def _check_owner(file: Path) -> None:
-    """Raise LeadctlError for a file that another user could have written: it names programs that are run."""
+def _check_file(file: Path) -> None:
+    """Raise LeadctlError for a pipe, and a file that others could have written: it names programs that are run."""
+    status = file.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise LeadctlError(f"{display_path(file)} is not a file; remove it and log in again")
     if hasattr(os, "geteuid"):  # Windows has neither modes nor owners of this kind
-        status = file.stat()
         if status.st_uid not in (0, os.geteuid()):
             raise LeadctlError(f"{display_path(file)} belongs to another user; remove it and log in again")
         if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):

@@ -1,6 +1,7 @@
 """Profiles: resolution, storage, token renewal and password commands."""
 
 import json
+import os
 import re
 import shlex
 import sqlite3
@@ -161,6 +162,15 @@ def test_a_credentials_file_writable_by_others_is_refused(client: Client) -> Non
     file.chmod(0o666)
     done = client.run("whoami")
     assert (done.returncode, done.stderr.endswith("then: chmod 600 ~/.config/leadctl/credentials.json\n")) == (1, True)
+
+
+def test_a_pipe_in_place_of_the_credentials_file_is_refused(anonymous: Client) -> None:
+    file = anonymous.home / ".config/leadctl/credentials.json"
+    file.parent.mkdir(parents=True)
+    os.mkfifo(file, 0o600)
+    done = anonymous.run("whoami")
+    error = "leadctl: ~/.config/leadctl/credentials.json is not a file; remove it and log in again\n"
+    assert (done.returncode, done.stderr) == (1, error)
 
 
 PROFILE = {"url": "http://127.0.0.1:1"}
