@@ -277,5 +277,6 @@ def describe_move(user: object, at: object, state: object, me: str) -> str:
     if user is None:
         return f"this lead is {escape_control(state)}"
     when = format_relative(str(at), datetime.now().astimezone()) if at else ""
+    when = "just now" if when == "now" else when
     who = "you" if user == me else escape_control(user)
     return f"{who} moved this to {escape_control(state)} {escape_control(when)}".rstrip()

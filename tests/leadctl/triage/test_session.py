@@ -43,7 +43,7 @@ def test_a_conflict_overwrites_nothing_and_names_the_colleague(
     facts = session.load(lead)
     admin.data("set-state", "ENGAGED", str(lead))
     result = session.decide(facts, "DECLINED")
-    assert (result.step, result.text) == (Step.NOTICE, "harriet moved this to ENGAGED now")
+    assert (result.step, result.text) == (Step.NOTICE, "harriet moved this to ENGAGED just now")
     assert (client.state(lead), session.lead_id, session.exit_code) == ("ENGAGED", lead, 3)
     assert session.summary() == ["0 decided, 0 skipped, 1 conflict"]
     assert session.taken(session.load(lead)) is None, "it was just shown"
@@ -59,7 +59,7 @@ def test_a_lead_that_was_taken_says_so_before_it_is_read(
     facts = session.load(lead)
     assert session.taken(facts) is None
     admin.data("set-state", "ENGAGED", str(lead))
-    assert session.taken(session.refresh(facts)) == "harriet moved this to ENGAGED now"
+    assert session.taken(session.refresh(facts)) == "harriet moved this to ENGAGED just now"
     mine = make_session(ids)
     decide(mine, "DECLINED")
     assert mine.taken(mine.load(lead)) is None, "the session's own decision"
@@ -98,7 +98,7 @@ def test_undo_leaves_what_a_colleague_changed(client: Client, admin: Client, mak
     decide(session, "REACHED_OUT")
     admin.data("set-state", "ENGAGED", str(lead))
     result = session.undo()
-    assert (result.text, session.lead_id) == ("not undone: harriet moved this to ENGAGED now", lead)
+    assert (result.text, session.lead_id) == ("not undone: harriet moved this to ENGAGED just now", lead)
     assert client.state(lead) == "ENGAGED"
     assert session.undo().text == "nothing to undo in this session"
 
@@ -133,7 +133,7 @@ def test_two_attorneys_decide_each_lead_once(client: Client, admin: Client, make
     assert sum(map(len, conflicts.values())) == 60 - skipped
     for user, texts in conflicts.items():
         other, state = ("harriet", "DECLINED") if user == "peter" else ("peter", "ENGAGED")
-        assert all(re.fullmatch(rf"{other} moved this to {state} (now|\d+ s ago)", text) for text in texts)
+        assert all(re.fullmatch(rf"{other} moved this to {state} (just now|\d+ s ago)", text) for text in texts)
     for session in sessions:
         while session.undo().text != "nothing to undo in this session":
             pass
