@@ -40,6 +40,8 @@ class Action(StrEnum):
     MAIL_RETRY = "mail-retry"
     ERASURE_PREVIEW = "erasure-preview"
     CV_TEXT = "cv-text"
+    BACKUP = "backup"
+    RESTORE = "restore"
 
 
 HOUR_S = 3600.0

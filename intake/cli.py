@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 from collections import Counter
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,10 @@ import typer
 
 try:
     from intake.app import Surface, create_app
+    from intake.backups.backup import back_up
+    from intake.backups.files import Manifest
+    from intake.backups.restore import restore
+    from intake.backups.restore import verify as verify_backup
     from intake.cv_text import sandbox
     from intake.cvs import orphans
     from intake.database import Database
@@ -39,10 +44,12 @@ except ModuleNotFoundError as missing:
     ) from None
 
 log = logging.getLogger("intake")
+KEYS_NAMED = 10  # in a message
 PUBLIC_NICENESS = 5  # floods of the public API must not delay the internal one
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 Username = Annotated[str, typer.Argument(metavar="NAME", help="The user's name.")]
+BackupDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="The backup's directory.")]
 PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
 
 
@@ -154,6 +161,45 @@ def collect_orphans(
         f" moved back: {counts['restored']}; CVs missing from the store: {counts['missing']}",
         err=True,
     )
+
+
+@app.command(name="backup")
+def backup_command(directory: BackupDirectory) -> None:
+    """Copy the database and the CV store to DIR, while the service runs.
+
+    DIR must be new, or have an interrupted backup, which is continued. The exit code is 1 if a CV in the store is
+    missing or damaged; everything else is in the backup then.
+    """
+    settings = _settings()
+    with closing(_database(settings)) as database:
+        made = back_up(settings, database, directory, _progress)
+    typer.echo(f"intake: {_contents(made)} are in {directory}", err=True)
+    if made.damaged:
+        typer.echo(f"intake: CVs missing or damaged in the store: {_some(made.damaged)}", err=True)
+        raise typer.Exit(1)
+
+
+@app.command(name="restore")
+def restore_command(
+    directory: BackupDirectory,
+    verify: Annotated[bool, typer.Option("--verify", help="Only check the backup's files; restore nothing.")] = False,
+) -> None:
+    """Restore the backup in DIR to an empty database, and to INTAKE_CV_STORE.
+
+    All files are checked first. Stop every service and worker before. Ids continue INTAKE_FAILOVER_GAP above those of
+    the backup, because later ids are in mails.
+    """
+    if verify:
+        typer.echo(f"intake: {_contents(verify_backup(directory, _progress))} are intact", err=True)
+        return
+    restored = restore(_settings(), directory, _progress)
+    typer.echo(f"intake: {_contents(restored)} are restored, as of {restored.created_at}", err=True)
+    if restored.damaged:
+        typer.echo(f"intake: CVs that the backup lacks: {_some(restored.damaged)}", err=True)
+    if restored.erased:
+        typer.echo(
+            f"intake: leads that were erased during the backup: {len(restored.erased)}; erase them again", err=True
+        )
 
 
 @app.command()
@@ -292,6 +338,25 @@ def _log_hints(settings: Settings, database: Database) -> None:
         log.info("INTAKE_SMTP_URL is not set: mails are written to %s", settings.beside_database(".maildir"))
     if not accounts.any_user(database):
         log.info("there are no users; create the first administrator with: intake create-user NAME")
+
+
+@contextmanager
+def _progress(label: str, length: int) -> Iterator[Callable[[int], None]]:
+    if not sys.stderr.isatty():
+        yield lambda _steps: None
+        return
+    with typer.progressbar(length=length, label=label, file=sys.stderr) as bar:
+        yield bar.update
+
+
+def _some(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - KEYS_NAMED} more" if len(keys) > KEYS_NAMED else ""
+    return f"{', '.join(keys[:KEYS_NAMED])}{more}"
+
+
+def _contents(backup: Manifest) -> str:
+    cvs = backup.cvs - len(backup.erased) - len(backup.damaged)
+    return f"{backup.leads} leads{f' and {cvs} CVs of the store' if backup.cvs else ''}"
 
 
 def _new_password(from_stdin: bool) -> str:

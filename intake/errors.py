@@ -54,6 +54,14 @@ class OrphanCollectionRefused(IntakeError):
     """The CV store has orphans that may not be safe to delete."""
 
 
+class BackupFailed(IntakeError):
+    """A backup can't be made or restored."""
+
+
+class BackupInvalid(IntakeError):
+    """A backup is damaged, not complete, or not one of this service."""
+
+
 class RateLimiterUnavailable(IntakeError):
     """The limits store, which counts requests and failed logins, is unavailable."""
 

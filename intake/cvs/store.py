@@ -1,5 +1,6 @@
 """CV store: objects under random keys, in a directory or an S3-compatible store."""
 
+import hashlib
 import logging
 import os
 import re
@@ -60,11 +61,26 @@ def put(store_url: str, file: IO[bytes]) -> ObjectRef:
     """Store `file` durably under a new key, and return the object. Raises StorageUnavailable."""
     new = ObjectRef(store_url, token_hex(KEY_BYTES))
     file.seek(0)
-    with _translated_errors(store_url):
-        obstore.put(_store(store_url), new.key, file, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
-        if (directory := _directory(store_url)) is not None:
-            _make_durable(directory, directory / new.key)
+    put_at(new, file)
     return new
+
+
+def put_at(ref: ObjectRef, file: IO[bytes]) -> None:
+    """Store the rest of `file` durably, replacing an existing object. Raises StorageUnavailable."""
+    with _translated_errors(ref.store_url):
+        obstore.put(_store(ref.store_url), ref.key, file, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
+        if (directory := _directory(ref.store_url)) is not None:
+            _make_durable(directory, directory / ref.key)
+
+
+def checksum(ref: ObjectRef) -> str | None:
+    """Return the SHA-256 of an object; None if it does not exist. Raises StorageUnavailable."""
+    with _translated_errors(ref.store_url), suppress(FileNotFoundError):
+        digest = hashlib.sha256()
+        for piece in obstore.get(_store(ref.store_url), ref.key):
+            digest.update(piece)
+        return digest.hexdigest()
+    return None
 
 
 def write(ref: ObjectRef, content: bytes) -> None:

@@ -111,6 +111,9 @@ class Settings:
     cv_store: str | None = _setting(
         "INTAKE_CV_STORE", None, parsers.cv_store, "file:///DIRECTORY or s3://BUCKET[/PREFIX]"
     )
+    failover_gap: int = _setting(
+        "INTAKE_FAILOVER_GAP", 1_000_000, parsers.number(0, 10**12), "a number from 0 to 1000000000000"
+    )
     states: tuple[str, ...] = _setting(
         "INTAKE_STATES",
         ("PENDING", "REACHED_OUT", "ENGAGED", "DECLINED"),

@@ -35,6 +35,8 @@ class Action(StrEnum):
     MAIL_RETRY = "mail-retry"
     ERASURE_PREVIEW = "erasure-preview"
     CV_TEXT = "cv-text"
+    BACKUP = "backup"
+    RESTORE = "restore"
 
 
 @list_command("entries", COLUMNS)

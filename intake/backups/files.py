@@ -1,0 +1,159 @@
+"""The files of a backup: durable writes, checksums in the format of sha256sum, and the manifest."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import IO
+
+from intake.errors import BackupInvalid
+
+DATABASES = {"sqlite": "database.sqlite", "postgresql": "database.dump"}
+MANIFEST, SUMS = "manifest.json", "SHA256SUMS"
+FORMAT = 1
+READ_BYTES = 2**20
+NAMED = 10  # damaged files in an error
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]  # of a label, and a number of steps
+_NAME = "|".join([*map(re.escape, DATABASES.values()), "cvs/[0-9a-f]{2}/[0-9a-f]{32}"])
+_LINE = re.compile(f"([0-9a-f]{{64}})  ({_NAME})\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """The contents of a backup; `complete` is set last.
+
+    `erased` and `damaged` are the store's keys of CVs that are missing: the leads were erased while the backup was
+    made, or the store had no CV with the recorded checksum. `bytes` is the size of all other CVs in the store.
+    """
+
+    format: int
+    complete: bool
+    database: str
+    schema: str
+    created_at: str
+    leads: int
+    cvs: int
+    bytes: int = 0
+    erased: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def durable_file(path: Path) -> Iterator[Path]:
+    """Yield a path to write to; then flush that file, and give it the name `path`.
+
+    The directory is not flushed. The file is removed after an error.
+    """
+    draft = path.with_name(f"{path.name}.part")
+    draft.unlink(missing_ok=True)
+    try:
+        yield draft
+        flush(draft)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def flush_directories(directory: Path) -> None:
+    """Flush the entries of a directory and of all directories in it."""
+    for name, _, _ in os.walk(directory):
+        flush(Path(name))
+
+
+def flush(path: Path) -> None:
+    """Flush a file, or the entries of a directory, to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def cv_file(key: str) -> str:
+    """Return the name of a CV's file in the backup."""
+    return f"cvs/{key[:2]}/{key}"
+
+
+def sha256(file: IO[bytes]) -> str:
+    """Return the checksum of the rest of a file."""
+    digest = hashlib.sha256()
+    while piece := file.read(READ_BYTES):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def sums(directory: Path) -> Iterator[tuple[str, str]]:
+    """Yield checksums and names of files. Raises BackupInvalid."""
+    try:
+        with (directory / SUMS).open(encoding="ascii") as file:
+            for line in file:
+                if not (match := _LINE.fullmatch(line)):
+                    raise BackupInvalid(f"{directory / SUMS} has a line that no backup has: {line[:100]!r}")
+                yield match[1], match[2]
+    except (OSError, UnicodeError) as error:
+        raise BackupInvalid(f"can't read {directory / SUMS}: {error}") from error
+
+
+def cv_sums(directory: Path) -> Iterator[tuple[str, str]]:
+    """Yield checksums and keys of CVs. Raises BackupInvalid."""
+    return ((checksum, name.rpartition("/")[2]) for checksum, name in sums(directory) if name.startswith("cvs/"))
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> None:
+    """Write the manifest, and flush the whole backup's directories before and after."""
+    flush_directories(directory)
+    with durable_file(directory / MANIFEST) as draft:
+        draft.write_text(json.dumps(asdict(manifest), indent=1) + "\n", "utf-8")
+    flush_directories(directory)
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Return the manifest. Raises BackupInvalid."""
+    path = directory / MANIFEST
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        manifest = Manifest(**{one.name: found[one.name] for one in fields(Manifest)})
+        is_known = manifest.format == FORMAT and manifest.database in DATABASES
+    except FileNotFoundError as error:
+        raise BackupInvalid(f"there is no backup in {directory}") from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise BackupInvalid(f"can't read {path}: {error}") from error
+    if not is_known:
+        raise BackupInvalid(f"{path} is of another version of this service")
+    return manifest
+
+
+def read_complete_manifest(directory: Path) -> Manifest:
+    """Return the manifest. Raises BackupInvalid if the backup was interrupted."""
+    manifest = read_manifest(directory)
+    if not manifest.complete:
+        raise BackupInvalid(f"the backup in {directory} was interrupted; to finish it, run: intake backup {directory}")
+    return manifest
+
+
+def verify(directory: Path, manifest: Manifest) -> Iterator[int]:
+    """Compare all files with their checksums, yielding 1 for each.
+
+    Raises BackupInvalid, which names damaged files, after the last one.
+    """
+    absent = {cv_file(key) for key in (*manifest.erased, *manifest.damaged)}
+    damaged = []
+    for checksum, name in sums(directory):
+        if name not in absent and not _has_checksum(directory / name, checksum):
+            damaged.append(name)
+        yield 1
+    if damaged:
+        more = f" and {len(damaged) - NAMED} more" if len(damaged) > NAMED else ""
+        raise BackupInvalid(f"missing or damaged in {directory}: {', '.join(damaged[:NAMED])}{more}")
+
+
+def _has_checksum(path: Path, checksum: str) -> bool:
+    try:
+        with path.open("rb") as file:
+            return sha256(file) == checksum
+    except OSError:
+        return False
