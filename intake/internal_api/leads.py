@@ -60,10 +60,10 @@ async def post_internal_lead(request: AppRequest) -> Response:
         max_file_bytes=settings.max_cv_bytes,
         refuses_unknown=True,
     ) as reader:
-        form = await read_form(request, reader)
-        manual_lead = await run_in_pool(
+        manual_lead = await read_form(
             request,
-            lambda: manual_leads.validate_manual_lead(
+            reader,
+            lambda form: manual_leads.validate_manual_lead(
                 form.texts,
                 states=settings.states,
                 cv_name=form.filename,
