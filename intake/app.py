@@ -74,7 +74,9 @@ class Surface(StrEnum):
         return sum(threads + HASHING_THREADS for _, threads in self.apis)
 
 
-def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface = Surface.ALL) -> ASGIApp:
+def create_app(
+    settings: Settings, *, with_worker: bool = True, surface: Surface = Surface.ALL, metrics: Metrics | None = None
+) -> ASGIApp:
     """Return the service as an ASGI application, which runs a worker if asked to.
 
     Raises SettingsInvalid, TemplateInvalid, DatabaseMissing, DatabaseUnavailable, StorageUnavailable or
@@ -82,7 +84,7 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
     """
     if settings.cv_store:
         store.prepare(settings.cv_store)
-    metrics, forwarding, access_log = Metrics(), ForwardingMonitor(), AccessLog()
+    metrics, forwarding, access_log = metrics or Metrics(), ForwardingMonitor(), AccessLog()
     database = Database(settings, connections=surface.connections + (WORKER_CONNECTIONS if with_worker else 0))
     check_stored_states(database, known=settings.states)
     _check_store(database, settings)
