@@ -3,8 +3,8 @@
 import asyncio
 import inspect
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import cached_property
@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
@@ -238,32 +238,6 @@ def turn_of(request: AppRequest) -> Turn:
     """Return the turn of a user with a token, or of an anonymous client."""
     user = request.state["user"]
     return behind(request.state["client"].network) if user is None else ahead(f"user:{user.id}")
-
-
-class PoolStreamingResponse(StreamingResponse):
-    """Sends a generator's chunks, each made in one of the API's threads, while the user is active.
-
-    The first one is made at once, so that an unavailable database or store is reported before the status is sent.
-    """
-
-    def __init__(self, request: AppRequest, chunks: Iterator[bytes], **more: Any) -> None:
-        self._chunks = cast("Generator[bytes, None, None]", chunks)
-        super().__init__(_made_in_pool(request, next(chunks), chunks), **more)
-
-    async def stream_response(self, send: Send) -> None:
-        """Send the chunks, and close the generator even if the client disconnects: it may have files open."""
-        with closing(self._chunks):
-            await super().stream_response(send)
-
-
-async def _made_in_pool(request: AppRequest, first: bytes, others: Iterator[bytes]) -> AsyncIterator[bytes]:
-    def next_chunk() -> bytes | None:
-        check_active(request.state["database"], require_user(request))
-        return next(others, None)
-
-    yield first
-    while (chunk := await run_in_pool(request, next_chunk, is_continuation=True)) is not None:
-        yield chunk
 
 
 def require_user(request: AppRequest) -> User:

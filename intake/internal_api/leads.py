@@ -13,7 +13,8 @@ from intake.http.pagination import link_to_next
 from intake.http.ranges import content_range, parse_range
 from intake.http.request_parsing import json_response
 from intake.http.request_state import AppRequest
-from intake.http.routing import PoolStreamingResponse, actor_of, require_user, run_in_pool, while_active
+from intake.http.routing import actor_of, require_user, run_in_pool, while_active
+from intake.http.streaming import PoolStreamingResponse
 from intake.internal_api.schemas.leads import CvQuery, StateChange
 from intake.leads import cv_access, cv_texts, listing, manual_leads, searching, states
 from intake.leads.listing import LeadQuery
