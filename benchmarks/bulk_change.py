@@ -54,11 +54,18 @@ def _results(deployment: Deployment, size: Size) -> Iterator[Result]:
         taken = in_turn(size, {name: partial(_timed, move, states) for name, move in sides.items()})
     for work, beside, ours, theirs, goal in (
         (f"{REQUESTED:,} leads changed in one request", "two statements, driver alone", "requested", "bare", 3),
-        (f"leadctl list | set-state of {PIPED:,} leads", "two statements, driver alone", "piped", "bare, fewer", 5),
+        (f"leadctl list | set-state of {PIPED:,} leads", "two statements, driver alone", "piped", "bare, fewer", 8),
     ):
         named = f"{work}, {deployment.name}"
         yield Result(
-            work=named, beside=beside, unit="s", ours=taken[ours], theirs=taken[theirs], goal=goal, at_most=True
+            work=named,
+            beside=beside,
+            unit="s",
+            ours=taken[ours],
+            theirs=taken[theirs],
+            goal=goal,
+            at_most=True,
+            is_detail=ours != "piped" or deployment.name != "SQLite",
         )
     yield Result(
         work=f"leadctl list | set-state of {PIPED:,} leads, {deployment.name}",
@@ -67,6 +74,7 @@ def _results(deployment: Deployment, size: Size) -> Iterator[Result]:
         ours=[PIPED / seconds for seconds in taken["piped"]],
         theirs=[PATCHED / seconds for seconds in taken["patched"]],
         goal=50,
+        is_detail=True,
     )
 
 

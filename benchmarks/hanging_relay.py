@@ -41,6 +41,7 @@ def results(size: Size) -> Iterator[Result]:
             theirs=[quick for quick, _ in rounds],
             goal=1.10,
             at_most=True,
+            is_detail=True,
         )
 
 

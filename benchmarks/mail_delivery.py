@@ -76,6 +76,7 @@ def results(size: Size) -> Iterator[Result]:
                 ours=figures[f"{connections}, {kind}"],
                 theirs=figures["loop"],
                 goal=goal,
+                is_detail=connections == "one connection" or kind == "sqlite",
             )
 
 

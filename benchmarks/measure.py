@@ -24,7 +24,7 @@ QUICK = Size(rounds=2, seconds=0.4, leads=10_000)
 class Result:
     """Figures of one kind of work per round, ours and those of a baseline; without `theirs`, absolute figures.
 
-    `goal` is the minimum for the median ratio, or its maximum with `at_most`.
+    `goal` is the minimum for the median ratio, or its maximum with `at_most`. A detail is not in the document's table.
     """
 
     work: str
@@ -34,6 +34,7 @@ class Result:
     theirs: Sequence[float]
     goal: float
     at_most: bool = False
+    is_detail: bool = False
 
     @property
     def ratios(self) -> list[float]:

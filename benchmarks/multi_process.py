@@ -1,6 +1,7 @@
 """Services and baselines that receive submissions, each a process with its own database on one server."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -29,9 +30,10 @@ POLL_S = 0.25
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """Submissions per second, the load generator's share of a core, and the number of busy cores."""
+    """Submissions per second, their number, the load generator's share of a core, and the number of busy cores."""
 
     rate: float
+    count: int
     share: float
     busy: float
 
@@ -58,7 +60,7 @@ class Deployments:
             fill(url, leads)
         return url
 
-    def service(self, url: str, *, has_worker: bool = False) -> Service:
+    def service(self, url: str, *, has_worker: bool = False, processes: int = 1) -> Service:
         """Start a service that sends one alert per lead, as the baseline does."""
         environment = clean_environment(
             self._site.directory,
@@ -69,7 +71,8 @@ class Deployments:
             INTAKE_ALERT_INTERVAL="0",
         )
         flag = "--worker" if has_worker else "--no-worker"
-        return self._stack.enter_context(Service(environment, self._site.directory, "serve", flag))
+        flags = ("serve", flag, "--processes", str(processes))
+        return self._stack.enter_context(Service(environment, self._site.directory, *flags))
 
     def seed_style(self, kind: str, *, has_mail: bool) -> Service:
         """Start the baseline on its own database."""
@@ -98,9 +101,16 @@ def warm(services: list[Service], *, connections: int, cv_bytes: int) -> None:
     submitted(services, seconds=WARM_UP_S, connections=connections, cv_bytes=cv_bytes)
 
 
-def bare(url: str, *, seconds: float, cv_bytes: int) -> float:
-    """Return the submissions per second of the bare driver, in a separate process."""
-    return float(_output("benchmarks.baselines.bare", url, str(cv_bytes), str(seconds)))
+def bare(url: str, *, seconds: float, cv_bytes: int) -> tuple[float, float]:
+    """Return the submissions per second of the bare driver, in a separate process, and its milliseconds for each."""
+    rate, cpu_ms = _output("benchmarks.baselines.bare", url, str(cv_bytes), str(seconds)).split()
+    return float(rate), float(cpu_ms)
+
+
+def cpu_s(service: Service) -> float:
+    """Return the processor time of a service so far, in seconds."""
+    user, system = Path(f"/proc/{service.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def settled_after(url: str) -> float:

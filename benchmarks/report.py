@@ -64,7 +64,7 @@ def write(results: Sequence[Result], directory: Path) -> None:
 
 def _table(results: Sequence[Result]) -> Iterator[str]:
     yield f"\nMeasured on {machine()}.\n\n| work | beside | ratio | from … to | goal | |\n|---|---|---|---|---|---|\n"
-    for result in results:
+    for result in (result for result in results if not result.is_detail):
         spread = f"{_short(min(result.ratios))} … {_short(max(result.ratios))}"
         ratio = f"{_short(result.ratio)}{'' if result.theirs else ' ' + result.unit}"
         verdict = "holds" if result.holds else "**missed**"

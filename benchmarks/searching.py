@@ -50,4 +50,5 @@ def results(size: Size) -> Iterator[Result]:
                 theirs=taken[CONSTANT],
                 goal=5 if "rare" in name or "absent" in name else 40,
                 at_most=True,
+                is_detail=True,
             )

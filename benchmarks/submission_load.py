@@ -1,9 +1,9 @@
 """Load generator: connections that submit as fast as they get responses.
 
-`python -m benchmarks.submission_load SECONDS CONNECTIONS CV-BYTES URL…` prints the responses per second, its own share
-of a core, and the number of busy cores. Each submission has its own email address, connections are reused, and any
-response but a 204 ends the run. The bytes are prepared beforehand and sent by one thread: no available load generator
-sends 100 KB of which a few bytes differ at so little cost.
+`python -m benchmarks.submission_load SECONDS CONNECTIONS CV-BYTES URL…` prints the responses per second, their number,
+its own share of a core, and the number of busy cores. Each submission has its own email address, connections are
+reused, and any response but a 204 ends the run. The bytes are prepared beforehand and sent by one thread: no available
+load generator sends 100 KB of which a few bytes differ at so little cost.
 """
 
 import json
@@ -88,8 +88,8 @@ class Generator:
         for sender in self._senders:
             self._selector.register(sender.socket, selectors.EVENT_READ, sender)
 
-    def submit(self, seconds: float) -> float:
-        """Submit for `seconds`, wait for the last responses, and return the responses per second."""
+    def submit(self, seconds: float) -> tuple[float, int]:
+        """Submit for `seconds`, wait for the last responses, and return these per second, and their number."""
         began, answered, waiting = time.perf_counter(), 0, len(self._senders)
         for sender in self._senders:
             self._watch(sender, is_sending=sender.begin(self._email()))
@@ -108,7 +108,7 @@ class Generator:
                     self._watch(one, is_sending=one.begin(self._email()))
                 else:
                     waiting -= 1
-        return answered / (time.perf_counter() - began)
+        return answered / (time.perf_counter() - began), answered
 
     def _watch(self, sender: Sender, *, is_sending: bool) -> None:
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if is_sending else 0)
@@ -129,11 +129,10 @@ def main() -> None:
     seconds, connections, cv_bytes, *urls = sys.argv[1:]
     generator = Generator(urls, int(connections), int(cv_bytes))
     began, worked, busy = time.perf_counter(), time.process_time(), busy_s()
-    rate = generator.submit(float(seconds))
+    rate, count = generator.submit(float(seconds))
     taken = time.perf_counter() - began
-    print(
-        json.dumps({"rate": rate, "share": (time.process_time() - worked) / taken, "busy": (busy_s() - busy) / taken})
-    )
+    shares = {"share": (time.process_time() - worked) / taken, "busy": (busy_s() - busy) / taken}
+    print(json.dumps({"rate": rate, "count": count, **shares}))
 
 
 if __name__ == "__main__":

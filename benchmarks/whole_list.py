@@ -33,11 +33,20 @@ def results(deployment: Deployment, size: Size) -> Iterator[Result]:
         client.get("/internal/leads/?limit=50")
     before = peak_bytes(deployment.service.process.pid) / MB
     taken = in_turn(size, {"ours": read_ours, "theirs": read_bare})
-    yield Result(work=work, beside=bare, unit="s", **taken, goal=goal, at_most=True)
+    yield Result(work=work, beside=bare, unit="s", ours=taken["ours"], theirs=taken["theirs"], goal=goal, at_most=True)
     yield Result(
-        work=f"{work}: its first bytes", beside="", unit="ms", ours=begun_after, theirs=(), goal=100, at_most=True
+        work=f"{work}: its first bytes",
+        beside="",
+        unit="ms",
+        ours=begun_after,
+        theirs=(),
+        goal=100,
+        at_most=True,
+        is_detail=True,
     )
-    yield Result(work=f"{work}: memory added", beside="", unit="MB", ours=added, theirs=(), goal=30, at_most=True)
+    yield Result(
+        work=f"{work}: memory added", beside="", unit="MB", ours=added, theirs=(), goal=30, at_most=True, is_detail=True
+    )
 
 
 def _bare(deployment: Deployment) -> tuple[str, float, Callable[[], float]]:

@@ -9,8 +9,7 @@ from functools import cache
 from ipaddress import ip_address
 from typing import Any
 
-from starlette.applications import Starlette
-from starlette.routing import Route
+from starlette.routing import Route, Router
 from starlette.types import ASGIApp
 
 from intake import audit
@@ -19,16 +18,13 @@ from intake.database import Database
 from intake.database.installation import Fingerprints
 from intake.errors import DatabaseUnavailable, StorageUnavailable
 from intake.http import openapi
-from intake.http.access_log import AccessLogMiddleware
-from intake.http.body_timeout import BodyTimeoutMiddleware
+from intake.http.access_log import AccessLog
 from intake.http.client_address import Client, ForwardingMonitor
-from intake.http.concurrency import ConcurrencyLimitMiddleware
+from intake.http.gateway import Gateway
 from intake.http.health import HEALTH, PUBLIC_DESCRIPTION
 from intake.http.health import OPERATIONS as OPERATORS
 from intake.http.multipart import MAX_OVERHEAD_BYTES
-from intake.http.problems import HANDLERS
-from intake.http.routing import HASHING_THREADS, Operation, api_routes
-from intake.http.trusted_hosts import TrustedHostMiddleware
+from intake.http.routing import HASHING_THREADS, Operation, RouteTable, api_routes
 from intake.http.unknown_fields import UnknownFields
 from intake.http.upload_limits import UploadLimiter
 from intake.internal_api.examples import EXAMPLES
@@ -36,7 +32,7 @@ from intake.internal_api.routes import OPERATIONS as INTERNAL
 from intake.leads.states import check_stored_states
 from intake.metrics import Metrics
 from intake.public_api.leads import OPERATIONS as SUBMISSION
-from intake.public_api.middleware import PublicApiMiddleware
+from intake.public_api.middleware import public_edges
 from intake.rate_limits.limiter import RateLimiter
 from intake.rate_limits.memory_store import MemoryStore
 from intake.rate_limits.redis_store import RedisStore
@@ -78,7 +74,9 @@ class Surface(StrEnum):
         return sum(threads + HASHING_THREADS for _, threads in self.apis)
 
 
-def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface = Surface.ALL) -> ASGIApp:
+def create_app(
+    settings: Settings, *, with_worker: bool = True, surface: Surface = Surface.ALL, metrics: Metrics | None = None
+) -> ASGIApp:
     """Return the service as an ASGI application, which runs a worker if asked to.
 
     Raises SettingsInvalid, TemplateInvalid, DatabaseMissing, DatabaseUnavailable, StorageUnavailable or
@@ -86,7 +84,7 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
     """
     if settings.cv_store:
         store.prepare(settings.cv_store)
-    metrics, forwarding = Metrics(), ForwardingMonitor()
+    metrics, forwarding, access_log = metrics or Metrics(), ForwardingMonitor(), AccessLog()
     database = Database(settings, connections=surface.connections + (WORKER_CONNECTIONS if with_worker else 0))
     check_stored_states(database, known=settings.states)
     _check_store(database, settings)
@@ -103,7 +101,8 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
     }
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
+    async def lifespan(_app: object) -> AsyncIterator[dict[str, Any]]:
+        access_log.start()
         if worker:
             worker.start()
         yield state
@@ -111,12 +110,18 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
             worker.stop()
             worker.join()
         database.close()
+        access_log.close()
 
-    app = Starlette(routes=_routes(surface, settings), lifespan=lifespan, exception_handlers=HANDLERS)
-    app.router.redirect_slashes = False  # curl without -L counts a redirect as success
-    checked = TrustedHostMiddleware(PublicApiMiddleware(app, settings), settings.allowed_hosts)
-    bounded = BodyTimeoutMiddleware(ConcurrencyLimitMiddleware(checked, settings), settings)
-    return AccessLogMiddleware(bounded, metrics, settings.trusted_proxies, forwarding)
+    gateway = Gateway(
+        RouteTable(_routes(surface, settings)),
+        settings,
+        metrics=metrics,
+        log=access_log,
+        forwarding=forwarding,
+        lifespan=Router(lifespan=lifespan),
+    )
+    gateway.edges = public_edges(gateway.respond, settings)
+    return gateway
 
 
 def _state_of(surface: Surface, settings: Settings, database: Database, metrics: Metrics) -> dict[str, Any]:

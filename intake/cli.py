@@ -29,6 +29,7 @@ try:
     from intake.http.protocol import raise_open_file_limit
     from intake.leads import erasure
     from intake.metrics import Metrics
+    from intake.processes import ProcessGroup, SharedSocket, listen
     from intake.server import Server, limit_shutdown
     from intake.settings import Settings, read_environment, unknown_names
     from intake.settings.checks import run_checks
@@ -75,24 +76,60 @@ def serve(
     surface: Annotated[Surface, typer.Option(help="APIs to serve: public, internal, or all.")] = Surface.ALL,
     host: Annotated[str | None, typer.Option(help="Address to listen on; overrides INTAKE_HOST.")] = None,
     port: Annotated[str | None, typer.Option(help="Port to listen on; overrides INTAKE_PORT.")] = None,
+    processes: Annotated[
+        str | None, typer.Option(metavar="N", help="Processes that serve the port; overrides INTAKE_PROCESSES.")
+    ] = None,
 ) -> None:
     """Run the APIs and the background workers.
 
     A SQLite database is created and migrated automatically; run `intake migrate` for PostgreSQL.
     """
-    settings = _settings(serving=surface is not Surface.PUBLIC, INTAKE_HOST=host, INTAKE_PORT=port)
+    flags = {"INTAKE_HOST": host, "INTAKE_PORT": port, "INTAKE_PROCESSES": processes}
+    settings = _settings(serving=surface is not Surface.PUBLIC, **flags)
     if settings.sqlite_file is not None:
         migrate(settings)
     database = _database(settings)
-    service = create_app(settings, with_worker=worker, surface=surface)
-    raise_open_file_limit(settings.max_connections)
     _log_hints(settings, database)
     database.close()
+    if settings.processes > 1:
+        _serve_together(settings, worker=worker, surface=surface)
+    else:
+        _serve(settings, Metrics(), worker=worker, surface=surface)
+
+
+def _serve_together(settings: Settings, *, worker: bool, surface: Surface) -> None:
+    """Serve with several processes, the first of which runs the workers."""
+    listening = listen(settings.host, settings.port)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+
+    def log_start() -> None:
+        log.info("running on http://%s:%d with %d processes", host, listening.getsockname()[1], settings.processes)
+
+    number, on_started = ProcessGroup(settings.processes, grace_s=settings.shutdown_grace_s).run(log_start)
+    metrics = Metrics(process=(number, settings.processes))
+    if settings.metrics_port is not None:
+        _serve_metrics(metrics, settings.host, settings.metrics_port and settings.metrics_port + number)
+    with_worker = worker and number == 0
+    log.info("process %d has pid %d%s", number, os.getpid(), " and runs the workers" if with_worker else "")
+    _serve(settings.shared(), metrics, worker=with_worker, surface=surface, shared=listening, on_started=on_started)
+
+
+def _serve(
+    settings: Settings,
+    metrics: Metrics,
+    *,
+    worker: bool,
+    surface: Surface,
+    shared: SharedSocket | None = None,
+    on_started: Callable[[], None] = lambda: None,
+) -> None:
+    service = create_app(settings, with_worker=worker, surface=surface, metrics=metrics)
+    raise_open_file_limit(settings.max_connections)
     gc.collect()
     gc.freeze()  # long-lived objects are not collected again: each collection stalled requests for 90 ms
     if surface is Surface.PUBLIC and hasattr(os, "nice"):  # Windows has none
         os.nice(PUBLIC_NICENESS)
-    Server(service, settings).run()
+    Server(service, settings, on_started=on_started).run([shared] if shared else None)
 
 
 @app.command(name="worker")

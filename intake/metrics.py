@@ -8,9 +8,9 @@ MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
-    """The metrics of one process."""
+    """The metrics of one process, which `process` describes as its number of how many that serve one address."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, process: tuple[int, int] = (0, 1)) -> None:
         self._registry = CollectorRegistry()
         counter = partial(Counter, registry=self._registry)
         gauge = partial(Gauge, registry=self._registry)
@@ -20,6 +20,12 @@ class Metrics:
             ("route", "method", "status"),
             registry=self._registry,
         )
+        about = gauge(
+            "intake_process",
+            "1 for the process whose metrics these are: its number, and how many processes serve the address.",
+            ("number", "of"),
+        )
+        about.labels(*map(str, process)).set(1)
         self.in_progress = 0  # requests, changed only by the event loop
         progress = gauge("intake_requests_in_progress", "Requests in progress.")
         progress.set_function(lambda: self.in_progress)

@@ -4,11 +4,13 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Callable
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from intake.http.protocol import ConnectionLimiter, limited_protocol
+from intake.processes import BACKLOG
 from intake.settings import Settings
 
 KEEP_ALIVE_S = 5
@@ -20,7 +22,7 @@ log = logging.getLogger("intake")
 class Server(uvicorn.Server):
     """A server whose requests and workers finish at the same time, within INTAKE_SHUTDOWN_GRACE."""
 
-    def __init__(self, service: ASGIApp, settings: Settings) -> None:
+    def __init__(self, service: ASGIApp, settings: Settings, *, on_started: Callable[[], None] = lambda: None) -> None:
         config = uvicorn.Config(
             service,
             host=settings.host,
@@ -32,11 +34,18 @@ class Server(uvicorn.Server):
             access_log=False,
             log_config=None,
             server_header=False,
+            backlog=1 if settings.processes > 1 else BACKLOG,  # see SharedSocket
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=int(settings.shutdown_grace_s) - CANCEL_WITHIN_S,
         )
         super().__init__(config)
         self._grace_s = settings.shutdown_grace_s
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start serving; called by uvicorn."""
+        await super().startup(sockets)
+        self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting connections, and finish the requests; called by uvicorn."""

@@ -3,10 +3,9 @@
 Nothing is parsed, so that malformed files can't mislead a parser. A keyword that is hidden well is not found.
 """
 
-import itertools
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import IO
@@ -32,14 +31,16 @@ def _pdf_name(name: str) -> str:
     return "".join(f"(?:{letter}|#(?i:{ord(letter):02x}))" for letter in name) + "(?![A-Za-z0-9])"
 
 
-# One pattern for all names, because a file may consist of slashes, and each name is searched until it is found once.
-# An array after OpenAction is only the page to open.
+_OBJECT_STREAM = "object_stream"  # not a flag: what it contains is searched
+# One pattern for all names, because a file may consist of slashes, and each name is searched until it is found once;
+# object streams are all searched. An array after OpenAction is only the page to open.
 _PDF_NAMES = {
     "javascript": _pdf_name("JavaScript"),
     "open_action": _pdf_name("OpenAction") + r"(?!\s*\[)",
     "launch": _pdf_name("Launch"),
     "embedded_file": _pdf_name("EmbeddedFile") + "|" + _pdf_name("EmbeddedFiles"),
     "encrypted": _pdf_name("Encrypt"),
+    _OBJECT_STREAM: _pdf_name("ObjStm"),
 }
 _OLE: Marks = (
     ("macros", _utf_16("_VBA_PROJECT")),
@@ -67,7 +68,6 @@ _MARKS: Mapping[str, Marks] = {
 }
 _BROWSERS = frozenset("html htm xhtml xht shtml svg".split())  # noqa: SIM905 - a list is a column
 _WORDS = frozenset("doc dot docx rtf wiz xml mht mhtml".split())  # noqa: SIM905
-_OBJECT_STREAM = re.compile(rb"/ObjStm")
 _STREAM = re.compile(rb"stream\r?\n")
 
 
@@ -78,7 +78,7 @@ def find_flags(file: IO[bytes], head: bytes, *, media_type: str, extension: str)
     """
     found = set[str]()
     if b"%PDF-" in head[:1024]:  # viewers accept this much before the signature
-        found |= _found_in_pdf(itertools.chain((window for _, window in _windows(file)), _object_streams(file)))
+        found |= _found_in_pdf(file)
     if marks := _marks(head, media_type, extension):
         found = found.union(*(_found(marks, window) for _, window in _windows(file)))
     return found
@@ -98,14 +98,25 @@ def _found(marks: Marks, text: bytes) -> set[str]:
     return {flag for flag, mark in marks if mark.search(text)}
 
 
-def _found_in_pdf(texts: Iterable[bytes]) -> set[str]:
-    left = frozenset(_PDF_NAMES)
-    for text in texts:
-        at = 0
-        while left and (found := _pdf_names(left).search(text, at)):
+def _found_in_pdf(file: IO[bytes]) -> set[str]:
+    left, streams = frozenset(_PDF_NAMES), set[int]()
+    for start, window in _windows(file):
+        left = _search_names(window, left, streams, start)
+    for text in _unpacked(file, sorted(streams)):
+        left = _search_names(text, left - {_OBJECT_STREAM}, streams, 0)
+    return {name.replace("_", "-") for name in _PDF_NAMES.keys() - left - {_OBJECT_STREAM}}
+
+
+def _search_names(text: bytes, left: frozenset[str], streams: set[int], start: int) -> frozenset[str]:
+    """Return the names that are still not found, and add the offsets of the first MAX_OBJECT_STREAMS object streams."""
+    at = 0
+    while left and (found := _pdf_names(left).search(text, at)):
+        at = found.end()
+        if found.lastgroup == _OBJECT_STREAM and len(streams) < MAX_OBJECT_STREAMS:
+            streams.add(start + found.start())
+        else:
             left -= {found.lastgroup}
-            at = found.start()
-    return {name.replace("_", "-") for name in _PDF_NAMES.keys() - left}
+    return left
 
 
 @cache
@@ -125,15 +136,10 @@ def _windows(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
         before = piece[-OVERLAP_BYTES:]
 
 
-def _object_streams(file: IO[bytes]) -> Iterator[bytes]:
-    """Yield the first part of a PDF's first MAX_OBJECT_STREAMS object streams, which contain most dictionaries."""
-    named = (
-        start + found.start()
-        for start, window in _windows(file)
-        for found in itertools.islice(_OBJECT_STREAM.finditer(window), MAX_OBJECT_STREAMS)
-    )
+def _unpacked(file: IO[bytes], streams: Sequence[int]) -> Iterator[bytes]:
+    """Yield the first part of each object stream at these offsets; they contain most dictionaries of a PDF."""
     left = MAX_UNPACKED_BYTES
-    for offset in sorted(set(named))[:MAX_OBJECT_STREAMS]:
+    for offset in streams:
         file.seek(offset)
         data = file.read(PACKED_BYTES)
         if begins := _STREAM.search(data, 0, OVERLAP_BYTES):

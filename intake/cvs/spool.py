@@ -1,8 +1,9 @@
 """Spooling of uploads: in memory while small, then on disk, hashed while they are written."""
 
 import hashlib
+import io
 import tempfile
-from typing import IO, Self, cast
+from typing import IO, Self
 
 from intake.cvs.media_type import HEAD_BYTES
 from intake.errors import StorageUnavailable
@@ -14,7 +15,7 @@ class SpooledUpload:
     """An uploaded file, written sequentially and deleted when closed. `size` is in bytes."""
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - closed by __exit__
+        self._file: IO[bytes] = io.BytesIO()
         self._hash = hashlib.sha256()
         self._head = b""
         self.size = 0
@@ -22,13 +23,25 @@ class SpooledUpload:
     def write(self, data: bytes) -> None:
         """Append `data`. Raises StorageUnavailable."""
         try:
-            self._file.write(data)
+            self._append(data)
         except OSError as error:
             raise StorageUnavailable("no space to store the file; try again later") from error
         self._hash.update(data)
         if len(self._head) < HEAD_BYTES:
             self._head += data[: HEAD_BYTES - len(self._head)]
         self.size += len(data)
+
+    def _append(self, data: bytes) -> None:
+        if not self.size and len(data) <= MEMORY_BYTES:
+            self._file = io.BytesIO(data)  # shares the bytes
+            self._file.seek(len(data))
+            return
+        if self.size <= MEMORY_BYTES < self.size + len(data):
+            on_disk = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
+            self._file.seek(0)
+            on_disk.write(self._file.read())
+            self._file = on_disk
+        self._file.write(data)
 
     @property
     def sha256(self) -> str:
@@ -43,7 +56,7 @@ class SpooledUpload:
     @property
     def file(self) -> IO[bytes]:
         """The file, for reading."""
-        return cast("IO[bytes]", self._file)
+        return self._file
 
     def __enter__(self) -> Self:
         return self

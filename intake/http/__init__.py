@@ -1,1 +1,1 @@
-"""Routing, parsing, middleware and error responses shared by both HTTP APIs."""
+"""The gateway, routing, parsing and error responses shared by both HTTP APIs."""

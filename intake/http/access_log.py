@@ -1,19 +1,16 @@
-"""Request ID, access log and metrics."""
+"""Access log, written by a thread, and request IDs."""
 
-import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import NamedTuple, TextIO
 
-from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from intake.http.client_address import ForwardingMonitor, find_client
-from intake.http.problems import stopping
-from intake.http.security_headers import add_security_headers
-from intake.metrics import Metrics
-from intake.settings.parsers import Network
+BATCH_S = 0.05  # the longest that a line waits for others
+MAX_WRITE_BYTES = 4096  # a pipe takes this much at once, so that no line of another process is within ours
 
 log = logging.getLogger("intake.access")
 
@@ -23,57 +20,101 @@ def new_request_id() -> str:
     return secrets.token_hex(8)
 
 
-class AccessLogMiddleware:
-    """Gives each request an ID, and records its response in the log and the metrics.
+class Entry(NamedTuple):
+    """A response, and the request's path without its query, since queries contain names of people."""
 
-    The log has the path without its query, since queries contain names of people.
-    """
-
-    def __init__(
-        self, app: ASGIApp, metrics: Metrics, trusted_proxies: Sequence[Network], forwarding: ForwardingMonitor
-    ) -> None:
-        self._app = app
-        self._forwarding = forwarding
-        self._metrics = metrics
-        self._trusted_proxies = trusted_proxies
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request_id = new_request_id()
-        client = find_client(scope, self._trusted_proxies)
-        self._forwarding.observe(client)
-        fields: dict[str, str] = {}
-        scope.setdefault("state", {}).update(request_id=request_id, client=client, response_headers=fields)
-        started_at = time.perf_counter()
-        status, has_started = 500, False
-        self._metrics.in_progress += 1
-
-        async def send_and_record(message: Message) -> None:
-            nonlocal status, has_started
-            if message["type"] == "http.response.start":
-                status, has_started = message["status"], True
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                headers.update(fields)
-                add_security_headers(headers, path=scope["path"])
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_and_record)
-        except asyncio.CancelledError:
-            if has_started:
-                raise
-            await stopping()(scope, receive, send_and_record)  # uvicorn cancels requests when its grace period ends
-        finally:
-            self._metrics.in_progress -= 1
-            seconds = time.perf_counter() - started_at
-            route = scope.get("route_path", "none")
-            self._metrics.requests.labels(route, _method_label(scope["method"]), str(status)).observe(seconds)
-            path = scope["path"].encode("unicode_escape").decode("ascii")
-            log.info("%s %s %d %.0f ms %s", scope["method"], path, status, seconds * 1000, request_id)
+    method: str
+    path: str
+    status: int
+    seconds: float
+    request_id: str
 
 
-def _method_label(method: str) -> str:
-    return method if method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} else "other"
+_Timed = tuple[float, Entry]  # with its time
+
+
+class AccessLog:
+    """Logs entries with the handlers of its logger, in batches from a thread: a slow log delays no request."""
+
+    def __init__(self) -> None:
+        self._entries: SimpleQueue[_Timed | None] = SimpleQueue()
+        self._thread: Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread; without it, entries are logged at once."""
+        self._thread = Thread(target=self._run, name="intake-access-log", daemon=True)
+        self._thread.start()
+
+    def add(self, entry: Entry) -> None:
+        """Add an entry."""
+        self._entries.put((time.time(), entry))
+        if self._thread is None:
+            self._write_all()
+
+    def close(self) -> None:
+        """Log all entries, and end the thread; later entries are logged at once."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._entries.put(None)
+            thread.join()
+        self._write_all()
+
+    def _run(self) -> None:
+        while (first := self._entries.get()) is not None:
+            time.sleep(BATCH_S)
+            if not self._write_all(first):
+                return
+
+    def _write_all(self, *first: _Timed) -> bool:
+        """Log all entries, and return whether more can follow."""
+        entries, is_open = list(first), True
+        with suppress(Empty):
+            while (entry := self._entries.get_nowait()) is not None:
+                entries.append(entry)
+            is_open = False
+        if entries and log.isEnabledFor(logging.INFO):
+            _log(entries)
+        return is_open
+
+
+def _log(entries: Sequence[_Timed]) -> None:
+    for handler in _handlers(log):
+        if type(handler) is logging.StreamHandler:
+            _write(handler, entries)
+        else:
+            for entry in entries:
+                handler.handle(_record(entry))
+
+
+def _record(entry: _Timed, existing: logging.LogRecord | None = None) -> logging.LogRecord:
+    """Return the record of an entry, new or instead of an existing one."""
+    record = existing or logging.LogRecord(log.name, logging.INFO, "", 0, "%s %s %d %.0f ms %s", (), None)
+    record.created, (method, path, status, seconds, request_id) = entry
+    record.msecs = record.created % 1 * 1000
+    record.args = (method, path.encode("unicode_escape").decode("ascii"), status, seconds * 1000, request_id)
+    return record
+
+
+def _handlers(logger: logging.Logger | None) -> Iterator[logging.Handler]:
+    while logger is not None:
+        yield from logger.handlers
+        logger = logger.parent if logger.propagate else None
+
+
+def _write(handler: "logging.StreamHandler[TextIO]", entries: Sequence[_Timed]) -> None:
+    """Write the lines together: each write would release the interpreter's lock."""
+    record, text = _record(entries[0]), ""
+    handler.acquire()
+    try:
+        for entry in entries:
+            line = handler.format(_record(entry, record)) + handler.terminator
+            if len(text) + len(line) > MAX_WRITE_BYTES:
+                handler.stream.write(text)
+                text = ""
+            text += line
+        handler.stream.write(text)
+        handler.flush()
+    except Exception:  # noqa: BLE001 - as in logging's own handlers
+        handler.handleError(record)
+    finally:
+        handler.release()

@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from intake.settings.parsers import Network
@@ -13,6 +13,7 @@ from intake.settings.parsers import Network
 Address = IPv4Address | IPv6Address
 IPV6_PREFIX = 64  # assigned to one subscriber
 log = logging.getLogger("intake.http")
+MAX_PEERS = 10_000  # whose parsed addresses are in memory
 MAX_FORWARDED = 32  # addresses that are read; no chain of proxies is longer
 
 
@@ -27,7 +28,7 @@ class Client:
     address: Address | None
     is_forwarded_untrusted: bool = False
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The key for limits: an IPv4 address or an IPv6 /64."""
         if isinstance(self.address, IPv6Address):
@@ -53,8 +54,8 @@ def find_client(scope: Scope, trusted: Sequence[Network]) -> Client:
     X-Forwarded-For (every proxy writes it; RFC 7239's Forwarded is ignored) is read from right to left while the
     writer of an entry is trusted. An invalid entry ends this: the proxy that forwarded it counts as the client.
     """
-    peer = Client(_address(scope["client"][0]) if scope.get("client") else None)
-    forwarded = Headers(scope=scope).getlist("x-forwarded-for")
+    peer = _peer(scope["client"][0] if scope.get("client") else "")
+    forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
     if not forwarded:
         return peer
     if not peer.is_in(trusted):
@@ -65,6 +66,11 @@ def find_client(scope: Scope, trusted: Sequence[Network]) -> Client:
             break
         client = Client(address)
     return client
+
+
+@lru_cache(MAX_PEERS)
+def _peer(host: str) -> Client:
+    return Client(_address(host))
 
 
 class ForwardingMonitor:

@@ -1,16 +1,15 @@
 """Streaming parser of multipart forms (RFC 7578)."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser
+from typing import TypeVar
 
 from intake.cvs.spool import MEMORY_BYTES, SpooledUpload
 from intake.errors import BodyTooLarge, FieldError, InvalidValue, MalformedBody, UnsupportedMediaType
 from intake.http.content_disposition import ContentDisposition, parse_content_disposition
+from intake.http.multipart_parser import MultipartParser
 from intake.http.request_state import AppRequest
 from intake.http.routing import run_in_pool
 
@@ -25,6 +24,8 @@ _UNREADABLE_TEXT = (
 _UNREADABLE_FILENAME = (
     "its name could not be read, because it was not sent as UTF-8: rename the file, with the letters A to Z only"
 )
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -64,17 +65,36 @@ def multipart_reader(
         )
 
 
-async def read_form(request: AppRequest, reader: "MultipartReader") -> Form:
-    """Feed the request's body to the reader and return the form. Raises MalformedBody or BodyTooLarge."""
+async def read_form(request: AppRequest, reader: "MultipartReader", work: Callable[[Form], T]) -> T:
+    """Read the request's body, and return the result of `work` on the form, which runs in one of the API's threads.
+
+    A body of up to MEMORY_BYTES is parsed there, too, in one piece. Of a larger one each chunk is, because the spool is
+    on disk then, and a disk can stall.
+
+    Raises MalformedBody, BodyTooLarge or StorageUnavailable, ServiceBusy, and the errors of `work`.
+    """
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and len(declared) < 20:
         reader.check_size(int(declared))
+    chunks: list[bytes] = []
+    size = 0
+
+    def feed() -> None:
+        data = b"".join(chunks)
+        chunks.clear()
+        reader.feed(data)
+
+    def finish() -> T:
+        feed()
+        return work(reader.finish())
+
     async for chunk in request.stream():
-        if reader.received + len(chunk) <= MEMORY_BYTES:
-            reader.feed(chunk)
-        else:  # the spool may be on disk now, and a disk can stall
-            await run_in_pool(request, lambda data=chunk: reader.feed(data), is_continuation=True)  # type: ignore[misc]
-    return reader.finish()
+        chunks.append(chunk)
+        size += len(chunk)
+        reader.check_size(size)
+        if size > MEMORY_BYTES:
+            await run_in_pool(request, feed, is_continuation=True)
+    return await run_in_pool(request, finish, is_continuation=True)
 
 
 class MultipartReader:
@@ -90,29 +110,13 @@ class MultipartReader:
         max_file_bytes: int,
         refuses_unknown: bool = False,
     ) -> None:
-        self.received = 0
         self._form = Form(spool)
         self._texts, self._file, self._max_file_bytes = texts, file, max_file_bytes
         self._refuses_unknown = refuses_unknown
-        self._parts = 0
-        self._begun = self._ended = False
+        self._received = self._parts = 0
         self._seen: set[str] = set()
-        self._header_name = self._header_value = b""
-        self._headers: dict[bytes, bytes] = {}
         self._part: _Part | None = None
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._on_part_begin,
-                "on_header_field": self._on_header_field,
-                "on_header_value": self._on_header_value,
-                "on_header_end": self._on_header_end,
-                "on_headers_finished": self._on_headers_finished,
-                "on_part_data": self._on_part_data,
-                "on_part_end": self._on_part_end,
-                "on_end": self._on_end,
-            },
-        )
+        self._parser = MultipartParser(boundary, self)
 
     def check_size(self, size: int) -> None:
         """Raise BodyTooLarge if a body of `size` bytes is larger than any accepted form."""
@@ -123,56 +127,35 @@ class MultipartReader:
             )
 
     def feed(self, data: bytes) -> None:
-        """Parse a chunk of the body. Raises MalformedBody or BodyTooLarge."""
-        self.received += len(data)
-        self.check_size(self.received)
-        if not self._begun:
-            data = data.lstrip(
-                b"\r\n"
-            )  # the parser ignores any text before the first boundary, but only within a chunk
-            self._begun = bool(data)
-        if not self._ended and data:
-            try:
-                self._parser.write(data)
-            except FormParserError as error:
-                raise MalformedBody(f"the multipart body can't be read: {error}") from error
+        """Parse a chunk of the body. Raises MalformedBody, BodyTooLarge or StorageUnavailable."""
+        self._received += len(data)
+        self.check_size(self._received)
+        self._parser.feed(data)
 
     def finish(self) -> Form:
         """Return the form. Raises MalformedBody if its last boundary is missing."""
-        if not self._ended:
+        if not self._parser.is_complete:
             raise MalformedBody("the multipart body ends before its closing boundary")
         return self._form
 
-    def _on_part_begin(self) -> None:
+    def begin_part(self, headers: dict[bytes, bytes]) -> None:
+        """Begin a part; called by the parser."""
         self._parts += 1
         if self._parts > MAX_PARTS:
             raise MalformedBody(f"the form has more than {MAX_PARTS} parts")
-        self._headers = {}
-
-    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
-        self._header_name += data[start:end]
-
-    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
-        self._header_value += data[start:end]
-
-    def _on_header_end(self) -> None:
-        self._headers[self._header_name.lower()] = self._header_value
-        self._header_name = self._header_value = b""
-
-    def _on_headers_finished(self) -> None:
         # only aiohttp writes the type first, and it percent-encodes the whole name
-        is_aiohttp = next(iter(self._headers), b"") == b"content-type"
+        is_aiohttp = next(iter(headers), b"") == b"content-type"
         try:
-            header = self._headers.get(b"content-disposition", b"")
+            header = headers.get(b"content-disposition", b"")
             disposition = parse_content_disposition(header, is_percent_encoded=is_aiohttp)
         except ValueError as error:
             raise MalformedBody(f"a part has an invalid Content-Disposition: {error}") from error
-        self._part = self._open(disposition)
-        encoding = self._headers.get(b"content-transfer-encoding", b"binary").strip().lower()
+        self._part = self._open(disposition, headers)
+        encoding = headers.get(b"content-transfer-encoding", b"binary").strip().lower()
         if encoding not in _PLAIN_ENCODINGS:
             raise MalformedBody(f"the part {disposition.name!r} has a Content-Transfer-Encoding; send it without one")
 
-    def _open(self, disposition: ContentDisposition) -> "_Part":
+    def _open(self, disposition: ContentDisposition, headers: dict[bytes, bytes]) -> "_Part":
         name, is_file = disposition.name, disposition.filename is not None
         if name in self._seen and (name in self._texts or name == self._file):
             self._add_error(name, "given more than once; send one", "repeated")
@@ -193,13 +176,14 @@ class MultipartReader:
             self._add_error(name, "unknown field; leave it out", "unknown")
         elif not is_known:
             self._form.unknown.append(name)
-        return _Part(name, is_text=is_known, charset=_charset(self._headers))
+        return _Part(name, is_text=is_known, charset=_charset(headers))
 
-    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
+    def add_data(self, data: bytes) -> None:
+        """Add data to the part; called by the parser."""
         part = self._part
         assert part is not None
         if part.is_stored_file:
-            self._write_file(data[start:end])
+            self._write_file(data)
         elif part.is_refused:
             if part.name in self._texts:
                 self._add_error(part.name, "must be text, not a file", "wrong_type", expected="text")
@@ -207,14 +191,15 @@ class MultipartReader:
                 self._add_error(part.name, "unknown file; leave it out", "unknown")
             part.is_refused = False
         elif part.is_text and len(part.text) <= MAX_TEXT_BYTES:
-            part.text += data[start:end]
+            part.text += data[: MAX_TEXT_BYTES + 1]
 
     def _write_file(self, data: bytes) -> None:
         if self._form.spool.size + len(data) > self._max_file_bytes:
             raise BodyTooLarge(f"the file {self._file} is larger than {self._max_file_bytes} bytes")
         self._form.spool.write(data)
 
-    def _on_part_end(self) -> None:
+    def end_part(self) -> None:
+        """End the part; called by the parser."""
         part = self._part
         assert part is not None
         if part.is_text:
@@ -222,9 +207,6 @@ class MultipartReader:
                 self._form.texts[part.name] = part.decode_text()
             except ValueError as error:
                 self._append_error(FieldError.of(part.name, error))
-
-    def _on_end(self) -> None:
-        self._ended = True
 
     def _add_error(self, name: str, detail: str, code: str, **params: object) -> None:
         self._append_error(FieldError(name, detail, code, params))

@@ -143,9 +143,20 @@ async def on_unexpected_error(request: Request, _error: Exception) -> Response:
     return problem(500, detail="internal error; the service's log has the details", request_id=request_id)
 
 
-HANDLERS = {
-    errors.IntakeError: on_intake_error,
-    HTTPException: on_http_exception,
-    ClientDisconnect: on_disconnect,
-    Exception: on_unexpected_error,
-}
+_HANDLERS = (
+    (errors.IntakeError, on_intake_error),
+    (HTTPException, on_http_exception),
+    (ClientDisconnect, on_disconnect),
+    (Exception, on_unexpected_error),
+)
+
+
+async def on_error(request: Request, error: Exception) -> Response:
+    """Return the response to any error of a request."""
+    handler = next(handler for kind, handler in _HANDLERS if isinstance(error, kind))
+    return await handler(request, error)
+
+
+def is_unexpected(error: Exception) -> bool:
+    """Return whether an error is a defect of the service."""
+    return not isinstance(error, errors.IntakeError | HTTPException | ClientDisconnect)

@@ -170,8 +170,13 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._deadline = None
 
     def on_body(self, body: bytes) -> None:
-        super().on_body(body)
         self._has_event = True
+        if self.cycle.body or self.cycle.response_complete:
+            super().on_body(body)
+            return
+        # uvicorn would copy it to a bytearray and back, and pause reading even if the application waits for data
+        self.cycle.body = body  # type: ignore[assignment]
+        self.cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         super().on_message_complete()

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 from intake.http.problems import RETRY_AFTER_S, problem
-from intake.http.security_headers import add_security_headers
+from intake.http.security_headers import security_headers
 
 MAX_HEADER_BYTES = 32 * 2**10  # of the request line and all headers
 MAX_HEADERS = 100
@@ -22,7 +22,7 @@ def raw_response(status: HTTPStatus, detail: str, headers: list[tuple[bytes, byt
     response = problem(status, detail=detail, headers={"Connection": "close"})
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = str(RETRY_AFTER_S)
-    add_security_headers(response.headers, path="")
+    headers = [*headers, *response.raw_headers, *security_headers(response.raw_headers, path="")]
     lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode()]
-    lines += [name + b": " + value for name, value in (*headers, *response.raw_headers)]
+    lines += [name + b": " + value for name, value in headers]
     return b"\r\n".join([*lines, b"", bytes(response.body)])

@@ -3,8 +3,8 @@
 import asyncio
 import inspect
 import os
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import cached_property
@@ -13,8 +13,8 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
+from starlette.responses import Response
+from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from intake.audit import Actor
@@ -97,14 +97,46 @@ def api_routes(operations: Sequence[Operation], *, threads: int, uploads: Upload
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method] = operation
     return [
-        Route(spelling, _Dispatcher(methods, pool, hashing, uploads), methods=list(methods))
+        Route(spelling, Dispatcher(methods, pool, hashing, uploads), methods=list(methods))
         for path, methods in sorted(paths.items(), key=lambda item: "{" in item[0])
         for spelling in {path, path.rstrip("/"), path.rstrip("/") + "/"}
     ]
 
 
+class RouteTable:
+    """The routes of a process: fixed paths are found by name, others by Starlette's patterns."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._routes = routes
+        self._fixed = {route.path: route for route in routes if "{" not in route.path}
+
+    def find(self, scope: Scope) -> "Dispatcher":
+        """Return what responds to a request. Raises HTTPException with 404, or 405 and the methods of the path."""
+        route = self._fixed.get(scope["path"])
+        if route is None or scope["method"] not in _methods(route):
+            route = self._matching(scope)
+        return cast("Dispatcher", route.endpoint)
+
+    def _matching(self, scope: Scope) -> Route:
+        other = None
+        for route in self._routes:
+            match, details = route.matches(scope)
+            if match is Match.FULL:
+                scope.update(details)
+                return route
+            if match is Match.PARTIAL:
+                other = other or route
+        if other is None:
+            raise HTTPException(404)
+        raise HTTPException(405, headers={"Allow": ", ".join(_methods(other))})
+
+
+def _methods(route: Route) -> Collection[str]:
+    return route.methods or ()
+
+
 @dataclass(frozen=True)
-class _Dispatcher:
+class Dispatcher:
     """Authenticates a request to one path, reads its body or query, and runs the method's operation."""
 
     methods: Mapping[str, Operation]
@@ -113,19 +145,20 @@ class _Dispatcher:
     uploads: UploadLimiter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = AppRequest(scope, receive)
+        response = await self.respond(AppRequest(scope, receive))
+        await response(scope, receive, send)
+
+    async def respond(self, request: AppRequest) -> Response:
+        """Return the response of the operation."""
         operation = self.methods["GET" if request.method == "HEAD" else request.method]
-        scope["route_path"] = operation.path
+        request.scope["route_path"] = operation.path
         _check_target(request, operation)
-        request.state["hashing_queue"] = self.hashing
-        request.state["thread_pool"] = self.threads
-        request.state["user"] = None
+        state = request.state
+        state["hashing_queue"], state["thread_pool"], state["user"] = self.hashing, self.threads, None
         token = _required_token(request, operation.access)
         if operation.is_plain:
-            response = await run_in_pool(request, lambda: _call(request, operation, token))
-        else:
-            response = await self._call_with_body(request, operation, token)
-        await response(scope, receive, send)
+            return await run_in_pool(request, lambda: _call(request, operation, token))
+        return await self._call_with_body(request, operation, token)
 
     async def _call_with_body(self, request: AppRequest, operation: Operation, token: str | None) -> Response:
         """Authenticate and reserve an upload slot before the body is read."""
@@ -207,32 +240,6 @@ def turn_of(request: AppRequest) -> Turn:
     return behind(request.state["client"].network) if user is None else ahead(f"user:{user.id}")
 
 
-class PoolStreamingResponse(StreamingResponse):
-    """Sends a generator's chunks, each made in one of the API's threads, while the user is active.
-
-    The first one is made at once, so that an unavailable database or store is reported before the status is sent.
-    """
-
-    def __init__(self, request: AppRequest, chunks: Iterator[bytes], **more: Any) -> None:
-        self._chunks = cast("Generator[bytes, None, None]", chunks)
-        super().__init__(_made_in_pool(request, next(chunks), chunks), **more)
-
-    async def stream_response(self, send: Send) -> None:
-        """Send the chunks, and close the generator even if the client disconnects: it may have files open."""
-        with closing(self._chunks):
-            await super().stream_response(send)
-
-
-async def _made_in_pool(request: AppRequest, first: bytes, others: Iterator[bytes]) -> AsyncIterator[bytes]:
-    def next_chunk() -> bytes | None:
-        check_active(request.state["database"], require_user(request))
-        return next(others, None)
-
-    yield first
-    while (chunk := await run_in_pool(request, next_chunk, is_continuation=True)) is not None:
-        yield chunk
-
-
 def require_user(request: AppRequest) -> User:
     """Return the authenticated user. Raises PermissionDenied if there is none."""
     user = request.state["user"]
@@ -263,9 +270,11 @@ def _check_target(request: AppRequest, operation: Operation) -> None:
 
 def _required_token(request: AppRequest, access: Access) -> str | None:
     """Return the request's token, or None if it needs none. Raises AuthenticationRequired."""
+    if access is Access.OPEN:
+        return None
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     is_given = scheme.lower() == "bearer"
-    if access is Access.OPEN or (access is Access.OPTIONAL and not is_given):
+    if access is Access.OPTIONAL and not is_given:
         return None
     if not is_given:
         raise AuthenticationRequired("a bearer token is required; log in first")

@@ -1,25 +1,30 @@
 """Default security headers of every response."""
 
-from starlette.datastructures import MutableHeaders
+from collections.abc import Sequence
 
 FRAMED_BY_NOBODY = "frame-ancestors 'none'"
+_POLICY, _FRAME_OPTIONS = b"content-security-policy", b"x-frame-options"
+_RESOURCE_POLICY, _ALLOWED_ORIGIN = b"cross-origin-resource-policy", b"access-control-allow-origin"
 _DEFAULTS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": f"default-src 'none'; {FRAMED_BY_NOBODY}",
+    b"x-content-type-options": b"nosniff",
+    b"referrer-policy": b"no-referrer",
+    _POLICY: f"default-src 'none'; {FRAMED_BY_NOBODY}".encode(),
+    _FRAME_OPTIONS: b"DENY",
+    _RESOURCE_POLICY: b"same-origin",
 }
+_INTERNAL = _DEFAULTS | {b"cache-control": b"no-store"}
 
 
-def add_security_headers(headers: MutableHeaders, *, path: str) -> None:
-    """Add the security headers that the response to a request for `path` lacks.
+def security_headers(headers: Sequence[tuple[bytes, bytes]], *, path: str) -> list[tuple[bytes, bytes]]:
+    """Return the security headers that the response with these headers to a request for `path` lacks.
 
     Strict-Transport-Security is left to the TLS proxy: browsers ignore it over plain HTTP.
     """
-    for name, value in _DEFAULTS.items():
-        headers.setdefault(name, value)
-    if FRAMED_BY_NOBODY in headers["Content-Security-Policy"]:
-        headers.setdefault("X-Frame-Options", "DENY")  # it can't name origins
-    if "Access-Control-Allow-Origin" not in headers:
-        headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-    if path.startswith("/internal/"):
-        headers.setdefault("Cache-Control", "no-store")
+    given = dict(headers)
+    defaults = _INTERNAL if path.startswith("/internal/") else _DEFAULTS
+    missing = {name: value for name, value in defaults.items() if name not in given}
+    if FRAMED_BY_NOBODY.encode() not in given.get(_POLICY, _DEFAULTS[_POLICY]):
+        missing.pop(_FRAME_OPTIONS, None)  # it can't name origins
+    if _ALLOWED_ORIGIN in given:
+        missing.pop(_RESOURCE_POLICY, None)
+    return [*missing.items()]

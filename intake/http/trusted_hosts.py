@@ -2,36 +2,26 @@
 
 from collections.abc import Sequence
 
-from starlette.datastructures import Headers
-from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from intake.errors import IntakeError, InvalidHostHeader, MisdirectedRequest
-from intake.http.problems import on_intake_error
 
 PROBES = ("/healthz", "/readyz")  # which are sent to an address instead of a name
 
 
-class TrustedHostMiddleware:
-    """Refuses requests without exactly one Host header, or for a host that is not allowed (if any are configured)."""
+class TrustedHosts:
+    """Accepts requests with exactly one Host header, and only for allowed hosts, if any are configured."""
 
-    def __init__(self, app: ASGIApp, allowed: Sequence[str]) -> None:
-        self._app = app
+    def __init__(self, allowed: Sequence[str]) -> None:
         self._names = frozenset(host for host in allowed if not host.startswith("*."))
         self._suffixes = tuple(host[1:] for host in allowed if host.startswith("*."))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (error := self._error(scope)) is not None:
-            response = await on_intake_error(Request(scope), error)
-            await response(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
-
-    def _error(self, scope: Scope) -> IntakeError | None:
-        hosts = Headers(scope=scope).getlist("host")
+    def error(self, scope: Scope) -> IntakeError | None:
+        """Return the error with which to refuse a request, if any."""
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
         if len(hosts) > 1 or (not hosts and scope["http_version"] == "1.1"):
             return InvalidHostHeader("send exactly one Host header")
-        if scope["path"].rstrip("/") in PROBES or self._is_allowed(_name("".join(hosts))):
+        if scope["path"].rstrip("/") in PROBES or self._is_allowed(_name(b"".join(hosts).decode("latin-1"))):
             return None
         return MisdirectedRequest("this service does not serve the requested host")
 

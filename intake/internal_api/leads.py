@@ -13,7 +13,8 @@ from intake.http.pagination import link_to_next
 from intake.http.ranges import content_range, parse_range
 from intake.http.request_parsing import json_response
 from intake.http.request_state import AppRequest
-from intake.http.routing import PoolStreamingResponse, actor_of, require_user, run_in_pool, while_active
+from intake.http.routing import actor_of, require_user, run_in_pool, while_active
+from intake.http.streaming import PoolStreamingResponse
 from intake.internal_api.schemas.leads import CvQuery, StateChange
 from intake.leads import cv_access, cv_texts, listing, manual_leads, searching, states
 from intake.leads.listing import LeadQuery
@@ -60,10 +61,10 @@ async def post_internal_lead(request: AppRequest) -> Response:
         max_file_bytes=settings.max_cv_bytes,
         refuses_unknown=True,
     ) as reader:
-        form = await read_form(request, reader)
-        manual_lead = await run_in_pool(
+        manual_lead = await read_form(
             request,
-            lambda: manual_leads.validate_manual_lead(
+            reader,
+            lambda form: manual_leads.validate_manual_lead(
                 form.texts,
                 states=settings.states,
                 cv_name=form.filename,

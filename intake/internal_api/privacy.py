@@ -5,7 +5,8 @@ from starlette.responses import Response
 from intake.http.content_disposition import attachment
 from intake.http.request_parsing import json_response
 from intake.http.request_state import AppRequest
-from intake.http.routing import PoolStreamingResponse, actor_of
+from intake.http.routing import actor_of
+from intake.http.streaming import PoolStreamingResponse
 from intake.internal_api.schemas.privacy import ErasureRequest, ErasureResult, PersonModel
 from intake.leads import erasure, export
 from intake.leads.data_subjects import DataSubject

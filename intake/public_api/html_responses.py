@@ -81,8 +81,11 @@ class HtmlFormMiddleware:
 
 def accepts_html(headers: Headers) -> bool:
     """Return whether Accept prefers text/html over JSON, as in browsers; `*/*` or no header does not."""
+    accepted = headers.getlist("accept")
+    if all(one == "*/*" for one in accepted):  # of most scripts
+        return False
     qualities: dict[str, float] = {}
-    for text in ",".join(headers.getlist("accept")).split(",", MAX_RANGES)[:MAX_RANGES]:
+    for text in ",".join(accepted).split(",", MAX_RANGES)[:MAX_RANGES]:
         media_range, quality = _parse_media_range(text)
         qualities[media_range] = max(quality, qualities.get(media_range, 0.0))
     page = _preference(_PAGE, qualities)

@@ -5,7 +5,7 @@ from starlette.responses import Response
 from intake.errors import DatabaseUnavailable, IdempotencyKeyInUse, StorageUnavailable
 from intake.http.multipart import Form, multipart_reader, read_form
 from intake.http.request_state import AppRequest
-from intake.http.routing import Access, Operation, ResponseSpec, run_in_pool
+from intake.http.routing import Access, Operation, ResponseSpec
 from intake.leads.submissions import (
     KEY_FIELD,
     MAX_KEY_CHARACTERS,
@@ -30,9 +30,7 @@ async def post_lead(request: AppRequest) -> Response:
         file="CV",
         max_file_bytes=state["settings"].max_cv_bytes,
     ) as reader:
-        form = await read_form(request, reader)
-        state["unknown_fields"].record(form.unknown)
-        is_new = await run_in_pool(request, lambda: _save(request, form, key), is_continuation=True)
+        is_new = await read_form(request, reader, lambda form: _save(request, form, key))
     if is_new:
         state["metrics"].leads.inc()
         if state["worker"] is not None:
@@ -42,6 +40,7 @@ async def post_lead(request: AppRequest) -> Response:
 
 def _save(request: AppRequest, form: Form, key: str | None) -> bool:
     state = request.state
+    state["unknown_fields"].record(form.unknown)
     submission = validate_submission(
         form.texts,
         cv_name=form.filename,

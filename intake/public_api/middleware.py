@@ -1,35 +1,30 @@
 """Public API middleware: CORS and HTML responses."""
 
+from collections.abc import Mapping
+
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from intake.leads.submissions import KEY_FIELD
 from intake.public_api.html_responses import HtmlFormMiddleware
 from intake.public_api.leads import PATH
 from intake.settings import Settings
 
-_PATHS = (PATH, PATH.rstrip("/"))
 _EXPOSED = ("Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-ID")
 
 
-class PublicApiMiddleware:
-    """Adds CORS and HTML responses to the public API, and passes other requests through.
+def public_edges(app: ASGIApp, settings: Settings) -> Mapping[str, ASGIApp]:
+    """Return `app` with CORS and HTML responses, by path of the public API.
 
-    It wraps the error handlers, so that a script on the firm's website can read error responses, too.
+    They also apply to error responses, so that a script on the firm's website can read these.
     """
-
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app = app
-        self._public: ASGIApp = HtmlFormMiddleware(app, settings)
-        if settings.cors_origins:
-            self._public = CORSMiddleware(
-                self._public,
-                allow_origins=settings.cors_origins,
-                allow_methods=("POST",),
-                allow_headers=("Content-Type", KEY_FIELD),
-                expose_headers=_EXPOSED,
-            )
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_public = scope["type"] == "http" and scope["path"] in _PATHS
-        await (self._public if is_public else self._app)(scope, receive, send)
+    edge: ASGIApp = HtmlFormMiddleware(app, settings)
+    if settings.cors_origins:
+        edge = CORSMiddleware(
+            edge,
+            allow_origins=settings.cors_origins,
+            allow_methods=("POST",),
+            allow_headers=("Content-Type", KEY_FIELD),
+            expose_headers=_EXPOSED,
+        )
+    return {PATH: edge, PATH.rstrip("/"): edge}

@@ -21,6 +21,7 @@ def run_checks(settings: Settings, directory: Path) -> list[str]:
     return [
         *_secrets(settings),
         *_network(settings),
+        *_processes(settings),
         *_mail(settings),
         *_database(settings),
         *_files(settings, directory),
@@ -54,6 +55,14 @@ def _network(settings: Settings) -> Iterator[str]:
     for origin in settings.cors_origins:
         if origin.startswith("http://") and urlsplit(origin).hostname not in LOOPBACK:
             yield f"INTAKE_CORS_ORIGINS has {origin}, a page that can be changed in transit: use https"
+
+
+def _processes(settings: Settings) -> Iterator[str]:
+    if settings.processes > 1 and not settings.limits_store:
+        yield (
+            f"INTAKE_PROCESSES is {settings.processes} without INTAKE_LIMITS_STORE: each process counts wrong passwords"
+            " separately, and allows its share of INTAKE_RATE_LIMIT: set INTAKE_LIMITS_STORE to a Redis server"
+        )
 
 
 def _mail(settings: Settings) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from email.errors import MessageError
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ class Settings:
     host: str = _setting("INTAKE_HOST", "127.0.0.1", parsers.host, "a host name or an address to listen on")
     port: int = _setting("INTAKE_PORT", 8000, *_PORT)
     metrics_port: int | None = _setting("INTAKE_METRICS_PORT", None, *_PORT)
+    processes: int = _setting("INTAKE_PROCESSES", 1, parsers.number(1, 64), "a number from 1 to 64")
     jwt_secrets: tuple[str, ...] = _setting(
         "INTAKE_JWT_SECRET",
         (),
@@ -221,6 +222,20 @@ class Settings:
     def unbounded_clients(self) -> tuple[Network, ...]:
         """The networks without this limit: trusted proxies, which serve many clients, and rate_limit_exempt."""
         return (*self.trusted_proxies, *self.rate_limit_exempt)
+
+    def shared(self) -> "Settings":
+        """Return the settings of one of several processes: its share of the limits, each at least 1."""
+        limits = tuple(replace(limit, amount=self._share(limit.amount)) for limit in self.rate_limits)
+        return replace(
+            self,
+            rate_limits=self.rate_limits if self.limits_store else limits,
+            max_uploads=self._share(self.max_uploads),
+            max_spool_bytes=self._share(self.max_spool_bytes),
+            max_connections=self._share(self.max_connections),
+        )
+
+    def _share(self, amount: int) -> int:
+        return max(amount // self.processes, 1)
 
     @property
     def sqlite_file(self) -> Path | None:

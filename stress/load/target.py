@@ -12,6 +12,7 @@ from sqlalchemy import Connection, insert, select
 from intake.cvs.spool import MEMORY_BYTES
 from intake.database.cv_blobs import PIECE_BYTES
 from intake.database.schema import cv, cv_content, lead
+from intake.http.streaming import MAX_AHEAD
 from intake.settings import Settings
 from stress.durability.deployment import Deployment, Site, attorney, deployed
 from stress.durability.load import client
@@ -24,6 +25,7 @@ from tests.system.relay import Relay
 DEFAULTS = {"INTAKE_RATE_LIMIT": "", "INTAKE_MAX_UPLOADS": ""}
 SETTINGS = Settings()  # the service runs with these defaults
 STREAM_BYTES = 2**16  # uvicorn buffers this much of a request and of a response
+PARSING_THREADS = 8  # of a process for the public API
 SLACK_BYTES = 32 * 2**20  # freed memory that Python does not return
 MAIL_WITHIN_S = 30.0
 OTHER_CLIENT = "127.0.9.9"  # not used by any attacker
@@ -81,11 +83,13 @@ def bound_bytes(*, idle: int, connections: int) -> int:
     """Return the memory that the settings allow under an attack with this number of connections.
 
     To the idle memory, each upload adds its buffer and one piece on its way to the database. Each connection adds one
-    piece of its response, a copy of it as an HTTP chunk, and uvicorn's read and write buffers.
+    piece of its response, a copy of it as an HTTP chunk, and uvicorn's read and write buffers. A thread that parses a
+    form has two more copies of it, and a limited number of responses have one more piece.
     """
     uploads = SETTINGS.max_uploads * (MEMORY_BYTES + PIECE_BYTES)
     each = 2 * (PIECE_BYTES + STREAM_BYTES)
-    return idle + uploads + min(connections, SETTINGS.max_connections) * each + SLACK_BYTES
+    others = PARSING_THREADS * 2 * MEMORY_BYTES + MAX_AHEAD * PIECE_BYTES + SLACK_BYTES
+    return idle + uploads + min(connections, SETTINGS.max_connections) * each + others
 
 
 @contextmanager

@@ -13,7 +13,7 @@ RESULTS = [
     Result(work="leads | <taken>", beside="a & b", unit="1/s", ours=[90.0, 110.0], theirs=[100.0, 100.0], goal=0.8),
     Result(work="mails", beside="a loop", unit="1/s", ours=[1.0, 2.0], theirs=[100.0, 90.0], goal=1.5),
     Result(work="a start", beside="bare", unit="ms", ours=[30.0, 31.0], theirs=[20.0, 20.0], goal=1.1, at_most=True),
-    Result(work="memory", beside="", unit="MiB", ours=[0.0], theirs=[], goal=64.0, at_most=True),
+    Result(work="memory", beside="", unit="MiB", ours=[0.0], theirs=[], goal=64.0, at_most=True, is_detail=True),
 ]
 
 
@@ -53,6 +53,7 @@ def test_table_in_the_document_is_replaced(written: Path) -> None:
     assert (lines[:2], lines[-2:]) == (["before", "<!-- results -->"], ["<!-- /results -->", "after"])
     assert r"| leads \| <taken> | a & b | 1 | 0.9 … 1.1 | ≥ 0.8 | holds |" in lines
     assert "| old |" not in lines
+    assert not any("memory" in line for line in lines), "a detail is only in the other files"
 
 
 def test_a_line_states_whether_the_goal_is_met() -> None:

@@ -23,7 +23,7 @@ def main() -> None:
     """Run the fuzzer with its corpus in a temporary directory."""
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 600
     with atheris.instrument_imports(
-        include=["intake.http.multipart", "intake.http.content_disposition", "python_multipart"]
+        include=["intake.http.multipart", "intake.http.multipart_parser", "intake.http.content_disposition"]
     ):
         from tests.fuzz import forms
 

@@ -127,7 +127,7 @@ def _cut(body: bytes, cuts: Sequence[int]) -> list[bytes]:
 
 def _buffered_bytes(reader: MultipartReader) -> int:
     part = reader._part.text if reader._part else b""
-    headers = sum(len(name) + len(value) for name, value in reader._headers.items())
+    headers = sum(len(name) + len(value) for name, value in reader._parser._headers.items())
     names = sum(map(len, reader._seen)) + sum(len(fault.field) for fault in reader._form.faults)
     texts = sum(map(len, reader._form.texts.values()))
-    return len(reader._header_name) + len(reader._header_value) + headers + names + texts + len(part)
+    return reader._parser.buffered_bytes + headers + names + texts + len(part)

@@ -182,3 +182,10 @@ def test_an_environment_token_needs_no_credentials_file(client: Client) -> None:
         1,
         "leadctl: can't read ~/.config/leadctl/credentials.json: Is a directory\n",
     )
+
+
+def test_the_http_client_does_not_read_the_metadata_of_all_packages() -> None:
+    script = "import sys, leadctl.http; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "httpx2" in done.stdout.split()
+    assert "importlib.metadata" not in done.stdout.split()

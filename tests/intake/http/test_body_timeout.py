@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from intake.errors import RequestTimeout
 from intake.http import body_timeout
-from intake.http.body_timeout import BodyTimeoutMiddleware
+from intake.http.body_timeout import RequestBody
 from intake.settings import Settings
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -30,7 +30,7 @@ class Client:
 
     def __init__(self, *pieces: tuple[float, bytes], is_whole: bool = False, headers: Sequence[object] = (DECLARED,)):
         self.pieces, self.is_whole = list(pieces), is_whole
-        self.scope = {"type": "http", "method": "POST", "path": "/", "headers": list(headers)}
+        self.scope: Scope = {"type": "http", "method": "POST", "path": "/", "headers": list(headers)}
         self.answer: list[Message] = []
 
     async def receive(self) -> Message:
@@ -48,7 +48,8 @@ class Client:
 
         async def run() -> float:
             began = anyio.current_time()
-            await BodyTimeoutMiddleware(app, settings)(self.scope, self.receive, self.send)
+            body = RequestBody(dict(self.scope["headers"]), self.receive, self.send, settings)
+            await app(self.scope, body.receive, body.send)
             return anyio.current_time() - began
 
         return anyio.run(run)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intake.cvs.spool import SpooledUpload
 from intake.errors import BodyTooLarge, FieldError, MalformedBody, UnsupportedMediaType
 from intake.http.multipart import MAX_TEXT_BYTES, multipart_reader
 from tests.fuzz.forms import SEEDS, TOKENS, check_any, check_encoded
@@ -218,3 +219,45 @@ def test_the_fuzzers_checks_pass_for_its_seeds(seed: int) -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=50), st.binary(max_size=300), st.integers(1, 60))
 def test_a_form_encoded_by_httpx_is_read_back_equal(text: str, content: bytes, cut: int) -> None:
     check_encoded({"email": "ada@example.com", "f_name": text, "l_name": text * 2}, "cv.pdf", content, [cut, cut * 3])
+
+
+@pytest.mark.parametrize("piece", [1, 1000])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Content-Disposition form-data\r\n",
+        b"Content Disposition: form-data\r\n",
+        b"Content-Disposition: form-data; name=a\rb\r\n",
+        b"X: " + b"x" * 5000 + b"\r\n",
+        b"".join(f"X{number}: x\r\n".encode() for number in range(9)),
+    ],
+)
+def test_invalid_headers_of_a_part_are_malformed(headers: bytes, piece: int) -> None:
+    with pytest.raises(MalformedBody, match="header"):
+        read(f"--{BOUNDARY}\r\n".encode() + headers + b"\r\nx\r\n" + body(), piece=piece)
+
+
+@pytest.mark.parametrize("piece", [1, 1000])
+def test_a_line_that_begins_with_the_boundary_ends_with_it(piece: int) -> None:
+    with pytest.raises(MalformedBody, match="does not end its line"):
+        read(body(part('name="CV"; filename="x"', f"\r\n--{BOUNDARY}z".encode())), piece=piece)
+
+
+def test_a_large_file_moves_from_memory_to_disk_unchanged() -> None:
+    content = bytes(range(256)) * 2**13  # 2 MiB
+    with SpooledUpload() as spool:
+        for at in range(0, len(content), 70_000):
+            spool.write(content[at : at + 70_000])
+        spool.file.seek(0)
+        assert (spool.file.read(), spool.size) == (content, len(content))
+        assert isinstance(spool.file.fileno(), int)
+
+
+def test_a_small_file_has_no_temporary_file() -> None:
+    with SpooledUpload() as spool:
+        spool.write(b"%PDF-1.4 ")
+        spool.write(b"a CV")
+        spool.file.seek(0)
+        assert spool.file.read() == b"%PDF-1.4 a CV"
+        with pytest.raises(OSError, match="fileno"):
+            spool.file.fileno()

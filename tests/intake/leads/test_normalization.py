@@ -3,10 +3,12 @@
 import unicodedata
 
 import pytest
+from email_validator import EmailNotValidError, validate_email
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intake.leads.normalization import Pattern, mailbox_key, normalize_key
+from intake.errors import InvalidValue
+from intake.leads.normalization import Pattern, mailbox_key, normalize_key, parse_email
 
 
 @pytest.mark.parametrize(
@@ -80,3 +82,25 @@ def test_escaped_stars_are_literal(text: str) -> None:
 )
 def test_a_mailbox_has_one_key(address: str, key: str) -> None:
     assert mailbox_key(address) == key
+
+
+_LOCALS = st.from_regex(r"[a-z0-9._+-]{1,20}|abuse|Postmaster|x{64,66}", fullmatch=True)
+_DOMAINS = st.one_of(
+    st.sampled_from(
+        ["example.com", "EXAMPLE.com", "bücher.de", "xn--bcher-kva.de", "a", "x.test", "x..y", "[::1]", ""]
+    ),
+    st.from_regex(r"[A-Za-z0-9.\-äß ><@]{1,20}\.[a-z]{1,4}", fullmatch=True),
+)
+
+
+@given(_LOCALS, _DOMAINS)
+def test_an_address_is_what_the_library_returns(local: str, domain: str) -> None:
+    text = f"{local}@{domain}"
+    try:
+        expected = validate_email(text, check_deliverability=False, allow_display_name=True)
+    except EmailNotValidError:
+        with pytest.raises(InvalidValue):
+            parse_email(text)
+        return
+    if "<" not in text:
+        assert parse_email(text) == (expected.normalized, expected.ascii_email)

@@ -53,6 +53,7 @@ def test_secure_settings_have_no_warnings(tmp_path: Path) -> None:
         ({"trusted_proxies": ()}, "INTAKE_TRUSTED_PROXIES"),
         ({"allowed_hosts": ()}, "INTAKE_ALLOWED_HOSTS"),
         ({"rate_limits": ()}, "INTAKE_RATE_LIMIT"),
+        ({"processes": 2}, "INTAKE_PROCESSES"),
         ({"cv_extensions": ()}, "INTAKE_CV_EXTENSIONS"),
         ({"cors_origins": ("http://www.example",)}, "INTAKE_CORS_ORIGINS"),
         ({"smtp_server": None}, "INTAKE_SMTP_URL"),
@@ -81,6 +82,10 @@ def test_each_weak_setting_has_a_warning(tmp_path: Path, changes: dict[str, Any]
 )
 def test_local_connections_have_no_warnings(tmp_path: Path, changes: dict[str, Any]) -> None:
     assert run_checks(replace(SECURE, **changes), tmp_path) == []
+
+
+def test_processes_with_a_limits_store_have_no_warnings(tmp_path: Path) -> None:
+    assert run_checks(replace(SECURE, processes=2, limits_store="redis://127.0.0.1"), tmp_path) == []
 
 
 def test_files_readable_by_others_have_warnings(tmp_path: Path) -> None:

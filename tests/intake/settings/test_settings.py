@@ -247,3 +247,18 @@ def test_a_control_character_is_one_line_that_names_the_setting(name: str, value
     message = str(raised.value)
     assert message.startswith(f"{name} is ")
     assert message.isprintable()
+
+
+def test_processes_share_the_limits(tmp_path: Path) -> None:
+    limits = {"INTAKE_RATE_LIMIT": "60/minute;2/day", "INTAKE_MAX_UPLOADS": "8", "INTAKE_MAX_CONNECTIONS": "100"}
+    one = read(tmp_path, INTAKE_PROCESSES="3", **limits).shared()
+    assert [limit.amount for limit in one.rate_limits] == [20, 1]
+    assert (one.max_uploads, one.max_connections, one.max_spool_bytes) == (2, 33, 2**30 // 3)
+    stored = read(tmp_path, INTAKE_PROCESSES="3", INTAKE_LIMITS_STORE="redis://127.0.0.1", **limits).shared()
+    assert [limit.amount for limit in stored.rate_limits] == [60, 2]
+
+
+@pytest.mark.parametrize("processes", ["0", "65", "two", "-1"])
+def test_a_number_of_processes_is_from_1_to_64(tmp_path: Path, processes: str) -> None:
+    with pytest.raises(SettingsInvalid, match=r"INTAKE_PROCESSES.*a number from 1 to 64"):
+        read(tmp_path, INTAKE_PROCESSES=processes)

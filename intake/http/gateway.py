@@ -1,0 +1,117 @@
+"""The path of every request: its ID, limits, route, errors, response headers, access log and metrics."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from intake.errors import IntakeError
+from intake.http.access_log import AccessLog, Entry, new_request_id
+from intake.http.body_timeout import RequestBody
+from intake.http.client_address import ForwardingMonitor, find_client
+from intake.http.concurrency import ConcurrencyLimiter
+from intake.http.problems import is_unexpected, on_error, on_intake_error, stopping
+from intake.http.request_state import AppRequest
+from intake.http.routing import RouteTable
+from intake.http.security_headers import security_headers
+from intake.http.trusted_hosts import TrustedHosts
+from intake.metrics import Metrics
+from intake.settings import Settings
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Gateway:
+    """The service as an ASGI application. `lifespan` gets the messages of the server's start and stop.
+
+    The requests of a path in `edges` pass through that ASGI application, which passes them on to `respond`.
+    """
+
+    def __init__(
+        self,
+        routes: RouteTable,
+        settings: Settings,
+        *,
+        metrics: Metrics,
+        log: AccessLog,
+        forwarding: ForwardingMonitor,
+        lifespan: ASGIApp,
+    ) -> None:
+        self.edges: Mapping[str, ASGIApp] = {}
+        self._forwarding = forwarding
+        self._routes, self._settings, self._metrics, self._log = routes, settings, metrics, log
+        self._lifespan = lifespan
+        self._concurrency, self._hosts = ConcurrencyLimiter(settings), TrustedHosts(settings.allowed_hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._lifespan(scope, receive, send)
+            return
+        client = find_client(scope, self._settings.trusted_proxies)
+        self._forwarding.observe(client)
+        exchange = _Exchange(scope, RequestBody(dict(scope["headers"]), receive, send, self._settings))
+        scope.setdefault("state", {}).update(
+            request_id=exchange.request_id, client=client, response_headers=exchange.fields
+        )
+        self._metrics.in_progress += 1
+        try:
+            with self._concurrency.acquire(client) as busy:
+                if error := busy or self._hosts.error(scope):
+                    await self._refuse(error, scope, receive, exchange.send)
+                else:
+                    await self.edges.get(scope["path"], self.respond)(scope, exchange.receive, exchange.send)
+        except asyncio.CancelledError:
+            if exchange.status is not None:
+                raise
+            await stopping()(scope, receive, exchange.send)  # uvicorn cancels requests when its grace period ends
+        finally:
+            self._metrics.in_progress -= 1
+            self._record(exchange)
+
+    async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the operation and send its response, or that of its error; an unexpected error is raised, too."""
+        request = AppRequest(scope, receive)
+        try:
+            response = await self._routes.find(scope).respond(request)
+        except Exception as error:
+            response = await on_error(Request(scope), error)
+            await response(scope, receive, send)
+            if is_unexpected(error):
+                raise
+        else:
+            await response(scope, receive, send)
+
+    async def _refuse(self, error: IntakeError, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await on_intake_error(Request(scope), error)
+        await response(scope, receive, send)
+
+    def _record(self, exchange: "_Exchange") -> None:
+        """Record a request in the metrics and the log."""
+        scope, status, seconds = exchange.scope, exchange.status or 500, time.perf_counter() - exchange.started_at
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self._metrics.requests.labels(scope.get("route_path", "none"), method, str(status)).observe(seconds)
+        self._log.add(Entry(scope["method"], scope["path"], status, seconds, exchange.request_id))
+
+
+class _Exchange:
+    """A request, and the status of its response once it has started. `fields` are added to its headers."""
+
+    def __init__(self, scope: Scope, body: RequestBody) -> None:
+        self.scope = scope
+        self.request_id = new_request_id()
+        self.fields: dict[str, str] = {}
+        self.started_at = time.perf_counter()
+        self.status: int | None = None
+        self.receive = body.receive
+        self._body = body
+
+    async def send(self, message: Message) -> None:
+        """Send a message of the response, with the headers of every response."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            added = {"x-request-id": self.request_id, **self.fields}
+            headers = [*message.get("headers", ()), *((k.lower().encode(), v.encode()) for k, v in added.items())]
+            message = {**message, "headers": headers + security_headers(headers, path=self.scope["path"])}
+        await self._body.send(message)

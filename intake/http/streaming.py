@@ -1,0 +1,75 @@
+"""Responses whose chunks are made in threads, one of them ahead of the client."""
+
+import asyncio
+from asyncio import Task
+from collections.abc import Generator, Iterator
+from typing import Any, cast
+
+from anyio import CancelScope
+from starlette.responses import StreamingResponse
+from starlette.types import Send
+
+from intake.http.request_state import AppRequest
+from intake.http.routing import require_user, run_in_pool
+from intake.users.accounts import check_active
+
+MAX_AHEAD = 32  # chunks of all responses together, so that a thousand slow readers don't occupy a second one each
+
+
+class PoolStreamingResponse(StreamingResponse):
+    """Sends a generator's chunks, each made in one of the API's threads, while the user is active.
+
+    The first one is made at once, so that an unavailable database or store is reported before the status is sent. While
+    a chunk is sent, the next one is made, if fewer than MAX_AHEAD are.
+    """
+
+    _ahead = 0  # in this process
+
+    def __init__(self, request: AppRequest, chunks: Iterator[bytes], **more: Any) -> None:
+        self._request = request
+        self._first = next(chunks)
+        self._chunks = cast("Generator[bytes, None, None]", chunks)
+        super().__init__(chunks, **more)
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the chunks, and close the generator even if the client disconnects: it may have files open."""
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            chunk: bytes | None = self._first
+            self._first = b""
+            while chunk is not None:
+                chunk = await self._send_and_make_next(send, chunk)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            self._chunks.close()
+
+    async def _send_and_make_next(self, send: Send, chunk: bytes) -> bytes | None:
+        """Send a chunk, and return the next one, or None after the last."""
+        message = {"type": "http.response.body", "body": chunk, "more_body": True}
+        if PoolStreamingResponse._ahead >= MAX_AHEAD:
+            await send(message)
+            return await self._next()
+        PoolStreamingResponse._ahead += 1
+        task = asyncio.create_task(self._next())
+        try:
+            await send(message)
+            return await task
+        finally:
+            PoolStreamingResponse._ahead -= 1
+            await _end(task)
+
+    async def _next(self) -> bytes | None:
+        def make() -> bytes | None:
+            check_active(self._request.state["database"], require_user(self._request))
+            return next(self._chunks, None)
+
+        return await run_in_pool(self._request, make, is_continuation=True)
+
+
+async def _end(task: Task[bytes | None]) -> None:
+    """Cancel a task, and wait for its end: a thread may be using the generator."""
+    task.cancel()
+    with CancelScope(shield=True):
+        await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()  # retrieved, so that it is not logged as never retrieved
