@@ -18,6 +18,7 @@ from intake.cvs import store, store_marker
 from intake.database import Database
 from intake.database.installation import Fingerprints
 from intake.errors import DatabaseUnavailable, StorageUnavailable
+from intake.form.definition import load_definition
 from intake.http import openapi
 from intake.http.access_log import AccessLogMiddleware
 from intake.http.body_timeout import BodyTimeoutMiddleware
@@ -97,6 +98,7 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
         "metrics": metrics,
         "worker": worker,
         "forwarding": forwarding,
+        "form": load_definition(settings.form),
         "unknown_fields": UnknownFields(metrics.unknown_fields),
         "exposes_errors": surface is not Surface.PUBLIC,
         **_state_of(surface, settings, database, metrics),

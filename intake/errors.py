@@ -169,6 +169,8 @@ FIELD_ERROR_CODES: Mapping[str, tuple[str, ...]] = {
     "control_characters": (),
     "not_printable": ("max",),
     "not_an_email": ("suggestion",),
+    "not_a_phone": ("min", "max"),
+    "not_a_date": (),
     "not_accepted": ("extensions",),
     "program": (),
     "unsafe_archive": (),

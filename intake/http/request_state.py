@@ -6,6 +6,7 @@ from typing import Protocol, TypedDict
 from starlette.requests import Request
 
 from intake.database import Database
+from intake.form.definition import FormDefinition
 from intake.http.client_address import Client, ForwardingMonitor
 from intake.http.hashing_queue import HashingQueue
 from intake.http.thread_pool import BoundedThreadPool
@@ -68,6 +69,7 @@ class RequestState(TypedDict):
     worker: Worker | None
     limiter: RateLimiter
     forwarding: ForwardingMonitor
+    form: FormDefinition
     unknown_fields: UnknownFields
     exposes_errors: bool  # which name hosts, so anonymous clients must not read them
     request_id: str
