@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests/intake tests/migrations tests/system
 
-.PHONY: help setup demo picture test test-browser test-clamd test-client test-node test-pgbouncer test-proxy test-redis test-s3 test-schema test-tmux coverage torture attack fuzz audit bench bench-quick lint format serve requirements clean
+.PHONY: help setup demo picture test test-browser test-clamd test-client test-node test-pgbouncer test-proxy test-redis test-s3 test-schema test-tmux coverage torture attack fuzz audit bench bench-quick lint format catalogues serve requirements clean
 
 # Show this help
 help:
@@ -138,6 +138,10 @@ bench-quick: setup .venv/ready-bench
 format: setup
 	$(BIN)/ruff check --quiet --fix .
 	$(BIN)/ruff format --quiet .
+
+# Update the catalogues of the form from its texts, and compile them
+catalogues: setup
+	$(BIN)/python -m tests.system.catalogues
 
 # Run the service with its defaults
 serve: setup

@@ -19,6 +19,7 @@ from intake.database import Database
 from intake.database.installation import Fingerprints
 from intake.errors import DatabaseUnavailable, StorageUnavailable
 from intake.form.definition import load_definition
+from intake.form.timestamps import FormKey
 from intake.http import openapi
 from intake.http.access_log import AccessLogMiddleware
 from intake.http.body_timeout import BodyTimeoutMiddleware
@@ -36,6 +37,8 @@ from intake.internal_api.examples import EXAMPLES
 from intake.internal_api.routes import OPERATIONS as INTERNAL
 from intake.leads.states import check_stored_states
 from intake.metrics import Metrics
+from intake.public_api.form import OPERATIONS as FORM
+from intake.public_api.form_pages import FormPages
 from intake.public_api.leads import OPERATIONS as SUBMISSION
 from intake.public_api.middleware import PublicApiMiddleware
 from intake.rate_limits.limiter import RateLimiter
@@ -47,7 +50,7 @@ from intake.users.login_throttle import KNOWN_FOR_S, LoginThrottle
 from intake.users.tokens import TokenSigner
 from intake.workers import WORKER_CONNECTIONS, Workers
 
-PUBLIC = (*SUBMISSION, *PUBLIC_DESCRIPTION)
+PUBLIC = (*SUBMISSION, *FORM, *PUBLIC_DESCRIPTION)
 # Each API has its own threads, and a thread uses at most one connection, so no thread ever waits for one. The public
 # API has fewer, because it can share a process with the internal one.
 APIS = ((PUBLIC, 4), (INTERNAL, 8), (OPERATORS, 2))
@@ -88,9 +91,12 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
     if settings.cv_store:
         store.prepare(settings.cv_store)
     metrics, forwarding = Metrics(), ForwardingMonitor()
+    form = load_definition(settings.form)
     database = Database(settings, connections=surface.connections + (WORKER_CONNECTIONS if with_worker else 0))
     check_stored_states(database, known=settings.states)
     _check_store(database, settings)
+    form_key = FormKey.from_database(database)
+    pages = FormPages(settings, form, honeypot=form_key.honeypot)
     worker = Workers(settings, database, metrics) if with_worker else None
     state = {
         "settings": settings,
@@ -98,7 +104,10 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
         "metrics": metrics,
         "worker": worker,
         "forwarding": forwarding,
-        "form": load_definition(settings.form),
+        "form": form,
+        "form_key": form_key,
+        "form_pages": pages,
+        "own_form": None,
         "unknown_fields": UnknownFields(metrics.unknown_fields),
         "exposes_errors": surface is not Surface.PUBLIC,
         **_state_of(surface, settings, database, metrics),
@@ -116,7 +125,7 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
 
     app = Starlette(routes=_routes(surface, settings), lifespan=lifespan, exception_handlers=HANDLERS)
     app.router.redirect_slashes = False  # curl without -L counts a redirect as success
-    checked = TrustedHostMiddleware(PublicApiMiddleware(app, settings), settings.allowed_hosts)
+    checked = TrustedHostMiddleware(PublicApiMiddleware(app, settings, pages), settings.allowed_hosts)
     bounded = BodyTimeoutMiddleware(ConcurrencyLimitMiddleware(checked, settings), settings)
     return AccessLogMiddleware(bounded, metrics, settings.trusted_proxies, forwarding)
 

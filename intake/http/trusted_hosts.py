@@ -31,7 +31,7 @@ class TrustedHostMiddleware:
         hosts = Headers(scope=scope).getlist("host")
         if len(hosts) > 1 or (not hosts and scope["http_version"] == "1.1"):
             return InvalidHostHeader("send exactly one Host header")
-        if scope["path"].rstrip("/") in PROBES or self._is_allowed(_name("".join(hosts))):
+        if scope["path"].rstrip("/") in PROBES or self._is_allowed(host_name("".join(hosts))):
             return None
         return MisdirectedRequest("this service does not serve the requested host")
 
@@ -39,7 +39,7 @@ class TrustedHostMiddleware:
         return not (self._names or self._suffixes) or name in self._names or name.endswith(self._suffixes)
 
 
-def _name(host: str) -> str:
+def host_name(host: str) -> str:
     """Return the host in lower case, without its port and trailing dot."""
     name, bracket, _port = host.lower().partition("]")
     return name + bracket if bracket else name.partition(":")[0].removesuffix(".")

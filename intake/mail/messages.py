@@ -2,7 +2,6 @@
 
 import dataclasses
 import unicodedata
-from collections.abc import Callable
 from datetime import UTC, datetime
 from email.header import Header
 from email.headerregistry import Address
@@ -13,14 +12,14 @@ from functools import cache
 from pathlib import Path
 
 from email_validator import EmailNotValidError, validate_email
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined, TemplateError
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from intake.errors import TemplateInvalid
 from intake.mail.digests import DigestLead
 from intake.mail.outbox import OutboxMessage
 from intake.settings import Settings
-from intake.settings.trusted_files import ownership_fault
+from intake.settings.trusted_templates import TrustedTemplates
 
 _ASCII, _UTF8 = (policy.clone(cte_type="7bit") for policy in (SMTP, SMTPUTF8))
 MAX_SUBJECT_NAME_CHARACTERS = 80
@@ -44,19 +43,9 @@ _SAMPLE = OutboxMessage(
 )
 
 
-class _CustomTemplates(FileSystemLoader):
-    """An organization's templates; each file must be writable by its owner only."""
-
-    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
-        source, filename, is_current = super().get_source(environment, template)
-        if fault := ownership_fault(Path(filename)):
-            raise TemplateInvalid(f"the mail template {fault}")
-        return source, filename, is_current
-
-
 @cache
 def _templates(directory: Path | None) -> Environment:
-    custom = [_CustomTemplates(directory)] if directory else []
+    custom = [TrustedTemplates(directory)] if directory else []
     return ImmutableSandboxedEnvironment(
         loader=ChoiceLoader([*custom, PackageLoader("intake.mail")]),
         autoescape=lambda name: name is not None and name.endswith(".html.jinja"),

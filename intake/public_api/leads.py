@@ -3,6 +3,7 @@
 from starlette.responses import Response
 
 from intake.errors import DatabaseUnavailable, IdempotencyKeyInUse, StorageUnavailable
+from intake.form.definition import LANGUAGE_FIELD, TIMESTAMP_FIELD
 from intake.http.multipart import Form, multipart_reader, read_form
 from intake.http.request_state import AppRequest
 from intake.http.routing import Access, Operation, ResponseSpec, run_in_pool
@@ -13,11 +14,12 @@ from intake.leads.submissions import (
     validate_idempotency_key,
     validate_submission,
 )
-from intake.public_api.html_responses import accepts_html
+from intake.public_api.negotiation import accepts_html
 from intake.request_models import LEAD_FORM_EXAMPLE, LEAD_FORM_FIELDS
 
 PATH = "/leads/"
 _TEXT_FIELDS = ("email", "f_name", "l_name")
+_OWN_FIELDS = (LANGUAGE_FIELD, TIMESTAMP_FIELD)  # of the form of this service
 
 
 async def post_lead(request: AppRequest) -> Response:
@@ -26,12 +28,14 @@ async def post_lead(request: AppRequest) -> Response:
     key = validate_idempotency_key(request.headers.getlist(KEY_FIELD))
     with multipart_reader(
         request.headers.get("content-type", ""),
-        texts=_TEXT_FIELDS,
+        texts=(*_TEXT_FIELDS, *_OWN_FIELDS, state["form_key"].honeypot),
         file="CV",
         max_file_bytes=state["settings"].max_cv_bytes,
     ) as reader:
         form = await read_form(request, reader)
         state["unknown_fields"].record(form.unknown)
+        if TIMESTAMP_FIELD in form.texts:
+            state["own_form"] = form.texts
         is_new = await run_in_pool(request, lambda: _save(request, form, key), is_continuation=True)
     if is_new:
         state["metrics"].leads.inc()
@@ -49,7 +53,7 @@ def _save(request: AppRequest, form: Form, key: str | None) -> bool:
         extensions=state["settings"].cv_extensions,
         faults=form.faults,
     )
-    if key is None and accepts_html(request.headers):
+    if key is None and (state["own_form"] is not None or accepts_html(request.headers)):
         # plain forms can't send a key, and a second click or a reload must not save a second lead
         key = submission.content_sha256
     return create_lead(state["database"], state["settings"], submission, key=key)

@@ -4,6 +4,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from intake.leads.submissions import KEY_FIELD
+from intake.public_api.form_pages import FormPages
 from intake.public_api.html_responses import HtmlFormMiddleware
 from intake.public_api.leads import PATH
 from intake.settings import Settings
@@ -18,9 +19,9 @@ class PublicApiMiddleware:
     It wraps the error handlers, so that a script on the firm's website can read error responses, too.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, pages: FormPages) -> None:
         self._app = app
-        self._public: ASGIApp = HtmlFormMiddleware(app, settings)
+        self._public: ASGIApp = HtmlFormMiddleware(app, settings, pages)
         if settings.cors_origins:
             self._public = CORSMiddleware(
                 self._public,

@@ -12,7 +12,7 @@ from tests.system.wire import Wire
 
 OUTSIDE = "127.0.1.7"
 INTERNAL_DESCRIPTION = ("/internal/openapi.json", "/internal/docs")
-NOT_PUBLIC = ("/", "/metrics", "/readyz", "/internal/leads/", "/internal/auth/login", *INTERNAL_DESCRIPTION)
+NOT_PUBLIC = ("/metrics", "/readyz", "/internal/leads/", "/internal/auth/login", *INTERNAL_DESCRIPTION)
 PATH_VARIANTS = (
     "//metrics",
     "/leads/../metrics",
