@@ -26,6 +26,7 @@ class Control:
     maxlength: int = MAX_TEXT_CHARACTERS
     autocomplete: str = ""
     options: tuple[tuple[str, str], ...] = ()
+    tick: str = "yes"  # the value of a ticked checkbox
     value: str = ""
     error: str = ""
     must_choose_again: bool = False  # a file: browsers don't accept one from the server
@@ -55,9 +56,7 @@ class Controls:
                 _cv(language, cv_hint),
             ),
             [Control(one.key, CHECKBOX, one.label[language.code], is_required=False) for one in definition.consents],
-            [Control(PRIVACY_FIELD, CHECKBOX, language.gettext("I have read the privacy notice."))]
-            if definition.text("privacy", language.code).text
-            else [],
+            [_acknowledgement(definition, language)] if definition.privacy_url else [],
         )
 
     def filled(self, values: Mapping[str, str], errors: Mapping[str, str]) -> "Controls":
@@ -82,6 +81,12 @@ def _standard(language: Language) -> Iterator[Control]:
 
 def _cv(language: Language, hint: str) -> Control:
     return Control("CV", FILE, language.gettext(LABELS["CV"]), hint)
+
+
+def _acknowledgement(definition: FormDefinition, language: Language) -> Control:
+    """Return the acknowledgement of the notice that the page shows, even if the notice changes before it is sent."""
+    label = language.gettext("I have read the privacy notice.")
+    return Control(PRIVACY_FIELD, CHECKBOX, label, tick=definition.privacy_sha256(language.code))
 
 
 def _defined(field: FormField, code: str) -> Control:

@@ -150,7 +150,9 @@ class FormPages:
         size = messages.format_size(language, self._settings.max_cv_bytes)
         if not (extensions := self._settings.cv_extensions):
             return language.gettext("At most %(size)s.", size=size)
-        return language.gettext("At most %(size)s. Accepted: %(types)s.", size=size, types=", ".join(extensions))
+        return language.gettext(
+            "At most %(size)s. Accepted: %(types)s.", size=size, types=language.isolate(", ".join(extensions))
+        )
 
     def _rendered(self, page: Callable[[Language], Page]) -> Mapping[str, Page]:
         return {code: page(language) for code, language in self._languages.items()}

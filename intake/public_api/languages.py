@@ -28,6 +28,10 @@ class Language:
         """The writing direction, as in HTML."""
         return "rtl" if _base(self.code) in _RIGHT_TO_LEFT else "ltr"
 
+    def isolate(self, text: str) -> str:
+        """Return a text in Latin letters, such as names of file types, isolated from a direction to the left."""
+        return f"\u2068{text}\u2069" if self.direction == "rtl" else text
+
     def gettext(self, message: str, **params: object) -> str:
         """Return the translation of a message, with its parameters."""
         return self._catalogue.gettext(message) % params

@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from intake.errors import DatabaseUnavailable, IdempotencyKeyInUse, StorageUnavailable
-from intake.form.definition import LANGUAGE_FIELD, TIMESTAMP_FIELD
+from intake.form.definition import LANGUAGE_FIELD, PRIVACY_FIELD, TIMESTAMP_FIELD
 from intake.http.multipart import Form, multipart_reader, read_form
 from intake.http.request_state import AppRequest
 from intake.http.routing import Access, Operation, ResponseSpec, run_in_pool
@@ -19,7 +19,7 @@ from intake.request_models import LEAD_FORM_EXAMPLE, LEAD_FORM_FIELDS
 
 PATH = "/leads/"
 _TEXT_FIELDS = ("email", "f_name", "l_name")
-_OWN_FIELDS = (LANGUAGE_FIELD, TIMESTAMP_FIELD)  # of the form of this service
+_OWN_FIELDS = (LANGUAGE_FIELD, PRIVACY_FIELD, TIMESTAMP_FIELD)  # of the form of this service
 
 
 async def post_lead(request: AppRequest) -> Response:
@@ -28,7 +28,7 @@ async def post_lead(request: AppRequest) -> Response:
     key = validate_idempotency_key(request.headers.getlist(KEY_FIELD))
     with multipart_reader(
         request.headers.get("content-type", ""),
-        texts=(*_TEXT_FIELDS, *_OWN_FIELDS, state["form_key"].honeypot),
+        texts=(*_TEXT_FIELDS, *_OWN_FIELDS, *state["form"].keys, state["form_key"].honeypot),
         file="CV",
         max_file_bytes=state["settings"].max_cv_bytes,
     ) as reader:

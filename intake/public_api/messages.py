@@ -37,10 +37,6 @@ _OTHER = (
 # a heading, and sentences
 _BY_STATUS: Mapping[int, tuple[str, Sequence[str]]] = {
     400: (mark("Your form did not arrive in one piece"), (_UNSAVED, _BACK, _AGAIN)),
-    403: (
-        mark("This form is no longer accepted"),
-        (_UNSAVED, mark("Please open the form on our website again, and fill it in there.")),
-    ),
     408: (
         mark("Sending took too long"),
         (_UNSAVED, _BACK, mark("Then please send it again, with a smaller file if you have one."), _RELOAD),
@@ -114,6 +110,7 @@ _FAULTS: Mapping[str | tuple[str, str], str] = {
     "not_a_date": mark("Write a date, such as 2026-11-29."),
     "not_accepted": mark("Choose a file whose name ends in %(extensions)s."),
     "program": _PROGRAM,
+    "form_only": mark("This page is no longer valid. Please open the form again, and fill it in there."),
     "unsafe_archive": mark("This file is an archive that we can't accept. Choose a document, such as a PDF."),
 }
 _INVALID = mark("This is not valid. Please correct it.")

@@ -32,7 +32,7 @@ def read(language: str) -> Catalog:
 def updated(language: str) -> bytes:
     """Return the catalogue of a language with exactly the current messages."""
     catalog = read(language)
-    catalog.update(template(), no_fuzzy_matching=True)
+    catalog.update(template(), no_fuzzy_matching=True, update_creation_date=False)
     catalog.obsolete.clear()
     written = io.BytesIO()
     write_po(written, catalog, width=100, omit_header=False, include_lineno=False, sort_output=True)
