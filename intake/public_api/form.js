@@ -116,6 +116,7 @@ function askToStay(event) {
 
 function checkFile() {
   const chosen = file.files[0]
+  if (!chosen) return true // without the browser's validation
   const types = file.accept.split(",").filter(Boolean)
   const isAccepted = !types.length || types.some(type => chosen.name.toLowerCase().endsWith(type))
   if (isAccepted && chosen.size <= Number(setting("data-max-bytes"))) return true
