@@ -18,7 +18,9 @@ from intake.cvs import store, store_marker
 from intake.database import Database
 from intake.database.installation import Fingerprints
 from intake.errors import DatabaseUnavailable, StorageUnavailable
+from intake.form.answers import AnswerReader
 from intake.form.definition import load_definition
+from intake.form.timestamps import FormKey
 from intake.http import openapi
 from intake.http.access_log import AccessLogMiddleware
 from intake.http.body_timeout import BodyTimeoutMiddleware
@@ -98,7 +100,7 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
         "metrics": metrics,
         "worker": worker,
         "forwarding": forwarding,
-        "form": load_definition(settings.form),
+        **_form_state(settings, database),
         "unknown_fields": UnknownFields(metrics.unknown_fields),
         "exposes_errors": surface is not Surface.PUBLIC,
         **_state_of(surface, settings, database, metrics),
@@ -134,6 +136,12 @@ def _state_of(surface: Surface, settings: Settings, database: Database, metrics:
     if surface is not Surface.INTERNAL:
         state["public_description"] = _description(None, settings.max_cv_bytes, settings.cv_extensions)
     return state
+
+
+def _form_state(settings: Settings, database: Database) -> dict[str, Any]:
+    """Return the form's definition, the key that signs its timestamps, and the reader of its answers."""
+    form, key = load_definition(settings.form), FormKey.from_database(database)
+    return {"form": form, "form_key": key, "answers": AnswerReader(form, key, form_only=settings.form_only)}
 
 
 def _routes(surface: Surface, settings: Settings) -> list[Route]:

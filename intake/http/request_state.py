@@ -6,7 +6,9 @@ from typing import Protocol, TypedDict
 from starlette.requests import Request
 
 from intake.database import Database
+from intake.form.answers import AnswerReader
 from intake.form.definition import FormDefinition
+from intake.form.timestamps import FormKey
 from intake.http.client_address import Client, ForwardingMonitor
 from intake.http.hashing_queue import HashingQueue
 from intake.http.thread_pool import BoundedThreadPool
@@ -70,6 +72,8 @@ class RequestState(TypedDict):
     limiter: RateLimiter
     forwarding: ForwardingMonitor
     form: FormDefinition
+    form_key: FormKey
+    answers: AnswerReader
     unknown_fields: UnknownFields
     exposes_errors: bool  # which name hosts, so anonymous clients must not read them
     request_id: str
