@@ -18,6 +18,7 @@ from intake.cvs import store, store_marker
 from intake.database import Database
 from intake.database.installation import Fingerprints
 from intake.errors import DatabaseUnavailable, StorageUnavailable
+from intake.form.answers import AnswerReader
 from intake.form.definition import load_definition
 from intake.form.timestamps import FormKey
 from intake.http import openapi
@@ -91,12 +92,11 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
     if settings.cv_store:
         store.prepare(settings.cv_store)
     metrics, forwarding = Metrics(), ForwardingMonitor()
-    form = load_definition(settings.form)
     database = Database(settings, connections=surface.connections + (WORKER_CONNECTIONS if with_worker else 0))
     check_stored_states(database, known=settings.states)
     _check_store(database, settings)
-    form_key = FormKey.from_database(database)
-    pages = FormPages(settings, form, honeypot=form_key.honeypot)
+    form_state = _form_state(settings, database)
+    pages = FormPages(settings, form_state["form"], honeypot=form_state["form_key"].honeypot)
     worker = Workers(settings, database, metrics) if with_worker else None
     state = {
         "settings": settings,
@@ -104,8 +104,7 @@ def create_app(settings: Settings, *, with_worker: bool = True, surface: Surface
         "metrics": metrics,
         "worker": worker,
         "forwarding": forwarding,
-        "form": form,
-        "form_key": form_key,
+        **form_state,
         "form_pages": pages,
         "own_form": None,
         "unknown_fields": UnknownFields(metrics.unknown_fields),
@@ -143,6 +142,12 @@ def _state_of(surface: Surface, settings: Settings, database: Database, metrics:
     if surface is not Surface.INTERNAL:
         state["public_description"] = _description(None, settings.max_cv_bytes, settings.cv_extensions)
     return state
+
+
+def _form_state(settings: Settings, database: Database) -> dict[str, Any]:
+    """Return the form's definition, the key that signs its timestamps, and the reader of its answers."""
+    form, key = load_definition(settings.form), FormKey.from_database(database)
+    return {"form": form, "form_key": key, "answers": AnswerReader(form, key, form_only=settings.form_only)}
 
 
 def _routes(surface: Surface, settings: Settings) -> list[Route]:

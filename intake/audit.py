@@ -40,6 +40,7 @@ class Action(StrEnum):
     MAIL_RETRY = "mail-retry"
     ERASURE_PREVIEW = "erasure-preview"
     CV_TEXT = "cv-text"
+    SUSPECT_CLEARED = "suspect-cleared"
 
 
 HOUR_S = 3600.0

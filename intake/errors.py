@@ -171,6 +171,7 @@ FIELD_ERROR_CODES: Mapping[str, tuple[str, ...]] = {
     "not_an_email": ("suggestion",),
     "not_a_phone": ("min", "max"),
     "not_a_date": (),
+    "form_only": (),
     "not_accepted": ("extensions",),
     "program": (),
     "unsafe_archive": (),

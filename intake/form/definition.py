@@ -172,11 +172,6 @@ class FormDefinition(_Part):
         """Return the hash of the privacy notice that is shown in a language: its text and its URL."""
         return _digest(json.dumps([self.text("privacy", language).text, self.privacy_url]))
 
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The names of the firm's fields and consents."""
-        return tuple(part.key for part in (*self.fields, *self.consents))
-
     def read_logo(self) -> Logo | None:
         """Return the logo, if the firm has one."""
         return Logo(LOGO_TYPES[self.logo.suffix.lower()], self.logo.read_bytes()) if self.logo else None

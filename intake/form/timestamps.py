@@ -24,9 +24,8 @@ class FormKey:
     @classmethod
     def from_database(cls, database: Database) -> "FormKey":
         """Return the database's key. Raises DatabaseUnavailable."""
-        query = select(installation.c.client_key)
-        key = bytes(database.read(lambda connection: connection.execute(query).scalar_one()))
-        return cls(hmac.digest(key, b"\0form", "sha256"))
+        query = select(installation.c.form_key)
+        return cls(bytes(database.read(lambda connection: connection.execute(query).scalar_one())))
 
     @property
     def honeypot(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypedDict
 from starlette.requests import Request
 
 from intake.database import Database
+from intake.form.answers import AnswerReader
 from intake.form.definition import FormDefinition
 from intake.form.timestamps import FormKey
 from intake.http.client_address import Client, ForwardingMonitor
@@ -72,6 +73,7 @@ class RequestState(TypedDict):
     forwarding: ForwardingMonitor
     form: FormDefinition
     form_key: FormKey
+    answers: AnswerReader
     form_pages: Any  # intake.public_api.form_pages.FormPages, which this layer can't import
     own_form: Mapping[str, str] | None  # the text fields, if the request is from the form of this service
     unknown_fields: UnknownFields

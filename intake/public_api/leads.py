@@ -19,7 +19,6 @@ from intake.request_models import LEAD_FORM_EXAMPLE, LEAD_FORM_FIELDS
 
 PATH = "/leads/"
 _TEXT_FIELDS = ("email", "f_name", "l_name")
-_OWN_FIELDS = (LANGUAGE_FIELD, PRIVACY_FIELD, TIMESTAMP_FIELD)  # of the form of this service
 
 
 async def post_lead(request: AppRequest) -> Response:
@@ -28,7 +27,7 @@ async def post_lead(request: AppRequest) -> Response:
     key = validate_idempotency_key(request.headers.getlist(KEY_FIELD))
     with multipart_reader(
         request.headers.get("content-type", ""),
-        texts=(*_TEXT_FIELDS, *_OWN_FIELDS, *state["form"].keys, state["form_key"].honeypot),
+        texts=(*_TEXT_FIELDS, *state["answers"].names),
         file="CV",
         max_file_bytes=state["settings"].max_cv_bytes,
     ) as reader:
@@ -52,6 +51,7 @@ def _save(request: AppRequest, form: Form, key: str | None) -> bool:
         cv=form.file,
         extensions=state["settings"].cv_extensions,
         faults=form.faults,
+        answers=state["answers"],
     )
     if key is None and (state["own_form"] is not None or accepts_html(request.headers)):
         # plain forms can't send a key, and a second click or a reload must not save a second lead
@@ -61,7 +61,12 @@ def _save(request: AppRequest, form: Form, key: str | None) -> bool:
 
 _FORM = {
     "type": "object",
-    "properties": LEAD_FORM_FIELDS,
+    "properties": {
+        **LEAD_FORM_FIELDS,
+        LANGUAGE_FIELD: {"type": "string", "description": "Language in which the form was shown."},
+        PRIVACY_FIELD: {"type": "string", "description": "`on`: the privacy notice was acknowledged."},
+        TIMESTAMP_FIELD: {"type": "string", "description": "Signed time at which the hosted form was sent."},
+    },
     "required": list(LEAD_FORM_FIELDS),
     "examples": [LEAD_FORM_EXAMPLE],
 }

@@ -35,6 +35,7 @@ class Action(StrEnum):
     MAIL_RETRY = "mail-retry"
     ERASURE_PREVIEW = "erasure-preview"
     CV_TEXT = "cv-text"
+    SUSPECT_CLEARED = "suspect-cleared"
 
 
 @list_command("entries", COLUMNS)
