@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 TESTS ?= tests/intake tests/migrations tests/system
 
-.PHONY: help setup demo picture test test-browser test-clamd test-client test-node test-pgbouncer test-proxy test-redis test-s3 test-schema test-tmux coverage torture attack fuzz audit bench bench-quick lint format serve requirements clean
+.PHONY: help setup demo picture test test-browser test-clamd test-client test-node test-pgbouncer test-proxy test-redis test-s3 test-schema test-tmux coverage torture attack fuzz audit bench bench-quick lint format catalogues screenshots serve requirements clean
 
 # Show this help
 help:
@@ -23,6 +23,10 @@ setup: .venv/ready
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
+
+# Take the pictures of the form in docs (Debian: apt-get install chromium)
+screenshots: setup .venv/ready-browser
+	$(BIN)/python -m tests.browser.screenshots docs
 
 # Run the service and leadctl on sample data, and print what they do
 demo: setup
@@ -138,6 +142,10 @@ bench-quick: setup .venv/ready-bench
 format: setup
 	$(BIN)/ruff check --quiet --fix .
 	$(BIN)/ruff format --quiet .
+
+# Update the catalogues of the form from its texts, and compile them
+catalogues: setup
+	$(BIN)/python -m tests.system.catalogues
 
 # Run the service with its defaults
 serve: setup

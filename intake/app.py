@@ -17,6 +17,9 @@ from intake.cvs import store, store_marker
 from intake.database import Database
 from intake.database.installation import Fingerprints
 from intake.errors import DatabaseUnavailable, StorageUnavailable
+from intake.form.answers import AnswerReader
+from intake.form.definition import load_definition
+from intake.form.timestamps import FormKey
 from intake.http import openapi
 from intake.http.access_log import AccessLog
 from intake.http.client_address import Client, ForwardingMonitor
@@ -31,6 +34,8 @@ from intake.internal_api.examples import EXAMPLES
 from intake.internal_api.routes import OPERATIONS as INTERNAL
 from intake.leads.states import check_stored_states
 from intake.metrics import Metrics
+from intake.public_api.form import OPERATIONS as FORM
+from intake.public_api.form_pages import FormPages
 from intake.public_api.leads import OPERATIONS as SUBMISSION
 from intake.public_api.middleware import public_edges
 from intake.rate_limits.limiter import RateLimiter
@@ -42,7 +47,7 @@ from intake.users.login_throttle import KNOWN_FOR_S, LoginThrottle
 from intake.users.tokens import TokenSigner
 from intake.workers import WORKER_CONNECTIONS, Workers
 
-PUBLIC = (*SUBMISSION, *PUBLIC_DESCRIPTION)
+PUBLIC = (*SUBMISSION, *FORM, *PUBLIC_DESCRIPTION)
 # Each API has its own threads, and a thread uses at most one connection, so no thread ever waits for one. The public
 # API has fewer, because it can share a process with the internal one.
 APIS = ((PUBLIC, 4), (INTERNAL, 8), (OPERATORS, 2))
@@ -88,6 +93,8 @@ def create_app(
     database = Database(settings, connections=surface.connections + (WORKER_CONNECTIONS if with_worker else 0))
     check_stored_states(database, known=settings.states)
     _check_store(database, settings)
+    form_state = _form_state(settings, database)
+    pages = FormPages(settings, form_state["form"], honeypot=form_state["form_key"].honeypot)
     worker = Workers(settings, database, metrics) if with_worker else None
     state = {
         "settings": settings,
@@ -95,6 +102,9 @@ def create_app(
         "metrics": metrics,
         "worker": worker,
         "forwarding": forwarding,
+        **form_state,
+        "form_pages": pages,
+        "own_form": None,
         "unknown_fields": UnknownFields(metrics.unknown_fields),
         "exposes_errors": surface is not Surface.PUBLIC,
         **_state_of(surface, settings, database, metrics),
@@ -120,7 +130,7 @@ def create_app(
         forwarding=forwarding,
         lifespan=Router(lifespan=lifespan),
     )
-    gateway.edges = public_edges(gateway.respond, settings)
+    gateway.edges = public_edges(gateway.respond, settings, pages)
     return gateway
 
 
@@ -137,6 +147,12 @@ def _state_of(surface: Surface, settings: Settings, database: Database, metrics:
     if surface is not Surface.INTERNAL:
         state["public_description"] = _description(None, settings.max_cv_bytes, settings.cv_extensions)
     return state
+
+
+def _form_state(settings: Settings, database: Database) -> dict[str, Any]:
+    """Return the form's definition, the key that signs its timestamps, and the reader of its answers."""
+    form, key = load_definition(settings.form), FormKey.from_database(database)
+    return {"form": form, "form_key": key, "answers": AnswerReader(form, key, form_only=settings.form_only)}
 
 
 def _routes(surface: Surface, settings: Settings) -> list[Route]:

@@ -42,6 +42,7 @@ class Action(StrEnum):
     CV_TEXT = "cv-text"
     BACKUP = "backup"
     RESTORE = "restore"
+    SUSPECT_CLEARED = "suspect-cleared"
 
 
 HOUR_S = 3600.0

@@ -26,6 +26,8 @@ try:
     from intake.database import Database
     from intake.database.migrations import is_migrated, migrate
     from intake.errors import DatabaseNotMigrated, DatabaseUnavailable, IntakeError, SettingsInvalid
+    from intake.form import serving
+    from intake.form.definition import load_definition
     from intake.http.protocol import raise_open_file_limit
     from intake.leads import erasure
     from intake.metrics import Metrics
@@ -90,6 +92,8 @@ def serve(
         migrate(settings)
     database = _database(settings)
     _log_hints(settings, database)
+    if surface is not Surface.INTERNAL:
+        _log_form(settings)
     database.close()
     if settings.processes > 1:
         _serve_together(settings, worker=worker, surface=surface)
@@ -278,10 +282,13 @@ def check() -> None:
     """
     settings = _settings(serving=True)
     found = run_checks(settings, Path.cwd())
+    form = load_definition(settings.form)
+    found += serving.run_checks(settings, form)
     if not accounts.any_user(_database(settings)):
         found.append("there are no users: create the first administrator with: intake create-user NAME")
     if settings.cv_text:
         typer.echo(f"intake: active parts of the sandbox for the text of CVs: {sandbox.describe()}", err=True)
+    typer.echo(f"intake: {serving.describe(settings, form)}", err=True)
     if found:
         typer.echo("\n".join(found))
         raise typer.Exit(1)
@@ -375,6 +382,13 @@ def _log_hints(settings: Settings, database: Database) -> None:
         log.info("INTAKE_SMTP_URL is not set: mails are written to %s", settings.beside_database(".maildir"))
     if not accounts.any_user(database):
         log.info("there are no users; create the first administrator with: intake create-user NAME")
+
+
+def _log_form(settings: Settings) -> None:
+    log.info("%s", serving.describe(settings, load_definition(settings.form)))
+    if settings.port:
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        log.info("open http://%s:%d/ in a browser to see it", host, settings.port)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The internal API, one method for each route."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
@@ -27,6 +27,7 @@ _ENTRY = {"id": int, "at": str, "action": str}
 _ERASURE = {"leads": list, **dict.fromkeys(("cvs", "mails", "mails_sent", "objects_left"), int)}
 _ERASURE |= dict.fromkeys(("in_maildir", "complete", "swept", "dry_run"), bool)
 _CV = {"size": int, "sha256": str, "detected_type": str, "flags": list, "scan_state": str}
+_CONSENT = dict.fromkeys(("key", "language", "given_at"), str)
 _CV_TEXT = {"state": str, "reason": str | None, "text": str | None, "pages": list, "truncated": bool, "guessed": bool}
 _USER = {"id": int, "username": str, "role": str, "created_at": str}
 _LISTED_USER = {**_USER, "disabled": bool}
@@ -108,9 +109,33 @@ class Api:
         name = quote(username, safe="").replace(".", "%2E")
         self._http.request("PATCH", f"/internal/users/{name}", expected=(204,), json=values)
 
-    def leads(self, filters: Mapping[str, Any], *, newest_first: bool, limit: int | None) -> Iterator[dict[str, Any]]:
-        """Yield up to `limit` matching leads, fetched page by page."""
-        return self._http.pages("/internal/leads/", _LEAD, filters, newest_first=newest_first, limit=limit)
+    def leads(
+        self,
+        filters: Mapping[str, Any],
+        *,
+        newest_first: bool,
+        limit: int | None,
+        on_omitted: Callable[[int], None] | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Yield up to `limit` matching leads, fetched page by page.
+
+        With `on_omitted`, omit suspect leads, and call it with the number of those that match.
+        """
+
+        def read_headers(headers: Mapping[str, str]) -> None:
+            text = headers.get("suspect-omitted", "")
+            if on_omitted and re.fullmatch("[0-9]{1,18}", text):
+                on_omitted(int(text))
+
+        query = {**filters, "suspect": "false"} if on_omitted else filters
+        shape = {**_LEAD, "fields": dict} if "fields" in filters.get("include", ()) else _LEAD
+        return self._http.pages(
+            "/internal/leads/", shape, query, newest_first=newest_first, limit=limit, on_first=read_headers
+        )
+
+    def clear_suspect(self, lead_id: int) -> None:
+        """Clear a suspect lead, whose mails the server then queues."""
+        self._http.request("POST", f"/internal/leads/{lead_id}/clear-suspect", expected=(204,), repeatable=True)
 
     def search(self, filters: Mapping[str, Any], *, newest_first: bool, size: int) -> Iterator[dict[str, Any]]:
         """Yield the pages of a search, each with up to `size` results."""
@@ -143,14 +168,14 @@ class Api:
             raise self._http.unexpected_response()
         return outcomes
 
-    def stats(self) -> dict[str, Any]:
-        stats = self._http.json("GET", "/internal/stats")
-        if not matches(stats, {"total": int, "state_keys": dict}) or not _is_stats(stats):
+    def stats(self, *, with_suspects: bool = True) -> dict[str, Any]:
+        stats = self._http.json("GET", "/internal/stats", params={} if with_suspects else {"suspect": "false"})
+        if not matches(stats, {"total": int, "suspect": int, "state_keys": dict}) or not _is_stats(stats):
             raise self._http.unexpected_response()
         return stats
 
     def lead(self, lead_id: int) -> dict[str, Any]:
-        """Return one lead, with CV details as `CV_*` members and CV flags as comma-separated text."""
+        """Return one lead, with CV details as `CV_*` members, flags as text, and answers as `fields.*` members."""
         lead = self._with_cv_fields(self._http.json("GET", f"/internal/leads/{lead_id}"))
         if lead["id"] != lead_id:
             raise self._http.unexpected_response(": it is another lead")
@@ -296,7 +321,28 @@ class Api:
         if not matches(lead, _LEAD) or not matches(cv := lead.pop("CV", None), _CV):
             raise self._http.unexpected_response()
         cv["flags"] = ",".join(map(str, cv["flags"]))
-        return {**lead, **{f"CV_{name}": value for name, value in cv.items()}}
+        fields, consents = lead.pop("fields", {}), lead.pop("consents", [])
+        if not isinstance(fields, dict) or not isinstance(consents, list) or not _all_match(consents, _CONSENT):
+            raise self._http.unexpected_response()
+        base = {name: lead.pop(name) for name in _LEAD}
+        given = {f"consents.{one['key']}": _describe_consent(one) for one in consents}
+        return {
+            **base,
+            **{f"CV_{name}": value for name, value in cv.items()},
+            **lead,
+            **flatten_fields(fields),
+            **given,
+        }
+
+
+def flatten_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of the firm's own fields as members `fields.KEY`."""
+    return {f"fields.{key}": value for key, value in fields.items()}
+
+
+def _describe_consent(consent: Mapping[str, Any]) -> str:
+    version = f", version {consent['version']}" if consent.get("version") else ""
+    return f"{consent['given_at']}, {consent['language']}{version}"
 
 
 def _all_match(values: Sequence[Any], shape: Shape) -> bool:

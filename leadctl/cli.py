@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = {
     "watch": "leadctl.commands.watch",
     "triage": "leadctl.commands.triage",
     "set-state": "leadctl.commands.set_state",
+    "clear-suspect": "leadctl.commands.clear_suspect",
     "undo": "leadctl.commands.undo",
     "changes": "leadctl.commands.changes",
     "history": "leadctl.commands.history",

@@ -46,6 +46,10 @@ _ERRORS: Mapping[int, type[LeadctlError]] = {
 }
 
 
+def _ignore(_headers: Mapping[str, str]) -> None:
+    pass
+
+
 class Http:
     """Requests to one server; `info` prints messages. Methods raise the LeadctlError for the response's status."""
 
@@ -70,16 +74,24 @@ class Http:
             yield from response.iter_bytes()
 
     def pages(
-        self, path: str, shape: Shape, filters: Mapping[str, Any], *, newest_first: bool, limit: int | None
+        self,
+        path: str,
+        shape: Shape,
+        filters: Mapping[str, Any],
+        *,
+        newest_first: bool,
+        limit: int | None,
+        on_first: Callable[[Mapping[str, str]], None] = _ignore,
     ) -> Iterator[dict[str, Any]]:
-        """Yield up to `limit` records of a list, fetched page by page."""
+        """Yield up to `limit` records of a list, fetched page by page; `on_first` gets the first page's headers."""
         left, after = limit, 0
         while left is None or left > 0:
             size = PAGE if left is None else min(left, PAGE)
             query = {**filters, "limit": size, "order": "desc" if newest_first else "asc"}
             if after:
                 query["after"] = after
-            page, has_next = self.records(path, shape, params=query)
+            page, has_next = self.records(path, shape, on_headers=on_first, params=query)
+            on_first = _ignore
             if len(page) > size:
                 raise self.unexpected_response(": it sent more records than requested")
             last = page[-1]["id"] if page else after
@@ -125,9 +137,12 @@ class Http:
         except (ValueError, RecursionError) as error:
             raise self.unexpected_response() from error
 
-    def records(self, path: str, shape: Shape, **content: Any) -> tuple[list[dict[str, Any]], bool]:
+    def records(
+        self, path: str, shape: Shape, *, on_headers: Callable[[Mapping[str, str]], None] = _ignore, **content: Any
+    ) -> tuple[list[dict[str, Any]], bool]:
         """Return the records of a page, and whether there is a next page."""
         response = self.request("GET", path, max_bytes=MAX_LIST_BYTES, **content)
+        on_headers(response.headers)
         page = self.parsed(response)
         if not isinstance(page, list) or not all(matches(record, shape) for record in page):
             raise self.unexpected_response()

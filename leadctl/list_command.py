@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from itertools import count, islice
 from types import MappingProxyType
@@ -51,20 +51,25 @@ class Listing:
         *,
         order: str = "newest",
         total: Callable[[Mapping[str, Any]], int | None] = lambda _filters: None,
+        more_columns: Callable[[Sequence[Record]], Sequence[str]] | None = None,
     ) -> None:
         """Write the records, or those that `records` returns for the filters that are not None, and a limit.
 
-        On a terminal, use a pager, and print a message if there are none, or more than the limit.
+        On a terminal, use a pager, and print a message if there are none, or more than the limit. With `more_columns`,
+        read all records first, and add the columns that it returns for them.
         """
         context, given = self.context, {name: value for name, value in filters.items() if value is not None}
         limit = self.limit and self.limit + context.is_terminal  # one more, to know whether there are more
-        found = iter(records(given, limit=limit) if callable(records) else records)
+        found, options = iter(records(given, limit=limit) if callable(records) else records), self.options
+        if more_columns:
+            read = list(found)
+            found, options = iter(read), replace(options, columns=[*options.columns, *more_columns(read)])
         if not context.is_terminal:
-            context.show(found, self.options)
+            context.show(found, options)
             return
         numbers = count()
         written = (record for record, _ in zip(islice(found, self.limit), numbers, strict=False))
-        context.show(written, self.options, paged=self.is_paged)
+        context.show(written, options, paged=self.is_paged)
         if not (number := next(numbers)):
             context.info(f"No {self.nouns}{' match' if given else ''}")
         elif number == self.limit and next(found, None) is not None:

@@ -1,5 +1,6 @@
-"""Options shared by commands."""
+"""Options shared by commands, and what they omit."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -27,7 +28,9 @@ LastNameFilterOption = Annotated[
 ]
 TextFilterOption = Annotated[
     str | None,
-    typer.Option("-q", metavar="WORDS", help="Words that begin a word of a name, the email address or the CV."),
+    typer.Option(
+        "-q", metavar="WORDS", help="Words that begin a word of a name, the email address, a field or the CV."
+    ),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would change without changing it.")]
 YesOption = Annotated[
@@ -41,3 +44,23 @@ LeadIdsArgument = Annotated[
 EmailOption = Annotated[
     str, typer.Option(metavar="ADDRESS", help="Exact email address of the person, without wildcards.")
 ]
+SuspectOption = Annotated[bool, typer.Option("--suspect", help="Include suspect leads, which may be spam.")]
+
+
+class Omitted:
+    """Counts the suspect leads that a command omits, and says how many."""
+
+    def __init__(self, info: Callable[[str], None]) -> None:
+        self._info, self._count = info, 0
+
+    def add(self, count: int = 1) -> None:
+        self._count += count
+
+    def report(self) -> None:
+        """Print the number that was not printed yet, if there is any."""
+        if self._count:
+            leads = "lead is" if self._count == 1 else "leads are"
+            self._info(
+                f"{self._count} suspect {leads} omitted; --suspect includes {'it' if self._count == 1 else 'them'}"
+            )
+        self._count = 0

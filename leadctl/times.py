@@ -44,7 +44,7 @@ def parse_duration(text: str, flag: str, *, minimum: float, maximum: float) -> f
 
 def is_timestamp(column: str) -> bool:
     """Return whether the column contains timestamps."""
-    return column == "at" or column.endswith("_at")
+    return column == "at" or (column.endswith("_at") and "." not in column)  # the firm's own fields have a dot
 
 
 def is_day(text: str) -> bool:

@@ -94,7 +94,7 @@ def refuse_used(settings: Settings) -> None:
     if (file := settings.sqlite_file) is not None:
         if not file.absolute().parent.is_dir():
             raise BackupFailed(f"can't restore to {file}: create its directory first")
-        if found := next((one for one in map(Path, (file, f"{file}-wal", f"{file}-shm")) if one.exists()), None):
+        if found := next((one for one in map(Path, (str(file), f"{file}-wal", f"{file}-shm")) if one.exists()), None):
             raise BackupFailed(f"can't restore: {found} exists; stop the service and move the file away first")
         return
     with _connected(settings) as cursor:

@@ -8,11 +8,33 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Column, ColumnElement, Connection, Select, func, literal_column
+from sqlalchemy import JSON, Column, ColumnElement, Connection, Label, Select, func, literal_column
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from intake.database.clock import UtcDateTime
 
 Rows = Sequence[tuple[Any, ...]]
+NamedColumn = Column[Any] | Label[Any]
+
+
+class FieldValues(FunctionElement[Any]):
+    """The values of a lead's own fields as a JSON object, in the order of their keys."""
+
+    type = JSON()
+    inherit_cache = True
+
+
+@compiles(FieldValues, "postgresql")
+def _values_on_postgresql(_element: FieldValues, _compiler: SQLCompiler, **_kw: Any) -> str:
+    return "(SELECT coalesce(json_object_agg(key, value ORDER BY key), '{}') FROM lead_field WHERE lead_id = lead.id)"
+
+
+@compiles(FieldValues, "sqlite")
+def _values_on_sqlite(_element: FieldValues, _compiler: SQLCompiler, **_kw: Any) -> str:
+    values = "SELECT key, value FROM lead_field WHERE lead_id = lead.id ORDER BY key"
+    return f"json((SELECT json_group_object(key, value) FROM ({values})))"  # noqa: S608 - no parameters
 
 
 class JsonChunk(NamedTuple):
@@ -29,7 +51,7 @@ class JsonRowSerializer:
     `to_dicts` turns rows into dictionaries where the database does not build the JSON.
     """
 
-    def __init__(self, columns: Sequence[Column[Any]], to_dicts: Callable[[Rows], Sequence[object]]) -> None:
+    def __init__(self, columns: Sequence[NamedColumn], to_dicts: Callable[[Rows], Sequence[object]]) -> None:
         self._to_dicts = to_dicts
         self._values = [func.timezone("UTC", column) if _is_timestamp(column) else column for column in columns]
         pairs = [part for column in columns for part in (literal_column(f"'{column.name}'"), _json_value(column))]
@@ -52,11 +74,11 @@ def _driver_rows(connection: Connection, query: Select[Any]) -> Rows:
     return cursor.fetchall()
 
 
-def _is_timestamp(column: Column[Any]) -> bool:
+def _is_timestamp(column: NamedColumn) -> bool:
     return isinstance(column.type, UtcDateTime)
 
 
-def _json_value(column: Column[Any]) -> ColumnElement[Any]:
+def _json_value(column: NamedColumn) -> ColumnElement[Any]:
     """Return SQLite's expression; like orjson, it omits the six digits of a fraction that is zero."""
     if not _is_timestamp(column):
         return column

@@ -36,7 +36,7 @@ Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite requires INTEGER for
 # Keys compare by code point on both databases, so that values and prefixes (as ranges) use the index.
 Key = Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 
-# one row of random values: the database's id, and the key that hashes client addresses in shared stores
+# one row of random values: the database's id, and keys: for hashes of client addresses in shared stores, and for forms
 installation = Table(
     "installation",
     metadata,
@@ -47,7 +47,11 @@ installation = Table(
     Column("marker_nonce", LargeBinary(16), nullable=False),
     Column("previous_marker_nonce", LargeBinary(16), nullable=False),
     Column("marker_nonce_at", UtcDateTime, nullable=False),
+    Column("form_key", LargeBinary(32), nullable=False),
 )
+
+# Queries must repeat the condition of a partial index literally: otherwise SQLite does not use the index.
+SUSPECT = text("suspect IS NOT NULL")
 
 lead = Table(
     "lead",
@@ -65,6 +69,8 @@ lead = Table(
     Column("f_name_key", Key, nullable=False),
     Column("l_name_key", Key, nullable=False),
     Column("external_id", Key),  # the id in another system
+    Column("suspect", String(16)),  # the sign of spam, until an attorney clears it
+    Column("language", String(8)),  # in which the form was shown
     Index("ix_lead_external_id", "external_id", unique=True),
     Index("ix_lead_email_key", "email_key", "id"),
     Index("ix_lead_f_name_key", "f_name_key", "id"),
@@ -72,11 +78,34 @@ lead = Table(
     Index("ix_lead_state", "state", "id"),
     Index("ix_lead_state_since", "state", "state_since"),
     Index("ix_lead_created_at", "created_at"),
+    Index("ix_lead_suspect", "id", postgresql_where=SUSPECT, sqlite_where=SUSPECT),
     sqlite_autoincrement=True,
 )
 
-# Queries must repeat the condition of a partial index literally: otherwise SQLite does not use the index.
+# Repeated literally in queries, like SUSPECT.
 SCAN_PENDING = text("scan_state = 'scanning'")
+
+# values of the fields that the firm defines; `version` identifies the question that they answer
+lead_field = Table(
+    "lead_field",
+    metadata,
+    Column("lead_id", Id, ForeignKey("lead.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("key", Key, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("version", String(16), nullable=False),
+)
+
+# acknowledgements of the privacy notice (key: privacy) and consents, with the hash of the text that was shown
+lead_consent = Table(
+    "lead_consent",
+    metadata,
+    Column("lead_id", Id, ForeignKey("lead.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("key", Key, primary_key=True),
+    Column("text_sha256", String(64), nullable=False),
+    Column("version", Text),  # of the firm's privacy notice
+    Column("language", String(8), nullable=False),
+    Column("given_at", UtcDateTime, nullable=False, default=Now()),
+)
 
 # metadata of CVs; the bytes are in `cv_content`, or in a store under a unique key
 cv = Table(
@@ -114,7 +143,7 @@ cv_content = Table(
     Column("content", LargeBinary, nullable=False),
 )
 
-# Repeated literally in queries, like SCAN_PENDING.
+# Repeated literally in queries, like SUSPECT.
 TEXT_PENDING = text("state = 'pending'")
 
 # text of CVs, and the queue of extractions
@@ -188,7 +217,7 @@ alerted_address = Table(
     Column("alerted_at", UtcDateTime, nullable=False, default=Now()),
 )
 
-# Repeated literally in queries, like SCAN_PENDING.
+# Repeated literally in queries, like SUSPECT.
 MOVED = text("count > 0")
 
 # bulk changes of state and their reversals; `count` includes leads that were erased since
@@ -272,7 +301,7 @@ audit = Table(
     sqlite_autoincrement=True,
 )
 
-# Repeated literally in queries, like SCAN_PENDING. An alert can be delivered once it is part of a digest, or alone;
+# Repeated literally in queries, like SUSPECT. An alert can be delivered once it is part of a digest, or alone;
 # a confirmation unless a cap holds it.
 DELIVERABLE = text("state = 'queued' AND (kind <> 'alert' OR digest_id = id) AND held_by IS NULL")
 HELD = text("state = 'queued' AND held_by IS NOT NULL")

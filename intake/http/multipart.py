@@ -14,9 +14,9 @@ from intake.http.request_state import AppRequest
 from intake.http.routing import run_in_pool
 
 MAX_BOUNDARY_CHARACTERS = 70  # RFC 2046, section 5.1.1
-MAX_PARTS = 20
+MAX_PARTS = 32
 _PLAIN_ENCODINGS = (b"binary", b"8bit", b"7bit")  # these change nothing; RFC 7578, section 4.7 deprecates the header
-MAX_TEXT_BYTES = 8 * 2**10
+MAX_TEXT_BYTES = 20 * 2**10  # a long text of four bytes per character
 MAX_OVERHEAD_BYTES = 2**18  # everything but the file
 _UNREADABLE_TEXT = (
     "could not be read, because it was not sent as UTF-8: write it with the letters A to Z, without accents"

@@ -13,7 +13,7 @@ from intake import errors
 from intake.http.problems import MEDIA_TYPE, PROBLEM_TYPES
 from intake.http.request_parsing import json_bytes
 from intake.http.routing import Access, Operation, ResponseSpec
-from intake.http.templates import hashed_policy, templates
+from intake.http.templates import page_policy, templates
 from intake.request_models import LEAD_FORM_FIELDS, MAX_ID
 from intake.users.accounts import MAX_USERNAME_CHARACTERS
 
@@ -90,7 +90,7 @@ class Description:
 
     @cached_property
     def policy(self) -> str:
-        return hashed_policy(self.page)
+        return page_policy(self.page)
 
     def _describe(self) -> Json:
         return describe(self._operations, about=self._about, examples=self._examples, cv=self._cv)

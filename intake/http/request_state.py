@@ -1,11 +1,14 @@
 """Typed request state."""
 
 from collections.abc import Mapping
-from typing import Protocol, TypedDict
+from typing import Any, Protocol, TypedDict
 
 from starlette.requests import Request
 
 from intake.database import Database
+from intake.form.answers import AnswerReader
+from intake.form.definition import FormDefinition
+from intake.form.timestamps import FormKey
 from intake.http.client_address import Client, ForwardingMonitor
 from intake.http.hashing_queue import HashingQueue
 from intake.http.thread_pool import BoundedThreadPool
@@ -68,6 +71,11 @@ class RequestState(TypedDict):
     worker: Worker | None
     limiter: RateLimiter
     forwarding: ForwardingMonitor
+    form: FormDefinition
+    form_key: FormKey
+    answers: AnswerReader
+    form_pages: Any  # intake.public_api.form_pages.FormPages, which this layer can't import
+    own_form: Mapping[str, str] | None  # the text fields, if the request is from the form of this service
     unknown_fields: UnknownFields
     exposes_errors: bool  # which name hosts, so anonymous clients must not read them
     request_id: str

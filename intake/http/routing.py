@@ -99,7 +99,7 @@ def api_routes(operations: Sequence[Operation], *, threads: int, uploads: Upload
     return [
         Route(spelling, Dispatcher(methods, pool, hashing, uploads), methods=list(methods))
         for path, methods in sorted(paths.items(), key=lambda item: "{" in item[0])
-        for spelling in {path, path.rstrip("/"), path.rstrip("/") + "/"}
+        for spelling in {path, path.rstrip("/") or "/", path.rstrip("/") + "/"}
     ]
 
 

@@ -21,7 +21,7 @@ class TrustedHosts:
         hosts = [value for name, value in scope["headers"] if name == b"host"]
         if len(hosts) > 1 or (not hosts and scope["http_version"] == "1.1"):
             return InvalidHostHeader("send exactly one Host header")
-        if scope["path"].rstrip("/") in PROBES or self._is_allowed(_name(b"".join(hosts).decode("latin-1"))):
+        if scope["path"].rstrip("/") in PROBES or self._is_allowed(host_name(b"".join(hosts).decode("latin-1"))):
             return None
         return MisdirectedRequest("this service does not serve the requested host")
 
@@ -29,7 +29,7 @@ class TrustedHosts:
         return not (self._names or self._suffixes) or name in self._names or name.endswith(self._suffixes)
 
 
-def _name(host: str) -> str:
+def host_name(host: str) -> str:
     """Return the host in lower case, without its port and trailing dot."""
     name, bracket, _port = host.lower().partition("]")
     return name + bracket if bracket else name.partition(":")[0].removesuffix(".")

@@ -13,7 +13,7 @@ from intake.internal_api.schemas.privacy import ErasureRequest, ErasureResult, P
 from intake.internal_api.schemas.users import Credentials, PasswordChange, Registration, Token, UserChange, UserModel
 from intake.leads.cv_texts import CvText
 from intake.leads.history import ChangeModel, EventModel
-from intake.leads.models import LeadModel, LeadWithCv
+from intake.leads.models import LeadWithCv, ListedLead
 from intake.leads.searching import SearchResults
 from intake.leads.statistics import Statistics
 from intake.mail.admin import MailModel
@@ -43,8 +43,23 @@ _USER = {"id": 2, "username": "grace", "role": "attorney", "created_at": _AT}
 _PASSWORD = "correct horse battery staple"  # noqa: S105 - an example
 
 EXAMPLES: Mapping[type[BaseModel], Mapping[str, Any]] = {
-    LeadModel: _LEAD,
-    LeadWithCv: {**_LEAD, "CV": _CV},
+    ListedLead: _LEAD,
+    LeadWithCv: {
+        **_LEAD,
+        "CV": _CV,
+        "suspect": None,
+        "language": "en",
+        "fields": {"matter": "tax", "phone": "+44 20 7946 0000"},
+        "consents": [
+            {
+                "key": "privacy",
+                "text_sha256": "1d5c1f3f8a0f6c5b5d1f0e7c7c8a1c5be1a1d2f65ae10f0a4a1e2d6cb2f2b9aa",
+                "version": "2026-11",
+                "language": "en",
+                "given_at": _AT,
+            }
+        ],
+    },
     SearchResults: {
         "results": [
             {
@@ -119,6 +134,7 @@ EXAMPLES: Mapping[type[BaseModel], Mapping[str, Any]] = {
     MailRetryResults: {"results": [{"id": 7, "result": "revived"}, {"id": 8, "result": "missing"}]},
     Statistics: {
         "total": 2,
+        "suspect": 0,
         "states": {"PENDING": 1, "REACHED_OUT": 1},
         "days": {"2026-11-01": 2},
         "oldest_waiting": {"id": 42, "created_at": _AT},

@@ -1,6 +1,7 @@
 """Endpoints for leads: list, search, details, manual creation, state changes and CV downloads."""
 
 from base64 import b64encode
+from collections.abc import Mapping
 
 from starlette.responses import Response
 
@@ -16,12 +17,13 @@ from intake.http.request_state import AppRequest
 from intake.http.routing import actor_of, require_user, run_in_pool, while_active
 from intake.http.streaming import PoolStreamingResponse
 from intake.internal_api.schemas.leads import CvQuery, StateChange
-from intake.leads import cv_access, cv_texts, listing, manual_leads, searching, states
+from intake.leads import cv_access, cv_texts, listing, manual_leads, searching, states, suspects
 from intake.leads.listing import LeadQuery
 from intake.leads.models import CvModel
 from intake.leads.searching import SearchQuery
 from intake.request_models import MAX_ID, filters_in_use
 
+OMITTED = "Suspect-Omitted"
 _TEXT_FIELDS = ("email", "f_name", "l_name", "external_id", "state", "notify", "dry_run")
 
 
@@ -29,10 +31,13 @@ def get_leads(request: AppRequest, query: LeadQuery) -> Response:
     """Return all leads that match the filters, or a page of them."""
     parts = request.state
     states.validate_states(query.state, known=parts["settings"].states, field="state")
+    headers = {}
+    if query.suspect is False:
+        headers[OMITTED] = str(suspects.count_suspects(parts["database"], query))
     if query.limit is not None:
-        return _page(request, query, query.limit)
+        return _page(request, query, query.limit, headers)
     response = PoolStreamingResponse(
-        request, listing.stream_json(parts["database"], query), media_type="application/json"
+        request, listing.stream_json(parts["database"], query), headers=headers, media_type="application/json"
     )
     audit.record_alone(parts["database"], Action.LIST, actor_of(request), detail=filters_in_use(query))
     return response
@@ -99,6 +104,15 @@ def patch_lead(request: AppRequest, body: StateChange) -> Response:
     return Response(status_code=204)
 
 
+def post_clear_suspect(request: AppRequest) -> Response:
+    """Clear a suspect lead: its mails are queued, and `leadctl` shows it."""
+    parts = request.state
+    is_cleared = suspects.clear(parts["database"], parts["settings"], lead_id(request), actor=actor_of(request))
+    if is_cleared and parts["worker"] is not None:
+        parts["worker"].wake()
+    return Response(status_code=204)
+
+
 def validate_change(request: AppRequest, body: StateChange) -> None:
     """Raise ValidationError if one of the states in the body is unknown."""
     for field, state in (("status", body.status), ("from", body.from_)):
@@ -145,9 +159,9 @@ def lead_id(request: AppRequest) -> int:
     raise LeadNotFound(f"there is no lead {text!r}: ids are whole numbers from 1 to {MAX_ID}")
 
 
-def _page(request: AppRequest, query: LeadQuery, limit: int) -> Response:
+def _page(request: AppRequest, query: LeadQuery, limit: int, headers: Mapping[str, str]) -> Response:
     page, last_id = listing.read_json_page(request.state["database"], query, limit=limit)
-    response = Response(page, media_type="application/json")
+    response = Response(page, headers=headers, media_type="application/json")
     return response if last_id is None else link_to_next(request, response, after=last_id)
 
 

@@ -19,9 +19,9 @@ from intake.internal_api.schemas.users import (
 from intake.leads.cv_texts import CvText
 from intake.leads.history import ChangeModel, ChangeQuery, EventModel
 from intake.leads.listing import LeadQuery
-from intake.leads.models import LeadModel, LeadWithCv
+from intake.leads.models import LeadWithCv, ListedLead
 from intake.leads.searching import SearchQuery, SearchResults
-from intake.leads.statistics import Statistics
+from intake.leads.statistics import Statistics, StatsQuery
 from intake.mail.admin import MailModel, MailQuery
 from intake.request_models import PageQuery
 from intake.users.accounts import ListedUser
@@ -39,8 +39,11 @@ OPERATIONS = (
         answer=ResponseSpec(
             200,
             "The leads.",
-            [LeadModel],
-            headers={"Link": 'With `limit`: `<?…>; rel="next"`, if there is a next page.'},
+            [ListedLead],
+            headers={
+                "Link": 'With `limit`: `<?…>; rel="next"`, if there is a next page.',
+                leads.OMITTED: "With `suspect=false`: the number of suspect leads on all pages.",
+            },
         ),
         problems=(errors.SearchTimeout,),
     ),
@@ -76,6 +79,13 @@ OPERATIONS = (
         body=StateChange,
         answer=ResponseSpec(204, "The lead is in the new state."),
         problems=(errors.LeadNotFound, errors.StateConflict),
+    ),
+    Operation(
+        method="POST",
+        path="/internal/leads/{id}/clear-suspect",
+        endpoint=leads.post_clear_suspect,
+        answer=ResponseSpec(204, "The lead is not suspect, and its mails are queued."),
+        problems=(errors.LeadNotFound,),
     ),
     Operation(
         path="/internal/leads/{id}/cv-download",
@@ -167,6 +177,7 @@ OPERATIONS = (
     Operation(
         path="/internal/stats",
         endpoint=stats.get_stats,
+        query=StatsQuery,
         answer=ResponseSpec(200, "The numbers.", Statistics),
     ),
     Operation(

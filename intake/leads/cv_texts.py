@@ -165,7 +165,8 @@ def record_text(database: Database, job: TextJob, found: LeadWithCv, result: Ext
     }
     statement = _claimed(job).where(same_cv).values(values)
     # before the transaction, since the words of a long text take a while
-    row = {"lead_id": job.lead_id, **words.words_row((found.f_name, found.l_name, found.email, result.text or ""))}
+    texts = (found.f_name, found.l_name, found.email, *found.fields.values(), result.text or "")
+    row = {"lead_id": job.lead_id, **words.words_row(texts)}
 
     def work(connection: Connection) -> bool:
         words.lock_leads(connection, [job.lead_id])

@@ -11,7 +11,18 @@ from sqlalchemy import Column, Connection, RowMapping, Select, select
 from intake.audit import Action, Actor, record
 from intake.database import Database
 from intake.database.ids import is_among
-from intake.database.schema import audit, cv, cv_text, lead, lead_event, lead_words, outbox_mail, user_account
+from intake.database.schema import (
+    audit,
+    cv,
+    cv_text,
+    lead,
+    lead_consent,
+    lead_event,
+    lead_field,
+    lead_words,
+    outbox_mail,
+    user_account,
+)
 from intake.leads import data_subjects
 from intake.leads.cv_access import withheld_states
 from intake.leads.data_subjects import DataSubject
@@ -141,12 +152,16 @@ def _leads(connection: Connection, lead_ids: Sequence[int], withheld: Set[int]) 
     texts = _of_leads(connection, select(*_TEXT_COLUMNS), cv_text.c.lead_id, lead_ids, order=cv_text.c.lead_id)
     created = _of_leads(connection, creations(), audit.c.lead_id, lead_ids, order=audit.c.id)
     history = _of_leads(connection, events, lead_event.c.lead_id, lead_ids, order=lead_event.c.id)
+    fields = _of_leads(connection, select(lead_field), lead_field.c.lead_id, lead_ids, order=lead_field.c.key)
+    consents = _of_leads(connection, select(lead_consent), lead_consent.c.lead_id, lead_ids, order=lead_consent.c.key)
     words = _of_leads(connection, select(lead_words), lead_words.c.lead_id, lead_ids, order=lead_words.c.lead_id)
     mails = _of_leads(connection, select(outbox_mail), outbox_mail.c.lead_id, lead_ids, order=outbox_mail.c.id)
     rows = connection.execute(select(lead).where(is_among(lead.c.id, lead_ids)).order_by(lead.c.id)).mappings()
     return [
         {
             **_public(row),
+            "fields": [_answer(one) for one in fields.get(row["id"], ())],
+            "consents": [_answer(one) for one in consents.get(row["id"], ())],
             "CV": next((_public(one) for one in cvs.get(row["id"], ())), None),
             "CV_path": None if row["id"] in withheld else _cv_path(row["id"], row["CV_name"]),
             "CV_text": next((_public(one) for one in texts.get(row["id"], ())), None),
@@ -159,12 +174,16 @@ def _leads(connection: Connection, lead_ids: Sequence[int], withheld: Set[int]) 
 
 
 def _of_leads(
-    connection: Connection, query: Select[Any], column: Column[int], lead_ids: Sequence[int], *, order: Column[int]
+    connection: Connection, query: Select[Any], column: Column[int], lead_ids: Sequence[int], *, order: Column[Any]
 ) -> dict[int, list[RowMapping]]:
     found: dict[int, list[RowMapping]] = {}
     for row in connection.execute(query.where(is_among(column, lead_ids)).order_by(order)).mappings():
         found.setdefault(row["lead_id"], []).append(row)
     return found
+
+
+def _answer(row: RowMapping) -> dict[str, Any]:
+    return {str(name): value for name, value in row.items() if name != "lead_id"}
 
 
 def _public(row: RowMapping) -> dict[str, Any]:

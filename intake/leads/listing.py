@@ -2,22 +2,24 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
-from sqlalchemy import Column, ColumnElement, Connection, Select, and_, select
+from sqlalchemy import Column, ColumnElement, Connection, Select, TextClause, and_, select
 
 from intake.cvs import store
 from intake.cvs.store import ObjectRef
 from intake.database import Database, word_index
 from intake.database.cv_blobs import read_content
 from intake.database.ids import page_by_id, within
-from intake.database.json_rows import JsonChunk, JsonRowSerializer, Rows
-from intake.database.schema import cv, lead
+from intake.database.json_rows import FieldValues, JsonChunk, JsonRowSerializer, NamedColumn, Rows
+from intake.database.schema import SUSPECT, cv, lead
 from intake.errors import ChecksumMismatch, LeadNotFound, SearchTimeout, StatementTimeout
-from intake.leads.models import LEAD_COLUMNS, CvModel, LeadWithCv
+from intake.leads import fields
+from intake.leads.models import LEAD_COLUMNS, CvModel, LeadModel, LeadWithCv
 from intake.leads.normalization import Pattern
 from intake.request_models import MAX_ID, FilterText, Number, RequestModel, Timestamp
 from intake.search.queries import DESCRIPTION, SearchText
@@ -34,7 +36,7 @@ _CV_COLUMNS = (
 )
 
 
-class LeadQuery(RequestModel):
+class LeadFilters(RequestModel):
     """Filters and page of leads."""
 
     email: FilterText | None = Field(
@@ -44,6 +46,7 @@ class LeadQuery(RequestModel):
     l_name: FilterText | None = Field(default=None, description="Last name; exact match, `*` is a wildcard.")
     state: list[str] = Field(default=[], description="State; may repeat.")
     q: SearchText | None = Field(default=None, description=DESCRIPTION)
+    suspect: bool | None = Field(default=None, description="Only suspect leads (true), or only others (false).")
     since: Timestamp | None = Field(default=None, description="Earliest time of receipt (RFC 3339), inclusive.")
     until: Timestamp | None = Field(default=None, description="Latest time of receipt, exclusive.")
     limit: Annotated[Number, Field(ge=1, le=1000)] | None = Field(default=None, description="Page size.")
@@ -54,6 +57,14 @@ class LeadQuery(RequestModel):
     def newest_first(self) -> bool:
         """Whether ids descend."""
         return self.order == "desc"
+
+
+class LeadQuery(LeadFilters):
+    """Filters, page and fields of the list."""
+
+    include: list[Literal["suspect", "fields"]] = Field(
+        default=[], description="More fields of each lead: `suspect`, `fields`; may repeat."
+    )
 
 
 def stream_json(database: Database, query: LeadQuery) -> Iterator[bytes]:
@@ -84,12 +95,17 @@ def read_json_page(database: Database, query: LeadQuery, *, limit: int) -> tuple
 
 def get_lead(database: Database, lead_id: int) -> LeadWithCv:
     """Return the lead and what is known of its CV. Raises LeadNotFound or DatabaseUnavailable."""
-    statement = select(*LEAD_COLUMNS, *_CV_COLUMNS).join(cv, cv.c.lead_id == lead.c.id).where(lead.c.id == lead_id)
-    row = database.read(lambda connection: connection.execute(statement).mappings().first())
-    if row is None:
-        raise LeadNotFound(f"there is no lead {lead_id}")
-    ref = ObjectRef(row["store_url"], row["store_key"]) if row["store_key"] is not None else None
-    return LeadWithCv(**row, CV=CvModel(**row, name=row["CV_name"], object_ref=ref))
+    columns = *LEAD_COLUMNS, lead.c.suspect, lead.c.language, *_CV_COLUMNS
+    statement = select(*columns).join(cv, cv.c.lead_id == lead.c.id).where(lead.c.id == lead_id)
+
+    def read(connection: Connection) -> LeadWithCv:
+        if (row := connection.execute(statement).mappings().first()) is None:
+            raise LeadNotFound(f"there is no lead {lead_id}")
+        ref = ObjectRef(row["store_url"], row["store_key"]) if row["store_key"] is not None else None
+        found = fields.read_answers(connection, lead_id)
+        return LeadWithCv(**row, CV=CvModel(**row, name=row["CV_name"], object_ref=ref), **found._asdict())
+
+    return database.read(read)
 
 
 def read_cv(database: Database, found: LeadWithCv, span: range | None = None) -> Iterator[bytes]:
@@ -126,14 +142,14 @@ def _chunk(database: Database, query: LeadQuery, *, after: int | None, size: int
         statement = list_statement(query, after=after, size=size + 1)
         if query.q:
             statement = statement.where(word_index.find(connection, query_tokens(query.q)).condition)
-        return _SERIALIZER.read(connection, statement, limit=size)
+        return _serializer(frozenset(query.include)).read(connection, statement, limit=size)
 
     with search_timeout(query):
         return database.read(read)
 
 
 @contextmanager
-def search_timeout(query: LeadQuery) -> Iterator[None]:
+def search_timeout(query: LeadFilters) -> Iterator[None]:
     """Raise SearchTimeout if a search by words takes too long, because no index helps with common words."""
     try:
         yield
@@ -152,15 +168,27 @@ def _to_dicts(rows: Rows) -> Sequence[dict[str, Any]]:
 
 
 _SERIALIZER = JsonRowSerializer(LEAD_COLUMNS, _to_dicts)
+_INCLUDED: Mapping[str, NamedColumn] = {"suspect": lead.c.suspect, "fields": FieldValues().label("fields")}
 
 
-def list_statement(query: LeadQuery, *, after: int | None, size: int) -> Select[tuple[object, ...]]:
+@cache
+def _serializer(include: Set[str]) -> JsonRowSerializer:
+    """Return the serializer of a list, with more columns if asked for."""
+    if not include:
+        return _SERIALIZER
+    added = {name: column for name, column in _INCLUDED.items() if name in include}
+    names = (*LeadModel.model_fields, *added)
+    columns = (*LEAD_COLUMNS, *added.values())
+    return JsonRowSerializer(columns, lambda rows: [dict(zip(names, row, strict=True)) for row in rows])
+
+
+def list_statement(query: LeadFilters, *, after: int | None, size: int) -> Select[tuple[object, ...]]:
     """Return the statement for one chunk, without the condition of `q`."""
     statement = select(*LEAD_COLUMNS).where(*list_conditions(query, after=after))
     return page_by_id(statement, lead.c.id, after=after, newest_first=query.newest_first, limit=size)
 
 
-def list_conditions(query: LeadQuery, *, after: int | None) -> Iterator[ColumnElement[bool]]:
+def list_conditions(query: LeadFilters, *, after: int | None) -> Iterator[ColumnElement[bool] | TextClause]:
     """Yield the conditions of all filters except `q`."""
     for column, text in (
         (lead.c.email_key, query.email),
@@ -173,6 +201,8 @@ def list_conditions(query: LeadQuery, *, after: int | None) -> Iterator[ColumnEl
         # SQLAlchemy compiles a list anew each time
         is_single = len(query.state) == 1
         yield lead.c.state == query.state[0] if is_single else lead.c.state.in_(query.state)
+    if query.suspect is not None:
+        yield SUSPECT if query.suspect else lead.c.suspect.is_(None)
     yield from within(
         lead.c.id,
         lead.c.created_at,

@@ -43,6 +43,13 @@ class LeadModel(BaseModel):
     created_at: datetime
 
 
+class ListedLead(LeadModel):
+    """A lead in the list; the last fields are present if the request includes them."""
+
+    suspect: str | None = Field(default=None, description="With `include=suspect`: its sign of spam, or null.")
+    fields: dict[str, str] | None = Field(default=None, description="With `include=fields`: the values by key.")
+
+
 # in the order of the response's fields; a CV's columns are in a table of their own, which no list reads
 LEAD_COLUMNS = tuple(lead.c[name] for name in LeadModel.model_fields)
 
@@ -66,7 +73,21 @@ class CvModel(BaseModel):
     object_ref: ObjectRef | None = Field(default=None, exclude=True)  # None: the bytes are in the database
 
 
+class ConsentModel(BaseModel):
+    """A consent, or the acknowledgement of the privacy notice."""
+
+    key: str = Field(description="Key of the consent; `privacy` for the privacy notice.")
+    text_sha256: str = Field(description="SHA-256 of the text that was shown, in hexadecimal.")
+    version: str | None = Field(description="Version of the privacy notice.")
+    language: str = Field(description="Language of the text.")
+    given_at: datetime
+
+
 class LeadWithCv(LeadModel):
-    """A lead with its CV's metadata."""
+    """A lead with its CV's metadata and the answers to the firm's own questions."""
 
     CV: CvModel
+    suspect: str | None = Field(description="Sign of spam: honeypot or too_fast; null if there is none.")
+    language: str | None = Field(description="Language in which the form was shown, if it was sent.")
+    fields: dict[str, str] = Field(description="Values of the fields that the firm defines, by key.")
+    consents: list[ConsentModel]

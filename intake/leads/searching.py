@@ -12,7 +12,8 @@ from intake.audit import Action, Actor, record, record_hourly
 from intake.database import Database, word_index
 from intake.database.ids import is_among
 from intake.database.schema import TEXT_PENDING, cv_text, lead, lead_words
-from intake.leads.listing import LeadQuery, list_conditions, list_statement, search_timeout
+from intake.leads.fields import read_values
+from intake.leads.listing import LeadFilters, list_conditions, list_statement, search_timeout
 from intake.leads.models import LeadModel
 from intake.request_models import Number, filters_in_use
 from intake.search.excerpts import excerpts, found_words
@@ -21,10 +22,10 @@ from intake.search.tokenizer import query_tokens
 
 MAX_UNINDEXED = 10_000  # more are not counted, since each search counts them
 MAX_RESULTS = 100  # of a page: the service reads the CV texts of its leads
-NAMES: Sequence[Literal["f_name", "l_name", "email"]] = ("f_name", "l_name", "email")
+NAMES = ("f_name", "l_name", "email")
 
 
-class SearchQuery(LeadQuery):
+class SearchQuery(LeadFilters):
     """Words, filters and page of a search."""
 
     q: SearchText = Field(description=DESCRIPTION)
@@ -33,9 +34,9 @@ class SearchQuery(LeadQuery):
 
 
 class Match(BaseModel):
-    """A name, an address, or a line of a CV, with the words that were found in it."""
+    """A name, an address, or a line of a field or CV, with the words that were found in it."""
 
-    field: Literal["f_name", "l_name", "email", "CV"]
+    field: str = Field(description="f_name, l_name, email, fields.KEY or CV.")
     text: str
     highlights: list[tuple[int, int]] = Field(description="Start and end of each word, in code points.")
     page: int | None = Field(default=None, description="Page of a CV that has pages.")
@@ -95,13 +96,19 @@ def _find(connection: Connection, query: SearchQuery) -> SearchResults:
 
 
 def _matches(connection: Connection, row: RowMapping, tokens: Sequence[str]) -> list[Match]:
-    """Return the names and the address that have words, and the lines of the CV with those that they lack."""
+    """Return the names and the address that have words, and the lines of fields and CV with those that they lack."""
     matches, missing = [], set(tokens)
     for name in NAMES:
         spans, found = found_words(row[name], tokens)
         if found:
             matches.append(Match(field=name, text=row[name], highlights=spans))
             missing -= found
+    for key, value in read_values(connection, row["id"]).items() if missing else ():
+        matches += [
+            Match(field=f"fields.{key}", text=found.text, highlights=found.highlights)
+            for found in excerpts(value, [token for token in tokens if token in missing])
+        ]
+        missing -= found_words(value, tokens)[1]
     if missing:
         matches += _in_cv(connection, row["id"], [token for token in tokens if token in missing])
     return matches

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from intake.database.clock import Now
 from intake.database.cv_blobs import write_content
 from intake.database.lead_rows import LeadTable, Rows, insert_lead
 from intake.database.schema import cv as cv_table
-from intake.database.schema import lead_words, submission_key
+from intake.database.schema import lead_consent, lead_field, lead_words, submission_key
 from intake.errors import (
     FieldError,
     IdempotencyKeyInUse,
@@ -28,6 +27,8 @@ from intake.errors import (
     StorageUnavailable,
     ValidationError,
 )
+from intake.form.answers import NO_ANSWERS, AnswerReader, Answers
+from intake.form.values import limited, required, without_controls
 from intake.leads import cv_texts
 from intake.leads.normalization import mailbox_key, normalize_key, parse_email
 from intake.leads.words import words_row
@@ -35,8 +36,6 @@ from intake.mail import outbox
 from intake.request_models import MAX_CV_NAME_CHARACTERS, MAX_EMAIL_CHARACTERS, MAX_NAME_CHARACTERS
 from intake.settings import Settings
 
-UNSEEN = ("Cc", "Cf", "Zl", "Zp", "Zs", "Mn", "Me")  # categories of characters that are not visible alone
-BLANKS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and symbols that are not visible
 FIELDS = ("email", "f_name", "l_name", "CV")
 KEY_FIELD = "Idempotency-Key"
 KEY_TTL_S = 24 * 3600.0
@@ -44,6 +43,7 @@ MAX_KEY_CHARACTERS = 255
 _FILE_NAME = "its file name "
 
 _WORDS = LeadTable(lead_words)
+_FIELDS, _CONSENTS = LeadTable(lead_field), LeadTable(lead_consent)
 _CV = LeadTable(cv_table)
 _SCANNED_CV = LeadTable(cv_table, {"scan_state": "scanning", "next_scan_at": Now()})
 _LINKED_KEY = LeadTable(submission_key, replacing=true())  # replaces the row that reserved the key
@@ -74,11 +74,12 @@ class Submission:
     cv_name: str
     cv: SpooledUpload
     inspection: InspectionResult
+    answers: Answers = NO_ANSWERS
 
     @property
     def content_sha256(self) -> str:
         """SHA-256 of the fields and the CV in hexadecimal; not of the body, whose boundary differs in each retry."""
-        content = [self.email.text, self.f_name, self.l_name, self.cv_name, self.cv.sha256]
+        content = [self.email.text, self.f_name, self.l_name, self.cv_name, self.cv.sha256, *self.answers.content]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
@@ -100,10 +101,12 @@ def validate_submission(
     cv: SpooledUpload | None,
     extensions: Sequence[str],
     faults: Iterable[FieldError] = (),
+    answers: AnswerReader | None = None,
 ) -> Submission:
     """Validate a form's fields; `faults` are errors found while the form was parsed.
 
-    `extensions` are those that a CV may have (empty: any). Inspecting the file takes a while.
+    `extensions` are those that a CV may have (empty: any). Inspecting the file takes a while. `answers` reads the
+    fields that the firm defines, if the form may have any.
 
     Raises ValidationError with every error, one per field, in the order of the fields, or StorageUnavailable.
     """
@@ -121,8 +124,10 @@ def validate_submission(
     f_name = checked("f_name", lambda: _name(texts.get("f_name", "")))
     l_name = checked("l_name", lambda: _name(texts.get("l_name", "")))
     file = checked("CV", lambda: _file(cv_name, cv, extensions))
+    given, invalid = answers.read(texts) if answers else (NO_ANSWERS, ())
+    errors = {fault.field: fault for fault in invalid} | errors
     if email and f_name and l_name and file and not errors:
-        return Submission(email, f_name, l_name, *file)
+        return Submission(email, f_name, l_name, *file, given)
     raise ValidationError(*(errors.pop(field) for field in FIELDS if field in errors), *errors.values())
 
 
@@ -140,7 +145,12 @@ def create_lead(database: Database, settings: Settings, submission: Submission, 
         # first, so that a second submission waits for the lock of the key
         if key is not None and not _is_first(connection, submission, key):
             return None, False
-        rows = [words_rows(submission), *cv_rows(settings, submission, ref), *mail_rows(settings, submission)]
+        rows = [
+            words_rows(submission),
+            *answer_rows(submission),
+            *cv_rows(settings, submission, ref),
+            *mail_rows(settings, submission),
+        ]
         if key is not None:
             rows.append((_LINKED_KEY, [_key_row(submission, key)]))
         lead_id = insert_lead(connection, lead_row(submission, state=settings.states[0]), rows)
@@ -197,12 +207,21 @@ def lead_row(submission: Submission, *, state: str) -> dict[str, Any]:
         "email_key": submission.email.key,
         "f_name_key": normalize_key(submission.f_name),
         "l_name_key": normalize_key(submission.l_name),
+        "suspect": submission.answers.suspect,
+        "language": submission.answers.language,
     }
 
 
 def words_rows(submission: Submission) -> Rows:
     """Return the row of the words by which a new lead is found until its CV is read."""
-    return _WORDS, [words_row((submission.f_name, submission.l_name, submission.email.text))]
+    values = [one.value for one in submission.answers.fields]
+    return _WORDS, [words_row((submission.f_name, submission.l_name, submission.email.text, *values))]
+
+
+def answer_rows(submission: Submission) -> list[Rows]:
+    """Return the rows of a lead's fields and consents."""
+    fields, consents = submission.answers.fields, submission.answers.consents
+    return [(_FIELDS, [vars(one) for one in fields]), (_CONSENTS, [vars(one) for one in consents])]
 
 
 def cv_rows(settings: Settings, submission: Submission, ref: ObjectRef | None) -> list[Rows]:
@@ -223,12 +242,18 @@ def write_cv(connection: Connection, submission: Submission, lead_id: int, ref: 
 
 def mail_rows(settings: Settings, submission: Submission) -> list[Rows]:
     """Return the rows that queue the confirmation to the prospect and the alerts to the attorneys."""
-    email = submission.email
     return outbox.rows(
-        prospect=outbox.Recipient(email.recipient, mailbox_key(email.text), settings.confirmation_interval_s),
+        prospect=submission.email.recipient,
+        mailbox=mailbox_of(settings, submission.email.text),
         attorneys=settings.attorney_emails,
         domain=settings.mail_from.domain,
+        is_suspect=submission.answers.suspect is not None,
     )
+
+
+def mailbox_of(settings: Settings, email: str) -> outbox.Mailbox:
+    """Return the mailbox of an email address, whose confirmations are limited."""
+    return outbox.Mailbox(mailbox_key(email), settings.confirmation_interval_s)
 
 
 def delete_expired_keys(database: Database) -> None:
@@ -264,12 +289,12 @@ def _is_key(submission: Submission, key: str) -> tuple[ColumnElement[bool], ...]
 
 
 def _address(text: str) -> Address:
-    found = parse_email(_limited(_required(text), MAX_EMAIL_CHARACTERS))
+    found = parse_email(limited(required(text), MAX_EMAIL_CHARACTERS))
     return Address(found.normalized, found.ascii_email or found.normalized)
 
 
 def _name(text: str) -> str:
-    return _without_controls(_limited(_required(text), MAX_NAME_CHARACTERS))
+    return without_controls(limited(required(text), MAX_NAME_CHARACTERS))
 
 
 def _file(
@@ -279,23 +304,5 @@ def _file(
         raise InvalidValue("is required; attach a file", "required")
     if cv.size == 0:
         raise InvalidValue("is empty; attach a file with content", "empty")
-    name = _without_controls(_limited(name, MAX_CV_NAME_CHARACTERS, _FILE_NAME), _FILE_NAME)
+    name = without_controls(limited(name, MAX_CV_NAME_CHARACTERS, _FILE_NAME), _FILE_NAME)
     return name, cv, inspect(cv, name=name, extensions=extensions)
-
-
-def _required(text: str) -> str:
-    if all(unicodedata.category(character) in UNSEEN or character in BLANKS for character in text):
-        raise InvalidValue("is required", "required")
-    return text.strip()
-
-
-def _limited(text: str, most: int, subject: str = "") -> str:
-    if len(text) > most:
-        raise InvalidValue(f"{subject}must have at most {most} characters", "too_long", max=most, unit="characters")
-    return text
-
-
-def _without_controls(text: str, subject: str = "") -> str:
-    if any(unicodedata.category(character) == "Cc" for character in text):
-        raise InvalidValue(f"{subject}must not contain control characters", "control_characters")
-    return text

@@ -1,4 +1,4 @@
-"""The words by which leads are found: those of the names, the address and the CV."""
+"""The words by which leads are found: those of the names, the address, the firm's own fields and the CV."""
 
 import time
 from collections.abc import Generator, Iterable, Sequence
@@ -10,6 +10,7 @@ from intake.database import Database
 from intake.database.ids import is_among
 from intake.database.schema import cv_text, lead, lead_words
 from intake.database.word_index import replace_words
+from intake.leads import fields
 from intake.search.tokenizer import VERSION, lead_tokens
 
 STEP_LEADS = 2_000  # whose version is checked in one step
@@ -38,7 +39,8 @@ def index_leads(connection: Connection, ids: Sequence[int], *, most_s: float | N
     deadline = None if most_s is None else time.monotonic() + most_s
     for done, (lead_id, *names) in enumerate(rows := lock_leads(connection, ids), 1):
         text = connection.scalar(select(cv_text.c.text).where(cv_text.c.lead_id == lead_id))
-        replace_words(connection, {"lead_id": lead_id, **words_row((*names, text or ""))})
+        texts = (*names, *fields.read_values(connection, lead_id).values(), text or "")
+        replace_words(connection, {"lead_id": lead_id, **words_row(texts)})
         if deadline is not None and time.monotonic() > deadline:
             return done
     return len(rows)

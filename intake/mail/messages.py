@@ -1,8 +1,8 @@
 """Messages, rendered from templates that an organization can replace."""
 
 import dataclasses
+import re
 import unicodedata
-from collections.abc import Callable
 from datetime import UTC, datetime
 from email.header import Header
 from email.headerregistry import Address
@@ -13,18 +13,20 @@ from functools import cache
 from pathlib import Path
 
 from email_validator import EmailNotValidError, validate_email
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined, TemplateError
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from intake.errors import TemplateInvalid
 from intake.mail.digests import DigestLead
 from intake.mail.outbox import OutboxMessage
 from intake.settings import Settings
-from intake.settings.trusted_files import ownership_fault
+from intake.settings.trusted_templates import TrustedTemplates
 
 _ASCII, _UTF8 = (policy.clone(cte_type="7bit") for policy in (SMTP, SMTPUTF8))
 MAX_SUBJECT_NAME_CHARACTERS = 80
 MAX_PLAIN_SUBJECT = 60  # longer ones would have to be folded
+_DEFAULT = re.compile(r"confirmation\.(txt|html)\.jinja")
+_TRANSLATED = re.compile(r"confirmation\.([a-z]{2,3}(?:-[A-Z]{2})?)\.(?:txt|html)\.jinja")
 _JOINERS = "\u200c\u200d"
 _JOINED = ("Lo", "Mn", "Mc", "So", "Sk")  # letters without case (such as Persian), their marks, and parts of emoji
 _VIRAMA = 9  # the combining class of marks after which a joiner may end a word (RFC 5892, appendix A.1)
@@ -44,19 +46,9 @@ _SAMPLE = OutboxMessage(
 )
 
 
-class _CustomTemplates(FileSystemLoader):
-    """An organization's templates; each file must be writable by its owner only."""
-
-    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
-        source, filename, is_current = super().get_source(environment, template)
-        if fault := ownership_fault(Path(filename)):
-            raise TemplateInvalid(f"the mail template {fault}")
-        return source, filename, is_current
-
-
 @cache
 def _templates(directory: Path | None) -> Environment:
-    custom = [_CustomTemplates(directory)] if directory else []
+    custom = [TrustedTemplates(directory)] if directory else []
     return ImmutableSandboxedEnvironment(
         loader=ChoiceLoader([*custom, PackageLoader("intake.mail")]),
         autoescape=lambda name: name is not None and name.endswith(".html.jinja"),
@@ -70,8 +62,8 @@ def _templates(directory: Path | None) -> Environment:
 class MessageBuilder:
     """Builds messages from `<kind>.txt.jinja`, whose first line is `Subject: …`, and `<kind>.html.jinja`.
 
-    Files in the settings' directory replace the service's templates of the same name. Raises TemplateInvalid if one
-    can't be rendered.
+    Files in the settings' directory replace the service's templates of the same name. `confirmation.<language>` is the
+    confirmation in a language of the form. Raises TemplateInvalid if a template can't be rendered.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -81,9 +73,13 @@ class MessageBuilder:
         self._firm = {"firm": firm, **contact}
         self._has_reply_to = settings.alert_reply_to
         self._templates = _templates(settings.mail_templates)
-        confirmation = dataclasses.replace(_SAMPLE, kind="confirmation")
+        languages = _languages(self._templates, settings.mail_templates)
         # the part that all confirmations share: rendering it takes one to two milliseconds
-        self._confirmations = {policy: self._content(confirmation, policy) for policy in (_ASCII, _UTF8)}
+        self._confirmations = {
+            (language, policy): self._content(_confirmation(language), policy)
+            for language in (None, *languages)
+            for policy in (_ASCII, _UTF8)
+        }
         for count in (1, 2):
             self.build(dataclasses.replace(_SAMPLE, lead_count=count))
 
@@ -98,7 +94,8 @@ class MessageBuilder:
         to = policy.fold_binary(*policy.header_store_parse("To", Address(username=username, domain=domain)))
         unique = f"Date: {format_datetime(mail.created_at)}\r\nMessage-ID: {mail.message_id}\r\n".encode()
         if mail.kind == "confirmation":
-            return to + unique + self._confirmations[policy]
+            translation = self._confirmations.get((mail.language, policy), self._confirmations[None, policy])
+            return to + unique + translation
         has_reply_to = self._has_reply_to and mail.lead_count == 1
         reply_to = _reply_to(mail.leads[0].email) if has_reply_to else b""
         return to + unique + reply_to + self._content(mail, policy)
@@ -116,6 +113,7 @@ class MessageBuilder:
     def _render(self, mail: OutboxMessage) -> tuple[str, str, str]:
         name = "digest" if mail.lead_count > 1 else mail.kind
         values = self._values(name, mail)
+        name = f"{name}.{mail.language}" if name == "confirmation" and mail.language else name
         try:
             texts = [self._templates.get_template(f"{name}.{part}.jinja") for part in ("txt", "html")]
             text, html = (template.render(values) for template in texts)
@@ -134,6 +132,21 @@ class MessageBuilder:
         if name == "digest":
             return {**self._firm, "leads": [_template_lead(lead) for lead in mail.leads], "count": mail.lead_count}
         return {**self._firm}
+
+
+def _confirmation(language: str | None) -> OutboxMessage:
+    return dataclasses.replace(_SAMPLE, kind="confirmation", language=language)
+
+
+def _languages(templates: Environment, directory: Path | None) -> set[str]:
+    """Return the languages of the confirmation, besides the default.
+
+    If the organization replaces the confirmation, ours in other languages would say something else.
+    """
+    names = templates.list_templates()
+    if directory is not None and any((directory / name).exists() for name in names if _DEFAULT.fullmatch(name)):
+        names = [name for name in names if (directory / name).exists()]
+    return {found[1] for name in names if (found := _TRANSLATED.fullmatch(name))}
 
 
 def _subject(text: str) -> bytes:

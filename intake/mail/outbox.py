@@ -22,10 +22,10 @@ from sqlalchemy import (
     update,
 )
 
-from intake.database import Database
+from intake.database import Database, insert_if_absent
 from intake.database.clock import Now
 from intake.database.lead_rows import IsWritten, LeadTable, Rows
-from intake.database.schema import DELIVERABLE, SETTLED, confirmed_mailbox, outbox_mail
+from intake.database.schema import DELIVERABLE, SETTLED, confirmed_mailbox, lead, outbox_mail
 from intake.mail import confirmation_caps, digests
 
 PRUNE_BATCH = 1_000
@@ -52,6 +52,10 @@ _CONFIRMATION = LeadTable(
         "last_error": case((_IS_CONFIRMED, null()), else_="suppressed: " + _RECENTLY_CONFIRMED),
     },
 )
+_SUSPECT = {"state": "suppressed", "last_error": "suppressed: the lead is suspect"}
+_SUSPECT_CONFIRMATION = LeadTable(outbox_mail, {"kind": "confirmation", **_SUSPECT})
+_SUSPECT_ALERTS = LeadTable(outbox_mail, {"kind": "alert", **_SUSPECT})
+_QUEUED = {"state": "queued", "last_error": None, "next_attempt_at": Now(), "queued_since": Now()}
 _CLAIM = (
     update(outbox_mail)
     .where(outbox_mail.c.id.in_(select(_DUE.c.id)))
@@ -65,7 +69,8 @@ _CLAIM = (
 )
 _CLAIMED_COLUMNS = ("id", "claim", "kind", "recipient", "message_id", "created_at", "queued_since", "attempts")
 _CLAIMED_MAILS = (
-    select(*(outbox_mail.c[name] for name in _CLAIMED_COLUMNS), Now().label("claimed_at"))
+    select(*(outbox_mail.c[name] for name in _CLAIMED_COLUMNS), Now().label("claimed_at"), lead.c.language)
+    .join(lead, lead.c.id == outbox_mail.c.lead_id)
     .where(outbox_mail.c.id.in_(bindparam("claimed", expanding=True)))
     .order_by(outbox_mail.c.id)
 )
@@ -78,11 +83,10 @@ _END_SENT = _END.values(_SENT)
 
 
 @dataclass(frozen=True)
-class Recipient:
-    """The recipient of a confirmation: address, mailbox, and the minimum seconds between two to that mailbox."""
+class Mailbox:
+    """The mailbox of a confirmation: its key, and the minimum seconds between two confirmations to it."""
 
-    address: str
-    mailbox_key: str
+    key: str
     interval_s: float
 
 
@@ -105,6 +109,7 @@ class OutboxMessage:
     claimed_at: datetime
     leads: Sequence[digests.DigestLead]
     lead_count: int
+    language: str | None = None  # of the form
 
     @property
     def age_s(self) -> float:
@@ -117,25 +122,51 @@ class OutboxMessage:
         return self.leads[0].id
 
 
-def rows(*, prospect: Recipient, attorneys: Iterable[str], domain: str) -> list[Rows]:
+def rows(
+    *, prospect: str, mailbox: Mailbox, attorneys: Iterable[str], domain: str, is_suspect: bool = False
+) -> list[Rows]:
     """Return the rows that queue a confirmation to the prospect and an alert to each attorney.
 
-    The confirmation is suppressed if its mailbox had one within the prospect's interval. This is decided now: at
+    The confirmation is suppressed if its mailbox had one within its interval. This is decided now: at
     delivery, a retry would suppress itself. Every attempt uses the Message-ID (in `domain`) that is assigned here.
+    All mails of a suspect lead are suppressed, and its mailbox counts as not confirmed.
     """
-    recipients = (prospect.address, *attorneys)
+    recipients = (prospect, *attorneys)
     confirmation, *alerts = ({"recipient": one, "message_id": _message_id(domain)} for one in recipients)
-    cap = confirmation_caps.capped_domain(prospect.mailbox_key)
+    cap = confirmation_caps.capped_domain(mailbox.key)
+    if is_suspect:
+        return [(_SUSPECT_CONFIRMATION, [{**confirmation, "capped_domain": cap}]), (_SUSPECT_ALERTS, alerts)]
     return [
-        (_confirmed(prospect.interval_s), [{"mailbox_key": prospect.mailbox_key}]),
+        (_confirmed(mailbox.interval_s), [{"mailbox_key": mailbox.key}]),
         (_CONFIRMATION, [{**confirmation, "capped_domain": cap}]),
         (_ALERTS, alerts),
     ]
 
 
+def queue_suppressed(connection: Connection, lead_id: int, mailbox: Mailbox) -> None:
+    """Queue the suppressed mails of a lead that is no longer suspect, and is locked.
+
+    The confirmation stays suppressed if its mailbox had one within its interval.
+    """
+    is_of_lead = outbox_mail.c.lead_id == lead_id, outbox_mail.c.state == "suppressed"
+    mails = select(outbox_mail.c.id, outbox_mail.c.kind).where(*is_of_lead).order_by(outbox_mail.c.id)
+    for mail_id, kind in connection.execute(mails.with_for_update()).all():
+        row = {"mailbox_key": mailbox.key, "lead_id": lead_id}
+        is_queued = kind != "confirmation" or insert_if_absent(
+            connection, confirmed_mailbox, row, replacing=_is_over(mailbox.interval_s)
+        )
+        values = _QUEUED if is_queued else {"last_error": "suppressed: " + _RECENTLY_CONFIRMED}
+        connection.execute(update(outbox_mail).where(outbox_mail.c.id == mail_id).values(values))
+
+
 @cache
 def _confirmed(interval_s: float) -> LeadTable:
-    return LeadTable(confirmed_mailbox, replacing=confirmed_mailbox.c.confirmed_at <= Now(plus_s=-interval_s))
+    return LeadTable(confirmed_mailbox, replacing=_is_over(interval_s))
+
+
+@cache
+def _is_over(interval_s: float) -> ColumnElement[bool]:
+    return confirmed_mailbox.c.confirmed_at <= Now(plus_s=-interval_s)
 
 
 def _message_id(domain: str) -> str:

@@ -3,6 +3,7 @@
 from starlette.responses import Response
 
 from intake.errors import DatabaseUnavailable, IdempotencyKeyInUse, StorageUnavailable
+from intake.form.definition import LANGUAGE_FIELD, PRIVACY_FIELD, TIMESTAMP_FIELD
 from intake.http.multipart import Form, multipart_reader, read_form
 from intake.http.request_state import AppRequest
 from intake.http.routing import Access, Operation, ResponseSpec
@@ -13,7 +14,7 @@ from intake.leads.submissions import (
     validate_idempotency_key,
     validate_submission,
 )
-from intake.public_api.html_responses import accepts_html
+from intake.public_api.negotiation import accepts_html
 from intake.request_models import LEAD_FORM_EXAMPLE, LEAD_FORM_FIELDS
 
 PATH = "/leads/"
@@ -26,7 +27,7 @@ async def post_lead(request: AppRequest) -> Response:
     key = validate_idempotency_key(request.headers.getlist(KEY_FIELD))
     with multipart_reader(
         request.headers.get("content-type", ""),
-        texts=_TEXT_FIELDS,
+        texts=(*_TEXT_FIELDS, *state["answers"].names),
         file="CV",
         max_file_bytes=state["settings"].max_cv_bytes,
     ) as reader:
@@ -41,14 +42,17 @@ async def post_lead(request: AppRequest) -> Response:
 def _save(request: AppRequest, form: Form, key: str | None) -> bool:
     state = request.state
     state["unknown_fields"].record(form.unknown)
+    if TIMESTAMP_FIELD in form.texts:
+        state["own_form"] = form.texts
     submission = validate_submission(
         form.texts,
         cv_name=form.filename,
         cv=form.file,
         extensions=state["settings"].cv_extensions,
         faults=form.faults,
+        answers=state["answers"],
     )
-    if key is None and accepts_html(request.headers):
+    if key is None and (state["own_form"] is not None or accepts_html(request.headers)):
         # plain forms can't send a key, and a second click or a reload must not save a second lead
         key = submission.content_sha256
     return create_lead(state["database"], state["settings"], submission, key=key)
@@ -56,7 +60,12 @@ def _save(request: AppRequest, form: Form, key: str | None) -> bool:
 
 _FORM = {
     "type": "object",
-    "properties": LEAD_FORM_FIELDS,
+    "properties": {
+        **LEAD_FORM_FIELDS,
+        LANGUAGE_FIELD: {"type": "string", "description": "Language in which the form was shown."},
+        PRIVACY_FIELD: {"type": "string", "description": "`on`: the privacy notice was acknowledged."},
+        TIMESTAMP_FIELD: {"type": "string", "description": "Signed time at which the hosted form was sent."},
+    },
     "required": list(LEAD_FORM_FIELDS),
     "examples": [LEAD_FORM_EXAMPLE],
 }

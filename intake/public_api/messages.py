@@ -1,17 +1,18 @@
-"""Texts of the HTML responses: thanks, and an explanation of each problem."""
+"""Texts of the HTML responses: thanks, and an explanation of each problem and of each error in a field."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from intake.public_api.languages import Language, mark
+
 LABELS: Mapping[str, str] = {
-    "email": "Email address",
-    "f_name": "First name",
-    "l_name": "Last name",
-    "CV": "CV",
-    "Idempotency-Key": "Idempotency-Key",
+    "email": mark("Email address"),
+    "f_name": mark("First name"),
+    "l_name": mark("Last name"),
+    "CV": mark("CV"),
 }
-_UNKNOWN = "Another field"  # never its name, which anyone can choose and which looks like the firm's own words
+UNKNOWN = mark("Another field")  # never its name, which anyone can choose and which looks like the firm's own words
 
 
 @dataclass(frozen=True)
@@ -24,81 +25,177 @@ class Message:
     is_problem: bool = True
 
 
-THANKS = Message(
-    "Thank you",
-    "We have received your details and your CV. There is nothing more for you to do, and you can close this page.",
-    is_problem=False,
+_BACK = mark("Go back with your browser's Back button: what you entered should still be there.")
+_RELOAD = mark("Reloading this page also sends the form again.")
+_TWICE = mark("It does no harm if the same form reaches us twice: we save it once.")
+_UNSAVED = mark("Nothing was saved.")
+_AGAIN = mark("Then please send it again.")
+_OTHER = (
+    mark("Something went wrong on our side"),
+    (mark("We can't tell whether your form was saved. Please go back and send it again %(wait)s."), _TWICE),
 )
-_BACK = "Go back with your browser's Back button: what you entered should still be there."
-_RELOAD = "Reloading this page also sends the form again."
-_TWICE = "It does no harm if the same form reaches us twice: we save it once."
-_OTHER = Message(
-    "Something went wrong on our side",
-    f"We can't tell whether your form was saved. Please go back and send it again {{wait}}. {_TWICE}",
-)
-_BY_STATUS: Mapping[int, Message] = {
-    400: Message("Your form did not arrive in one piece", f"Nothing was saved. {_BACK} Then please send it again."),
-    408: Message(
-        "Sending took too long",
-        f"Nothing was saved. {_BACK} Then please send it again, with a smaller file if you have one. {_RELOAD}",
+# a heading, and sentences
+_BY_STATUS: Mapping[int, tuple[str, Sequence[str]]] = {
+    400: (mark("Your form did not arrive in one piece"), (_UNSAVED, _BACK, _AGAIN)),
+    408: (
+        mark("Sending took too long"),
+        (_UNSAVED, _BACK, mark("Then please send it again, with a smaller file if you have one."), _RELOAD),
     ),
-    409: Message(
-        "Your form is still on its way",
-        "The same form was sent shortly before and is still being processed. Please go back and send it again"
-        f" {{wait}}. {_RELOAD} {_TWICE}",
+    409: (
+        mark("Your form is still on its way"),
+        (
+            mark(
+                "The same form was sent shortly before and is still being processed. Please go back and send it again"
+                " %(wait)s."
+            ),
+            _RELOAD,
+            _TWICE,
+        ),
     ),
-    413: Message(
-        "What you sent is too large",
-        f"Nothing was saved. A CV may have up to {{size}}. {_BACK} Then please choose a smaller file.",
+    413: (
+        mark("What you sent is too large"),
+        (_UNSAVED, mark("A CV may have up to %(size)s."), _BACK, mark("Then please choose a smaller file.")),
     ),
-    415: Message(
-        "What you sent can't be read",
-        "Nothing was saved. This is most likely a mistake in the form and not yours: please tell us of it by telephone"
-        " or email.",
+    415: (
+        mark("What you sent can't be read"),
+        (
+            _UNSAVED,
+            mark(
+                "This is most likely a mistake in the form and not yours: please tell us of it by telephone or email."
+            ),
+        ),
     ),
-    422: Message("Please check what you entered", f"Nothing was saved yet. {_BACK}"),
-    429: Message(
-        "Too many forms at once",
-        "Nothing was saved, because too many forms came from your connection. Please go back and send yours"
-        f" again {{wait}}. {_RELOAD}",
+    422: (mark("Please check what you entered"), (mark("Nothing was saved yet."), _BACK)),
+    429: (
+        mark("Too many forms at once"),
+        (
+            mark(
+                "Nothing was saved, because too many forms came from your connection. Please go back and send yours"
+                " again %(wait)s."
+            ),
+            _RELOAD,
+        ),
     ),
-    503: Message(
-        "We can't take your form right now",
-        f"Please go back and send it again {{wait}}. {_RELOAD} {_TWICE}",
+    503: (
+        mark("We can't take your form right now"),
+        (mark("Please go back and send it again %(wait)s."), _RELOAD, _TWICE),
     ),
 }
-_UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+# texts of errors in fields by their codes; those of a file, if they differ, by the code and FILE
+FILE = "file"
+_PROGRAM = mark("This file is a program, or is named like one. Choose a document, such as a PDF.")
+_FAULTS: Mapping[str | tuple[str, str], str] = {
+    "required": mark("Fill this in."),
+    ("required", FILE): mark("Choose a file."),
+    ("required", "checkbox"): mark("Tick this box."),
+    ("required", "select"): mark("Choose an answer."),
+    "empty": mark("This file is empty. Choose a file with content."),
+    "unknown": mark("Unknown file. Leave it out."),
+    "repeated": mark("This was sent more than once. Send it once."),
+    "wrong_type": mark("This must be text, not a file."),
+    ("wrong_type", FILE): mark("This must be a file."),
+    ("too_long", FILE): mark("The name of this file is too long. Rename the file."),
+    "not_one_of": mark("Choose one of the answers."),
+    "not_utf8": mark(
+        "This could not be read, because it was not sent as UTF-8. Write it with the letters A to Z, without accents."
+    ),
+    ("not_utf8", FILE): mark(
+        "The name of this file could not be read, because it was not sent as UTF-8. Rename the file, with the letters"
+        " A to Z only."
+    ),
+    "control_characters": mark("This has invisible characters. Please type it again."),
+    ("control_characters", FILE): mark("The name of this file has invisible characters. Rename the file."),
+    "not_an_email": mark("Write an email address, such as ada@example.com."),
+    "not_a_phone": mark("Write a telephone number with %(min)d to %(max)d digits."),
+    "not_a_date": mark("Write a date, such as 2026-11-29."),
+    "not_accepted": mark("Choose a file whose name ends in %(extensions)s."),
+    "program": _PROGRAM,
+    "form_only": mark("This page is no longer valid. Please open the form again, and fill it in there."),
+    "unsafe_archive": mark("This file is an archive that we can't accept. Choose a document, such as a PDF."),
+}
+_INVALID = mark("This is not valid. Please correct it.")
+_SUGGESTION = mark("Write only the address: %(suggestion)s")
+_SCRIPT_TEXTS = {
+    "drop": mark("Or drop a file here."),
+    "sending": mark("Sending…"),
+    "cancel": mark("Cancel"),
+    "cancelled": mark("Cancelled. What you entered is still here."),
+    "large": mark("This file is too large."),
+    "type": mark("This type of file is not accepted."),
+    "offline": mark("We could not reach the server. Are you online?"),
+    "busy": mark("The server could not process your form."),
+    "many": mark("Too many forms came from your network."),
+    "broken": mark("The form does not work. Please call us or send us an email."),
+    "again": mark("The form will be sent again automatically. We save it only once."),
+    "countdown": mark("Sending again in {time}"),
+    "later": mark("Please send the form again later. We save it only once."),
+}
 
 
-def explain(problem: Mapping[str, Any], *, retry_after: str | None, max_bytes: int) -> Message:
+def thanks(language: Language) -> Message:
+    """Return the text of the page after a form of another page was saved."""
+    text = language.gettext(
+        "We have received your details and your CV. There is nothing more for you to do, and you can close this page."
+    )
+    return Message(language.gettext("Thank you"), text, is_problem=False)
+
+
+def explain(language: Language, problem: Mapping[str, Any], *, retry_after: str | None, max_bytes: int) -> Message:
     """Return the explanation of a problem document (RFC 9457).
 
     `retry_after` is the value of that header, if present; `max_bytes` is the maximum size of a CV.
     """
-    found = _BY_STATUS.get(problem["status"], _OTHER)
+    heading, sentences = _BY_STATUS.get(problem["status"], _OTHER)
+    params = {"wait": _wait(language, retry_after), "size": format_size(language, max_bytes)}
     return Message(
-        found.heading,
-        found.text.format(wait=_wait(retry_after), size=_size(max_bytes)),
-        [(LABELS.get(fault["field"], _UNKNOWN), _sentence(fault["detail"])) for fault in problem.get("errors", ())],
+        language.gettext(heading),
+        " ".join(language.gettext(sentence, **params) for sentence in sentences),
+        [
+            (language.gettext(LABELS.get(fault["field"], UNKNOWN)), describe_fault(language, fault))
+            for fault in problem.get("errors", ())
+        ],
     )
 
 
-def _wait(retry_after: str | None) -> str:
+def describe_fault(language: Language, fault: Mapping[str, Any], kind: str = "") -> str:
+    """Return the text of an error in a field, by its code. `kind` is the type of the field, if the firm defined it."""
+    code, params = fault["code"], fault["params"]
+    kind = FILE if fault["field"] == "CV" else kind
+    if code == "too_long" and kind != FILE:
+        return language.ngettext("Use at most %(count)d character.", "Use at most %(count)d characters.", params["max"])
+    if params.get("suggestion"):
+        return language.gettext(_SUGGESTION, **params)
+    if code == "not_accepted":
+        params = {"extensions": ", ".join(f".{extension}" for extension in params["extensions"])}
+    return language.gettext(_FAULTS.get((code, kind), _FAULTS.get(code, _INVALID)), **params)
+
+
+def script_texts(language: Language) -> Mapping[str, str]:
+    """Return the texts of the form's script."""
+    return {name: language.gettext(text) for name, text in _SCRIPT_TEXTS.items()}
+
+
+_UNITS: Sequence[tuple[int, Callable[[Language, int], str]]] = (
+    (86400, lambda language, count: language.ngettext("in %(count)d day", "in %(count)d days", count)),
+    (3600, lambda language, count: language.ngettext("in %(count)d hour", "in %(count)d hours", count)),
+    (60, lambda language, count: language.ngettext("in %(count)d minute", "in %(count)d minutes", count)),
+    (1, lambda language, count: language.ngettext("in %(count)d second", "in %(count)d seconds", count)),
+)
+
+
+def _wait(language: Language, retry_after: str | None) -> str:
     """Return when to try again, rounded up from seconds; any other value gives no time."""
     if retry_after is None or not (retry_after.isascii() and retry_after.isdigit()):
-        return "in a little while"
+        return language.gettext("in a little while")
     seconds = max(1, int(retry_after[:9]))
     unit, name = next((unit, name) for unit, name in _UNITS if seconds >= unit)
-    count = -(-seconds // unit)
-    return f"in {count} {name}{'' if count == 1 else 's'}"
+    return name(language, -(-seconds // unit))
 
 
-def _size(count: int) -> str:
+def format_size(language: Language, count: int) -> str:
     """Return a number of bytes, rounded down, in the units of file managers."""
     if count >= 2**20:
-        return f"{count // 2**20} MB"
-    return f"{count // 2**10} KB" if count >= 2**10 else f"{count} bytes"
-
-
-def _sentence(detail: str) -> str:
-    return detail[:1].upper() + detail[1:]
+        return language.gettext("%(count)d MB", count=count // 2**20)
+    if count >= 2**10:
+        return language.gettext("%(count)d KB", count=count // 2**10)
+    return language.ngettext("%(count)d byte", "%(count)d bytes", count)

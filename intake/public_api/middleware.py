@@ -6,6 +6,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from intake.leads.submissions import KEY_FIELD
+from intake.public_api.form_pages import FormPages
 from intake.public_api.html_responses import HtmlFormMiddleware
 from intake.public_api.leads import PATH
 from intake.settings import Settings
@@ -13,12 +14,12 @@ from intake.settings import Settings
 _EXPOSED = ("Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-ID")
 
 
-def public_edges(app: ASGIApp, settings: Settings) -> Mapping[str, ASGIApp]:
+def public_edges(app: ASGIApp, settings: Settings, pages: FormPages) -> Mapping[str, ASGIApp]:
     """Return `app` with CORS and HTML responses, by path of the public API.
 
     They also apply to error responses, so that a script on the firm's website can read these.
     """
-    edge: ASGIApp = HtmlFormMiddleware(app, settings)
+    edge: ASGIApp = HtmlFormMiddleware(app, settings, pages)
     if settings.cors_origins:
         edge = CORSMiddleware(
             edge,

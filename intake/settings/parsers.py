@@ -280,6 +280,14 @@ def directory(text: str) -> Path:
     return path
 
 
+def file(text: str) -> Path:
+    """Parse the path of an existing file."""
+    path = Path(text)
+    if not path.is_file():
+        raise ValueError
+    return path
+
+
 def host(text: str) -> str:
     """Parse a host name or an address to listen on."""
     return _match(r"[A-Za-z0-9.:_-]+", text)[0]

@@ -176,6 +176,8 @@ class Settings:
         "INTAKE_ALLOWED_HOSTS", (), parsers.hosts, "host names such as intake.example or *.example, separated by commas"
     )
     cors_origins: tuple[str, ...] = _setting("INTAKE_CORS_ORIGINS", (), *_ORIGINS)
+    form: Path | None = _setting("INTAKE_FORM", None, parsers.file, "an existing TOML file that defines the form")
+    form_only: bool = _setting("INTAKE_FORM_ONLY", False, *_FLAG)
     form_thanks_url: str | None = _setting(
         "INTAKE_FORM_THANKS_URL", None, parsers.page_url, "a URL with http:// or https://, or a path from /"
     )

@@ -37,6 +37,7 @@ class Action(StrEnum):
     CV_TEXT = "cv-text"
     BACKUP = "backup"
     RESTORE = "restore"
+    SUSPECT_CLEARED = "suspect-cleared"
 
 
 @list_command("entries", COLUMNS)

@@ -31,7 +31,7 @@ def command(
     until: UntilOption = None,
     sort: SortOption = "-id",
 ) -> None:
-    """Search the names, email addresses and CVs of leads for words, and show where they are.
+    """Search the names, email addresses, your firm's own fields and CVs of leads for words, and show where they are.
 
     Finds leads that have all the words. Case and accents are ignored, and each word can be the beginning of a longer
     one. In a pipe, prints all leads that are found, one line each, unless --limit is given.
@@ -47,6 +47,9 @@ def command(
     listing.show(found.leads, {**texts, **parse_range(since, until)}, order=order, total=lambda _filters: found.total)
     if count := found.unindexed:
         listing.context.info(f"{count} {'CV is' if count == 1 else 'CVs are'} not indexed yet")
+
+
+NAMES = ("f_name", "l_name", "email")
 
 
 class _Search:
@@ -70,8 +73,8 @@ class _Search:
 
 
 def _plain(matches: Sequence[Mapping[str, Any]]) -> str:
-    """Return the lines of the CV, or without any the names, in which words were found."""
-    lines = [str(match["text"]) for match in matches if match["field"] == "CV"]
+    """Return the lines of fields and the CV, or without any the names, in which words were found."""
+    lines = [str(match["text"]) for match in matches if match["field"] not in NAMES]
     return " … ".join(lines or [str(match["text"]) for match in matches]).replace("\t", " ")
 
 

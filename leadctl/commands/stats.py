@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from leadctl.context import Context
+from leadctl.options import Omitted, SuspectOption
 from leadctl.output.bars import bar, column_chart
 from leadctl.output.escapes import escape_control, escape_json
 from leadctl.times import format_relative
@@ -20,18 +21,24 @@ def command(
     output: Annotated[
         Literal["table", "plain", "json"] | None, typer.Option("--output", "-o", help="Output format.")
     ] = None,
+    suspect: SuspectOption = False,
 ) -> None:
     """Show statistics of leads and mail.
 
-    Shows leads by state and by day, the oldest pending lead, and unsent mail.
+    Shows leads by state and by day, the oldest pending lead, and unsent mail. Does not count suspect leads, and says
+    how many there are.
 
     Examples:
       leadctl stats
       leadctl stats -o plain | grep ^state
     """
     context: Context = ctx.obj
-    stats = context.api.stats()
+    stats = context.api.stats(with_suspects=suspect)
     context.out.writelines(_FORMATTERS[output or context.default_format](stats))
+    if not suspect:
+        omitted = Omitted(context.info)
+        omitted.add(stats["suspect"])
+        omitted.report()
 
 
 def _json(stats: Mapping[str, Any]) -> Iterator[str]:
@@ -43,6 +50,7 @@ def _plain(stats: Mapping[str, Any]) -> Iterator[str]:
     oldest = stats["oldest_waiting"] or {"id": None, "created_at": None}
     numbers = {
         "total": stats["total"],
+        "suspect": stats["suspect"],
         **{f"state.{state}": number for state, number in stats["states"].items()},
         **{f"day.{day}": number for day, number in stats["days"].items()},
         **{f"oldest_waiting.{name}": value for name, value in oldest.items()},

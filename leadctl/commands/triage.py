@@ -16,7 +16,9 @@ from leadctl.options import (
     EmailFilterOption,
     FirstNameFilterOption,
     LastNameFilterOption,
+    Omitted,
     SinceOption,
+    SuspectOption,
     TextFilterOption,
     UntilOption,
 )
@@ -41,12 +43,13 @@ def command(
     plain: Annotated[
         bool, typer.Option("--plain", help="Ask line by line, without a full screen; for screen readers.")
     ] = False,
+    suspect: SuspectOption = False,
 ) -> None:
     """Triage leads one by one: read the CV's text, and decide with one key.
 
     Without --state, shows the leads in the first state. Each state has a key, which the last line shows; u undoes,
     ? shows all keys, q quits. At the end, prints what was decided, and the id of each change. The audit trail records
-    the texts that you read.
+    the texts that you read. Omits suspect leads, and says how many; with --suspect, c clears one.
 
     Examples:
       leadctl triage
@@ -56,7 +59,8 @@ def command(
     _check_terminal(is_plain=plain)
     filters = {"state": state, "email": email, "f_name": f_name, "l_name": l_name, "q": text}
     given = {name: value for name, value in {**filters, **parse_range(since, until)}.items() if value is not None}
-    start = _Start(context, given, newest_first=sort == "-id")
+    omitted = None if suspect else Omitted(context.info)
+    start = _Start(context, given, newest_first=sort == "-id", omitted=omitted)
     if plain:
         from leadctl.triage.plain import run_plain  # noqa: PLC0415 - these import rich
 
@@ -77,21 +81,24 @@ def command(
             finally:
                 context.receive_messages = None
             code = app.signal_code
-    if not session.ids:
-        context.info("No leads match")
-        return
-    for line in session.summary():
+    for line in session.summary() if session.ids else ["No leads match"]:
         context.info(line)
+    if omitted:
+        omitted.report()
+    if not session.ids:
+        return
     raise typer.Exit(session.exit_code if code is None else code)
 
 
 class _Start:
     """Reads the states, the queue and the first lead in a thread, while the main thread imports the screen."""
 
-    def __init__(self, context: Context, given: Mapping[str, Any], *, newest_first: bool) -> None:
+    def __init__(
+        self, context: Context, given: Mapping[str, Any], *, newest_first: bool, omitted: Omitted | None
+    ) -> None:
         self.filters: dict[str, Any] = dict(given)
         self.keys: Mapping[str, str] = {}
-        self._context, self._newest_first = context, newest_first
+        self._context, self._newest_first, self._omitted = context, newest_first, omitted
         self._outcome: Callable[[], tuple[Session, Facts | None]]
         _ = context.api  # errors in the settings first
         self._thread = Thread(target=self._run, daemon=True)
@@ -121,8 +128,10 @@ class _Start:
         stats = api.stats()
         self.keys = assign_keys(list(stats["states"]), stats["state_keys"])
         self.filters.setdefault("state", list(stats["states"])[:1])
-        ids = [lead["id"] for lead in api.leads(self.filters, newest_first=self._newest_first, limit=None)]
-        session = Session(self._context, ids, states=self.filters["state"], user=api.me()["username"])
+        on_omitted, newest_first = self._omitted.add if self._omitted else None, self._newest_first
+        found = api.leads(self.filters, newest_first=newest_first, limit=None, on_omitted=on_omitted)
+        ids, states, user = [lead["id"] for lead in found], self.filters["state"], api.me()["username"]
+        session = Session(self._context, ids, states=states, user=user, omitted=self._omitted)
         return session, session.load(ids[0]) if ids else None
 
 

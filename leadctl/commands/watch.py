@@ -6,16 +6,15 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
-from typing import Annotated
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 
 from leadctl.context import Context
 from leadctl.errors import UsageError
 from leadctl.list_command import StateFilterOption, columns_option
-from leadctl.options import FormatOption
+from leadctl.options import FormatOption, Omitted, SuspectOption
 from leadctl.output.columns import LEAD_COLUMNS
 from leadctl.output.escapes import escape_json
 from leadctl.output.formats import OutputFormat, OutputOptions, Record, lines, write_lines
@@ -46,8 +45,11 @@ def command(
     ] = None,
     output: FormatOption = None,
     columns: Annotated[str | None, columns_option(LEAD_COLUMNS)] = None,
+    suspect: SuspectOption = False,
 ) -> None:
     """Show new leads until Ctrl-C. Retries while the server is unavailable.
+
+    Omits suspect leads, and says how many.
 
     Examples:
       leadctl watch --state PENDING
@@ -56,12 +58,21 @@ def command(
     context: Context = ctx.obj
     interval_s = parse_duration(interval, "--interval", minimum=0.1, maximum=3600)
     argv = _parse_command(command_line)
-    find = partial(context.api.leads, newest_first=False, limit=None)
+    omitted = Omitted(context.info)
+
+    def find(filters: Mapping[str, Any]) -> Iterator[Record]:
+        return context.api.leads({**filters, "include": ["suspect"]}, newest_first=False, limit=None)
+
+    def wait(seconds: float) -> bool:
+        omitted.report()  # of one poll
+        return _wait(seconds)
+
     poller = LeadPoller(find, since=None if since is None else parse_timestamp(since, "--since"))
     options = _output_options(context, output, columns)
     _prepare(context, poller, state, from_now=since is None)
-    leads = follow(poller, wait=_wait, interval_s=interval_s, info=context.info)
-    wanted = (lead for lead in leads if not state or lead["state"] in state)
+    leads = follow(poller, wait=wait, interval_s=interval_s, info=context.info)
+    in_states = (lead for lead in leads if not state or lead["state"] in state)
+    wanted = in_states if suspect else _without_suspects(in_states, omitted)
     write_lines(_lines(_run_for_each(argv, wanted, context), options), out=context.out, flush_every=1)
 
 
@@ -73,6 +84,14 @@ def _prepare(context: Context, poller: LeadPoller, states: Sequence[str] | None,
         poller.skip_existing(next(context.api.leads({}, newest_first=True, limit=1), None))
     if context.is_terminal:
         context.info(f"Watching {context.url}; press Ctrl-C to stop")
+
+
+def _without_suspects(leads: Iterable[Record], omitted: Omitted) -> Iterator[Record]:
+    for lead in leads:
+        if lead.get("suspect"):
+            omitted.add()
+        else:
+            yield {name: value for name, value in lead.items() if name != "suspect"}
 
 
 def _output_options(context: Context, output: OutputFormat | None, columns: str | None) -> OutputOptions:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 LEAD_COLUMNS = ("id", "email", "f_name", "l_name", "CV_name", "state", "created_at")  # the API's order
 OUTCOME_COLUMNS = ("id", "result", "state")  # the result of a change for one lead
 STATE_COLUMNS = ("state", "from_state", "to_state", "from", "to", "result", "status")  # coloured in tables
+FIELD = "fields.KEY"  # stands for the firm's own fields in the names of columns
+OWN_MEMBERS = ("fields.", "consents.")  # of a lead, followed by a key that the firm chose
 LEAD_HEADINGS = {"created_at": "RECEIVED"}
 _HEADINGS = {
     "f_name": "FIRST NAME",
@@ -23,6 +25,8 @@ _HEADINGS = {
 def heading(column: str, headings: Mapping[str, str] | None) -> str:
     """Return the readable heading of a column, from `headings` if it is there; its own name without `headings`."""
     if headings is None:
+        return column
+    if column.startswith(OWN_MEMBERS):
         return column
     name = column.removesuffix("_at").replace("_", " ").upper()
     return {**_HEADINGS, **headings}.get(column, name)

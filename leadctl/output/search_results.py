@@ -24,8 +24,9 @@ def result_lines(records: Iterable[Record]) -> Iterator[str]:
     for record in records:
         yield from render(_wrapped(_head(record), width, first=""))
         for match in record["matches"]:
-            if match["field"] == "CV":
+            if match["field"] not in ("f_name", "l_name", "email"):
                 page = f"p. {match['page']}: " if match["page"] is not None else ""
+                page = page if match["field"] == "CV" else f"{escape_control(match['field'])}: "
                 spans = [(page, "bright_black"), *_spans(match["text"], match["highlights"])]
                 yield from render(_wrapped(spans, width, first=_INDENT))
 

@@ -34,6 +34,7 @@ class TriageApp(LeadWindow):
             "b": partial(self._go, session.back),
             "?": lambda: self.open_page(help_text(keys)),
             "/": lambda: self.ask("Search in the text (Enter alone: next match, Esc: cancel)", self._search),
+            "c": self._clear,
             "h": self._request_history,
             "o": self._open,
             "w": self._save,
@@ -112,6 +113,12 @@ class TriageApp(LeadWindow):
     def _decide(self, state: str) -> Result:
         assert self.facts is not None
         return self.session.decide(self.facts, state)
+
+    def _clear(self) -> None:
+        if self.facts and self.is_fresh:
+            self._is_busy = True
+            self.say("…")
+            self.start(partial(self.session.clear, self.facts), self._changed)
 
     def _changed(self, result: Result | LeadctlError) -> None:
         self._is_busy = False

@@ -52,8 +52,8 @@ def top(facts: Facts, columns: int) -> Content:
     address = cut(f"{facts.name} <{facts.email}>", columns - 2)
     room = columns - 2 - cell_len(f" · {facts.size} · {facts.scan}")
     lines = [Content(f" {address}"), Content(f" {cut(facts.file, max(room, 8))} · {facts.size} · {facts.scan}")]
-    if facts.cautions:
-        lines.append(Content.styled(f" ! {'; '.join(facts.cautions)}", "bold ansi_yellow"))
+    if facts.warnings:
+        lines.append(Content.styled(f" ! {'; '.join(facts.warnings)}", "bold ansi_yellow"))
     if facts.others:
         lines.append(Content(cut(f" ↺ {facts.others_text}", columns - 1)))
     return Content("\n").join(lines)

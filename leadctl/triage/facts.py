@@ -38,7 +38,9 @@ class Facts:
         self.file = marked(escape_control(lead["CV_name"]))
         self.size = decimal(lead["CV_size"])
         self.scan = escape_control(lead["CV_scan_state"])
+        self.suspect = escape_control(lead["suspect"]) if lead.get("suspect") else None
         self.cautions = [escape_control(text) for text in cautions(lead)]
+        self._fields = {name: str(value) for name, value in lead.items() if name.startswith("fields.")}
         self._created_at = str(lead["created_at"])
 
     @property
@@ -48,6 +50,17 @@ class Facts:
             return format_duration((datetime.now(UTC) - datetime.fromisoformat(self._created_at)).total_seconds())
         except (ValueError, TypeError, OverflowError):
             return escape_control(self._created_at)
+
+    @property
+    def warnings(self) -> list[str]:
+        """A sign of spam, and the cautions about the CV."""
+        return [*([f"suspect: {self.suspect}"] if self.suspect else []), *self.cautions]
+
+    @property
+    def fields_text(self) -> str:
+        """The values of the firm's own fields, for the start of the text; empty if there are none."""
+        lines = [f"{name.removeprefix('fields.')}: {value}\n" for name, value in self._fields.items()]
+        return "".join([*lines, "\n"]) if lines else ""
 
     @property
     def others_text(self) -> str:
@@ -60,7 +73,7 @@ class Facts:
     def lines(self) -> list[str]:
         """Return everything as lines, for a narrow column or `--plain`."""
         found = [self.name, self.email, f"{self.file}  {self.size}", self.scan]
-        found += [f"! {text}" for text in self.cautions]
+        found += [f"! {text}" for text in self.warnings]
         return [*found, f"↺ {self.others_text}"] if self.others else found
 
 

@@ -22,6 +22,7 @@ next lead. The key of the lead's present state does nothing.
   o  open the CV in your viewer
   w  save the CV in the current directory
   h  history of the lead
+  c  clear a suspect lead: it is not spam, and its mails are queued
   Ctrl-L  draw the screen again
   q  quit (also Ctrl-C)
 

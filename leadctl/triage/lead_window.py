@@ -30,6 +30,7 @@ class LeadWindow(Window):
         self.is_fresh = self.has_text = False  # whether the present state, and the text or its absence, are shown
         self._profile, self._query = profile, filters
         self._prefetched: Facts | None = first
+        self._cv_text: Record | None = None  # until it is shown
         self._serial = 0  # of the displayed lead; results for an earlier one are dropped
 
     def on_mount(self) -> None:
@@ -45,6 +46,7 @@ class LeadWindow(Window):
         lead_id, known = self.session.lead_id, self._prefetched
         self.facts = known if known and known.lead_id == lead_id else None
         self.is_fresh = self.has_text = False
+        self._cv_text = None
         self.set_mode(Mode.LEAD, message)
         if lead_id is None:
             self.show_text("", f"{len(self.session.ids)} leads were shown. b goes back, u undoes, q quits.")
@@ -69,6 +71,7 @@ class LeadWindow(Window):
             return
         self.facts, taken = result
         self.is_fresh = True
+        self._draw_text()
         if taken:
             self.set_mode(Mode.NOTICE, taken)
         self.say(self.message)
@@ -77,17 +80,27 @@ class LeadWindow(Window):
         if isinstance(result, LeadctlError):
             self._loading_failed(result)
             return
-        self.has_text = True
-        if missing := missing_text(result):
-            self.show_text("no text", missing)
-        else:
-            self.show_text(text_label(result), str(result["text"]), result["pages"])
+        self._cv_text = result
+        self._draw_text()
         following = self.session.following
         if result["state"] == "pending" and (lead_id := self.session.lead_id):
             again = partial(self.start, partial(self.session.cv_text, lead_id), self.for_this_lead(self._show_cv_text))
             self.set_timer(REFRESH_PENDING_S, again)
         elif following:
             self.start(partial(self.session.load, following), self._keep_prefetched)
+
+    def _draw_text(self) -> None:
+        """Show the firm's own fields and the CV's text, once both have arrived; only once, so that it can scroll."""
+        if self._cv_text is None or self.facts is None:
+            return
+        found, self._cv_text, fields = self._cv_text, None, self.facts.fields_text
+        self.has_text = True
+        if missing := missing_text(found):
+            self.show_text("no text", fields + missing)
+        else:
+            self.show_text(
+                text_label(found), fields + str(found["text"]), [len(fields) + one for one in found["pages"]]
+            )
 
     def _keep_prefetched(self, result: Facts | LeadctlError) -> None:
         self._prefetched = result if isinstance(result, Facts) else None  # else it is loaded when it is shown
@@ -129,7 +142,8 @@ class LeadWindow(Window):
     def _items(self) -> list[Item]:
         """Return the keys that the footer shows."""
         if self.mode is Mode.LEAD:
-            return drawing.key_items(self.keys, self.facts.state if self.facts else None)
+            clear = [("c", "not spam", True)] if self.facts and self.facts.suspect else []
+            return [*drawing.key_items(self.keys, self.facts.state if self.facts else None), *clear]
         if self.mode is Mode.NOTICE:
             return [("any key", "next lead", True), ("b", "stay on this lead", True)]
         return [("y", "yes", True), ("any other key", "no", True)] if self.mode is Mode.CONFIRM else []

@@ -65,7 +65,8 @@ class Plain:
             self._print(line)
         missing = missing_text(cv_text, plain=True)
         self._print(f"--- {'no text' if missing else text_label(cv_text)} ---")
-        self._ask(facts, Pages(missing or str(cv_text["text"])), is_pending=cv_text["state"] == "pending")
+        text = facts.fields_text + (missing or str(cv_text["text"]))
+        self._ask(facts, Pages(text), is_pending=cv_text["state"] == "pending")
 
     def _ask(self, facts: Facts, pages: Pages, *, is_pending: bool) -> None:
         """Print the text page by page; after each page, ask."""
@@ -75,7 +76,8 @@ class Plain:
             place = self._print_page(pages, place) if place else None
             states = [bracketed(state, key) for state, key in self._keys.items() if state != facts.state]
             more = ["Enter: more"] if place else ["Enter: look again"] if is_pending else []
-            others = ["[s]kip", "[b]ack", "[u]ndo", "[h]istory", "[w]rite the file", "[q]uit"]
+            clear = ["[c]lear: not spam"] if facts.suspect else []
+            others = ["[s]kip", *clear, "[b]ack", "[u]ndo", "[h]istory", "[w]rite the file", "[q]uit"]
             shown_again = self._answer(facts, f"{', '.join([*more, *states, *others])}? ")
             if shown_again or (is_pending and not place):
                 return
@@ -106,6 +108,9 @@ class Plain:
             return session.lead_id != facts.lead_id
         if facts and key == "h":
             self._retrying(lambda: self._print(history_text(facts.lead_id, session.api.history(facts.lead_id))))
+        elif facts and key == "c":
+            self._retrying(lambda: self._finish(session.clear(facts)))
+            return facts.suspect is not None
         elif facts and key == "w":
             self._retrying(lambda: self._print(f"saved as {save_cv(session.api, facts.lead_id, Path.cwd()).name}"))
         else:

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from leadctl.change_announcement import may_have_reached_server
 from leadctl.context import Context
 from leadctl.errors import ExitCode, LeadctlError, NotFound, TryAgain, UnexpectedResponse, UsageError
+from leadctl.options import Omitted
 from leadctl.output.escapes import escape_control
 from leadctl.output.formats import Record
 from leadctl.retries import retry_call
@@ -65,7 +66,15 @@ class Undo:
 class Session:
     """One run of `leadctl triage`. Its requests block; the front end makes at most one change at a time."""
 
-    def __init__(self, context: Context, ids: Sequence[int], *, states: Collection[str], user: str) -> None:
+    def __init__(
+        self,
+        context: Context,
+        ids: Sequence[int],
+        *,
+        states: Collection[str],
+        user: str,
+        omitted: Omitted | None = None,
+    ) -> None:
         self.ids, self.position = ids, 0
         self.user = user
         self.expected = set(states)
@@ -74,6 +83,7 @@ class Session:
         self.unconfirmed: Decision | Undo | None = None
         self.is_unreachable = False
         self._announced: int | None = None  # the lead whose move by another user was shown last
+        self.omitted = omitted  # counts suspect leads, unless they are in the queue
         self._context = context
         self._decided: dict[int, Decision] = {}
         self._undoable: list[Decision] = []
@@ -139,8 +149,16 @@ class Session:
     def newer(self, filters: Mapping[str, Any]) -> int:
         """Return the number of matching leads, up to a page, that arrived after the queue was read."""
         newest = max(self.ids)
-        found = self.api.leads(filters, newest_first=True, limit=1000)
+        omit = (lambda _count: None) if self.omitted else None
+        found = self.api.leads(filters, newest_first=True, limit=1000, on_omitted=omit)
         return sum(1 for _ in takewhile(lambda lead: lead["id"] > newest, found))
+
+    def clear(self, facts: Facts) -> Result:
+        """Clear the displayed lead if it is suspect, and stay on it. Raises LeadctlError."""
+        if not facts.suspect:
+            return Result("this lead is not suspect", Step.STAY)
+        self.request(lambda: self.api.clear_suspect(facts.lead_id))
+        return Result(f"lead {facts.lead_id} is not suspect; its mails are queued", Step.SHOW)
 
     def decide(self, facts: Facts, state: str) -> Result:
         """Move the lead from the displayed state to `state`, never over another user's change. Raises LeadctlError."""

@@ -133,6 +133,53 @@ def firms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Fi
         yield started
 
 
+FORM = """
+name = "Marple & Wimsey"
+languages = ["en", "de", "ar"]
+palette = "blue"
+privacy_url = "https://www.marple-wimsey.example/privacy"
+[texts.en]
+introduction = "Tell us who you are, and send us your CV. We answer within two working days."
+no_relationship = "Sending this form does not make you our client."
+no_confidential = "Please do not send anything confidential before we have checked for conflicts of interest."
+privacy = "We use your details only to answer you."
+[texts.de]
+introduction = "Sagen Sie uns, wer Sie sind, und senden Sie uns Ihren Lebenslauf."
+no_relationship = "Mit diesem Formular entsteht noch kein Mandat."
+no_confidential = "Bitte senden Sie nichts Vertrauliches, bevor wir Interessenkonflikte geprüft haben."
+privacy = "Wir verwenden Ihre Angaben nur, um Ihnen zu antworten."
+[[fields]]
+key = "matter"
+type = "select"
+label = {en = "What is it about?", de = "Worum geht es?", ar = "ما الموضوع؟"}
+help = {en = "Do not describe your case yet.", de = "Beschreiben Sie Ihren Fall noch nicht.", ar = "لا تصف قضيتك بعد."}
+options = [
+  {value = "work", label = {en = "Work", de = "Arbeit", ar = "العمل"}},
+  {value = "family", label = {en = "Family", de = "Familie", ar = "الأسرة"}},
+]
+[[fields]]
+key = "action"
+type = "checkbox"
+label = {en = "A hearing is scheduled.", de = "Es gibt schon einen Gerichtstermin.", ar = "تم تحديد جلسة."}
+[[consents]]
+key = "newsletter"
+label = {en = "Send me your newsletter.", de = "Senden Sie mir Ihren Newsletter.", ar = "أرسلوا إليّ نشرتكم."}
+"""
+
+
+@pytest.fixture(scope="session")
+def hosted(firms: Callable[..., Firm], tmp_path_factory: pytest.TempPathFactory) -> Firm:
+    """A firm that uses the form of the service, also in frames on its website."""
+    file = tmp_path_factory.mktemp("form") / "form.toml"
+    file.write_text(FORM, encoding="utf-8")
+    return firms(
+        INTAKE_FORM=str(file),
+        INTAKE_FIRM_CONTACT="020 7946 0000",
+        INTAKE_MAIL_FROM="intake@marple-wimsey.example",
+        INTAKE_FORM_FRAME_ANCESTORS="{site}",
+    )
+
+
 @pytest.fixture
 def firm(firms: Callable[..., Firm]) -> Firm:
     """A firm that accepts CVs of up to 1 MiB, and submissions by scripts of its site."""

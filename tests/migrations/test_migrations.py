@@ -78,7 +78,7 @@ def test_checks_and_cascades_exist(database: Database) -> None:
         return "\n".join(connection.exec_driver_sql(query).scalars())
 
     written = database.read(ddl)
-    assert written.count("ON DELETE CASCADE") == 8
+    assert written.count("ON DELETE CASCADE") == 10
     for word in ("attorney", "suppressed", "too-large-to-scan"):
         assert word in written
     if "AUTOINCREMENT" in written:
@@ -88,7 +88,7 @@ def test_checks_and_cascades_exist(database: Database) -> None:
 def test_keys_compare_by_code_point_and_cvs_are_uncompressed_on_postgresql(database: Database) -> None:
     def facts(connection: Connection) -> tuple[object, ...]:
         if connection.dialect.name == "sqlite":
-            return 13, "e", 2  # SQLite always compares text by code point and stores blobs uncompressed
+            return 15, "e", 2  # SQLite always compares text by code point and stores blobs uncompressed
         keys = "SELECT count(*) FROM information_schema.columns WHERE collation_name = 'C' AND data_type = 'text'"
         keys += " AND table_schema = 'public'"
         storage = "SELECT attstorage FROM pg_attribute WHERE attrelid = 'cv_content'::regclass AND attname = 'content'"
@@ -96,7 +96,7 @@ def test_keys_compare_by_code_point_and_cvs_are_uncompressed_on_postgresql(datab
         partial = f"SELECT count(*) FROM pg_indexes WHERE indexname IN {names} AND indexdef ~ 'WHERE'"
         return tuple(connection.exec_driver_sql(query).scalar_one() for query in (keys, storage, partial))
 
-    assert database.read(facts) == (13, "e", 2)
+    assert database.read(facts) == (15, "e", 2)
 
 
 LEADS = range(7, 27)
@@ -305,7 +305,7 @@ def test_each_database_has_a_unique_id_and_key_in_one_row(settings: Settings, da
         [row] = database.read(lambda c: c.execute(text("SELECT id, database_id, client_key FROM installation")).all())
         found += [bytes(row.database_id), bytes(row.client_key)]
         assert row.id == 1
-        columns = "database_id, client_key, marker_nonce, previous_marker_nonce, marker_nonce_at"
+        columns = "database_id, client_key, marker_nonce, previous_marker_nonce, marker_nonce_at, form_key"
         second = text(f"INSERT INTO installation SELECT 2, {columns} FROM installation")
         with pytest.raises(IntegrityError):
             database.write(lambda c, second=second: c.execute(second))  # type: ignore[misc]

@@ -12,7 +12,17 @@ from tests.system.wire import Wire
 
 OUTSIDE = "127.0.1.7"
 INTERNAL_DESCRIPTION = ("/internal/openapi.json", "/internal/docs")
-NOT_PUBLIC = ("/", "/metrics", "/readyz", "/internal/leads/", "/internal/auth/login", *INTERNAL_DESCRIPTION)
+NOT_PUBLIC = ("/metrics", "/readyz", "/internal/leads/", "/internal/auth/login", *INTERNAL_DESCRIPTION)
+PUBLIC_PATHS = ["/leads/", "/", "/thanks", "/form.js", "/logo", "/openapi.json", "/docs", "/healthz"]
+FORM = """
+logo = "logo.svg"
+languages = ["en", "de"]
+privacy_url = "https://firm.example/privacy"
+[texts.en]
+no_relationship = "You are not our client yet."
+no_confidential = "Send nothing confidential."
+privacy = "We use your details to answer you."
+"""
 PATH_VARIANTS = (
     "//metrics",
     "/leads/../metrics",
@@ -32,7 +42,9 @@ PATH_VARIANTS = (
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     directory: Path = tmp_path_factory.mktemp("service")
-    environment = clean_environment(directory, INTAKE_TRUSTED_PROXIES="127.0.0.1")
+    (directory / "form.toml").write_text(FORM)
+    (directory / "logo.svg").write_text("<svg/>")
+    environment = clean_environment(directory, INTAKE_TRUSTED_PROXIES="127.0.0.1", INTAKE_FORM="form.toml")
     with Service(environment, directory, "serve", "--no-worker") as started:
         yield started
 
@@ -54,13 +66,31 @@ def test_public_host_serves_only_the_public_api(proxy: Proxy) -> None:
         assert public.post("/leads/", data={"email": "x"}).status_code == 415
         assert public.post("/leads", data={"email": "x"}).status_code == 415
         assert public.get("/healthz").json() == {"status": "up"}
-        assert list(public.get("/openapi.json").json()["paths"]) == ["/leads/", "/openapi.json", "/docs", "/healthz"]
+        assert list(public.get("/openapi.json").json()["paths"]) == PUBLIC_PATHS
         page = public.get("/docs")
         assert (page.status_code, "/leads/" in page.text, "/internal/" in page.text) == (200, True, False)
         assert "default-src 'none'; style-src 'sha256-" in page.headers["Content-Security-Policy"]
         for path in NOT_PUBLIC:
             answer = public.get(path)
             assert (answer.status_code, "problem+json" in answer.headers.get("Content-Type", "")) == (404, False), path
+
+
+def test_public_host_serves_the_form_in_the_language_of_the_query(proxy: Proxy) -> None:
+    with client(proxy) as public:
+        page = public.get("/?lang=de")
+        assert (page.status_code, '<html lang="de"' in page.text) == (200, True)
+        assert "You are not our client yet." in page.text
+        for path, content in (
+            ("/thanks?lang=de", "Vielen Dank"),
+            ("/form.js?v=1", "XMLHttpRequest"),
+            ("/logo", "<svg/>"),
+        ):
+            assert content in public.get(path).text, path
+        opened = public.get("/leads?lang=de", headers={"Accept": "text/html"})
+        assert (opened.status_code, opened.headers["Location"]) == (303, "/?lang=de")
+        parts = {name: (None, value) for name, value in (("email", "a"), ("f_name", "Ada"), ("timestamp", "x"))}
+        rejected = public.post("/leads/?lang=de", files=parts, headers={"Accept": "text/html"})
+        assert (rejected.status_code, "Fehler: " in rejected.text) == (422, True)
 
 
 @pytest.mark.parametrize("path", PATH_VARIANTS)

@@ -179,11 +179,13 @@ def test_a_new_password_revokes_older_tokens(databases: Databases, tmp_path: Pat
             ["intake: can't create or write the database /nowhere/x.db"],
         ),
         (postgres("postgresql://127.0.0.1:1/db"), ["intake: the database is unavailable: connection to server at"]),
+        ({"INTAKE_FORM": "form.toml"}, ["intake: INTAKE_FORM: form.toml: colour: unknown key; correct or remove it"]),
         ({"INTAKE_MAIL_TEMPLATES": "."}, ["intake: the mail template 'alert' can't be rendered: division by zero"]),
     ],
 )
 def test_serve_prints_one_line_per_invalid_setting(tmp_path: Path, settings: dict[str, str], lines: list[str]) -> None:
     (tmp_path / "alert.txt.jinja").write_text("Subject: x\n\n{{ 1 / 0 }}")
+    (tmp_path / "form.toml").write_text("colour = 1")
     done = intake(tmp_path, "serve", **settings)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == len(lines), done.stderr

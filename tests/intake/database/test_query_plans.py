@@ -31,6 +31,7 @@ from intake.leads import (
     scans,
     searching,
     submissions,
+    suspects,
     words,
 )
 from intake.leads.bulk_changes import ChangeContext
@@ -66,11 +67,14 @@ FILLED = {
         "n, 'u' || n, 'u' || n, 'hash', 'admin', 1 = 0, 0, {at} FROM t WHERE n < 10"
     ),
     'lead (email, f_name, l_name, "CV_name", state, created_at, state_since, email_key, f_name_key, l_name_key,'
-    " last_event_id, external_id)": (
+    " last_event_id, external_id, suspect)": (
         "{e}, 'f' || {e}, 'l' || {e}, 'cv.pdf', CASE WHEN n % 100 = 0 THEN 'ENGAGED' ELSE 'PENDING' END, {at}, {at},"
-        " {e}, 'f' || {e}, 'l' || {e}, n, 'crm-' || n FROM t"
+        " {e}, 'f' || {e}, 'l' || {e}, n, 'crm-' || n,"
+        " CASE WHEN n % 500 = 1 THEN 'honeypot' END FROM t"
     ),
     "lead_words (lead_id, words, search_truncated, version)": "n, {words}, 1 = 0, 1 FROM t",
+    "lead_field (lead_id, key, value, version)": "n, 'phone', '0', '1' FROM t",
+    "lead_consent (lead_id, key, text_sha256, language, given_at)": "n, 'privacy', '0', 'en', {at} FROM t",
     "cv (lead_id, size, sha256, detected_type, store_url, store_key)": (
         "n, 5, '0', 'application/pdf', 'file:///x', 'k' || n FROM t"
     ),
@@ -297,6 +301,12 @@ BY_INDEX: dict[str, Callable[[Database], object]] = {
     "a search": lambda d: searching.search(d, SearchQuery(q="email1313"), actor=ACTOR),
     "a search for an absent word": lambda d: searching.search(d, SearchQuery(q="even qqqzzz"), actor=ACTOR),
     "the words of a lead": lambda d: d.write(lambda c: words.index_leads(c, [77])),
+    "fields of a page": page(LeadQuery(after=30000, include=["suspect", "fields"])),
+    "page of suspect leads of a state": page(LeadQuery(suspect=True, state=["PENDING"])),
+    "suspect leads": lambda d: suspects.count_suspects(d, LeadQuery(suspect=False)),
+    "suspect leads of a state": lambda d: suspects.count_suspects(d, LeadQuery(suspect=False, state=["PENDING"])),
+    "suspect leads with a word": lambda d: suspects.count_suspects(d, LeadQuery(suspect=False, q="even")),
+    "a cleared lead": lambda d: suspects.clear(d, SETTINGS, 501, actor=ACTOR),
     "one lead": lambda d: listing.get_lead(d, 77),
     "history": lambda d: history.history(d, 77),
     "next page of changes": listed_changes(before=CHANGE),
@@ -337,6 +347,8 @@ BY_INDEX: dict[str, Callable[[Database], object]] = {
 # scans that begin at the first wanted row and end with the page
 SCANS: dict[str, Callable[[Database], object]] = {
     "first page": page(LeadQuery()),
+    "newest leads without suspect ones": page(LeadQuery(order="desc", suspect=False)),
+    "newest suspect leads": page(LeadQuery(order="desc", suspect=True)),
     "newest leads": page(LeadQuery(order="desc")),
     "older leads": page(LeadQuery(until=RECENTLY)),
     "common words": page(LeadQuery(q="even b.example")),

@@ -68,7 +68,16 @@ def test_the_description_is_valid_and_complete(intake: Intake) -> None:
 def test_the_public_description_is_valid_and_has_only_public_routes(intake: Intake) -> None:
     answer = intake.client.get("/openapi.json")
     validate(answer.json())
-    assert list(answer.json()["paths"]) == ["/leads/", "/openapi.json", "/docs", "/healthz"]
+    assert list(answer.json()["paths"]) == [
+        "/leads/",
+        "/",
+        "/thanks",
+        "/form.js",
+        "/logo",
+        "/openapi.json",
+        "/docs",
+        "/healthz",
+    ]
     for served in (answer.text, intake.client.get("/docs").text):
         for word in ("internal", "bearer", "readyz", "metrics", "attorney", "quarantined", "cv_store"):
             assert word not in served.lower(), word

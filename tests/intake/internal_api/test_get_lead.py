@@ -25,10 +25,13 @@ def test_unknown_parameters_are_rejected(attorney: TestClient, intake: Intake) -
     assert attorney.get(f"{path}/").status_code == 200
 
 
+MORE = ("CV", "suspect", "language", "fields", "consents")
+
+
 def test_a_lead_with_its_cvs_metadata(attorney: TestClient, intake: Intake) -> None:
     lead_id = intake.submitted(CV=("résumé.pdf", b"%PDF-1.7 x"))
     lead = attorney.get(f"/internal/leads/{lead_id}").json()
-    assert list(lead) == ["id", "email", "f_name", "l_name", "CV_name", "state", "created_at", "CV"]
+    assert list(lead) == ["id", "email", "f_name", "l_name", "CV_name", "state", "created_at", *MORE]
     assert lead["CV_name"] == "résumé.pdf"
     assert lead["CV"] == {
         "size": 10,

@@ -21,7 +21,7 @@ def at(intake: Intake, lead_id: int, timestamp: datetime) -> None:
 
 def test_a_service_without_leads(attorney: TestClient) -> None:
     answer = attorney.get("/internal/stats").json()
-    assert list(answer) == ["total", "states", "days", "oldest_waiting", "mails", "state_keys"]
+    assert list(answer) == ["total", "suspect", "states", "days", "oldest_waiting", "mails", "state_keys"]
     assert answer["states"] == {"PENDING": 0, "REACHED_OUT": 0, "ENGAGED": 0, "DECLINED": 0}
     assert (answer["total"], answer["oldest_waiting"], answer["mails"]) == (0, None, {"queued": 0, "failed": 0})
     assert set(answer["days"].values()) == {0}

@@ -228,6 +228,39 @@ def test_single_templates_can_be_replaced(tmp_path: Path) -> None:
     assert "Thank you" in text_of(message, "html")
 
 
+def test_a_confirmation_is_in_the_language_of_the_form_or_the_default() -> None:
+    german = sent(BUILDER, mail(kind="confirmation", language="de"))
+    assert german["Subject"] == "Ihre Angaben sind bei uns eingegangen"
+    assert "Vielen Dank für Ihre Nachricht an Märple & Wimsey." in text_of(german, "plain")
+    assert '<html lang="de">' in text_of(german, "html")
+    for language in ("fr", "en", "", None, "../alert"):
+        other = sent(BUILDER, mail(kind="confirmation", language=language))
+        assert other["Subject"] == "We have received your details"
+    assert "Ada" in str(sent(BUILDER, mail(language="de"))["Subject"]), "alerts have no translations"
+
+
+def test_own_translations_of_the_confirmation(tmp_path: Path) -> None:
+    settings = Settings(mail_from=SENDER, mail_templates=tmp_path)
+    for part in ("txt", "html"):
+        (tmp_path / f"confirmation.fr.{part}.jinja").write_text("Subject: Merci\n\nMerci.")
+    builder = MessageBuilder(settings)
+    subjects = [sent(builder, mail(kind="confirmation", language=one))["Subject"] for one in ("fr", "de", "en")]
+    assert subjects == ["Merci", "Ihre Angaben sind bei uns eingegangen", "We have received your details"]
+
+
+def test_an_own_confirmation_replaces_our_translations(tmp_path: Path) -> None:
+    (tmp_path / "confirmation.txt.jinja").write_text("Subject: Our own words\n\nx")
+    builder = MessageBuilder(Settings(mail_from=SENDER, mail_templates=tmp_path))
+    for language in ("de", None):
+        assert sent(builder, mail(kind="confirmation", language=language))["Subject"] == "Our own words"
+
+
+def test_half_a_translation_is_rejected(tmp_path: Path) -> None:
+    (tmp_path / "confirmation.fr.txt.jinja").write_text("Subject: Merci\n\nMerci.")
+    with pytest.raises(TemplateInvalid, match=r"confirmation\.fr"):
+        MessageBuilder(Settings(mail_from=SENDER, mail_templates=tmp_path))
+
+
 @pytest.mark.parametrize(
     "template",
     [

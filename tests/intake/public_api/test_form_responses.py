@@ -96,7 +96,7 @@ def test_a_page_has_the_labels_of_fields(intake: Intake) -> None:
     assert answer.status_code == 422
     for label in ("Email address", "First name", "Last name", "CV"):
         assert f"<bdi>{label}</bdi>" in answer.text
-    assert '<html lang="en">' in answer.text
+    assert '<html lang="en" dir="ltr">' in answer.text
     assert 'role="alert"' in answer.text
     assert "Back button" in answer.text
     assert intake.count(lead) == 0
@@ -122,7 +122,7 @@ def test_submitted_text_is_escaped(intake: Intake) -> None:
     [
         (b"noise", MULTIPART, 400, "did not arrive in one piece"),
         (b"a=b", "application/x-www-form-urlencoded", 415, "What you sent can't be read"),
-        (b"--x--\r\n", MULTIPART, 422, "Attach a file"),
+        (b"--x--\r\n", MULTIPART, 422, "Choose a file"),
         (b"x" * 300_000, MULTIPART, 413, "A CV may have up to 2 KB."),
     ],
     ids=["malformed", "no form", "empty", "large"],

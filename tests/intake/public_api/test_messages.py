@@ -2,13 +2,17 @@
 
 import pytest
 
+from intake.errors import FIELD_ERROR_CODES
 from intake.http.problems import PROBLEM_TYPES
-from intake.public_api.messages import explain
+from intake.public_api.languages import NAMES, language
+from intake.public_api.messages import describe_fault, explain
+
+ENGLISH = language("en")
 
 
 def text_of(status: int, *, retry_after: str | None = None, max_bytes: int = 10 * 2**20) -> str:
     problem = {"status": status, "title": "T", "detail": "the detail"}
-    return explain(problem, retry_after=retry_after, max_bytes=max_bytes).text
+    return explain(ENGLISH, problem, retry_after=retry_after, max_bytes=max_bytes).text
 
 
 @pytest.mark.parametrize(
@@ -43,11 +47,35 @@ def test_every_problem_has_a_text(status: int) -> None:
     assert "{" not in text_of(status)
 
 
+def fault(field: str, code: str, **params: object) -> dict[str, object]:
+    return {"field": field, "detail": "…", "code": code, "params": params}
+
+
 def test_fields_have_labels_and_unknown_ones_no_name() -> None:
-    faults = [{"field": name, "detail": "is required"} for name in ("email", "f_name", "l_name", "CV", "photo")]
-    found = explain({"status": 422, "detail": "…", "errors": faults}, retry_after=None, max_bytes=1).faults
+    faults = [fault(name, "required") for name in ("email", "f_name", "l_name", "CV", "photo")]
+    found = explain(ENGLISH, {"status": 422, "detail": "…", "errors": faults}, retry_after=None, max_bytes=1).faults
     assert [label for label, _ in found] == ["Email address", "First name", "Last name", "CV", "Another field"]
-    assert {detail for _, detail in found} == {"Is required"}
+    assert [text for _, text in found] == [*["Fill this in."] * 3, "Choose a file.", "Fill this in."]
+
+
+@pytest.mark.parametrize("code", NAMES)
+def test_every_error_in_a_field_has_a_text_in_every_language(code: str) -> None:
+    values = {"max": 3, "min": 1, "unit": "characters", "expected": "text", "extensions": ["pdf"], "suggestion": None}
+    for error, params in FIELD_ERROR_CODES.items():
+        for field in ("email", "CV"):
+            text = describe_fault(language(code), fault(field, error, **{name: values.get(name) for name in params}))
+            assert text.strip()
+            assert "%" not in text
+
+
+def test_a_text_depends_on_the_code_and_the_field() -> None:
+    assert describe_fault(ENGLISH, fault("f_name", "too_long", max=200, unit="characters")) == (
+        "Use at most 200 characters."
+    )
+    assert "name of this file" in describe_fault(ENGLISH, fault("CV", "too_long", max=255, unit="characters"))
+    assert describe_fault(ENGLISH, fault("CV", "not_accepted", extensions=["pdf", "txt"])).endswith("in .pdf, .txt.")
+    assert describe_fault(ENGLISH, fault("email", "not_an_email", suggestion="a@b.example")).endswith(" a@b.example")
+    assert describe_fault(ENGLISH, fault("terms", "required"), "checkbox") == "Tick this box."
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 503])

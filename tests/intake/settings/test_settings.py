@@ -109,6 +109,8 @@ def test_the_environment_overrides_the_env_file(tmp_path: Path) -> None:
         ("INTAKE_MAIL_FROM", "a@b\nBcc: c@d"),
         ("INTAKE_ATTORNEY_EMAILS", "ada@firm.example, peter"),
         ("INTAKE_MAIL_TEMPLATES", "/no/such/directory"),
+        ("INTAKE_FORM", "/no/such/file.toml"),
+        ("INTAKE_FORM", "/"),
         ("INTAKE_CONFIRMATION_INTERVAL", "a day"),
         ("INTAKE_CONFIRMATION_INTERVAL", "10"),
         ("INTAKE_CONFIRMATIONS_PER_HOUR", "-1"),

@@ -8,7 +8,14 @@ from tests.leadctl.conftest import Client
 def test_a_pipe_gets_a_name_and_a_number_on_each_line(client: Client) -> None:
     client.submit()
     lines = dict(line.split("\t") for line in client.data("stats").splitlines())
-    assert list(lines)[:5] == ["total", "state.PENDING", "state.REACHED_OUT", "state.ENGAGED", "state.DECLINED"]
+    assert list(lines)[:6] == [
+        "total",
+        "suspect",
+        "state.PENDING",
+        "state.REACHED_OUT",
+        "state.ENGAGED",
+        "state.DECLINED",
+    ]
     assert sum(name.startswith("day.") for name in lines) == 30
     assert list(lines)[-4:] == ["oldest_waiting.id", "oldest_waiting.created_at", "mails.queued", "mails.failed"]
     assert int(lines["total"]) == len(client.data("list", "-o", "ids").split())
@@ -20,7 +27,7 @@ def test_a_pipe_gets_a_name_and_a_number_on_each_line(client: Client) -> None:
 def test_json_is_the_apis(client: Client) -> None:
     client.submit()
     stats = json.loads(client.data("stats", "-o", "json"))
-    assert list(stats) == ["total", "states", "days", "oldest_waiting", "mails", "state_keys"]
+    assert list(stats) == ["total", "suspect", "states", "days", "oldest_waiting", "mails", "state_keys"]
     assert sum(stats["states"].values()) == stats["total"]
 
 

@@ -3,7 +3,7 @@
 import pytest
 from starlette.datastructures import Headers
 
-from intake.public_api.html_responses import accepts_html
+from intake.public_api.negotiation import accepts_html
 
 FIREFOX = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 

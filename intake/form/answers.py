@@ -1,0 +1,121 @@
+"""Answers of a submission beyond the standard fields: values, consents, language and signs of spam."""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from intake.errors import FieldError, InvalidValue
+from intake.form.definition import LANGUAGE_FIELD, PRIVACY_FIELD, TIMESTAMP_FIELD, FormDefinition
+from intake.form.timestamps import FormKey
+from intake.form.values import is_blank, is_ticked
+
+MIN_AGE_S = 3.0  # nobody fills in a form sooner
+HONEYPOT, TOO_FAST = "honeypot", "too_fast"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class FieldValue:
+    """The value of a field that the firm defines, and the version of the field."""
+
+    key: str
+    value: str
+    version: str
+
+
+@dataclass(frozen=True)
+class GivenConsent:
+    """A consent, or the acknowledgement of the privacy notice: the hash, version and language of the text shown."""
+
+    key: str
+    text_sha256: str
+    version: str | None
+    language: str
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answers of one submission; `suspect` is its sign of spam, if there is one."""
+
+    fields: tuple[FieldValue, ...] = ()
+    consents: tuple[GivenConsent, ...] = ()
+    language: str | None = None
+    suspect: str | None = None
+
+    @property
+    def content(self) -> list[str]:
+        """The values and consents as texts, for comparisons; empty if nothing was sent."""
+        ticked = [f"{one.key}=yes" for one in self.consents if one.key != PRIVACY_FIELD]
+        return [f"{one.key}={one.value}" for one in self.fields] + ticked
+
+
+NO_ANSWERS = Answers()
+
+
+class AnswerReader:
+    """Reads the answers of submissions; `form_only` refuses those that do not come from the hosted form."""
+
+    def __init__(self, form: FormDefinition, key: FormKey, *, form_only: bool = False) -> None:
+        self._form, self._key, self._form_only = form, key, form_only
+        self._honeypot = key.honeypot
+        keys = [*(field.key for field in form.fields), *(consent.key for consent in form.consents)]
+        self.names = (*keys, PRIVACY_FIELD, LANGUAGE_FIELD, TIMESTAMP_FIELD, self._honeypot)
+
+    def read(self, texts: Mapping[str, str]) -> tuple[Answers, list[FieldError]]:
+        """Return the answers and all errors in the fields of a form."""
+        faults: list[FieldError] = []
+
+        def checked(name: str, rule: Callable[[str], T]) -> T | None:
+            try:
+                return rule(texts.get(name, ""))
+            except ValueError as error:
+                faults.append(FieldError.of(name, error))
+                return None
+
+        language = self._form.language(texts.get(LANGUAGE_FIELD))
+        found = [(field, checked(field.key, field.parse)) for field in self._form.fields]
+        ticked = [(one, checked(one.key, is_ticked)) for one in self._form.consents]
+        consents = [self._consent(one.key, one.label[language], language) for one, is_given in ticked if is_given]
+        if privacy := checked(PRIVACY_FIELD, lambda text: self._privacy(text, language, texts)):
+            consents.append(privacy)
+        checked(TIMESTAMP_FIELD, lambda _: self._check_origin(texts))
+        return (
+            Answers(
+                fields=tuple(FieldValue(field.key, value, field.version) for field, value in found if value),
+                consents=tuple(consents),
+                language=language if texts.get(LANGUAGE_FIELD) == language else None,
+                suspect=self._suspect(texts),
+            ),
+            faults,
+        )
+
+    def _consent(self, key: str, text: str, language: str) -> GivenConsent:
+        return GivenConsent(key, hashlib.sha256(text.encode()).hexdigest(), self._form.privacy_version, language)
+
+    def _privacy(self, text: str, language: str, texts: Mapping[str, str]) -> GivenConsent | None:
+        """Return the acknowledgement, which the hosted form requires; its value may be the hash of the notice shown."""
+        if not self._form.privacy_url:
+            return None
+        current = self._form.privacy_sha256(language)
+        shown = text.strip() if re.fullmatch("[0-9a-f]{64}", text.strip()) else current if is_ticked(text) else None
+        if shown is None:
+            if TIMESTAMP_FIELD in texts:
+                raise InvalidValue("is required", "required")
+            return None
+        # an old page may show an older notice
+        version = self._form.privacy_version if shown == current else None
+        return GivenConsent(PRIVACY_FIELD, shown, version, self._form.text("privacy", language).language)
+
+    def _check_origin(self, texts: Mapping[str, str]) -> None:
+        is_signed = self._key.age_s(texts.get(TIMESTAMP_FIELD, "")) is not None
+        if self._form_only and not (is_signed and self._honeypot in texts):
+            raise InvalidValue("was not sent by this service's form; open the form and send it there", "form_only")
+
+    def _suspect(self, texts: Mapping[str, str]) -> str | None:
+        if not is_blank(texts.get(self._honeypot, "")):
+            return HONEYPOT
+        age_s = self._key.age_s(texts.get(TIMESTAMP_FIELD, ""))
+        return TOO_FAST if age_s is not None and 0 <= age_s < MIN_AGE_S else None

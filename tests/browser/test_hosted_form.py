@@ -1,0 +1,360 @@
+"""The form of the service in a real browser: accessibility, the keyboard, the script, and the network."""
+
+import itertools
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, FilePayload, Locator, Page, Route, expect
+
+from tests.browser.conftest import Firm, page
+from tests.browser.slow_relay import SlowRelay
+from tests.browser.test_form import CONTRASTS
+
+CV: FilePayload = {"name": "cv.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4 a CV"}
+NUMBERS = itertools.count()
+WIDTHS = (320, 390, 1280)
+COLORS: tuple[dict[str, Any], ...] = (
+    {"color_scheme": "light", "forced_colors": "none"},
+    {"color_scheme": "dark", "forced_colors": "none"},
+    {"color_scheme": "dark", "forced_colors": "active"},
+)
+NAMES = {"de": ("Vielen Dank", "Fehler: "), "ar": ("شكرًا لك", "خطأ: "), "en": ("Thank you", "Error: ")}
+KILOBYTE = 1024
+LEAVES = "() => !dispatchEvent(new Event('beforeunload', {cancelable: true}))"
+
+
+@pytest.fixture
+def hosted_tab(tab: Page, hosted: Firm) -> Page:
+    """A tab with the form."""
+    hosted.begin()
+    tab.goto(hosted.url)
+    return tab
+
+
+@contextmanager
+def without_scripts(browser: Browser) -> Iterator[Page]:
+    with browser.new_context(java_script_enabled=False) as context:
+        context.set_default_timeout(20_000)
+        yield context.new_page()
+
+
+def fill(tab: Page, cv: FilePayload | Path = CV) -> str:
+    """Fill in the form, and return the email address."""
+    email = f"hosted{next(NUMBERS)}@example.com"
+    for name, value in (("f_name", "Ada"), ("l_name", "Lovelace"), ("email", email)):
+        tab.locator(f"[name={name}]").fill(value)
+    tab.locator("[name=CV]").set_input_files(cv)
+    tab.locator("[name=privacy]").check()
+    return email
+
+
+def submit(tab: Page) -> None:
+    tab.locator("form button").first.click()
+
+
+def status(tab: Page) -> Locator:
+    return tab.locator("form [role=status]")
+
+
+def unchecked(tab: Page) -> None:
+    """Switch off the browser's own validation."""
+    tab.locator("form").evaluate("form => { form.noValidate = true }")
+
+
+# Accessibility
+
+
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_pages_are_accessible(browser: Browser, hosted: Firm, language: str) -> None:
+    axe = Axe()
+    with browser.new_context() as context:
+        tab = context.new_page()
+        for name in ("form", "errors", "thanks"):
+            tab.goto(f"{hosted.url}/{'thanks' if name == 'thanks' else ''}?lang={language}")
+            if name == "errors":
+                unchecked(tab)
+                submit(tab)
+                expect(tab.locator(".summary")).to_be_focused()
+            for colors, width in itertools.product(COLORS, WIDTHS):
+                tab.emulate_media(**colors)
+                tab.set_viewport_size({"width": width, "height": 844})
+                results = axe.run(tab)
+                assert results.violations_count == 0, f"{name} {colors} {width}\n{results.generate_report()}"
+                assert tab.evaluate("document.documentElement.scrollWidth") <= width
+            tab.emulate_media(forced_colors="none")
+            assert tab.evaluate(CONTRASTS) == []
+
+
+def test_large_text_needs_no_horizontal_scrolling(hosted_tab: Page) -> None:
+    hosted_tab.set_viewport_size({"width": 640, "height": 844})
+    hosted_tab.evaluate("document.documentElement.style.fontSize = '200%'")
+    assert hosted_tab.evaluate("document.documentElement.scrollWidth") <= 640
+
+
+@pytest.mark.parametrize("language", ["de", "ar"])
+@pytest.mark.parametrize("has_scripts", [True, False])
+def test_the_keyboard_is_enough(browser: Browser, hosted: Firm, language: str, has_scripts: bool) -> None:
+    hosted.begin()
+    with browser.new_context(java_script_enabled=has_scripts, viewport={"width": 320, "height": 640}) as context:
+        tab = context.new_page()
+        tab.goto(f"{hosted.url}/?lang={language}")
+        values = {"f_name": "Ada", "l_name": "Lovelace", "email": f"keys{next(NUMBERS)}@example.com"}
+        seen: list[str] = []
+        while len(seen) < 20:
+            tab.keyboard.press("Tab")
+            focused = tab.locator(":focus")
+            name = focused.get_attribute("name") or ""
+            seen.append(name)
+            if name in values:
+                tab.keyboard.type(values[name])
+            elif name == "CV" and not has_scripts:  # without scripts, the driver can't see the file dialog
+                focused.set_input_files(CV)
+            elif name == "CV":
+                with tab.expect_file_chooser() as chooser:
+                    tab.keyboard.press("Enter")
+                chooser.value.set_files(CV)
+            elif name == "privacy":
+                tab.keyboard.press("Space")
+            elif focused.evaluate("element => element.matches('form button')"):
+                tab.keyboard.press("Enter")
+                break
+        assert [name for name in seen if name] == [*values, "matter", "action", "CV", "newsletter", "privacy"]
+        tab.wait_for_url(f"{hosted.url}/thanks?lang={language}")
+        expect(tab.get_by_role("heading", name=NAMES[language][0])).to_be_visible()
+    assert hosted.count() == 1
+
+
+# Without scripts
+
+
+def test_without_scripts_errors_keep_the_values(browser: Browser, hosted: Firm) -> None:
+    hosted.begin()
+    with without_scripts(browser) as tab:
+        tab.goto(f"{hosted.url}/?lang=de")
+        email = fill(tab)
+        tab.locator("[name=l_name]").fill(" ")  # passes the browser's validation
+        tab.locator("[name=matter]").select_option("family")
+        submit(tab)
+        expect(tab).to_have_title(re.compile("^Fehler: "))
+        expect(tab.locator(".summary")).to_be_focused()
+        tab.get_by_role("link", name="Nachname: Bitte ausfüllen.").click()
+        expect(tab.locator("[name=l_name]")).to_be_focused()
+        expect(tab.locator("[name=email]")).to_have_value(email)
+        expect(tab.locator("[name=matter]")).to_have_value("family")
+        expect(tab.locator("#CV-again")).to_be_visible()
+        tab.keyboard.type("Lovelace")
+        tab.locator("[name=CV]").set_input_files(CV)
+        submit(tab)
+        expect(tab.get_by_role("heading", name="Vielen Dank")).to_be_visible()
+    assert hosted.count() == 1
+
+
+@pytest.mark.parametrize("has_scripts", [True, False])
+def test_double_click_reload_and_back_create_one_lead(browser: Browser, hosted: Firm, has_scripts: bool) -> None:
+    hosted.begin()
+    with browser.new_context(java_script_enabled=has_scripts) as context:
+        tab = context.new_page()
+        tab.goto(hosted.url)
+        email = fill(tab)
+        tab.locator("form button").first.dblclick(no_wait_after=True)
+        expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
+        tab.reload()
+        expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
+        tab.go_back()
+        expect(tab.locator("[name=email]")).to_have_value(email)
+        tab.locator("[name=CV]").set_input_files(CV)
+        submit(tab)
+        expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert hosted.count() == 1
+
+
+# With scripts
+
+
+def test_the_page_loads_only_its_script_and_respects_its_policy(tab: Page, hosted: Firm) -> None:
+    requests: list[str] = []
+    messages: list[str] = []
+    tab.on("request", lambda request: requests.append(request.url.removeprefix(hosted.url).partition("?")[0]))
+    tab.on("console", lambda message: messages.append(message.text))
+    tab.on("pageerror", lambda error: messages.append(str(error)))
+    tab.goto(hosted.url)
+    expect(tab.locator(".drop")).to_be_visible()
+    assert set(requests) <= {"/", "/form.js", "/favicon.ico"}
+    assert not [text for text in messages if "favicon" not in text and "404" not in text]
+    assert tab.context.cookies() == []
+    assert tab.evaluate("localStorage.length + sessionStorage.length") == 0
+
+
+def test_errors_keep_the_page_and_the_file(hosted_tab: Page, hosted: Firm) -> None:
+    tab = hosted_tab
+    unchecked(tab)
+    fill(tab)
+    tab.locator("[name=f_name]").fill("")
+    submit(tab)
+    expect(tab.locator(".summary")).to_be_focused()
+    expect(tab).to_have_title(re.compile("^Error: "))
+    assert tab.url == f"{hosted.url}/"
+    assert tab.locator("[name=CV]").input_value().endswith("cv.pdf")
+    expect(tab.locator("[name=f_name]")).to_have_attribute("aria-invalid", "true")
+    expect(tab.locator("[name=f_name]")).to_have_attribute("aria-describedby", "f_name-error")
+    expect(tab.locator("#CV-again")).to_have_count(0)
+    tab.locator("[name=privacy]").uncheck()
+    tab.locator("[name=f_name]").fill("Ada")
+    submit(tab)
+    expect(tab.locator("#privacy-error")).to_be_visible()
+    expect(tab.locator("[name=f_name]")).not_to_have_attribute("aria-invalid", "true")
+    tab.locator("[name=privacy]").check()
+    submit(tab)
+    expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert hosted.count() == 1
+
+
+def test_the_file_is_checked_before_it_is_sent(hosted_tab: Page, tmp_path: Path) -> None:
+    tab = hosted_tab
+    sent: list[str] = []
+    tab.on("request", lambda request: sent.append(request.method))
+    large = tmp_path / "large.pdf"
+    with large.open("wb") as file:
+        file.truncate(10 * KILOBYTE**2 + 1)
+    program: FilePayload = {"name": "setup.exe", "mimeType": "application/octet-stream", "buffer": b"MZ"}
+    for cv, text in ((large, "This file is too large."), (program, "This type of file is not accepted.")):
+        fill(tab, cv)
+        submit(tab)
+        expect(tab.locator("#CV-error")).to_have_text(text)
+        expect(tab.locator("[name=CV]")).to_be_focused()
+        expect(tab.locator("[name=CV]")).to_have_attribute("aria-describedby", "CV-hint CV-error")
+    tab.locator("[name=CV]").set_input_files(CV)
+    expect(tab.locator("#CV-error")).to_have_count(0)
+    assert "POST" not in sent
+
+
+def test_a_file_can_be_dropped(hosted_tab: Page, hosted: Firm) -> None:
+    tab = hosted_tab
+    fill(tab)
+    tab.locator("[name=CV]").set_input_files([])
+    data = tab.evaluate_handle("""() => {
+        const data = new DataTransfer()
+        data.items.add(new File(["%PDF-1.4 dropped"], "dropped.pdf"))
+        return data
+    }""")
+    tab.locator(".drop").dispatch_event("dragover", {"dataTransfer": data})
+    expect(tab.locator(".drop")).to_have_class(re.compile("over"))
+    tab.locator(".drop").dispatch_event("drop", {"dataTransfer": data})
+    expect(tab.locator(".drop")).not_to_have_class(re.compile("over"))
+    submit(tab)
+    expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert hosted.last_lead() == ("Ada", "dropped.pdf")
+
+
+def test_a_slow_upload_can_be_cancelled_and_survives_a_lost_connection(
+    hosted_tab: Page, hosted: Firm, tmp_path: Path
+) -> None:
+    tab = hosted_tab
+    cv = tmp_path / "large.pdf"
+    cv.write_bytes(b"%PDF-1.4" + b"x" * (10 * KILOBYTE**2 - 8))
+    with SlowRelay(hosted.url, bytes_per_s=200 * KILOBYTE) as relay:
+        tab.goto(relay.url)
+        fill(tab, cv)
+        submit(tab)
+        expect(status(tab)).to_have_text("Sending…")
+        expect(tab.locator("progress")).not_to_have_js_property("value", 0)
+        assert tab.evaluate(LEAVES), "leaving the page asks for a confirmation"
+        tab.get_by_role("button", name="Cancel").click()
+        expect(status(tab)).to_have_text("Cancelled. What you entered is still here.")
+        expect(tab.locator("form button").first).to_be_focused()
+        assert not tab.evaluate(LEAVES)
+        submit(tab)
+        expect(status(tab)).to_have_text("Sending…")
+        relay.cut()
+        expect(status(tab)).to_have_text(re.compile("^We could not reach the server.* sent again automatically"))
+        expect(tab.get_by_text("Sending again in")).to_have_text(re.compile(r"in \d+ seconds?$"))
+        relay.restore()
+        tab.evaluate("dispatchEvent(new Event('online'))")
+        expect(tab.get_by_role("heading", name="Thank you")).to_be_visible(timeout=60_000)
+    assert hosted.count() == 1
+
+
+def test_a_retry_waits_as_long_as_the_server_asks(hosted_tab: Page, hosted: Firm) -> None:
+    tab = hosted_tab
+    answers = [(503, {"Retry-After": "2"}), (429, {"Retry-After": "1"}), (502, {}), (409, {"Retry-After": "1"})]
+
+    def respond(route: Route) -> None:
+        if route.request.method == "POST" and answers:
+            code, headers = answers.pop(0)
+            route.fulfill(status=code, headers=headers, content_type="text/html", body="<h1>Away</h1>")
+        else:
+            route.continue_()
+
+    tab.route("**/leads/**", respond)
+    fill(tab)
+    tab.clock.install()
+    submit(tab)
+    expect(status(tab)).to_have_text(re.compile("^The server could not process your form"))
+    expect(tab.get_by_text("Sending again in 2 seconds")).to_be_visible()
+    for text in ("Too many forms came", "The server could not", "The server could not"):
+        tab.clock.run_for(30_000)
+        expect(status(tab)).to_have_text(re.compile(f"^{text}"))
+    tab.clock.run_for(30_000)
+    expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert hosted.count() == 1
+
+
+def test_a_lost_response_is_sent_again_and_saved_once(hosted_tab: Page, hosted: Firm) -> None:
+    tab = hosted_tab
+    lost = [True]
+
+    def respond(route: Route) -> None:
+        if lost.pop() if lost else False:
+            route.fetch()
+            route.abort()
+        else:
+            route.continue_()
+
+    tab.route("**/leads/**", respond)
+    fill(tab)
+    submit(tab)
+    expect(status(tab)).to_have_text(re.compile("^We could not reach the server"))
+    submit(tab)
+    expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert hosted.count() == 1
+
+
+@pytest.mark.parametrize(("code", "text"), [(200, "does not work"), (404, "does not work"), (413, "is too large")])
+def test_other_responses_have_a_message(hosted_tab: Page, code: int, text: str) -> None:
+    tab = hosted_tab
+    tab.route("**/leads/**", lambda route: route.fulfill(status=code, content_type="text/html", body="<h1>Wifi</h1>"))
+    fill(tab)
+    submit(tab)
+    expect(tab.locator("form")).to_contain_text(text)
+    expect(tab.locator("[name=f_name]")).to_have_value("Ada")
+
+
+# In a frame
+
+
+@pytest.mark.parametrize("sandbox", ["", 'sandbox="allow-forms allow-scripts allow-same-origin"'])
+def test_the_form_works_in_a_frame(tab: Page, hosted: Firm, sandbox: str) -> None:
+    hosted.begin()
+    frame = f'<iframe src="{hosted.url}/?lang=de" width="400" height="600" {sandbox}></iframe>'
+    hosted.site.pages["/"] = page(frame)
+    tab.goto(hosted.site.origin)
+    form = tab.frame_locator("iframe")
+    for name, value in (("f_name", "Ada"), ("l_name", "Lovelace"), ("email", f"frame{next(NUMBERS)}@example.com")):
+        form.locator(f"[name={name}]").fill(value)
+    form.locator("[name=CV]").set_input_files(CV)
+    form.locator("[name=privacy]").check()
+    form.locator("form button").first.click()
+    expect(form.get_by_role("heading", name="Vielen Dank")).to_be_visible()
+    assert hosted.count() == 1
+
+
+def test_other_sites_cannot_frame_the_form(tab: Page, hosted: Firm) -> None:
+    hosted.site.pages["/"] = page(f'<iframe src="{hosted.url}/"></iframe>')
+    with tab.expect_event("requestfailed") as failed:
+        tab.goto(hosted.site.other_origin)
+    assert failed.value.failure == "net::ERR_BLOCKED_BY_RESPONSE"
