@@ -158,10 +158,15 @@ class IOStreams:
         with open_terminal() as terminal:
             return terminal is not None
 
-    def confirm(self, question: str) -> None:
-        """Ask for confirmation on a terminal; without one, continue. Raises LeadctlError unless confirmed."""
+    def confirm(self, question: str, *, refusal: LeadctlError | None = None) -> None:
+        """Ask for confirmation on a terminal; without one, raise the `refusal`, or continue if there is none.
+
+        Raises LeadctlError unless confirmed.
+        """
         with open_terminal() as terminal:
             if terminal is None:
+                if refusal:
+                    raise refusal
                 return
             source, target = terminal
             target.write(f"{escape_control(question)} [y/N] ")
