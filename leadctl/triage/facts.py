@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from rich.filesize import decimal
 
-from leadctl.output.cautions import cautions
+from leadctl.output.cautions import cautions, opening_cautions
 from leadctl.output.escapes import escape_control
 from leadctl.output.formats import Record
 from leadctl.output.tables import marked
@@ -27,7 +27,7 @@ _NO_TEXT_OTHERWISE = "The text can't be extracted. Press o to open the CV."
 
 
 class Facts:
-    """A lead, and other leads of the same address, newest first. All texts are safe to show."""
+    """A lead, and other leads of the same address, newest first. All texts but `cv_name` are safe to show."""
 
     def __init__(self, lead: Record, others: Sequence[Record]) -> None:
         self.lead_id, self.state, self.others = int(lead["id"]), str(lead["state"]), others
@@ -36,7 +36,9 @@ class Facts:
         self.file = marked(escape_control(lead["CV_name"]))
         self.size = decimal(lead["CV_size"])
         self.scan = escape_control(lead["CV_scan_state"])
+        self.cv_name = str(lead["CV_name"])  # not escaped: for the name of a file
         self.cautions = [escape_control(text) for text in cautions(lead)]
+        self.opening_cautions = [escape_control(text) for text in opening_cautions(lead)]
         self._created_at = str(lead["created_at"])
 
     @property

@@ -414,12 +414,24 @@ def test_an_erasure_that_did_not_happen_is_an_error(
     assert (done.returncode, part in done.stderr) == (code, True), done.stderr
 
 
+CV = {"size": 1, "sha256": "0" * 64, "detected_type": "text/plain", "flags": [], "scan_state": "clean"}
+LEAD = {
+    "id": 50,
+    **dict.fromkeys(("email", "f_name", "l_name", "CV_name", "state"), "x"),
+    "created_at": "2026-11-01T09:00:00Z",
+    "CV": {**CV, "signature": None},
+}
+
+
+def test_a_download_has_the_name_that_its_caution_is_about(anonymous: Client, hostile: Any) -> None:
+    headers = {"Repr-Digest": DIGEST_OF_X, "Content-Disposition": "attachment; filename*=UTF-8''cv.exe"}
+    hostile.answer = iter([(200, JSON, json.dumps(LEAD | {"CV_name": "cv.txt"}).encode()), (200, headers, b"x")])
+    anonymous.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
+    assert anonymous.data("--verbose", "download-cv", "50") == "50-cv.txt\n"
+
+
 def test_another_lead_than_requested_is_an_error(anonymous: Client, hostile: Any) -> None:
-    cv = {"size": 1, "sha256": "0" * 64, "detected_type": "text/plain", "flags": [], "scan_state": "clean"}
-    lead = dict.fromkeys(("email", "f_name", "l_name", "CV_name", "state"), "x")
-    body = json.dumps(
-        {"id": 50, **lead, "created_at": "2026-11-01T09:00:00Z", "CV": {**cv, "signature": None}}
-    ).encode()
+    body = json.dumps(LEAD).encode()
     hostile.answer = (200, {**JSON, "Content-Length": str(len(body))}, body)
     anonymous.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
     assert anonymous.run("show", "50").returncode == 0

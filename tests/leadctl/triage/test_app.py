@@ -317,3 +317,19 @@ def test_a_pending_text_appears_by_itself(
         await screen.until("ready")
 
     run(session, script)
+
+
+@pytest.mark.parametrize(("name", "part"), [("cv.xyz", "that ends in .xyz"), ("cv", "without an extension")])
+def test_opening_a_file_that_is_not_a_document_asks(
+    client: Client, make_session: MakeSession, name: str, part: str
+) -> None:
+    lead = client.submit(cv=b"Experience", cv_name=name)
+
+    async def script(screen: Screen) -> None:
+        await screen.ready(lead)
+        await screen.press("o")
+        await screen.until(f"This CV has a name {part}. Open it?")
+        await screen.press("n")
+        await screen.until("cancelled")
+
+    run(make_session([lead]), script)
