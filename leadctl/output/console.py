@@ -193,7 +193,7 @@ class IOStreams:
         """Prompt for a value on the terminal. Raises UsageError without a terminal."""
         if not sys.stdin.isatty():
             raise UsageError(f"can't prompt without a terminal; use {flag}")
-        typer.echo(f"{what}{f' [{default}]' if default else ''}: ", err=True, nl=False)
+        typer.echo(escape_control(f"{what}{f' [{default}]' if default else ''}: "), err=True, nl=False)
         if not (line := sys.stdin.readline().strip() or default):
             raise UsageError(f"nothing was entered; use {flag}")
         return line

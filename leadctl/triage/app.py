@@ -130,7 +130,7 @@ class TriageApp(LeadWindow):
             more = f" {self.session.unconfirmed_text()}" if self.session.unconfirmed else " Nothing was changed."
             self.say(f"{escape_control(error)}.{more}")
         elif self.mode is not Mode.INPUT:
-            self.ask(f"{escape_control(error)}. Username:", self._ask_password, value=self.session.user)
+            self.ask(f"{escape_control(error)}. Username:", self._ask_password, value=escape_control(self.session.user))
 
     def _ask_password(self, username: str) -> None:
         self.ask(f"Password for {escape_control(username)}:", partial(self._sign_in, username), is_secret=True)

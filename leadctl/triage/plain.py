@@ -106,7 +106,7 @@ class Plain:
         if facts and key == "h":
             self._retrying(lambda: self._print(history_text(facts.lead_id, session.api.history(facts.lead_id))))
         elif facts and key == "w":
-            self._retrying(lambda: self._print(f"saved as {save_cv(session.api, facts.lead_id, Path.cwd()).name}"))
+            self._retrying(lambda: self._print(f"saved as {save_cv(session.api, facts, Path.cwd()).name}"))
         else:
             self._print(f"{key!r} ignored")
         return False
@@ -157,7 +157,7 @@ class Plain:
             import termios  # noqa: PLC0415 - not on Windows
 
             termios.tcflush(sys.stdin, termios.TCIFLUSH)
-        sys.stdout.write(question)
+        sys.stdout.write(escape_control(question))
         sys.stdout.flush()
         if not (line := sys.stdin.readline()):
             raise EOFError
