@@ -60,11 +60,15 @@ def test_no_name_is_a_formula_with_any_delimiter(client: Client, name: str) -> N
 
 
 class Hostile(BaseHTTPRequestHandler):
-    """Responds with the server's `answer`: status, headers and body; None drops the connection."""
+    """Responds with the server's `answer`: status, headers and body; None drops the connection.
+
+    It may be an iterator of answers, or a function that returns the answer to a path.
+    """
 
     def do_GET(self) -> None:
         answer = self.server.answer  # type: ignore[attr-defined]
         answer = next(answer) if isinstance(answer, Iterator) else answer
+        answer = answer(self.path) if callable(answer) else answer
         if answer is None:
             self.connection.close()
             return

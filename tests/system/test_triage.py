@@ -9,6 +9,7 @@ import termios
 import time
 from itertools import chain, repeat
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -146,7 +147,7 @@ def test_hostile_names_and_texts_are_escaped(client: Client, service: Service, c
 
 STATS = {
     "total": 1,
-    "states": {"PENDING": 1},
+    "states": {"PENDING": 1, "ENGAGED": 0},
     "days": {"2026-11-01": 1},
     "mails": {"queued": 0, "failed": 0},
     "oldest_waiting": None,
@@ -169,6 +170,50 @@ def test_the_question_for_a_login_is_escaped(anonymous: Client, hostile: Any, fl
     screen = terminal.end()[1]
     assert r"\x1b]2;title" in screen
     assert "\x1b]2;title" not in screen
+
+
+@pytest.mark.parametrize(
+    ("flags", "typed", "code"),
+    [
+        ([], "qq", 75),
+        ([], "\x03\x03", 75),
+        ([], signal.SIGTERM, 143),
+        (["--plain"], "\x03", 130),
+        (["--plain"], signal.SIGTERM, 143),
+    ],
+)
+def test_leaving_before_the_response_prints_the_change(
+    anonymous: Client, hostile: Any, flags: list[str], typed: str | signal.Signals, code: int
+) -> None:
+    sent, left = Event(), Event()
+    text = {"state": "done", "reason": None, "text": "x", "pages": [], "truncated": False, "guessed": False}
+    lead = LEAD | {"state": "PENDING"}
+    user = {"id": 1, "username": "peter", "role": "attorney", "created_at": "x"}
+    answers = {"/stats": STATS, "/me": user, "/cv-text": text, "/leads/50": lead, "email=": [], "/leads/": [lead]}
+
+    def answer(path: str) -> Any:
+        if path.endswith("/state"):
+            sent.set()
+            left.wait(60)
+            return None
+        return 200, JSON, json.dumps(next(answers[part] for part in answers if part in path)).encode()
+
+    hostile.answer = answer
+    anonymous.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
+    terminal = Terminal(anonymous, "triage", *flags)
+    terminal.read_until("[q]uit? " if flags else READY, within_s=60)
+    time.sleep(1)
+    terminal.type("e\n" if flags else "e")
+    assert sent.wait(60)
+    if isinstance(typed, str):
+        terminal.type(typed)
+    else:
+        terminal.process.send_signal(typed)
+    ended, screen = terminal.end()
+    left.set()
+    assert ended == code
+    assert "0 decided, 0 skipped" in screen
+    assert re.search(r"change (\S{36}) may have been applied; to undo it: leadctl undo \1\n", screen)
 
 
 def test_plain_asks_line_by_line(client: Client) -> None:
