@@ -57,10 +57,10 @@ class Facts:
         more = [f"{rest} more"] if rest > 0 else []
         return f"same address: {', '.join([*listed, *more])}" if listed else ""
 
-    def lines(self) -> list[str]:
+    def lines(self, *, with_cautions: bool = True) -> list[str]:
         """Return everything as lines, for a narrow column or `--plain`."""
         found = [self.name, self.email, f"{self.file}  {self.size}", self.scan]
-        found += [f"! {text}" for text in self.cautions]
+        found += [f"! {text}" for text in self.cautions if with_cautions]
         return [*found, f"↺ {self.others_text}"] if self.others else found
 
 

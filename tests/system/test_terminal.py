@@ -195,7 +195,7 @@ def test_a_background_job_is_not_asked(client: Client, ids_from_a_pipe: bool) ->
     assert "0 of 10 leads changed" in screen
 
 
-@pytest.mark.parametrize("script", ["set -m; {} & wait $!", "timeout 30 {}"])
+@pytest.mark.parametrize("script", ["set -m; {} & wait $!", "timeout 60 {}; exit $?"])
 def test_a_background_job_erases_nothing_without_yes(admin: Client, script: str) -> None:
     lead_id = admin.submit(email="background@example.com")
     command = script.format(f"{LEADCTL} erase --email background@example.com")
@@ -204,7 +204,7 @@ def test_a_background_job_erases_nothing_without_yes(admin: Client, script: str)
     assert admin.state(lead_id) == "PENDING"
 
 
-@pytest.mark.parametrize("script", ["set -m; {} & wait $!", "timeout 30 {}"])
+@pytest.mark.parametrize("script", ["set -m; {} & wait $!", "timeout 60 {}; exit $?"])
 def test_a_background_job_undoes_no_other_users_change(client: Client, admin: Client, script: str) -> None:
     lead_id = client.submit()
     command = script.format(f"{LEADCTL} undo {changed(admin, lead_id)}")

@@ -333,3 +333,16 @@ def test_opening_a_file_that_is_not_a_document_asks(
         await screen.until("cancelled")
 
     run(make_session([lead]), script)
+
+
+def test_a_long_name_hides_no_warning_beside_the_text(client: Client, make_session: MakeSession) -> None:
+    script = b"%PDF-1.4\n1 0 obj << /S /JavaScript /JS (app.alert(1)) >> endobj\n"
+    lead = client.submit(f_name="山" * 200, l_name="! " + "山" * 190, email="shown@example.com", cv=script)
+
+    async def check(screen: Screen) -> None:
+        await screen.ready(lead)
+        side = "".join(row[:28] for row in screen.shown.splitlines())
+        for part in ("contains JavaScript", "山", "shown@example.com", "cv.pdf"):
+            assert part in side
+
+    run(make_session([lead]), check, size=(100, 15))
