@@ -138,10 +138,7 @@ class Api:
     def retry_mails(self, ids: Sequence[int]) -> list[dict[str, Any]]:
         """Queue up to 1,000 failed mails again; return a `result` for each id (revived, not_failed or missing)."""
         response = self._http.json("POST", "/internal/mail/retry", json={"ids": list(ids)})
-        outcomes = self._results(response)
-        if len(outcomes) != len(ids):
-            raise self._http.unexpected_response()
-        return outcomes
+        return self._for_ids(ids, self._results(response))
 
     def stats(self) -> dict[str, Any]:
         stats = self._http.json("GET", "/internal/stats")
@@ -179,11 +176,19 @@ class Api:
         return {} if is_new and dry_run else self._with_cv_fields(self._http.parsed(response)), is_new
 
     def set_states(
-        self, ids: Sequence[int], state: str, *, expected: str | None, change: UUID, dry_run: bool
+        self,
+        ids: Sequence[int],
+        state: str,
+        *,
+        expected: str | None,
+        change: UUID,
+        dry_run: bool,
+        is_repeated: bool = False,
     ) -> list[dict[str, Any]]:
         """Set the state of up to 10,000 leads in one transaction, if they are in the expected state (None: any).
 
-        Return for each id its `result` (changed, unchanged, missing or conflict) and its present `state`.
+        Return for each id its `result` (changed, unchanged, missing or conflict) and its present `state`; after a
+        repeated request, another user may have changed the state since.
         """
         body: dict[str, Any] = {"ids": list(ids), "status": state, "change": str(change), "dry_run": dry_run}
         if expected is not None:
@@ -192,9 +197,10 @@ class Api:
             response = self._change("/internal/leads/state", body, {"changed", "unchanged", "missing", "conflict"})
         except UsageError as error:  # the API's name of the state is a constraint of its first version
             raise UsageError(str(error).replace("status: ", "state: ")) from error
-        outcomes: list[dict[str, Any]] = response["results"]
-        if {one["id"] for one in outcomes} != set(ids):
-            raise self._http.unexpected_response(": its results are for other leads")
+        outcomes = self._for_ids(ids, response["results"])
+        done = [one["state"] for one in outcomes if one["result"] in ("changed", "unchanged")]
+        if not is_repeated and any(now != state for now in done):
+            raise self._http.unexpected_response(": its results are of another state")
         return outcomes
 
     def undo(self, change: UUID, *, undoing: UUID, others: bool, dry_run: bool) -> Iterator[list[dict[str, Any]]]:
@@ -246,6 +252,8 @@ class Api:
                 raise self._http.unexpected_response()
             if response["dry_run"] is not dry_run:
                 raise self._http.unexpected_response(": it erased" if dry_run else ": it erased nothing")
+            if not (response["leads"] or erased) and (dry_run or response["complete"]):  # no leads are a 404
+                raise self._http.unexpected_response(": it erased nothing")
             leads = [{"id": one["id"], "state": one["state"]} for one in response["leads"]]
             yield {**{name: response[name] for name in _ERASURE}, "leads": leads}  # callers keep them
             erased, is_complete = erased + len(leads), dry_run or response["complete"]
@@ -264,6 +272,12 @@ class Api:
         if not matches(response, {"results": list}) or not _all_match(response["results"], {"id": int, "result": str}):
             raise self._http.unexpected_response()
         return list(response["results"])
+
+    def _for_ids(self, ids: Sequence[int], outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the outcomes if there is one for each id."""
+        if sorted(one["id"] for one in outcomes) != sorted(ids):
+            raise self._http.unexpected_response(": its results are for others")
+        return outcomes
 
     def _change(self, path: str, body: Mapping[str, Any], known: Collection[str]) -> Any:
         """Change leads, which is repeatable because the body has the change's id; return the response."""

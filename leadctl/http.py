@@ -181,8 +181,12 @@ class Http:
 
 
 def matches(value: Any, shape: Shape) -> TypeGuard[dict[str, Any]]:
-    """Return whether the value is an object with these members and types."""
-    return isinstance(value, dict) and all(isinstance(value.get(name), kind) for name, kind in shape.items())
+    """Return whether the value is an object with these members and types; no number in a response is negative."""
+    return isinstance(value, dict) and all(_fits(value.get(name), kind) for name, kind in shape.items())
+
+
+def _fits(value: object, kind: type | UnionType) -> bool:
+    return isinstance(value, kind) and not (isinstance(value, int) and value < 0)
 
 
 def filename(response: httpx2.Response) -> str:

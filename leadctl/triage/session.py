@@ -224,16 +224,21 @@ class Session:
             return ExitCode.TRY_AGAIN
         return ExitCode.PARTLY if self.conflicts else ExitCode.DONE
 
-    def _set_state(self, decision: Decision) -> Sequence[Record]:
+    def _set_state(self, decision: Decision, *, is_repeated: bool) -> Sequence[Record]:
         return self.api.set_states(
-            [decision.lead_id], decision.state, expected=decision.before, change=decision.change, dry_run=False
+            [decision.lead_id],
+            decision.state,
+            expected=decision.before,
+            change=decision.change,
+            dry_run=False,
+            is_repeated=is_repeated,
         )
 
-    def _undo(self, undo: Undo) -> Sequence[Record]:
+    def _undo(self, undo: Undo, *, is_repeated: bool) -> Sequence[Record]:  # noqa: ARG002 - as _set_state
         pages = self.api.undo(undo.decision.change, undoing=undo.change, others=False, dry_run=False)
         return next(iter(pages))
 
-    def _send(self, change: Decision | Undo, work: Callable[[], Sequence[Record]]) -> Sequence[Record]:
+    def _send(self, change: Decision | Undo, work: Callable[..., Sequence[Record]]) -> Sequence[Record]:
         """Send a change; while its outcome is unknown, repeat it with the same id, then leave it `unconfirmed`.
 
         It is `unconfirmed` from the start, because the user may quit before the response; the caller resets that.
@@ -242,7 +247,7 @@ class Session:
         def attempt() -> Sequence[Record]:
             before, self.unconfirmed = self.unconfirmed, change
             try:
-                return self.request(work)
+                return self.request(partial(work, is_repeated=before == change))
             except LeadctlError as error:
                 if isinstance(error, (NotFound, UsageError)):  # the server refused it
                     self.unconfirmed = None

@@ -375,8 +375,11 @@ def test_the_id_of_a_refused_change_is_not_printed(anonymous: Client, hostile: A
 @pytest.mark.parametrize(
     ("results", "part"),
     [
-        ([], "its results are for other leads"),
-        ([{"id": 2, "result": "changed", "state": "ENGAGED"}], "its results are for other leads"),
+        ([], "its results are for others"),
+        ([{"id": 2, "result": "changed", "state": "ENGAGED"}], "its results are for others"),
+        ([{"id": 1, "result": "changed", "state": "ENGAGED"}] * 2, "its results are for others"),
+        ([{"id": 1, "result": "changed", "state": "DECLINED"}], "its results are of another state"),
+        ([{"id": 1, "result": "unchanged", "state": "DECLINED"}], "its results are of another state"),
         ([{"id": 1, "result": "refused", "state": "PENDING"}], ""),
         ([{"id": 1, "result": "conflict"}], ""),
     ],
@@ -406,6 +409,9 @@ ERASURE = {
         ("--yes", {"dry_run": True}, 1, "it erased nothing"),
         ("--dry-run", {}, 1, "it erased"),
         ("--yes", {}, 75, "can't erase the remaining leads now"),
+        ("--yes", {"complete": True}, 1, "it erased nothing"),
+        ("--dry-run", {"dry_run": True}, 1, "it erased nothing"),
+        ("--yes", {"cvs": -1}, 1, "does not respond like an intake service"),
     ],
 )
 def test_an_erasure_that_did_not_happen_is_an_error(
@@ -441,6 +447,25 @@ def test_another_lead_than_requested_is_an_error(anonymous: Client, hostile: Any
     assert anonymous.run("show", "50").returncode == 0
     done = anonymous.run("show", "3")
     assert (done.returncode, "it is another lead" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "answer"),
+    [
+        (["mail", "retry", "1", "2"], 200, {"results": [{"id": 1, "result": "revived"}, {"id": 3, "result": "revived"}]}),
+        (["mail", "retry", "1", "2"], 200, {"results": [{"id": 1, "result": "revived"}] * 2}),
+        (["submit", "--email", "a@b.example", "--f-name", "A", "--l-name", "B", "cv"], 201, LEAD | {"id": -1}),
+        (["show", "50"], 200, LEAD | {"CV": CV | {"size": -1}}),
+    ],
+)
+def test_a_response_for_another_request_is_an_error(
+    anonymous: Client, hostile: Any, command: list[str], status: int, answer: object
+) -> None:
+    (anonymous.home / "cv").write_text("x")
+    hostile.answer = (status, JSON, json.dumps(answer).encode())
+    done = anonymous.run("--url", f"http://127.0.0.1:{hostile.server_port}", *command, LEADCTL_TOKEN="t")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "does not respond like an intake service" in done.stderr
 
 
 def zip_with(person: bytes, *, repeated: bytes = b"", count: int = 0, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
