@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import IO, Any
 from urllib.parse import quote
 from uuid import UUID
@@ -14,15 +15,16 @@ from leadctl.settings import MAX_LIST_BYTES, is_state, is_token
 from leadctl.times import is_day
 
 MAX_TTL_S = 10**9
+MAX_TEXT_CHARS = 2**20  # of a CV's text, the server's limit in bytes
 MAX_ERASED_LEADS = 100_000  # of one run; they are reported together
 
 _LEAD = {"id": int, **dict.fromkeys(("email", "f_name", "l_name", "CV_name", "state", "created_at"), str)}
 _SEARCH = {"results": list, "total": int | None, "unindexed": int, "next": int | None}
 _MATCH = {"field": str, "text": str, "highlights": list, "page": int | None}
 _MAIL = {"id": int, "lead_id": int, "attempts": int, **dict.fromkeys(("kind", "recipient", "state"), str)}
-_CHANGE = {"id": str, "at": str, "user": str, "count": int, "undone_by": list}
+_CHANGE = {"id": str, "at": str, "user": str, "count": int, "to": str | None, "undoes": str | None, "undone_by": list}
 _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_EVENT = {**dict.fromkeys(("at", "user", "to"), str), "from": str | None}
+_EVENT = {**dict.fromkeys(("at", "user", "to"), str), **dict.fromkeys(("from", "change", "undoes"), str | None)}
 _ENTRY = {"id": int, "at": str, "action": str}
 _ERASURE = {"leads": list, **dict.fromkeys(("cvs", "mails", "mails_sent", "objects_left"), int)}
 _ERASURE |= dict.fromkeys(("in_maildir", "complete", "swept", "dry_run"), bool)
@@ -158,6 +160,8 @@ class Api:
         found = self._http.json("GET", f"/internal/leads/{lead_id}/cv-text", max_bytes=MAX_LIST_BYTES)
         if not matches(found, _CV_TEXT) or not all(isinstance(page, int) for page in found["pages"]):
             raise self._http.unexpected_response()
+        if len(found["text"] or "") > MAX_TEXT_CHARS:
+            raise self._http.unexpected_response(": its text is larger than 1 MiB")
         return found
 
     def create_lead(
@@ -225,7 +229,7 @@ class Api:
         while limit > 0:
             params = {**query, "limit": min(limit, PAGE)}
             page, has_next = self._http.records("/internal/changes", _CHANGE, params=params)
-            if not all(re.fullmatch(_UUID, one["id"]) for one in page):
+            if not all(map(_has_uuid, chain.from_iterable((one, *one["undone_by"]) for one in page))):
                 raise self._http.unexpected_response()
             yield from page
             if not has_next:
@@ -239,19 +243,14 @@ class Api:
 
     def erase(self, email: str, *, dry_run: bool) -> Iterator[dict[str, Any]]:
         """Erase a person, a limited number of leads in each request; yield the result of each request."""
-        body = {"email": email, "dry_run": dry_run}
         erased, is_complete = 0, False
         while not is_complete:
             try:
-                response = self._http.json("POST", "/internal/persons/erase", json=body, max_bytes=MAX_LIST_BYTES)
+                response = self._erase(email, dry_run=dry_run)
             except NotFound:
                 if erased:  # somebody else erased the rest
                     return
                 raise
-            if not matches(response, _ERASURE) or not _all_match(response["leads"], {"id": int, "state": str}):
-                raise self._http.unexpected_response()
-            if response["dry_run"] is not dry_run:
-                raise self._http.unexpected_response(": it erased" if dry_run else ": it erased nothing")
             if not (response["leads"] or erased) and (dry_run or response["complete"]):  # no leads are a 404
                 raise self._http.unexpected_response(": it erased nothing")
             leads = [{"id": one["id"], "state": one["state"]} for one in response["leads"]]
@@ -261,6 +260,15 @@ class Api:
                 raise TryAgain("the server can't erase the remaining leads now")
             if not is_complete and erased > MAX_ERASED_LEADS:
                 raise TryAgain("leads remain; run it again to erase the rest")
+
+    def _erase(self, email: str, *, dry_run: bool) -> dict[str, Any]:
+        body = {"email": email, "dry_run": dry_run}
+        response = self._http.json("POST", "/internal/persons/erase", json=body, max_bytes=MAX_LIST_BYTES)
+        if not matches(response, _ERASURE) or not _all_match(response["leads"], {"id": int, "state": str}):
+            raise self._http.unexpected_response()
+        if response["dry_run"] is not dry_run:
+            raise self._http.unexpected_response(": it erased" if dry_run else ": it erased nothing")
+        return response
 
     @contextmanager
     def export_person(self, email: str) -> Iterator[Iterator[bytes]]:
@@ -321,6 +329,10 @@ def _is_search_result(result: Any) -> bool:
     return matches(result, {**_LEAD, "matches": list}) and all(
         matches(match, _MATCH) and all(map(_is_range, match["highlights"])) for match in result["matches"]
     )
+
+
+def _has_uuid(value: Any) -> bool:
+    return matches(value, {"id": str}) and re.fullmatch(_UUID, value["id"]) is not None
 
 
 def _is_range(value: Any) -> bool:

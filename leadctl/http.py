@@ -1,5 +1,6 @@
 """HTTP requests: retries, pagination, and responses as validated values or errors."""
 
+import json
 import math
 import re
 import time
@@ -29,6 +30,8 @@ MAX_WAIT_S = 30.0  # in total, for a server that asks to wait
 MIN_WAIT_S = 0.5
 PAGE = 1000  # the server's maximum
 MAX_NUMBER = 2.0**64  # ids are below it; larger ones overflow in calculations
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 Shape = Mapping[str, type | UnionType]
 
@@ -121,7 +124,10 @@ class Http:
 
     def parsed(self, response: httpx2.Response) -> Any:
         try:
-            return response.json(parse_int=_number, parse_float=_number, parse_constant=_number)
+            value = response.json(parse_int=_number, parse_float=_number, parse_constant=_number)
+            if _SURROGATE.search(response.content):  # half of a pair can't be sent or written as UTF-8
+                json.dumps(value, ensure_ascii=False).encode()
+            return value
         except (ValueError, RecursionError) as error:
             raise self.unexpected_response() from error
 

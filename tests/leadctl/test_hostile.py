@@ -22,6 +22,9 @@ from typing import Any
 
 import pytest
 
+from leadctl import connections
+from leadctl.errors import TryAgain
+from leadctl.http import Http
 from tests.leadctl.conftest import Client
 from tests.system.programs import LEADCTL
 
@@ -323,6 +326,16 @@ def test_memory_is_bounded_for_any_response(
     assert peak < MAX_MEMORY
 
 
+def test_a_response_that_takes_too_long_is_an_error(hostile: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "MAX_BODY_S", 0.2)
+    hostile.answer = (200, JSON, (b" ", 10**6))
+    url = f"http://127.0.0.1:{hostile.server_port}"
+    with connections.connect(url, auth=None, cacert=None, insecure_http=False) as client:
+        http = Http(url, client, info=print)
+        with pytest.raises(TryAgain, match=r"its response took longer than 0\.2 s"):
+            http.json("GET", "/")
+
+
 @pytest.mark.parametrize("number", ["Infinity", "-Infinity", "NaN", "1e999", "9" * 400, "9" * 5000, "1" * 30])
 @pytest.mark.parametrize(
     ("command", "body"),
@@ -395,6 +408,17 @@ def test_results_of_other_requests_are_an_error(
     assert part in done.stderr
 
 
+CHANGE = {
+    "id": "6f1a0c1e-58a0-4d0e-9a52-1f6f3c1d2b7a",
+    "at": "2026-11-01T09:00:00Z",
+    **dict.fromkeys(("user", "to"), "x"),
+    "from": None,
+    "undoes": None,
+    "count": 1,
+    "undone_by": [],
+}
+EVENT = {"at": "2026-11-01T09:00:00Z", "user": "x", "from": None, "to": "x", "change": None, "undoes": None}
+CV_TEXT = {"state": "done", "reason": None, "text": "x", "pages": [], "truncated": False, "guessed": False}
 ERASURE = {
     "leads": [],
     **dict.fromkeys(("cvs", "mails", "mails_sent", "objects_left"), 0),
@@ -452,13 +476,23 @@ def test_another_lead_than_requested_is_an_error(anonymous: Client, hostile: Any
 @pytest.mark.parametrize(
     ("command", "status", "answer"),
     [
-        (["mail", "retry", "1", "2"], 200, {"results": [{"id": 1, "result": "revived"}, {"id": 3, "result": "revived"}]}),
+        (
+            ["mail", "retry", "1", "2"],
+            200,
+            {"results": [{"id": 1, "result": "revived"}, {"id": 3, "result": "revived"}]},
+        ),
         (["mail", "retry", "1", "2"], 200, {"results": [{"id": 1, "result": "revived"}] * 2}),
         (["submit", "--email", "a@b.example", "--f-name", "A", "--l-name", "B", "cv"], 201, LEAD | {"id": -1}),
         (["show", "50"], 200, LEAD | {"CV": CV | {"size": -1}}),
+        (["show", "50"], 200, LEAD | {"email": "\ud800@b.example"}),
+        (["changes"], 200, [CHANGE | {"undone_by": [1]}]),
+        (["changes"], 200, [CHANGE | {"undone_by": [{"id": "x"}]}]),
+        (["changes"], 200, [CHANGE | {"undoes": 5}]),
+        (["history", "1", "-o", "table"], 200, [EVENT | {"undoes": 5}]),
+        (["cv-text", "1"], 200, CV_TEXT | {"text": "x" * (2**20 + 1)}),
     ],
 )
-def test_a_response_for_another_request_is_an_error(
+def test_a_malformed_response_is_an_error(
     anonymous: Client, hostile: Any, command: list[str], status: int, answer: object
 ) -> None:
     (anonymous.home / "cv").write_text("x")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.leadctl.conftest import Client, admin, administrators_home, anonymous, client, logged_in, service
-from tests.leadctl.test_hostile import JSON, LEAD, PROBLEM, hostile
+from tests.leadctl.test_hostile import CV_TEXT, JSON, LEAD, PROBLEM, hostile
 from tests.leadctl.triage.test_session import states_of
 from tests.system.programs import Service
 from tests.system.terminal import Terminal
@@ -186,10 +186,9 @@ def test_leaving_before_the_response_prints_the_change(
     anonymous: Client, hostile: Any, flags: list[str], typed: str | signal.Signals, code: int
 ) -> None:
     sent, left = Event(), Event()
-    text = {"state": "done", "reason": None, "text": "x", "pages": [], "truncated": False, "guessed": False}
     lead = LEAD | {"state": "PENDING"}
     user = {"id": 1, "username": "peter", "role": "attorney", "created_at": "x"}
-    answers = {"/stats": STATS, "/me": user, "/cv-text": text, "/leads/50": lead, "email=": [], "/leads/": [lead]}
+    answers = {"/stats": STATS, "/me": user, "/cv-text": CV_TEXT, "/leads/50": lead, "email=": [], "/leads/": [lead]}
 
     def answer(path: str) -> Any:
         if path.endswith("/state"):
