@@ -378,6 +378,16 @@ def test_the_id_of_a_change_is_printed_if_the_server_fails(
     assert error.startswith("leadctl: ")
 
 
+def test_leads_that_were_changed_before_an_error_are_printed(anonymous: Client, hostile: Any) -> None:
+    results = [{"id": number, "result": "changed", "state": "ENGAGED"} for number in range(1, 10_001)]
+    done = (200, JSON, json.dumps({"results": results}).encode())
+    hostile.answer = iter([done, (500, PROBLEM, b'{"detail": "oops"}')])
+    command = ("--url", f"http://127.0.0.1:{hostile.server_port}", "set-state", "ENGAGED", "-", "-o", "ids")
+    run = anonymous.run(*command, typed="\n".join(map(str, range(1, 20_002))), LEADCTL_TOKEN="t")
+    assert (run.returncode, run.stdout.split()) == (1, [str(number) for number in range(1, 10_001)])
+    assert "completed 10000 of 20001, up to id 10000; run the same command again for the rest" in run.stderr
+
+
 @pytest.mark.parametrize("status", [401, 404, 409, 422])
 def test_the_id_of_a_refused_change_is_not_printed(anonymous: Client, hostile: Any, status: int) -> None:
     hostile.answer = (status, PROBLEM, b'{"detail": "no"}')
