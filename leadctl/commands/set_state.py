@@ -45,7 +45,7 @@ def command(
     try:
         _set_states(context, selected, state, expected=expected, dry_run=dry_run, outcomes=outcomes)
     finally:  # after an error too: print what is known
-        if (dry_run or output) and outcomes:
+        if (dry_run or output) and (outcomes or not selected):
             context.show_results(outcomes, context.output_options(OUTCOME_COLUMNS, output=output))
     failures = {one["id"]: failure for one in outcomes if (failure := _failure(one, expected))}
     unchanged = sum(one["result"] == "unchanged" for one in outcomes)

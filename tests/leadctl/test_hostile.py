@@ -418,7 +418,7 @@ def test_results_of_other_requests_are_an_error(
     assert part in done.stderr
 
 
-CHANGE = {
+CHANGE: dict[str, Any] = {
     "id": "6f1a0c1e-58a0-4d0e-9a52-1f6f3c1d2b7a",
     "at": "2026-11-01T09:00:00Z",
     **dict.fromkeys(("user", "to"), "x"),
@@ -428,7 +428,7 @@ CHANGE = {
     "undone_by": [],
 }
 EVENT = {"at": "2026-11-01T09:00:00Z", "user": "x", "from": None, "to": "x", "change": None, "undoes": None}
-CV_TEXT = {"state": "done", "reason": None, "text": "x", "pages": [], "truncated": False, "guessed": False}
+CV_TEXT: dict[str, Any] = {"state": "done", "reason": None, "text": "x", "pages": [], "truncated": False, "guessed": False}
 ERASURE = {
     "leads": [],
     **dict.fromkeys(("cvs", "mails", "mails_sent", "objects_left"), 0),

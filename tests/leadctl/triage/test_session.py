@@ -174,7 +174,8 @@ def test_an_unknown_outcome_allows_only_its_own_retry(client: Client, make_sessi
         with pytest.raises(TryAgain):
             session.decide(facts, "ENGAGED")
         assert (session.exit_code, session.lead_id) == (75, ids[0])
-        assert session.unconfirmed
+        unconfirmed = session.unconfirmed
+        assert unconfirmed
         assert session.summary() == ["0 decided, 0 skipped"]
         refused = f"ENGAGED for lead {ids[0]} is not confirmed: press its key to try again"
         assert session.decide(facts, "DECLINED").text == refused
