@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import IO, Any
 from urllib.parse import quote
 from uuid import UUID
@@ -14,15 +15,16 @@ from leadctl.settings import MAX_LIST_BYTES, is_state, is_token
 from leadctl.times import is_day
 
 MAX_TTL_S = 10**9
+MAX_TEXT_CHARS = 2**20  # of a CV's text, the server's limit in bytes
 MAX_ERASED_LEADS = 100_000  # of one run; they are reported together
 
 _LEAD = {"id": int, **dict.fromkeys(("email", "f_name", "l_name", "CV_name", "state", "created_at"), str)}
 _SEARCH = {"results": list, "total": int | None, "unindexed": int, "next": int | None}
 _MATCH = {"field": str, "text": str, "highlights": list, "page": int | None}
 _MAIL = {"id": int, "lead_id": int, "attempts": int, **dict.fromkeys(("kind", "recipient", "state"), str)}
-_CHANGE = {"id": str, "at": str, "user": str, "count": int, "undone_by": list}
+_CHANGE = {"id": str, "at": str, "user": str, "count": int, "to": str | None, "undoes": str | None, "undone_by": list}
 _UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_EVENT = {**dict.fromkeys(("at", "user", "to"), str), "from": str | None}
+_EVENT = {**dict.fromkeys(("at", "user", "to"), str), **dict.fromkeys(("from", "change", "undoes"), str | None)}
 _ENTRY = {"id": int, "at": str, "action": str}
 _ERASURE = {"leads": list, **dict.fromkeys(("cvs", "mails", "mails_sent", "objects_left"), int)}
 _ERASURE |= dict.fromkeys(("in_maildir", "complete", "swept", "dry_run"), bool)
@@ -163,10 +165,7 @@ class Api:
     def retry_mails(self, ids: Sequence[int]) -> list[dict[str, Any]]:
         """Queue up to 1,000 failed mails again; return a `result` for each id (revived, not_failed or missing)."""
         response = self._http.json("POST", "/internal/mail/retry", json={"ids": list(ids)})
-        outcomes = self._results(response)
-        if len(outcomes) != len(ids):
-            raise self._http.unexpected_response()
-        return outcomes
+        return self._for_ids(ids, self._results(response))
 
     def stats(self, *, with_suspects: bool = True) -> dict[str, Any]:
         stats = self._http.json("GET", "/internal/stats", params={} if with_suspects else {"suspect": "false"})
@@ -186,6 +185,8 @@ class Api:
         found = self._http.json("GET", f"/internal/leads/{lead_id}/cv-text", max_bytes=MAX_LIST_BYTES)
         if not matches(found, _CV_TEXT) or not all(isinstance(page, int) for page in found["pages"]):
             raise self._http.unexpected_response()
+        if len(found["text"] or "") > MAX_TEXT_CHARS:
+            raise self._http.unexpected_response(": its text is larger than 1 MiB")
         return found
 
     def create_lead(
@@ -204,11 +205,19 @@ class Api:
         return {} if is_new and dry_run else self._with_cv_fields(self._http.parsed(response)), is_new
 
     def set_states(
-        self, ids: Sequence[int], state: str, *, expected: str | None, change: UUID, dry_run: bool
+        self,
+        ids: Sequence[int],
+        state: str,
+        *,
+        expected: str | None,
+        change: UUID,
+        dry_run: bool,
+        is_repeated: bool = False,
     ) -> list[dict[str, Any]]:
         """Set the state of up to 10,000 leads in one transaction, if they are in the expected state (None: any).
 
-        Return for each id its `result` (changed, unchanged, missing or conflict) and its present `state`.
+        Return for each id its `result` (changed, unchanged, missing or conflict) and its present `state`; after a
+        repeated request, another user may have changed the state since.
         """
         body: dict[str, Any] = {"ids": list(ids), "status": state, "change": str(change), "dry_run": dry_run}
         if expected is not None:
@@ -217,9 +226,10 @@ class Api:
             response = self._change("/internal/leads/state", body, {"changed", "unchanged", "missing", "conflict"})
         except UsageError as error:  # the API's name of the state is a constraint of its first version
             raise UsageError(str(error).replace("status: ", "state: ")) from error
-        outcomes: list[dict[str, Any]] = response["results"]
-        if {one["id"] for one in outcomes} != set(ids):
-            raise self._http.unexpected_response(": its results are for other leads")
+        outcomes = self._for_ids(ids, response["results"])
+        done = [one["state"] for one in outcomes if one["result"] in ("changed", "unchanged")]
+        if not is_repeated and any(now != state for now in done):
+            raise self._http.unexpected_response(": its results are of another state")
         return outcomes
 
     def undo(self, change: UUID, *, undoing: UUID, others: bool, dry_run: bool) -> Iterator[list[dict[str, Any]]]:
@@ -244,7 +254,7 @@ class Api:
         while limit > 0:
             params = {**query, "limit": min(limit, PAGE)}
             page, has_next = self._http.records("/internal/changes", _CHANGE, params=params)
-            if not all(re.fullmatch(_UUID, one["id"]) for one in page):
+            if not all(map(_has_uuid, chain.from_iterable((one, *one["undone_by"]) for one in page))):
                 raise self._http.unexpected_response()
             yield from page
             if not has_next:
@@ -258,19 +268,16 @@ class Api:
 
     def erase(self, email: str, *, dry_run: bool) -> Iterator[dict[str, Any]]:
         """Erase a person, a limited number of leads in each request; yield the result of each request."""
-        body = {"email": email, "dry_run": dry_run}
         erased, is_complete = 0, False
         while not is_complete:
             try:
-                response = self._http.json("POST", "/internal/persons/erase", json=body, max_bytes=MAX_LIST_BYTES)
+                response = self._erase(email, dry_run=dry_run)
             except NotFound:
                 if erased:  # somebody else erased the rest
                     return
                 raise
-            if not matches(response, _ERASURE) or not _all_match(response["leads"], {"id": int, "state": str}):
-                raise self._http.unexpected_response()
-            if response["dry_run"] is not dry_run:
-                raise self._http.unexpected_response(": it erased" if dry_run else ": it erased nothing")
+            if not (response["leads"] or erased) and (dry_run or response["complete"]):  # no leads are a 404
+                raise self._http.unexpected_response(": it erased nothing")
             leads = [{"id": one["id"], "state": one["state"]} for one in response["leads"]]
             yield {**{name: response[name] for name in _ERASURE}, "leads": leads}  # callers keep them
             erased, is_complete = erased + len(leads), dry_run or response["complete"]
@@ -278,6 +285,15 @@ class Api:
                 raise TryAgain("the server can't erase the remaining leads now")
             if not is_complete and erased > MAX_ERASED_LEADS:
                 raise TryAgain("leads remain; run it again to erase the rest")
+
+    def _erase(self, email: str, *, dry_run: bool) -> dict[str, Any]:
+        body = {"email": email, "dry_run": dry_run}
+        response = self._http.json("POST", "/internal/persons/erase", json=body, max_bytes=MAX_LIST_BYTES)
+        if not matches(response, _ERASURE) or not _all_match(response["leads"], {"id": int, "state": str}):
+            raise self._http.unexpected_response()
+        if response["dry_run"] is not dry_run:
+            raise self._http.unexpected_response(": it erased" if dry_run else ": it erased nothing")
+        return response
 
     @contextmanager
     def export_person(self, email: str) -> Iterator[Iterator[bytes]]:
@@ -289,6 +305,12 @@ class Api:
         if not matches(response, {"results": list}) or not _all_match(response["results"], {"id": int, "result": str}):
             raise self._http.unexpected_response()
         return list(response["results"])
+
+    def _for_ids(self, ids: Sequence[int], outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the outcomes if there is one for each id."""
+        if sorted(one["id"] for one in outcomes) != sorted(ids):
+            raise self._http.unexpected_response(": its results are for others")
+        return outcomes
 
     def _change(self, path: str, body: Mapping[str, Any], known: Collection[str]) -> Any:
         """Change leads, which is repeatable because the body has the change's id; return the response."""
@@ -353,6 +375,10 @@ def _is_search_result(result: Any) -> bool:
     return matches(result, {**_LEAD, "matches": list}) and all(
         matches(match, _MATCH) and all(map(_is_range, match["highlights"])) for match in result["matches"]
     )
+
+
+def _has_uuid(value: Any) -> bool:
+    return matches(value, {"id": str}) and re.fullmatch(_UUID, value["id"]) is not None
 
 
 def _is_range(value: Any) -> bool:

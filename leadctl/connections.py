@@ -2,6 +2,7 @@
 
 import ipaddress
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from leadctl.errors import LeadctlError, UsageError
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0
+MAX_BODY_S = 600.0  # for the whole of a limited body; a server could send a byte a second
 MAX_BODY_BYTES = 2**20
 MAX_BYTES = "leadctl_max_bytes"  # extension of a request: the size limit of the response's body, None for no limit
 
@@ -61,15 +63,17 @@ def limit_body(response: httpx2.Response, max_bytes: int) -> None:
 
 
 class _LimitedStream(httpx2.SyncByteStream):
-    """A response body with a size limit."""
+    """A response body with limits on its size and its duration."""
 
     def __init__(self, stream: httpx2.SyncByteStream, max_bytes: int) -> None:
         self._stream, self._max_bytes = stream, max_bytes
 
     def __iter__(self) -> Iterator[bytes]:
-        size = 0
+        size, until = 0, time.monotonic() + MAX_BODY_S
         for chunk in self._stream:
             size += len(chunk)
+            if time.monotonic() > until:
+                raise httpx2.ReadTimeout(f"its response took longer than {MAX_BODY_S:g} s")
             if size > self._max_bytes:
                 raise httpx2.DecodingError(f"its response is larger than {self._max_bytes // 2**20} MiB")
             yield chunk

@@ -1,5 +1,6 @@
 """HTTP requests: retries, pagination, and responses as validated values or errors."""
 
+import json
 import math
 import re
 import time
@@ -29,6 +30,8 @@ MAX_WAIT_S = 30.0  # in total, for a server that asks to wait
 MIN_WAIT_S = 0.5
 PAGE = 1000  # the server's maximum
 MAX_NUMBER = 2.0**64  # ids are below it; larger ones overflow in calculations
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 Shape = Mapping[str, type | UnionType]
 
@@ -133,7 +136,10 @@ class Http:
 
     def parsed(self, response: httpx2.Response) -> Any:
         try:
-            return response.json(parse_int=_number, parse_float=_number, parse_constant=_number)
+            value = response.json(parse_int=_number, parse_float=_number, parse_constant=_number)
+            if _SURROGATE.search(response.content):  # half of a pair can't be sent or written as UTF-8
+                json.dumps(value, ensure_ascii=False).encode()
+            return value
         except (ValueError, RecursionError) as error:
             raise self.unexpected_response() from error
 
@@ -196,8 +202,12 @@ class Http:
 
 
 def matches(value: Any, shape: Shape) -> TypeGuard[dict[str, Any]]:
-    """Return whether the value is an object with these members and types."""
-    return isinstance(value, dict) and all(isinstance(value.get(name), kind) for name, kind in shape.items())
+    """Return whether the value is an object with these members and types; no number in a response is negative."""
+    return isinstance(value, dict) and all(_fits(value.get(name), kind) for name, kind in shape.items())
+
+
+def _fits(value: object, kind: type | UnionType) -> bool:
+    return isinstance(value, kind) and not (isinstance(value, int) and value < 0)
 
 
 def filename(response: httpx2.Response) -> str:

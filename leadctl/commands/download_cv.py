@@ -17,6 +17,7 @@ from leadctl.files.filenames import STDOUT, Template, check_target, safe_name, s
 from leadctl.lead_ids import read_lead_ids
 from leadctl.options import LeadIdsArgument
 from leadctl.output.cautions import caution
+from leadctl.output.formats import Record
 
 
 def command(
@@ -91,14 +92,14 @@ class _Files:
         try:
             # a warning needs the lead: another request
             lead = self._context.api.lead(lead_id) if self._context.shows_warnings else None
-            self._download(lead_id, target)
+            self._download(lead_id, target, lead)
         except NotFound:  # it was erased, and its data must not remain here
             PartialDownload.discard(self._directory if target is None else Path(target).resolve().parent, lead_id)
             raise
         if lead and (warning := caution(lead, subject)):
             self._context.warn(warning)
 
-    def _download(self, lead_id: int, target: str | None) -> None:
+    def _download(self, lead_id: int, target: str | None, lead: Record | None) -> None:
         source = partial(self._context.api.download_cv, lead_id, quarantined=self._quarantined)
         try:
             if target == "-":
@@ -106,17 +107,17 @@ class _Files:
             elif target is not None:
                 self._to_path(source, lead_id, Path(target))
             else:
-                self._to_directory(source, lead_id)
+                self._to_directory(source, lead_id, lead)
         except Conflict as error:  # the server's message says "force", but --force overwrites files
             raise Conflict(f"{error} (--force-quarantined)") from error
 
-    def _to_directory(self, source: Source, lead_id: int) -> None:
-        """Download a CV into the directory, which is created if missing."""
+    def _to_directory(self, source: Source, lead_id: int, lead: Record | None) -> None:
+        """Download a CV into the directory, which is created if missing; a `lead` names it as its caution does."""
         path = None if self._template is None else self._directory / self._name(lead_id, self._template)
 
         def choose_path(cv_name: str) -> Path:
             nonlocal path
-            path = path or self._directory / f"{lead_id}-{safe_name(cv_name)}"
+            path = path or self._directory / f"{lead_id}-{safe_name(lead['CV_name'] if lead else cv_name)}"
             self._directory.mkdir(parents=True, exist_ok=True)
             self._check_free(path)
             return path

@@ -1,6 +1,5 @@
 """`leadctl erase`."""
 
-import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -32,12 +31,13 @@ def command(
     context: Context = ctx.obj
     options = context.output_options(COLUMNS, output=output)
     if dry_run or not yes:
-        if not (dry_run or sys.stdin.isatty()):
-            raise UsageError("can't prompt without a terminal; use --yes, or --dry-run to see what would be erased")
+        refusal = UsageError("can't prompt without a terminal; use --yes, or --dry-run to see what would be erased")
+        if not (dry_run or context.can_ask):
+            raise refusal
         _show(context, options, context.api.erase(email, dry_run=True), "would be erased")
         if dry_run:
             return
-        context.confirm("Erase all of this? This can't be undone.")
+        context.confirm("Erase all of this? This can't be undone.", refusal=refusal)
     results: list[dict[str, Any]] = []
     try:
         results.extend(context.api.erase(email, dry_run=False))

@@ -3,9 +3,11 @@
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -26,6 +28,8 @@ from leadctl.output.formats import Record
 from leadctl.retries import retry_call
 
 ATTEMPTS = 5
+
+T = TypeVar("T")
 
 
 def command(
@@ -86,11 +90,14 @@ class _Import:
         self._notify = notify
         self._lines: dict[str, int] = {}  # by external id
         self._new = self._existing = self._failed = 0
+        self._newest = 0  # id of the newest lead so far
+        self._is_repeated = False  # whether the row's request was sent again
 
     def run(self) -> None:
         """Import every row. Raises PartialFailure if rows failed, or the first error that concerns all rows."""
         again = "; run it again to continue; no lead is saved twice" if self._errors else ""
         try:
+            self._newest = 0 if self._errors is None else self._with_retries(self._newest_id, "")
             for row in self._context.progress(self._file.rows(), self._total, "Importing leads"):
                 self._handle(row)
         except (KeyboardInterrupt, SystemExit):
@@ -127,17 +134,32 @@ class _Import:
         if self._notify:
             fields["notify"] = "true"
         fields.setdefault("external_id", derive_external_id(row, cv))
-        return retry_call(
-            lambda: upload_lead(
-                self._context.api,
-                fields,
-                cv,
-                transfer=lambda size: self._context.transfer("Uploading a CV", size),
-                dry_run=self._errors is None,
-            ),
-            attempts=ATTEMPTS,
-            on_retry=lambda error: self._context.info(f"line {row.line}: {error} (retrying)"),
+        upload = partial(
+            upload_lead,
+            self._context.api,
+            fields,
+            cv,
+            transfer=lambda size: self._context.transfer("Uploading a CV", size),
+            dry_run=self._errors is None,
         )
+        lead, is_new = self._with_retries(upload, f"line {row.line}: ")
+        number = lead.get("id", 0)  # none for a new lead of a dry run
+        # if the response to the first request was lost, the lead exists because of it
+        is_new = is_new or (self._is_repeated and self._errors is not None and number > self._newest)
+        self._newest = max(self._newest, number)
+        return lead, is_new
+
+    def _with_retries(self, work: Callable[[], T], where: str) -> T:
+        self._is_repeated = False
+
+        def on_retry(error: TryAgain) -> None:
+            self._is_repeated = True
+            self._context.info(f"{where}{error} (retrying)")
+
+        return retry_call(work, attempts=ATTEMPTS, on_retry=on_retry)
+
+    def _newest_id(self) -> int:
+        return max((lead["id"] for lead in self._context.api.leads({}, newest_first=True, limit=1)), default=0)
 
     def _summary(self) -> str:
         failed = f", {self._failed} failed" if self._failed else ""

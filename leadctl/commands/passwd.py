@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from leadctl.change_announcement import may_have_reached_server
 from leadctl.context import Context
 
 
@@ -24,7 +25,12 @@ def command(
     api = context.api  # fails before the prompt if not logged in
     old = context.password(from_stdin=password_stdin, what="Old password")
     new = context.password(from_stdin=password_stdin, what="New password", twice=True)
-    login = api.change_password(old, new)
+    try:
+        login = api.change_password(old, new)
+    except BaseException as error:  # also Ctrl-C
+        if may_have_reached_server(error):
+            context.error("the password may have been changed: log in with the new one, or if that fails, the old one")
+        raise
     if context.settings.token:
         context.info("password changed; the token in LEADCTL_TOKEN is no longer valid")
         return

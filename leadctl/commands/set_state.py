@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import uuid4
 
 import typer
@@ -41,17 +41,12 @@ def command(
     selected, is_single = read_lead_ids(ids)
     if len(selected) >= CONFIRM_FROM and not (yes or dry_run):
         context.confirm(f"Change the state of {len(selected)} leads to {state}?")
-    change = uuid4()
-    with announce_change(context, change, dry_run=dry_run) as announce:
-
-        def set_batch(batch: Sequence[int]) -> list[dict[str, Any]]:
-            done = context.api.set_states(batch, state, expected=expected, change=change, dry_run=dry_run)
-            announce(done)
-            return done
-
-        outcomes = context.run_in_batches(selected, "Changing leads", set_batch)
-    if dry_run or output:
-        context.show_results(outcomes, context.output_options(OUTCOME_COLUMNS, output=output))
+    outcomes: list[Record] = []
+    try:
+        _set_states(context, selected, state, expected=expected, dry_run=dry_run, outcomes=outcomes)
+    finally:  # after an error too: print what is known
+        if (dry_run or output) and (outcomes or not selected):
+            context.show_results(outcomes, context.output_options(OUTCOME_COLUMNS, output=output))
     failures = {one["id"]: failure for one in outcomes if (failure := _failure(one, expected))}
     unchanged = sum(one["result"] == "unchanged" for one in outcomes)
     would = "would be " if dry_run else ""
@@ -63,6 +58,22 @@ def command(
     for failure in failures.values():
         raise failure
     context.info(f"{_subject(context, selected[0])} {'is already ' if unchanged else would or 'is '}{state}")
+
+
+def _set_states(
+    context: Context, ids: Sequence[int], state: str, *, expected: str | None, dry_run: bool, outcomes: list[Record]
+) -> None:
+    """Change the leads' states as one change, and append the outcomes of each batch."""
+    change = uuid4()
+    with announce_change(context, change, dry_run=dry_run) as announce:
+
+        def set_batch(batch: Sequence[int]) -> list[Record]:
+            done = context.api.set_states(batch, state, expected=expected, change=change, dry_run=dry_run)
+            outcomes.extend(done)
+            announce(done)
+            return done
+
+        context.run_in_batches(ids, "Changing leads", set_batch)
 
 
 def _subject(context: Context, lead_id: int) -> str:

@@ -26,6 +26,7 @@ from leadctl.times import parse_range
 from leadctl.triage.keys import assign_keys
 
 if TYPE_CHECKING:  # importing these takes 100 ms
+    from leadctl.triage.app import TriageApp
     from leadctl.triage.facts import Facts
     from leadctl.triage.session import Session
 
@@ -63,31 +64,40 @@ def command(
     start = _Start(context, given, newest_first=sort == "-id", omitted=omitted)
     if plain:
         from leadctl.triage.plain import run_plain  # noqa: PLC0415 - these import rich
-
-        session, _ = start.result()
-        if session.ids:
-            run_plain(session, start.keys, context)
-        code = None
     else:
         from leadctl.triage.app import TriageApp  # noqa: PLC0415 - 250 ms, while the first lead is requested
-
-        session, first = start.result()
-        code = None
-        if first:
+    session, first = start.result()
+    if first is None:
+        context.info("No leads match")
+        if omitted:
+            omitted.report()
+        return
+    code = None
+    try:
+        if plain:
+            run_plain(session, start.keys, context)
+        else:
             app = TriageApp(session, start.keys, profile=_profile(context), filters=start.filters, first=first)
-            context.receive_messages = app.inform
-            try:
-                app.run_to_end()
-            finally:
-                context.receive_messages = None
-            code = app.signal_code
-    for line in session.summary() if session.ids else ["No leads match"]:
-        context.info(line)
+            code = _run_screen(context, app)
+    finally:  # after Ctrl-C and a signal too: undoing the changes needs their ids
+        for line in session.summary():
+            context.info(line)
+        if session.unconfirmed:
+            change = session.unconfirmed.change
+            context.error(f"change {change} may have been applied; to undo it: leadctl undo {change}")
     if omitted:
         omitted.report()
-    if not session.ids:
-        return
     raise typer.Exit(session.exit_code if code is None else code)
+
+
+def _run_screen(context: Context, app: "TriageApp") -> int | None:
+    """Run the full screen; return the exit code of the signal that ended it, None without a signal."""
+    context.receive_messages = app.inform
+    try:
+        app.run_to_end()
+    finally:
+        context.receive_messages = None
+    return app.signal_code
 
 
 class _Start:

@@ -1,6 +1,5 @@
 """`leadctl undo`."""
 
-import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
@@ -110,9 +109,9 @@ def _confirm(context: Context, change: UUID, conflict: Conflict) -> None:
     """Ask whether to undo another user's change. Raises Conflict without a terminal, LeadctlError if declined."""
     found = [f" ({describe_change(one)})" for one in context.api.changes(1, start=str(change))]
     about = found[0] if found else ""  # a change that changed nothing is not listed
-    if not sys.stdin.isatty():
-        raise Conflict(f"change {change} was made by another user{about}; use --others to undo it") from conflict
-    context.confirm(f"Change {str(change)[:SHORT_ID_CHARS]} was made by another user{about}. Undo it?")
+    refusal = Conflict(f"change {change} was made by another user{about}; use --others to undo it")
+    refusal.__cause__ = conflict
+    context.confirm(f"Change {str(change)[:SHORT_ID_CHARS]} was made by another user{about}. Undo it?", refusal=refusal)
 
 
 def _summarize(

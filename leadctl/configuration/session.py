@@ -5,10 +5,10 @@ import shlex
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import httpx2
 
@@ -22,6 +22,7 @@ RENEW_WITHIN_S = 10 * 60
 SESSION_S = 12 * 3600  # the server's: a token can be renewed this long after the login
 RETRY_RENEWAL_AFTER_S = 30
 PASSWORD_COMMAND_TIMEOUT_S = 60
+MAX_PASSWORD_OUTPUT_BYTES = 2**16  # of either stream
 
 
 class Session(httpx2.Auth):
@@ -128,25 +129,62 @@ def with_login(profile: Profile, login: "Login") -> Profile:
 def run_password_command(command: str, *, timeout_s: float = PASSWORD_COMMAND_TIMEOUT_S) -> str:
     """Return the first line of the command's output; it runs without a shell. Raises PermissionDenied."""
     try:
-        done = subprocess.run(  # noqa: S603 - configured by the user
-            shlex.split(command),
-            stdin=subprocess.DEVNULL,  # leadctl's standard input may contain ids
-            capture_output=True,
-            timeout=timeout_s,
-            check=False,
-        )
+        code, output, errors = _run_limited(shlex.split(command), timeout_s)
     except subprocess.TimeoutExpired as error:
         raise PermissionDenied(f"the password command did not finish within {timeout_s:g} seconds") from error
     except (OSError, ValueError, IndexError) as error:
         raise PermissionDenied(f"can't run the password command: {error}") from error
-    if done.returncode != 0:
-        last_line = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+    if len(output) > MAX_PASSWORD_OUTPUT_BYTES:
+        raise PermissionDenied(f"the password command printed more than {MAX_PASSWORD_OUTPUT_BYTES} bytes")
+    if code != 0:
+        last_line = errors.decode("utf-8", "replace").strip().rpartition("\n")[2]
         detail = f": {last_line}" if last_line else ""
-        raise PermissionDenied(f"the password command failed with exit code {done.returncode}{detail}")
+        raise PermissionDenied(f"the password command failed with exit code {code}{detail}")
     try:
-        password = done.stdout.decode("utf-8").partition("\n")[0].rstrip("\r")
+        password = output.decode("utf-8").partition("\n")[0].rstrip("\r")
     except UnicodeDecodeError as error:
         raise PermissionDenied("the password command's output is not UTF-8") from error
     if not password:
         raise PermissionDenied("the first line of the password command's output is empty")
     return password
+
+
+def _run_limited(command: Sequence[str], timeout_s: float) -> tuple[int, bytes, bytes]:
+    """Run a program; return its exit code, and both outputs up to one byte more than allowed.
+
+    Raises OSError or TimeoutExpired.
+    """
+    until = time.monotonic() + timeout_s
+    process = subprocess.Popen(  # noqa: S603 - configured by the user
+        command,
+        stdin=subprocess.DEVNULL,  # leadctl's standard input may contain ids
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout
+    assert process.stderr
+    outputs = [_LimitedReader(stream) for stream in (process.stdout, process.stderr)]
+    try:
+        for reader in outputs:
+            reader.join(max(until - time.monotonic(), 0))
+            if reader.is_alive():
+                raise subprocess.TimeoutExpired(command, timeout_s)
+        code = process.wait(max(until - time.monotonic(), 0))
+    except BaseException:  # also Ctrl-C
+        process.kill()
+        process.wait()
+        raise
+    return code, outputs[0].data, outputs[1].data
+
+
+class _LimitedReader(threading.Thread):
+    """Reads a stream in a thread, and closes it when it has read one byte more than allowed."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__(daemon=True)
+        self._stream, self.data = stream, b""
+        self.start()
+
+    def run(self) -> None:
+        with self._stream:
+            self.data = self._stream.read(MAX_PASSWORD_OUTPUT_BYTES + 1)

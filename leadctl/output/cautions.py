@@ -48,9 +48,20 @@ def cautions(lead: Record) -> Iterator[str]:
         yield _SCANS[lead["CV_scan_state"]]
     if found := _contents([flag for flag in lead["CV_flags"].split(",") if flag]):
         yield f"contains {found}"
-    extension, detected = PurePosixPath(lead["CV_name"]).suffix.lower(), lead["CV_detected_type"]
+    extension, detected = _extension(lead), lead["CV_detected_type"]
     if detected and not detected.startswith(_TYPES.get(extension, "")):
         yield f"has a name that ends in {extension}, but its content is {detected}"
+
+
+def opening_cautions(lead: Record) -> Iterator[str]:
+    """Yield the cautions, and one for a name that is not a document's: opening the file may run a program."""
+    yield from cautions(lead)
+    if (extension := _extension(lead)) not in _TYPES:
+        yield f"has a name that ends in {extension[:16]}" if extension else "has a name without an extension"
+
+
+def _extension(lead: Record) -> str:
+    return PurePosixPath(lead["CV_name"]).suffix.lower()
 
 
 def _contents(flags: list[str]) -> str:

@@ -158,10 +158,15 @@ class IOStreams:
         with open_terminal() as terminal:
             return terminal is not None
 
-    def confirm(self, question: str) -> None:
-        """Ask for confirmation on a terminal; without one, continue. Raises LeadctlError unless confirmed."""
+    def confirm(self, question: str, *, refusal: LeadctlError | None = None) -> None:
+        """Ask for confirmation on a terminal; without one, raise the `refusal`, or continue if there is none.
+
+        Raises LeadctlError unless confirmed.
+        """
         with open_terminal() as terminal:
             if terminal is None:
+                if refusal:
+                    raise refusal
                 return
             source, target = terminal
             target.write(f"{escape_control(question)} [y/N] ")
@@ -188,7 +193,7 @@ class IOStreams:
         """Prompt for a value on the terminal. Raises UsageError without a terminal."""
         if not sys.stdin.isatty():
             raise UsageError(f"can't prompt without a terminal; use {flag}")
-        typer.echo(f"{what}{f' [{default}]' if default else ''}: ", err=True, nl=False)
+        typer.echo(escape_control(f"{what}{f' [{default}]' if default else ''}: "), err=True, nl=False)
         if not (line := sys.stdin.readline().strip() or default):
             raise UsageError(f"nothing was entered; use {flag}")
         return line

@@ -137,7 +137,7 @@ class TriageApp(LeadWindow):
             more = f" {self.session.unconfirmed_text()}" if self.session.unconfirmed else " Nothing was changed."
             self.say(f"{escape_control(error)}.{more}")
         elif self.mode is not Mode.INPUT:
-            self.ask(f"{escape_control(error)}. Username:", self._ask_password, value=self.session.user)
+            self.ask(f"{escape_control(error)}. Username:", self._ask_password, value=escape_control(self.session.user))
 
     def _ask_password(self, username: str) -> None:
         self.ask(f"Password for {escape_control(username)}:", partial(self._sign_in, username), is_secret=True)
@@ -169,29 +169,29 @@ class TriageApp(LeadWindow):
             self.open_page(history_text(lead_id, events))
 
     def _save(self) -> None:
-        if (lead_id := self.session.lead_id) is not None:
+        if self.facts:
             self.say("downloading")
-            self.start(partial(save_cv, self.session.api, lead_id, Path.cwd()), self._saved)
+            self.start(partial(save_cv, self.session.api, self.facts, Path.cwd()), self._saved)
 
     def _saved(self, path: Path | LeadctlError) -> None:
         self.say(f"saved as {escape_control(path.name)}" if isinstance(path, Path) else escape_control(path))
 
     def _open(self) -> None:
         if self.facts:
-            opening = partial(self._open_now, self.facts.lead_id)
-            if warnings := " and ".join(self.facts.cautions):
+            opening = partial(self._open_now, self.facts)
+            if warnings := " and ".join(self.facts.opening_cautions):
                 self.confirm(f"This CV {warnings}. Open it?", opening)
             else:
                 opening()
 
-    def _open_now(self, lead_id: int) -> None:
+    def _open_now(self, facts: Facts) -> None:
         self._directory = self._directory or tempfile.TemporaryDirectory(prefix="leadctl-")
         directory = Path(self._directory.name)
 
         def work() -> None:
-            if lead_id not in self._opened:
-                self._opened[lead_id] = save_cv(self.session.api, lead_id, directory)
-            open_file(self._opened[lead_id])
+            if facts.lead_id not in self._opened:
+                self._opened[facts.lead_id] = save_cv(self.session.api, facts, directory)
+            open_file(self._opened[facts.lead_id])
 
         self.say("opening")
         self.start(work, lambda error: self.say(escape_control(error) if error else "opened"))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from leadctl.errors import Conflict, LeadctlError
 from leadctl.files.downloads import to_file
 from leadctl.files.filenames import safe_name
+from leadctl.triage.facts import Facts
 
 if TYPE_CHECKING:
     from leadctl.api import Api
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 START_WITHIN_S = 3.0
 
 
-def save_cv(api: "Api", lead_id: int, directory: Path) -> Path:
+def save_cv(api: "Api", facts: Facts, directory: Path) -> Path:
     """Download a CV to ID-NAME in the directory, and return its path. Raises LeadctlError."""
-    path = directory
+    lead_id = facts.lead_id
+    # the displayed name, which the user has read, not the one that the download sends
+    path = directory / f"{lead_id}-{safe_name(facts.cv_name)}"
 
-    def choose(name: str) -> Path:
-        nonlocal path
-        path = directory / f"{lead_id}-{safe_name(name)}"
+    def choose(_name: str) -> Path:
         if path.exists():
             raise FileExistsError
         return path

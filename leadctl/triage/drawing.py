@@ -10,6 +10,7 @@ from leadctl.output.tables import cut, style
 from leadctl.triage.facts import Facts
 from leadctl.triage.keys import label
 
+SIDE_ROWS = 2  # of each fact beside the text
 WIDE = 100  # columns from which the facts are beside the text
 MIN_COLUMNS, MIN_ROWS = 60, 15
 _GAP = "  "
@@ -40,11 +41,11 @@ def colour(state: str) -> str:
     return f"ansi_{style('state', state)}"
 
 
-def side(facts: Facts) -> Content:
-    """Return the facts for the column beside the text."""
-    return Content("\n").join(
-        Content.styled(line, "bold ansi_yellow") if line.startswith("! ") else Content(line) for line in facts.lines()
-    )
+def side(facts: Facts, columns: int) -> Content:
+    """Return the facts for the column beside the text, which leaves them `columns`; a long one hides no other."""
+    warnings = [Content.styled(f"! {text}", "bold ansi_yellow") for text in facts.warnings]
+    others = [Content(cut(line, SIDE_ROWS * columns)) for line in facts.lines(with_warnings=False)]
+    return Content("\n").join([*warnings, *others])
 
 
 def top(facts: Facts, columns: int) -> Content:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from rich.filesize import decimal
 
-from leadctl.output.cautions import cautions
+from leadctl.output.cautions import cautions, opening_cautions
 from leadctl.output.escapes import escape_control
 from leadctl.output.formats import Record
 from leadctl.output.tables import marked
@@ -29,7 +29,7 @@ _NO_TEXT_OTHERWISE = "The text can't be extracted. {open} the CV."
 
 
 class Facts:
-    """A lead, and other leads of the same address, newest first. All texts are safe to show."""
+    """A lead, and other leads of the same address, newest first. All texts but `cv_name` are safe to show."""
 
     def __init__(self, lead: Record, others: Sequence[Record]) -> None:
         self.lead_id, self.state, self.others = int(lead["id"]), str(lead["state"]), others
@@ -39,7 +39,9 @@ class Facts:
         self.size = decimal(lead["CV_size"])
         self.scan = escape_control(lead["CV_scan_state"])
         self.suspect = escape_control(lead["suspect"]) if lead.get("suspect") else None
+        self.cv_name = str(lead["CV_name"])  # not escaped: for the name of a file
         self.cautions = [escape_control(text) for text in cautions(lead)]
+        self.opening_cautions = [escape_control(text) for text in opening_cautions(lead)]
         self._fields = {name: str(value) for name, value in lead.items() if name.startswith("fields.")}
         self._created_at = str(lead["created_at"])
 
@@ -70,10 +72,10 @@ class Facts:
         more = [f"{rest} more"] if rest > 0 else []
         return f"same address: {', '.join([*listed, *more])}" if listed else ""
 
-    def lines(self) -> list[str]:
+    def lines(self, *, with_warnings: bool = True) -> list[str]:
         """Return everything as lines, for a narrow column or `--plain`."""
         found = [self.name, self.email, f"{self.file}  {self.size}", self.scan]
-        found += [f"! {text}" for text in self.warnings]
+        found += [f"! {text}" for text in self.warnings if with_warnings]
         return [*found, f"↺ {self.others_text}"] if self.others else found
 
 

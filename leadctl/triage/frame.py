@@ -88,7 +88,7 @@ class Frame(Vertical):
         facts = view.facts
         self._put("title", drawing.title(view.position, facts, view.who, columns, is_first_state=view.is_first_state))
         self._put("top", Content("") if is_wide or facts is None else drawing.top(facts, columns))
-        self._put("side", drawing.side(facts) if facts else Content(""))
+        self._put("side", drawing.side(facts, drawing.side_width(columns) - 3) if facts else Content(""))
         self.query_one("#top").display, self.query_one("#side").display = not is_wide, is_wide
         self.query_one("#side").styles.width = drawing.side_width(columns)
         self._put("rule-top", drawing.rule(columns, view.label))

@@ -112,7 +112,7 @@ class Plain:
             self._retrying(lambda: self._finish(session.clear(facts)))
             return facts.suspect is not None
         elif facts and key == "w":
-            self._retrying(lambda: self._print(f"saved as {save_cv(session.api, facts.lead_id, Path.cwd()).name}"))
+            self._retrying(lambda: self._print(f"saved as {save_cv(session.api, facts, Path.cwd()).name}"))
         else:
             self._print(f"{key!r} ignored")
         return False
@@ -163,7 +163,7 @@ class Plain:
             import termios  # noqa: PLC0415 - not on Windows
 
             termios.tcflush(sys.stdin, termios.TCIFLUSH)
-        sys.stdout.write(question)
+        sys.stdout.write(escape_control(question))
         sys.stdout.flush()
         if not (line := sys.stdin.readline()):
             raise EOFError

@@ -169,7 +169,9 @@ class Session:
             return Result(self.unconfirmed_text(), Step.STAY)
         decision = pending if isinstance(pending, Decision) else Decision(uuid4(), facts.lead_id, facts.state, state)
         [outcome] = self._send(decision, partial(self._set_state, decision))
-        return self._result(decision, outcome)
+        result = self._result(decision, outcome)
+        self.unconfirmed = None
+        return result
 
     def undo(self) -> Result:
         """Undo the last decision of this session that is not undone. Raises LeadctlError."""
@@ -184,6 +186,7 @@ class Session:
         if earlier := next((one for one in reversed(self._undoable) if one.lead_id == decision.lead_id), None):
             self._decided[decision.lead_id] = earlier
         self.position = self.ids.index(decision.lead_id)
+        self.unconfirmed = None
         lead = f"lead {decision.lead_id}"
         if not outcomes:
             return Result(f"{lead} was erased", Step.SHOW)
@@ -223,15 +226,13 @@ class Session:
 
     def summary(self) -> list[str]:
         """Return the lines to print at the end: what was decided, and the change ids."""
-        states = Counter(decision.state for decision in self._decided.values())
+        decided = list(self._decided.values())  # a copy: a thread may add a decision
+        states = Counter(decision.state for decision in decided)
         counts = ", ".join(f"{number} {state}" for state, number in states.items())
-        parts = [f"{len(self._decided)} decided{f' ({counts})' if counts else ''}", f"{len(self.skipped)} skipped"]
+        parts = [f"{len(decided)} decided{f' ({counts})' if counts else ''}", f"{len(self.skipped)} skipped"]
         if self.conflicts:
             parts.append(f"{len(self.conflicts)} conflict{'s' * (len(self.conflicts) > 1)}")
-        lines = [f"change {one.change}: lead {one.lead_id} to {one.state}" for one in self._decided.values()]
-        if self.unconfirmed:
-            change = self.unconfirmed.change
-            lines.append(f"change {change} may have been applied; to undo it: leadctl undo {change}")
+        lines = [f"change {one.change}: lead {one.lead_id} to {one.state}" for one in decided]
         return [", ".join(parts), *map(escape_control, lines)]
 
     @property
@@ -241,36 +242,43 @@ class Session:
             return ExitCode.TRY_AGAIN
         return ExitCode.PARTLY if self.conflicts else ExitCode.DONE
 
-    def _set_state(self, decision: Decision) -> Sequence[Record]:
+    def _set_state(self, decision: Decision, *, is_repeated: bool) -> Sequence[Record]:
         return self.api.set_states(
-            [decision.lead_id], decision.state, expected=decision.before, change=decision.change, dry_run=False
+            [decision.lead_id],
+            decision.state,
+            expected=decision.before,
+            change=decision.change,
+            dry_run=False,
+            is_repeated=is_repeated,
         )
 
-    def _undo(self, undo: Undo) -> Sequence[Record]:
+    def _undo(self, undo: Undo, *, is_repeated: bool) -> Sequence[Record]:  # noqa: ARG002 - as _set_state
         pages = self.api.undo(undo.decision.change, undoing=undo.change, others=False, dry_run=False)
         return next(iter(pages))
 
-    def _send(self, change: Decision | Undo, work: Callable[[], Sequence[Record]]) -> Sequence[Record]:
-        """Send a change; while its outcome is unknown, repeat it with the same id, then leave it `unconfirmed`."""
+    def _send(self, change: Decision | Undo, work: Callable[..., Sequence[Record]]) -> Sequence[Record]:
+        """Send a change; while its outcome is unknown, repeat it with the same id, then leave it `unconfirmed`.
+
+        It is `unconfirmed` from the start, because the user may quit before the response; the caller resets that.
+        """
 
         def attempt() -> Sequence[Record]:
+            before, self.unconfirmed = self.unconfirmed, change
             try:
-                return self.request(work)
+                return self.request(partial(work, is_repeated=before == change))
             except LeadctlError as error:
                 if isinstance(error, (NotFound, UsageError)):  # the server refused it
                     self.unconfirmed = None
-                elif may_have_reached_server(error) or type(error) in (LeadctlError, UnexpectedResponse):
-                    self.unconfirmed = change
+                elif not (may_have_reached_server(error) or type(error) in (LeadctlError, UnexpectedResponse)):
+                    self.unconfirmed = before
                 raise
 
         try:
-            outcomes = attempt()
+            return attempt()
         except TryAgain:
             if self.unconfirmed is None:
                 raise
-            outcomes = retry_call(attempt, attempts=ATTEMPTS - 1, on_retry=lambda _error: None)
-        self.unconfirmed = None
-        return outcomes
+            return retry_call(attempt, attempts=ATTEMPTS - 1, on_retry=lambda _error: None)
 
     def _result(self, decision: Decision, outcome: Record) -> Result:
         lead, state = decision.lead_id, escape_control(decision.state)

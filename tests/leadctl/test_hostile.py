@@ -22,6 +22,9 @@ from typing import Any
 
 import pytest
 
+from leadctl import connections
+from leadctl.errors import TryAgain
+from leadctl.http import Http
 from tests.leadctl.conftest import Client
 from tests.system.programs import LEADCTL
 
@@ -60,11 +63,15 @@ def test_no_name_is_a_formula_with_any_delimiter(client: Client, name: str) -> N
 
 
 class Hostile(BaseHTTPRequestHandler):
-    """Responds with the server's `answer`: status, headers and body; None drops the connection."""
+    """Responds with the server's `answer`: status, headers and body; None drops the connection.
+
+    It may be an iterator of answers, or a function that returns the answer to a path.
+    """
 
     def do_GET(self) -> None:
         answer = self.server.answer  # type: ignore[attr-defined]
         answer = next(answer) if isinstance(answer, Iterator) else answer
+        answer = answer(self.path) if callable(answer) else answer
         if answer is None:
             self.connection.close()
             return
@@ -319,6 +326,16 @@ def test_memory_is_bounded_for_any_response(
     assert peak < MAX_MEMORY
 
 
+def test_a_response_that_takes_too_long_is_an_error(hostile: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "MAX_BODY_S", 0.2)
+    hostile.answer = (200, JSON, (b" ", 10**6))
+    url = f"http://127.0.0.1:{hostile.server_port}"
+    with connections.connect(url, auth=None, cacert=None, insecure_http=False) as client:
+        http = Http(url, client, info=print)
+        with pytest.raises(TryAgain, match=r"its response took longer than 0\.2 s"):
+            http.json("GET", "/")
+
+
 @pytest.mark.parametrize("number", ["Infinity", "-Infinity", "NaN", "1e999", "9" * 400, "9" * 5000, "1" * 30])
 @pytest.mark.parametrize(
     ("command", "body"),
@@ -361,6 +378,16 @@ def test_the_id_of_a_change_is_printed_if_the_server_fails(
     assert error.startswith("leadctl: ")
 
 
+def test_leads_that_were_changed_before_an_error_are_printed(anonymous: Client, hostile: Any) -> None:
+    results = [{"id": number, "result": "changed", "state": "ENGAGED"} for number in range(1, 10_001)]
+    done = (200, JSON, json.dumps({"results": results}).encode())
+    hostile.answer = iter([done, (500, PROBLEM, b'{"detail": "oops"}')])
+    command = ("--url", f"http://127.0.0.1:{hostile.server_port}", "set-state", "ENGAGED", "-", "-o", "ids")
+    run = anonymous.run(*command, typed="\n".join(map(str, range(1, 20_002))), LEADCTL_TOKEN="t")
+    assert (run.returncode, run.stdout.split()) == (1, [str(number) for number in range(1, 10_001)])
+    assert "completed 10000 of 20001, up to id 10000; run the same command again for the rest" in run.stderr
+
+
 @pytest.mark.parametrize("status", [401, 404, 409, 422])
 def test_the_id_of_a_refused_change_is_not_printed(anonymous: Client, hostile: Any, status: int) -> None:
     hostile.answer = (status, PROBLEM, b'{"detail": "no"}')
@@ -371,8 +398,11 @@ def test_the_id_of_a_refused_change_is_not_printed(anonymous: Client, hostile: A
 @pytest.mark.parametrize(
     ("results", "part"),
     [
-        ([], "its results are for other leads"),
-        ([{"id": 2, "result": "changed", "state": "ENGAGED"}], "its results are for other leads"),
+        ([], "its results are for others"),
+        ([{"id": 2, "result": "changed", "state": "ENGAGED"}], "its results are for others"),
+        ([{"id": 1, "result": "changed", "state": "ENGAGED"}] * 2, "its results are for others"),
+        ([{"id": 1, "result": "changed", "state": "DECLINED"}], "its results are of another state"),
+        ([{"id": 1, "result": "unchanged", "state": "DECLINED"}], "its results are of another state"),
         ([{"id": 1, "result": "refused", "state": "PENDING"}], ""),
         ([{"id": 1, "result": "conflict"}], ""),
     ],
@@ -388,6 +418,17 @@ def test_results_of_other_requests_are_an_error(
     assert part in done.stderr
 
 
+CHANGE: dict[str, Any] = {
+    "id": "6f1a0c1e-58a0-4d0e-9a52-1f6f3c1d2b7a",
+    "at": "2026-11-01T09:00:00Z",
+    **dict.fromkeys(("user", "to"), "x"),
+    "from": None,
+    "undoes": None,
+    "count": 1,
+    "undone_by": [],
+}
+EVENT = {"at": "2026-11-01T09:00:00Z", "user": "x", "from": None, "to": "x", "change": None, "undoes": None}
+CV_TEXT: dict[str, Any] = {"state": "done", "reason": None, "text": "x", "pages": [], "truncated": False, "guessed": False}
 ERASURE = {
     "leads": [],
     **dict.fromkeys(("cvs", "mails", "mails_sent", "objects_left"), 0),
@@ -402,6 +443,9 @@ ERASURE = {
         ("--yes", {"dry_run": True}, 1, "it erased nothing"),
         ("--dry-run", {}, 1, "it erased"),
         ("--yes", {}, 75, "can't erase the remaining leads now"),
+        ("--yes", {"complete": True}, 1, "it erased nothing"),
+        ("--dry-run", {"dry_run": True}, 1, "it erased nothing"),
+        ("--yes", {"cvs": -1}, 1, "does not respond like an intake service"),
     ],
 )
 def test_an_erasure_that_did_not_happen_is_an_error(
@@ -414,17 +458,58 @@ def test_an_erasure_that_did_not_happen_is_an_error(
     assert (done.returncode, part in done.stderr) == (code, True), done.stderr
 
 
+CV = {"size": 1, "sha256": "0" * 64, "detected_type": "text/plain", "flags": [], "scan_state": "clean"}
+LEAD = {
+    "id": 50,
+    **dict.fromkeys(("email", "f_name", "l_name", "CV_name", "state"), "x"),
+    "created_at": "2026-11-01T09:00:00Z",
+    "CV": {**CV, "signature": None},
+}
+
+
+def test_a_download_has_the_name_that_its_caution_is_about(anonymous: Client, hostile: Any) -> None:
+    headers = {"Repr-Digest": DIGEST_OF_X, "Content-Disposition": "attachment; filename*=UTF-8''cv.exe"}
+    hostile.answer = iter([(200, JSON, json.dumps(LEAD | {"CV_name": "cv.txt"}).encode()), (200, headers, b"x")])
+    anonymous.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
+    assert anonymous.data("--verbose", "download-cv", "50") == "50-cv.txt\n"
+
+
 def test_another_lead_than_requested_is_an_error(anonymous: Client, hostile: Any) -> None:
-    cv = {"size": 1, "sha256": "0" * 64, "detected_type": "text/plain", "flags": [], "scan_state": "clean"}
-    lead = dict.fromkeys(("email", "f_name", "l_name", "CV_name", "state"), "x")
-    body = json.dumps(
-        {"id": 50, **lead, "created_at": "2026-11-01T09:00:00Z", "CV": {**cv, "signature": None}}
-    ).encode()
+    body = json.dumps(LEAD).encode()
     hostile.answer = (200, {**JSON, "Content-Length": str(len(body))}, body)
     anonymous.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
     assert anonymous.run("show", "50").returncode == 0
     done = anonymous.run("show", "3")
     assert (done.returncode, "it is another lead" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "answer"),
+    [
+        (
+            ["mail", "retry", "1", "2"],
+            200,
+            {"results": [{"id": 1, "result": "revived"}, {"id": 3, "result": "revived"}]},
+        ),
+        (["mail", "retry", "1", "2"], 200, {"results": [{"id": 1, "result": "revived"}] * 2}),
+        (["submit", "--email", "a@b.example", "--f-name", "A", "--l-name", "B", "cv"], 201, LEAD | {"id": -1}),
+        (["show", "50"], 200, LEAD | {"CV": CV | {"size": -1}}),
+        (["show", "50"], 200, LEAD | {"email": "\ud800@b.example"}),
+        (["changes"], 200, [CHANGE | {"undone_by": [1]}]),
+        (["changes"], 200, [CHANGE | {"undone_by": [{"id": "x"}]}]),
+        (["changes"], 200, [CHANGE | {"undoes": 5}]),
+        (["history", "1", "-o", "table"], 200, [EVENT | {"undoes": 5}]),
+        (["cv-text", "1"], 200, CV_TEXT | {"text": "x" * (2**20 + 1)}),
+    ],
+)
+def test_a_malformed_response_is_an_error(
+    anonymous: Client, hostile: Any, command: list[str], status: int, answer: object
+) -> None:
+    (anonymous.home / "cv").write_text("x")
+    hostile.answer = (status, JSON, json.dumps(answer).encode())
+    done = anonymous.run("--url", f"http://127.0.0.1:{hostile.server_port}", *command, LEADCTL_TOKEN="t")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "does not respond like an intake service" in done.stderr
 
 
 def zip_with(person: bytes, *, repeated: bytes = b"", count: int = 0, compression: int = zipfile.ZIP_DEFLATED) -> bytes:

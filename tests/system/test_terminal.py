@@ -195,6 +195,24 @@ def test_a_background_job_is_not_asked(client: Client, ids_from_a_pipe: bool) ->
     assert "0 of 10 leads changed" in screen
 
 
+@pytest.mark.parametrize("script", ["set -m; {} & wait $!", "timeout 60 {}; exit $?"])
+def test_a_background_job_erases_nothing_without_yes(admin: Client, script: str) -> None:
+    lead_id = admin.submit(email="background@example.com")
+    command = script.format(f"{LEADCTL} erase --email background@example.com")
+    code, screen = Terminal(admin, "-c", command, program="bash").end()
+    assert (code, "can't prompt without a terminal; use --yes" in screen) == (2, True)
+    assert admin.state(lead_id) == "PENDING"
+
+
+@pytest.mark.parametrize("script", ["set -m; {} & wait $!", "timeout 60 {}; exit $?"])
+def test_a_background_job_undoes_no_other_users_change(client: Client, admin: Client, script: str) -> None:
+    lead_id = client.submit()
+    command = script.format(f"{LEADCTL} undo {changed(admin, lead_id)}")
+    code, screen = Terminal(client, "-c", command, program="bash").end()
+    assert (code, "use --others to undo it" in screen) == (6, True)
+    assert client.state(lead_id) == "ENGAGED"
+
+
 def test_a_cv_is_written_to_a_terminal_only_by_force(client: Client) -> None:
     lead_id = str(client.submit(cv=b"\x1b]0;title\x07Experience", cv_name="cv.txt"))
     code, screen = Terminal(client, "download-cv", lead_id, "-O", "-").end()

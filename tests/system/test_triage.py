@@ -1,21 +1,26 @@
 """`leadctl triage` at a pseudo-terminal: bytes, signals and exit codes."""
 
+import json
 import os
 import re
 import signal
 import sqlite3
 import termios
 import time
+from itertools import chain, repeat
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 
 from tests.leadctl.conftest import Client, admin, administrators_home, anonymous, client, logged_in, service
+from tests.leadctl.test_hostile import CV_TEXT, JSON, LEAD, PROBLEM, hostile
 from tests.leadctl.triage.test_session import states_of
 from tests.system.programs import Service
 from tests.system.terminal import Terminal
 
-__all__ = ["admin", "administrators_home", "anonymous", "client", "logged_in", "service"]
+__all__ = ["admin", "administrators_home", "anonymous", "client", "hostile", "logged_in", "service"]
 
 START = ("\x1b[?1049h", "\x1b[?25l", "\x1b[?1000h")  # alternate screen, hidden cursor, mouse
 RESTORED = ("\x1b[?1049l", "\x1b[?25h", "\x1b[?1000l", "\x1b[?2004l")
@@ -138,6 +143,76 @@ def test_hostile_names_and_texts_are_escaped(client: Client, service: Service, c
     assert r"\x1b]0;title" in screen
     assert "\x1b]0;title" not in screen
     assert not re.search("\x1b\\[2J.*evil|\x9b|\u202e", screen)
+
+
+STATS = {
+    "total": 1,
+    "states": {"PENDING": 1, "ENGAGED": 0},
+    "days": {"2026-11-01": 1},
+    "mails": {"queued": 0, "failed": 0},
+    "oldest_waiting": None,
+    "state_keys": {},
+}
+
+
+@pytest.mark.parametrize("flags", [[], ["--plain"]])
+def test_the_question_for_a_login_is_escaped(anonymous: Client, hostile: Any, flags: list[str]) -> None:
+    user = {"id": 1, "username": "\x1b]2;title\x07\x1b[2J", "role": "attorney", "created_at": "x"}
+    answers = [STATS, [LEAD], user, LEAD, []]
+    expired = (401, PROBLEM, b'{"detail": "the login has expired"}')
+    hostile.answer = chain(((200, JSON, json.dumps(answer).encode()) for answer in answers), repeat(expired))
+    anonymous.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
+    terminal = Terminal(anonymous, "triage", *flags)
+    terminal.read_until("Username", within_s=60)
+    time.sleep(1)
+    terminal.type("\x1b" if not flags else "\x03")
+    terminal.type("\x03")
+    screen = terminal.end()[1]
+    assert r"\x1b]2;title" in screen
+    assert "\x1b]2;title" not in screen
+
+
+@pytest.mark.parametrize(
+    ("flags", "typed", "code"),
+    [
+        ([], "qq", 75),
+        ([], "\x03\x03", 75),
+        ([], signal.SIGTERM, 143),
+        (["--plain"], "\x03", 130),
+        (["--plain"], signal.SIGTERM, 143),
+    ],
+)
+def test_leaving_before_the_response_prints_the_change(
+    anonymous: Client, hostile: Any, flags: list[str], typed: str | signal.Signals, code: int
+) -> None:
+    sent, left = Event(), Event()
+    lead = LEAD | {"state": "PENDING"}
+    user = {"id": 1, "username": "peter", "role": "attorney", "created_at": "x"}
+    answers = {"/stats": STATS, "/me": user, "/cv-text": CV_TEXT, "/leads/50": lead, "email=": [], "/leads/": [lead]}
+
+    def answer(path: str) -> Any:
+        if path.endswith("/state"):
+            sent.set()
+            left.wait(60)
+            return None
+        return 200, JSON, json.dumps(next(answers[part] for part in answers if part in path)).encode()
+
+    hostile.answer = answer
+    anonymous.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
+    terminal = Terminal(anonymous, "triage", *flags)
+    terminal.read_until("[q]uit? " if flags else READY, within_s=60)
+    time.sleep(1)
+    terminal.type("e\n" if flags else "e")
+    assert sent.wait(60)
+    if isinstance(typed, str):
+        terminal.type(typed)
+    else:
+        terminal.process.send_signal(typed)
+    ended, screen = terminal.end()
+    left.set()
+    assert ended == code
+    assert "0 decided, 0 skipped" in screen
+    assert re.search(r"change (\S{36}) may have been applied; to undo it: leadctl undo \1\n", screen)
 
 
 def test_plain_asks_line_by_line(client: Client) -> None:

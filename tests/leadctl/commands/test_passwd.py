@@ -6,6 +6,7 @@ import pytest
 
 from tests.leadctl.commands.test_login import credentials_file
 from tests.leadctl.conftest import PASSWORD, Client
+from tests.leadctl.proxy import Proxy
 
 NEW = "a new correct horse"
 
@@ -60,3 +61,15 @@ def test_no_prompt_without_a_terminal_or_a_login(client: Client) -> None:
     assert (done.returncode, "can't prompt without a terminal" in done.stderr) == (2, True)
     client.data("logout")
     assert client.run("passwd").returncode == 4
+
+
+def test_a_lost_response_says_that_the_password_may_have_changed(anonymous: Client) -> None:
+    client = registered(anonymous, "bunter.4")
+    with Proxy(client.url, cuts=[0]) as proxy:
+        passwords = f"{PASSWORD}\n{NEW}\n"
+        done = client.run(
+            "--url", proxy.url, "passwd", "--password-stdin", typed=passwords, LEADCTL_TOKEN=client.token()
+        )
+    assert done.returncode == 75
+    assert done.stderr.startswith("the password may have been changed: log in with the new one, or if that fails,")
+    assert client.run("login", "-u", "bunter.4", "--password-stdin", typed=NEW).returncode == 0

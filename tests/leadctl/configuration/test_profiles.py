@@ -377,6 +377,7 @@ def test_a_stored_password_command_is_only_for_its_user_and_server(anonymous: Cl
         ("false", "the password command failed with exit code 1"),
         ("sh -c 'echo no such entry >&2; exit 3'", "failed with exit code 3: no such entry"),
         ("/nowhere/pass", "can't run the password command"),
+        ("yes", "the password command printed more than 65536 bytes"),
         ("'", "can't run the password command"),
         ("true", "is empty"),
         (r"printf '\377'", "is not UTF-8"),

@@ -317,3 +317,32 @@ def test_a_pending_text_appears_by_itself(
         await screen.until("ready")
 
     run(session, script)
+
+
+@pytest.mark.parametrize(("name", "part"), [("cv.xyz", "that ends in .xyz"), ("cv", "without an extension")])
+def test_opening_a_file_that_is_not_a_document_asks(
+    client: Client, make_session: MakeSession, name: str, part: str
+) -> None:
+    lead = client.submit(cv=b"Experience", cv_name=name)
+
+    async def script(screen: Screen) -> None:
+        await screen.ready(lead)
+        await screen.press("o")
+        await screen.until(f"This CV has a name {part}. Open it?")
+        await screen.press("n")
+        await screen.until("cancelled")
+
+    run(make_session([lead]), script)
+
+
+def test_a_long_name_hides_no_warning_beside_the_text(client: Client, make_session: MakeSession) -> None:
+    script = b"%PDF-1.4\n1 0 obj << /S /JavaScript /JS (app.alert(1)) >> endobj\n"
+    lead = client.submit(f_name="山" * 200, l_name="! " + "山" * 190, email="shown@example.com", cv=script)
+
+    async def check(screen: Screen) -> None:
+        await screen.ready(lead)
+        side = "".join(row[:28] for row in screen.shown.splitlines())
+        for part in ("contains JavaScript", "山", "shown@example.com", "cv.pdf"):
+            assert part in side
+
+    run(make_session([lead]), check, size=(100, 15))

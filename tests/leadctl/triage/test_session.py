@@ -2,13 +2,17 @@
 
 import json
 import re
+from base64 import b64encode
 from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
 from threading import Thread
 
 import pytest
 
 from leadctl.configuration.credentials import Profile
 from leadctl.errors import NotFound, PermissionDenied, TryAgain
+from leadctl.triage.cv_files import save_cv
 from leadctl.triage.facts import Facts
 from leadctl.triage.session import Session, Step
 from tests.leadctl.conftest import PASSWORD, Client
@@ -170,8 +174,9 @@ def test_an_unknown_outcome_allows_only_its_own_retry(client: Client, make_sessi
         with pytest.raises(TryAgain):
             session.decide(facts, "ENGAGED")
         assert (session.exit_code, session.lead_id) == (75, ids[0])
-        change = session.unconfirmed.change if session.unconfirmed else None
-        assert session.summary()[-1] == f"change {change} may have been applied; to undo it: leadctl undo {change}"
+        unconfirmed = session.unconfirmed
+        assert unconfirmed
+        assert session.summary() == ["0 decided, 0 skipped"]
         refused = f"ENGAGED for lead {ids[0]} is not confirmed: press its key to try again"
         assert session.decide(facts, "DECLINED").text == refused
         assert session.undo().text == refused
@@ -285,3 +290,13 @@ def expire(client: Client, profile: str) -> None:
 
 def expired(session: Session) -> Profile:
     return replace(session._context.session.profile, expires_at=1.0, name=None)
+
+
+def test_a_cv_is_saved_under_the_displayed_name(client: Client, make_session: MakeSession, tmp_path: Path) -> None:
+    lead = client.submit(cv=b"x", cv_name="cv.pdf")
+    facts = make_session([lead]).load(lead)
+    digest = b64encode(sha256(b"x").digest()).decode()
+    name = "Content-Disposition: attachment; filename*=UTF-8''cv.exe"
+    answer = f"HTTP/1.1 200 OK\r\n{name}\r\nRepr-Digest: sha-256=:{digest}:\r\nContent-Length: 1\r\n\r\nx".encode()
+    with Proxy(client.url, answers=[answer]) as proxy:
+        assert save_cv(make_session([lead], url=proxy.url).api, facts, tmp_path) == tmp_path / f"{lead}-cv.pdf"
