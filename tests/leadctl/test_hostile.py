@@ -549,6 +549,17 @@ def test_repeated_pages_are_an_error(anonymous: Client, hostile: Any) -> None:
     assert "its pages repeat" in done.stderr
 
 
+@pytest.mark.parametrize(("unquoted", "message"), [(1, "1 CV is not quoted"), (2, "2 CVs are not quoted"), (0, "")])
+def test_cvs_that_a_search_does_not_quote_are_reported(
+    anonymous: Client, hostile: Any, unquoted: int, message: str
+) -> None:
+    page = {"results": [], "total": 0, "unindexed": 0, "unquoted": unquoted, "next": None}
+    hostile.answer = (200, JSON, json.dumps(page).encode())
+    done = anonymous.run("--url", f"http://127.0.0.1:{hostile.server_port}", "search", "visa", LEADCTL_TOKEN="t")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith(message) if message else done.stderr == ""
+
+
 @pytest.mark.parametrize("expires_in", [-1, -(10**18)])
 def test_a_token_that_has_expired_is_not_saved(anonymous: Client, hostile: Any, expires_in: int) -> None:
     hostile.answer = (200, JSON, json.dumps({"access_token": "t", "expires_in": expires_in}).encode())
