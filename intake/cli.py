@@ -24,6 +24,7 @@ try:
     from intake.cv_text import sandbox
     from intake.cvs import orphans
     from intake.database import Database
+    from intake.database.installation import logs_failed_statements
     from intake.database.migrations import is_migrated, migrate
     from intake.errors import DatabaseNotMigrated, DatabaseUnavailable, IntakeError, SettingsInvalid
     from intake.form import serving
@@ -190,7 +191,7 @@ def collect_orphans(
 
     Orphans are objects in INTAKE_CV_STORE that belong to no lead. They are moved a day after they were written, and
     deleted after 30 days in the trash. The maintenance worker runs this daily. A store that does not match the
-    database is not changed: see docs/operations.md, Restoring.
+    database is not changed: see docs/operations.md, Restoring. The exit code is 1 if CVs are missing from the store.
     """
     settings = _settings()
     if not settings.cv_store:
@@ -202,6 +203,8 @@ def collect_orphans(
         f" moved back: {counts['restored']}; CVs missing from the store: {counts['missing']}",
         err=True,
     )
+    if counts["missing"]:
+        raise typer.Exit(1)
 
 
 @app.command(name="backup")
@@ -252,7 +255,8 @@ def purge(
     """Erase leads past their retention period.
 
     INTAKE_RETENTION_DAYS sets the periods. The maintenance worker also erases these leads, daily. On SQLite, this
-    command also removes deleted data from the database files, including files too large for the worker.
+    command also removes deleted data from the database files, including files too large for the worker. The exit code
+    is 1 if leads or deleted data remain.
     """
     settings = _settings()
     if not settings.retention_days and (dry_run or settings.sqlite_file is None):
@@ -265,12 +269,13 @@ def purge(
         counts, left = erasure.purge_all(database, settings.retention_days)
         for state, count in counts.items():
             typer.echo(f"intake: {state}: leads erased: {count}", err=True)
+        is_purged = settings.sqlite_file is None or erasure.purge_deleted_data(database, ignore_size=True)
         if settings.sqlite_file is not None:
-            is_purged = erasure.purge_deleted_data(database, ignore_size=True)
             result = "removed" if is_purged else "not all removed yet; run this again"
             typer.echo(f"intake: remains of erased leads in the database files: {result}", err=True)
         if left:
             typer.echo(f"intake: {left}; run this again", err=True)
+        if left or not is_purged:
             raise typer.Exit(1)
 
 
@@ -281,11 +286,16 @@ def check() -> None:
     The exit code is 1 if there are any.
     """
     settings = _settings(serving=True)
-    found = run_checks(settings, Path.cwd())
+    found, database = run_checks(settings, Path.cwd()), _database(settings)
     form = load_definition(settings.form)
     found += serving.run_checks(settings, form)
-    if not accounts.any_user(_database(settings)):
+    if not accounts.any_user(database):
         found.append("there are no users: create the first administrator with: intake create-user NAME")
+    if database.read(logs_failed_statements):
+        found.append(
+            "PostgreSQL logs failed statements with their values, so personal data remains in its log after an erasure:"
+            " as a superuser, run: ALTER ROLE … SET log_min_error_statement = panic, with the role of this service"
+        )
     if settings.cv_text:
         typer.echo(f"intake: active parts of the sandbox for the text of CVs: {sandbox.describe()}", err=True)
     typer.echo(f"intake: {serving.describe(settings, form)}", err=True)

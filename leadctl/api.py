@@ -19,7 +19,7 @@ MAX_TEXT_CHARS = 2**20  # of a CV's text, the server's limit in bytes
 MAX_ERASED_LEADS = 100_000  # of one run; they are reported together
 
 _LEAD = {"id": int, **dict.fromkeys(("email", "f_name", "l_name", "CV_name", "state", "created_at"), str)}
-_SEARCH = {"results": list, "total": int | None, "unindexed": int, "next": int | None}
+_SEARCH = {"results": list, "total": int | None, "unindexed": int, "unquoted": int, "next": int | None}
 _MATCH = {"field": str, "text": str, "highlights": list, "page": int | None}
 _MAIL = {"id": int, "lead_id": int, "attempts": int, **dict.fromkeys(("kind", "recipient", "state"), str)}
 _CHANGE = {"id": str, "at": str, "user": str, "count": int, "to": str | None, "undoes": str | None, "undone_by": list}

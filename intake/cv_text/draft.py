@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -10,6 +11,9 @@ MAX_PAGES = 10_000
 _BREAK = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
 # control characters, surrogates, noncharacters, and hints for layout: soft hyphens, zero-width spaces and BOMs
 _REMOVED = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\xad\u200b\ufeff\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+# runs of marks have none of these; real texts have far fewer marks in a run (the limit of UAX #15)
+_MAX_MARKS = 30
+_NO_WORD = re.compile(rf"[^\w\s]{{{_MAX_MARKS + 1},}}")
 _PAGE_BREAK = "\n\n"
 _BLANK_LINES = re.compile("\n{3,}")
 
@@ -74,4 +78,18 @@ def normalize(text: str) -> str:
     """Return the text in NFC, without control characters except newline and tab, or blanks at the end of lines."""
     clean = _REMOVED.sub("", _BREAK.sub("\n", text))
     lines = "\n".join(line.rstrip() for line in clean.split("\n"))
-    return unicodedata.normalize("NFC", _BLANK_LINES.sub("\n\n", lines).strip("\n"))
+    clean = _BLANK_LINES.sub("\n\n", lines).strip("\n")
+    return cut_marks(unicodedata.normalize("NFC", cut_marks(clean)))  # again, since some marks become two
+
+
+def cut_marks(text: str) -> str:
+    """Return the text with at most _MAX_MARKS combining marks in a row: normalizing more takes quadratic time."""
+    return _NO_WORD.sub(lambda found: "".join(_without_long_runs(found[0])), text)
+
+
+def _without_long_runs(text: str) -> Iterator[str]:
+    marks = 0
+    for character in text:
+        marks = marks + 1 if unicodedata.category(character).startswith("M") else 0
+        if marks <= _MAX_MARKS:
+            yield character

@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from html import unescape
 from html.parser import HTMLParser
 
 from striprtf.striprtf import rtf_to_text
@@ -18,6 +19,7 @@ _BOMS = (
 )
 _CONTROLS = bytes(byte for byte in range(32) if byte not in b"\t\n\v\f\r\x1b")
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([A-Za-z0-9_.:-]{1,40})", re.IGNORECASE)
+_TAG = re.compile("<[^<>]*>")
 _SKIPPED = frozenset(("script", "style", "template", "noscript", "svg"))
 _INLINE = frozenset(
     "a abbr b bdi bdo big cite code del dfn em font i img ins kbd label mark q s small span strong sub sup u".split()  # noqa: SIM905 - a list is a column
@@ -32,9 +34,7 @@ def write_plain(draft: Draft, data: bytes) -> None:
 def write_html(draft: Draft, data: bytes) -> None:
     """Write the text of an HTML page. Raises DraftFull."""
     declared = _META_CHARSET.search(data[:2048])
-    parser = _Html(draft)
-    parser.feed(_decoded(draft, data[:MAX_SOURCE_BYTES], declared[1].decode("ascii") if declared else None))
-    parser.close()
+    _Html(draft).read(_decoded(draft, data[:MAX_SOURCE_BYTES], declared[1].decode("ascii") if declared else None))
 
 
 def write_rtf(draft: Draft, data: bytes) -> None:
@@ -69,6 +69,19 @@ class _Html(HTMLParser):
     def __init__(self, draft: Draft) -> None:
         super().__init__()
         self._draft, self._skipped, self._is_preformatted = draft, 0, 0
+
+    def read(self, page: str) -> None:
+        """Parse a whole page, in time that is linear in its length."""
+        self.feed(page)
+        if self.rawdata.startswith("<"):
+            # markup that never ends: `close` would search its end from each further "<" again
+            self.handle_data(unescape(_TAG.sub(" ", self.rawdata)))
+        else:
+            self.close()
+
+    def parse_marked_section(self, i: int, report: int = 1) -> int:
+        """Parse `<![…>` as browsers do; the library searches an end that may not exist, or raises AssertionError."""
+        return self.parse_bogus_comment(i, report)
 
     def handle_starttag(self, tag: str, _attrs: list[tuple[str, str | None]]) -> None:
         self._skipped += tag in _SKIPPED

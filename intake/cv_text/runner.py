@@ -13,7 +13,7 @@ from typing import IO, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from intake.cv_text.draft import MAX_PAGES, MAX_TEXT_BYTES
+from intake.cv_text.draft import MAX_PAGES, MAX_TEXT_BYTES, cut_marks
 from intake.cv_text.sandbox import BEST_EFFORT
 
 MAX_OUTPUT_BYTES = 2**21
@@ -23,11 +23,14 @@ CHILD = (sys.executable, "-I", "-X", "utf8", "-m", "intake.cv_text.child")
 
 
 class ChildFailed(Exception):
-    """The child produced no valid result; `reason` is `timeout`, `crashed` or `output`."""
+    """The child produced no valid result; `reason` is `timeout`, `crashed` or `output`.
 
-    def __init__(self, reason: str) -> None:
+    It `is_final` if another attempt would end in the same way, at the same cost.
+    """
+
+    def __init__(self, reason: str, *, is_final: bool = False) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.is_final = reason, is_final
 
 
 class Stopped(Exception):
@@ -50,11 +53,16 @@ class Extraction(BaseModel):
         if (self.state == "done") != bool(self.text) or (self.state == "failed") != (self.reason is not None):
             raise ValueError("the state does not fit the other fields")
         text = self.text or ""
-        if len(text.encode()) > MAX_TEXT_BYTES or _CONTROL.search(text) or not unicodedata.is_normalized("NFC", text):
+        if len(text.encode()) > MAX_TEXT_BYTES or _CONTROL.search(text) or not _is_normalized(text):
             raise ValueError("the text is not normalized")
         if self.pages and (self.pages != sorted(self.pages) or self.pages[0] != 0 or self.pages[-1] > len(text)):
             raise ValueError("the pages are not offsets in the text")
         return self
+
+
+def _is_normalized(text: str) -> bool:
+    # the order matters: the second takes quadratic time on long runs of marks
+    return cut_marks(text) == text and unicodedata.is_normalized("NFC", text)
 
 
 @dataclass(frozen=True)
@@ -62,10 +70,11 @@ class Limits:
     """Seconds that a child may take: by the clock, and of CPU time."""
 
     wall_s: float = 30.0
-    cpu_s: int = 20
+    cpu_s: int = 10
 
 
-LIMITS = Limits()
+PDF_LIMITS = Limits()
+OTHER_LIMITS = Limits(cpu_s=5)  # no parser of these types needs a second for 16 MiB, unless the file attacks it
 
 
 def extract(
@@ -73,14 +82,15 @@ def extract(
     media_type: str,
     *,
     mode: str = BEST_EFFORT,
-    limits: Limits = LIMITS,
+    limits: Limits | None = None,
     is_stopping: Callable[[], bool] = lambda: False,
     program: Sequence[str] = (),
 ) -> Extraction:
     """Extract the text of an open file, from its beginning, in a new process.
 
-    `program` is replaced by tests. Raises ChildFailed or Stopped.
+    `limits` and `program` are replaced by tests. Raises ChildFailed or Stopped.
     """
+    limits = limits or (PDF_LIMITS if media_type == "application/pdf" else OTHER_LIMITS)
     file.seek(0)
     deadline = time.monotonic() + limits.wall_s
     with subprocess.Popen(  # noqa: S603 - the media type is an argument, and no shell reads it
@@ -126,7 +136,7 @@ def _read(child: "subprocess.Popen[bytes]", deadline: float, is_stopping: Callab
 
 def _validated(output: bytes, exit_code: int) -> Extraction:
     if exit_code == -signal.SIGXCPU:
-        raise ChildFailed("timeout")
+        raise ChildFailed("timeout", is_final=True)
     if exit_code != 0:
         raise ChildFailed("crashed")
     try:

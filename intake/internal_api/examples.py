@@ -73,6 +73,7 @@ EXAMPLES: Mapping[type[BaseModel], Mapping[str, Any]] = {
         ],
         "total": 1,
         "unindexed": 0,
+        "unquoted": 0,
         "next": None,
     },
     CvText: {

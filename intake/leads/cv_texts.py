@@ -15,7 +15,7 @@ from sqlalchemy.sql.dml import ReturningUpdate, Update
 from intake import audit
 from intake.audit import Action, Actor
 from intake.cv_text import runner
-from intake.cv_text.runner import LIMITS, ChildFailed, Extraction, Stopped
+from intake.cv_text.runner import PDF_LIMITS, ChildFailed, Extraction, Stopped
 from intake.database import Database
 from intake.database.clock import Now
 from intake.database.lead_rows import LeadTable, Rows
@@ -26,7 +26,7 @@ from intake.errors import ChecksumMismatch, LeadNotFound
 from intake.leads import listing, words
 from intake.leads.models import LeadWithCv, ScanState, TextState
 
-LEASE_S = LIMITS.wall_s + 300.0  # longer than reading the CV and any extraction
+LEASE_S = PDF_LIMITS.wall_s + 300.0  # longer than reading the CV and any extraction
 MAX_FAILURES = 2
 MAX_CLAIMS = 10  # so that a file can't end its worker again and again
 RETRY_DELAY_S = 10.0
@@ -84,22 +84,31 @@ def withhold(connection: Connection, lead_id: int, scan_state: ScanState) -> Non
 
 
 def claim(database: Database) -> TextJob | None:
-    """Claim a due extraction for LEASE_S seconds, that of the newest CV first, or return None.
+    """Claim a due extraction for LEASE_S seconds, or return None.
 
-    Raises DatabaseUnavailable.
+    First attempts precede all others, so that CVs which end their process do not delay other CVs. Among equals, the
+    newest CV is first. Raises DatabaseUnavailable.
     """
-    # usually there is none, and reading takes no lock
-    if database.read(lambda connection: connection.scalar(due())) is None:
-        return None
-    token = token_hex(16)
-    row = database.write(lambda connection: connection.execute(take(token)).first())
-    return None if row is None else TextJob(row.lead_id, token, row.attempts)
+    for is_first in (True, False):
+        # usually there is none, and reading takes no lock
+        if database.read(lambda connection: connection.scalar(due(is_first=is_first))) is None:  # noqa: B023 - called immediately
+            continue
+        token = token_hex(16)
+        row = database.write(lambda connection: connection.execute(take(token, is_first=is_first)).first())  # noqa: B023
+        if row is not None:
+            return TextJob(row.lead_id, token, row.attempts)
+    return None
 
 
-def take(token: str) -> ReturningUpdate[tuple[int, int]]:
+def take(token: str, *, is_first: bool) -> ReturningUpdate[tuple[int, int]]:
     """Return the statement that claims a due extraction."""
     # without MATERIALIZED, the subquery can run again for each row and exceed its limit
-    chosen = due().with_for_update(skip_locked=True).cte("due").prefix_with("MATERIALIZED", dialect="postgresql")
+    chosen = (
+        due(is_first=is_first)
+        .with_for_update(skip_locked=True)
+        .cte("due")
+        .prefix_with("MATERIALIZED", dialect="postgresql")
+    )
     return (
         update(cv_text)
         .where(cv_text.c.lead_id.in_(select(chosen.c.lead_id)))
@@ -108,9 +117,10 @@ def take(token: str) -> ReturningUpdate[tuple[int, int]]:
     )
 
 
-def due() -> Any:
-    """Return the query for the lead whose extraction became due last: new CVs do not wait for a backlog."""
-    is_due = (TEXT_PENDING, cv_text.c.next_attempt_at <= Now())
+def due(*, is_first: bool) -> Any:
+    """Return the query for the lead whose first or later attempt became due last: new CVs do not wait for a backlog."""
+    attempts = cv_text.c.attempts == 0 if is_first else cv_text.c.attempts > 0
+    is_due = (TEXT_PENDING, attempts, cv_text.c.next_attempt_at <= Now())
     return select(cv_text.c.lead_id).where(*is_due).order_by(cv_text.c.next_attempt_at.desc()).limit(1)
 
 
@@ -139,7 +149,7 @@ def extract(database: Database, job: TextJob, *, mode: str, is_stopping: Callabl
     except ChecksumMismatch:
         return record_failure(database, job, "damaged")
     except ChildFailed as error:
-        return record_failure(database, job, error.reason)
+        return record_failure(database, job, error.reason, is_final=error.is_final)
     return record_text(database, job, found, result)
 
 
@@ -178,9 +188,12 @@ def record_text(database: Database, job: TextJob, found: LeadWithCv, result: Ext
     return state if database.write(work) else None
 
 
-def record_failure(database: Database, job: TextJob, reason: str) -> TextState | None:
-    """Schedule another attempt, or after MAX_FAILURES store the reason. Raises DatabaseUnavailable."""
-    if job.attempts < MAX_FAILURES:
+def record_failure(database: Database, job: TextJob, reason: str, *, is_final: bool = False) -> TextState | None:
+    """Schedule another attempt, or store the reason if there were MAX_FAILURES or this failure `is_final`.
+
+    Raises DatabaseUnavailable.
+    """
+    if job.attempts < MAX_FAILURES and not is_final:
         release(database, job, delay_s=RETRY_DELAY_S, counts=True)
         return None
     values = {"state": TextState.FAILED, "reason": reason, **_NO_TEXT}

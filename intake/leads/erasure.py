@@ -186,13 +186,13 @@ def _first_batch(leads: Sequence[SubjectLead]) -> Sequence[SubjectLead]:
 
 def _erase(database: Database, ids: Sequence[int], cause: _Cause, *, skip_locked: bool = False) -> Erased:
     def work(connection: Connection) -> tuple[Erased, list[ObjectRef]]:
-        # lock by id: opposite orders deadlock
+        # lock mails, then leads, as the mail worker does, and each by id: opposite orders deadlock
+        mails = select(outbox_mail.c.id).where(is_among(outbox_mail.c.lead_id, ids)).order_by(outbox_mail.c.id)
+        connection.execute(mails.with_for_update(skip_locked=skip_locked))
         locked = select(lead.c.id, lead.c.state).where(is_among(lead.c.id, ids), *cause.conditions).order_by(lead.c.id)
         rows = connection.execute(locked.with_for_update(skip_locked=skip_locked))
         found = [ErasedLead(id=row.id, state=row.state) for row in rows]
         lead_ids = [one.id for one in found]
-        mails = select(outbox_mail.c.id).where(is_among(outbox_mail.c.lead_id, lead_ids)).order_by(outbox_mail.c.id)
-        connection.execute(mails.with_for_update())
         erased, objects = _count(connection, found), deletions.record(connection, lead_ids)
         connection.execute(delete(lead).where(is_among(lead.c.id, lead_ids)))
         for lead_id in lead_ids:

@@ -1,6 +1,7 @@
 """Search by words: the leads of a page, and where their names, addresses and CVs have the words."""
 
 import json
+import time
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
@@ -22,7 +23,8 @@ from intake.search.tokenizer import query_tokens
 
 MAX_UNINDEXED = 10_000  # more are not counted, since each search counts them
 MAX_RESULTS = 100  # of a page: the service reads the CV texts of its leads
-NAMES = ("f_name", "l_name", "email")
+EXCERPTS_S = 2.0  # of one page: CVs of a million lines take long, and anyone can send them
+NAMES: Sequence[Literal["f_name", "l_name", "email"]] = ("f_name", "l_name", "email")
 
 
 class SearchQuery(LeadFilters):
@@ -55,6 +57,9 @@ class SearchResults(BaseModel):
     results: list[SearchResult]
     total: int | None = Field(description="Number of leads on all pages; null if too many have the words.")
     unindexed: int = Field(description="Number of CVs whose words are not indexed yet, at most 10,000.")
+    unquoted: int = Field(
+        description="Number of leads on this page whose CVs are not quoted, since that takes too long."
+    )
     next: int | None = Field(description="`after` of the next page; null on the last one.")
 
 
@@ -83,19 +88,21 @@ def _find(connection: Connection, query: SearchQuery) -> SearchResults:
     rows = connection.execute(statement).mappings().all()
     page = rows[: query.limit]
     truncated = _truncated(connection, [row["id"] for row in page])
+    quotes = _Quotes(connection, until=time.monotonic() + EXCERPTS_S)
     results = [
-        SearchResult(**row, matches=_matches(connection, row, tokens), search_truncated=row["id"] in truncated)
+        SearchResult(**row, matches=_matches(quotes, row, tokens), search_truncated=row["id"] in truncated)
         for row in page
     ]
     return SearchResults(
         results=results,
         total=_count(connection, query, matches),
         unindexed=_count_unindexed(connection),
+        unquoted=quotes.omitted,
         next=page[-1]["id"] if len(rows) > len(page) else None,
     )
 
 
-def _matches(connection: Connection, row: RowMapping, tokens: Sequence[str]) -> list[Match]:
+def _matches(quotes: "_Quotes", row: RowMapping, tokens: Sequence[str]) -> list[Match]:
     """Return the names and the address that have words, and the lines of fields and CV with those that they lack."""
     matches, missing = [], set(tokens)
     for name in NAMES:
@@ -103,24 +110,35 @@ def _matches(connection: Connection, row: RowMapping, tokens: Sequence[str]) -> 
         if found:
             matches.append(Match(field=name, text=row[name], highlights=spans))
             missing -= found
-    for key, value in read_values(connection, row["id"]).items() if missing else ():
+    for key, value in read_values(quotes.connection, row["id"]).items() if missing else ():
         matches += [
             Match(field=f"fields.{key}", text=found.text, highlights=found.highlights)
             for found in excerpts(value, [token for token in tokens if token in missing])
         ]
         missing -= found_words(value, tokens)[1]
     if missing:
-        matches += _in_cv(connection, row["id"], [token for token in tokens if token in missing])
+        matches += quotes.of(row["id"], [token for token in tokens if token in missing])
     return matches
 
 
-def _in_cv(connection: Connection, lead_id: int, tokens: Sequence[str]) -> Iterator[Match]:
-    query = select(cv_text.c.text, cv_text.c.pages).where(cv_text.c.lead_id == lead_id, cv_text.c.text.is_not(None))
-    for text, pages in connection.execute(query).all():
-        starts = json.loads(pages or "[]")
-        for found in excerpts(text, tokens):
-            page = bisect_right(starts, found.offset) or None
-            yield Match(field="CV", text=found.text, highlights=found.highlights, page=page)
+class _Quotes:
+    """Lines of CVs, until a time by the monotonic clock."""
+
+    def __init__(self, connection: Connection, *, until: float) -> None:
+        self.connection, self._until = connection, until
+        self.omitted = 0
+
+    def of(self, lead_id: int, tokens: Sequence[str]) -> Iterator[Match]:
+        """Yield the lines of a CV that have words; none after the time, which is counted."""
+        if time.monotonic() >= self._until:
+            self.omitted += 1
+            return
+        query = select(cv_text.c.text, cv_text.c.pages).where(cv_text.c.lead_id == lead_id, cv_text.c.text.is_not(None))
+        for text, pages in self.connection.execute(query).all():
+            starts = json.loads(pages or "[]")
+            for found in excerpts(text, tokens):
+                page = bisect_right(starts, found.offset) or None
+                yield Match(field="CV", text=found.text, highlights=found.highlights, page=page)
 
 
 def _count_unindexed(connection: Connection) -> int:

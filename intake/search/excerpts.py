@@ -1,10 +1,10 @@
 """Excerpts: where a text has the words of a query."""
 
 import re
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Sequence, Set
 from typing import NamedTuple
 
-from intake.search.tokenizer import is_start, is_unspaced, normalize, word_end
+from intake.search.tokenizer import is_unspaced, normalize, starts, word_end
 
 MAX_LINES = 3  # of one text
 MAX_LINE_CHARACTERS = 2_000  # longer lines are split, so that an excerpt costs little
@@ -27,7 +27,7 @@ def found_words(text: str, tokens: Sequence[str]) -> tuple[list[tuple[int, int]]
     spans: list[tuple[int, int]] = []
     found = set()
     for token in tokens:
-        for start in _starts(normalized, token):
+        for start in starts(normalized, token):
             end = start + len(token) if is_unspaced(token) else word_end(normalized, start)
             spans.append((origins[start], origins[end - 1] + 1))
             found.add(token)
@@ -42,7 +42,7 @@ def excerpts(text: str, tokens: Sequence[str]) -> list[Excerpt]:
     missing = sorted(tokens, key=len, reverse=True)
     while missing and len(found) < MAX_LINES:
         token = missing.pop(0)
-        if (start := next(_starts(normalized, token), None)) is not None:
+        if (start := next(starts(normalized, token), None)) is not None:
             offset, line = lines[normalized.count("\n", 0, start)]
             (first, *_), _ = found_words(line, [token])
             excerpt, shown = _around(offset, line, first, tokens)
@@ -51,20 +51,12 @@ def excerpts(text: str, tokens: Sequence[str]) -> list[Excerpt]:
     return [found[offset] for offset in sorted(found)]
 
 
-def _starts(normalized: str, token: str) -> Iterator[int]:
-    start = normalized.find(token)
-    while start >= 0:
-        if is_start(normalized, start):
-            yield start
-        start = normalized.find(token, start + 1)
-
-
 def _with_origins(text: str) -> tuple[str, Sequence[int]]:
     """Return the normalized text, and for each of its characters the index of the original one."""
     if text.isascii():
         return text.lower(), range(len(text))
-    parts = [normalize(character) for character in text]
-    return "".join(parts), [index for index, part in enumerate(parts) for _ in part]
+    # the whole text has the same characters as its parts, but sorts marks that follow each other
+    return normalize(text), [index for index, character in enumerate(text) for _ in normalize(character)]
 
 
 def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -34,7 +34,8 @@ _MARKS = "".join(
     for character in map(chr, range(0x300, 0x20000))
     if unicodedata.category(character)[0] == "M" and not _removed.match(character)
 )
-_run = re.compile(rf"[\w{_MARKS}]+")
+_WORD = rf"\w{_MARKS}"
+_run = re.compile(rf"[{_WORD}]+")
 _ascii_run = re.compile(r"\w+", re.ASCII)
 
 
@@ -94,12 +95,13 @@ def is_unspaced(run: str) -> bool:
     return _unspaced.match(run) is not None
 
 
-def is_start(normalized: str, index: int) -> bool:
-    """Return whether a token can begin at a character of a normalized text."""
-    if index == 0 or is_unspaced(normalized[index]):
-        return True
-    before = normalized[index - 1]
-    return not _run.match(before) or is_unspaced(before)
+def starts(normalized: str, token: str) -> Iterator[int]:
+    """Yield where a token begins a word, or is in a run without spaces, of a normalized text."""
+    literal = re.escape(token)
+    # the token first, as regular expressions find a literal prefix fast, and a file may have it a million times
+    begins = f"{literal}(?:(?<![{_WORD}]{literal})|(?<=[{_UNSPACED}]{literal}))"
+    pattern = f"(?={literal})" if is_unspaced(token) else begins
+    return (found.start() for found in re.finditer(pattern, normalized))
 
 
 def word_end(normalized: str, start: int) -> int:

@@ -15,7 +15,8 @@ from intake.workers.polling import PollingWorker
 POLL_S = 1.0
 SANDBOX_PAUSE_S = 60.0  # while the sandbox is not available
 PROCESS_PAUSE_S = 10.0  # after a process could not be started
-PAUSE_FACTOR = 3.0  # a pause after each extraction: it takes at most a quarter of a core from submissions
+PAUSE_FACTOR = 3.0  # a pause after each extraction: a backlog takes at most a quarter of a core from submissions
+MAX_PAUSE_S = 1.0  # slow extractions are rare, or an attack that must not delay other CVs further
 COUNT_INTERVAL_S = 30.0
 
 log = logging.getLogger("intake.workers.texts")
@@ -43,7 +44,7 @@ class TextWorker(PollingWorker):
             return POLL_S
         started = time.monotonic()
         pause_s = self._extract(job)
-        return max(pause_s, PAUSE_FACTOR * (time.monotonic() - started))
+        return max(pause_s, min(PAUSE_FACTOR * (time.monotonic() - started), MAX_PAUSE_S))
 
     def _extract(self, job: TextJob) -> float:
         try:

@@ -47,6 +47,10 @@ def command(
     listing.show(found.leads, {**texts, **parse_range(since, until)}, order=order, total=lambda _filters: found.total)
     if count := found.unindexed:
         listing.context.info(f"{count} {'CV is' if count == 1 else 'CVs are'} not indexed yet")
+    if count := found.unquoted:
+        listing.context.info(
+            f"{count} {'CV is' if count == 1 else 'CVs are'} not quoted, because reading them takes too long"
+        )
 
 
 NAMES = ("f_name", "l_name", "email")
@@ -58,13 +62,14 @@ class _Search:
     def __init__(self, api: "Api", *, newest_first: bool) -> None:
         self._api, self._newest_first = api, newest_first
         self.total: int | None = None
-        self.unindexed = 0
+        self.unindexed = self.unquoted = 0
 
     def leads(self, filters: Mapping[str, Any], *, limit: int | None) -> Iterator[Record]:
         """Yield up to `limit` leads that are found, fetched page by page."""
         left = limit
         for page in self._api.search(filters, newest_first=self._newest_first, size=min(limit or PAGE, PAGE)):
             self.total, self.unindexed = page["total"], page["unindexed"]
+            self.unquoted += page["unquoted"]
             results = page["results"] if left is None else page["results"][:left]
             yield from ({**lead, "found": _plain(lead["matches"])} for lead in results)
             left = None if left is None else left - len(results)

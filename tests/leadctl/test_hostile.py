@@ -428,7 +428,14 @@ CHANGE: dict[str, Any] = {
     "undone_by": [],
 }
 EVENT = {"at": "2026-11-01T09:00:00Z", "user": "x", "from": None, "to": "x", "change": None, "undoes": None}
-CV_TEXT: dict[str, Any] = {"state": "done", "reason": None, "text": "x", "pages": [], "truncated": False, "guessed": False}
+CV_TEXT: dict[str, Any] = {
+    "state": "done",
+    "reason": None,
+    "text": "x",
+    "pages": [],
+    "truncated": False,
+    "guessed": False,
+}
 ERASURE = {
     "leads": [],
     **dict.fromkeys(("cvs", "mails", "mails_sent", "objects_left"), 0),
@@ -632,6 +639,17 @@ def test_repeated_pages_are_an_error(anonymous: Client, hostile: Any) -> None:
     done = anonymous.run("--url", url, "audit", "-o", "ids", LEADCTL_TOKEN="t")
     assert (done.returncode, done.stdout) == (1, "2\n1\n")
     assert "its pages repeat" in done.stderr
+
+
+@pytest.mark.parametrize(("unquoted", "message"), [(1, "1 CV is not quoted"), (2, "2 CVs are not quoted"), (0, "")])
+def test_cvs_that_a_search_does_not_quote_are_reported(
+    anonymous: Client, hostile: Any, unquoted: int, message: str
+) -> None:
+    page = {"results": [], "total": 0, "unindexed": 0, "unquoted": unquoted, "next": None}
+    hostile.answer = (200, JSON, json.dumps(page).encode())
+    done = anonymous.run("--url", f"http://127.0.0.1:{hostile.server_port}", "search", "visa", LEADCTL_TOKEN="t")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith(message) if message else done.stderr == ""
 
 
 @pytest.mark.parametrize("expires_in", [-1, -(10**18)])

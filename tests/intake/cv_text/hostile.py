@@ -148,6 +148,11 @@ def unfinished_html() -> bytes:
     return b"<html>" + b"<a href='" * 300_000
 
 
+def unfinished_markup(start: str) -> bytes:
+    """Return an HTML page of 10 MB with the beginning of a construct again and again, and never its end."""
+    return b"<html>" + start.encode() * (10_000_000 // len(start))
+
+
 PDF = "application/pdf"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 ODT = "application/vnd.oasis.opendocument.text"
@@ -169,6 +174,13 @@ FILES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "RTF of control words": ("text/rtf", endless_rtf),
     "nested HTML": ("text/html", nested_html),
     "unfinished HTML": ("text/html", unfinished_html),
-    "combining marks": ("text/plain", ("a" + "\u0315\u0300" * 250_000).encode),
+    "unfinished comments": ("text/html", lambda: unfinished_markup("<!--")),
+    "unfinished comments with tags": ("text/html", lambda: unfinished_markup("<!--<b>")),
+    "unfinished end tags": ("text/html", lambda: unfinished_markup("</")),
+    "unfinished CDATA sections": ("text/html", lambda: unfinished_markup("<![CDATA[")),
+    "unfinished sections": ("text/html", lambda: unfinished_markup("<![if x>")),
+    "unfinished instructions": ("text/html", lambda: unfinished_markup("<?")),
+    "combining marks": ("text/plain", ("a" + "\u0315\u0300" * 500_000).encode),
+    "marks of class 0": ("text/plain", ("a" + "\u0f73\u0f71" * 500_000).encode),  # they decompose into others
     "random bytes as PDF": (PDF, lambda: b"%PDF-1.7\n" + bytes(range(256)) * 4000),
 }

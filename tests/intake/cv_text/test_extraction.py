@@ -180,6 +180,10 @@ def test_plain_texts(data: bytes, text: str, guessed: bool) -> None:
         (b"<meta charset=windows-1251><p>\xcf\xf0\xe8", "При"),
         (b"<meta charset=no-such><p>\xe9", "é"),
         (b"<script>never ends <p>gone", ""),
+        (b"<p>a<!-- never ends <p>b &amp; c", "a<!-- never ends b & c"),
+        (b"<p>a <b href='c <p>d", "a <b href='c d"),
+        (b"<p>a<![endif]><![if !x]>b<![CDATA[c]]>d<![x y]>e", "abde"),
+        (b"<p>a&am", "a&am"),
     ],
 )
 def test_html(data: bytes, text: str) -> None:
@@ -214,6 +218,12 @@ def test_pages_start_at_their_offsets(pages: list[str]) -> None:
         found.text[start : start + len(page)] for start, page in zip(found.pages, expected, strict=True)
     ] == expected
     Extraction.model_validate({"state": "done", **vars(found)})
+
+
+def test_runs_of_marks_are_cut() -> None:
+    marks = "\u0316" * 30
+    assert normalize(f"a{marks}e\u0301") == f"a{marks}\u00e9"
+    assert normalize(f"a{marks}\u0f73\u0301\u0316.{marks}.") == f"a{marks}.{marks}."
 
 
 @pytest.mark.parametrize("charset", ["gb18030", "big5", "shift_jis", "koi8-r", "iso-8859-5", "windows-1251"])

@@ -57,6 +57,7 @@ def attempt(code: str) -> str | None:
         ('os.write(1, b\'{"state": "done", "text": "\\\\ud800"}\')', "output"),
         ('os.write(1, b\'{"state": "done", "text": "a", "pages": [0, 5]}\')', "output"),
         ("os.write(1, json.dumps({'state': 'done', 'text': 'e\\u0301'}).encode())", "output"),
+        ("os.write(1, json.dumps({'state': 'done', 'text': 'a' + '\\u0316' * 31}).encode())", "output"),
         ("os.write(1, json.dumps({'state': 'withheld'}).encode())", "output"),
     ],
 )
@@ -64,13 +65,15 @@ def test_a_child_that_fails_has_a_reason(code: str, reason: str) -> None:
     with pytest.raises(ChildFailed) as raised:
         run(code)
     assert raised.value.reason == reason
+    assert raised.value.is_final == (reason == "timeout"), "more CPU time is not available in another attempt either"
 
 
 @pytest.mark.parametrize("code", ["time.sleep(60)", "os.close(1); time.sleep(60)", "threading.Event().wait(60)"])
 def test_a_child_that_waits_is_ended(code: str) -> None:
     started = time.monotonic()
-    with pytest.raises(ChildFailed, match="timeout"):
+    with pytest.raises(ChildFailed, match="timeout") as raised:
         run(code, Limits(wall_s=1, cpu_s=1))
+    assert not raised.value.is_final
     assert time.monotonic() - started < 15
 
 

@@ -198,7 +198,7 @@ def test_the_worker_reports_a_hold_and_collects_nothing(
 
 @pytest.mark.usefixtures("all_old")
 def test_an_older_store_has_missing_cvs_and_no_row_is_deleted(
-    intake: Intake, store_url: str, caplog: pytest.LogCaptureFixture
+    intake: Intake, store_url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submit(intake, 3)
     mark(intake)
@@ -210,6 +210,8 @@ def test_an_older_store_has_missing_cvs_and_no_row_is_deleted(
     for key, content in older.items():
         obstore.put(from_url(store_url), key, content)
     assert collect(intake) == Counter(missing=2)
+    done = run(intake, monkeypatch)
+    assert (done.exit_code, "CVs missing from the store: 2" in done.output) == (1, True)
     assert "CVs missing from the CV store: 2" in caplog.text
     assert (intake.count(lead), intake.count(cv)) == (5, 5)
     mark(intake)

@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 from intake.cv_text.runner import Extraction
 from intake.database import Database, word_index
 from intake.database.schema import audit, cv_text, lead_words
-from intake.leads import cv_texts, listing, words
+from intake.leads import cv_texts, listing, searching, words
 from intake.leads.models import ScanState, TextState
 from tests.conftest import Intake
 from tests.intake.internal_api.test_post_persons_erase import WAITING
@@ -128,10 +128,30 @@ def test_words_of_cvs_are_found_and_quoted(client: TestClient, intake: Intake) -
     assert [one["id"] for one in client.get("/internal/leads/", params={"q": "ethan müll"}).json()] == [lead_id]
 
 
+def test_words_with_several_marks_are_quoted(client: TestClient, intake: Intake) -> None:
+    read_cv(intake, "zz \u0929\u1cd4 yy")
+    [result] = search(client, "\u0928\u1cd4\u093c")["results"]
+    assert [marked(one) for one in result["matches"]] == [["\u0929\u1cd4"]]
+
+
 def test_a_cv_is_not_quoted_for_words_of_the_name(client: TestClient, intake: Intake) -> None:
     read_cv(intake, "Ethan Smith")
     assert [one["field"] for one in search(client, "ethan smith")["results"][0]["matches"]] == ["f_name", "l_name"]
     assert viewed(intake) == []
+
+
+def test_cvs_are_not_quoted_after_the_time_for_a_page(
+    client: TestClient, intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in PEOPLE:
+        read_cv(intake, "visa")
+    monkeypatch.setattr(searching, "EXCERPTS_S", 0.0)
+    page = search(client, "visa", limit=3)
+    assert ([one["matches"] for one in page["results"]], page["unquoted"], page["total"]) == ([[]] * 3, 3, 4)
+    assert viewed(intake) == [], "only quoted CVs count as viewed"
+    assert search(client, "ethan smith")["unquoted"] == 0, "names need no time"
+    monkeypatch.undo()
+    assert search(client, "visa")["unquoted"] == 0
 
 
 def viewed(intake: Intake) -> list[Any]:

@@ -1,6 +1,7 @@
 """POST /internal/persons/erase."""
 
 import random
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -414,6 +415,29 @@ def test_mail_retries_do_not_deadlock_with_erasures(intake: Intake) -> None:
         retried = other.write(hold)
         other.close()
         assert retried.result() == ["revived", "revived"]
+
+
+def test_an_erasure_and_a_claim_of_mails_do_not_deadlock(admin: TestClient, intake: Intake) -> None:
+    if intake.settings.sqlite_file is not None:
+        return  # SQLite has one writer at a time
+    marked(intake)
+    change = update(outbox_mail).values(attempts=outbox_mail.c.attempts + 1)
+    with ThreadPoolExecutor(1) as pool:
+        other = Database(intake.settings, connections=1)
+
+        def claim_and_count(connection: Connection) -> Any:
+            """Update mails twice, which makes PostgreSQL lock their lead, too."""
+            connection.execute(change)
+            erasing = pool.submit(lambda: erase(admin, f"{MARK}@example.com"))
+            wait_for(lambda: intake.read(lambda c: c.execute(WAITING).scalar_one()) == 1)
+            time.sleep(1.2)  # after the erasure has checked for a deadlock, so that this transaction would be ended
+            connection.execute(change)
+            return erasing
+
+        erasing = other.write(claim_and_count)
+        other.close()
+        assert erasing.result().json()["complete"]
+    assert intake.count(lead) == 0
 
 
 def test_only_administrators_are_allowed(attorney: TestClient, intake: Intake) -> None:

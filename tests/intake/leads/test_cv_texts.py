@@ -1,5 +1,6 @@
 """The queue of CV texts: claims, results, scans, and delivery with an audit entry."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,12 @@ from intake.workers import texts
 from intake.workers.texts import TextWorker
 from tests.conftest import Intake
 
+ENDLESS = """
+import sys
+from intake.cv_text import sandbox
+sandbox.enter(sys.argv[2], cpu_s=int(sys.argv[3]))
+while True: pass
+"""
 TEXT = ("cv.txt", "Ada Lovelace\r\nNaïve".encode())
 
 
@@ -120,6 +127,22 @@ def test_the_second_failure_is_final(intake: Intake) -> None:
     assert cv_texts.claim(intake.database) is None
 
 
+def test_a_final_failure_is_not_repeated(intake: Intake) -> None:
+    lead_id = intake.submitted(CV=TEXT)
+    assert cv_texts.record_failure(intake.database, claimed(intake), "timeout", is_final=True) is TextState.FAILED
+    assert (row(intake, lead_id)["state"], row(intake, lead_id)["reason"]) == ("failed", "timeout")
+
+
+def test_first_attempts_precede_others(intake: Intake) -> None:
+    repeated, waiting, newest = (intake.submitted(CV=TEXT) for _ in range(3))
+    for lead_id, attempts, age_s in ((repeated, 1, 1), (waiting, 0, 9), (newest, 0, 5)):
+        values = {"attempts": attempts, "next_attempt_at": Now(plus_s=-age_s)}
+        change = update(cv_text).where(cv_text.c.lead_id == lead_id).values(values)
+        intake.write(lambda connection, change=change: connection.execute(change))
+    assert [claimed(intake).lead_id for _ in range(3)] == [newest, waiting, repeated]
+    assert cv_texts.claim(intake.database) is None
+
+
 def test_a_released_extraction_does_not_count(intake: Intake) -> None:
     intake.submitted(CV=TEXT)
     for _ in range(5):
@@ -185,14 +208,15 @@ def test_a_text_of_an_erased_lead_is_gone_and_never_stored(intake: Intake) -> No
     assert cv_texts.record_text(intake.database, job, found, Extraction(state="done", text="words")) is None
 
 
-def test_a_claim_uses_the_index_of_pending_texts(intake: Intake) -> None:
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_claim_uses_the_index_of_pending_texts(intake: Intake, is_first: bool) -> None:
     intake.submitted(CV=TEXT)
 
     def plan(connection: Connection) -> str:
         prefix = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
         if connection.dialect.name == "postgresql":
             connection.execute(text("SET LOCAL enable_seqscan = off"))
-        compiled = cv_texts.due().compile(connection, compile_kwargs={"literal_binds": True})
+        compiled = cv_texts.due(is_first=is_first).compile(connection, compile_kwargs={"literal_binds": True})
         return str(connection.exec_driver_sql(prefix + str(compiled).replace("%", "%%")).all())
 
     assert "ix_cv_text_pending" in intake.read(plan)
@@ -262,6 +286,17 @@ def test_a_worker_pauses_in_proportion_and_counts(intake: Intake) -> None:
     assert 0 < pause_s <= texts.PAUSE_FACTOR * (time.monotonic() - started)
     assert b"intake_cv_texts_pending 1.0" in metrics.exposition()
     assert b'intake_cv_texts_total{outcome="done"} 1.0' in metrics.exposition()
+
+
+def test_a_file_that_attacks_its_parser_delays_others_by_seconds(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "OTHER_LIMITS", runner.Limits(cpu_s=1))
+    monkeypatch.setattr(runner, "CHILD", (sys.executable, "-c", ENDLESS))
+    lead_id = intake.submitted(CV=TEXT)
+    pause_s = TextWorker(sandbox.REQUIRED, intake.database, Metrics()).step()
+    assert 0 < pause_s <= texts.MAX_PAUSE_S
+    assert (row(intake, lead_id)["state"], row(intake, lead_id)["reason"]) == ("failed", "timeout")
 
 
 def test_a_stopping_worker_releases_its_extraction(intake: Intake) -> None:

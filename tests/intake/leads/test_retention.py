@@ -186,6 +186,22 @@ def test_without_retention_the_command_only_removes_deleted_data(
     assert len(remaining(intake)) == 1
 
 
+def test_the_command_fails_while_deleted_data_remains(
+    intake: Intake, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if intake.settings.sqlite_file is None:
+        return  # PostgreSQL has nothing to remove
+    monkeypatch.chdir(tmp_path)
+    old(intake, "DECLINED", 200)
+    intake.write(mark_deletion)
+    with closing(sqlite3.connect(intake.settings.sqlite_file)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM lead").fetchone()
+        code, output = purge(intake, monkeypatch)
+    assert (code, "not all removed yet; run this again" in output) == (1, True)
+    assert purge(intake, monkeypatch)[0] == 0
+
+
 def test_retention_of_an_unknown_state_is_rejected() -> None:
     with pytest.raises(SettingsInvalid) as raised:
         Settings.from_environment({"INTAKE_RETENTION_DAYS": "DECLINED=5,LOST=5", "INTAKE_STATES": "NEW,DECLINED"})
