@@ -71,7 +71,7 @@ def _set_states(
             done = context.api.set_states(batch, state, expected=expected, change=change, dry_run=dry_run)
             outcomes.extend(done)
             announce(done)
-            return done
+            return [*done]
 
         context.run_in_batches(ids, "Changing leads", set_batch)
 

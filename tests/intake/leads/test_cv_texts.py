@@ -133,12 +133,16 @@ def test_a_final_failure_is_not_repeated(intake: Intake) -> None:
     assert (row(intake, lead_id)["state"], row(intake, lead_id)["reason"]) == ("failed", "timeout")
 
 
+def set_attempts(intake: Intake, lead_id: int, attempts: int, *, age_s: float) -> None:
+    values = {"attempts": attempts, "next_attempt_at": Now(plus_s=-age_s)}
+    intake.write(lambda c: c.execute(update(cv_text).where(cv_text.c.lead_id == lead_id).values(values)))
+
+
 def test_first_attempts_precede_others(intake: Intake) -> None:
     repeated, waiting, newest = (intake.submitted(CV=TEXT) for _ in range(3))
-    for lead_id, attempts, age_s in ((repeated, 1, 1), (waiting, 0, 9), (newest, 0, 5)):
-        values = {"attempts": attempts, "next_attempt_at": Now(plus_s=-age_s)}
-        change = update(cv_text).where(cv_text.c.lead_id == lead_id).values(values)
-        intake.write(lambda connection, change=change: connection.execute(change))
+    set_attempts(intake, repeated, 1, age_s=1)
+    set_attempts(intake, waiting, 0, age_s=9)
+    set_attempts(intake, newest, 0, age_s=5)
     assert [claimed(intake).lead_id for _ in range(3)] == [newest, waiting, repeated]
     assert cv_texts.claim(intake.database) is None
 
