@@ -89,7 +89,7 @@ class Generator:
             self._selector.register(sender.socket, selectors.EVENT_READ, sender)
 
     def submit(self, seconds: float) -> tuple[float, int]:
-        """Submit for `seconds`, wait for the last responses, and return these per second, and their number."""
+        """Submit for `seconds`, once, wait for the last responses, and return these per second, and their number."""
         began, answered, waiting = time.perf_counter(), 0, len(self._senders)
         for sender in self._senders:
             self._watch(sender, is_sending=sender.begin(self._email()))
@@ -108,6 +108,7 @@ class Generator:
                     self._watch(one, is_sending=one.begin(self._email()))
                 else:
                     waiting -= 1
+                    self._selector.unregister(one.socket)  # the service may close it before the last response
         return answered / (time.perf_counter() - began), answered
 
     def _watch(self, sender: Sender, *, is_sending: bool) -> None:
