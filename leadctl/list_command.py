@@ -13,6 +13,7 @@ import typer
 from leadctl.completion import STATE, complete_columns
 from leadctl.context import Context
 from leadctl.options import FormatOption, HeaderOption, RawOption
+from leadctl.output.columns import FIELD
 from leadctl.output.formats import OutputFormat, OutputOptions, Record
 
 TERMINAL_LIMIT = 50
@@ -104,7 +105,7 @@ def list_command(
             int | None, typer.Option("--limit", "-n", metavar="N", min=1, help=limit_help)
         ] = default_limit,
         output: FormatOption = None,
-        selected: Annotated[str | None, columns_option(known)] = None,
+        selected: Annotated[str | None, columns_option([name for name in known if name != FIELD])] = None,
         header: HeaderOption = False,
         raw: RawOption = False,
         no_pager: Annotated[bool, typer.Option("--no-pager", help="Do not use a pager.")] = False,

@@ -14,17 +14,9 @@ from intake.database.lead_rows import insert_lead, insert_rows
 from intake.database.schema import lead
 from intake.errors import DatabaseUnavailable, ExternalIdTaken, FieldError, ValidationError
 from intake.leads.data_subjects import DataSubject
+from intake.leads.new_lead import Submission, cv_rows, lead_row, mail_rows, words_rows
 from intake.leads.states import validate_states
-from intake.leads.submissions import (
-    Submission,
-    cv_rows,
-    lead_row,
-    mail_rows,
-    validate_submission,
-    words_rows,
-    write_cv,
-    write_with_cv,
-)
+from intake.leads.submissions import validate_submission, write_cv, write_with_cv
 from intake.settings import Settings
 
 MAX_EXTERNAL_ID_CHARACTERS = 255

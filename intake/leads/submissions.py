@@ -1,11 +1,8 @@
 """Submissions: validation, and saving the lead with its CV and mails."""
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, delete, select, true
 
@@ -16,9 +13,8 @@ from intake.cvs.store import ObjectRef
 from intake.database import Database, insert_if_absent, short_lock_timeout
 from intake.database.clock import Now
 from intake.database.cv_blobs import write_content
-from intake.database.lead_rows import LeadTable, Rows, insert_lead
-from intake.database.schema import cv as cv_table
-from intake.database.schema import lead_consent, lead_field, lead_words, submission_key
+from intake.database.lead_rows import LeadTable, insert_lead
+from intake.database.schema import submission_key
 from intake.errors import (
     FieldError,
     IdempotencyKeyInUse,
@@ -27,12 +23,18 @@ from intake.errors import (
     StorageUnavailable,
     ValidationError,
 )
-from intake.form.answers import NO_ANSWERS, AnswerReader, Answers
+from intake.form.answers import NO_ANSWERS, AnswerReader
 from intake.form.values import limited, required, without_controls
-from intake.leads import cv_texts
-from intake.leads.normalization import mailbox_key, normalize_key, parse_email
-from intake.leads.words import words_row
-from intake.mail import outbox
+from intake.leads.new_lead import (
+    Address,
+    Submission,
+    answer_rows,
+    cv_rows,
+    lead_row,
+    mail_rows,
+    words_rows,
+)
+from intake.leads.normalization import parse_email
 from intake.request_models import MAX_CV_NAME_CHARACTERS, MAX_EMAIL_CHARACTERS, MAX_NAME_CHARACTERS
 from intake.settings import Settings
 
@@ -42,45 +44,9 @@ KEY_TTL_S = 24 * 3600.0
 MAX_KEY_CHARACTERS = 255
 _FILE_NAME = "its file name "
 
-_WORDS = LeadTable(lead_words)
-_FIELDS, _CONSENTS = LeadTable(lead_field), LeadTable(lead_consent)
-_CV = LeadTable(cv_table)
-_SCANNED_CV = LeadTable(cv_table, {"scan_state": "scanning", "next_scan_at": Now()})
 _LINKED_KEY = LeadTable(submission_key, replacing=true())  # replaces the row that reserved the key
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Address:
-    """A prospect's address as stored, and as mail is sent to it (in ASCII if possible)."""
-
-    text: str
-    recipient: str
-
-    @property
-    def key(self) -> str:
-        """Normalized key for comparisons."""
-        return normalize_key(self.text)
-
-
-@dataclass(frozen=True)
-class Submission:
-    """A validated submission."""
-
-    email: Address
-    f_name: str
-    l_name: str
-    cv_name: str
-    cv: SpooledUpload
-    inspection: InspectionResult
-    answers: Answers = NO_ANSWERS
-
-    @property
-    def content_sha256(self) -> str:
-        """SHA-256 of the fields and the CV in hexadecimal; not of the body, whose boundary differs in each retry."""
-        content = [self.email.text, self.f_name, self.l_name, self.cv_name, self.cv.sha256, *self.answers.content]
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def validate_idempotency_key(keys: Sequence[str]) -> str | None:
@@ -196,64 +162,10 @@ def write_with_cv(
                 store.delete(ref)
 
 
-def lead_row(submission: Submission, *, state: str) -> dict[str, Any]:
-    """Return the row of the lead table for a submission."""
-    return {
-        "email": submission.email.text,
-        "f_name": submission.f_name,
-        "l_name": submission.l_name,
-        "CV_name": submission.cv_name,
-        "state": state,
-        "email_key": submission.email.key,
-        "f_name_key": normalize_key(submission.f_name),
-        "l_name_key": normalize_key(submission.l_name),
-        "suspect": submission.answers.suspect,
-        "language": submission.answers.language,
-    }
-
-
-def words_rows(submission: Submission) -> Rows:
-    """Return the row of the words by which a new lead is found until its CV is read."""
-    values = [one.value for one in submission.answers.fields]
-    return _WORDS, [words_row((submission.f_name, submission.l_name, submission.email.text, *values))]
-
-
-def answer_rows(submission: Submission) -> list[Rows]:
-    """Return the rows of a lead's fields and consents."""
-    fields, consents = submission.answers.fields, submission.answers.consents
-    return [(_FIELDS, [vars(one) for one in fields]), (_CONSENTS, [vars(one) for one in consents])]
-
-
-def cv_rows(settings: Settings, submission: Submission, ref: ObjectRef | None) -> list[Rows]:
-    """Return the rows of a lead's CV, which queue its scan (with clamd) and the extraction of its text."""
-    cv, inspection = submission.cv, submission.inspection
-    row = {"size": cv.size, "sha256": cv.sha256, "detected_type": inspection.detected_type}
-    row["flags"] = ",".join(inspection.flags)
-    if ref is not None:
-        row |= {"store_url": ref.store_url, "store_key": ref.key}
-    return [(_SCANNED_CV if settings.clamd else _CV, [row]), cv_texts.new_rows(is_scanned=settings.clamd is not None)]
-
-
 def write_cv(connection: Connection, submission: Submission, lead_id: int, ref: ObjectRef | None) -> None:
     """Store the bytes of a lead's CV in the database, unless they are in a store."""
     if ref is None:
         write_content(connection, lead_id=lead_id, file=submission.cv.file, size=submission.cv.size)
-
-
-def mail_rows(settings: Settings, submission: Submission) -> list[Rows]:
-    """Return the rows that queue the confirmation to the prospect and the alerts to the attorneys."""
-    return outbox.rows(
-        prospect=submission.email.recipient,
-        mailbox=mailbox_of(settings, submission.email.text),
-        attorneys=settings.attorney_emails,
-        domain=settings.mail_from.domain,
-        is_suspect=submission.answers.suspect is not None,
-    )
-
-
-def mailbox_of(settings: Settings, email: str) -> outbox.Mailbox:
-    """Return the mailbox of an email address, whose confirmations are limited."""
-    return outbox.Mailbox(mailbox_key(email), settings.confirmation_interval_s)
 
 
 def delete_expired_keys(database: Database) -> None:

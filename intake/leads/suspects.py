@@ -7,7 +7,7 @@ from intake.database import Database, word_index
 from intake.database.schema import SUSPECT, lead
 from intake.errors import LeadNotFound
 from intake.leads.listing import LeadFilters, list_conditions, search_timeout
-from intake.leads.submissions import mailbox_of
+from intake.leads.new_lead import mailbox_of
 from intake.mail import outbox
 from intake.search.tokenizer import query_tokens
 from intake.settings import Settings

@@ -19,7 +19,7 @@ from leadctl.options import (
     TextFilterOption,
     UntilOption,
 )
-from leadctl.output.columns import FIELD, LEAD_COLUMNS, LEAD_HEADINGS
+from leadctl.output.columns import FIELD, LEAD_COLUMNS, LEAD_HEADINGS, OWN_FIELD
 from leadctl.output.formats import Record
 from leadctl.times import parse_range
 
@@ -83,7 +83,7 @@ def _flat(lead: Mapping[str, Any]) -> Record:
 
 
 def _field_columns(leads: Sequence[Record]) -> Sequence[str]:
-    return sorted({name for lead in leads for name in lead if name.startswith("fields.")})
+    return sorted({name for lead in leads for name in lead if OWN_FIELD.fullmatch(name)})
 
 
 def _total(api: "Api", filters: Mapping[str, Any], *, with_suspects: bool) -> int | None:

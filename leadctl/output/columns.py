@@ -1,11 +1,13 @@
 """Columns shared by several commands, and their headings; the columns of one list are in its command's module."""
 
+import re
 from collections.abc import Mapping
 
 LEAD_COLUMNS = ("id", "email", "f_name", "l_name", "CV_name", "state", "created_at")  # the API's order
 OUTCOME_COLUMNS = ("id", "result", "state")  # the result of a change for one lead
 STATE_COLUMNS = ("state", "from_state", "to_state", "from", "to", "result", "status")  # coloured in tables
 FIELD = "fields.KEY"  # stands for the firm's own fields in the names of columns
+OWN_FIELD = re.compile("fields[.][a-z][a-z0-9_]{0,31}")
 OWN_MEMBERS = ("fields.", "consents.")  # of a lead, followed by a key that the firm chose
 LEAD_HEADINGS = {"created_at": "RECEIVED"}
 _HEADINGS = {

@@ -1,7 +1,6 @@
 """Output formats: tables, tab-separated lines, CSV and JSON from one stream of records."""
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any, TextIO
 
 from leadctl.errors import UsageError
-from leadctl.output.columns import FIELD
+from leadctl.output.columns import FIELD, OWN_FIELD
 from leadctl.output.escapes import escape_control, escape_json, safe_cell
 
 Record = Mapping[str, Any]
@@ -54,8 +53,8 @@ class OutputOptions:
 def parse_columns(text: str, known: Sequence[str]) -> Sequence[str]:
     """Return the column names in a text such as `id,email`. Raises UsageError for an unknown one."""
     names = list(dict.fromkeys(name.strip() for name in text.split(",")))
-    own = re.compile("fields[.][a-z][a-z0-9_]{0,31}" if FIELD in known else "(?!)")
-    if unknown := [name for name in names if (name not in known or name == FIELD) and not own.fullmatch(name)]:
+    own = [name for name in names if FIELD in known and OWN_FIELD.fullmatch(name)]
+    if unknown := [name for name in names if name not in {*known, *own} - {FIELD}]:
         raise UsageError(f"unknown column {unknown[0]!r}; the columns are {', '.join(known)}")
     return names
 

@@ -469,3 +469,19 @@ def test_existing_cvs_are_queued_for_extraction_unless_withheld(settings: Settin
     claimed = [cv_texts.claim(database) for _ in range(3)]
     assert [job and job.lead_id for job in claimed] == [3, 1, None], "the newest first"
     database.close()
+
+
+def test_leads_older_than_the_form_have_no_answers_and_each_database_has_a_key(settings: Settings) -> None:
+    run_step(settings, command.upgrade, "0018", lambda c: fill_confirmed(c, "confirmed_mailbox", "mailbox_key"))
+    keys = []
+    for _ in range(2):
+        migrate(settings)
+        database = Database(settings, connections=1)
+        found = database.read(lambda c: c.execute(text("SELECT suspect, language FROM lead WHERE id = 1")).one())
+        assert tuple(found) == (None, None)
+        keys.append(database.read(lambda c: bytes(c.execute(text("SELECT form_key FROM installation")).scalar_one())))
+        database.close()
+        run_step(settings, command.downgrade, "0018")
+    assert {len(key) for key in keys} == {32}
+    assert len(set(keys)) == 2
+    migrate(settings)

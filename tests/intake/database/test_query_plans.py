@@ -38,6 +38,7 @@ from intake.leads.bulk_changes import ChangeContext
 from intake.leads.data_subjects import DataSubject
 from intake.leads.history import ChangeQuery
 from intake.leads.listing import LeadQuery
+from intake.leads.new_lead import Submission
 from intake.leads.searching import SearchQuery
 from intake.mail import admin, confirmation_caps, outbox
 from intake.mail.admin import MailQuery
@@ -224,7 +225,7 @@ def submit(database: Database) -> None:
         submissions.create_lead(database, SETTINGS, sent, key="key")
 
 
-def submission(cv: SpooledUpload, email: str) -> submissions.Submission:
+def submission(cv: SpooledUpload, email: str) -> Submission:
     cv.write(b"a CV")
     texts = {"email": email, "f_name": "Ada", "l_name": "Lovelace"}
     return submissions.validate_submission(texts, cv_name="cv.pdf", cv=cv, extensions=())

@@ -25,8 +25,10 @@ FORM = FormDefinition(
 KEY = FormKey(b"a key of a database" * 2)
 READER = AnswerReader(FORM, KEY)
 # names or parts of names that browsers and password managers fill in
-FILLED_IN = ("mail", "name", "user", "login", "pass", "tel", "phone", "addr", "street", "zip", "post", "city", "state")
-FILLED_IN += ("country", "birth", "url", "web", "company", "org", "card", "otp", "code", "cc", "pw", "fn", "ln")
+FILLED_IN = (
+    *("mail", "name", "user", "login", "pass", "tel", "phone", "addr", "street", "zip", "post", "city", "state"),
+    *("country", "birth", "url", "web", "company", "org", "card", "otp", "code", "cc", "pw", "fn", "ln"),
+)
 
 Fields = dict[str, str]
 Sender = Callable[[random.Random, Fields], tuple[float, Fields]]  # the delay in seconds, and the fields

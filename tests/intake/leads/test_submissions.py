@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from intake.cvs.spool import SpooledUpload
 from intake.errors import FieldError, ValidationError
-from intake.leads.submissions import Submission, validate_submission
+from intake.leads.new_lead import Submission
+from intake.leads.submissions import validate_submission
 
 GOOD = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
 

@@ -132,6 +132,7 @@ def test_triage_omits_suspect_leads_and_clears_them(client: Client, honeypot: st
     assert "matter: A *new* matter" in terminal.screen
     terminal.type("c\r")
     terminal.read_until(f"lead {bad} is not suspect; its mails are queued")
+    terminal.read_until("[s]kip, [b]ack", within_s=60)
     terminal.type("q\r")
     terminal.end()
     assert client.data("list", "-o", "ids") == f"{bad}\n"
@@ -161,12 +162,12 @@ def test_fields_in_lists(client: Client) -> None:
     assert client.data("list", "--fields", "-o", "ids", "--sort", "id") == f"{lead_id}\n{other}\n"
 
 
-@pytest.mark.parametrize("name", ["fields.KEY", "fields.", "fields.A", "fields", "field.x"])
-def test_columns_that_no_field_can_have(client: Client, name: str) -> None:
-    done = client.run("list", "--columns", f"id,{name}")
+def test_columns_that_no_field_can_have(client: Client) -> None:
     known = "id, email, f_name, l_name, CV_name, state, created_at, suspect, fields.KEY"
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[0] == f"leadctl: unknown column {name!r}; the columns are {known}"
+    for name in ("fields.KEY", "fields.", "fields.A", "fields", "field.x"):
+        done = client.run("list", "--columns", f"id,{name}")
+        assert done.returncode == 2
+        assert done.stderr.splitlines()[0] == f"leadctl: unknown column {name!r}; the columns are {known}"
 
 
 def test_show_has_fields_and_consents(client: Client) -> None:
