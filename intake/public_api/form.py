@@ -88,7 +88,7 @@ OPERATIONS = (
             200,
             "The logo",
             {"type": "string", "format": "binary", "examples": ["<svg>…"]},
-            media_types=("image/svg+xml", "image/png", "image/jpeg"),
+            media_types=("application/octet-stream", "*/*"),  # as for CVs: generated clients return bytes
         ),
     ),
 )

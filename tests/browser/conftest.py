@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, Self, cast
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.local_server import LocalServer
 from tests.system.programs import Service, clean_environment
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 QUIET = ("--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync")
+expect.set_options(timeout=20_000)  # for a busy machine
 README = Path(__file__).parents[2] / "README.md"
 
 
