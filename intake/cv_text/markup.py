@@ -79,7 +79,7 @@ class _Html(HTMLParser):
         else:
             self.close()
 
-    def parse_marked_section(self, i: int, report: int = 1) -> int:
+    def parse_marked_section(self, i: int, report: bool = True) -> int:
         """Parse `<![…>` as browsers do; the library searches an end that may not exist, or raises AssertionError."""
         return self.parse_bogus_comment(i, report)
 

@@ -1,10 +1,11 @@
-"""What `intake check` reports about the server of a database."""
+"""Warnings of `intake check` about the server of a database."""
 
 import pytest
 from typer.testing import CliRunner
 
 from intake.cli import app
-from tests.conftest import Databases, maintenance
+from tests.conftest import Databases
+from tests.postgres import maintenance
 
 SETTING = "log_min_error_statement"
 

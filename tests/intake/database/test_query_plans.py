@@ -23,6 +23,7 @@ from intake.cvs.spool import SpooledUpload
 from intake.database import Database, schema
 from intake.leads import (
     bulk_changes,
+    cv_texts,
     data_subjects,
     erasure,
     history,
@@ -340,6 +341,7 @@ BY_INDEX: dict[str, Callable[[Database], object]] = {
     "retention": lambda d: erasure.purge(d, [("ENGAGED", 400)]),
     "retention preview": lambda d: erasure.preview_retention(d, [("ENGAGED", 400)]),
     "a scan": scans.claim,
+    "a text": cv_texts.claim,
     "repeated manual lead": repeat_manual_lead,
     "orphans": collect_orphans,
 }
