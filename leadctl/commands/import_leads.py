@@ -2,12 +2,12 @@
 
 import hashlib
 import json
+import math
 import re
-from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
@@ -28,8 +28,6 @@ from leadctl.output.formats import Record
 from leadctl.retries import retry_call
 
 ATTEMPTS = 5
-
-T = TypeVar("T")
 
 
 def command(
@@ -90,14 +88,14 @@ class _Import:
         self._notify = notify
         self._lines: dict[str, int] = {}  # by external id
         self._new = self._existing = self._failed = 0
-        self._newest = 0  # id of the newest lead so far
-        self._is_repeated = False  # whether the row's request was sent again
+        self._newest: float = math.inf  # id of the newest lead so far, infinity if unknown
 
     def run(self) -> None:
         """Import every row. Raises PartialFailure if rows failed, or the first error that concerns all rows."""
         again = "; run it again to continue; no lead is saved twice" if self._errors else ""
         try:
-            self._newest = 0 if self._errors is None else self._with_retries(self._newest_id, "")
+            if self._errors:
+                self._read_newest()
             for row in self._context.progress(self._file.rows(), self._total, "Importing leads"):
                 self._handle(row)
         except (KeyboardInterrupt, SystemExit):
@@ -142,24 +140,24 @@ class _Import:
             transfer=lambda size: self._context.transfer("Uploading a CV", size),
             dry_run=self._errors is None,
         )
-        lead, is_new = self._with_retries(upload, f"line {row.line}: ")
+        is_repeated = False
+
+        def on_retry(error: TryAgain) -> None:
+            nonlocal is_repeated
+            is_repeated = True
+            self._context.info(f"line {row.line}: {error} (retrying)")
+
+        lead, is_new = retry_call(upload, attempts=ATTEMPTS, on_retry=on_retry)
         number = lead.get("id", 0)  # none for a new lead of a dry run
         # if the response to the first request was lost, the lead exists because of it
-        is_new = is_new or (self._is_repeated and self._errors is not None and number > self._newest)
+        is_new = is_new or (is_repeated and number > self._newest)
         self._newest = max(self._newest, number)
         return lead, is_new
 
-    def _with_retries(self, work: Callable[[], T], where: str) -> T:
-        self._is_repeated = False
-
-        def on_retry(error: TryAgain) -> None:
-            self._is_repeated = True
-            self._context.info(f"{where}{error} (retrying)")
-
-        return retry_call(work, attempts=ATTEMPTS, on_retry=on_retry)
-
-    def _newest_id(self) -> int:
-        return max((lead["id"] for lead in self._context.api.leads({}, newest_first=True, limit=1)), default=0)
+    def _read_newest(self) -> None:
+        with suppress(TryAgain):
+            found = self._context.api.leads({}, newest_first=True, limit=1)
+            self._newest = max((lead["id"] for lead in found), default=0)
 
     def _summary(self) -> str:
         failed = f", {self._failed} failed" if self._failed else ""

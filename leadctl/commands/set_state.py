@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
@@ -67,7 +67,7 @@ def _set_states(
     change = uuid4()
     with announce_change(context, change, dry_run=dry_run) as announce:
 
-        def set_batch(batch: Sequence[int]) -> list[Record]:
+        def set_batch(batch: Sequence[int]) -> list[dict[str, Any]]:
             done = context.api.set_states(batch, state, expected=expected, change=change, dry_run=dry_run)
             outcomes.extend(done)
             announce(done)

@@ -22,6 +22,11 @@ HEADER = "email,f_name,l_name,CV,state,external_id"
 AWAY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
+def listed(leads: bytes) -> bytes:
+    """Return the response with the newest lead, which an import requests first."""
+    return b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(leads), leads)
+
+
 class ImportDirectory:
     """A directory of CVs and CSV files, with a unique email domain."""
 
@@ -291,8 +296,7 @@ def test_a_lost_response_creates_no_second_lead(
     old = client.data("import", imports.write(HEADER, *rows[:before])).split() if before else []
     file = imports.write(HEADER, *rows)
     newest = client.data("list", "-n", "1", "-o", "json", "--sort", "-id").encode()  # read before the import
-    listed = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(newest), newest)
-    with Proxy(client.url, answers=[listed], cuts=[0, 0]) as proxy:
+    with Proxy(client.url, answers=[listed(newest)], cuts=[0, 0]) as proxy:
         done = client.run("--url", proxy.url, "import", file, LEADCTL_TOKEN=client.token())
     assert done.returncode == 0
     assert done.stderr.count("(retrying)") == 2
@@ -305,7 +309,7 @@ def test_a_lost_response_creates_no_second_lead(
 def test_retry_after_is_honoured(client: Client, imports: ImportDirectory) -> None:
     file = imports.write(HEADER, imports.row("ada"))
     begun = time.monotonic()
-    with Proxy(client.url, answers=[AWAY] * 3) as proxy:
+    with Proxy(client.url, answers=[listed(b"[]"), *[AWAY] * 3]) as proxy:
         done = client.run("--url", proxy.url, "import", file, LEADCTL_TOKEN=client.token())
     assert (done.returncode, len(imports.saved())) == (0, 1)
     assert time.monotonic() - begun > 3
@@ -313,7 +317,7 @@ def test_retry_after_is_honoured(client: Client, imports: ImportDirectory) -> No
 
 def test_an_unavailable_server_is_exit_75_and_the_next_run_continues(client: Client, imports: ImportDirectory) -> None:
     file = imports.write(HEADER, imports.row("ada"), "x,x,x,x,,", imports.row("bob"), imports.row("cy"))
-    with Proxy(client.url, answers=[AWAY] * 5) as proxy:
+    with Proxy(client.url, answers=[listed(b"[]"), *[AWAY] * 5]) as proxy:
         run = ("--url", proxy.url, "import", file)
         done = client.run(*run, LEADCTL_TOKEN=client.token())
         assert (done.returncode, done.stdout, proxy.answers) == (75, "", [])
