@@ -61,7 +61,8 @@ def test_the_description_is_valid_and_complete(intake: Intake) -> None:
     assert name["schema"]["type"] == "string"
     assert "security" not in document["paths"]["/leads/"]["post"]
     names = [parameter["name"] for parameter in document["paths"]["/internal/leads/"]["get"]["parameters"]]
-    assert names == ["email", "f_name", "l_name", "state", "q", "since", "until", "limit", "after", "order"]
+    filters = ["email", "f_name", "l_name", "state", "q", "suspect", "since", "until"]
+    assert names == [*filters, "limit", "after", "order", "include"]
 
 
 def test_the_public_description_is_valid_and_has_only_public_routes(intake: Intake) -> None:
