@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -66,31 +66,27 @@ class AnswerReader:
 
     def read(self, texts: Mapping[str, str]) -> tuple[Answers, list[FieldError]]:
         """Return the answers and all errors in the fields of a form."""
-        faults: list[FieldError] = []
-
-        def checked(name: str, rule: Callable[[str], T]) -> T | None:
-            try:
-                return rule(texts.get(name, ""))
-            except ValueError as error:
-                faults.append(FieldError.of(name, error))
-                return None
-
-        language = self._form.language(texts.get(LANGUAGE_FIELD))
-        found = [(field, checked(field.key, field.parse)) for field in self._form.fields]
-        ticked = [(one, checked(one.key, is_ticked)) for one in self._form.consents]
-        consents = [self._consent(one.key, one.label[language], language) for one, is_given in ticked if is_given]
-        if privacy := checked(PRIVACY_FIELD, lambda text: self._privacy(text, language, texts)):
-            consents.append(privacy)
-        checked(TIMESTAMP_FIELD, lambda _: self._check_origin(texts))
-        return (
-            Answers(
-                fields=tuple(FieldValue(field.key, value, field.version) for field, value in found if value),
-                consents=tuple(consents),
-                language=language if texts.get(LANGUAGE_FIELD) == language else None,
-                suspect=self._suspect(texts),
-            ),
-            faults,
+        check, language = _Check(texts), self._form.language(texts.get(LANGUAGE_FIELD))
+        answers = Answers(
+            fields=tuple(self._fields(check)),
+            consents=tuple(self._consents(check, language)),
+            language=language if texts.get(LANGUAGE_FIELD) == language else None,
+            suspect=self._suspect(texts),
         )
+        check(TIMESTAMP_FIELD, lambda _: self._check_origin(texts))
+        return answers, check.faults
+
+    def _fields(self, check: "_Check") -> Iterator[FieldValue]:
+        for field in self._form.fields:
+            if value := check(field.key, field.parse):
+                yield FieldValue(field.key, value, field.version)
+
+    def _consents(self, check: "_Check", language: str) -> Iterator[GivenConsent]:
+        for one in self._form.consents:
+            if check(one.key, is_ticked):
+                yield self._consent(one.key, one.label[language], language)
+        if privacy := check(PRIVACY_FIELD, lambda text: self._privacy(text, language, check.texts)):
+            yield privacy
 
     def _consent(self, key: str, text: str, language: str) -> GivenConsent:
         return GivenConsent(key, hashlib.sha256(text.encode()).hexdigest(), self._form.privacy_version, language)
@@ -119,3 +115,17 @@ class AnswerReader:
             return HONEYPOT
         age_s = self._key.age_s(texts.get(TIMESTAMP_FIELD, ""))
         return TOO_FAST if age_s is not None and 0 <= age_s < MIN_AGE_S else None
+
+
+class _Check:
+    """Applies rules to the fields of a form, and collects the errors."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self.texts, self.faults = texts, list[FieldError]()
+
+    def __call__(self, name: str, rule: Callable[[str], T]) -> T | None:
+        try:
+            return rule(self.texts.get(name, ""))
+        except ValueError as error:
+            self.faults.append(FieldError.of(name, error))
+            return None

@@ -2,8 +2,10 @@
 
 import asyncio
 import re
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from leadctl.triage.window import Mode
 from tests.leadctl.conftest import PASSWORD, Client
 from tests.leadctl.triage.conftest import STATES, MakeSession
 from tests.leadctl.triage.test_session import expired
+from tests.system.programs import Service
 
 NO_TEXT: Mapping[str, Any] = {"reason": None, "text": None, "pages": [], "truncated": False, "guessed": False}
 Script = Callable[["Screen"], Awaitable[None]]
@@ -346,3 +349,30 @@ def test_a_long_name_hides_no_warning_beside_the_text(client: Client, make_sessi
             assert part in side
 
     run(make_session([lead]), check, size=(100, 15))
+
+
+def test_fields_are_shown_before_the_text_and_c_clears_a_suspect_lead(
+    client: Client, service: Service, make_session: MakeSession
+) -> None:
+    lead = client.submit(cv=b"the text of the CV", cv_name="cv.txt")
+    with closing(sqlite3.connect(service.directory / "intake.db")) as database, database:
+        database.execute("UPDATE lead SET suspect = 'too_fast' WHERE id = ?", [lead])
+        database.execute("INSERT INTO lead_field VALUES (?, 'story', 'It rained.\nThen\u202e dogs came.', '1')", [lead])
+    session = make_session([lead])
+
+    async def script(screen: Screen) -> None:
+        await screen.until("suspect: too_fast")
+        await screen.until("the text of the CV")
+        shown = [line.strip() for line in screen.shown.split("\n")]
+        first = shown.index("story: It rained.")
+        assert shown[first : first + 4] == ["story: It rained.", "Then\\u202e dogs came.", "", "the text of the CV"]
+        await screen.ready(lead)
+        await screen.press("c")
+        await screen.until("is not suspect; its mails are queued")
+        await screen.ready(lead)
+        assert "too_fast" not in screen.shown
+        await screen.press("c")
+        await screen.until("this lead is not suspect")
+
+    run(session, script)
+    assert client.state(lead) == "PENDING"
