@@ -98,6 +98,7 @@ def test_show(client: Client) -> None:
     assert list(lines) == [
         *("id", "email", "f_name", "l_name", "CV_name", "state", "created_at"),
         *("CV_size", "CV_sha256", "CV_detected_type", "CV_flags", "CV_scan_state", "CV_signature"),
+        *("suspect", "language"),
     ]
     assert (lines["f_name"], lines["CV_name"], lines["CV_size"]) == ("Shown", "my cv.pdf", "8")
     assert json.loads(client.data("show", str(lead_id), "-o", "json"))["CV_detected_type"] == "application/pdf"
