@@ -28,9 +28,7 @@ LastNameFilterOption = Annotated[
 ]
 TextFilterOption = Annotated[
     str | None,
-    typer.Option(
-        "-q", metavar="WORDS", help="Words that begin a word of a name, the email address, a field or the CV."
-    ),
+    typer.Option("-q", metavar="WORDS", help="Words, or their beginnings, in the names, email address, fields or CV."),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would change without changing it.")]
 YesOption = Annotated[

@@ -20,7 +20,7 @@ def command(
 ) -> None:
     """List the changes made by set-state and undo, newest first.
 
-    Changes that changed no lead are omitted. Tables show the first 8 characters of ids, which leadctl undo accepts.
+    Omits changes that affected no lead. Tables show the first 8 characters of ids, which leadctl undo accepts.
 
     Examples:
       leadctl changes

@@ -9,9 +9,9 @@ from leadctl.options import LeadIdsArgument
 
 
 def command(ctx: typer.Context, ids: LeadIdsArgument) -> None:
-    """Clear suspect leads, which are not spam after all.
+    """Clear suspect leads that are not spam, and queue their mails.
 
-    The server then queues their mails, and other commands show them.
+    Afterwards, other commands no longer omit them.
 
     Examples:
       leadctl clear-suspect 42

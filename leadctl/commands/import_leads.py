@@ -48,8 +48,8 @@ def command(
     """Import leads from a CSV file; repeating it is safe. In a pipe, prints the ids of new leads.
 
     Required columns: email, f_name, l_name and CV (a path relative to the CSV file). Optional: state, external_id.
-    Rows that fail are written to an error file with an error column, to correct and import. If some of them fail again,
-    they are written to leads.errors-2.csv.
+    Rows that fail are written to an error file with an error column, to correct and import. If rows of leads.errors.csv
+    fail again, they are written to leads.errors-2.csv.
 
     Examples:
       leadctl import --dry-run leads.csv

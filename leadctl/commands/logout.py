@@ -13,7 +13,7 @@ def command(
 ) -> None:
     """Delete the profile's stored token and password command.
 
-    The server accepts a copy of the token until it expires, at most 30 minutes after it was made.
+    The server accepts a copy of the token until it expires, at most 30 minutes after it was issued.
 
     Examples:
       leadctl logout
