@@ -77,8 +77,10 @@ def serve(
         typer.Option("--worker/--no-worker", help="Run the background workers in this process, too."),
     ] = True,
     surface: Annotated[Surface, typer.Option(help="APIs to serve: public, internal, or all.")] = Surface.ALL,
-    host: Annotated[str | None, typer.Option(help="Address to listen on; overrides INTAKE_HOST.")] = None,
-    port: Annotated[str | None, typer.Option(help="Port to listen on; overrides INTAKE_PORT.")] = None,
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Address to listen on; overrides INTAKE_HOST.")
+    ] = None,
+    port: Annotated[str | None, typer.Option(metavar="PORT", help="Port to listen on; overrides INTAKE_PORT.")] = None,
     processes: Annotated[
         str | None, typer.Option(metavar="N", help="Processes that serve the port; overrides INTAKE_PROCESSES.")
     ] = None,
@@ -187,7 +189,7 @@ def collect_orphans(
         ),
     ] = False,
 ) -> None:
-    """Move orphaned CVs to the store's trash, and empty it after 30 days.
+    """Move orphaned CVs to the store's trash, and delete old ones.
 
     Orphans are objects in INTAKE_CV_STORE that belong to no lead. They are moved a day after they were written, and
     deleted after 30 days in the trash. The maintenance worker runs this daily. A store that does not match the
@@ -209,10 +211,10 @@ def collect_orphans(
 
 @app.command(name="backup")
 def backup_command(directory: BackupDirectory) -> None:
-    """Copy the database and the CV store to DIR, while the service runs.
+    """Copy the database and the CV store, while the service runs.
 
-    DIR must be new, or have an interrupted backup, which is continued. The exit code is 1 if a CV in the store is
-    missing or damaged; everything else is in the backup then.
+    DIR must be new, or contain an interrupted backup, which is continued. The exit code is 1 if a CV in the store is
+    missing or damaged; the backup then contains everything else.
     """
     settings = _settings()
     with closing(_database(settings)) as database:
@@ -228,10 +230,10 @@ def restore_command(
     directory: BackupDirectory,
     verify: Annotated[bool, typer.Option("--verify", help="Only check the backup's files; restore nothing.")] = False,
 ) -> None:
-    """Restore the backup in DIR to an empty database, and to INTAKE_CV_STORE.
+    """Restore a backup to an empty database and the CV store.
 
-    All files are checked first. Stop every service and worker before. Ids continue INTAKE_FAILOVER_GAP above those of
-    the backup, because later ids are in mails.
+    Stop every service and worker first. Checks all files before it restores any, and restores CVs to INTAKE_CV_STORE.
+    New ids start INTAKE_FAILOVER_GAP above those of the backup, because mails contain ids that it does not have.
     """
     if verify:
         typer.echo(f"intake: {_contents(verify_backup(directory, _progress))} are intact", err=True)
@@ -310,7 +312,8 @@ def create_user(
     username: Annotated[str, typer.Argument(metavar="NAME", help="1 to 64 letters, digits, '.', '_', '-' or '@'.")],
     password_stdin: PasswordStdin = False,
     role: Annotated[
-        str | None, typer.Option(help="admin or attorney; default: admin for the first, attorney for all others.")
+        str | None,
+        typer.Option(metavar="ROLE", help="admin or attorney; default: admin for the first, attorney for all others."),
     ] = None,
 ) -> None:
     """Create a user."""
@@ -342,7 +345,7 @@ def set_password(username: Username, password_stdin: PasswordStdin = False) -> N
 @app.command()
 def allow_login(
     username: Username,
-    for_: Annotated[str, typer.Option("--for", help="Duration, such as 30m or 1h; at most 1d.")] = "1h",
+    for_: Annotated[str, typer.Option("--for", metavar="DURATION", help="Such as 30m or 1h; at most 1d.")] = "1h",
 ) -> None:
     """Give a user's logins priority for a while.
 

@@ -25,7 +25,7 @@ FETCHED_ROWS = 5_000  # at once, from PostgreSQL
 CV_SUMS = "SELECT sha256, store_key FROM cv WHERE store_key IS NOT NULL ORDER BY store_key"
 FACTS = "SELECT (SELECT version_num FROM alembic_version), (SELECT count(*) FROM lead)"
 
-# Ids of leads that were submitted after the backup are in mails: no sequence may return to them.
+# Mails contain ids of leads that were submitted after the backup, so no sequence may assign these again.
 _ADVANCE = {
     "sqlite": "UPDATE sqlite_sequence SET seq = seq + ?",
     "postgresql": (

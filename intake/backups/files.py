@@ -16,7 +16,7 @@ DATABASES = {"sqlite": "database.sqlite", "postgresql": "database.dump"}
 MANIFEST, SUMS = "manifest.json", "SHA256SUMS"
 FORMAT = 1
 READ_BYTES = 2**20
-NAMED = 10  # damaged files in an error
+MAX_NAMED = 10  # damaged files in an error
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]  # of a label, and a number of steps
 _NAME = "|".join([*map(re.escape, DATABASES.values()), "cvs/[0-9a-f]{2}/[0-9a-f]{32}"])
 _LINE = re.compile(f"([0-9a-f]{{64}})  ({_NAME})\n")
@@ -92,7 +92,7 @@ def sums(directory: Path) -> Iterator[tuple[str, str]]:
         with (directory / SUMS).open(encoding="ascii") as file:
             for line in file:
                 if not (match := _LINE.fullmatch(line)):
-                    raise BackupInvalid(f"{directory / SUMS} has a line that no backup has: {line[:100]!r}")
+                    raise BackupInvalid(f"{directory / SUMS} has an invalid line: {line[:100]!r}")
                 yield match[1], match[2]
     except (OSError, UnicodeError) as error:
         raise BackupInvalid(f"can't read {directory / SUMS}: {error}") from error
@@ -123,7 +123,7 @@ def read_manifest(directory: Path) -> Manifest:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise BackupInvalid(f"can't read {path}: {error}") from error
     if not is_known:
-        raise BackupInvalid(f"{path} is of another version of this service")
+        raise BackupInvalid(f"{path} was written by another version of this service")
     return manifest
 
 
@@ -147,8 +147,8 @@ def verify(directory: Path, manifest: Manifest) -> Iterator[int]:
             damaged.append(name)
         yield 1
     if damaged:
-        more = f" and {len(damaged) - NAMED} more" if len(damaged) > NAMED else ""
-        raise BackupInvalid(f"missing or damaged in {directory}: {', '.join(damaged[:NAMED])}{more}")
+        more = f" and {len(damaged) - MAX_NAMED} more" if len(damaged) > MAX_NAMED else ""
+        raise BackupInvalid(f"missing or damaged in {directory}: {', '.join(damaged[:MAX_NAMED])}{more}")
 
 
 def _has_checksum(path: Path, checksum: str) -> bool:

@@ -34,11 +34,13 @@ def restore(settings: Settings, directory: Path, progress: Progress) -> Manifest
     manifest = files.read_complete_manifest(directory)
     kind = "postgresql" if settings.sqlite_file is None else "sqlite"
     if manifest.database != kind:
-        raise BackupFailed(f"the backup is of a {manifest.database} database; INTAKE_DATABASE_URL names {kind}")
+        raise BackupFailed(f"the backup is of a {manifest.database} database, but INTAKE_DATABASE_URL names {kind}")
     if not is_known(manifest.schema):
-        raise BackupFailed(f"the backup is of a newer version of this service (schema {manifest.schema}); install that")
+        raise BackupFailed(
+            f"the backup was made by a newer version of this service (schema {manifest.schema}); install that version"
+        )
     if manifest.cvs and not settings.cv_store:
-        raise BackupFailed("the backup has CVs of a store: set INTAKE_CV_STORE to the store that they are restored to")
+        raise BackupFailed("the backup contains CVs of a store: set INTAKE_CV_STORE to the store to restore to")
     verify(directory, progress)
     if settings.cv_store:
         _restore_cvs(settings.cv_store, directory, manifest, progress)

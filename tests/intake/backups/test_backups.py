@@ -268,11 +268,11 @@ def remove_the_manifest(directory: Path) -> None:
         (corrupt_database, "missing or damaged in .*: database."),
         (remove_a_cv, "missing or damaged in .*: cvs/"),
         (shorten_a_cv, "missing or damaged in .*: cvs/"),
-        (name_another_file, "has a line that no backup has"),
-        (cut_the_sums, "has a line that no backup has"),
+        (name_another_file, "has an invalid line"),
+        (cut_the_sums, "has an invalid line"),
         (remove_the_sums, "can't read .*SHA256SUMS"),
         (empty_the_manifest, "can't read .*manifest.json"),
-        (use_another_format, "is of another version"),
+        (use_another_format, "was written by another version"),
         (remove_the_manifest, "there is no backup in"),
     ],
 )
@@ -306,7 +306,7 @@ def test_a_restore_can_refuse(stored: Intake, databases: Databases, tmp_path: Pa
     manifest = json.loads((directory / "manifest.json").read_text())
     for change, error in (
         ({"database": "postgresql" if is_sqlite else "sqlite"}, "INTAKE_DATABASE_URL names"),
-        ({"schema": "9999"}, r"of a newer version of this service \(schema 9999\)"),
+        ({"schema": "9999"}, r"by a newer version of this service \(schema 9999\)"),
     ):
         (directory / "manifest.json").write_text(json.dumps({**manifest, **change}))
         with pytest.raises(BackupFailed, match=error):
