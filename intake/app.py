@@ -104,7 +104,7 @@ def create_app(
         "forwarding": forwarding,
         **form_state,
         "form_pages": pages,
-        "own_form": None,
+        "hosted_form": None,
         "unknown_fields": UnknownFields(metrics.unknown_fields),
         "exposes_errors": surface is not Surface.PUBLIC,
         **_state_of(surface, settings, database, metrics),

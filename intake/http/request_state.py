@@ -75,7 +75,7 @@ class RequestState(TypedDict):
     form_key: FormKey
     answers: AnswerReader
     form_pages: Any  # intake.public_api.form_pages.FormPages, which this layer can't import
-    own_form: Mapping[str, str] | None  # the text fields, if the request is from the form of this service
+    hosted_form: Mapping[str, str] | None  # its text fields, if the request is from the hosted form
     unknown_fields: UnknownFields
     exposes_errors: bool  # which name hosts, so anonymous clients must not read them
     request_id: str

@@ -1,4 +1,4 @@
-"""The form for prospects, its thanks page, its script and the firm's logo."""
+"""Routes of the hosted form, its confirmation page, its script and the firm's logo."""
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -19,7 +19,7 @@ async def get_form(request: AppRequest) -> Response:
 
 
 async def get_thanks(request: AppRequest) -> Response:
-    """Return the HTML page after the form was saved."""
+    """Return the confirmation page of the form."""
     pages = _served(request)
     page = pages.thanks(pages.language(request.query_params, request.headers))
     return _response(page, page.html.encode())

@@ -27,7 +27,7 @@ from intake.settings.parsers import LOOPBACK
 FORM_PATH, THANKS_PATH, SCRIPT_PATH, LOGO_PATH = "/", "/thanks", "/form.js", "/logo"
 SCRIPT = (files(__package__) / "form.js").read_bytes()
 SCRIPT_URL = f"{SCRIPT_PATH}?v={hashlib.sha256(SCRIPT).hexdigest()[:12]}"
-_MARK = f"timestamp-{secrets.token_hex(8)}"  # in a rendered page
+_TIMESTAMP = f"timestamp-{secrets.token_hex(8)}"  # stands for the signed timestamp in a rendered page
 _RENDERING = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError)
 
 
@@ -41,7 +41,7 @@ class Page:
 
     def with_timestamp(self, timestamp: str) -> bytes:
         """Return the page with a signed timestamp."""
-        return self.html.replace(_MARK, timestamp, 1).encode()
+        return self.html.replace(_TIMESTAMP, timestamp, 1).encode()
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,11 @@ class FormPages:
         return self._forms[language.code]
 
     def thanks(self, language: Language) -> Page:
-        """Return the page after the form was saved."""
+        """Return the confirmation page of the form."""
         return self._thanks[language.code]
 
     def thanks_url(self, language: Language) -> str:
-        """Return the URL of the page after the form was saved: the firm's own one, or ours."""
+        """Return the URL of the confirmation page: the firm's own, or the service's."""
         return self._settings.form_thanks_url or f"{THANKS_PATH}?lang={language.code}"
 
     def rejected(self, language: Language, values: Mapping[str, str], faults: Sequence[Mapping[str, Any]]) -> Page:
@@ -116,7 +116,7 @@ class FormPages:
         return self._form(language, values, faults)
 
     def result(self, language: Language, message: messages.Message) -> Page:
-        """Return the page after a form of another page, or with a problem."""
+        """Return the confirmation of a form on another page, or the page of a problem."""
         return self._page("form_result", language, message=message)
 
     def _form(
@@ -141,7 +141,7 @@ class FormPages:
             max_cv_bytes=self._settings.max_cv_bytes,
             thanks_url=self.thanks_url(language),
             honeypot=self._honeypot,
-            timestamp=_MARK if values is None else values.get(TIMESTAMP_FIELD, ""),
+            timestamp=_TIMESTAMP if values is None else values.get(TIMESTAMP_FIELD, ""),
             script_url=SCRIPT_URL,
             script_texts=messages.script_texts(language),
         )

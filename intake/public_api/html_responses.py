@@ -18,11 +18,12 @@ MINIMAL = "return=minimal"  # a Prefer header (RFC 7240) with which the form's s
 
 
 class HtmlFormMiddleware:
-    """Replaces responses to a form with HTML pages if the client prefers HTML: thanks, or how to solve a problem.
+    """Replaces responses to a form with HTML pages if the client prefers HTML: a confirmation, or help with a problem.
 
-    A problem's page has the status and headers of the original response; for a 422 to the service's own form, it is the
-    form. Thanks are a page (200) or a redirect (303), for the own form always a redirect. Other responses, and those to
-    clients without a preference for HTML, are not changed. A browser that opens the path is redirected to the form.
+    A problem's page has the status and headers of the original response; for a 422 to the hosted form, it is the form.
+    The confirmation is a page (200) or a redirect (303), for the hosted form always a redirect. Other responses, and
+    those to clients without a preference for HTML, are not changed. A browser that opens the path with GET is
+    redirected to the form.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings, pages: FormPages) -> None:
@@ -64,9 +65,9 @@ class HtmlFormMiddleware:
     async def _send_page(self, scope: Scope, start: Message, body: bytes, send: Send) -> None:
         """Send the response with the page for its status instead of its body, if there is one."""
         headers, language = MutableHeaders(scope=start), self._language(scope)
-        values = scope["state"].get("own_form")
+        values = scope["state"].get("hosted_form")
         if start["status"] == 204:
-            body = self._thank(language, start, headers, is_own=values is not None, prefer=Headers(scope=scope))
+            body = self._thank(language, start, headers, is_hosted=values is not None, prefer=Headers(scope=scope))
         elif headers.get("content-type") == problems.MEDIA_TYPE:
             page = self._problem(language, json.loads(body), values, headers.get("retry-after"))
             body = _html(page, headers)
@@ -75,12 +76,12 @@ class HtmlFormMiddleware:
         await send({"type": "http.response.body", "body": body})
 
     def _thank(
-        self, language: Language, start: Message, headers: MutableHeaders, *, is_own: bool, prefer: Headers
+        self, language: Language, start: Message, headers: MutableHeaders, *, is_hosted: bool, prefer: Headers
     ) -> bytes:
         """Turn a 204 into a page or a redirect, and return the body."""
-        if is_own and prefer.get("prefer") == MINIMAL:
+        if is_hosted and prefer.get("prefer") == MINIMAL:
             return b""
-        if is_own or self._thanks_url:
+        if is_hosted or self._thanks_url:
             start["status"], headers["Location"] = 303, self._pages.thanks_url(language)
             return b""
         start["status"] = 200

@@ -43,7 +43,7 @@ def _save(request: AppRequest, form: Form, key: str | None) -> bool:
     state = request.state
     state["unknown_fields"].record(form.unknown)
     if TIMESTAMP_FIELD in form.texts:
-        state["own_form"] = form.texts
+        state["hosted_form"] = form.texts
     submission = validate_submission(
         form.texts,
         cv_name=form.filename,
@@ -52,7 +52,7 @@ def _save(request: AppRequest, form: Form, key: str | None) -> bool:
         faults=form.faults,
         answers=state["answers"],
     )
-    if key is None and (state["own_form"] is not None or accepts_html(request.headers)):
+    if key is None and (state["hosted_form"] is not None or accepts_html(request.headers)):
         # plain forms can't send a key, and a second click or a reload must not save a second lead
         key = submission.content_sha256
     return create_lead(state["database"], state["settings"], submission, key=key)
@@ -64,7 +64,7 @@ _FORM = {
         **LEAD_FORM_FIELDS,
         LANGUAGE_FIELD: {"type": "string", "description": "Language in which the form was shown."},
         PRIVACY_FIELD: {"type": "string", "description": "`on`: the privacy notice was acknowledged."},
-        TIMESTAMP_FIELD: {"type": "string", "description": "Signed time at which the hosted form was sent."},
+        TIMESTAMP_FIELD: {"type": "string", "description": "Signed time at which the service sent the hosted form."},
     },
     "required": list(LEAD_FORM_FIELDS),
     "examples": [LEAD_FORM_EXAMPLE],
@@ -88,14 +88,14 @@ OPERATIONS = (
         also=(
             ResponseSpec(
                 200,
-                "The same if `Accept` prefers `text/html`: a page of thanks. Problems are pages, too.",
+                "The same if `Accept` prefers `text/html`: a confirmation page. Problems are pages, too.",
                 {"type": "string", "examples": ["<!doctype html>…"]},
                 media_types=("text/html",),
             ),
             ResponseSpec(
                 303,
-                "The same if INTAKE_FORM_THANKS_URL is set.",
-                headers={"Location": "The page of thanks on the firm's website."},
+                "The same for the hosted form, or if INTAKE_FORM_THANKS_URL is set.",
+                headers={"Location": "The confirmation page: the firm's own, or the service's."},
             ),
         ),
         headers={KEY_FIELD: _KEY},

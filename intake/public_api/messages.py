@@ -1,4 +1,4 @@
-"""Texts of the HTML responses: thanks, and an explanation of each problem and of each error in a field."""
+"""Texts of the HTML responses: the confirmation, and an explanation of each problem and of each error in a field."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -133,7 +133,7 @@ _SCRIPT_TEXTS = {
 
 
 def thanks(language: Language) -> Message:
-    """Return the text of the page after a form of another page was saved."""
+    """Return the confirmation of a form on another page."""
     text = language.gettext(
         "We have received your details and your CV. There is nothing more for you to do, and you can close this page."
     )
