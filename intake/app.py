@@ -37,7 +37,7 @@ from intake.metrics import Metrics
 from intake.public_api.form import OPERATIONS as FORM
 from intake.public_api.form_pages import FormPages
 from intake.public_api.leads import OPERATIONS as SUBMISSION
-from intake.public_api.middleware import public_edges
+from intake.public_api.middleware import public_middleware
 from intake.rate_limits.limiter import RateLimiter
 from intake.rate_limits.memory_store import MemoryStore
 from intake.rate_limits.redis_store import RedisStore
@@ -130,7 +130,7 @@ def create_app(
         forwarding=forwarding,
         lifespan=Router(lifespan=lifespan),
     )
-    gateway.edges = public_edges(gateway.respond, settings, pages)
+    gateway.middleware = public_middleware(gateway.respond, settings, pages)
     return gateway
 
 

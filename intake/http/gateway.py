@@ -26,7 +26,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 class Gateway:
     """The service as an ASGI application. `lifespan` gets the messages of the server's start and stop.
 
-    The requests of a path in `edges` pass through that ASGI application, which passes them on to `respond`.
+    Requests to a path in `middleware` pass through that ASGI application, which passes them on to `respond`.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Gateway:
         forwarding: ForwardingMonitor,
         lifespan: ASGIApp,
     ) -> None:
-        self.edges: Mapping[str, ASGIApp] = {}
+        self.middleware: Mapping[str, ASGIApp] = {}
         self._forwarding = forwarding
         self._routes, self._settings, self._metrics, self._log = routes, settings, metrics, log
         self._lifespan = lifespan
@@ -53,7 +53,7 @@ class Gateway:
         self._forwarding.observe(client)
         exchange = _Exchange(scope, RequestBody(dict(scope["headers"]), receive, send, self._settings))
         scope.setdefault("state", {}).update(
-            request_id=exchange.request_id, client=client, response_headers=exchange.fields
+            request_id=exchange.request_id, client=client, response_headers=exchange.headers
         )
         self._metrics.in_progress += 1
         try:
@@ -61,7 +61,7 @@ class Gateway:
                 if error := busy or self._hosts.error(scope):
                     await self._refuse(error, scope, receive, exchange.send)
                 else:
-                    await self.edges.get(scope["path"], self.respond)(scope, exchange.receive, exchange.send)
+                    await self.middleware.get(scope["path"], self.respond)(scope, exchange.receive, exchange.send)
         except asyncio.CancelledError:
             if exchange.status is not None:
                 raise
@@ -96,12 +96,12 @@ class Gateway:
 
 
 class _Exchange:
-    """A request, and the status of its response once it has started. `fields` are added to its headers."""
+    """A request, and the status of its response once it has started. `headers` are added to those of the response."""
 
     def __init__(self, scope: Scope, body: RequestBody) -> None:
         self.scope = scope
         self.request_id = new_request_id()
-        self.fields: dict[str, str] = {}
+        self.headers: dict[str, str] = {}
         self.started_at = time.perf_counter()
         self.status: int | None = None
         self.receive = body.receive
@@ -111,7 +111,7 @@ class _Exchange:
         """Send a message of the response, with the headers of every response."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            added = {"x-request-id": self.request_id, **self.fields}
+            added = {"x-request-id": self.request_id, **self.headers}
             headers = [*message.get("headers", ()), *((k.lower().encode(), v.encode()) for k, v in added.items())]
             message = {**message, "headers": headers + security_headers(headers, path=self.scope["path"])}
         await self._body.send(message)

@@ -14,18 +14,18 @@ from intake.settings import Settings
 _EXPOSED = ("Retry-After", "RateLimit", "RateLimit-Policy", "X-Request-ID")
 
 
-def public_edges(app: ASGIApp, settings: Settings, pages: FormPages) -> Mapping[str, ASGIApp]:
-    """Return `app` with CORS and HTML responses, by path of the public API.
+def public_middleware(app: ASGIApp, settings: Settings, pages: FormPages) -> Mapping[str, ASGIApp]:
+    """Return `app` with CORS and HTML responses, by the path that uses them.
 
     They also apply to error responses, so that a script on the firm's website can read these.
     """
-    edge: ASGIApp = HtmlFormMiddleware(app, settings, pages)
+    wrapped: ASGIApp = HtmlFormMiddleware(app, settings, pages)
     if settings.cors_origins:
-        edge = CORSMiddleware(
-            edge,
+        wrapped = CORSMiddleware(
+            wrapped,
             allow_origins=settings.cors_origins,
             allow_methods=("POST",),
             allow_headers=("Content-Type", KEY_FIELD),
             expose_headers=_EXPOSED,
         )
-    return {PATH: edge, PATH.rstrip("/"): edge}
+    return {PATH: wrapped, PATH.rstrip("/"): wrapped}

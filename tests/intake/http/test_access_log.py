@@ -113,7 +113,7 @@ async def cancelled(app: ASGIApp, sent: list[Message]) -> None:
     gateway = Gateway(
         RouteTable([]), Settings(), metrics=Metrics(), log=AccessLog(), forwarding=ForwardingMonitor(), lifespan=app
     )
-    gateway.edges = {"/leads/": app}
+    gateway.middleware = {"/leads/": app}
     task = asyncio.create_task(gateway({**SCOPE}, receive, send))
     await asyncio.sleep(0.01)
     task.cancel()
