@@ -22,7 +22,7 @@ MAX_FIELDS = 10
 MAX_CONSENTS = 5
 MAX_OPTIONS = 100
 MAX_LOGO_BYTES = 256 * 2**10
-PALETTES = ("slate", "blue", "green", "burgundy", "violet")
+PALETTES = ("slate", "blue", "green", "burgundy", "violet")  # their colors: intake/public_api/palettes.py
 LOGO_TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 # fields of each form that are not shown as values: the page's language, the acknowledgement, the signed timestamp
 LANGUAGE_FIELD, PRIVACY_FIELD, TIMESTAMP_FIELD = "language", "privacy", "timestamp"
