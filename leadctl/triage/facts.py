@@ -80,7 +80,7 @@ class Facts:
 
 
 def missing_text(cv_text: Record, *, plain: bool = False) -> str | None:
-    """Return why there is no text, and what to do; None if there is a text. `plain`: in `--plain`."""
+    """Return why there is no text, and what to do; None if there is a text. With `plain`, in the words of `--plain`."""
     if cv_text["state"] == "done" and cv_text["text"]:
         return None
     reason = cv_text["reason"] or ("empty" if cv_text["state"] == "done" else cv_text["state"])

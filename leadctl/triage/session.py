@@ -292,7 +292,7 @@ class Session:
         self.skipped.discard(lead)
         self.advance()
         if outcome["result"] == "unchanged":
-            return Result(f"{lead} was already {state} by you", Step.SHOW)
+            return Result(f"you had already moved lead {lead} to {state}", Step.SHOW)
         self._decided[lead] = decision
         self._undoable.append(decision)
         return Result(f"{lead} → {state} (u undoes)", Step.SHOW)

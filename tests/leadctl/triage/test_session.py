@@ -75,7 +75,7 @@ def test_undo_goes_back_through_the_sessions_own_changes(client: Client, make_se
     session = make_session(ids)
     decide(session, "ENGAGED")
     decide(session, "REACHED_OUT")
-    assert decide(session, "DECLINED") == f"{ids[2]} was already DECLINED by you"
+    assert decide(session, "DECLINED") == f"you had already moved lead {ids[2]} to DECLINED"
     session.back()
     assert session.undo().text == f"lead {ids[1]} is PENDING again"
     assert session.lead_id == ids[1]
