@@ -189,7 +189,7 @@ def collect_orphans(
         ),
     ] = False,
 ) -> None:
-    """Move orphaned CVs to the store's trash, and delete old ones.
+    """Move orphaned CVs to trash, and delete old ones from it.
 
     Orphans are objects in INTAKE_CV_STORE that belong to no lead. They are moved a day after they were written, and
     deleted after 30 days in the trash. The maintenance worker runs this daily. A store that does not match the
@@ -211,10 +211,10 @@ def collect_orphans(
 
 @app.command(name="backup")
 def backup_command(directory: BackupDirectory) -> None:
-    """Copy the database and the CV store, while the service runs.
+    """Copy the database and its CVs while the service runs.
 
-    DIR must be new, or contain an interrupted backup, which is continued. The exit code is 1 if a CV in the store is
-    missing or damaged; the backup then contains everything else.
+    Includes the CVs in INTAKE_CV_STORE. DIR must be new, or contain an interrupted backup, which is continued. The exit
+    code is 1 if a CV in the store is missing or damaged; the backup then contains everything else.
     """
     settings = _settings()
     with closing(_database(settings)) as database:
