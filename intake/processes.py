@@ -26,12 +26,12 @@ log = logging.getLogger("intake.processes")
 class SharedSocket(socket.socket):
     """A listening socket of several processes.
 
-    Each of them calls `listen` with the number of connections that it accepts at once. That is 1, so that they share a
-    burst of connections, and the kernel's backlog must not become 1, too.
+    asyncio accepts up to `backlog` connections at once, and calls `listen` with that number. It is 1, so that the
+    processes share a burst of connections, but the kernel's backlog must stay larger.
     """
 
     def listen(self, _backlog: int = 0) -> None:
-        """Do nothing: the socket listens."""
+        """Do nothing, because the socket listens already."""
 
 
 def listen(host: str, port: int) -> SharedSocket:
@@ -62,7 +62,7 @@ class ProcessGroup:
         self._grace_s = grace_s
         self._processes = [_Process(number) for number in range(count)]
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*_STOPS, signal.SIGCHLD})
-        self._life = os.pipe()  # closed when this process ends, however that is
+        self._life = os.pipe()  # closed when this process ends, even if it is killed
         self._ready, self._started = os.pipe()
 
     def run(self, on_started: Callable[[], None]) -> tuple[int, Callable[[], None]]:
@@ -134,7 +134,7 @@ class ProcessGroup:
         return ended
 
     def _stop(self, number: int) -> None:
-        """End all processes in time, or at once after a second signal, and then this one with the first signal."""
+        """End all processes, by force after the grace period or a second signal, then this one by the signal."""
         self._send(signal.SIGTERM)
         ends_at = time.monotonic() + self._grace_s
         while any(process.pid for process in self._processes):
@@ -153,6 +153,6 @@ class ProcessGroup:
 
 
 def _end_with_parent(life: int) -> None:
-    """End this process like a signal to stop does, once the parent has ended."""
+    """End this process with SIGTERM once the parent has ended."""
     os.read(life, 1)
     os.kill(os.getpid(), signal.SIGTERM)

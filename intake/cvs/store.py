@@ -44,7 +44,7 @@ def prepare(store_url: str) -> None:
 
 
 def has_directory(store_url: str, prefix: str) -> bool:
-    """Return whether a file:// store has a directory of that name; other stores always have."""
+    """Return whether a file:// store has a directory of that name; always True for other stores, which need none."""
     directory = _directory(store_url)
     return directory is None or (directory / prefix).is_dir()
 

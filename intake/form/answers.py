@@ -11,7 +11,7 @@ from intake.form.definition import LANGUAGE_FIELD, PRIVACY_FIELD, TIMESTAMP_FIEL
 from intake.form.timestamps import FormKey
 from intake.form.values import is_blank, is_ticked
 
-MIN_AGE_S = 3.0  # nobody fills in a form sooner
+MIN_AGE_S = 3.0  # of a form; nobody fills one in faster
 HONEYPOT, TOO_FAST = "honeypot", "too_fast"
 
 T = TypeVar("T")

@@ -30,7 +30,7 @@ class Entry(NamedTuple):
     request_id: str
 
 
-_Timed = tuple[float, Entry]  # with its time
+_Timed = tuple[float, Entry]  # the time at which the entry was added, and the entry
 
 
 class AccessLog:

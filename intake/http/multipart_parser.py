@@ -14,7 +14,7 @@ class PartHandler(Protocol):
     """Receiver of the parts."""
 
     def begin_part(self, headers: dict[bytes, bytes]) -> None:
-        """Begin a part, which has these headers; their names are in lower case, and in the order of the part."""
+        """Begin a part with these headers, in their order; names are in lower case."""
 
     def add_data(self, data: bytes) -> None:
         """Add data to the part."""

@@ -67,7 +67,7 @@ class _Job(Generic[T]):
         self._work = work
         self._loop = asyncio.get_running_loop()
         self._future: asyncio.Future[T] = self._loop.create_future()
-        self._claim = Lock()  # of whoever runs or withdraws it
+        self._claim = Lock()  # acquired once, to run or to withdraw the job
         self._has_ended = asyncio.Event()
 
     def run(self) -> None:

@@ -29,7 +29,7 @@ class Language:
         return "rtl" if _base(self.code) in _RIGHT_TO_LEFT else "ltr"
 
     def isolate(self, text: str) -> str:
-        """Return a text in Latin letters, such as names of file types, isolated from a direction to the left."""
+        """Return a text in Latin letters, such as names of file types, isolated from right-to-left text."""
         return f"\u2068{text}\u2069" if self.direction == "rtl" else text
 
     def gettext(self, message: str, **params: object) -> str:
@@ -42,7 +42,7 @@ class Language:
 
 
 def mark(message: str) -> str:
-    """Return a message that is translated later, for the extraction of the catalogues."""
+    """Return a message, which is translated later, unchanged; `make catalogues` extracts it."""
     return message
 
 

@@ -8,7 +8,7 @@ OUTCOME_COLUMNS = ("id", "result", "state")  # the result of a change for one le
 STATE_COLUMNS = ("state", "from_state", "to_state", "from", "to", "result", "status")  # coloured in tables
 FIELD = "fields.KEY"  # stands for the firm's own fields in the names of columns
 OWN_FIELD = re.compile("fields[.][a-z][a-z0-9_]{0,31}")
-OWN_MEMBERS = ("fields.", "consents.")  # of a lead, followed by a key that the firm chose
+OWN_PREFIXES = ("fields.", "consents.")  # of columns whose names end in a key that the firm chose
 LEAD_HEADINGS = {"created_at": "RECEIVED"}
 _HEADINGS = {
     "f_name": "FIRST NAME",
@@ -28,7 +28,7 @@ def heading(column: str, headings: Mapping[str, str] | None) -> str:
     """Return the readable heading of a column, from `headings` if it is there; its own name without `headings`."""
     if headings is None:
         return column
-    if column.startswith(OWN_MEMBERS):
+    if column.startswith(OWN_PREFIXES):
         return column
     name = column.removesuffix("_at").replace("_", " ").upper()
     return {**_HEADINGS, **headings}.get(column, name)
