@@ -94,14 +94,18 @@ def serve(
     if settings.sqlite_file is not None:
         migrate(settings)
     database = _database(settings)
-    _log_hints(settings, database)
-    if surface is not Surface.INTERNAL:
-        _log_form(settings)
-    database.close()
+
+    def log_hints() -> None:
+        _log_hints(settings, database)
+        if surface is not Surface.INTERNAL:
+            _log_form(settings)
+        database.close()
+
     if settings.processes > 1:
+        log_hints()
         _serve_together(settings, worker=worker, surface=surface)
     else:
-        _serve(settings, Metrics(), worker=worker, surface=surface)
+        _serve(settings, Metrics(), worker=worker, surface=surface, on_created=log_hints)
 
 
 def _serve_together(settings: Settings, *, worker: bool, surface: Surface) -> None:
@@ -128,9 +132,11 @@ def _serve(
     worker: bool,
     surface: Surface,
     shared: SharedSocket | None = None,
+    on_created: Callable[[], None] = lambda: None,
     on_started: Callable[[], None] = lambda: None,
 ) -> None:
     service = create_app(settings, with_worker=worker, surface=surface, metrics=metrics)
+    on_created()
     raise_open_file_limit(settings.max_connections)
     gc.collect()
     gc.freeze()  # long-lived objects are not collected again: each collection stalled requests for 90 ms

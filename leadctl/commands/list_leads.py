@@ -50,7 +50,7 @@ def command(
     Examples:
       leadctl list --state PENDING --since 2d
       leadctl list -q 'garcia h-1b'
-      leadctl list --email '*@example.com' -o csv --columns id,l_name,fields.matter > leads.csv
+      leadctl list -o csv --columns id,l_name,fields.matter > leads.csv
     """
     api, options, omitted = listing.context.api, listing.options, Omitted(listing.context.info)
     chosen = [name for name in options.columns if name not in LEAD_COLUMNS] if options.is_selection else []

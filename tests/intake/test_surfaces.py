@@ -9,12 +9,14 @@ from starlette.testclient import TestClient
 
 from intake.app import APIS, Surface, create_app
 from intake.errors import TemplateInvalid
+from intake.public_api import form
 from intake.settings import Settings
 from tests.conftest import SECRET, Databases, Intake
 
-EVERYTHING = {(op.method, op.path) for operations, _ in APIS for op in operations}
+EVERYTHING = {(op.method, op.path) for operations, _ in APIS for op in operations} - {("GET", "/logo")}  # there is none
+FORM = {(op.method, op.path) for op in form.OPERATIONS} & EVERYTHING
 SUBMISSION_AND_DESCRIPTION = {("POST", "/leads/"), ("GET", "/openapi.json"), ("GET", "/docs")}
-PUBLIC = SUBMISSION_AND_DESCRIPTION | {("GET", "/healthz"), ("GET", "/readyz")}
+PUBLIC = SUBMISSION_AND_DESCRIPTION | FORM | {("GET", "/healthz"), ("GET", "/readyz")}
 
 
 @pytest.fixture(params=list(Surface))
@@ -25,12 +27,13 @@ def surface(request: pytest.FixtureRequest) -> Surface:
 @pytest.fixture
 def client(databases: Databases, surface: Surface) -> Iterator[TestClient]:
     settings = Settings(database_url=databases.migrated_url(), jwt_secrets=(SECRET,))
-    with TestClient(create_app(settings, with_worker=False, surface=surface)) as made:
+    app = create_app(settings, with_worker=False, surface=surface)
+    with TestClient(app, base_url="http://localhost") as made:  # the only host for which it serves the form
         yield made
 
 
 def test_each_surface_has_its_routes_and_no_others(client: TestClient, surface: Surface) -> None:
-    expected = {Surface.PUBLIC: PUBLIC, Surface.INTERNAL: EVERYTHING - SUBMISSION_AND_DESCRIPTION}
+    expected = {Surface.PUBLIC: PUBLIC, Surface.INTERNAL: EVERYTHING - SUBMISSION_AND_DESCRIPTION - FORM}
     routes = expected.get(surface, EVERYTHING)
     for method, path in EVERYTHING:
         for spelling in {path, path.rstrip("/")}:

@@ -617,11 +617,12 @@ def test_memory_is_bounded_for_any_number_of_responses(
         {"total": -1},
         {"state_keys": {"A": "\x1b"}},
         {"state_keys": {"A": 1}},
+        {"suspect": -1},
     ],
 )
 def test_invalid_statistics_are_rejected(anonymous: Client, hostile: Any, wrong: dict[str, Any]) -> None:
     numbers = {"total": 1, "states": {"A": 1}, "days": {"2026-11-01": 1}, "mails": {"queued": 0, "failed": 0}}
-    numbers |= {"oldest_waiting": None, "state_keys": {"A": "x"}}
+    numbers |= {"oldest_waiting": None, "state_keys": {"A": "x"}, "suspect": 0}
     url = f"http://127.0.0.1:{hostile.server_port}"
     hostile.answer = (200, JSON, json.dumps(numbers).encode())
     assert anonymous.run("--url", url, "stats", "-o", "table", LEADCTL_TOKEN="t").returncode == 0

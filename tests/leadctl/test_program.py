@@ -178,10 +178,8 @@ def test_an_environment_token_needs_no_credentials_file(client: Client) -> None:
     file.mkdir()
     assert "peter" in client.run("whoami", LEADCTL_TOKEN=token).stdout
     done = client.run("whoami")
-    assert (done.returncode, done.stderr) == (
-        1,
-        "leadctl: can't read ~/.config/leadctl/credentials.json: Is a directory\n",
-    )
+    error = "leadctl: ~/.config/leadctl/credentials.json is not a file; remove it and log in again\n"
+    assert (done.returncode, done.stderr) == (1, error)
 
 
 def test_the_http_client_does_not_read_the_metadata_of_all_packages() -> None:

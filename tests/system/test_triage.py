@@ -152,6 +152,7 @@ STATS = {
     "mails": {"queued": 0, "failed": 0},
     "oldest_waiting": None,
     "state_keys": {},
+    "suspect": 0,
 }
 
 

@@ -14,10 +14,9 @@ WITHIN_S = 60
 
 def queue_of(intake: Intake) -> HashingQueue:
     """Return the queue of the internal API."""
-    app: Any = intake.client.app
-    while not hasattr(app, "routes"):
-        app = app._app
-    queue: HashingQueue = next(route for route in app.routes if route.path == "/internal/auth/login").endpoint.hashing
+    gateway: Any = intake.client.app
+    routes = gateway._routes._routes
+    queue: HashingQueue = next(route for route in routes if route.path == "/internal/auth/login").endpoint.hashing
     return queue
 
 

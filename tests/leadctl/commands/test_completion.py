@@ -76,7 +76,7 @@ def stats_of(*states: str) -> bytes:
     """Return a raw stats response with these states."""
     mails = {"queued": 0, "failed": 0}
     numbers = {"total": 1, "states": dict.fromkeys(states, 1), "days": {"2026-11-01": 1}, "mails": mails}
-    numbers["state_keys"] = {}
+    numbers |= {"state_keys": {}, "suspect": 0}
     body = json.dumps(numbers).encode()
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
@@ -193,7 +193,7 @@ def test_profiles_are_completed(client: Client) -> None:
 def test_columns_are_completed(anonymous: Client) -> None:
     assert completed(anonymous, "list", "--columns", "f") == ["f_name"]
     assert completed(anonymous, "list", "--columns", "id,CV_name,") == [
-        f"id,CV_name,{name}" for name in ("email", "f_name", "l_name", "state", "created_at")
+        f"id,CV_name,{name}" for name in ("email", "f_name", "l_name", "state", "created_at", "suspect")
     ]
     assert completed(anonymous, "mail", "list", "--columns", "id,me") == ["id,message_id"]
     assert completed(anonymous, "watch", "--columns", "id,st") == ["id,state"]
