@@ -3,6 +3,8 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+# Tests start hundreds of services, which would compile all modules again if bytecode were not written.
+export PYTHONDONTWRITEBYTECODE =
 TESTS ?= tests/intake tests/migrations tests/system
 
 .PHONY: help setup demo picture test test-browser test-clamd test-client test-node test-pgbouncer test-proxy test-redis test-s3 test-schema test-tmux coverage torture attack fuzz audit bench bench-quick lint format catalogues screenshots serve requirements clean
