@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +18,7 @@ import typer
 try:
     from intake.app import Surface, create_app
     from intake.backups.backup import back_up
-    from intake.backups.files import Manifest
+    from intake.backups.files import Manifest, listed
     from intake.backups.restore import restore
     from intake.backups.restore import verify as verify_backup
     from intake.cv_text import sandbox
@@ -48,7 +48,6 @@ except ModuleNotFoundError as missing:
     ) from None
 
 log = logging.getLogger("intake")
-KEYS_NAMED = 10  # in a message
 PUBLIC_NICENESS = 5  # floods of the public API must not delay the internal one
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -227,7 +226,7 @@ def backup_command(directory: BackupDirectory) -> None:
         made = back_up(settings, database, directory, _progress)
     typer.echo(f"intake: {_contents(made)} are in {directory}", err=True)
     if made.damaged:
-        typer.echo(f"intake: CVs missing or damaged in the store: {_some(made.damaged)}", err=True)
+        typer.echo(f"intake: CVs missing or damaged in the store: {listed(made.damaged)}", err=True)
         raise typer.Exit(1)
 
 
@@ -247,7 +246,7 @@ def restore_command(
     restored = restore(_settings(), directory, _progress)
     typer.echo(f"intake: {_contents(restored)} are restored, as of {restored.created_at}", err=True)
     if restored.damaged:
-        typer.echo(f"intake: CVs that the backup lacks: {_some(restored.damaged)}", err=True)
+        typer.echo(f"intake: CVs that the backup lacks: {listed(restored.damaged)}", err=True)
     if restored.erased:
         typer.echo(
             f"intake: leads that were erased during the backup: {len(restored.erased)}; erase them again", err=True
@@ -417,11 +416,6 @@ def _progress(label: str, length: int) -> Iterator[Callable[[int], None]]:
         return
     with typer.progressbar(length=length, label=label, file=sys.stderr) as bar:
         yield bar.update
-
-
-def _some(keys: Sequence[str]) -> str:
-    more = f" and {len(keys) - KEYS_NAMED} more" if len(keys) > KEYS_NAMED else ""
-    return f"{', '.join(keys[:KEYS_NAMED])}{more}"
 
 
 def _contents(backup: Manifest) -> str:

@@ -71,13 +71,13 @@ def _resumed(directory: Path) -> Manifest | None:
 
 
 def _copy_database(settings: Settings, directory: Path) -> Manifest:
-    kind = "postgresql" if settings.sqlite_file is None else "sqlite"
+    kind = dumps.kind(settings)
     path, count = directory / DATABASES[kind], 0
     created_at = datetime.now(UTC).isoformat(timespec="seconds")
     with files.durable_file(path) as draft, files.durable_file(directory / SUMS) as sums_draft:
         with dumps.dump(settings, draft) as (facts, cv_sums), sums_draft.open("w", encoding="ascii") as sums:
             with draft.open("rb") as file:
-                sums.write(f"{files.sha256(file)}  {path.name}\n")
+                sums.write(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n")
             for checksum, key in cv_sums:
                 count += 1
                 sums.write(f"{checksum}  {files.cv_file(key)}\n")

@@ -50,6 +50,11 @@ class Facts(NamedTuple):
     leads: int
 
 
+def kind(settings: Settings) -> str:
+    """Return the kind of the settings' database, a key of files.DATABASES."""
+    return "postgresql" if settings.sqlite_file is None else "sqlite"
+
+
 @contextmanager
 def dump(settings: Settings, path: Path) -> Iterator[tuple[Facts, Iterator[tuple[str, str]]]]:
     """Write the database to `path`; yield its facts, and the checksums and keys of its CVs in a store.

@@ -4,19 +4,17 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import IO
 
 from intake.errors import BackupInvalid
 
 DATABASES = {"sqlite": "database.sqlite", "postgresql": "database.dump"}
 MANIFEST, SUMS = "manifest.json", "SHA256SUMS"
 FORMAT = 1
-READ_BYTES = 2**20
-MAX_NAMED = 10  # damaged files in an error
+MAX_LISTED = 10  # names in a message
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]  # of a label, and a number of steps
 _NAME = "|".join([*map(re.escape, DATABASES.values()), "cvs/[0-9a-f]{2}/[0-9a-f]{32}"])
 _LINE = re.compile(f"([0-9a-f]{{64}})  ({_NAME})\n")
@@ -76,14 +74,6 @@ def flush(path: Path) -> None:
 def cv_file(key: str) -> str:
     """Return the name of a CV's file in the backup."""
     return f"cvs/{key[:2]}/{key}"
-
-
-def sha256(file: IO[bytes]) -> str:
-    """Return the checksum of the rest of a file."""
-    digest = hashlib.sha256()
-    while piece := file.read(READ_BYTES):
-        digest.update(piece)
-    return digest.hexdigest()
 
 
 def sums(directory: Path) -> Iterator[tuple[str, str]]:
@@ -147,13 +137,18 @@ def verify(directory: Path, manifest: Manifest) -> Iterator[int]:
             damaged.append(name)
         yield 1
     if damaged:
-        more = f" and {len(damaged) - MAX_NAMED} more" if len(damaged) > MAX_NAMED else ""
-        raise BackupInvalid(f"missing or damaged in {directory}: {', '.join(damaged[:MAX_NAMED])}{more}")
+        raise BackupInvalid(f"missing or damaged in {directory}: {listed(damaged)}")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first names, and the number of the others, for a message."""
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return f"{', '.join(names[:MAX_LISTED])}{more}"
 
 
 def _has_checksum(path: Path, checksum: str) -> bool:
     try:
         with path.open("rb") as file:
-            return sha256(file) == checksum
+            return hashlib.file_digest(file, "sha256").hexdigest() == checksum
     except OSError:
         return False

@@ -32,7 +32,7 @@ def restore(settings: Settings, directory: Path, progress: Progress) -> Manifest
     """
     dumps.refuse_used(settings)
     manifest = files.read_complete_manifest(directory)
-    kind = "postgresql" if settings.sqlite_file is None else "sqlite"
+    kind = dumps.kind(settings)
     if manifest.database != kind:
         raise BackupFailed(f"the backup is of a {manifest.database} database, but INTAKE_DATABASE_URL names {kind}")
     if not is_known(manifest.schema):
