@@ -89,15 +89,16 @@ def claim(database: Database) -> TextJob | None:
     First attempts precede all others, so that CVs which end their process do not delay other CVs. Among equals, the
     newest CV is first. Raises DatabaseUnavailable.
     """
-    for is_first in (True, False):
-        # usually there is none, and reading takes no lock
-        if database.read(lambda connection: connection.scalar(due(is_first=is_first))) is None:  # noqa: B023 - called immediately
-            continue
-        token = token_hex(16)
-        row = database.write(lambda connection: connection.execute(take(token, is_first=is_first)).first())  # noqa: B023
-        if row is not None:
-            return TextJob(row.lead_id, token, row.attempts)
-    return None
+    return _claim(database, is_first=True) or _claim(database, is_first=False)
+
+
+def _claim(database: Database, *, is_first: bool) -> TextJob | None:
+    # usually there is none, and reading takes no lock
+    if database.read(lambda connection: connection.scalar(due(is_first=is_first))) is None:
+        return None
+    token = token_hex(16)
+    row = database.write(lambda connection: connection.execute(take(token, is_first=is_first)).first())
+    return None if row is None else TextJob(row.lead_id, token, row.attempts)
 
 
 def take(token: str, *, is_first: bool) -> ReturningUpdate[tuple[int, int]]:
