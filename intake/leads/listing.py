@@ -16,10 +16,10 @@ from intake.database import Database, word_index
 from intake.database.cv_blobs import read_content
 from intake.database.ids import page_by_id, within
 from intake.database.json_rows import FieldValues, JsonChunk, JsonRowSerializer, NamedColumn, Rows
-from intake.database.schema import SUSPECT, cv, lead
+from intake.database.schema import cv, lead
 from intake.errors import ChecksumMismatch, LeadNotFound, SearchTimeout, StatementTimeout
 from intake.leads import fields
-from intake.leads.models import LEAD_COLUMNS, CvModel, LeadModel, LeadWithCv
+from intake.leads.models import LEAD_COLUMNS, CvModel, LeadModel, LeadWithCv, SuspectFilter, suspect_conditions
 from intake.leads.normalization import Pattern
 from intake.request_models import MAX_ID, FilterText, Number, RequestModel, Timestamp
 from intake.search.queries import DESCRIPTION, SearchText
@@ -46,7 +46,7 @@ class LeadFilters(RequestModel):
     l_name: FilterText | None = Field(default=None, description="Last name; exact match, `*` is a wildcard.")
     state: list[str] = Field(default=[], description="State; may repeat.")
     q: SearchText | None = Field(default=None, description=DESCRIPTION)
-    suspect: bool | None = Field(default=None, description="Only suspect leads (true), or only others (false).")
+    suspect: SuspectFilter = None
     since: Timestamp | None = Field(default=None, description="Earliest time of receipt (RFC 3339), inclusive.")
     until: Timestamp | None = Field(default=None, description="Latest time of receipt, exclusive.")
     limit: Annotated[Number, Field(ge=1, le=1000)] | None = Field(default=None, description="Page size.")
@@ -201,8 +201,7 @@ def list_conditions(query: LeadFilters, *, after: int | None) -> Iterator[Column
         # SQLAlchemy compiles a list anew each time
         is_single = len(query.state) == 1
         yield lead.c.state == query.state[0] if is_single else lead.c.state.in_(query.state)
-    if query.suspect is not None:
-        yield SUSPECT if query.suspect else lead.c.suspect.is_(None)
+    yield from suspect_conditions(query.suspect)
     yield from within(
         lead.c.id,
         lead.c.created_at,

@@ -1,13 +1,15 @@
 """Lead and CV records: the columns that a list shows, and the fields of responses."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, Field
+from sqlalchemy import ColumnElement, TextClause
 
 from intake.cvs.store import ObjectRef
-from intake.database.schema import lead
+from intake.database.schema import SUSPECT, lead
 
 
 class ScanState(StrEnum):
@@ -29,6 +31,15 @@ class TextState(StrEnum):
     FAILED = "failed"
     WITHHELD = "withheld"  # quarantined, or too large to scan
     OFF = "off"  # not stored: pending while extraction is off
+
+
+SuspectFilter = Annotated[bool | None, Field(description="Only suspect leads (true), or only others (false).")]
+
+
+def suspect_conditions(suspect: bool | None) -> Iterator[ColumnElement[bool] | TextClause]:
+    """Yield the condition of a SuspectFilter, if it has one."""
+    if suspect is not None:
+        yield SUSPECT if suspect else lead.c.suspect.is_(None)
 
 
 class LeadModel(BaseModel):

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Select, func, select
 from intake.database import Database
 from intake.database.clock import Now, UtcDay
 from intake.database.schema import SUSPECT, lead
+from intake.leads.models import SuspectFilter, suspect_conditions
 from intake.mail.admin import UnsentMails, count_unsent
 from intake.request_models import RequestModel
 
@@ -41,7 +42,7 @@ class Statistics(BaseModel):
 class StatsQuery(RequestModel):
     """Which leads are counted."""
 
-    suspect: bool | None = Field(default=None, description="Only suspect leads (true), or only others (false).")
+    suspect: SuspectFilter = None
 
 
 def count(
@@ -84,8 +85,8 @@ def by_day(since: datetime) -> Select[date, int]:
 def oldest_in(state: str, suspect: bool | None = None) -> Select[int, datetime]:
     """Return the query for the oldest lead in a state, of those that are counted."""
     # the id alone is read from the index on state and id; with more columns, PostgreSQL may scan all ids
-    counted = [] if suspect is None else [SUSPECT if suspect else lead.c.suspect.is_(None)]
-    first = select(func.min(lead.c.id)).where(lead.c.state == state, *counted).scalar_subquery()
+    is_counted = lead.c.state == state, *suspect_conditions(suspect)
+    first = select(func.min(lead.c.id)).where(*is_counted).scalar_subquery()
     return select(lead.c.id, lead.c.created_at).where(lead.c.id == first)
 
 
