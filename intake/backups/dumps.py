@@ -16,7 +16,8 @@ from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ, make_dsn
 from sqlalchemy import make_url
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
-from intake.backups.files import durable_file, flush
+from intake.backups.files import durable_file
+from intake.cvs.store import flush
 from intake.errors import BackupFailed
 from intake.settings import Settings
 

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from intake.cvs.store import flush
 from intake.errors import BackupInvalid
 
 DATABASES = {"sqlite": "database.sqlite", "postgresql": "database.dump"}
@@ -60,15 +61,6 @@ def flush_directories(directory: Path) -> None:
     """Flush the entries of a directory and of all directories in it."""
     for name, _, _ in os.walk(directory):
         flush(Path(name))
-
-
-def flush(path: Path) -> None:
-    """Flush a file, or the entries of a directory, to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def cv_file(key: str) -> str:

@@ -195,12 +195,17 @@ def _directory(store_url: str) -> Path | None:
 def _make_durable(directory: Path, file: Path) -> None:
     """Flush the file and its directory entry to disk, which obstore's put does not."""
     file.chmod(0o600)
-    for path in (file, directory):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    flush(file)
+    flush(directory)
+
+
+def flush(path: Path) -> None:
+    """Flush a file, or the entries of a directory, to disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
