@@ -2,8 +2,9 @@
 
 `python -m benchmarks.submission_load SECONDS CONNECTIONS CV-BYTES URL…` prints the responses per second, their number,
 its own share of a core, and the number of busy cores. Each submission has its own email address, connections are
-reused, and any response but a 204 ends the run. The bytes are prepared beforehand and sent by one thread: no available
-load generator sends 100 KB of which a few bytes differ at so little cost.
+reused, and any response but a 204 ends the run. With 0 bytes it requests the form instead, which must be a 200. The
+bytes are prepared beforehand and sent by one thread: no available load generator sends 100 KB of which a few bytes
+differ at so little cost.
 """
 
 import json
@@ -22,7 +23,10 @@ BOUNDARY = "benchmark"
 ANSWER_WITHIN_S = 60.0
 
 
-def form(cv_bytes: int) -> tuple[bytes, bytes]:
+FORM = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nFrom: ", b"\r\n\r\n"
+
+
+def submission(cv_bytes: int) -> tuple[bytes, bytes]:
     """Return the request before and after an email address of 32 characters."""
     part = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{{}}"{{}}\r\n\r\n'
     before = part.format("email", "")
@@ -67,11 +71,13 @@ class Sender:
         return False
 
     def is_answered(self) -> bool:
-        """Read; return whether the response is complete. Raises RuntimeError unless it is a 204."""
+        """Read; return whether the response is complete. Raises RuntimeError unless it is a 200 or a 204."""
         self._answer += self.socket.recv(2**16)
-        if not self._answer.startswith(b"HTTP/1.1 204"):
-            raise RuntimeError(f"not a 204: {self._answer[:500]!r}")
-        if not self._answer.endswith(b"\r\n\r\n"):
+        if not self._answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 204")):
+            raise RuntimeError(f"neither a 200 nor a 204: {self._answer[:500]!r}")
+        head, end, body = self._answer.partition(b"\r\n\r\n")
+        size = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+        if not end or len(body) < int(size or 0):
             return False
         self._answer = b""
         return True
@@ -81,7 +87,7 @@ class Generator:
     """Connections that submit, spread over the URLs."""
 
     def __init__(self, urls: list[str], connections: int, cv_bytes: int) -> None:
-        before, after = form(cv_bytes)
+        before, after = submission(cv_bytes) if cv_bytes else FORM
         self._selector = selectors.DefaultSelector()
         self._senders = [Sender(urls[number % len(urls)], before, after) for number in range(connections)]
         self._series, self._numbers = token_hex(6), count()

@@ -38,7 +38,8 @@ def on_postgresql(site: Site, size: Size) -> Iterator[Result]:
         limit, url = deployments.database("postgresql"), deployments.database("postgresql")
         one, two = deployments.service(url), deployments.service(url, processes=2)
         bare, loads = _Bare(limit, size), _Loads()
-        figures = in_turn(size, {"limit": bare.rate, "one": _posting([one], size, loads), "two": _posting([two], size)})
+        sides = {"limit": bare.rate, "one": _posting([one], size, loads), "two": _posting([two], size)}
+        figures = in_turn(size, {**sides, "form": _posting([one], size, cv_bytes=0)})
     yield _result(_work("postgresql"), LIMITS["postgresql"], figures["one"], figures["limit"], goal=0.5)
     yield Result(
         work="processor time of the service for each of these",
@@ -50,6 +51,7 @@ def on_postgresql(site: Site, size: Size) -> Iterator[Result]:
         at_most=True,
     )
     yield _result("the same, `intake serve --processes 2`", "one process", figures["two"], figures["one"], goal=1.3)
+    yield _result("the hosted form, GET /", "POST of a 100 KB CV", figures["form"], figures["one"], goal=3)
     yield Result(
         work="cores busy at one process",
         beside="",
