@@ -107,6 +107,7 @@ def create_app(
         "hosted_form": None,
         "unknown_fields": UnknownFields(metrics.unknown_fields),
         "exposes_errors": surface is not Surface.PUBLIC,
+        "is_draining": False,
         **_state_of(surface, settings, database, metrics),
     }
 

@@ -15,6 +15,7 @@ from intake.errors import SettingsInvalid
 
 FIRST_PAUSE_S = 0.5  # before a process is restarted; each further pause is twice as long
 MAX_PAUSE_S = 30.0
+END_WITHIN_S = 4.0  # after a second signal, longer than a server takes
 STABLE_S = 60.0  # after this, the pauses begin anew
 BACKLOG = 2048
 POLL_S = 0.2
@@ -56,10 +57,10 @@ class _Process:
 class ProcessGroup:
     """Processes numbered from 0, forked from this one, which serves nothing itself and has no threads."""
 
-    def __init__(self, count: int, *, grace_s: float) -> None:
+    def __init__(self, count: int, *, stop_within_s: float) -> None:
         if not hasattr(signal, "sigtimedwait"):
             raise SettingsInvalid(["INTAKE_PROCESSES needs Linux: leave it out, or run several services"])
-        self._grace_s = grace_s
+        self._stop_within_s = stop_within_s
         self._processes = [_Process(number) for number in range(count)]
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*_STOPS, signal.SIGCHLD})
         self._life = os.pipe()  # closed when this process ends, even if it is killed
@@ -134,13 +135,16 @@ class ProcessGroup:
         return ended
 
     def _stop(self, number: int) -> None:
-        """End all processes, by force after the grace period or a second signal, then this one by the signal."""
+        """End all processes, at once after a second signal, by force if that takes too long, then this one."""
         self._send(signal.SIGTERM)
-        ends_at = time.monotonic() + self._grace_s
+        ends_at = time.monotonic() + self._stop_within_s
         while any(process.pid for process in self._processes):
             received = signal.sigtimedwait({*_STOPS, signal.SIGCHLD}, max(ends_at - time.monotonic(), POLL_S))
-            if received is None or received.si_signo in _STOPS:
+            if received is None:
                 self._send(signal.SIGKILL)
+            elif received.si_signo in _STOPS:
+                self._send(signal.SIGTERM)
+                ends_at = time.monotonic() + END_WITHIN_S
             self._reap()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)

@@ -1,10 +1,14 @@
-"""The HTTP server, and the grace period of a shutdown."""
+"""The HTTP server, its draining, and the grace period of a shutdown."""
 
+import asyncio
 import logging
 import os
+import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
+from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -13,6 +17,7 @@ from intake.http.protocol import ConnectionLimiter, limited_protocol
 from intake.processes import BACKLOG
 from intake.settings import Settings
 
+CLOSE = (b"connection", b"close")
 KEEP_ALIVE_S = 5
 CANCEL_WITHIN_S = 2  # of the grace period: to answer what is cancelled, and to release what the workers have claimed
 
@@ -20,7 +25,10 @@ log = logging.getLogger("intake")
 
 
 class Server(uvicorn.Server):
-    """A server whose requests and workers finish at the same time, within INTAKE_SHUTDOWN_GRACE."""
+    """A server that drains after SIGTERM, and then finishes its requests and workers at the same time.
+
+    While it drains, for INTAKE_DRAIN, it accepts requests but is not ready. INTAKE_SHUTDOWN_GRACE limits what follows.
+    """
 
     def __init__(self, service: ASGIApp, settings: Settings, *, on_started: Callable[[], None] = lambda: None) -> None:
         config = uvicorn.Config(
@@ -39,13 +47,48 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=int(settings.shutdown_grace_s) - CANCEL_WITHIN_S,
         )
         super().__init__(config)
-        self._grace_s = settings.shutdown_grace_s
+        self._drain_s, self._grace_s = settings.drain_s, settings.shutdown_grace_s
+        self._drained_at: float | None = None
         self._on_started = on_started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start serving; called by uvicorn."""
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         self._on_started()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain after SIGTERM, or stop; a second signal ends requests in progress. Called by uvicorn."""
+        if self.started and (self._drained_at is not None or self.should_exit):
+            self._loop.call_soon_threadsafe(self._end)
+            return
+        if sig == signal.SIGTERM and self._drain_s and self.started:
+            self._captured_signals.append(sig)
+            self._drained_at = time.monotonic() + self._drain_s
+        else:
+            super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether to stop; called by uvicorn ten times a second."""
+        if self._drained_at is not None and not self.lifespan.state["is_draining"]:
+            log.info("draining for %g s", self._drain_s)
+            self.lifespan.state["is_draining"] = True
+            self.config.encoded_headers.append(CLOSE)
+            counter = 0  # adds the header to the responses at once
+        is_drained = self._drained_at is not None and time.monotonic() >= self._drained_at
+        return await super().on_tick(counter) or is_drained
+
+    def _end(self) -> None:
+        self._ending = asyncio.create_task(self._cancel_requests())
+
+    async def _cancel_requests(self) -> None:
+        """Have the requests in progress get their 503, then stop without waiting for anything else."""
+        tasks = set(self.server_state.tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=CANCEL_WITHIN_S)
+        self.force_exit = self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting connections, and finish the requests; called by uvicorn."""

@@ -264,7 +264,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self.flow.resume_reading()
         if detail is not TOO_MANY_CONNECTIONS:  # these are logged as a count, so that a flood does not fill the log
             log.info("refused by the protocol: %d %s", status, request_id)
-        headers = [*self.server_state.default_headers, (b"X-Request-ID", request_id.encode())]
+        headers = [header for header in self.server_state.default_headers if header[0] != b"connection"]
+        headers.append((b"X-Request-ID", request_id.encode()))
         self.transport.write(raw_response(status, detail, headers))
         if not self.limiter.linger(self):
             self.transport.close()

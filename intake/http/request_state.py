@@ -77,6 +77,7 @@ class RequestState(TypedDict):
     form_pages: Any  # intake.public_api.form_pages.FormPages, which this layer can't import
     hosted_form: Mapping[str, str] | None  # its text fields, if the request is from the hosted form
     unknown_fields: UnknownFields
+    is_draining: bool  # the process stops soon, and proxies must use another one
     exposes_errors: bool  # which name hosts, so anonymous clients must not read them
     request_id: str
     client: Client

@@ -169,6 +169,7 @@ class Settings:
         parsers.byte_count(),
         "a number of bytes per second, optionally with KiB, MiB or GiB",
     )
+    drain_s: float = _setting("INTAKE_DRAIN", 0.0, parsers.duration_s(least=0, most=600), "a duration from 0s to 10m")
     shutdown_grace_s: float = _setting(
         "INTAKE_SHUTDOWN_GRACE", 25.0, parsers.duration_s(least=5, most=600), "a duration from 5s to 10m"
     )
