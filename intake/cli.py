@@ -23,8 +23,7 @@ try:
     from intake.backups.restore import verify as verify_backup
     from intake.cv_text import sandbox
     from intake.cvs import orphans
-    from intake.database import Database
-    from intake.database.installation import logs_failed_statements
+    from intake.database import Database, server_checks
     from intake.database.migrations import is_migrated, migrate
     from intake.errors import DatabaseNotMigrated, DatabaseUnavailable, IntakeError, SettingsInvalid
     from intake.form import serving
@@ -300,11 +299,7 @@ def check() -> None:
     found += serving.run_checks(settings, form)
     if not accounts.any_user(database):
         found.append("there are no users: create the first administrator with: intake create-user NAME")
-    if database.read(logs_failed_statements):
-        found.append(
-            "PostgreSQL logs failed statements with their values, so personal data remains in its log after an erasure:"
-            " as a superuser, run: ALTER ROLE … SET log_min_error_statement = panic, with the role of this service"
-        )
+    found += database.read(server_checks.run_checks)
     if settings.cv_text:
         typer.echo(f"intake: active parts of the sandbox for the text of CVs: {sandbox.describe()}", err=True)
     typer.echo(f"intake: {serving.describe(settings, form)}", err=True)

@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
 from intake.backups.files import durable_file
 from intake.cvs.store import flush
+from intake.database import timeline
 from intake.errors import BackupFailed
 from intake.settings import Settings
 
@@ -29,10 +30,7 @@ FACTS = "SELECT (SELECT version_num FROM alembic_version), (SELECT count(*) FROM
 # Mails contain ids of leads that were submitted after the backup, so no sequence may assign these again.
 _ADVANCE = {
     "sqlite": "UPDATE sqlite_sequence SET seq = seq + ?",
-    "postgresql": (
-        "SELECT setval(format('%%I.%%I', schemaname, sequencename)::regclass, coalesce(last_value, 0) + %s)"
-        " FROM pg_sequences WHERE schemaname = current_schema()"
-    ),
+    "postgresql": timeline.ADVANCE,
 }
 _ADD_SQLITE_SEQUENCES = """
     INSERT INTO sqlite_sequence (name, seq) SELECT name, 0 FROM sqlite_master

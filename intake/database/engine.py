@@ -8,6 +8,7 @@ import psycopg2.extensions
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, cursor
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
+from intake.database import timeline
 from intake.errors import DatabaseMissing
 from intake.settings import Settings
 
@@ -62,15 +63,20 @@ class BoundedConnection(psycopg2.extensions.connection):
         self.autocommit = True  # the driver would begin a transaction in its own round trip
         self.has_answered = False
         self._is_writing = False
+        self._check = b""
         # local to the transaction, for poolers in transaction mode
         self._limits = (
             f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s'; SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'; "
             f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_S}s';\n"
         ).encode()
 
-    def begin(self, *, writing: bool) -> None:
-        """Begin a transaction with the next statement; `has_answered` is false until one has succeeded."""
+    def begin(self, *, writing: bool, checked: bool) -> None:
+        """Begin a transaction with the next statement, which fails after a promotion of the server if `checked`.
+
+        `has_answered` is false until a statement has succeeded.
+        """
         self.has_answered, self._is_writing = False, writing
+        self._check = timeline.CHECK if checked else b""
 
     @property
     def had_ended(self) -> bool:
@@ -80,7 +86,7 @@ class BoundedConnection(psycopg2.extensions.connection):
     def prelude(self) -> bytes:
         """Return the statements to send before the next one."""
         if self._is_writing:
-            return b"" if self.has_answered else b"BEGIN; " + self._limits
+            return b"" if self.has_answered else b"BEGIN; " + self._limits + self._check
         return self._limits
 
     def commit(self) -> None:
@@ -122,7 +128,8 @@ def _bound_transactions(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         driver_connection = cast("BoundedConnection", connection.connection.driver_connection)
-        driver_connection.begin(writing=connection.get_execution_options().get("writing", False))
+        options = connection.get_execution_options()
+        driver_connection.begin(writing=options.get("writing", False), checked=not options.get("unchecked"))
 
 
 def _open_sqlite(file: Path, *, connections: int, migrating: bool) -> Engine:

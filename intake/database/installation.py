@@ -1,4 +1,4 @@
-"""A database's identity: id, key, highest lead id, and the nonces of its CV store's markers; and its server's log."""
+"""A database's identity: id, key, highest lead id, and the nonces of its CV store's markers."""
 
 import hmac
 import secrets
@@ -14,9 +14,6 @@ _HIGHEST_LEAD_ID = {
     "sqlite": "SELECT seq FROM sqlite_sequence WHERE name = 'lead'",
     "postgresql": "SELECT pg_sequence_last_value(pg_get_serial_sequence('lead', 'id')::regclass)",
 }
-
-
-_QUIET = ("log", "fatal", "panic")  # levels of PostgreSQL above that of a failed statement
 
 
 @dataclass(frozen=True)
@@ -35,13 +32,6 @@ class Identity:
     def nonce(self) -> str:
         """The last marker's nonce."""
         return self.nonces[0]
-
-
-def logs_failed_statements(connection: Connection) -> bool:
-    """Return whether PostgreSQL logs statements that fail; the driver writes their values into them."""
-    if connection.dialect.name == "sqlite":
-        return False
-    return connection.exec_driver_sql("SHOW log_min_error_statement").scalar_one() not in _QUIET
 
 
 def identity(database: Database) -> Identity:

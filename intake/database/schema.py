@@ -48,6 +48,7 @@ installation = Table(
     Column("previous_marker_nonce", LargeBinary(16), nullable=False),
     Column("marker_nonce_at", UtcDateTime, nullable=False),
     Column("form_key", LargeBinary(32), nullable=False),
+    Column("timeline", String(8)),  # of PostgreSQL, at the last write
 )
 
 # Queries must repeat the condition of a partial index literally: otherwise SQLite does not use the index.

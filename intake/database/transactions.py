@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from intake.database import timeline
 from intake.database.engine import LOCK_TIMEOUT_S, BoundedConnection, open_engine
 from intake.database.group_commit import GroupCommit
 from intake.database.secure_delete import MAX_REWRITE_BYTES, purge_deleted
@@ -39,6 +40,7 @@ class Database:
 
     def __init__(self, settings: Settings, *, connections: int) -> None:
         self._engine = open_engine(settings, connections=connections)
+        self._failover_gap = settings.failover_gap
         self._writing_engine = self._engine.execution_options(writing=True)
         self._group_commit = GroupCommit(self._write) if self._engine.dialect.name == "sqlite" else None
 
@@ -47,7 +49,7 @@ class Database:
 
         Raises DatabaseUnavailable if the database is unreachable, or can't do the work now.
         """
-        return _in_transaction(self._engine, work)
+        return self._in_transaction(self._engine, work)
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in a transaction that writes, and return its result once committed. Raises DatabaseUnavailable."""
@@ -62,7 +64,27 @@ class Database:
         return self._group_commit.write(work) if self._group_commit else self._write(work)
 
     def _write(self, work: Callable[[Connection], T]) -> T:
-        return _in_transaction(self._writing_engine, work)
+        return self._in_transaction(self._writing_engine, work)
+
+    def _in_transaction(self, engine: Engine, work: Callable[[Connection], T]) -> T:
+        """Run `work`; if its first statement finds a lost connection or a promoted server, recover and run it again."""
+        # what has ended one pooled connection has ended the others, too
+        recoveries = {_is_lost: engine.dispose, _is_promoted: self._follow_timeline}
+        with translated_errors():
+            while True:
+                with engine.connect() as connection:
+                    driver_connection = connection.connection.driver_connection
+                    try:
+                        return _committed(connection, work)
+                    except (psycopg2.Error, DBAPIError) as error:
+                        causes = [is_cause for is_cause in recoveries if is_cause(driver_connection, error)]
+                        if not causes:
+                            raise
+                recoveries.pop(causes[0])()
+
+    def _follow_timeline(self) -> None:
+        with self._writing_engine.execution_options(unchecked=True).begin() as connection:
+            timeline.follow(connection, gap=self._failover_gap)
 
     def purge_deleted(self, *, most_bytes: int | None = MAX_REWRITE_BYTES) -> bool:
         """Purge deleted data from the database files, and return whether none is left.
@@ -156,18 +178,12 @@ def _is_unavailable(error: DBAPIError) -> bool:
     return error.connection_invalidated or is_damaged or is_connecting or isinstance(error.orig, _UNAVAILABLE)
 
 
-def _in_transaction(engine: Engine, work: Callable[[Connection], T]) -> T:
-    with translated_errors():
-        with engine.connect() as connection:
-            driver_connection = connection.connection.driver_connection
-            try:
-                return _committed(connection, work)
-            except (psycopg2.Error, DBAPIError):
-                if not (isinstance(driver_connection, BoundedConnection) and driver_connection.had_ended):
-                    raise
-        engine.dispose()  # whatever ended this pooled connection has ended the others, too
-        with engine.connect() as connection:
-            return _committed(connection, work)
+def _is_lost(driver_connection: object, _error: Exception) -> bool:
+    return isinstance(driver_connection, BoundedConnection) and driver_connection.had_ended
+
+
+def _is_promoted(_driver_connection: object, error: Exception) -> bool:
+    return getattr(getattr(error, "orig", error), "pgcode", None) == timeline.PROMOTED
 
 
 def _committed(connection: Connection, work: Callable[[Connection], T]) -> T:

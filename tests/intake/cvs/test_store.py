@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection, Engine, select
 
 from intake.cvs import orphans, store
-from intake.database import transactions
+from intake.database import Database
 from intake.database.schema import cv, cv_content, lead
 from intake.errors import DatabaseUnavailable, StorageUnavailable
 from tests.conftest import Intake
@@ -217,15 +217,15 @@ def test_a_failed_transaction_leaves_no_object(
 def test_a_commit_without_a_response_keeps_the_object(
     intake: Intake, folder: Path, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def commit_and_fail(engine: Engine, work: Callable[[Connection], Any]) -> Any:
-        result = in_transaction(engine, work)
+    def commit_and_fail(database: Database, engine: Engine, work: Callable[[Connection], Any]) -> Any:
+        result = in_transaction(database, engine, work)
         if "writing" in engine.get_execution_options():
             raise DatabaseUnavailable("a lost connection")
         return result
 
     intake.submitted()  # so that the store's marker exists
-    in_transaction = transactions._in_transaction
-    monkeypatch.setattr(transactions, "_in_transaction", commit_and_fail)
+    in_transaction = Database._in_transaction
+    monkeypatch.setattr(Database, "_in_transaction", commit_and_fail)
     assert create(intake, path) == 503
     assert len(files(folder)) == intake.count(lead) == 2
 

@@ -1,0 +1,114 @@
+"""Promotion of a standby, with two real servers: no id is assigned twice."""
+
+import logging
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+from sqlalchemy import Connection, select, text
+
+from intake.database import Database, server_checks
+from intake.database.migrations import migrate
+from intake.database.schema import installation, user_account
+from intake.settings import Settings
+from tests.conftest import Databases
+from tests.postgres import PostgresServer, database_url, maintenance
+
+GAP = 1_000
+WITHIN_S = 30
+
+
+@pytest.fixture
+def primary() -> Iterator[PostgresServer]:
+    with closing(PostgresServer(in_memory=True)) as server:
+        server.start()
+        yield server
+
+
+@pytest.fixture
+def settings(primary: PostgresServer) -> Settings:
+    settings = Settings(database_url=database_url(primary.url("postgres"), "postgres"), failover_gap=GAP)
+    migrate(settings)
+    return settings
+
+
+def add_user(connection: Connection) -> int:
+    values = {"password_hash": "x", "role": "attorney"}
+    number = connection.execute(text("SELECT count(*) FROM user_account")).scalar_one()
+    new = user_account.insert().values(username=f"u{number}", username_key=f"u{number}", **values)
+    return int(connection.execute(new.returning(user_account.c.id)).scalar_one())
+
+
+def stored(connection: Connection) -> str | None:
+    found: str | None = connection.execute(select(installation.c.timeline)).scalar_one()
+    return found
+
+
+def test_first_write_after_a_promotion_skips_ids(
+    primary: PostgresServer, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(PostgresServer(in_memory=True, primary=primary)) as standby:
+        standby.start(hot_standby="on")
+        both = f"{settings.database_url}&host={standby.directory}&target_session_attrs=read-write"
+        replicated = Settings(database_url=both, failover_gap=GAP)
+        with closing(Database(replicated, connections=4)) as database:
+            assert [database.write(add_user) for _ in range(2)] == [1, 2]
+            assert database.read(stored) == "00000001"
+            primary.kill()
+            standby.promote()
+            with caplog.at_level(logging.WARNING), ThreadPoolExecutor(4) as pool:
+                ids = sorted(pool.map(lambda _: database.write(locked_user), range(8)))
+            assert ids == list(range(ids[0], ids[0] + 8))
+            assert GAP + 2 < ids[0] < GAP + 100  # PostgreSQL itself skips up to 32
+            assert database.read(stored) == "00000002"
+            assert caplog.text.count("was promoted") == 1
+            assert database.read(lambda c: c.execute(text("SELECT nextval('lead_id_seq')")).scalar_one()) == GAP + 1
+
+
+def locked_user(connection: Connection) -> int:
+    connection.execute(text("LOCK TABLE user_account"))  # so that the names of concurrent users differ
+    return add_user(connection)
+
+
+def test_server_without_a_timeline_is_not_checked(settings: Settings) -> None:
+    with closing(Database(settings, connections=1)) as database:
+        database.write(
+            lambda c: c.execute(
+                text(
+                    "CREATE OR REPLACE FUNCTION wal_timeline() RETURNS text LANGUAGE plpgsql AS $$"
+                    " BEGIN PERFORM no_such_function(); EXCEPTION WHEN undefined_function THEN RETURN NULL; END $$"
+                )
+            )
+        )
+        assert "does not report its timeline" in "".join(database.read(server_checks.run_checks))
+        assert database.write(add_user) == 1
+
+
+def test_asynchronous_replication_is_reported(primary: PostgresServer, settings: Settings) -> None:
+    with closing(Database(settings, connections=1)) as database:
+        assert not is_reported(database)
+        with closing(PostgresServer(in_memory=True, primary=primary)) as standby:
+            standby.start(hot_standby="on")
+            ends_at = time.monotonic() + WITHIN_S
+            while not is_reported(database):
+                assert time.monotonic() < ends_at, "the standby is not connected"
+                time.sleep(0.1)
+            with maintenance(primary.url("postgres")) as cursor:
+                cursor.execute("ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (*)'")
+                cursor.execute("SELECT pg_reload_conf()")
+            while is_reported(database):
+                assert time.monotonic() < ends_at, "the setting is not in effect"
+                time.sleep(0.1)
+
+
+def is_reported(database: Database) -> bool:
+    return "replicates asynchronously" in "".join(database.read(server_checks.run_checks))
+
+
+def test_other_servers_are_not_reported(databases: Databases) -> None:
+    with closing(Database(Settings(database_url=databases.migrated_url()), connections=1)) as database:
+        found = "".join(database.read(server_checks.run_checks))
+        assert "timeline" not in found
+        assert "asynchronously" not in found
