@@ -305,7 +305,7 @@ def test_each_database_has_a_unique_id_and_key_in_one_row(settings: Settings, da
         [row] = database.read(lambda c: c.execute(text("SELECT id, database_id, client_key FROM installation")).all())
         found += [bytes(row.database_id), bytes(row.client_key)]
         assert row.id == 1
-        columns = "database_id, client_key, marker_nonce, previous_marker_nonce, marker_nonce_at, form_key"
+        columns = "database_id, client_key, marker_nonce, previous_marker_nonce, marker_nonce_at, form_key, timeline"
         second = text(f"INSERT INTO installation SELECT 2, {columns} FROM installation")
         with pytest.raises(IntegrityError):
             database.write(lambda c, second=second: c.execute(second))  # type: ignore[misc]
