@@ -101,7 +101,7 @@ audit: setup .venv/ready-audit
 test-pgbouncer: setup
 	INTAKE_TEST_PGBOUNCER=1 $(BIN)/python -m pytest $(TESTS)
 
-# Test docs/nginx.conf and docs/Caddyfile (Debian: apt-get install nginx-light caddy)
+# Test docs/nginx.conf, Caddyfile and haproxy.cfg (Debian: apt-get install nginx-light caddy haproxy)
 test-proxy: setup
 	$(BIN)/python -m pytest tests/proxy
 

@@ -1,7 +1,8 @@
-"""The client's address, from the socket and X-Forwarded-For."""
+"""The client's address, from the socket and X-Forwarded-For, and the request ID of a trusted proxy."""
 
 import logging
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -14,6 +15,7 @@ Address = IPv4Address | IPv6Address
 IPV6_PREFIX = 64  # assigned to one subscriber
 log = logging.getLogger("intake.http")
 MAX_PEERS = 10_000  # whose parsed addresses are in memory
+REQUEST_ID = re.compile(rb"[A-Za-z0-9_-]{8,64}")
 MAX_FORWARDED = 32  # addresses that are read; no chain of proxies is longer
 
 
@@ -66,6 +68,15 @@ def find_client(scope: Scope, trusted: Sequence[Network]) -> Client:
             break
         client = Client(address)
     return client
+
+
+def find_request_id(scope: Scope, headers: Mapping[bytes, bytes], trusted: Sequence[Network]) -> str | None:
+    """Return the X-Request-ID that a trusted proxy has set, or None."""
+    given = headers.get(b"x-request-id")
+    if given is None or not REQUEST_ID.fullmatch(given):
+        return None
+    peer = _peer(scope["client"][0] if scope.get("client") else "")
+    return given.decode("ascii") if peer.is_in(trusted) else None
 
 
 @lru_cache(MAX_PEERS)

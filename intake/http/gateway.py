@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from intake.errors import IntakeError
 from intake.http.access_log import AccessLog, Entry, new_request_id
 from intake.http.body_timeout import RequestBody
-from intake.http.client_address import ForwardingMonitor, find_client
+from intake.http.client_address import ForwardingMonitor, find_client, find_request_id
 from intake.http.concurrency import ConcurrencyLimiter
 from intake.http.problems import is_unexpected, on_error, on_intake_error, stopping
 from intake.http.request_state import AppRequest
@@ -51,7 +51,9 @@ class Gateway:
             return
         client = find_client(scope, self._settings.trusted_proxies)
         self._forwarding.observe(client)
-        exchange = _Exchange(scope, RequestBody(dict(scope["headers"]), receive, send, self._settings))
+        headers = dict(scope["headers"])
+        request_id = find_request_id(scope, headers, self._settings.trusted_proxies) or new_request_id()
+        exchange = _Exchange(scope, RequestBody(headers, receive, send, self._settings), request_id)
         scope.setdefault("state", {}).update(
             request_id=exchange.request_id, client=client, response_headers=exchange.headers
         )
@@ -98,9 +100,8 @@ class Gateway:
 class _Exchange:
     """A request, and the status of its response once it has started. `headers` are added to those of the response."""
 
-    def __init__(self, scope: Scope, body: RequestBody) -> None:
-        self.scope = scope
-        self.request_id = new_request_id()
+    def __init__(self, scope: Scope, body: RequestBody, request_id: str) -> None:
+        self.scope, self.request_id = scope, request_id
         self.headers: dict[str, str] = {}
         self.started_at = time.perf_counter()
         self.status: int | None = None

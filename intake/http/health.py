@@ -11,9 +11,9 @@ from intake.http.request_state import AppRequest, Description
 from intake.http.routing import Access, Operation, ResponseSpec
 
 
-def get_healthz(_request: AppRequest) -> Response:
-    """Report liveness: the process is up."""
-    return json_response({"status": "up"})
+def get_healthz(request: AppRequest) -> Response:
+    """Report liveness: the process is up, also while it drains."""
+    return json_response({"status": "draining" if request.state["is_draining"] else "up"})
 
 
 def get_readyz(request: AppRequest) -> Response:
@@ -85,7 +85,11 @@ _STATUS = {
     "required": ["status"],
     "examples": [{"status": "ready"}],
 }
-_UP = {**_STATUS, "properties": {"status": {"type": "string"}}, "examples": [{"status": "up"}]}
+_UP = {
+    **_STATUS,
+    "properties": {"status": {"type": "string", "description": "`up`, or `draining` before the process stops."}},
+    "examples": [{"status": "up"}],
+}
 _PAGE = {"type": "string", "examples": ["<!doctype html>…"]}
 _METRICS = {"type": "string", "examples": ["intake_leads_total 42.0"]}
 _DOCUMENT = {"type": "object", "examples": [{"openapi": "3.1.0"}]}

@@ -1,6 +1,6 @@
-"""Temporary nginx and Caddy processes with the configuration files of docs/, placeholders replaced.
+"""Temporary nginx, Caddy and HAProxy processes with the configuration files of docs/, placeholders replaced.
 
-Both serve PUBLIC to everyone and INTERNAL to clients in INSIDE, with one self-signed certificate.
+All serve PUBLIC to everyone and INTERNAL to clients in INSIDE, with one self-signed certificate.
 """
 
 import os
@@ -111,12 +111,13 @@ class Proxy:
         shutil.rmtree(self._directory, ignore_errors=True)
 
 
-def documented_nginx(upstream: str) -> Proxy:
+def documented_nginx(*upstreams: str) -> Proxy:
     """Return nginx with docs/nginx.conf; it accepts IPv4 on its IPv6 socket, and so sees mapped addresses."""
     https, http = free_port(), free_port()
     site = _placed(
         (DOCS / "nginx.conf").read_text("utf-8"),
-        ("127.0.0.1:8000", upstream),
+        ("server 127.0.0.1:8000 max_fails=0;", "\n".join(f"server {one} max_fails=0;" for one in upstreams)),
+        ("127.0.0.1:8000", upstreams[0]),
         ("/etc/ssl/certs/intake.example.com.pem", "{directory}/server.pem"),
         ("/etc/ssl/private/intake.example.com.key", "{directory}/server.pem"),
         ("/etc/ssl/certs/internal.example.com.pem", "{directory}/server.pem"),
@@ -145,14 +146,15 @@ def default_nginx(upstream: str) -> Proxy:
     return _nginx(site, url=f"http://127.0.0.1:{port}")
 
 
-def documented_caddy(upstream: str) -> Proxy:
+def documented_caddy(*upstreams: str) -> Proxy:
     """Return Caddy with docs/Caddyfile."""
     https, http = free_port(), free_port()
     certificate = "\n\ttls {directory}/server.pem {directory}/server.pem"
     site = _placed(
         (DOCS / "Caddyfile").read_text("utf-8"),
         ("\n{\n", CADDY.replace("{http}", str(http)).replace("{https}", str(https))),
-        ("127.0.0.1:8000", upstream),
+        ("reverse_proxy 127.0.0.1:8000", f"reverse_proxy {' '.join(upstreams)}"),
+        ("127.0.0.1:8000", upstreams[0]),
         ("\nhttp://intake.example.com {", f"\nhttp://{PUBLIC}:{http} {{"),
         ("\nintake.example.com {", f"\nhttps://{PUBLIC}:{https} {{{certificate}"),
         ("\ninternal.example.com {", f"\nhttps://{INTERNAL}:{https} {{{certificate}"),
@@ -165,6 +167,34 @@ def documented_caddy(upstream: str) -> Proxy:
     )
     arguments = ["run", "--adapter", "caddyfile", "--config", "{directory}/Caddyfile"]
     return Proxy("caddy", arguments, {"Caddyfile": site}, url=f"https://127.0.0.1:{https}", http_port=http)
+
+
+def documented_haproxy(*upstreams: str) -> Proxy:
+    """Return HAProxy with docs/haproxy.cfg."""
+    https, http = free_port(), free_port()
+    site = (DOCS / "haproxy.cfg").read_text("utf-8")
+    for name in ("intake", "internal"):
+        line = f"    server {name}1 127.0.0.1:8000\n"
+        lines = (f"    server {name}{number} {one}\n" for number, one in enumerate(upstreams))
+        site = _placed(site, (line, "".join(lines)))
+    pem = "{directory}/server.pem"
+    site = _placed(
+        site,
+        ("crt /etc/haproxy/intake.example.com.pem crt /etc/haproxy/internal.example.com.pem", f"crt {pem}"),
+        ("0.0.0.0:443", f"0.0.0.0:{https}"),
+        ("[::]:443", f"[::]:{https}"),
+        ("0.0.0.0:80\n", f"0.0.0.0:{http}\n"),
+        ("[::]:80", f"[::]:{http}"),
+        ("intake.example.com", PUBLIC),
+        ("internal.example.com", INTERNAL),
+        ("192.0.2.0/24", INSIDE),
+        ("2001:db8::/32", "::1"),
+    )
+    arguments = ["-db", "-f", "{directory}/haproxy.cfg"]
+    return Proxy("haproxy", arguments, {"haproxy.cfg": site}, url=f"https://127.0.0.1:{https}", http_port=http)
+
+
+DOCUMENTED = (documented_nginx, documented_caddy, documented_haproxy)
 
 
 class Named(httpx2.HTTPTransport):
@@ -201,5 +231,5 @@ def _nginx(site: str, *, url: str, http_port: int = 0) -> Proxy:
 def _path(program: str) -> str:
     path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"  # Debian's nginx, not on ordinary users' PATH
     if (found := shutil.which(program, path=path)) is None:
-        pytest.exit(f"{program} is not installed; run: apt-get install nginx-light caddy", returncode=1)
+        pytest.exit(f"{program} is not installed; run: apt-get install nginx-light caddy haproxy", returncode=1)
     return found

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from intake.http.client_address import find_client
 from intake.settings.parsers import Network
-from tests.proxy.programs import Proxy, client, default_nginx, documented_caddy, documented_nginx
+from tests.proxy.programs import DOCUMENTED, Proxy, client, default_nginx, documented_nginx
 
 PROXY = ip_network("127.0.0.1/32")
 OURS = "127.0.0.7"  # source address of the client's connection
@@ -46,6 +46,9 @@ class Seen:
         self.upstream = f"127.0.0.1:{self._socket.getsockname()[1]}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/healthz":
+            await JSONResponse({"status": "up"})(scope, receive, send)
+            return
         client = find_client(scope, self._trusted)
         seen = {"address": str(client.address), "key": client.key, "passed_over": client.is_forwarded_untrusted}
         await JSONResponse(seen)(scope, receive, send)
@@ -82,21 +85,21 @@ def ask(proxy: Proxy, claims: Sequence[bytes] = (), *, ours: str = OURS) -> dict
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
-@pytest.mark.parametrize("make", [documented_nginx, documented_caddy])
+@pytest.mark.parametrize("make", DOCUMENTED)
 def test_client_address_is_the_peer_of_the_proxy(
     start: Callable[..., Proxy], make: Callable[[str], Proxy], claim: str
 ) -> None:
     assert ask(start(make, PROXY), CLAIMS[claim]) == {"address": OURS, "key": OURS, "passed_over": False}
 
 
-@pytest.mark.parametrize("make", [documented_nginx, documented_caddy])
+@pytest.mark.parametrize("make", DOCUMENTED)
 def test_ipv6_clients_are_counted_per_64_prefix(start: Callable[..., Proxy], make: Callable[[str], Proxy]) -> None:
     seen = ask(start(make, PROXY), [b"203.0.113.9"], ours="::1")
     assert (seen["address"], seen["key"]) == ("::1", "::/64")
 
 
 @pytest.mark.parametrize("claim", CLAIMS)
-@pytest.mark.parametrize("make", [documented_nginx, documented_caddy, default_nginx])
+@pytest.mark.parametrize("make", [*DOCUMENTED, default_nginx])
 def test_without_trusted_proxies_the_client_is_the_proxy(
     start: Callable[..., Proxy], make: Callable[[str], Proxy], claim: str
 ) -> None:

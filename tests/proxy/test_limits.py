@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.proxy.programs import Proxy, client, documented_caddy, documented_nginx
+from tests.proxy.programs import DOCUMENTED, Proxy, client
 from tests.system.programs import Service, clean_environment
 
 FIRM = "https://www.firm.example"
@@ -20,7 +20,7 @@ def submit(proxy: Proxy, ours: str, claim: str) -> httpx2.Response:
         return sending.post("/leads/", data=form, files={"CV": ("cv.pdf", b"%PDF-1.4 a CV")}, headers=headers)
 
 
-@pytest.mark.parametrize("make", [documented_nginx, documented_caddy])
+@pytest.mark.parametrize("make", DOCUMENTED)
 def test_rate_limit_applies_per_client_despite_forged_headers(make: Callable[[str], Proxy], tmp_path: Path) -> None:
     environment = clean_environment(
         tmp_path, INTAKE_TRUSTED_PROXIES="127.0.0.1", INTAKE_RATE_LIMIT="2/day", INTAKE_CORS_ORIGINS=FIRM

@@ -18,11 +18,12 @@ from intake.database.schema import lead
 from intake.leads.normalization import normalize_key
 from intake.server import KEEP_ALIVE_S
 from intake.settings import Settings
-from tests.proxy.programs import INTERNAL, PUBLIC, Proxy, client, documented_caddy, documented_nginx
+from tests.proxy.programs import DOCUMENTED, INTERNAL, PUBLIC, Proxy, client, documented_caddy
 from tests.system.programs import INTAKE, Service, clean_environment
 
 PASSWORD = "correct horse battery"
 MANY = 20_000
+WITHIN_S = 10
 CONTENT = bytes(range(256)) * 36 * 1024  # 9 MiB
 
 
@@ -30,6 +31,8 @@ CONTENT = bytes(range(256)) * 36 * 1024  # 9 MiB
 class ProxiedService:
     """A proxy and its service, a client of the public host, and an authenticated one of the internal host."""
 
+    proxy: Proxy
+    service: Service
     url: str
     public: httpx2.Client
     client: httpx2.Client
@@ -73,7 +76,7 @@ def fill(directory: Path) -> None:
         database.write(lambda connection: connection.execute(insert(lead), [row] * MANY))
 
 
-@pytest.fixture(scope="module", params=[documented_nginx, documented_caddy])
+@pytest.fixture(scope="module", params=DOCUMENTED)
 def proxied(request: pytest.FixtureRequest, service: Service) -> Iterator[ProxiedService]:
     make: Callable[[str], Proxy] = request.param
     with make(service.url.removeprefix("http://")) as proxy:
@@ -81,7 +84,9 @@ def proxied(request: pytest.FixtureRequest, service: Service) -> Iterator[Proxie
             login = internal.post("/internal/auth/login", json={"username": "ada", "password": PASSWORD})
             internal.headers["Authorization"] = f"Bearer {login.json()['access_token']}"
             url = proxy.url.replace("127.0.0.1", PUBLIC)
-            yield ProxiedService(url, public, internal, forwards_early_responses=make is documented_nginx)
+            yield ProxiedService(
+                proxy, service, url, public, internal, forwards_early_responses=make is not documented_caddy
+            )
 
 
 def test_large_cv_upload_download_and_range(proxied: ProxiedService) -> None:
@@ -144,3 +149,18 @@ def test_idle_upstream_connection_loses_no_upload(proxied: ProxiedService) -> No
     assert proxied.submit(b"a CV").status_code == 204
     time.sleep(KEEP_ALIVE_S + 0.2)
     assert proxied.submit(b"a CV").status_code == 204
+
+
+def test_request_id_of_the_proxy_is_in_both_logs(proxied: ProxiedService) -> None:
+    for asking in (proxied.public, proxied.client):
+        answer = asking.get("/healthz", headers={"X-Request-ID": "the-id-of-a-client"})
+        request_id = answer.headers["X-Request-ID"]
+        assert request_id != "the-id-of-a-client"
+        until(lambda: request_id in proxied.proxy.logs and request_id in "".join(proxied.service.log))  # noqa: B023
+
+
+def until(condition: Callable[[], bool]) -> None:
+    ends_at = time.monotonic() + WITHIN_S
+    while not condition():
+        assert time.monotonic() < ends_at, "this took too long"
+        time.sleep(0.05)

@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from intake.http.client_address import MAX_FORWARDED, Client, find_client
+from intake.http.client_address import MAX_FORWARDED, Client, find_client, find_request_id
 
 TRUSTED = (ip_network("127.0.0.1"), ip_network("10.0.0.0/8"), ip_network("2001:db8:aaaa::/48"))
 
@@ -64,3 +64,20 @@ def test_keys_for_limits() -> None:
 
 def test_a_long_chain_takes_no_longer() -> None:
     assert str(found("127.0.0.1", ", ".join(["198.51.100.7"] + ["10.0.0.1"] * MAX_FORWARDED)).address) == "10.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("peer", "given", "used"),
+    [
+        ("127.0.0.1", b"0123456789abcdef", "0123456789abcdef"),
+        ("127.0.0.1", b"2f1b7c7e-3d3b-4c62-9d3a-000000000001", "2f1b7c7e-3d3b-4c62-9d3a-000000000001"),
+        ("192.0.2.1", b"0123456789abcdef", None),  # a client's own
+        ("127.0.0.1", b"short", None),
+        ("127.0.0.1", b"0123456789\x1b[31m", None),
+        ("127.0.0.1", b"a" * 65, None),
+        (None, b"0123456789abcdef", None),
+    ],
+)
+def test_only_a_trusted_proxy_sets_the_request_id(peer: str | None, given: bytes, used: str | None) -> None:
+    scope = {"type": "http", "client": (peer, 1234) if peer else None}
+    assert find_request_id(scope, {b"x-request-id": given}, TRUSTED) == used
