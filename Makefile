@@ -7,7 +7,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE =
 TESTS ?= tests/intake tests/migrations tests/system
 
-.PHONY: help setup demo picture test test-browser test-clamd test-client test-node test-pgbouncer test-proxy test-redis test-s3 test-schema test-tmux coverage torture attack fuzz audit bench bench-quick lint format catalogues screenshots serve requirements clean
+.PHONY: help setup demo picture test test-browser test-clamd test-client test-node test-pgbouncer test-proxy test-redis test-s3 test-schema test-tmux coverage torture attack drill fuzz audit bench bench-quick lint format catalogues screenshots serve requirements clean
 
 # Show this help
 help:
@@ -116,6 +116,10 @@ test-tmux: setup
 # Durability tests, 15 minutes; full-disk needs root (some of them: make torture PROOFS="relay")
 torture: setup
 	@$(BIN)/python -m stress.durability $(PROOFS)
+
+# Practise a rolling restart, a backup and failovers (Debian: apt-get install pgbouncer redis-server nginx-light)
+drill: setup
+	@$(BIN)/python -m stress.drill $(if $(SMALL),--small)
 
 # Some of them: make attack ATTACKS="guesses" SECONDS=10 FLAGS="--database sqlite"
 # Load tests on both databases, in one process and two, an hour

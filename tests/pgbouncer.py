@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -18,6 +19,7 @@ SERVER_CONNECTIONS = 5  # per database; fewer than a service opens, so that its 
 # Sessions are not reset between clients, so that a client finds any state left by another.
 CONFIGURATION = """\
 [databases]
+postgres = {server}
 * = {server}
 [pgbouncer]
 unix_socket_dir = {directory}
@@ -26,6 +28,7 @@ auth_type = any
 pool_mode = transaction
 default_pool_size = {connections}
 server_reset_query =
+server_login_retry = 1
 server_idle_timeout = 2
 """
 
@@ -39,8 +42,7 @@ class PgBouncer:
         self._directory = Path(tempfile.mkdtemp(prefix="intake-pgbouncer-", dir="/tmp"))
         self._process: subprocess.Popen[bytes] | None = None
         self._log = self._directory / "log"
-        values = {"server": _server(server_url), "directory": self._directory, "connections": SERVER_CONNECTIONS}
-        self._settings.write_text(CONFIGURATION.format(**values))
+        self._configure(server_url)
         if self._user:
             for path in (self._directory, self._settings):
                 shutil.chown(path, self._user)
@@ -52,6 +54,12 @@ class PgBouncer:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, user=self._user, cwd="/")
         wait_until_ready(self.url("postgres"), self._process, self._log)
 
+    def switch(self, server_url: str) -> None:
+        """Lead all clients to another server."""
+        self._configure(server_url)
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     def close(self) -> None:
         """Kill PgBouncer: it has nothing to finish, and its versions differ in their signals for an immediate stop."""
         if self._process is not None:
@@ -62,6 +70,10 @@ class PgBouncer:
     def url(self, database: str) -> str:
         """Return the URL of one of the server's databases through PgBouncer."""
         return f"postgresql://postgres@/{database}?host={quote(str(self._directory), safe='')}"
+
+    def _configure(self, server_url: str) -> None:
+        values = {"server": _server(server_url), "directory": self._directory, "connections": SERVER_CONNECTIONS}
+        self._settings.write_text(CONFIGURATION.format(**values))
 
     @property
     def _settings(self) -> Path:

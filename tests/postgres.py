@@ -65,9 +65,18 @@ class PostgresServer:
         wait_until_ready(self.url("postgres"), self._process, self._log)
 
     def promote(self) -> None:
-        """Make a standby a primary."""
+        """Make a standby a primary, and wait until it accepts writes."""
         with maintenance(self.url("postgres")) as cursor:
-            cursor.execute("SELECT pg_promote()")
+            cursor.execute("SELECT pg_promote(wait => false)")  # recovery could cancel a statement that waits
+        until = time.monotonic() + START_WITHIN_S
+        while self._is_standby():
+            assert time.monotonic() < until, "the standby was not promoted"
+            time.sleep(0.05)
+
+    def _is_standby(self) -> bool:
+        with maintenance(self.url("postgres")) as cursor:
+            cursor.execute("SELECT pg_is_in_recovery()")
+            return cursor.fetchall() == [(True,)]
 
     def kill(self) -> None:
         """Stop the server immediately, like a crash."""

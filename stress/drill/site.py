@@ -1,0 +1,159 @@
+"""The deployment of the drill: PostgreSQL with a standby, PgBouncer, Redis, nginx, four replicas and two workers."""
+
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Self
+
+import psycopg2
+
+from intake.database.migrations import migrate
+from intake.settings import Settings
+from tests.conftest import SECRET
+from tests.pgbouncer import PgBouncer
+from tests.postgres import PostgresServer, database_url
+from tests.proxy.programs import Proxy, documented_nginx
+from tests.redis.test_redis_store import RedisServer
+from tests.system.programs import INTAKE, Service, clean_environment, free_port
+from tests.system.relay import Relay
+
+REPLICAS, WORKERS = 4, 2
+DATABASE = "postgres"
+LAG_S = 2.0
+
+
+class Site:
+    """All programs of the deployment; they end together."""
+
+    def __init__(self, *, drain_s: float, grace_s: float) -> None:
+        self._stack = ExitStack()
+        self.directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="intake-drill-")))
+        self.primary = self._server()
+        self.primary.start(fsync="on")
+        self.standby = self.new_standby()
+        self.pooler = PgBouncer(self.primary.url(DATABASE))
+        self._stack.callback(self.pooler.close)
+        self.pooler.start()
+        self.redis = RedisServer(self.directory)
+        self.redis.start()
+        self._stack.callback(self.redis.kill)
+        self.relay = Relay()
+        self.relay.open()
+        self._stack.callback(self.relay.close)
+        self.url = database_url(self.pooler.url(DATABASE), DATABASE)
+        migrate(Settings(database_url=self.direct_url))
+        self.environment = clean_environment(
+            self.directory,
+            INTAKE_DATABASE_URL=self.url,
+            INTAKE_JWT_SECRET=SECRET,
+            INTAKE_LIMITS_STORE=self.redis.url,
+            INTAKE_SMTP_URL=f"smtp://127.0.0.1:{self.relay.port}?starttls=off",
+            INTAKE_ATTORNEY_EMAILS="attorney@firm.example",
+            INTAKE_ALERT_INTERVAL="0",
+            INTAKE_TRUSTED_PROXIES="127.0.0.1",
+            INTAKE_DRAIN=f"{drain_s:g}s",
+            INTAKE_SHUTDOWN_GRACE=f"{grace_s:g}s",
+            INTAKE_CV_STORE=f"file://{self.directory}/cvs",
+            INTAKE_MIN_BODY_RATE="1",
+        )
+        self._ports = [free_port() for _ in range(REPLICAS)]
+        self.replicas = [self.replica(number) for number in range(REPLICAS)]
+        self.workers = [self._start(self.environment, "worker") for _ in range(WORKERS)]
+        self.proxy: Proxy = self._stack.enter_context(documented_nginx(*(f"127.0.0.1:{port}" for port in self._ports)))
+
+    @property
+    def direct_url(self) -> str:
+        """The URL of the primary's database without PgBouncer."""
+        return database_url(self.primary.url(DATABASE), DATABASE)
+
+    def service(self, environment: Mapping[str, str]) -> Service:
+        """Start a service on a free port."""
+        return self._start({**environment, "INTAKE_PORT": "0"}, "serve", "--no-worker")
+
+    def new_standby(self) -> PostgresServer:
+        """Return a started standby of the primary."""
+        standby = self._server(self.primary)
+        standby.start(fsync="on", hot_standby="on")
+        return standby
+
+    def replica(self, number: int, environment: Mapping[str, str] | None = None) -> Service:
+        """Start a replica on its port, with other settings if given."""
+        port = str(self._ports[number])
+        return self._start(environment or self.environment, "serve", "--no-worker", "--port", port)
+
+    def restart(self, apart_s: float) -> None:
+        """Restart all replicas, each `apart_s` after the one before."""
+
+        def restart(number: int) -> None:
+            self.replicas[number].stop()
+            self.replicas[number] = self.replica(number)
+
+        with ThreadPoolExecutor(REPLICAS) as pool:
+            restarts = []
+            for number in range(REPLICAS):
+                restarts.append(pool.submit(restart, number))
+                time.sleep(apart_s)
+        for one in restarts:
+            one.result()
+
+    def fail_over(self) -> tuple[PostgresServer, float]:
+        """Kill the primary, promote the standby, and lead PgBouncer to it; return the old primary and the time.
+
+        For LAG_S before, the standby receives nothing, as over a slow network.
+        """
+        old, self.primary = self.primary, self.standby
+        with cursor(self.primary) as found:
+            found.execute("SELECT pid FROM pg_stat_wal_receiver")
+            [receiver] = found.fetchall()[0]
+        os.kill(receiver, signal.SIGSTOP)
+        time.sleep(LAG_S)
+        old.kill()
+        killed_at = time.monotonic()
+        os.kill(receiver, signal.SIGCONT)
+        self.primary.promote()
+        self.pooler.switch(self.primary.url(DATABASE))
+        return old, killed_at
+
+    def command(self, *arguments: str, **settings: str) -> None:
+        """Run a command of `intake` to its end. Raises CalledProcessError."""
+        environment = {**self.environment, **settings}
+        subprocess.run([INTAKE, *arguments], env=environment, cwd=self.directory, check=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._stack.close()
+
+    def _server(self, primary: PostgresServer | None = None) -> PostgresServer:
+        server = PostgresServer(primary=primary)
+        self._stack.callback(server.close)
+        return server
+
+    def _start(self, environment: Mapping[str, str], *arguments: str) -> Service:
+        service = Service(environment, self.directory, *arguments)
+        self._stack.callback(service.__exit__)
+        self._stack.callback(service.process.kill)
+        return service.__enter__()
+
+
+@contextmanager
+def cursor(server: PostgresServer) -> Iterator[psycopg2.extensions.cursor]:
+    """Yield a cursor on a server's database, in autocommit mode."""
+    with closing(psycopg2.connect(server.url(DATABASE))) as connection:
+        connection.autocommit = True
+        with connection.cursor() as found:
+            yield found
+
+
+def leads(url: str) -> dict[int, str]:
+    """Return the address of each lead in a database by id."""
+    with closing(psycopg2.connect(url.replace("+psycopg2", ""))) as connection, connection.cursor() as found:
+        found.execute("SELECT id, email FROM lead")
+        return dict(found.fetchall())

@@ -1,0 +1,134 @@
+"""Steps of the drill, each under traffic: a rolling restart, a backup and its restore, and two failovers."""
+
+import threading
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+
+import httpx2
+
+from stress.drill.report import Figure
+from stress.drill.site import DATABASE, Site, cursor, leads
+from stress.drill.traffic import Traffic
+from tests.postgres import PostgresServer, database_url
+from tests.proxy.programs import client
+
+UPLOAD_BYTES = 60_000
+PIECES = 60
+SETTLES_WITHIN_S = 60.0
+WITHIN_S = 60.0
+
+
+def rolling_restart(site: Site, traffic: Traffic, upload_s: float) -> Iterator[Figure]:
+    """Restart all replicas two seconds apart, with a slow upload in progress."""
+    step, began, statuses = "rolling restart", time.monotonic(), list[int]()
+    upload = threading.Thread(target=lambda: statuses.append(_upload_slowly(site, upload_s)))
+    upload.start()
+    time.sleep(1)
+    site.restart(2)
+    upload.join()
+    yield Figure(step, f"submissions that failed, of {len(traffic.since(began))}", traffic.failures(began).total(), 0)
+    yield Figure(step, f"failures of an upload of {upload_s:g} s", statuses.count(204) != 1, 0)
+    yield Figure(step, "time until all replicas ran again", time.monotonic() - began, unit="s")
+
+
+def backup_and_restore(site: Site, traffic: Traffic) -> Iterator[Figure]:
+    """Back up under traffic, restore to another database, and compare it with the acknowledged leads."""
+    step, backup = "backup and restore", site.directory / f"backup-{time.monotonic_ns()}"
+    acknowledged, began = traffic.acknowledged(), time.monotonic()
+    site.command("backup", str(backup), INTAKE_DATABASE_URL=site.direct_url)
+    yield Figure(step, f"time of the backup, {len(acknowledged)} leads", time.monotonic() - began, unit="s")
+    yield Figure(step, "submissions that failed meanwhile", traffic.failures(began).total(), 0)
+    highest = max(leads(site.direct_url))
+    with cursor(site.primary) as found:
+        found.execute("CREATE DATABASE restored TEMPLATE template0")
+    url = database_url(site.primary.url("restored"), "restored")
+    target = {"INTAKE_DATABASE_URL": url, "INTAKE_CV_STORE": f"file://{site.directory}/restored"}
+    began = time.monotonic()
+    site.command("restore", str(backup), **target)
+    yield Figure(step, "time of the restore", time.monotonic() - began, unit="s")
+    with site.service({**site.environment, **target}) as restored:
+        form = {"email": "after@example.com", "f_name": "Ada", "l_name": "Lovelace"}
+        httpx2.post(f"{restored.url}/leads/", data=form, files={"CV": ("cv.pdf", b"a CV")}).raise_for_status()
+    copies = leads(url)
+    yield Figure(step, "leads acknowledged before it that the copy lacks", len(acknowledged - set(copies.values())), 0)
+    yield Figure(step, "new ids that were assigned before", max(copies) <= highest, 0)
+    with cursor(site.primary) as found:
+        found.execute("DROP DATABASE restored WITH (FORCE)")
+
+
+def failover(site: Site, traffic: Traffic, *, synchronous: bool) -> Iterator[Figure]:
+    """Kill the primary under traffic and promote its standby; then replicate to a new standby."""
+    step = "failover, synchronous" if synchronous else "failover, asynchronous"
+    if synchronous:
+        with cursor(site.primary) as found:
+            found.execute("ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (*)'")
+            found.execute("SELECT pg_reload_conf()")
+    began = time.monotonic()
+    time.sleep(3)
+    old, killed_at = site.fail_over()
+    if synchronous:  # there is no standby yet
+        with cursor(site.primary) as found:
+            found.execute("ALTER SYSTEM RESET synchronous_standby_names")
+            found.execute("SELECT pg_reload_conf()")
+    _await_success(traffic, killed_at)
+    time.sleep(3)
+    yield Figure(step, "time without a saved submission", _gap(traffic, killed_at), 30, "s")
+    acknowledged = {one.email for one in traffic.since(began) if one.outcome == "204"}
+    yield from _lost(step, site, old, acknowledged, synchronous=synchronous)
+    site.standby = site.new_standby()
+
+
+def _lost(step: str, site: Site, old: PostgresServer, acknowledged: set[str], *, synchronous: bool) -> Iterator[Figure]:
+    old.start(fsync="on")  # only this comparison uses it
+    before, after = leads(old.url(DATABASE)), leads(site.primary.url(DATABASE))
+    lost = acknowledged - set(after.values())
+    yield Figure(step, f"acknowledged leads lost, of {len(acknowledged)}", len(lost), 0 if synchronous else None)
+    reused = [number for number, email in after.items() if before.get(number, email) != email]
+    yield Figure(step, "ids that were assigned twice", len(reused), 0)
+
+
+def _await_success(traffic: Traffic, killed_at: float) -> None:
+    ends_at = time.monotonic() + WITHIN_S
+    while not any(one.outcome == "204" for one in traffic.since(killed_at)):
+        assert time.monotonic() < ends_at, "no submission is saved after the failover"
+        time.sleep(0.1)
+
+
+def _gap(traffic: Traffic, killed_at: float) -> float:
+    """Return the longest time between two saved submissions since shortly before."""
+    ends = sorted(one.ended for one in traffic.since(killed_at - 5) if one.outcome == "204")
+    return max(after - before for before, after in pairwise(ends))
+
+
+def mails_settle(site: Site) -> Iterator[Figure]:
+    """Wait until the workers have sent all mails."""
+    began = time.monotonic()
+    while queued := _queued(site):
+        if time.monotonic() - began > SETTLES_WITHIN_S:
+            break
+        time.sleep(0.5)
+    yield Figure("mail", "mails still queued at the end", queued, 0)
+
+
+def _queued(site: Site) -> int:
+    with cursor(site.primary) as found:
+        found.execute("SELECT count(*) FROM outbox_mail WHERE state = 'queued'")
+        [count] = found.fetchone() or (0,)
+        return int(count)
+
+
+def _upload_slowly(site: Site, seconds: float) -> int:
+    form = {"email": f"slow{time.monotonic_ns()}@example.com", "f_name": "Ada", "l_name": "Lovelace"}
+    request = httpx2.Request("POST", site.proxy.url, data=form, files={"CV": ("cv.pdf", b"x" * UPLOAD_BYTES)})
+    body = request.read()
+
+    def pieces() -> Iterator[bytes]:
+        size = -(-len(body) // PIECES)
+        for at in range(0, len(body), size):
+            yield body[at : at + size]
+            time.sleep(seconds / PIECES)
+
+    headers = {name: request.headers[name] for name in ("Content-Type", "Content-Length")}
+    with client(site.proxy) as public:
+        return public.post("/leads/", content=pieces(), headers=headers).status_code
