@@ -66,8 +66,8 @@ def export(database: Database, person: DataSubject, *, actor: Actor, has_scanner
                 for chunk in read_cv(database, found):
                     file.write(chunk)
                     yield from buffer.drain()
-            if (words := database.read(lambda connection: _text(connection, lead_id))) is not None:  # noqa: B023 - called immediately
-                archive.writestr(_entry(_text_path(lead_id), found.created_at), words)
+            if (extracted := database.read(lambda connection: _text(connection, lead_id))) is not None:  # noqa: B023 - called immediately
+                archive.writestr(_entry(_text_path(lead_id), found.created_at), extracted)
     yield from buffer.drain()
 
 
