@@ -136,7 +136,7 @@ def create_app(
 
 
 def _state_of(surface: Surface, settings: Settings, database: Database, metrics: Metrics) -> dict[str, Any]:
-    """Return the rate limiter, the descriptions, and unless only the public API is served, what logs users in."""
+    """Return the rate limiter and the descriptions, and except for the public API alone, the objects for logins."""
     fingerprints = Fingerprints.from_database(database)
     redis = RedisStore(settings.limits_store, metrics, fingerprints) if settings.limits_store else None
     state: dict[str, Any] = {"limiter": RateLimiter(redis or MemoryStore())}

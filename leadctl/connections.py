@@ -47,12 +47,12 @@ def connect(
             timeout=httpx2.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             event_hooks={"response": [_limit_response, partial(_log_response, log)] if log else [_limit_response]},
             verify=trusted,
-            # a separate transport ignores *_PROXY, so that plain HTTP never leaves this machine
+            # a separate transport ignores *_PROXY and NO_PROXY, so that plain HTTP never leaves this machine
             transport=httpx2.HTTPTransport(verify=trusted) if is_loopback else None,
             follow_redirects=False,  # a redirect would forward the token or password to another server
         )
     except (OSError, ValueError, ImportError, httpx2.InvalidURL) as error:
-        # httpx2 reads the proxies and certificates from the environment here
+        # httpx2 reads the environment here: *_PROXY, NO_PROXY and SSL_CERT_*
         raise LeadctlError(f"invalid connection settings; check *_PROXY, SSL_CERT_* and --cacert: {error}") from error
 
 

@@ -28,7 +28,9 @@ LastNameFilterOption = Annotated[
 ]
 TextFilterOption = Annotated[
     str | None,
-    typer.Option("-q", metavar="WORDS", help="Words, or their beginnings, in the names, email address, fields or CV."),
+    typer.Option(
+        "-q", metavar="WORDS", help="Words, or their beginnings, in the names, email address, CV or your own fields."
+    ),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would change without changing it.")]
 YesOption = Annotated[

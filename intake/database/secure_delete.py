@@ -1,4 +1,4 @@
-"""Purge deleted data from SQLite's free pages and WAL.
+"""Purging of deleted data from SQLite's free pages and write-ahead log.
 
 SQLite overwrites deleted rows (`secure_delete`), but neither the copies that remain where a row was moved to another
 page, nor the write-ahead log. So a transaction that deletes personal data counts up the file's `user_version`, which
@@ -23,8 +23,8 @@ def mark_deletion(connection: Connection) -> None:
         connection.exec_driver_sql(f"PRAGMA user_version = {marked % (_MAX_COUNT - 1) + 1}")
 
 
-def purge_deleted(connection: sqlite3.Connection, *, most_bytes: int | None) -> bool:
-    """Rewrite a SQLite file of at most `most_bytes` (None: any size) and empty its log; return whether both succeeded.
+def purge_deleted(connection: sqlite3.Connection, *, max_bytes: int | None) -> bool:
+    """Rewrite a SQLite file of at most `max_bytes` (None: any size) and empty its log; return whether both succeeded.
 
     For a larger file, or while readers or writers block the rewrite, only the log is emptied, if possible.
     """
@@ -32,7 +32,7 @@ def purge_deleted(connection: sqlite3.Connection, *, most_bytes: int | None) -> 
     connection.execute(f"PRAGMA busy_timeout = {PURGE_TIMEOUT_MS}")
     try:
         marked = _pragma(connection, "user_version")
-        is_rewritten = marked == 0 or _rewrite(connection, most_bytes)
+        is_rewritten = marked == 0 or _rewrite(connection, max_bytes)
         is_emptied = _pragma(connection, "wal_checkpoint(TRUNCATE)") == 0
         if marked and is_rewritten and is_emptied:
             _clear_mark(connection, marked)
@@ -41,9 +41,9 @@ def purge_deleted(connection: sqlite3.Connection, *, most_bytes: int | None) -> 
         connection.execute(f"PRAGMA busy_timeout = {timeout_ms}")
 
 
-def _rewrite(connection: sqlite3.Connection, most_bytes: int | None) -> bool:
+def _rewrite(connection: sqlite3.Connection, max_bytes: int | None) -> bool:
     size = _pragma(connection, "page_count") * _pragma(connection, "page_size")
-    if most_bytes is not None and size > most_bytes:
+    if max_bytes is not None and size > max_bytes:
         return False
     connection.execute(_MERGE_INDEX)
     connection.execute("VACUUM")

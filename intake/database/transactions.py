@@ -86,10 +86,10 @@ class Database:
         with self._writing_engine.execution_options(unchecked=True).begin() as connection:
             timeline.follow(connection, gap=self._failover_gap)
 
-    def purge_deleted(self, *, most_bytes: int | None = MAX_REWRITE_BYTES) -> bool:
+    def purge_deleted(self, *, max_bytes: int | None = MAX_REWRITE_BYTES) -> bool:
         """Purge deleted data from the database files, and return whether none is left.
 
-        A SQLite file is rewritten if it has at most `most_bytes` (None: any size). PostgreSQL reuses the space on its
+        A SQLite file is rewritten if it has at most `max_bytes` (None: any size). PostgreSQL reuses the space on its
         own, in time. Raises DatabaseUnavailable.
         """
         if self._engine.dialect.name != "sqlite":
@@ -97,7 +97,7 @@ class Database:
         with translated_errors():
             pooled = self._engine.raw_connection()  # no transaction may be open
             try:
-                return purge_deleted(cast("Any", pooled.driver_connection), most_bytes=most_bytes)
+                return purge_deleted(cast("Any", pooled.driver_connection), max_bytes=max_bytes)
             finally:
                 pooled.close()
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError as PydanticError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from intake.errors import InvalidValue, SettingsInvalid
+from intake.form.palettes import DEFAULT_PALETTE, PALETTES
 from intake.form.values import FieldType, is_blank, parse_value
 from intake.settings.parsers import website
 from intake.settings.trusted_files import ownership_fault
@@ -22,7 +23,6 @@ MAX_FIELDS = 10
 MAX_CONSENTS = 5
 MAX_OPTIONS = 100
 MAX_LOGO_BYTES = 256 * 2**10
-PALETTES = ("slate", "blue", "green", "burgundy", "violet")  # their colors: intake/public_api/palettes.py
 LOGO_TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 # fields of each form that are not shown as values: the page's language, the acknowledgement, the signed timestamp
 LANGUAGE_FIELD, PRIVACY_FIELD, TIMESTAMP_FIELD = "language", "privacy", "timestamp"
@@ -142,7 +142,7 @@ class FormDefinition(_Part):
     name: Line | None = None
     default_language: Language = "en"
     languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("en",)
-    palette: Annotated[str, AfterValidator(_palette)] = PALETTES[0]
+    palette: Annotated[str, AfterValidator(_palette)] = DEFAULT_PALETTE
     logo: PathBeside | None = None
     privacy_url: Annotated[str, AfterValidator(_url)] | None = None
     privacy_version: Line | None = None

@@ -99,13 +99,13 @@ PUBLIC_DESCRIPTION = (
         path="/openapi.json",
         endpoint=get_openapi,
         access=Access.OPEN,
-        answer=ResponseSpec(200, "The description", _DOCUMENT),
+        response=ResponseSpec(200, "The description", _DOCUMENT),
     ),
     Operation(
         path="/docs",
         endpoint=get_docs,
         access=Access.OPEN,
-        answer=ResponseSpec(200, "The page", _PAGE, media_types=("text/html",)),
+        response=ResponseSpec(200, "The page", _PAGE, media_types=("text/html",)),
     ),
 )
 
@@ -114,13 +114,13 @@ HEALTH = (
         path="/healthz",
         endpoint=get_healthz,
         access=Access.OPEN,
-        answer=ResponseSpec(200, "Up", _UP),
+        response=ResponseSpec(200, "Up", _UP),
     ),
     Operation(
         path="/readyz",
         endpoint=get_readyz,
         access=Access.OPEN,
-        answer=ResponseSpec(200, "Ready", _STATUS),
+        response=ResponseSpec(200, "Ready", _STATUS),
         problems=(DatabaseUnavailable,),
     ),
 )
@@ -131,18 +131,18 @@ OPERATIONS = (
         path="/metrics",
         endpoint=get_metrics,
         access=Access.OPEN,
-        answer=ResponseSpec(200, "Metrics", _METRICS, media_types=("text/plain",)),
+        response=ResponseSpec(200, "Metrics", _METRICS, media_types=("text/plain",)),
     ),
     Operation(
         path="/internal/openapi.json",
         endpoint=get_internal_openapi,
         access=Access.OPEN,
-        answer=ResponseSpec(200, "The description", _DOCUMENT),
+        response=ResponseSpec(200, "The description", _DOCUMENT),
     ),
     Operation(
         path="/internal/docs",
         endpoint=get_internal_docs,
         access=Access.OPEN,
-        answer=ResponseSpec(200, "The page", _PAGE, media_types=("text/html",)),
+        response=ResponseSpec(200, "The page", _PAGE, media_types=("text/html",)),
     ),
 )

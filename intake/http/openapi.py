@@ -159,7 +159,7 @@ def example_of(value: Any, examples: Examples) -> Any:
 
 
 def _models(operation: Operation) -> Iterator[type[BaseModel]]:
-    for candidate in (operation.body, *_flat(operation.answer.schema)):
+    for candidate in (operation.body, *_flat(operation.response.schema)):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             yield candidate
 
@@ -191,11 +191,14 @@ def _form(form: Mapping[str, Any], cv: Json) -> Json:
 
 def _responses(operation: Operation, examples: Examples) -> Json:
     fields = RATE_LIMIT_FIELDS if operation.is_rate_limited else {}
-    answers = {str(answer.status): _answer(answer, fields, examples) for answer in (operation.answer, *operation.also)}
+    successes = {
+        str(response.status): _response(response, fields, examples)
+        for response in (operation.response, *operation.also)
+    }
     problems = _problems(operation)
     if operation.is_rate_limited:
         problems["429"]["headers"] |= _headers(RATE_LIMIT_FIELDS)
-    return {**answers, **problems}
+    return {**successes, **problems}
 
 
 def _content(media_types: Iterable[str], value: Any, examples: Examples, **more: Any) -> Json:
@@ -203,11 +206,11 @@ def _content(media_types: Iterable[str], value: Any, examples: Examples, **more:
     return {"content": dict.fromkeys(media_types, described), **more}
 
 
-def _answer(answer: ResponseSpec, fields: Mapping[str, str], examples: Examples) -> Json:
-    described: Json = {"description": answer.description}
-    if answer.schema is not None:
-        described |= _content(answer.media_types, answer.schema, examples)
-    if headers := {**answer.headers, **fields}:
+def _response(response: ResponseSpec, fields: Mapping[str, str], examples: Examples) -> Json:
+    described: Json = {"description": response.description}
+    if response.schema is not None:
+        described |= _content(response.media_types, response.schema, examples)
+    if headers := {**response.headers, **fields}:
         described["headers"] = _headers(headers)
     return described
 
@@ -220,14 +223,14 @@ def _problems(operation: Operation) -> Json:
     by_status: dict[int, list[str]] = {}
     for cls in dict.fromkeys((*operation.problems, *_implied_problems(operation))):
         by_status.setdefault(PROBLEM_TYPES[cls].status, []).append(PROBLEM_TYPES[cls].title)
-    answers = {str(status): " or ".join(titles) for status, titles in sorted(by_status.items())}
+    titled = {str(status): " or ".join(titles) for status, titles in sorted(by_status.items())}
     return {
         status: {
             "description": titles,
             "headers": _headers(_PROBLEM_HEADERS.get(status, {})),
             "content": {MEDIA_TYPE: {"schema": schema_of(Problem)}},
         }
-        for status, titles in {**answers, "default": "Any other problem"}.items()
+        for status, titles in {**titled, "default": "Any other problem"}.items()
     }
 
 

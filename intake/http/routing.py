@@ -63,7 +63,7 @@ class Operation:
 
     path: str
     endpoint: Callable[..., Any]
-    answer: ResponseSpec
+    response: ResponseSpec
     method: str = "GET"
     access: Access = Access.BEARER
     body: type[BaseModel] | None = None

@@ -36,7 +36,7 @@ OPERATIONS = (
         path="/internal/leads/",
         endpoint=leads.get_leads,
         query=LeadQuery,
-        answer=ResponseSpec(
+        response=ResponseSpec(
             200,
             "The leads.",
             [ListedLead],
@@ -51,13 +51,13 @@ OPERATIONS = (
         path="/internal/search",
         endpoint=leads.get_search,
         query=SearchQuery,
-        answer=ResponseSpec(200, "A page of leads, with the words that were found.", SearchResults),
+        response=ResponseSpec(200, "A page of leads, with the words that were found.", SearchResults),
         problems=(errors.SearchTimeout,),
     ),
     Operation(
         path="/internal/leads/{id}",
         endpoint=leads.get_lead,
-        answer=ResponseSpec(200, "The lead", LeadWithCv),
+        response=ResponseSpec(200, "The lead", LeadWithCv),
         problems=(errors.LeadNotFound,),
     ),
     Operation(
@@ -65,7 +65,7 @@ OPERATIONS = (
         path="/internal/leads/",
         endpoint=leads.post_internal_lead,
         form=MANUAL_LEAD_FORM,
-        answer=ResponseSpec(201, "The lead was created.", LeadWithCv, headers={"Location": "The lead's URL."}),
+        response=ResponseSpec(201, "The lead was created.", LeadWithCv, headers={"Location": "The lead's URL."}),
         also=(
             ResponseSpec(200, "The person's lead with the external id exists; it is unchanged.", LeadWithCv),
             ResponseSpec(204, "With `dry_run`: a new lead would be created."),
@@ -77,21 +77,21 @@ OPERATIONS = (
         path="/internal/leads/{id}",
         endpoint=leads.patch_lead,
         body=StateChange,
-        answer=ResponseSpec(204, "The lead is in the new state."),
+        response=ResponseSpec(204, "The lead is in the new state."),
         problems=(errors.LeadNotFound, errors.StateConflict),
     ),
     Operation(
         method="POST",
         path="/internal/leads/{id}/clear-suspect",
         endpoint=leads.post_clear_suspect,
-        answer=ResponseSpec(204, "The lead is not suspect, and its mails are queued."),
+        response=ResponseSpec(204, "The lead is not suspect, and its mails are queued."),
         problems=(errors.LeadNotFound,),
     ),
     Operation(
         path="/internal/leads/{id}/cv-download",
         endpoint=leads.get_cv,
         query=CvQuery,
-        answer=ResponseSpec(
+        response=ResponseSpec(
             200,
             "The file, with the media type detected from its content.",
             _FILE,
@@ -129,13 +129,13 @@ OPERATIONS = (
     Operation(
         path="/internal/leads/{id}/cv-text",
         endpoint=leads.get_cv_text,
-        answer=ResponseSpec(200, "The text, or why there is none.", CvText),
+        response=ResponseSpec(200, "The text, or why there is none.", CvText),
         problems=(errors.LeadNotFound,),
     ),
     Operation(
         path="/internal/leads/{id}/history",
         endpoint=bulk_changes.get_history,
-        answer=ResponseSpec(200, "Its state changes, oldest first.", [EventModel]),
+        response=ResponseSpec(200, "Its state changes, oldest first.", [EventModel]),
         problems=(errors.LeadNotFound,),
     ),
     Operation(
@@ -143,13 +143,13 @@ OPERATIONS = (
         path="/internal/leads/state",
         endpoint=bulk_changes.post_leads_state,
         body=BulkChange,
-        answer=ResponseSpec(200, "Results in the order of the request.", Outcomes),
+        response=ResponseSpec(200, "Results in the order of the request.", Outcomes),
     ),
     Operation(
         path="/internal/changes",
         endpoint=bulk_changes.get_changes,
         query=ChangeQuery,
-        answer=ResponseSpec(200, "The changes.", [ChangeModel], headers=_LINK),
+        response=ResponseSpec(200, "The changes.", [ChangeModel], headers=_LINK),
         problems=(errors.ChangeNotFound,),
     ),
     Operation(
@@ -157,14 +157,14 @@ OPERATIONS = (
         path="/internal/changes/{id}/undo",
         endpoint=bulk_changes.post_undo,
         body=Undo,
-        answer=ResponseSpec(200, "Results for one page of leads.", UndoOutcomes),
+        response=ResponseSpec(200, "Results for one page of leads.", UndoOutcomes),
         problems=(errors.ChangeNotFound, errors.ChangeByAnotherUser),
     ),
     Operation(
         path="/internal/mail",
         endpoint=mail.get_mail,
         query=MailQuery,
-        answer=ResponseSpec(200, "The mails.", [MailModel], headers=_LINK),
+        response=ResponseSpec(200, "The mails.", [MailModel], headers=_LINK),
     ),
     Operation(
         method="POST",
@@ -172,13 +172,13 @@ OPERATIONS = (
         endpoint=mail.post_mail_retry,
         access=Access.ADMIN,
         body=MailRetry,
-        answer=ResponseSpec(200, "Results in the order of the request.", MailRetryResults),
+        response=ResponseSpec(200, "Results in the order of the request.", MailRetryResults),
     ),
     Operation(
         path="/internal/stats",
         endpoint=stats.get_stats,
         query=StatsQuery,
-        answer=ResponseSpec(200, "The numbers.", Statistics),
+        response=ResponseSpec(200, "The numbers.", Statistics),
     ),
     Operation(
         method="POST",
@@ -186,7 +186,7 @@ OPERATIONS = (
         endpoint=privacy.post_persons_erase,
         access=Access.ADMIN,
         body=ErasureRequest,
-        answer=ResponseSpec(200, "The erased records.", ErasureResult),
+        response=ResponseSpec(200, "The erased records.", ErasureResult),
         problems=(errors.PersonNotFound,),
     ),
     Operation(
@@ -195,7 +195,7 @@ OPERATIONS = (
         endpoint=privacy.post_persons_export,
         access=Access.ADMIN,
         body=PersonModel,
-        answer=ResponseSpec(
+        response=ResponseSpec(
             200,
             "The zip, created while it is sent; an interrupted download is incomplete.",
             {"type": "string", "format": "binary", "examples": ["PK…"]},
@@ -210,7 +210,7 @@ OPERATIONS = (
         endpoint=auth.post_register,
         access=Access.OPTIONAL,
         body=Registration,
-        answer=ResponseSpec(204, "The user was created."),
+        response=ResponseSpec(204, "The user was created."),
         problems=(errors.PermissionDenied, errors.UsernameTaken, errors.TooManyPendingLogins),
     ),
     Operation(
@@ -219,7 +219,7 @@ OPERATIONS = (
         endpoint=auth.post_login,
         access=Access.OPEN,
         body=Credentials,
-        answer=ResponseSpec(200, "A token", Token),
+        response=ResponseSpec(200, "A token", Token),
         problems=(
             errors.AuthenticationRequired,
             errors.LoginThrottled,
@@ -231,20 +231,20 @@ OPERATIONS = (
     Operation(
         path="/internal/auth/me",
         endpoint=auth.get_me,
-        answer=ResponseSpec(200, "The user", UserModel),
+        response=ResponseSpec(200, "The user", UserModel),
     ),
     Operation(
         method="POST",
         path="/internal/auth/renew",
         endpoint=auth.post_renew,
-        answer=ResponseSpec(200, "A token", Token),
+        response=ResponseSpec(200, "A token", Token),
     ),
     Operation(
         method="PUT",
         path="/internal/auth/password",
         endpoint=auth.put_password,
         body=PasswordChange,
-        answer=ResponseSpec(200, "A token", Token),
+        response=ResponseSpec(200, "A token", Token),
         problems=(
             errors.PermissionDenied,
             errors.LoginThrottled,
@@ -257,7 +257,7 @@ OPERATIONS = (
         endpoint=users.get_users,
         access=Access.ADMIN,
         query=PageQuery,
-        answer=ResponseSpec(200, "The users.", [ListedUser], headers=_LINK),
+        response=ResponseSpec(200, "The users.", [ListedUser], headers=_LINK),
     ),
     Operation(
         method="PATCH",
@@ -265,7 +265,7 @@ OPERATIONS = (
         endpoint=users.patch_user,
         access=Access.ADMIN,
         body=UserChange,
-        answer=ResponseSpec(204, "The user was changed."),
+        response=ResponseSpec(204, "The user was changed."),
         problems=(errors.UserNotFound, errors.LastAdministrator, errors.TooManyPendingLogins),
     ),
     Operation(
@@ -273,7 +273,7 @@ OPERATIONS = (
         endpoint=audit.get_audit,
         access=Access.ADMIN,
         query=AuditQuery,
-        answer=ResponseSpec(200, "The entries.", [AuditEntryModel], headers=_LINK),
+        response=ResponseSpec(200, "The entries.", [AuditEntryModel], headers=_LINK),
         problems=(errors.UserNotFound,),
     ),
 )

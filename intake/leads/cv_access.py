@@ -16,7 +16,7 @@ _REFUSALS: Mapping[str, tuple[type[IntakeError], str]] = {
 _DETAILS: Mapping[str, str] = {ScanState.SCANNING: "not scanned yet", ScanState.TOO_LARGE: "too large to scan"}
 
 
-def withheld_states(*, has_scanner: bool) -> Set[str]:
+def states_needing_force(*, has_scanner: bool) -> Set[str]:
     """Return the scan states in which a download needs `force`.
 
     Without a scanner, CVs that are too large to scan are treated like all other unscanned ones.
@@ -26,7 +26,7 @@ def withheld_states(*, has_scanner: bool) -> Set[str]:
 
 def check(lead: LeadWithCv, *, force: bool, has_scanner: bool) -> None:
     """Raise CvQuarantined, ScanPending or CvTooLargeToScan if a download needs `force` and lacks it."""
-    if not force and lead.CV.scan_state in withheld_states(has_scanner=has_scanner):
+    if not force and lead.CV.scan_state in states_needing_force(has_scanner=has_scanner):
         error, detail = _REFUSALS[lead.CV.scan_state]
         raise error(f"the CV of lead {lead.id} {detail.format(lead.CV.signature)}")
 
@@ -37,7 +37,7 @@ def record(database: Database, lead: LeadWithCv, actor: Actor, *, is_range: bool
     Raises DatabaseUnavailable: the CV must not be sent then.
     """
     action, detail, cv = Action.DOWNLOAD, None, lead.CV
-    if cv.scan_state in withheld_states(has_scanner=has_scanner):
+    if cv.scan_state in states_needing_force(has_scanner=has_scanner):
         action, detail = Action.QUARANTINE_DOWNLOAD, cv.signature or _DETAILS.get(cv.scan_state)
     record_download = audit.record_series if is_range else audit.record_alone
     record_download(database, action, actor, lead_id=lead.id, detail=detail)

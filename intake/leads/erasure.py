@@ -153,7 +153,7 @@ def purge_all(database: Database, retention: Sequence[tuple[str, int]]) -> tuple
 def purge_deleted_data(database: Database, *, ignore_size: bool = False) -> bool:
     """Remove deleted data from the database's files, and return whether none is left."""
     try:
-        return database.purge_deleted(most_bytes=None if ignore_size else MAX_REWRITE_BYTES)
+        return database.purge_deleted(max_bytes=None if ignore_size else MAX_REWRITE_BYTES)
     except DatabaseUnavailable as error:
         log.warning("deleted data is still in the database's files: %s", error.reason)
         return False

@@ -24,7 +24,7 @@ from intake.database.schema import (
     user_account,
 )
 from intake.leads import data_subjects
-from intake.leads.cv_access import withheld_states
+from intake.leads.cv_access import states_needing_force
 from intake.leads.data_subjects import DataSubject
 from intake.leads.history import FROM_TO, creations
 from intake.leads.listing import get_lead, read_cv
@@ -47,27 +47,27 @@ _TEXT_COLUMNS = tuple(cv_text.c[name] for name in ("lead_id", "state", "reason",
 def export(database: Database, person: DataSubject, *, actor: Actor, has_scanner: bool) -> Iterator[bytes]:
     """Yield a zip of the person's leads: `person.json` with all stored data, the CVs, and their texts.
 
-    CVs whose download needs force (`withheld_states`) are omitted, and have no path in `person.json`. The export is
-    recorded before the first chunk. Raises PersonNotFound, LeadNotFound if a lead is erased meanwhile,
+    CVs whose download needs force (`states_needing_force`) are omitted, and have no path in `person.json`. The export
+    is recorded before the first chunk. Raises PersonNotFound, LeadNotFound if a lead is erased meanwhile,
     ChecksumMismatch, StorageUnavailable or DatabaseUnavailable.
     """
     lead_ids = [one.id for one in data_subjects.find_leads(database, person)]
-    withheld = database.read(lambda connection: _withheld(connection, lead_ids, has_scanner))
+    omitted = database.read(lambda connection: _omitted(connection, lead_ids, has_scanner))
     database.write(lambda connection: _record(connection, lead_ids, actor))
     buffer = _Buffer()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         with archive.open(_entry("person.json", datetime.now(UTC)), "w") as file:
-            for text in _document(database, person, lead_ids, withheld):
+            for text in _document(database, person, lead_ids, omitted):
                 file.write(text)
                 yield from buffer.drain()
-        for lead_id in (lead_id for lead_id in lead_ids if lead_id not in withheld):
+        for lead_id in (lead_id for lead_id in lead_ids if lead_id not in omitted):
             found = get_lead(database, lead_id)
             with archive.open(_entry(_cv_path(lead_id, found.CV_name), found.created_at), "w") as file:
                 for chunk in read_cv(database, found):
                     file.write(chunk)
                     yield from buffer.drain()
-            if (words := database.read(lambda connection: _text(connection, lead_id))) is not None:  # noqa: B023 - called immediately
-                archive.writestr(_entry(_text_path(lead_id), found.created_at), words)
+            if (extracted := database.read(lambda connection: _text(connection, lead_id))) is not None:  # noqa: B023 - called immediately
+                archive.writestr(_entry(_text_path(lead_id), found.created_at), extracted)
     yield from buffer.drain()
 
 
@@ -94,8 +94,8 @@ class _Buffer:
             yield bytes(written)
 
 
-def _withheld(connection: Connection, lead_ids: Sequence[int], has_scanner: bool) -> set[int]:
-    states = withheld_states(has_scanner=has_scanner)
+def _omitted(connection: Connection, lead_ids: Sequence[int], has_scanner: bool) -> set[int]:
+    states = states_needing_force(has_scanner=has_scanner)
     query = select(cv.c.lead_id).where(is_among(cv.c.lead_id, lead_ids), cv.c.scan_state.in_(states))
     return set(connection.scalars(query))
 
@@ -130,19 +130,19 @@ def _text(connection: Connection, lead_id: int) -> str | None:
     return connection.execute(select(cv_text.c.text).where(cv_text.c.lead_id == lead_id)).scalar()
 
 
-def _document(database: Database, person: DataSubject, lead_ids: Sequence[int], withheld: Set[int]) -> Iterator[bytes]:
+def _document(database: Database, person: DataSubject, lead_ids: Sequence[int], omitted: Set[int]) -> Iterator[bytes]:
     head = orjson.dumps({"email": person.address, "exported_at": datetime.now(UTC)}, option=_JSON_OPTIONS)
     yield head.rstrip(b"}\n") + b',\n  "leads": ['
     separator = b"\n"
     for start in range(0, len(lead_ids), BATCH_LEADS):
         batch = lead_ids[start : start + BATCH_LEADS]
-        for one in database.read(lambda connection: _leads(connection, batch, withheld)):  # noqa: B023 - called immediately
+        for one in database.read(lambda connection: _leads(connection, batch, omitted)):  # noqa: B023 - called immediately
             yield separator + orjson.dumps(one, option=_JSON_OPTIONS)
             separator = b",\n"
     yield b"\n  ]\n}\n"
 
 
-def _leads(connection: Connection, lead_ids: Sequence[int], withheld: Set[int]) -> list[dict[str, Any]]:
+def _leads(connection: Connection, lead_ids: Sequence[int], omitted: Set[int]) -> list[dict[str, Any]]:
     """Return all stored data of some leads, except internal columns."""
     events = select(
         lead_event.c.lead_id, lead_event.c.at, user_account.c.username.label("user"), *FROM_TO, lead_event.c.change_id
@@ -163,7 +163,7 @@ def _leads(connection: Connection, lead_ids: Sequence[int], withheld: Set[int]) 
             "fields": [_answer(one) for one in fields.get(row["id"], ())],
             "consents": [_answer(one) for one in consents.get(row["id"], ())],
             "CV": next((_public(one) for one in cvs.get(row["id"], ())), None),
-            "CV_path": None if row["id"] in withheld else _cv_path(row["id"], row["CV_name"]),
+            "CV_path": None if row["id"] in omitted else _cv_path(row["id"], row["CV_name"]),
             "CV_text": next((_public(one) for one in texts.get(row["id"], ())), None),
             "search": next((_public(one) for one in words.get(row["id"], ())), None),
             "history": [_public(one) for found in (created, history) for one in found.get(row["id"], ())],

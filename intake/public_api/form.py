@@ -66,25 +66,27 @@ OPERATIONS = (
         path=FORM_PATH,
         endpoint=get_form,
         access=Access.OPEN,
-        answer=ResponseSpec(200, "The form", _PAGE, media_types=(HTML,)),
+        response=ResponseSpec(200, "The form", _PAGE, media_types=(HTML,)),
     ),
     Operation(
         path=THANKS_PATH,
         endpoint=get_thanks,
         access=Access.OPEN,
-        answer=ResponseSpec(200, "The page", _PAGE, media_types=(HTML,)),
+        response=ResponseSpec(200, "The page", _PAGE, media_types=(HTML,)),
     ),
     Operation(
         path=SCRIPT_PATH,
         endpoint=get_script,
         access=Access.OPEN,
-        answer=ResponseSpec(200, "The script", {"type": "string", "examples": ["…"]}, media_types=("text/javascript",)),
+        response=ResponseSpec(
+            200, "The script", {"type": "string", "examples": ["…"]}, media_types=("text/javascript",)
+        ),
     ),
     Operation(
         path=LOGO_PATH,
         endpoint=get_logo,
         access=Access.OPEN,
-        answer=ResponseSpec(
+        response=ResponseSpec(
             200,
             "The logo",
             {"type": "string", "format": "binary", "examples": ["<svg>…"]},

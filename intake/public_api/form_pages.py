@@ -14,13 +14,13 @@ from starlette.datastructures import Headers, QueryParams
 from intake.errors import SettingsInvalid, TemplateInvalid
 from intake.form import serving
 from intake.form.definition import TIMESTAMP_FIELD, FormDefinition
+from intake.form.palettes import PALETTES
 from intake.http.templates import page_policy, templates
 from intake.http.trusted_hosts import host_name
 from intake.public_api import languages, messages
 from intake.public_api.form_controls import Controls
 from intake.public_api.languages import Language
 from intake.public_api.negotiation import accepted_language
-from intake.public_api.palettes import PALETTES
 from intake.settings import Settings
 from intake.settings.parsers import LOOPBACK
 

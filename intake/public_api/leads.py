@@ -84,7 +84,7 @@ OPERATIONS = (
         access=Access.OPEN,
         is_rate_limited=True,
         form=_FORM,
-        answer=ResponseSpec(204, "The lead is saved, with its CV and queued mails."),
+        response=ResponseSpec(204, "The lead is saved, with its CV and queued mails."),
         also=(
             ResponseSpec(
                 200,

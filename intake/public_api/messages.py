@@ -61,7 +61,7 @@ _BY_STATUS: Mapping[int, tuple[str, Sequence[str]]] = {
         (
             _UNSAVED,
             mark(
-                "This is most likely a mistake in the form and not yours: please tell us of it by telephone or email."
+                "This is most likely a mistake in the form, not yours: please tell us about it by telephone or email."
             ),
         ),
     ),

@@ -16,8 +16,8 @@ MAX_WAIT_S = 300
 FAILURES_EXPIRE_S = 3600  # after the first of them
 KNOWN_FOR_S = 30 * 86400
 MAX_AUDITED_UNKNOWN = 1000  # failures per hour, after which those under unknown names are not recorded
-ALLOWED_TRIES = 6  # per minute, for a user of `intake allow-login`
-ALLOWED_TRIES_OF_CLIENT = 3  # of these, so that one attacker can't use all of them
+MAX_ALLOWED = 6  # attempts per minute, for a user of `intake allow-login`
+MAX_ALLOWED_OF_CLIENT = 3  # of these, so that one attacker can't use all of them
 
 Counters = MemoryCounters | RedisStore
 
@@ -39,8 +39,8 @@ class LoginAttempt:
 class LoginThrottle:
     """Counts wrong passwords by account and by client.
 
-    A client from which an account logged in lately is counted by itself for that account, so nobody elsewhere can
-    lock its owner out. Counters are stored under keyed hashes of names and addresses.
+    A client from which an account logged in lately has separate counters for that account, so that no other client
+    can lock its owner out. Counters are stored under keyed hashes of names and addresses.
     """
 
     def __init__(self, fingerprints: Fingerprints, *, counters: Counters, known: Counters) -> None:
@@ -54,14 +54,14 @@ class LoginThrottle:
     def attempt(
         self, username: str, client: str, *, has_token: bool = False, may_go_ahead: Callable[[], bool] = lambda: False
     ) -> LoginAttempt:
-        """Return an attempt to log in, before any work is done for it.
+        """Return an attempt to log in, before any password is hashed for it.
 
         `may_go_ahead` returns whether the user is one of `intake allow-login`. Raises LoginThrottled if the attempt
         must wait, RateLimiterUnavailable if that is unknown.
         """
         usual = self._usual(username.casefold(), client, has_token=has_token)
         wait_s = self._wait_s(usual)
-        if (usual.group is None or wait_s) and may_go_ahead() and self._take_allowed_try(username.casefold(), client):
+        if (usual.group is None or wait_s) and may_go_ahead() and self._take_allowed(username.casefold(), client):
             group = f"allowed:{self._fingerprints.fingerprint(username.casefold())}"
             return replace(usual, group=group, is_allowed=True)
         _raise_if_throttled(wait_s)
@@ -85,7 +85,7 @@ class LoginThrottle:
         """Clear the account's failures, and remember that it is known at this client."""
         with suppress(RateLimiterUnavailable):  # the password was right all the same
             for key in attempt.keys:
-                # the client's failures stay, or the owner of one account could guess at others without end
+                # the client's failures remain: the owner of an account must not guess others' passwords without limit
                 if not key.startswith("client:"):
                     self._counters.clear(f"failed:{key}")
                     self._counters.clear(f"wait:{key}")  # still set after an allowed attempt
@@ -111,11 +111,11 @@ class LoginThrottle:
         keys = f"client:{self._fingerprints.fingerprint(client)}", f"account:{account}"
         return LoginAttempt(keys, f"known:{pair}", group=None)
 
-    def _take_allowed_try(self, name: str, client: str) -> bool:
-        """Count one of the user's tries of this minute, and return whether one was left for the client."""
+    def _take_allowed(self, name: str, client: str) -> bool:
+        """Count an attempt of the user in this minute, and return whether one was left for the client."""
         of_client = self._counters.increment(f"allowed:{self._pair(name, client)}", expiry_s=60)
         account = f"allowed:{self._fingerprints.fingerprint(name)}"
-        return of_client <= ALLOWED_TRIES_OF_CLIENT and self._counters.increment(account, expiry_s=60) <= ALLOWED_TRIES
+        return of_client <= MAX_ALLOWED_OF_CLIENT and self._counters.increment(account, expiry_s=60) <= MAX_ALLOWED
 
     def _wait_s(self, attempt: LoginAttempt) -> int:
         return min(math.ceil(max(self._counters.time_left_s(f"wait:{key}") for key in attempt.keys)), MAX_WAIT_S)

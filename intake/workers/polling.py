@@ -7,14 +7,13 @@ from intake.errors import DatabaseUnavailable
 
 DATABASE_PAUSE_S = 5.0  # after the database was unavailable
 
-
 log = logging.getLogger("intake.workers")
 
 
 class PollingWorker(threading.Thread):
     """A thread that takes steps until it is stopped."""
 
-    consequence: str  # of an error, for the log
+    consequence: str  # what does not happen while the worker can't work; begins the log's warnings
 
     def __init__(self, name: str) -> None:
         super().__init__(name=name, daemon=True)

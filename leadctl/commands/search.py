@@ -33,9 +33,9 @@ def command(
 ) -> None:
     """Search leads for words, and show where they are.
 
-    Finds leads that have all the words in their names, email address, fields or CV. Case and accents are ignored, and
-    each word can be the beginning of a longer one. In a pipe, prints all leads that are found, one line each, unless
-    --limit is given.
+    Finds leads that have all the words in their names, email address, CV or your own fields. Case and accents are
+    ignored, and each word can be the beginning of a longer one. In a pipe, prints all leads that are found, one line
+    each, unless --limit is given.
 
     Examples:
       leadctl search garcia h-1b

@@ -47,7 +47,7 @@ class Credentials:
     """The stored profiles; none without a file.
 
     Several processes may use the file at once. Raises LeadctlError if it can't be read or written, or is damaged: only
-    the user may decide to give up what it had.
+    the user may decide to discard its content.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -116,10 +116,10 @@ class Credentials:
         import tempfile  # noqa: PLC0415 - 4 ms, which a command that only reads need not pay
 
         # mkstemp creates the file with mode 0600, where the system has modes
-        number, name = tempfile.mkstemp(dir=self._file.parent, prefix=".credentials-")
+        descriptor, name = tempfile.mkstemp(dir=self._file.parent, prefix=".credentials-")
         draft = Path(name)
         try:
-            with os.fdopen(number, "w", encoding="utf-8") as file:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 json.dump(data, file, indent=1)
             draft.replace(self._file)
         finally:
@@ -159,23 +159,23 @@ def _exclusive_lock(file: Path) -> Iterator[None]:
 
     Raises LeadctlError if another process holds the lock for LOCK_TIMEOUT_S.
     """
-    number = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         with suppress(ImportError):
             import fcntl  # noqa: PLC0415 - not on Windows; there the last of two concurrent writes wins
 
             until = time.monotonic() + LOCK_TIMEOUT_S
             with suppress(OSError):  # the file system has no locks
-                while not _locked(lambda: fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)):
+                while not _try_lock(lambda: fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)):
                     if time.monotonic() > until:
                         raise LeadctlError(f"another leadctl holds {display_path(file)}; end it and try again")
                     time.sleep(0.05)
         yield
     finally:
-        os.close(number)
+        os.close(descriptor)
 
 
-def _locked(lock: Callable[[], None]) -> bool:
+def _try_lock(lock: Callable[[], None]) -> bool:
     try:
         lock()
     except BlockingIOError:

@@ -119,6 +119,16 @@ def test_the_architecture_page_lists_every_package_in_200_lines() -> None:
                 assert f"`{name}`" in listed, name
 
 
+def test_the_architecture_page_has_the_layers_that_are_enforced() -> None:
+    table = document("docs/architecture.md").partition("| intake | leadctl |\n|---|---|\n")[2].partition("\n\n")[0]
+    columns = zip(*(line.strip("| ").split(" | ") for line in table.replace("| |", "| - |").splitlines()), strict=True)
+    contracts = tomllib.loads(document("pyproject.toml"))["tool"]["importlinter"]["contracts"]
+    enforced = [one["layers"] for one in contracts if one["type"] == "layers"]
+    for column, layers in zip(columns, enforced, strict=True):
+        documented = [set(re.findall(r"`(\w+)`", cell)) for cell in column if cell != "-"]
+        assert documented == [set(layer.split(" | ")) for layer in layers if layer != "__main__"]
+
+
 def test_files_on_the_architecture_page_exist() -> None:
     for path in re.findall(
         r"`((?:intake|leadctl|stress|benchmarks|tests|alembic)/[\w/.]*)`", document("docs/architecture.md")

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 Colors = Mapping[str, str]
 
+DEFAULT_PALETTE = "slate"
+
 _LIGHT: Colors = {
     "page": "#f3f5f8",
     "card": "#ffffff",

@@ -4,8 +4,7 @@ import itertools
 
 import pytest
 
-from intake.form.definition import PALETTES as NAMES
-from intake.public_api.palettes import PALETTES
+from intake.form.palettes import PALETTES
 
 TEXT, EDGE = 4.5, 3.0  # success criteria 1.4.3 and 1.4.11
 
@@ -21,12 +20,11 @@ def contrast(one: str, other: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_every_palette_of_the_definition_has_colors() -> None:
-    assert tuple(PALETTES) == NAMES
+def test_contrast_of_black_and_white() -> None:
     assert contrast("#000000", "#ffffff") == pytest.approx(21)
 
 
-@pytest.mark.parametrize(("name", "mode"), [*itertools.product(NAMES, ("light", "dark"))])
+@pytest.mark.parametrize(("name", "mode"), [*itertools.product(PALETTES, ("light", "dark"))])
 def test_every_palette_has_sufficient_contrast(name: str, mode: str) -> None:
     colors = PALETTES[name][mode]
     for text, ground in (
