@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 
-from tests.leadctl.conftest import Client, admin, administrators_home, anonymous, client, logged_in, service
+from tests.leadctl.conftest import Client, admin, administrators_home, anonymous, client, logged_in, service, worker
 from tests.leadctl.test_hostile import CV_TEXT, JSON, LEAD, PROBLEM, hostile
 from tests.leadctl.triage.test_session import states_of
 from tests.system.programs import Service
 from tests.system.terminal import Terminal
 
-__all__ = ["admin", "administrators_home", "anonymous", "client", "hostile", "logged_in", "service"]
+__all__ = ["admin", "administrators_home", "anonymous", "client", "hostile", "logged_in", "service", "worker"]
+pytestmark = pytest.mark.usefixtures("worker")
 
 START = ("\x1b[?1049h", "\x1b[?25l", "\x1b[?1000h")  # alternate screen, hidden cursor, mouse
 RESTORED = ("\x1b[?1049l", "\x1b[?25h", "\x1b[?1000l", "\x1b[?2004l")
