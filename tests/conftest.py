@@ -52,16 +52,23 @@ ROOT = Path(__file__).parent
 SLOW_PATHS = (
     "system",
     "migrations",
+    "intake/cv_text/test_hostile_files.py",
+    "intake/cv_text/test_sandbox.py",
     "intake/cvs/test_restores.py",
+    "intake/database/test_group_commit.py",
     "intake/database/test_query_plans.py",
+    "intake/database/test_unavailable.py",
     "intake/internal_api/test_login.py",
     "intake/internal_api/test_login_queue.py",
+    "intake/internal_api/test_put_password.py",
     "intake/internal_api/test_register.py",
     "intake/internal_api/test_stats.py",
+    "intake/leads/test_retention.py",
     "intake/mail/test_confirmation_caps.py",
     "intake/users/test_passwords.py",
     "intake/workers/test_mail.py",
     "leadctl/commands/test_bulk.py",
+    "leadctl/commands/test_suspects.py",
     "leadctl/commands/test_watch.py",
 )
 _numbers = itertools.count()
