@@ -78,6 +78,7 @@ def test_a_signal_restores_the_terminal(client: Client, name: str, code: int) ->
 
 def test_a_closed_terminal_ends_the_program(client: Client) -> None:
     submit(client, 1)
+    client.environment.pop("PYTHONUNBUFFERED", None)
     terminal = start(client)
     os.close(terminal._master)
     assert terminal.process.wait(20) == 129
