@@ -44,7 +44,7 @@ test: lint
 
 # Measure the branch coverage of intake and leadctl (some of them: make coverage TESTS=tests/leadctl)
 coverage: setup .venv/ready-coverage
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov --cov-report=term-missing:skip-covered $(if $(filter command line,$(origin TESTS)),$(TESTS))
+	INTAKE_TEST_REAL_STARTS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov --cov-report=term-missing:skip-covered $(if $(filter command line,$(origin TESTS)),$(TESTS))
 
 # Test CVs in an S3-compatible store (installs its server, some thirty packages)
 test-s3: setup .venv/ready-s3

@@ -5,6 +5,8 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -26,11 +28,15 @@ from intake.database.migrations import migrate
 from intake.database.schema import lead, user_account
 from intake.settings import Settings, parsers
 from intake.users.tokens import Claims, TokenSigner
+from tests.fork_server import ForkingPopen, RealPopen
 from tests.pgbouncer import PgBouncer
 from tests.postgres import PostgresServer, database_url, maintenance
 
 # background jobs of a shell ignore SIGINT, and child processes would inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+if sys.platform == "linux" and os.environ.get("INTAKE_TEST_REAL_STARTS") != "1":
+    subprocess.Popen = ForkingPopen  # type: ignore[misc]
 
 os.umask(0o022)  # the service refuses settings and templates that a group can write
 
@@ -46,16 +52,23 @@ ROOT = Path(__file__).parent
 SLOW_PATHS = (
     "system",
     "migrations",
+    "intake/cv_text/test_hostile_files.py",
+    "intake/cv_text/test_sandbox.py",
     "intake/cvs/test_restores.py",
+    "intake/database/test_group_commit.py",
     "intake/database/test_query_plans.py",
+    "intake/database/test_unavailable.py",
     "intake/internal_api/test_login.py",
     "intake/internal_api/test_login_queue.py",
+    "intake/internal_api/test_put_password.py",
     "intake/internal_api/test_register.py",
     "intake/internal_api/test_stats.py",
+    "intake/leads/test_retention.py",
     "intake/mail/test_confirmation_caps.py",
     "intake/users/test_passwords.py",
     "intake/workers/test_mail.py",
     "leadctl/commands/test_bulk.py",
+    "leadctl/commands/test_suspects.py",
     "leadctl/commands/test_watch.py",
 )
 _numbers = itertools.count()
@@ -82,6 +95,12 @@ def _is_slow(item: pytest.Function) -> bool:
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
     is_in_slow_path = any(item.path.is_relative_to(ROOT / path) for path in SLOW_PATHS)
     return is_in_slow_path or parameters.get("databases") == "postgresql" or "service" in item.fixturenames
+
+
+@pytest.fixture
+def real_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start all programs of a test with a new interpreter."""
+    monkeypatch.setattr(subprocess, "Popen", RealPopen)
 
 
 @pytest.fixture(scope="session")

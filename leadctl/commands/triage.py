@@ -22,6 +22,7 @@ from leadctl.options import (
     TextFilterOption,
     UntilOption,
 )
+from leadctl.output.console import discard_output
 from leadctl.times import parse_range
 from leadctl.triage.keys import assign_keys
 
@@ -97,6 +98,7 @@ def _run_screen(context: Context, app: "TriageApp") -> int | None:
         app.run_to_end()
     finally:
         context.receive_messages = None
+        discard_output()  # a terminal that was closed
     return app.signal_code
 
 

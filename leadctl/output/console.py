@@ -29,11 +29,12 @@ T = TypeVar("T")
 
 
 def discard_output() -> None:
-    """Redirect unwritable standard output to the null device, or Python would report an error at exit."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Redirect unwritable streams to the null device, or Python would exit with 120 instead of the program's code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class IOStreams:

@@ -68,10 +68,10 @@ class Client:
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service on SQLite with the users harriet, an administrator, and peter, an attorney."""
+    """A service on SQLite without a worker, with the users harriet, an administrator, and peter, an attorney."""
     directory = tmp_path_factory.mktemp("service")
     environment = clean_environment(directory, INTAKE_ATTORNEY_EMAILS="harriet@firm.example", INTAKE_CV_EXTENSIONS="*")
-    with Service(environment, directory) as service:
+    with Service(environment, directory, "serve", "--no-worker") as service:
         for name in ("harriet", "peter"):
             subprocess.run(
                 [INTAKE, "create-user", name, "--password-stdin"],
@@ -83,6 +83,13 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
                 capture_output=True,
             )
         yield service
+
+
+@pytest.fixture(scope="module")
+def worker(service: Service) -> Iterator[None]:
+    """A worker for the service; in most tests, it would only use processor time for mails and texts of CVs."""
+    with Service(service.environment, service.directory, "worker"):
+        yield
 
 
 @pytest.fixture

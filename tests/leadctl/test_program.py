@@ -40,6 +40,7 @@ def test_version_and_help(anonymous: Client) -> None:
         assert "Usage: leadctl" in anonymous.data(name, "--help")
 
 
+@pytest.mark.usefixtures("real_starts")
 def test_no_arguments_print_the_help(anonymous: Client) -> None:
     done = anonymous.run()
     assert done.returncode == 2

@@ -57,7 +57,7 @@ class Service:
     program: Sequence[str] = (INTAKE,)
 
     def __init__(self, environment: Mapping[str, str], directory: Path, *arguments: str) -> None:
-        self.directory = directory
+        self.environment, self.directory = environment, directory
         self.log: list[str] = []
         self._running = threading.Event()
         self.process = subprocess.Popen(

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Protocol
 
+from tests.fork_server import take_terminal
 from tests.system.programs import LEADCTL
 
 
@@ -39,8 +40,7 @@ class Terminal:
             env=client.environment,
             cwd=client.home,
             start_new_session=True,
-            # for Ctrl-C and getpass
-            preexec_fn=lambda: fcntl.ioctl(2, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - it does no more than that
+            preexec_fn=take_terminal,  # noqa: PLW1509 - it does no more than that
         )
         os.close(slave)
         if self.process.stdin is not None:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 
@@ -43,6 +43,7 @@ def postgres(url: str) -> dict[str, str]:
     return {"INTAKE_DATABASE_URL": url, "INTAKE_JWT_SECRET": SECRET}
 
 
+@pytest.mark.usefixtures("real_starts")
 def test_serve_creates_and_migrates_sqlite_with_owner_only_permissions(tmp_path: Path) -> None:
     with Service(clean_environment(tmp_path), tmp_path) as service:
         assert httpx2.get(f"{service.url}/readyz").status_code == 200
@@ -274,6 +275,7 @@ def test_serve_reports_a_port_in_use(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.usefixtures("real_starts")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_serve_shuts_down_on_signals(tmp_path: Path, number: signal.Signals) -> None:
     with Service(clean_environment(tmp_path), tmp_path) as service:
@@ -284,11 +286,11 @@ def test_serve_shuts_down_on_signals(tmp_path: Path, number: signal.Signals) -> 
         assert service.process.returncode in (-number, 128 + number), "like any program ended by a signal"
 
 
-@pytest.fixture
-def full_postgres(own_postgres: PostgresServer, tmp_path: Path) -> Iterator[tuple[PostgresServer, Service, str]]:
-    """A service on a separate PostgreSQL server with 60,000 leads, and an administrator's token."""
-    url = own_postgres.url("postgres")
-    assert intake(tmp_path, "migrate", **postgres(url)).returncode == 0
+@contextmanager
+def filled(server: PostgresServer, directory: Path) -> Iterator[tuple[PostgresServer, Service, str]]:
+    """Run a service on a PostgreSQL server with 60,000 leads; yield it with an administrator's token."""
+    url = server.url("postgres")
+    assert intake(directory, "migrate", **postgres(url)).returncode == 0
     settings = Settings(database_url=url.replace("sql:", "sql+psycopg2:"), jwt_secrets=(SECRET,))
     database = Database(settings, connections=1)
     accounts.create_user(database, username="ada", password=PASSWORD, role=None)
@@ -297,14 +299,33 @@ def full_postgres(own_postgres: PostgresServer, tmp_path: Path) -> Iterator[tupl
     rows = "SELECT 'a@b.c', n, n, 'cv', 'PENDING', now(), now(), 'a@b.c', n, n FROM generate_series(1, 60000) n"
     database.write(lambda c: c.exec_driver_sql(f"INSERT INTO lead {columns} {rows}"))
     database.close()
-    with Service(clean_environment(tmp_path, **postgres(url)), tmp_path) as service:
-        yield own_postgres, service, token
+    with Service(clean_environment(directory, **postgres(url)), directory) as service:
+        yield server, service, token
+
+
+@pytest.fixture(scope="module")
+def full_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[PostgresServer, Service, str]]:
+    """A full server for tests that only read."""
+    server = PostgresServer()
+    try:
+        server.start()
+        with filled(server, tmp_path_factory.mktemp("full")) as found:
+            yield found
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def mortal_postgres(own_postgres: PostgresServer, tmp_path: Path) -> Iterator[tuple[PostgresServer, Service, str]]:
+    """A full server that a test may kill."""
+    with filled(own_postgres, tmp_path) as found:
+        yield found
 
 
 def test_list_array_is_not_closed_when_the_database_crashes(
-    full_postgres: tuple[PostgresServer, Service, str],
+    mortal_postgres: tuple[PostgresServer, Service, str],
 ) -> None:
-    server, service, token = full_postgres
+    server, service, token = mortal_postgres
     received = b""
     headers = {"Authorization": f"Bearer {token}"}
     with httpx2.stream("GET", f"{service.url}/internal/leads/", headers=headers) as answer:
@@ -342,6 +363,7 @@ def test_slow_readers_do_not_occupy_database_connections(full_postgres: tuple[Po
             stream.__exit__(None, None, None)
 
 
+@pytest.mark.usefixtures("real_starts")
 @pytest.mark.parametrize("output", ["ndjson", "csv", "table"])
 def test_leadctl_list_streams_with_constant_memory(
     full_postgres: tuple[PostgresServer, Service, str], tmp_path: Path, output: str

@@ -7,10 +7,10 @@ import pytest
 from tests.leadctl.commands.test_cv_text import wait_for_text
 from tests.leadctl.commands.test_set_state import change_of
 from tests.leadctl.commands.test_undo import changed
-from tests.leadctl.conftest import Client, admin, administrators_home, anonymous, client, logged_in, service
+from tests.leadctl.conftest import Client, admin, administrators_home, anonymous, client, logged_in, service, worker
 from tests.system.terminal import Terminal, lines
 
-__all__ = ["admin", "administrators_home", "anonymous", "client", "logged_in", "service"]
+__all__ = ["admin", "administrators_home", "anonymous", "client", "logged_in", "service", "worker"]
 
 LISTS = ("list", "changes", "history", "audit", "mail list", "users list", "profiles")
 
@@ -92,7 +92,7 @@ def test_an_empty_list_has_a_message(listing: Client, command: str, message: str
     assert (done.stdout, done.stderr) == ("", ""), "only on a terminal"
 
 
-def test_a_long_text_is_paged(listing: Client) -> None:
+def test_a_long_text_is_paged(listing: Client, worker: None) -> None:
     lead_id = listing.submit(cv=b"line\n" * 100, cv_name="cv.txt")
     wait_for_text(listing, lead_id)
     assert shown(listing, f"cv-text {lead_id}")[:2] == ["paged", "line"]

@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 
-from tests.leadctl.conftest import Client, admin, administrators_home, anonymous, client, logged_in, service
+from tests.leadctl.conftest import Client, admin, administrators_home, anonymous, client, logged_in, service, worker
 from tests.leadctl.test_hostile import CV_TEXT, JSON, LEAD, PROBLEM, hostile
 from tests.leadctl.triage.test_session import states_of
 from tests.system.programs import Service
 from tests.system.terminal import Terminal
 
-__all__ = ["admin", "administrators_home", "anonymous", "client", "hostile", "logged_in", "service"]
+__all__ = ["admin", "administrators_home", "anonymous", "client", "hostile", "logged_in", "service", "worker"]
+pytestmark = pytest.mark.usefixtures("worker")
 
 START = ("\x1b[?1049h", "\x1b[?25l", "\x1b[?1000h")  # alternate screen, hidden cursor, mouse
 RESTORED = ("\x1b[?1049l", "\x1b[?25h", "\x1b[?1000l", "\x1b[?2004l")
@@ -77,6 +78,7 @@ def test_a_signal_restores_the_terminal(client: Client, name: str, code: int) ->
 
 def test_a_closed_terminal_ends_the_program(client: Client) -> None:
     submit(client, 1)
+    client.environment.pop("PYTHONUNBUFFERED", None)
     terminal = start(client)
     os.close(terminal._master)
     assert terminal.process.wait(20) == 129

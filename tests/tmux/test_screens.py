@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.leadctl.conftest import Client, admin, administrators_home, anonymous, client, logged_in, service
+from tests.leadctl.conftest import Client, admin, administrators_home, anonymous, client, logged_in, service, worker
 from tests.system.programs import LEADCTL
 
-__all__ = ["admin", "administrators_home", "anonymous", "client", "logged_in", "service"]
+__all__ = ["admin", "administrators_home", "anonymous", "client", "logged_in", "service", "worker"]
+pytestmark = pytest.mark.usefixtures("worker")
 
 SCREENS = Path(__file__).parent / "screens"
 SIZES = ("60x15", "80x24", "99x30", "100x30", "120x40", "200x50")

@@ -8,6 +8,7 @@ import pytest
 from tests.intake.cv_text.hostile import pdf_of
 from tests.leadctl.conftest import Client
 
+pytestmark = pytest.mark.usefixtures("worker")
 HOSTILE = "Ada\tLovelace\n\x1b[31mred\u202eevil\nÄ 漢 🎉\n"
 
 

@@ -1,10 +1,12 @@
 """leadctl erase."""
 
+from tests.intake.workers.test_mail import wait_for
 from tests.leadctl.conftest import Client
 
 
-def test_a_dry_run_lists_the_leads_and_yes_erases_them(admin: Client) -> None:
+def test_a_dry_run_lists_the_leads_and_yes_erases_them(admin: Client, worker: None) -> None:
     ids = [admin.submit(email="erased@example.com") for _ in range(2)]
+    wait_for(lambda: "\tsent\t" in admin.data("mail", "list", "--lead", str(ids[0])))
     other = admin.submit(email="not-erased@example.com")
     admin.data("set-state", "ENGAGED", str(ids[1]))
     listing = f"{ids[0]}\tPENDING\n{ids[1]}\tENGAGED\n"

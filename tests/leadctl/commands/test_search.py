@@ -21,7 +21,7 @@ Managed the naturalization of employees in the long distance transport business,
 
 
 @pytest.fixture
-def ids(client: Client) -> list[int]:
+def ids(client: Client, worker: None) -> list[int]:
     found = [
         client.submit(
             cv=CV.encode(),

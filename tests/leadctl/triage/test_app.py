@@ -70,7 +70,7 @@ def run(session: Session, script: Script, *, size: tuple[int, int] = (80, 24), s
 
 
 @pytest.fixture
-def leads(client: Client) -> list[int]:
+def leads(client: Client, worker: None) -> list[int]:
     return [client.submit(cv=b"Experience\n2019 Acme", cv_name="cv.txt", f_name="Ivan") for _ in range(3)]
 
 
