@@ -27,7 +27,13 @@ class Terminal:
     """leadctl at a terminal of the given width; its standard input is the terminal, or a pipe with the text `piped`."""
 
     def __init__(
-        self, client: Home, *arguments: str, columns: int = 80, piped: str | None = None, program: str = LEADCTL
+        self,
+        client: Home,
+        *arguments: str,
+        columns: int = 80,
+        piped: str | None = None,
+        program: str = LEADCTL,
+        is_controlling: bool = True,
     ) -> None:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
@@ -39,8 +45,8 @@ class Terminal:
             env=client.environment,
             cwd=client.home,
             start_new_session=True,
-            # for Ctrl-C and getpass
-            preexec_fn=lambda: fcntl.ioctl(2, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - it does no more than that
+            # for Ctrl-C and getpass; without it, as under `setsid` or `su -c`
+            preexec_fn=(lambda: fcntl.ioctl(2, termios.TIOCSCTTY, 0)) if is_controlling else None,  # noqa: PLW1509
         )
         os.close(slave)
         if self.process.stdin is not None:
