@@ -39,6 +39,7 @@ _ERRORS: Mapping[int, type[LeadctlError]] = {
     401: PermissionDenied,
     403: PermissionDenied,
     404: NotFound,
+    408: TryAgain,
     409: Conflict,
     410: NotFound,
     422: UsageError,
@@ -188,7 +189,8 @@ class Http:
         is_problem = response.headers.get("content-type", "").startswith("application/problem+json")
         if is_problem and matches(problem := self.parsed(response), {"detail": str}):
             text = _error_text(problem, response.headers.get("retry-after", ""))
-        elif error_type is TryAgain:  # the response of a proxy, not the service
+        elif error_type is TryAgain or (status >= 500 and not is_problem):  # of a proxy, not the service
+            error_type = TryAgain
             text = f"{self._url} responded with {status}; try again in a moment"
         else:
             raise self.unexpected_response(f" ({status})")
