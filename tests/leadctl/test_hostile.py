@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import chain, cycle, repeat
+from itertools import chain, count, cycle, repeat
 from typing import Any
 
 import pytest
@@ -607,6 +607,40 @@ def test_memory_is_bounded_for_any_number_of_responses(
     assert done == code, said
     assert message in said
     assert peak < MAX_MEMORY
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"CV_flags": 5}, {"CV_scan_state": []}, {"CV_detected_type": []}, {"CV_size": "x"}, {"CV_more": {"x": [1]}}],
+)
+def test_further_members_of_a_lead_replace_no_checked_one(
+    anonymous: Client, hostile: Any, more: dict[str, Any]
+) -> None:
+    cv = CV | {"flags": ["macro"]}
+    document = json.dumps({**LEAD, "CV": cv, **more}).encode()
+    headers = {"Repr-Digest": DIGEST_OF_X}
+    hostile.answer = lambda path: (200, headers, b"x") if "download" in path else (200, JSON, document)
+    url = f"http://127.0.0.1:{hostile.server_port}"
+    for command in (["show", "50", "-o", "json"], ["download-cv", "50"]):
+        done = anonymous.run("--url", url, "--verbose", *command, LEADCTL_TOKEN="t")
+        assert (done.returncode, done.stderr.count("\n")) == (0, 1), done.stderr
+        assert "Caution: this CV contains macro" in done.stderr
+        if command[0] == "show":
+            shown = json.loads(done.stdout)
+            assert all(shown[f"CV_{name}"] == value for name, value in (cv | {"flags": "macro"}).items())
+
+
+def test_a_list_with_fields_reads_a_limited_number_of_leads(anonymous: Client, hostile: Any) -> None:
+    firsts = count(1, 1000)
+    hostile.answer = (
+        (200, JSON | {"Link": '<?x>; rel="next"'}, json.dumps([{**LEAD, "id": n, "fields": {}} for n in ids]).encode())
+        for ids in (range(first, first + 1000) for first in firsts)
+    )
+    anonymous.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
+    code, peak, said = peak_bytes_of(anonymous, "list", "--fields", "--sort", "id")
+    assert (code, said) == (2, "leadctl: more than 100000 leads; select columns with --columns, or use filters\n")
+    assert peak < MAX_MEMORY
+    assert next(firsts) <= 102_001
 
 
 @pytest.mark.parametrize(
