@@ -330,7 +330,7 @@ def test_memory_is_bounded_for_any_response(
 
 
 def test_a_response_that_takes_too_long_is_an_error(hostile: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "MAX_BODY_S", 0.2)
+    monkeypatch.setattr(connections, "MAX_RESPONSE_S", 0.2)
     hostile.answer = (200, JSON, (b" ", 10**6))
     url = f"http://127.0.0.1:{hostile.server_port}"
     with connections.connect(url, auth=None, cacert=None, insecure_http=False) as client:
