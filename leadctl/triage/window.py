@@ -14,6 +14,7 @@ from rich.segment import Segment
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.color import Color
+from textual.driver import Driver
 from textual.events import Click, Key, Resize
 from textual.filter import LineFilter
 from textual.message import Message
@@ -56,6 +57,14 @@ class Info(Message):
         super().__init__()
 
 
+def _driver_class() -> type[Driver] | None:
+    if sys.platform == "win32":
+        return None
+    from leadctl.triage.terminal_input import KeyDriver  # noqa: PLC0415 - not on Windows
+
+    return KeyDriver
+
+
 class _Colourless(LineFilter):
     """Removes all colours, also those that Textual sends as greys."""
 
@@ -76,7 +85,7 @@ class Window(App[None]):
     ]
 
     def __init__(self) -> None:
-        super().__init__(ansi_color=True)
+        super().__init__(driver_class=_driver_class(), ansi_color=True)
         self.theme = "ansi-dark"
         self.signal_code: int | None = None
         self.mode = Mode.LEAD
@@ -133,6 +142,11 @@ class Window(App[None]):
 
     def _fatal_error(self) -> None:
         self._close_messages_no_wait()  # without Textual's traceback, which prints the values of variables
+
+    def panic(self, *_renderables: object) -> None:
+        """End the program after an error of Textual's driver, whose traceback is not printed either."""
+        self._exception = self._exception or LeadctlError("can't read the terminal's input")
+        self._fatal_error()
 
     def on_resize(self, _event: Resize) -> None:
         self.call_later(self._redraw)  # once Textual has the new size
