@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import Enum
@@ -39,6 +40,9 @@ class Mode(Enum):
     PAGE = "page"  # help or history is shown instead of the text
     CONFIRM = "confirm"  # y or another key
     INPUT = "input"
+
+
+_PROMPTS = (Mode.CONFIRM, Mode.INPUT)
 
 
 class Done(Message):
@@ -94,6 +98,7 @@ class Window(App[None]):
         self.text = self.frame.text
         self._behind: tuple[Pages, Place, str] | None = None  # the text behind help or history
         self._answered: Callable[[str], None] = lambda _text: None
+        self._results: deque[Done] = deque()  # those that arrived while a prompt was open
         self._is_ready = False
 
     def run_to_end(self) -> None:
@@ -182,6 +187,8 @@ class Window(App[None]):
         self.set_mode(self.mode, message)
 
     def set_mode(self, mode: Mode, message: str) -> None:
+        if self.mode in _PROMPTS:
+            self.call_later(self._handle_results)  # unless another prompt follows at once
         self.mode, self.message = mode, message
         self._redraw()
 
@@ -252,10 +259,20 @@ class Window(App[None]):
 
         Thread(target=run, daemon=True).start()
 
+    def start_later(self, delay_s: float, then: Callable[[], None]) -> None:
+        """Call `then` after a delay, and after an open prompt, whose keys it could turn into decisions."""
+        self.set_timer(delay_s, lambda: self.post_message(Done(None, lambda _: then())))
+
     def on_done(self, event: Done) -> None:
         if isinstance(event.result, Exception) and not isinstance(event.result, LeadctlError):
             raise event.result
-        event.then(event.result)
+        self._results.append(event)
+        self._handle_results()
+
+    def _handle_results(self) -> None:
+        while self._results and self.mode not in _PROMPTS:
+            event = self._results.popleft()
+            event.then(event.result)
 
     def inform(self, text: str) -> None:
         """Show a message; any thread may call this."""

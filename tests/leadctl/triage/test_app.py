@@ -6,11 +6,13 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
+from threading import Event
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
+from leadctl.errors import LeadctlError
 from leadctl.triage import lead_window
 from leadctl.triage.app import TriageApp
 from leadctl.triage.keys import REPEAT_S, assign_keys
@@ -209,6 +211,39 @@ def test_an_expired_login_is_renewed_in_place(client: Client, make_session: Make
 
     run(session, script)
     assert client.state(leads[0]) == "DECLINED"
+
+
+@pytest.mark.parametrize("end", ["enter", "escape", "n"])
+def test_no_result_closes_a_prompt(client: Client, make_session: MakeSession, leads: list[int], end: str) -> None:
+    async def script(screen: Screen) -> None:
+        await screen.ready(leads[0])
+        arrived, app = Event(), screen.app
+        app.start(arrived.wait, lambda _: app.set_mode(Mode.NOTICE, "harriet moved this"))
+        if end == "n":
+            app.confirm("Search?", lambda: None)
+        else:
+            await screen.press("slash")
+        await screen.until("Search")
+        arrived.set()
+        await screen.pilot.pause(0.5)
+        if end != "n":
+            await screen.press(*"deb", after_s=0)
+            assert app.frame.input.value == "deb"
+        assert "harriet" not in screen.shown
+        await screen.press(end)
+        await screen.until("harriet moved this")
+
+    run(make_session(leads), script)
+    assert [client.state(lead) for lead in leads] == ["PENDING"] * 3
+
+
+def test_an_error_of_the_terminal_is_the_programs_error(make_session: MakeSession, leads: list[int]) -> None:
+    async def script(screen: Screen) -> None:
+        await screen.ready(leads[0])
+        screen.app.panic("Traceback")
+
+    with pytest.raises(LeadctlError, match="can't read the terminal's input"):
+        run(make_session(leads), script)
 
 
 def test_search_help_history_and_scrolling(client: Client, make_session: MakeSession) -> None:
