@@ -400,7 +400,7 @@ def test_fields_are_shown_before_the_text_and_c_clears_a_suspect_lead(
         await screen.until("the text of the CV")
         shown = [line.strip() for line in screen.shown.split("\n")]
         first = shown.index("story: It rained.")
-        assert shown[first : first + 4] == ["story: It rained.", "Then\\u202e dogs came.", "", "the text of the CV"]
+        assert shown[first : first + 4] == ["story: It rained.", "| Then\\u202e dogs came.", "", "the text of the CV"]
         await screen.ready(lead)
         await screen.press("c")
         await screen.until("is not suspect; its mails are queued")
