@@ -346,15 +346,10 @@ class Api:
         fields, consents = lead.pop("fields", {}), lead.pop("consents", [])
         if not isinstance(fields, dict) or not isinstance(consents, list) or not _all_match(consents, _CONSENT):
             raise self._http.unexpected_response()
-        base = {name: lead.pop(name) for name in _LEAD}
+        checked = {name: lead.pop(name) for name in _LEAD} | {f"CV_{name}": value for name, value in cv.items()}
         given = {f"consents.{one['key']}": _describe_consent(one) for one in consents}
-        return {
-            **base,
-            **{f"CV_{name}": value for name, value in cv.items()},
-            **lead,
-            **flatten_fields(fields),
-            **given,
-        }
+        # further members come later, but replace none that was checked
+        return {**checked, **lead, **checked, **flatten_fields(fields), **given}
 
 
 def flatten_fields(fields: Mapping[str, Any]) -> dict[str, Any]:

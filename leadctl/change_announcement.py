@@ -1,4 +1,4 @@
-"""Print the id of a change when its first lead has changed, or on an interruption or a failure of the server."""
+"""Messages about what has, or may have, happened on the server when a command ends early."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -38,6 +38,17 @@ def announce_change(streams: IOStreams, change: UUID, *, dry_run: bool) -> Itera
             streams.error(f"change {shown}; {how}")
         elif not (has_changed or dry_run) and may_have_reached_server(error):
             streams.error(f"change {shown} may have been applied; {how}")
+        raise
+
+
+@contextmanager
+def announce_uncertainty(streams: IOStreams, text: str) -> Iterator[None]:
+    """Print the text if an interruption, a lost connection or a failure leaves the outcome of a request unknown."""
+    try:
+        yield
+    except BaseException as error:  # also Ctrl-C
+        if may_have_reached_server(error):
+            streams.error(text)
         raise
 
 

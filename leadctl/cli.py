@@ -219,9 +219,13 @@ def _fail(text: str, code: ExitCode) -> NoReturn:
 
 
 def _handle_signals() -> None:
-    """Remove temporary files when a terminal closes or the system shuts down, as after an error."""
+    """Remove temporary files when a terminal closes or the system shuts down, as after an error.
+
+    A signal that is ignored from the start, as under nohup, stays ignored.
+    """
     for name in ("SIGTERM", "SIGHUP"):  # Windows has only the first
-        if (number := getattr(signal, name, None)) is not None:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda received, _frame: sys.exit(128 + received))
 
 

@@ -1,11 +1,15 @@
 """HTTP connections: proxies, trusted certificates and response size limits."""
 
 import ipaddress
+import socket
 import ssl
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from threading import Timer
+from typing import Any
+from weakref import WeakSet
 
 import httpx2
 
@@ -13,7 +17,7 @@ from leadctl.errors import LeadctlError, UsageError
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0
-MAX_BODY_S = 600.0  # for the whole of a limited body; a server could send a byte a second
+MAX_RESPONSE_S = 600.0  # for headers and a limited body; a server could send a byte a second
 MAX_BODY_BYTES = 2**20
 MAX_BYTES = "leadctl_max_bytes"  # extension of a request: the size limit of the response's body, None for no limit
 
@@ -62,18 +66,60 @@ def limit_body(response: httpx2.Response, max_bytes: int) -> None:
     response.stream = _LimitedStream(response.stream, max_bytes)
 
 
+class ResponseTimer:
+    """Limits the duration of responses, counted from the first wait for one, whatever the server sends.
+
+    It shuts down the sockets of its client, because httpx2 only limits the time between two pieces of a response.
+    """
+
+    def __init__(self) -> None:
+        self._sockets: WeakSet[socket.socket] = WeakSet()
+
+    @contextmanager
+    def limit(self) -> Iterator[Callable[[str, Mapping[str, Any]], None]]:
+        """Yield the `trace` extension of a request. Raises ReadTimeout if its response takes too long."""
+        is_late = False
+
+        def end() -> None:
+            nonlocal is_late
+            is_late = True
+            self._shut_down()
+
+        timer = Timer(MAX_RESPONSE_S, end)
+        timer.daemon = True
+
+        def trace(event: str, info: Mapping[str, Any]) -> None:
+            if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+                self._sockets.add(info["return_value"].get_extra_info("socket"))
+            elif event.endswith("receive_response_headers.started") and timer.ident is None:
+                timer.start()
+
+        try:
+            yield trace
+        except httpx2.TransportError:
+            if not is_late:
+                raise
+        finally:
+            timer.cancel()
+        if is_late:  # also without an error: a body of unknown length ends with the connection
+            raise httpx2.ReadTimeout(f"its response took longer than {MAX_RESPONSE_S:g} s")
+
+    def _shut_down(self) -> None:
+        for one in list(self._sockets):
+            with suppress(OSError):  # closed already
+                socket.socket.shutdown(one, socket.SHUT_RDWR)  # SSLSocket's own would wait for its reader
+
+
 class _LimitedStream(httpx2.SyncByteStream):
-    """A response body with limits on its size and its duration."""
+    """A response body with a limit on its size."""
 
     def __init__(self, stream: httpx2.SyncByteStream, max_bytes: int) -> None:
         self._stream, self._max_bytes = stream, max_bytes
 
     def __iter__(self) -> Iterator[bytes]:
-        size, until = 0, time.monotonic() + MAX_BODY_S
+        size = 0
         for chunk in self._stream:
             size += len(chunk)
-            if time.monotonic() > until:
-                raise httpx2.ReadTimeout(f"its response took longer than {MAX_BODY_S:g} s")
             if size > self._max_bytes:
                 raise httpx2.DecodingError(f"its response is larger than {self._max_bytes // 2**20} MiB")
             yield chunk

@@ -1,6 +1,7 @@
 """The context of a command: streams, profile and API."""
 
 import os
+import re
 import sys
 from dataclasses import replace
 from functools import cached_property
@@ -35,6 +36,8 @@ class Context(IOStreams):
         super().__init__(flags)
         if not os.environ.get("XDG_CONFIG_HOME"):  # the standard says that empty means unset; get_app_dir disagrees
             os.environ.pop("XDG_CONFIG_HOME", None)
+        if not re.fullmatch("[2-9][0-9]|[1-9][0-9]{2,3}", os.environ.get("COLUMNS", "80")):
+            del os.environ["COLUMNS"]  # rich prints nothing if it is 0
         self.credentials = Credentials(Path(typer.get_app_dir("leadctl")))
 
     @property

@@ -6,14 +6,14 @@ import re
 import time
 from base64 import b64decode
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import UnionType
 from typing import Any, TypeGuard
 from urllib.parse import unquote
 
 import httpx2
 
-from leadctl.connections import MAX_BODY_BYTES, MAX_BYTES, limit_body
+from leadctl.connections import MAX_BODY_BYTES, MAX_BYTES, ResponseTimer, limit_body
 from leadctl.errors import (
     Conflict,
     LeadctlError,
@@ -39,6 +39,7 @@ _ERRORS: Mapping[int, type[LeadctlError]] = {
     401: PermissionDenied,
     403: PermissionDenied,
     404: NotFound,
+    408: TryAgain,
     409: Conflict,
     410: NotFound,
     422: UsageError,
@@ -58,17 +59,20 @@ class Http:
 
     def __init__(self, url: str, client: httpx2.Client, *, info: Callable[[str], None]) -> None:
         self._url, self._client, self._info = url, client, info
+        self._timer = ResponseTimer()
 
     @contextmanager
     def stream(
         self, path: str, *, method: str = "GET", expected: Collection[int] = (200,), **content: Any
     ) -> Iterator[httpx2.Response]:
         """Return a response whose body, of any size, has not been read."""
-        unlimited = {MAX_BYTES: None}
-        with self._translated_errors(), self._client.stream(method, path, extensions=unlimited, **content) as response:
-            if response.status_code not in expected:
-                limit_body(response, MAX_BODY_BYTES)
-                response.read()
+        with self._translated_errors(), ExitStack() as stack:
+            with self._timer.limit() as trace:
+                unlimited = {MAX_BYTES: None, "trace": trace}
+                response = stack.enter_context(self._client.stream(method, path, extensions=unlimited, **content))
+                if response.status_code not in expected:
+                    limit_body(response, MAX_BODY_BYTES)
+                    response.read()
             yield self._check(response, expected=expected)
 
     def iter_chunks(self, response: httpx2.Response) -> Iterator[bytes]:
@@ -121,8 +125,9 @@ class Http:
         """
         waited = 0.0
         while True:
-            with self._translated_errors():
-                response = self._client.request(method, path, extensions={MAX_BYTES: max_bytes}, **content)
+            with self._translated_errors(), self._timer.limit() as trace:
+                extensions = {MAX_BYTES: max_bytes, "trace": trace}
+                response = self._client.request(method, path, extensions=extensions, **content)
             pause = _pause_s(response)
             if not (repeatable or method == "GET") or pause is None or waited + pause > MAX_WAIT_S:
                 return self._check(response, expected=expected)
@@ -188,7 +193,8 @@ class Http:
         is_problem = response.headers.get("content-type", "").startswith("application/problem+json")
         if is_problem and matches(problem := self.parsed(response), {"detail": str}):
             text = _error_text(problem, response.headers.get("retry-after", ""))
-        elif error_type is TryAgain:  # the response of a proxy, not the service
+        elif error_type is TryAgain or (status >= 500 and not is_problem):  # of a proxy, not the service
+            error_type = TryAgain
             text = f"{self._url} responded with {status}; try again in a moment"
         else:
             raise self.unexpected_response(f" ({status})")

@@ -12,11 +12,13 @@ import typer
 
 from leadctl.completion import STATE, complete_columns
 from leadctl.context import Context
+from leadctl.errors import UsageError
 from leadctl.options import FormatOption, HeaderOption, RawOption
 from leadctl.output.columns import FIELD
 from leadctl.output.formats import OutputFormat, OutputOptions, Record
 
 TERMINAL_LIMIT = 50
+MAX_READ = 100_000  # records that are read before the first is printed
 
 Command = Callable[..., None]
 
@@ -63,7 +65,9 @@ class Listing:
         limit = self.limit and self.limit + context.is_terminal  # one more, to know whether there are more
         found, options = iter(records(given, limit=limit) if callable(records) else records), self.options
         if more_columns:
-            read = list(found)
+            read = list(islice(found, MAX_READ + 1))
+            if len(read) > MAX_READ:
+                raise UsageError(f"more than {MAX_READ} {self.nouns}; select columns with --columns, or use filters")
             found, options = iter(read), replace(options, columns=[*options.columns, *more_columns(read)])
         if not context.is_terminal:
             context.show(found, options)

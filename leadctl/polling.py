@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from leadctl.errors import LeadctlError, TryAgain
+from leadctl.errors import LeadctlError, ServerError, TryAgain
 from leadctl.output.formats import Record
 
 # A lead gets its id and `created_at` up to a minute before its transaction commits and makes it visible.
@@ -71,7 +71,7 @@ class LeadPoller:
 def follow(
     poller: LeadPoller, *, wait: Callable[[float], bool], interval_s: float, info: Callable[[str], None]
 ) -> Iterator[Record]:
-    """Yield new leads until `wait` returns False; keep polling while the server is unavailable."""
+    """Yield new leads until `wait` returns False; keep polling while the server is unavailable or fails."""
     pause_s, is_unavailable = interval_s, False
     while True:
         try:
@@ -79,7 +79,7 @@ def follow(
             if is_unavailable:
                 info("reconnected")
             pause_s, is_unavailable = interval_s, False
-        except TryAgain as error:
+        except (TryAgain, ServerError) as error:
             if not is_unavailable:
                 info(f"{error} (retrying)")
             pause_s = min(2 * pause_s, MAX_PAUSE_S) if is_unavailable else FIRST_PAUSE_S

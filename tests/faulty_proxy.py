@@ -36,6 +36,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_OPTIONS(self) -> None:
         self._respond(*self._forward(b""))
 
+    def do_GET(self) -> None:
+        self._respond(204, {}, b"")  # a page that a redirect leads to
+
     def do_POST(self) -> None:
         proxy = cast("_Server", self.server).proxy
         body = self.rfile.read(int(self.headers["Content-Length"]))

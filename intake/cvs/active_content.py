@@ -51,11 +51,16 @@ _RTF: Marks = (
     ("embedded-file", re.compile(rb"\\obj(?:ect|data|emb|update|ocx)(?![a-z])")),
     ("external-template", re.compile(rb"\\\*\s?\\template(?![a-z])")),
 )
+_REMOTE = rb"""["']?\s?(?:[a-z]{2,9}:)?[/\\]{2}"""  # the start of an address, on which browsers accept backslashes
 _HTML: Marks = (
     ("javascript", re.compile(rb"<script[\s/>]")),
     ("javascript", re.compile(rb"javascript:")),
     ("javascript", re.compile(rb"""[\s"'/]on[a-z]{3,20}\s?=""")),
     ("javascript", re.compile(rb"srcdoc\s?=")),
+    ("remote-content", re.compile(rb"""http-equiv\s?=\s?["']?\s?(?:refresh|&)""")),
+    ("remote-content", re.compile(rb"""[\s"'/](?:src|srcset|poster|background|data)\s?=\s?""" + _REMOTE)),
+    ("remote-content", re.compile(rb"<(?:link|base|image|use)[\s/][^<>]{0,400}?href\s?=\s?" + _REMOTE)),
+    ("remote-content", re.compile(rb"(?:url\(|@import)\s?" + _REMOTE)),
 )
 # Word's older text formats, XML and web pages, with macros compressed and encoded
 _WORDS_TEXT: Marks = (("macros", re.compile(rb"macrosPresent\s?=|application/x-mso|QWN0aXZlTWltZQ")),)

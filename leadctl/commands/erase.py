@@ -1,10 +1,12 @@
 """`leadctl erase`."""
 
+import shlex
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
+from leadctl.change_announcement import announce_uncertainty
 from leadctl.context import Context
 from leadctl.errors import UsageError
 from leadctl.options import EmailOption, FormatOption
@@ -39,23 +41,32 @@ def command(
             return
         context.confirm("Erase all of this? This can't be undone.", refusal=refusal)
     results: list[dict[str, Any]] = []
+    api = context.api  # fails if not logged in
+    check = f"check with: leadctl erase --dry-run --email {shlex.quote(email)}"
     try:
-        results.extend(context.api.erase(email, dry_run=False))
+        with announce_uncertainty(context, f"data may have been erased; {check}"):
+            results.extend(api.erase(email, dry_run=False))
     finally:  # after an error too: report what has been erased
         if results:
             _show(context, options if yes else None, results, "erased")
-            for line in _remaining_lines(results):
-                context.error(line)
 
 
 def _show(context: Context, options: OutputOptions | None, results: Any, what: str) -> None:
-    """Print the totals, and the leads if there are output options."""
+    """Print the totals, what remains after an erasure, and before both the leads if there are output options."""
     results = list(results)
     leads = [one for result in results for one in result["leads"]]
-    if options is not None:
-        context.show_results(leads, options)
-    counts = [(len(leads), "lead"), (_sum(results, "cvs"), "CV"), (_sum(results, "mails"), "mail")]
+    try:
+        if options is not None:
+            context.show_results(leads, options)
+    finally:  # also if the output can't be written
+        _summarize(context, results, len(leads), what)
+
+
+def _summarize(context: Context, results: Sequence[dict[str, Any]], leads: int, what: str) -> None:
+    counts = [(leads, "lead"), (_sum(results, "cvs"), "CV"), (_sum(results, "mails"), "mail")]
     context.info(", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts) + f" {what}")
+    for line in [] if results[-1]["dry_run"] else _remaining_lines(results):
+        context.error(line)
 
 
 def _remaining_lines(results: Sequence[dict[str, Any]]) -> list[str]:

@@ -6,6 +6,9 @@ from typing import Annotated
 import typer
 
 from leadctl.context import Context
+from leadctl.errors import PermissionDenied
+
+_HINT = "Select one of `leadctl profiles` with --profile"
 
 
 def command(
@@ -13,6 +16,7 @@ def command(
 ) -> None:
     """Delete the profile's stored token and password command.
 
+    Exits with 4 if no profile is selected, for example by a --url of another spelling, so that nothing is removed.
     The server accepts a copy of the token until it expires, at most 30 minutes after it was issued.
 
     Examples:
@@ -21,10 +25,17 @@ def command(
     """
     context: Context = ctx.obj
     profile = context.profile
-    if profile.name and not remove:
-        context.credentials.save(
-            replace(profile, token=None, expires_at=None, password_command=None), make_current=False
-        )
-    else:
+    if not profile.name:
+        given = "LEADCTL_TOKEN is not stored: unset it. " if context.settings.token else ""
+        raise PermissionDenied(f"nothing was removed: no profile is selected for {profile.url}. {given}{_HINT}")
+    if remove:
         context.credentials.delete(profile)
-    context.info(f"logged out of {context.url}")
+        context.info(f"removed profile {profile.name}, for {profile.url}")
+    elif not (profile.token or profile.password_command):
+        context.info(f"profile {profile.name} is not logged in to {profile.url}; nothing was removed")
+    else:
+        logged_out = replace(profile, token=None, expires_at=None, password_command=None)
+        context.credentials.save(logged_out, make_current=False)
+        context.info(f"logged out of {profile.url} (profile {profile.name})")
+    if context.settings.token:
+        context.info("LEADCTL_TOKEN is still set; commands use it until you unset it")

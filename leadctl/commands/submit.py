@@ -1,13 +1,14 @@
 """`leadctl submit`."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from leadctl.change_announcement import announce_uncertainty
 from leadctl.completion import STATE
 from leadctl.context import Context
-from leadctl.errors import TryAgain
 from leadctl.files.uploads import upload_lead
 from leadctl.output.columns import LEAD_HEADINGS
 from leadctl.output.formats import OutputFormat
@@ -38,17 +39,15 @@ def command(
     optional = {"external_id": external_id, "state": state, "notify": "true" if notify else None}
     fields = {"email": email, "f_name": f_name, "l_name": l_name}
     fields |= {name: value for name, value in optional.items() if value is not None}
-    try:
-        lead, is_new = upload_lead(
-            context.api, fields, cv, transfer=lambda size: context.transfer("Uploading the CV", size)
-        )
-    except TryAgain as error:
-        raise TryAgain(f"{error} {_retry_advice(external_id)}", retry_after_s=error.retry_after_s) from error
-    context.show_record(lead, output or OutputFormat.IDS, LEAD_HEADINGS)
+    api = context.api  # fails if not logged in
+    with announce_uncertainty(context, f"the lead may have been saved; {_advice(email, external_id)}"):
+        lead, is_new = upload_lead(api, fields, cv, transfer=lambda size: context.transfer("Uploading the CV", size))
+        context.show_record(lead, output or OutputFormat.IDS, LEAD_HEADINGS)
+        context.out.flush()
     context.info(f"saved as lead {lead['id']}" if is_new else f"lead {lead['id']} already exists; unchanged")
 
 
-def _retry_advice(external_id: str | None) -> str:
+def _advice(email: str, external_id: str | None) -> str:
     if external_id is not None:
-        return "You can run it again: a lead with an external id is saved only once."
-    return "Check leadctl list before you run it again; the lead may be saved (--external-id avoids duplicates)."
+        return "run it again: a lead with an external id is saved only once"
+    return f"check with: leadctl list --email {shlex.quote(email)} (--external-id avoids duplicates)"

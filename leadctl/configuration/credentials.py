@@ -51,7 +51,14 @@ class Credentials:
     """
 
     def __init__(self, directory: Path) -> None:
-        self._file = directory / "credentials.json"
+        self._directory = directory
+
+    @property
+    def _file(self) -> Path:
+        """The file. Raises LeadctlError without a home directory: in the working one, others could write it."""
+        if not self._directory.is_absolute():
+            raise LeadctlError("no home directory is known; set HOME, or XDG_CONFIG_HOME to an absolute path")
+        return self._directory / "credentials.json"
 
     @property
     def profiles(self) -> list[Profile]:

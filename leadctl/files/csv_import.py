@@ -1,10 +1,12 @@
 """CSV files of leads, and error files with the rows that failed."""
 
 import csv
+import filecmp
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -99,7 +101,7 @@ class CsvFile:
 
 
 class ErrorFile:
-    """A CSV file of failed rows with their errors; an existing one is renamed with a `~`."""
+    """A CSV file of failed rows with their errors; an existing one becomes a numbered backup, such as `NAME.~1~`."""
 
     def __init__(self, path: Path, csv_file: CsvFile) -> None:
         check_target(path)
@@ -129,7 +131,7 @@ class ErrorFile:
         width = len(self._csv_file.columns)
         padded = [*row.cells, *[""] * (width - len(row.cells))]
         cells = [
-            str(self._csv_file.path.absolute().parent / cell)
+            str(self._csv_file.path.absolute().parent / cell.strip())
             if name == "CV" and cell.strip() and self._has_other_directory
             else cell
             for name, cell in zip(self._csv_file.columns, padded, strict=False)
@@ -140,7 +142,7 @@ class ErrorFile:
     def _ensure_open(self) -> IO[str]:
         if self._file is None:
             if self.path.is_file():
-                self.path.replace(self.path.with_name(self.path.name + "~"))  # it may contain corrections
+                _back_up(self.path)
             elif self.path.is_symlink() and not self.path.exists():
                 raise LeadctlError(f"{self.path} is a link to a file that does not exist; remove it")
             # never through a link that was just made; a device exists already
@@ -156,6 +158,15 @@ class ErrorFile:
         if self._file is not None:
             with suppress(OSError):  # add() has already reported it
                 self._file.close()
+
+
+def _back_up(path: Path) -> None:
+    """Rename a file, which may contain corrections; an older backup stays unless it is the same."""
+    for number in count(1):
+        backup = path.with_name(f"{path.name}.~{number}~")
+        if not os.path.lexists(backup) or (backup.is_file() and filecmp.cmp(path, backup, shallow=False)):
+            path.replace(backup)
+            return
 
 
 def _detect_delimiter(header: str) -> str:

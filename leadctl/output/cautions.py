@@ -14,6 +14,7 @@ _FLAGS = {
     "javascript": "JavaScript",
     "launch": "a command that starts a program",
     "open-action": "an action that runs when it is opened",
+    "remote-content": "content of another server, or another page, that is loaded when it is opened",
     "unreadable": "unreadable parts",
 }
 _SCANS = {"scanning": "is not scanned yet", "too-large-to-scan": "is too large to scan"}

@@ -12,7 +12,7 @@ import typer
 from leadctl.errors import LeadctlError, PartialFailure, PermissionDenied, TryAgain, UsageError
 from leadctl.output.escapes import escape_control
 from leadctl.output.formats import OutputFormat, OutputOptions, Record, lines, member_lines, parse_columns, write_lines
-from leadctl.output.prompts import open_terminal
+from leadctl.output.prompts import discard_typed, open_terminal
 from leadctl.settings import Flags
 
 if TYPE_CHECKING:  # importing it takes 50 ms, which `--version` and `--help` need not pay
@@ -170,6 +170,7 @@ class IOStreams:
                     raise refusal
                 return
             source, target = terminal
+            discard_typed(source)
             target.write(f"{escape_control(question)} [y/N] ")
             target.flush()
             if source.readline().strip().lower() not in ("y", "yes"):

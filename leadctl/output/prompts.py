@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 _INPUT, _OUTPUT = ("CONIN$", "CONOUT$") if os.name == "nt" else ("/dev/tty", "/dev/tty")
@@ -35,4 +35,17 @@ def _open_input() -> TextIO | None:
 
 def _is_in_foreground(terminal: TextIO) -> bool:
     """Return whether the program may read from the terminal; in the background, that would stop it."""
-    return os.name == "nt" or os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    try:
+        return os.name == "nt" or os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    except OSError:  # not the controlling terminal, as under setsid or `su -c`
+        return False
+
+
+def discard_typed(terminal: TextIO) -> None:
+    """Discard what was typed before a question was shown."""
+    try:
+        import termios  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return
+    with suppress(termios.error):  # the terminal has gone
+        termios.tcflush(terminal, termios.TCIFLUSH)

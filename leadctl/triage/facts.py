@@ -10,8 +10,11 @@ from leadctl.output.escapes import escape_control
 from leadctl.output.formats import Record
 from leadctl.output.tables import marked
 from leadctl.times import format_duration
+from leadctl.triage.pages import wrap
 
 OTHERS_SHOWN = 4
+FIELD_MARK = "  | "  # before the further lines of a field
+FIELD_COLUMNS = 50  # of the text of a field; with the mark it fits the smallest screen
 _REMEDIES = {"open": "Press o to open", "pending": "It appears here when it is ready."}
 _PLAIN_REMEDIES = {"open": "Enter w to save", "pending": "Press Enter to look again."}
 _NO_TEXT = {
@@ -60,9 +63,12 @@ class Facts:
 
     @property
     def fields_text(self) -> str:
-        """The values of the firm's own fields, for the start of the text; empty if there are none."""
-        lines = [f"{name.removeprefix('fields.')}: {value}\n" for name, value in self._fields.items()]
-        return "".join([*lines, "\n"]) if lines else ""
+        """The values of the firm's own fields, for the start of the text; empty if there are none.
+
+        All lines of a field but the first are marked, or a sender could write lines like another field or the text.
+        """
+        fields = [f"{name.removeprefix('fields.')}: {value}" for name, value in self._fields.items()]
+        return "".join([*map(_marked_lines, fields), "\n"]) if fields else ""
 
     @property
     def others_text(self) -> str:
@@ -77,6 +83,12 @@ class Facts:
         found = [self.name, self.email, f"{self.file}  {self.size}", self.scan]
         found += [f"! {text}" for text in self.warnings if with_warnings]
         return [*found, f"↺ {self.others_text}"] if self.others else found
+
+
+def _marked_lines(field: str) -> str:
+    """Return the lines of a field, wrapped so that no screen wraps them again without the mark."""
+    rows = [row.rstrip() for line in field.split("\n") for row in wrap(line, FIELD_COLUMNS)]
+    return f"\n{FIELD_MARK}".join(rows) + "\n"
 
 
 def missing_text(cv_text: Record, *, plain: bool = False) -> str | None:

@@ -112,7 +112,7 @@ class LeadWindow(Window):
             self.set_mode(Mode.NOTICE, f"lead {self.session.lead_id} was erased")
         elif isinstance(error, TryAgain):
             self.show_text("not loaded", f"{escape_control(error)}\n\nTrying again.")
-            self.set_timer(RETRY_S, partial(self.for_this_lead(self.show_lead), self.message))
+            self.start_later(RETRY_S, partial(self.for_this_lead(self.show_lead), self.message))
         elif isinstance(error, PermissionDenied):
             self.failed(error)
         else:

@@ -38,7 +38,7 @@ class Pages:
 
     def rows(self, line: int, width: int) -> list[str]:
         """Return a line's rows; their concatenation is the escaped line."""
-        return _wrap(self.lines[line], width)
+        return wrap(self.lines[line], width)
 
     def at(self, place: Place, width: int) -> Place:
         """Return the place of the row that contains this character."""
@@ -120,7 +120,7 @@ def _split(line: str) -> Iterator[str]:
 
 
 @lru_cache(1024)
-def _wrap(line: str, width: int) -> list[str]:
+def wrap(line: str, width: int) -> list[str]:
     """Return the rows of an escaped line, broken between words if possible."""
     rows, row, used = [], "", 0
     for word in re.findall(r"\S+\s*|\s+", escape_control(line.expandtabs(_TAB))):

@@ -11,6 +11,7 @@ from pathlib import Path
 from leadctl.context import Context
 from leadctl.errors import LeadctlError, NotFound, PermissionDenied
 from leadctl.output.escapes import escape_control
+from leadctl.output.prompts import discard_typed
 from leadctl.triage.cv_files import save_cv
 from leadctl.triage.facts import Facts, history_text, missing_text, text_label
 from leadctl.triage.keys import bracketed
@@ -159,10 +160,7 @@ class Plain:
     def _read(self, question: str) -> str:
         """Return the answer in lower case; what was typed before the question is discarded."""
         sys.stdout.flush()
-        with suppress(ImportError):
-            import termios  # noqa: PLC0415 - not on Windows
-
-            termios.tcflush(sys.stdin, termios.TCIFLUSH)
+        discard_typed(sys.stdin)
         sys.stdout.write(escape_control(question))
         sys.stdout.flush()
         if not (line := sys.stdin.readline()):

@@ -207,6 +207,12 @@ class Session:
 
     def sign_in(self, username: str, password: str) -> None:
         """Log in; another user can't undo the changes of the one before. Raises LeadctlError."""
+        profile = self._context.session.profile
+        if profile.password_command and username != profile.username:
+            raise UsageError(
+                f"profile {profile.name} logs in as {profile.username} by its password command;"
+                " to sign in as another user, quit and select another profile with --profile"
+            )
         login = self._context.anonymous_api.login(username, password)
         self._context.session.use_login(login, username=username)
         user = self._context.api.me()["username"]

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import Enum
@@ -14,6 +15,7 @@ from rich.segment import Segment
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.color import Color
+from textual.driver import Driver
 from textual.events import Click, Key, Resize
 from textual.filter import LineFilter
 from textual.message import Message
@@ -40,6 +42,9 @@ class Mode(Enum):
     INPUT = "input"
 
 
+_PROMPTS = (Mode.CONFIRM, Mode.INPUT)
+
+
 class Done(Message):
     """The end of work in a thread."""
 
@@ -54,6 +59,14 @@ class Info(Message):
     def __init__(self, text: str) -> None:
         self.text = text
         super().__init__()
+
+
+def _driver_class() -> type[Driver] | None:
+    if sys.platform == "win32":
+        return None
+    from leadctl.triage.terminal_input import KeyDriver  # noqa: PLC0415 - not on Windows
+
+    return KeyDriver
 
 
 class _Colourless(LineFilter):
@@ -76,7 +89,7 @@ class Window(App[None]):
     ]
 
     def __init__(self) -> None:
-        super().__init__(ansi_color=True)
+        super().__init__(driver_class=_driver_class(), ansi_color=True)
         self.theme = "ansi-dark"
         self.signal_code: int | None = None
         self.mode = Mode.LEAD
@@ -85,6 +98,7 @@ class Window(App[None]):
         self.text = self.frame.text
         self._behind: tuple[Pages, Place, str] | None = None  # the text behind help or history
         self._answered: Callable[[str], None] = lambda _text: None
+        self._results: deque[Done] = deque()  # those that arrived while a prompt was open
         self._is_ready = False
 
     def run_to_end(self) -> None:
@@ -134,6 +148,11 @@ class Window(App[None]):
     def _fatal_error(self) -> None:
         self._close_messages_no_wait()  # without Textual's traceback, which prints the values of variables
 
+    def panic(self, *_renderables: object) -> None:
+        """End the program after an error of Textual's driver, whose traceback is not printed either."""
+        self._exception = self._exception or LeadctlError("can't read the terminal's input")
+        self._fatal_error()
+
     def on_resize(self, _event: Resize) -> None:
         self.call_later(self._redraw)  # once Textual has the new size
 
@@ -168,6 +187,8 @@ class Window(App[None]):
         self.set_mode(self.mode, message)
 
     def set_mode(self, mode: Mode, message: str) -> None:
+        if self.mode in _PROMPTS:
+            self.call_later(self._handle_results)  # unless another prompt follows at once
         self.mode, self.message = mode, message
         self._redraw()
 
@@ -238,10 +259,20 @@ class Window(App[None]):
 
         Thread(target=run, daemon=True).start()
 
+    def start_later(self, delay_s: float, then: Callable[[], None]) -> None:
+        """Call `then` after a delay, and after an open prompt, whose keys it could turn into decisions."""
+        self.set_timer(delay_s, lambda: self.post_message(Done(None, lambda _: then())))
+
     def on_done(self, event: Done) -> None:
         if isinstance(event.result, Exception) and not isinstance(event.result, LeadctlError):
             raise event.result
-        event.then(event.result)
+        self._results.append(event)
+        self._handle_results()
+
+    def _handle_results(self) -> None:
+        while self._results and self.mode not in _PROMPTS:
+            event = self._results.popleft()
+            event.then(event.result)
 
     def inform(self, text: str) -> None:
         """Show a message; any thread may call this."""

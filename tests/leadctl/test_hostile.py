@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import chain, cycle, repeat
+from itertools import chain, count, cycle, repeat
 from typing import Any
 
 import pytest
@@ -138,6 +138,9 @@ HTML = (200, {"Content-Type": "text/html"}, b"<html>welcome to the wifi</html>")
         ((503, PROBLEM | {"Retry-After": "40"}, b'{"detail": "away"}'), 75),
         ((503, {}, b"a proxy's page"), 75),
         ((502, {}, b"a proxy's page"), 75),
+        ((500, {"Content-Type": "text/html"}, b"a proxy's page"), 75),
+        ((520, {}, b"a proxy's page"), 75),
+        ((408, {}, b"a proxy's page"), 75),
         ((500, PROBLEM, b'{"detail": "oops", "request_id": "abc"}'), 1),
         ((500, PROBLEM, b"[]"), 1),
         ((422, PROBLEM, b'{"detail": "\\u001b[31mred\\n\\u202e"}'), 2),
@@ -327,7 +330,7 @@ def test_memory_is_bounded_for_any_response(
 
 
 def test_a_response_that_takes_too_long_is_an_error(hostile: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "MAX_BODY_S", 0.2)
+    monkeypatch.setattr(connections, "MAX_RESPONSE_S", 0.2)
     hostile.answer = (200, JSON, (b" ", 10**6))
     url = f"http://127.0.0.1:{hostile.server_port}"
     with connections.connect(url, auth=None, cacert=None, insecure_http=False) as client:
@@ -604,6 +607,40 @@ def test_memory_is_bounded_for_any_number_of_responses(
     assert done == code, said
     assert message in said
     assert peak < MAX_MEMORY
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"CV_flags": 5}, {"CV_scan_state": []}, {"CV_detected_type": []}, {"CV_size": "x"}, {"CV_more": {"x": [1]}}],
+)
+def test_further_members_of_a_lead_replace_no_checked_one(
+    anonymous: Client, hostile: Any, more: dict[str, Any]
+) -> None:
+    cv = CV | {"flags": ["macro"]}
+    document = json.dumps({**LEAD, "CV": cv, **more}).encode()
+    headers = {"Repr-Digest": DIGEST_OF_X}
+    hostile.answer = lambda path: (200, headers, b"x") if "download" in path else (200, JSON, document)
+    url = f"http://127.0.0.1:{hostile.server_port}"
+    for command in (["show", "50", "-o", "json"], ["download-cv", "50"]):
+        done = anonymous.run("--url", url, "--verbose", *command, LEADCTL_TOKEN="t")
+        assert (done.returncode, done.stderr.count("\n")) == (0, 1), done.stderr
+        assert "Caution: this CV contains macro" in done.stderr
+        if command[0] == "show":
+            shown = json.loads(done.stdout)
+            assert all(shown[f"CV_{name}"] == value for name, value in (cv | {"flags": "macro"}).items())
+
+
+def test_a_list_with_fields_reads_a_limited_number_of_leads(anonymous: Client, hostile: Any) -> None:
+    firsts = count(1, 1000)
+    hostile.answer = (
+        (200, JSON | {"Link": '<?x>; rel="next"'}, json.dumps([{**LEAD, "id": n, "fields": {}} for n in ids]).encode())
+        for ids in (range(first, first + 1000) for first in firsts)
+    )
+    anonymous.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
+    code, peak, said = peak_bytes_of(anonymous, "list", "--fields", "--sort", "id")
+    assert (code, said) == (2, "leadctl: more than 100000 leads; select columns with --columns, or use filters\n")
+    assert peak < MAX_MEMORY
+    assert next(firsts) <= 102_001
 
 
 @pytest.mark.parametrize(

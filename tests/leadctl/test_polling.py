@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leadctl.errors import LeadctlError, TryAgain
+from leadctl.errors import LeadctlError, ServerError, TryAgain
 from leadctl.output.formats import Record
 from leadctl.polling import LeadPoller, follow
 
@@ -110,7 +110,7 @@ def test_an_unavailable_server_is_reported_once_with_exponential_backoff() -> No
     def find(_filters: Mapping[str, Any]) -> Iterator[Record]:
         answer = answers.pop(0)
         if answer is None:
-            raise TryAgain("away")
+            raise (TryAgain if len(answers) % 2 else ServerError)("away")
         return iter(answer)
 
     def wait(seconds: float) -> bool:

@@ -3,14 +3,17 @@
 import json
 import re
 import shlex
+import signal
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from leadctl.cli import COMMANDS
 from tests.leadctl.conftest import PASSWORD, Client
-from tests.system.programs import LEADCTL
+from tests.system.programs import LEADCTL, clean_environment
 
 
 def imported(*arguments: str) -> set[str]:
@@ -107,6 +110,70 @@ main()
 """
     done = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_ctrl_c_before_the_first_import_is_exit_130() -> None:
+    interrupted = """
+import sys
+class Interrupt:
+    def find_spec(self, name, *rest):
+        if name == "typing":
+            raise KeyboardInterrupt
+sys.modules.pop("typing", None)
+sys.meta_path.insert(0, Interrupt())
+from leadctl.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_a_signal_that_nohup_ignores_does_not_end_the_program(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        process = subprocess.Popen(
+            ["nohup", LEADCTL, "--url", url, "whoami"],
+            env=clean_environment(tmp_path, LEADCTL_TOKEN="t"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        connection, _ = server.accept()
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        process.terminate()
+        assert process.wait(60) == 128 + signal.SIGTERM
+        connection.close()
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "-5", "x", "9" * 5000])
+def test_an_absurd_width_is_ignored(tmp_path: Path, columns: str) -> None:
+    client = Client("http://127.0.0.1:9", tmp_path)
+    file = tmp_path / ".config/leadctl/credentials.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"profiles": {"home": {"url": "https://intake.example.com", "username": "ada"}}}))
+    shown = client.data("profiles", "-o", "table", COLUMNS=columns)
+    assert shown == client.data("profiles", "-o", "table")
+    assert "https://intake.example.com" in shown
+
+
+@pytest.mark.parametrize("environment", [{"XDG_CONFIG_HOME": "config"}, {"HOME": "", "XDG_CONFIG_HOME": "~/.config"}])
+def test_no_file_of_the_working_directory_is_a_profile(tmp_path: Path, environment: dict[str, str]) -> None:
+    client = Client("http://127.0.0.1:9", tmp_path)
+    for directory in ("config/leadctl", "~/.config/leadctl"):
+        (tmp_path / directory).mkdir(parents=True)
+        profile = {"url": client.url, "username": "eve", "password_command": "touch run"}
+        credentials = {"current": "x", "profiles": {"x": profile}}
+        (tmp_path / directory / "credentials.json").write_text(json.dumps(credentials))
+    for command in (["list"], ["login", "-u", "ada", "--password-stdin"], ["logout"]):
+        done = client.run(*command, typed="secret", **environment)
+        assert (done.returncode, done.stderr) == (
+            1,
+            "leadctl: no home directory is known; set HOME, or XDG_CONFIG_HOME to an absolute path\n",
+        )
+    assert not (tmp_path / "run").exists()
+    assert client.run("list", "--help", **environment).returncode == 0
 
 
 def test_debug_prints_tracebacks(anonymous: Client) -> None:

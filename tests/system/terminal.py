@@ -28,7 +28,13 @@ class Terminal:
     """leadctl at a terminal of the given width; its standard input is the terminal, or a pipe with the text `piped`."""
 
     def __init__(
-        self, client: Home, *arguments: str, columns: int = 80, piped: str | None = None, program: str = LEADCTL
+        self,
+        client: Home,
+        *arguments: str,
+        columns: int = 80,
+        piped: str | None = None,
+        program: str = LEADCTL,
+        is_controlling: bool = True,
     ) -> None:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
@@ -40,7 +46,8 @@ class Terminal:
             env=client.environment,
             cwd=client.home,
             start_new_session=True,
-            preexec_fn=take_terminal,  # noqa: PLW1509 - it does no more than that
+            # for Ctrl-C and getpass; without it, as under `setsid` or `su -c`
+            preexec_fn=take_terminal if is_controlling else None,  # noqa: PLW1509 - it does no more than that
         )
         os.close(slave)
         if self.process.stdin is not None:

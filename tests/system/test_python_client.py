@@ -7,6 +7,7 @@ import pytest
 
 from tests import client_examples
 from tests.client_examples import Example, service
+from tests.faulty_proxy import PROBLEM, Answer, FaultyProxy
 from tests.system.programs import Service
 
 __all__ = ["service"]
@@ -36,3 +37,28 @@ def test_an_unreachable_service_is_an_error(example: Example) -> None:
     done = example.run("http://127.0.0.1:9", "attempts=6", "attempts=2")
     assert done.returncode == 1
     assert "NotSaved: no response: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ((302, {"Location": "/thanks"}, b""), "NotSaved: HTTP Error 302"),
+        ((422, PROBLEM | {"Content-Length": "99"}, b'{"detail": "x'), "NotSaved: HTTP Error 422"),
+    ],
+)
+def test_a_redirect_and_a_truncated_error_are_not_saved(
+    example: Example, service: Service, answer: Answer, error: str
+) -> None:
+    before = client_examples.leads(service)
+    with FaultyProxy(service.url, answer) as proxy:
+        done = example.run(proxy.url)
+    assert (done.returncode, error in done.stderr, len(proxy.keys)) == (1, True, 1), done.stderr
+    assert client_examples.leads(service) == before
+
+
+@pytest.mark.parametrize("seconds", ["9" * 30, "9" * 5000, "\u00b2"])
+def test_an_absurd_retry_after_is_limited(example: Example, service: Service, seconds: str) -> None:
+    busy = (503, PROBLEM | {"Retry-After": seconds}, b"{}")
+    with FaultyProxy(service.url, busy) as proxy:
+        done = example.run(proxy.url, "MAX_WAIT_S = 600", "MAX_WAIT_S = 1")
+    assert (done.returncode, done.stderr, len(proxy.keys)) == (0, "", 2)

@@ -98,6 +98,28 @@ def test_passwd_prompts_without_echo(client: Client) -> None:
     assert "a new password" not in screen
 
 
+def test_nobody_is_asked_at_a_terminal_that_is_not_the_controlling_one(tmp_path: Path) -> None:
+    client = Client("http://127.0.0.1:9", tmp_path)
+    client.environment["LEADCTL_TOKEN"] = "t"
+    code, screen = Terminal(client, "erase", "--email", "ada@example.com", is_controlling=False).end()
+    assert (code, "leadctl: can't prompt without a terminal; use --yes" in screen) == (2, True)
+    for command in (["undo", "6f1a0c1e-58a0-4d0e-9a52-1f6f3c1d2b7a"], ["set-state", "X", *map(str, range(1, 11))]):
+        code, screen = Terminal(client, *command, is_controlling=False).end()
+        assert (code, "leadctl: no response from http://127.0.0.1:9" in screen) == (75, True)
+
+
+def test_an_answer_that_was_typed_before_the_question_does_not_count(tmp_path: Path) -> None:
+    client = Client("http://127.0.0.1:9", tmp_path)
+    client.environment["LEADCTL_TOKEN"] = "t"
+    terminal = Terminal(client, "set-state", "X", *map(str, range(1, 11)))
+    terminal.type("y\n")
+    terminal.read_until("[y/N] ")
+    time.sleep(0.5)
+    terminal.type("n\n")
+    code, screen = terminal.end()
+    assert (code, "leadctl: nothing was changed" in screen) == (1, True)
+
+
 def test_whoami_on_a_terminal_shows_minutes(client: Client) -> None:
     code, screen = Terminal(client, "whoami").end()
     assert code == 0

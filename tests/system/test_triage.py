@@ -121,6 +121,19 @@ def test_no_color_sends_no_colour(client: Client) -> None:
     assert "pending" in screen
 
 
+def test_what_is_not_a_key_neither_decides_nor_ends_the_program(client: Client) -> None:
+    ids = submit(client)
+    terminal = start(client)
+    for data in (b"\x1b]11;rgb:dede/eeee/dddd\x1b\\", b"\x1b[100;1:3u", b"\x1b[?62;22c", b"\xe9"):
+        os.write(terminal._master, data)
+        time.sleep(1)
+    terminal.type("q")
+    code, screen = terminal.end()
+    assert (code, "Traceback" in screen) == (0, False)
+    assert "0 decided, 0 skipped" in screen
+    assert set(states_of(client, ids).values()) == {"PENDING"}
+
+
 def test_keys_typed_before_the_first_screen_are_dropped(client: Client) -> None:
     ids = submit(client)
     terminal = Terminal(client, "triage", "--f-name", client.environment["TRIAGE"])

@@ -166,7 +166,7 @@ def test_an_older_error_file_is_renamed(client: Client, imports: ImportDirectory
     file = imports.write(HEADER, "x,x,x,x,,")
     (imports.directory / "leads.errors.csv").write_text("mended, and not yet imported")
     assert client.run("import", file).returncode == 3
-    assert (imports.directory / "leads.errors.csv~").read_text() == "mended, and not yet imported"
+    assert (imports.directory / "leads.errors.csv.~1~").read_text() == "mended, and not yet imported"
     assert "is not an email address" in (imports.directory / "leads.errors.csv").read_text()
 
 

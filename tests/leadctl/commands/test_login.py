@@ -45,6 +45,39 @@ def test_logging_out_deletes_the_token(client: Client) -> None:
     assert client.run("logout").returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "environment", "said"),
+    [
+        (["--url", "https://intake.example.com:443"], {}, "for https://intake.example.com:443. Select one"),
+        ([], {"LEADCTL_URL": "https://intake.example.com", "LEADCTL_TOKEN": "t"}, "LEADCTL_TOKEN is not stored: unset"),
+    ],
+)
+def test_a_logout_that_removes_nothing_is_exit_4(
+    tmp_path: Path, arguments: list[str], environment: dict[str, str], said: str
+) -> None:
+    client = Client("", tmp_path)
+    file = tmp_path / ".config/leadctl/credentials.json"
+    file.parent.mkdir(parents=True)
+    profile = {"url": "https://intake.example.com", "username": "ada", "token": "t"}
+    file.write_text(json.dumps({"current": "home", "profiles": {"home": profile}}))
+    before = file.read_text()
+    for remove in ([], ["--remove"]):
+        done = client.run(*arguments, "logout", *remove, **environment)
+        assert (done.returncode, file.read_text()) == (4, before)
+        assert done.stderr.startswith("leadctl: nothing was removed: no profile is selected for https://")
+        assert said in done.stderr
+    done = client.run("logout", LEADCTL_TOKEN="t")
+    assert done.stderr == (
+        "logged out of https://intake.example.com (profile home)\n"
+        "LEADCTL_TOKEN is still set; commands use it until you unset it\n"
+    )
+    done = client.run("logout")
+    said = "profile home is not logged in to https://intake.example.com; nothing was removed\n"
+    assert (done.returncode, done.stderr) == (0, said)
+    assert client.run("logout", "--remove").stderr == "removed profile home, for https://intake.example.com\n"
+    assert json.loads(file.read_text())["profiles"] == {}
+
+
 def test_a_wrong_password_is_exit_4_and_keeps_the_old_token(client: Client) -> None:
     done = client.run("login", "-u", "peter", "--password-stdin", typed="wrong password")
     assert (done.returncode, done.stderr) == (4, "leadctl: wrong username or password\n")

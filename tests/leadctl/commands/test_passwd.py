@@ -1,12 +1,17 @@
 """leadctl passwd."""
 
+import fcntl
 import json
+import signal
+import subprocess
+import time
 
 import pytest
 
 from tests.leadctl.commands.test_login import credentials_file
 from tests.leadctl.conftest import PASSWORD, Client
 from tests.leadctl.proxy import Proxy
+from tests.system.programs import LEADCTL
 
 NEW = "a new correct horse"
 
@@ -73,3 +78,44 @@ def test_a_lost_response_says_that_the_password_may_have_changed(anonymous: Clie
     assert done.returncode == 75
     assert done.stderr.startswith("the password may have been changed: log in with the new one, or if that fails,")
     assert client.run("login", "-u", "bunter.4", "--password-stdin", typed=NEW).returncode == 0
+
+
+def test_a_password_that_changed_is_a_success_even_if_the_token_is_not_saved(anonymous: Client) -> None:
+    client = registered(anonymous, "bunter.5")
+    lock = credentials_file(client).with_suffix(".lock")
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = client.run("--quiet", "passwd", "--password-stdin", typed=f"{PASSWORD}\n{NEW}\n")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == (
+        "password changed; only the new token is not saved: another leadctl holds ~/.config/leadctl/credentials.lock;"
+        " end it and try again. Log in with the new password\n"
+    )
+    assert client.run("whoami").returncode == 4
+    assert client.run("login", "-u", "bunter.5", "--password-stdin", typed=NEW).returncode == 0
+
+
+def test_ctrl_c_while_the_token_is_saved_says_that_the_password_changed(anonymous: Client) -> None:
+    client = registered(anonymous, "bunter.6")
+    with credentials_file(client).with_suffix(".lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        process = subprocess.Popen(
+            [LEADCTL, "passwd", "--password-stdin"],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=client.environment,
+        )
+        assert process.stdin
+        process.stdin.write(f"{PASSWORD}\n{NEW}\n")
+        process.stdin.flush()
+        login = ("login", "-u", "bunter.6", "--password-stdin", "--profile", "probe")
+        while client.run("whoami").returncode == 0:
+            pass  # the old token is valid until the password has changed
+        time.sleep(1)  # the response follows at once, and the wait for the lock takes 10 s
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=20)[1] == (
+            "password changed; only the new token is not saved. Log in with the new password\n"
+        )
+    assert process.returncode == 130
+    assert client.run(*login, typed=NEW).returncode == 0

@@ -123,8 +123,8 @@ def test_a_lost_response_has_advice(client: Client, cv: Path) -> None:
             "--url", proxy.url, "submit", *ADA, "--external-id", "lost", cv.name, LEADCTL_TOKEN=client.token()
         )
     assert (lost.returncode, known.returncode) == (75, 75)
-    assert "Check leadctl list before you run it again" in lost.stderr
-    assert "You can run it again" in known.stderr
+    assert "may have been saved; check with: leadctl list --email" in lost.stderr
+    assert "may have been saved; run it again" in known.stderr
     assert "already exists" in client.run("submit", *ADA, "--external-id", "lost", cv.name).stderr
 
 

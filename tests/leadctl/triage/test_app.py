@@ -6,11 +6,13 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
+from threading import Event
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
+from leadctl.errors import LeadctlError
 from leadctl.triage import lead_window
 from leadctl.triage.app import TriageApp
 from leadctl.triage.keys import REPEAT_S, assign_keys
@@ -211,6 +213,39 @@ def test_an_expired_login_is_renewed_in_place(client: Client, make_session: Make
     assert client.state(leads[0]) == "DECLINED"
 
 
+@pytest.mark.parametrize("end", ["enter", "escape", "n"])
+def test_no_result_closes_a_prompt(client: Client, make_session: MakeSession, leads: list[int], end: str) -> None:
+    async def script(screen: Screen) -> None:
+        await screen.ready(leads[0])
+        arrived, app = Event(), screen.app
+        app.start(arrived.wait, lambda _: app.set_mode(Mode.NOTICE, "harriet moved this"))
+        if end == "n":
+            app.confirm("Search?", lambda: None)
+        else:
+            await screen.press("slash")
+        await screen.until("Search")
+        arrived.set()
+        await screen.pilot.pause(0.5)
+        if end != "n":
+            await screen.press(*"deb", after_s=0)
+            assert app.frame.input.value == "deb"
+        assert "harriet" not in screen.shown
+        await screen.press(end)
+        await screen.until("harriet moved this")
+
+    run(make_session(leads), script)
+    assert [client.state(lead) for lead in leads] == ["PENDING"] * 3
+
+
+def test_an_error_of_the_terminal_is_the_programs_error(make_session: MakeSession, leads: list[int]) -> None:
+    async def script(screen: Screen) -> None:
+        await screen.ready(leads[0])
+        screen.app.panic("Traceback")
+
+    with pytest.raises(LeadctlError, match="can't read the terminal's input"):
+        run(make_session(leads), script)
+
+
 def test_search_help_history_and_scrolling(client: Client, make_session: MakeSession) -> None:
     lead = client.submit(cv=b"\n".join(b"line %d" % number for number in range(200)), cv_name="cv.txt")
 
@@ -365,7 +400,7 @@ def test_fields_are_shown_before_the_text_and_c_clears_a_suspect_lead(
         await screen.until("the text of the CV")
         shown = [line.strip() for line in screen.shown.split("\n")]
         first = shown.index("story: It rained.")
-        assert shown[first : first + 4] == ["story: It rained.", "Then\\u202e dogs came.", "", "the text of the CV"]
+        assert shown[first : first + 4] == ["story: It rained.", "| Then\\u202e dogs came.", "", "the text of the CV"]
         await screen.ready(lead)
         await screen.press("c")
         await screen.until("is not suspect; its mails are queued")

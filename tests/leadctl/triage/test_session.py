@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 
 from leadctl.configuration.credentials import Profile
-from leadctl.errors import NotFound, PermissionDenied, TryAgain
+from leadctl.errors import NotFound, PermissionDenied, TryAgain, UsageError
 from leadctl.triage.cv_files import save_cv
 from leadctl.triage.facts import Facts
 from leadctl.triage.session import Session, Step
@@ -117,6 +117,16 @@ def test_signing_in_as_someone_else_clears_undo(client: Client, make_session: Ma
     assert session.user == "harriet"
     assert session.undo().text == "nothing to undo in this session"
     assert client.run("whoami").stdout.count("harriet") == 1, "the login is stored in the profile"
+
+
+def test_nobody_else_signs_in_to_a_profile_with_a_password_command(client: Client, make_session: MakeSession) -> None:
+    session = make_session([client.submit()])
+    login = session._context.session
+    login.profile = replace(login.profile, password_command="echo x")
+    with pytest.raises(UsageError, match="profile default logs in as peter by its password command"):
+        session.sign_in("harriet", PASSWORD)
+    assert "peter" in client.run("whoami").stdout
+    session.sign_in("peter", PASSWORD)
 
 
 def test_two_attorneys_decide_each_lead_once(client: Client, admin: Client, make_session: MakeSession) -> None:
