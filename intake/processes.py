@@ -149,6 +149,7 @@ class ProcessGroup:
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        sys.exit(128 + number)  # the kernel ignores the signal for process 1, that of a container
 
     def _send(self, number: signal.Signals) -> None:
         for process in self._processes:

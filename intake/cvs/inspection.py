@@ -54,7 +54,7 @@ def _check_name(name: str, extensions: Sequence[str]) -> None:
 
 
 def _inspect(cv: SpooledUpload, extension: str, *, accepts_any: bool) -> InspectionResult:
-    kind = executables.executable_kind(cv.head) or _installer(cv.head, cv.file)
+    kind = executables.executable_kind(cv.head) or _installer(cv)
     if kind is not None:
         raise InvalidValue(f"must not be {kind}; send a document such as a PDF", "program")
     detected, flags = detect_type(cv.head), set[str]()
@@ -88,10 +88,11 @@ def _ends_as_zip(file: IO[bytes], size: int) -> bool:
     return zip_inspection.END in file.read(zip_inspection.END_BYTES)
 
 
-def _installer(head: bytes, file: IO[bytes]) -> str | None:
+def _installer(cv: SpooledUpload) -> str | None:
     """Return "an installer" if the class id of an OLE file is that of Windows Installer."""
-    if not head.startswith(_OLE) or len(head) < 52:
+    if not cv.head.startswith(_OLE) or len(cv.head) < 52:
         return None
-    sector_bytes = 1 << min(int.from_bytes(head[30:32], "little"), 16)
-    file.seek((int.from_bytes(head[48:52], "little") + 1) * sector_bytes + _CLASS_ID_OFFSET)
-    return "an installer" if file.read(16) in _INSTALLERS else None
+    sector_bytes = 1 << min(int.from_bytes(cv.head[30:32], "little"), 16)
+    # a damaged file may name a sector behind its end, further than a file system can seek
+    cv.file.seek(min((int.from_bytes(cv.head[48:52], "little") + 1) * sector_bytes + _CLASS_ID_OFFSET, cv.size))
+    return "an installer" if cv.file.read(16) in _INSTALLERS else None

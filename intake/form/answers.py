@@ -1,13 +1,11 @@
 """Answers of a submission beyond the standard fields: values, consents, language and signs of spam."""
 
-import hashlib
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
 from intake.errors import FieldError, InvalidValue
-from intake.form.definition import LANGUAGE_FIELD, PRIVACY_FIELD, TIMESTAMP_FIELD, FormDefinition
+from intake.form.definition import LANGUAGE_FIELD, PRIVACY_FIELD, SHA256, TIMESTAMP_FIELD, Consent, FormDefinition
 from intake.form.timestamps import FormKey
 from intake.form.values import is_blank, is_ticked
 
@@ -83,27 +81,30 @@ class AnswerReader:
 
     def _consents(self, check: "_Check", language: str) -> Iterator[GivenConsent]:
         for one in self._form.consents:
-            if check(one.key, is_ticked):
-                yield self._consent(one.key, one.label[language], language)
+            if consent := check(one.key, lambda text, one=one: self._consent(one, text, language)):  # type: ignore[misc]
+                yield consent
         if privacy := check(PRIVACY_FIELD, lambda text: self._privacy(text, language, check.texts)):
             yield privacy
 
-    def _consent(self, key: str, text: str, language: str) -> GivenConsent:
-        return GivenConsent(key, hashlib.sha256(text.encode()).hexdigest(), self._form.privacy_version, language)
+    def _consent(self, consent: Consent, text: str, language: str) -> GivenConsent | None:
+        current = consent.sha256(language)
+        shown = _shown(text, current)
+        return self._given(consent.key, shown, current, language) if shown else None
 
     def _privacy(self, text: str, language: str, texts: Mapping[str, str]) -> GivenConsent | None:
-        """Return the acknowledgement, which the hosted form requires; its value may be the hash of the notice shown."""
+        """Return the acknowledgement, which the hosted form requires."""
         if not self._form.privacy_url:
             return None
         current = self._form.privacy_sha256(language)
-        shown = text.strip() if re.fullmatch("[0-9a-f]{64}", text.strip()) else current if is_ticked(text) else None
-        if shown is None:
+        if (shown := _shown(text, current)) is None:
             if TIMESTAMP_FIELD in texts:
                 raise InvalidValue("is required", "required")
             return None
-        # an old page may show an older notice
-        version = self._form.privacy_version if shown == current else None
-        return GivenConsent(PRIVACY_FIELD, shown, version, self._form.text("privacy", language).language)
+        return self._given(PRIVACY_FIELD, shown, current, self._form.text("privacy", language).language)
+
+    def _given(self, key: str, shown: str, current: str, language: str) -> GivenConsent:
+        # an old page may show an older text
+        return GivenConsent(key, shown, self._form.privacy_version if shown == current else None, language)
 
     def _check_origin(self, texts: Mapping[str, str]) -> None:
         is_signed = self._key.age_s(texts.get(TIMESTAMP_FIELD, "")) is not None
@@ -115,6 +116,11 @@ class AnswerReader:
             return HONEYPOT
         age_s = self._key.age_s(texts.get(TIMESTAMP_FIELD, ""))
         return TOO_FAST if age_s is not None and 0 <= age_s < MIN_AGE_S else None
+
+
+def _shown(text: str, current: str) -> str | None:
+    """Return the hash of the text that was shown: the value itself, or that of the current text if it is ticked."""
+    return text.strip() if SHA256.fullmatch(text.strip()) else current if is_ticked(text) else None
 
 
 class _Check:

@@ -30,6 +30,7 @@ RESERVED = (
     *("email", "f_name", "l_name", "cv", "cv_name", "id", "state", "created_at", "external_id", "idempotency_key"),
     *(LANGUAGE_FIELD, "lang", PRIVACY_FIELD, TIMESTAMP_FIELD, "suspect", "fields", "consents"),
 )
+SHA256 = re.compile("[0-9a-f]{64}")  # of a text that a page shows
 _REMEDIES = {
     "extra_forbidden": "unknown key; correct or remove it",
     "missing": "is missing; add it",
@@ -120,6 +121,10 @@ class Consent(_Part):
 
     key: Key
     label: Labels
+
+    def sha256(self, language: str) -> str:
+        """Return the hash of the text that is shown in a language."""
+        return _digest(self.label[language])
 
 
 class Translation(NamedTuple):

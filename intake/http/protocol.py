@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from http import HTTPStatus
 
+from httptools import HttpParserUpgrade, HttpRequestParser
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -33,6 +34,7 @@ MAX_LINGERING = 64
 STOP_MARGIN_S = 1.0  # between a read refusal and the end of the server's grace period
 CHECK_EVERY_S = 0.25
 WARN_EVERY_S = 10.0
+FRAMING = (b"content-length", b"transfer-encoding")
 OTHER_FILES = 256  # databases, uploads and mails, beside the connections
 
 log = logging.getLogger("intake.http.protocol")
@@ -110,6 +112,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._running: RequestResponseCycle | None = None  # the request in progress; `cycle` is the last one received
         self._is_closing = False  # received data is discarded
+        self._ignores_upgrade = False  # the parser is the second one, which has read the head already
         self._in_headers = True
         self._has_message = False
         self._header_bytes = 0
@@ -140,28 +143,36 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         if self._in_headers:
             self._expect_headers()
         self._has_event = False
+        self._data = data
         super().data_received(data)
+        self._data = b""
         self._buffered_bytes = 0 if self._has_event else self._buffered_bytes + len(data)
         if self._buffered_bytes > MAX_HEADER_BYTES:  # headers, trailers or chunk extensions
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def on_message_begin(self) -> None:
+        if self._ignores_upgrade:
+            return
         super().on_message_begin()
         self._has_message = True
         self._header_bytes = 0
         self._expect_headers()
 
     def on_url(self, url: bytes) -> None:
+        if self._ignores_upgrade:
+            return
         super().on_url(url)
         self._count_header_bytes(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_headers:
+        if not self._in_headers or self._ignores_upgrade:
             return  # a trailer, which uvicorn would add to the headers already checked
         super().on_header(name, value)
         self._count_header_bytes(len(name) + len(value) + len(b": \r\n"))
 
     def on_headers_complete(self) -> None:
+        if self._ignores_upgrade:
+            return
         if len(self.pipeline) >= MAX_PIPELINED:
             raise ValueError("too many pipelined requests")
         super().on_headers_complete()
@@ -179,11 +190,15 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self.cycle.message_event.set()
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return  # only its head is complete
         super().on_message_complete()
         self._in_headers = True
         self._has_message = False
         self._has_event = True
         self._deadline = None
+        if self._ignores_upgrade:
+            self._close_after_response()
 
     def shutdown(self) -> None:
         """Allow a body to arrive for most of the grace period; called by uvicorn."""
@@ -212,8 +227,19 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._refuse(self._refusal)
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Ignore the upgrade, and close after the response: further data is of that protocol. Called by uvicorn."""
-        self._close_after_response()
+        """Ignore the upgrade, read the body, and close after the response. Called by uvicorn in its `except`.
+
+        The parser ends at the head of such a request. A second one reads the body by the same rules, from a head with
+        the original's framing, and refuses data behind it.
+        """
+        upgrade = sys.exception()
+        assert isinstance(upgrade, HttpParserUpgrade)
+        [head_size] = upgrade.args
+        framing = [name + b": " + value + b"\r\n" for name, value in self.headers if name in FRAMING]
+        self.cycle.keep_alive = False
+        self._ignores_upgrade, self.parser = True, HttpRequestParser(self)
+        head = b"POST / HTTP/1.1\r\nConnection: close\r\n" + b"".join(framing) + b"\r\n"
+        super().data_received(head + self._data[head_size:])
 
     def _expect_headers(self) -> None:
         if self._deadline is None:

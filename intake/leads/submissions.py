@@ -42,6 +42,7 @@ FIELDS = ("email", "f_name", "l_name", "CV")
 KEY_FIELD = "Idempotency-Key"
 KEY_TTL_S = 24 * 3600.0
 MAX_KEY_CHARACTERS = 255
+MAX_LOCAL_BYTES = 64  # of an address before the @ (RFC 5321, section 4.5.3.1.1)
 _FILE_NAME = "its file name "
 
 _LINKED_KEY = LeadTable(submission_key, replacing=true())  # replaces the row that reserved the key
@@ -202,6 +203,14 @@ def _is_key(submission: Submission, key: str) -> tuple[ColumnElement[bool], ...]
 
 def _address(text: str) -> Address:
     found = parse_email(limited(required(text), MAX_EMAIL_CHARACTERS))
+    # not in `parse_email`: leads that were stored before can still be exported and erased
+    local = found.normalized.rpartition("@")[0]
+    if "=?" in local:  # an encoded word (RFC 2047), which programs decode in a mail's header
+        detail = "must be an email address without =?; use another address"
+        raise InvalidValue(detail, "not_an_email", suggestion=None)
+    if len(local.encode()) > MAX_LOCAL_BYTES:
+        detail = f"must have at most {MAX_LOCAL_BYTES} bytes before the @; use another address"
+        raise InvalidValue(detail, "not_an_email", suggestion=None)
     return Address(found.normalized, found.ascii_email or found.normalized)
 
 

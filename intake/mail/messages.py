@@ -5,10 +5,9 @@ import re
 import unicodedata
 from datetime import UTC, datetime
 from email.header import Header
-from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8, EmailPolicy
-from email.utils import format_datetime
+from email.utils import format_datetime, formataddr
 from functools import cache
 from pathlib import Path
 
@@ -19,12 +18,15 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from intake.errors import TemplateInvalid
 from intake.mail.digests import DigestLead
 from intake.mail.outbox import OutboxMessage
+from intake.mail.transports import DeliveryFailed
 from intake.settings import Settings
+from intake.settings.parsers import Mailbox
 from intake.settings.trusted_templates import TrustedTemplates
 
 _ASCII, _UTF8 = (policy.clone(cte_type="7bit") for policy in (SMTP, SMTPUTF8))
 MAX_SUBJECT_NAME_CHARACTERS = 80
-MAX_PLAIN_SUBJECT = 60  # longer ones would have to be folded
+MAX_PLAIN_TEXT = 60  # longer header fields would have to be folded
+_ADDRESS = re.compile(r'[^\s"(),:;<>@[\\\]]+@[^\s"(),:;<>@[\\\]]+')  # without quotes, comments and lists
 _DEFAULT = re.compile(r"confirmation\.(txt|html)\.jinja")
 _TRANSLATED = re.compile(r"confirmation\.([a-z]{2,3}(?:-[A-Z]{2})?)\.(?:txt|html)\.jinja")
 _JOINERS = "\u200c\u200d"
@@ -87,11 +89,13 @@ class MessageBuilder:
         """Return the message in plain text with an HTML alternative.
 
         It is in ASCII, which any relay accepts, unless an address requires SMTPUTF8. Message-ID and Date are the same
-        in every attempt. An alert of one lead has the prospect's address in Reply-To. Raises TemplateInvalid.
+        in every attempt. An alert of one lead has the prospect's address in Reply-To. Raises TemplateInvalid, or
+        DeliveryFailed for an address that is unsafe in a header.
         """
-        policy = _ASCII if (self._sender.address + mail.recipient).isascii() else _UTF8
-        username, _, domain = mail.recipient.rpartition("@")
-        to = policy.fold_binary(*policy.header_store_parse("To", Address(username=username, domain=domain)))
+        if not _is_safe(mail.recipient):  # stored by an earlier version
+            raise DeliveryFailed("the recipient's address can't be written into a mail header", permanent=True)
+        policy = _ASCII if mail.recipient.isascii() else _UTF8
+        to = f"To: {mail.recipient}\r\n".encode()
         unique = f"Date: {format_datetime(mail.created_at)}\r\nMessage-ID: {mail.message_id}\r\n".encode()
         if mail.kind == "confirmation":
             translation = self._confirmations.get((mail.language, policy), self._confirmations[None, policy])
@@ -104,11 +108,10 @@ class MessageBuilder:
         """Return a message without To, Date and Message-ID. Auto-Submitted (RFC 3834) prevents automatic replies."""
         subject, text, html = self._render(mail)
         message = EmailMessage(policy=policy)
-        message["From"] = Address(self._sender.display_name, addr_spec=self._sender.address)
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(text)
         message.add_alternative(html, subtype="html")
-        return _subject(subject) + message.as_bytes()
+        return _from(self._sender) + _text_field("Subject", subject) + message.as_bytes()
 
     def _render(self, mail: OutboxMessage) -> tuple[str, str, str]:
         name = "digest" if mail.lead_count > 1 else mail.kind
@@ -149,23 +152,40 @@ def _languages(templates: Environment, directory: Path | None) -> set[str]:
     return {found[1] for name in names if (found := _TRANSLATED.fullmatch(name))}
 
 
-def _subject(text: str) -> bytes:
+def _is_safe(address: str) -> bool:
+    """Return whether an address is one header field's value as it is, without encoded words (RFC 2047)."""
+    return _ADDRESS.fullmatch(address) is not None and address.isprintable() and "=?" not in address
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and text.isprintable() and len(text) <= MAX_PLAIN_TEXT and "=?" not in text
+
+
+def _text_field(name: str, text: str) -> bytes:
     """Return the header field, with encoded words (RFC 2047) unless the text is short, plain and contains none.
 
     EmailMessage would decode encoded words that a sender typed, and its folding drops spaces.
     """
-    is_plain = text.isascii() and text.isprintable() and len(text) <= MAX_PLAIN_SUBJECT and "=?" not in text
-    value = text if is_plain else Header(text, "utf-8", header_name="Subject").encode(linesep="\r\n")
-    return f"Subject: {value}\r\n".encode("ascii")
+    value = text if _is_plain(text) else Header(text, "utf-8", header_name=name).encode(linesep="\r\n")
+    return f"{name}: {value}\r\n".encode("ascii")
+
+
+def _from(sender: Mailbox) -> bytes:
+    if not sender.display_name or _is_plain(sender.display_name):
+        return f"From: {formataddr((sender.display_name, sender.address))}\r\n".encode("ascii")
+    return _text_field("From", sender.display_name).removesuffix(b"\r\n") + f" <{sender.address}>\r\n".encode("ascii")
 
 
 def _reply_to(email: str) -> bytes:
-    """Return the header field, or nothing for an address that requires SMTPUTF8, which the relay may not support."""
+    """Return the header field, or nothing for an unsafe address, or one that requires SMTPUTF8.
+
+    The relay may not support SMTPUTF8.
+    """
     try:
         address = validate_email(email, check_deliverability=False).ascii_email
     except EmailNotValidError:
         return b""
-    return f"Reply-To: {address}\r\n".encode("ascii") if address else b""
+    return f"Reply-To: {address}\r\n".encode("ascii") if address and _is_safe(address) else b""
 
 
 def _template_lead(lead: DigestLead) -> dict[str, object]:

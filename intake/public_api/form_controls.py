@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from intake.form.definition import PRIVACY_FIELD, FormDefinition, FormField
+from intake.form.definition import PRIVACY_FIELD, SHA256, Consent, FormDefinition, FormField
 from intake.form.values import MAX_LONG_TEXT_CHARACTERS, MAX_PHONE_CHARACTERS, MAX_TEXT_CHARACTERS, FieldType
 from intake.public_api.languages import Language
 from intake.public_api.messages import FILE, LABELS
@@ -33,7 +33,9 @@ class Control:
 
     def filled(self, values: Mapping[str, str], errors: Mapping[str, str]) -> "Control":
         """Return the control as a sender filled it in."""
-        value = "" if self.kind == FILE else values.get(self.name, "")
+        value = values.get(self.name, "")
+        if self.kind == FILE or (value != self.tick and SHA256.fullmatch(value)):  # another text was ticked
+            value = ""
         is_lost = self.kind == FILE and self.name not in errors
         return replace(self, value=value, error=errors.get(self.name, ""), must_choose_again=is_lost)
 
@@ -55,7 +57,7 @@ class Controls:
                 *(_defined(field, language.code) for field in definition.fields),
                 _cv(language, cv_hint),
             ),
-            [Control(one.key, CHECKBOX, one.label[language.code], is_required=False) for one in definition.consents],
+            [_consent(one, language) for one in definition.consents],
             [_acknowledgement(definition, language)] if definition.privacy_url else [],
         )
 
@@ -81,6 +83,12 @@ def _standard(language: Language) -> Iterator[Control]:
 
 def _cv(language: Language, hint: str) -> Control:
     return Control("CV", FILE, language.gettext(LABELS["CV"]), hint)
+
+
+def _consent(consent: Consent, language: Language) -> Control:
+    """Return a consent to the text that the page shows, even if the text changes before the page is sent."""
+    tick = consent.sha256(language.code)
+    return Control(consent.key, CHECKBOX, consent.label[language.code], is_required=False, tick=tick)
 
 
 def _acknowledgement(definition: FormDefinition, language: Language) -> Control:

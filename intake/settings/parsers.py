@@ -115,7 +115,9 @@ def mailbox(text: str) -> Mailbox:
     display_name, address = parseaddr(text) if text.isprintable() else ("", "")
     # the domain may be known in the organization's network only, so it is not looked up
     Address(display_name, addr_spec=address)  # raises unless both fit into a header
-    _match(r"[!-?A-~]+@[A-Za-z0-9.-]+", address)
+    _match(r"[!#-'*+./0-9=?A-Z^-~-]+@[A-Za-z0-9.-]+", address)  # without quotes, which no mail is sent to
+    if "=?" in text:  # an encoded word (RFC 2047), which is shown decoded or not at all
+        raise ValueError
     return Mailbox(address=address, display_name=display_name)
 
 

@@ -304,6 +304,33 @@ def test_upgrade_is_ignored_and_later_bytes_are_not_read(wire: Wire) -> None:
     assert statuses(wire.send(PROBES["an upgrade to a websocket"] + GET).rest()) == [200]
 
 
+H2C = UPGRADE + b"Upgrade: h2c\r\nHTTP2-Settings: x\r\n"
+DECLARED = POST + H2C + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+IN_CHUNKS = POST + H2C + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\nX: y\r\n\r\n" % (len(BODY), BODY)
+
+
+@pytest.mark.parametrize("request_", [DECLARED, IN_CHUNKS], ids=["declared", "in chunks"])
+@pytest.mark.parametrize("is_split", [False, True])
+def test_a_body_with_an_upgrade_is_read_and_nothing_behind_it(wire: Wire, request_: bytes, is_split: bool) -> None:
+    sent = request_ + GET
+    received = wire.send(*(in_bytes(sent) if is_split else [sent])).rest()
+    assert statuses(received) == [204]
+    assert b"connection: close" in received.lower()
+
+
+@pytest.mark.parametrize("probe", AMBIGUOUS)
+def test_ambiguous_body_length_with_an_upgrade_is_rejected(wire: Wire, probe: str) -> None:
+    request_line, rest = AMBIGUOUS[probe].split(b"\r\n", 1)
+    sent = b"\r\n".join([request_line, H2C.rstrip(b"\r\n"), rest])
+    found = statuses(wire.send(sent + GET).rest())
+    assert len(found) == 1
+    assert 400 <= found[0] < 500
+
+
+def test_a_body_with_an_upgrade_behind_another_request_is_read(wire: Wire) -> None:
+    assert statuses(wire.send(GET + DECLARED + GET).rest()) == [200, 204]
+
+
 def test_log_and_process_list_show_no_secrets(service: Service) -> None:
     secrets = ("a-token-of-somebody", "correct horse battery", "YWRhOnB3")
     for method, path in (("GET", "/internal/leads/"), ("POST", "/internal/auth/login"), ("GET", "/nothing")):

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ import httpx2
 import pytest
 
 from tests.conftest import SECRET, Databases
-from tests.system.programs import Service, clean_environment, free_port
+from tests.system.programs import INTAKE, Service, clean_environment, free_port
 
 WITHIN_S = 60
 CV = {"CV": ("cv.pdf", b"%PDF-1.4 a CV")}
@@ -121,6 +122,31 @@ def test_a_signal_stops_all_in_time(group: Group, number: signal.Signals) -> Non
     assert group.process.wait(30) == -number
     assert time.monotonic() - began < 20
     assert not any(map(is_alive, members))
+
+
+class Container(Group):
+    """The same as process 1 of its own namespace, as in a container."""
+
+    program = ("unshare", "--pid", "--fork", "--mount-proc", INTAKE)
+
+
+def can_unshare() -> bool:
+    try:
+        return subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", "true"], check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not can_unshare(), reason="this user can't create PID namespaces")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_process_1_of_a_container(tmp_path: Path, number: signal.Signals) -> None:
+    environment = clean_environment(tmp_path, INTAKE_JWT_SECRET=SECRET)
+    with Container(environment, tmp_path, "serve", "--processes", "2") as container:
+        [first] = container.members
+        os.kill(first, number)
+        assert container.process.wait(60) == 128 + number
+        container._reader.join(5)
+        assert "restarted" not in "".join(container.log)
 
 
 def test_a_second_signal_ends_all_at_once(databases: Databases, tmp_path: Path) -> None:

@@ -436,3 +436,11 @@ def test_any_damaged_document_is_accepted_or_rejected(content: bytes, data: st.D
     for _ in range(data.draw(st.integers(1, 8))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     check_inspection_is_fast(bytes(damaged[: data.draw(st.integers(0, len(damaged)))]))
+
+
+@pytest.mark.parametrize("sector", [0, 2**16, 2**31, 2**32 - 1])
+@pytest.mark.parametrize("shift", [9, 12, 16, 2**16 - 1])
+def test_a_damaged_document_on_disk_is_inspected(sector: int, shift: int) -> None:
+    head = bytearray(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504))
+    head[30:32], head[48:52] = shift.to_bytes(2, "little"), sector.to_bytes(4, "little")
+    assert inspect_bytes(bytes(head) + bytes(2**20), "cv.doc").flags == ()

@@ -31,6 +31,8 @@ FORM_CASES: list[tuple[str, Any, str, dict[str, Any]]] = [
     ("l_name", (None, b"a\0b"), "control_characters", {}),
     ("email", (None, b"ada"), "not_an_email", {"suggestion": None}),
     ("email", (None, b"Ada <ada@example.com>"), "not_an_email", {"suggestion": "ada@example.com"}),
+    ("email", (None, b"=?utf-8?b?eEBhLmV4YW1wbGUNCg==?=@example.com"), "not_an_email", {"suggestion": None}),
+    ("email", (None, b"x" * 65 + b"@example.com"), "not_an_email", {"suggestion": None}),
     ("CV", ("cv.pdf", PE), "program", {}),
     ("CV", ("cv.docx", zipped({"cv.exe": b"x"})), "unsafe_archive", {}),
 ]

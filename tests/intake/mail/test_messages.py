@@ -1,9 +1,12 @@
 """Contents of mails."""
 
+import base64
 import dataclasses
 from email import message_from_bytes
+from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.policy import default
+from email.utils import parseaddr
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from intake.errors import TemplateInvalid
 from intake.mail.digests import DigestLead
 from intake.mail.messages import _SAMPLE, MessageBuilder, _escape, _template_lead
 from intake.mail.outbox import OutboxMessage
+from intake.mail.transports import DeliveryFailed
 from intake.settings import Settings
 from intake.settings.parsers import Mailbox
 
@@ -132,9 +136,63 @@ def test_reply_to_can_be_turned_off() -> None:
     assert sent(MessageBuilder(Settings(mail_from=SENDER, alert_reply_to=False)), mail())["Reply-To"] is None
 
 
-def test_reply_to_is_the_address_itself_and_never_decoded() -> None:
+def test_reply_to_has_no_encoded_word() -> None:
     raw = BUILDER.build(mail(leads=(lead(email="=?utf-8?q?=E2=80=AE?=@example.com"),)))
-    assert b"\r\nReply-To: =?utf-8?q?=E2=80=AE?=@example.com\r\n" in raw
+    assert b"Reply-To" not in raw
+
+
+ENCODED = base64.b64encode(b"x@a.example\r\nSubject: Your invoice\r\nContent-Type: text/html\r\n\r\n<a>").decode()
+UNSAFE = [
+    f"=?utf-8?b?{ENCODED}?=@example.com",
+    "=?iso8859_7?q?=80=FF=5C?=@example.com",
+    "ada@=?utf-8?q?=0D=0A?=.example",
+    "a\r\nBcc: x@y.example",
+    "a,b@example.com",
+    "<b@example.com>",
+    '"a b"@example.com',
+    "a@b@example.com",
+    "ada",
+    "",
+]
+
+
+@pytest.mark.parametrize("kind", ["confirmation", "alert"])
+@pytest.mark.parametrize("recipient", UNSAFE)
+def test_a_stored_address_that_is_unsafe_in_a_header_fails_permanently(kind: str, recipient: str) -> None:
+    with pytest.raises(DeliveryFailed, match="can't be written into a mail header") as failure:
+        BUILDER.build(mail(kind=kind, recipient=recipient))
+    assert failure.value.permanent
+
+
+@given(
+    st.one_of(SUBMITTED, st.emails(), st.from_regex(r"[!-~é]{1,20}@[!-~é]{1,20}", fullmatch=True)),
+    st.one_of(st.text(), st.sampled_from(UNSAFE), st.text("=?utf-8bq AE0D\r\n:", max_size=90)),
+    st.sampled_from([("confirmation", 1), ("alert", 1), ("alert", 2)]),
+)
+def test_the_bytes_of_a_mail_have_exactly_the_expected_headers(address: str, name: str, kind: tuple[str, int]) -> None:
+    leads = (lead(email=address, f_name=name, l_name=name), lead(email=address, f_name=name))
+    written = mail(kind=kind[0], recipient=address, leads=leads[: kind[1]], lead_count=kind[1])
+    builder = MessageBuilder(Settings(mail_from=Mailbox("intake@firm.example", name if name.isprintable() else "")))
+    try:
+        raw = builder.build(written)
+    except DeliveryFailed:
+        raw = builder.build(dataclasses.replace(written, recipient="harriet@firm.example"))
+    head = raw.partition(b"\r\n\r\n")[0]
+    assert b"\r" not in head.replace(b"\r\n", b"")
+    assert b"\n" not in head.replace(b"\r\n", b"")
+    fields = [line.partition(b":")[0] for line in head.split(b"\r\n") if not line.startswith((b" ", b"\t"))]
+    expected = sorted(HEADERS - {b"Reply-To"} | ({b"Reply-To"} if b"Reply-To" in fields else set()))
+    assert sorted(fields) == expected
+    assert sum(b"=?" in line for line in head.split(b"\r\n") if line.startswith((b"To:", b"Reply-To:"))) == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["Märple & Wimsey", "Marple, Wimsey", '"Marple"', "x" * 200, "é" * 200, "=?utf-8?q?=0D=0ABcc:_x?=", ""]
+)
+def test_the_sender_is_shown_as_configured(name: str) -> None:
+    raw = MessageBuilder(Settings(mail_from=Mailbox("intake@firm.example", name))).build(mail())
+    shown, address = parseaddr(message_from_bytes(raw)["From"])
+    assert (str(make_header(decode_header(shown))), address) == (name, "intake@firm.example")
 
 
 def test_reply_to_never_makes_an_alert_depend_on_smtputf8() -> None:

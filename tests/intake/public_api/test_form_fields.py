@@ -1,6 +1,7 @@
 """POST /leads/ with the fields, consents and signs of spam of the firm's form."""
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from intake.form.definition import load_definition
 from intake.form.timestamps import FormKey
 from tests.conftest import Intake
 from tests.intake.mail.test_outbox import claim
+from tests.intake.public_api.forms import control, hidden, page, send
 from tests.intake.public_api.test_unknown_fields import counted
 
 DEFINITION = """
@@ -165,9 +167,25 @@ def test_a_hosted_form_requires_the_acknowledgement_and_stores_its_text(asking: 
 
 
 def test_an_acknowledged_text_that_has_changed_since_has_no_version(asking: Intake) -> None:
-    asking.submitted(privacy="a" * 64, language="fr")
-    [row] = stored(asking, lead_consent)
-    assert (row["text_sha256"], row["version"], row["language"]) == ("a" * 64, None, "en")
+    asking.submitted(privacy="a" * 64, newsletter="b" * 64, language="fr")
+    newsletter, privacy = stored(asking, lead_consent)
+    assert (privacy["text_sha256"], privacy["version"], privacy["language"]) == ("a" * 64, None, "en")
+    assert (newsletter["text_sha256"], newsletter["version"], newsletter["language"]) == ("b" * 64, None, "en")
+
+
+def test_the_page_sends_the_text_that_it_shows(start: Callable[..., Intake], form: Path) -> None:
+    before = start(form=form)
+    opened = page(before)
+    ticks = {name: control(opened, name)["value"] for name in ("newsletter", "privacy")}
+    form.write_text(re.sub('"News"', '"News, and calls"', form.read_text()).replace("We store it.", "We sell it."))
+    after = start(form=form, database_url=before.settings.database_url)
+    shown_again = send(after, own=hidden(opened), **ticks, f_name="").text
+    assert not any("checked" in control(shown_again, name) for name in ticks), "nobody ticked the new texts"
+    assert send(after, own=hidden(opened), **ticks).status_code == 303
+    newsletter, privacy = stored(after, lead_consent)
+    assert newsletter["text_sha256"] == hashlib.sha256(b"News").hexdigest() == ticks["newsletter"]
+    assert privacy["text_sha256"] == ticks["privacy"]
+    assert (newsletter["version"], privacy["version"]) == (None, None)
 
 
 def test_other_clients_need_no_acknowledgement(asking: Intake) -> None:

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable
 
-from sqlalchemy import select, text
+import pytest
+from sqlalchemy import select, text, update
 
 from intake.database import Database
 from intake.database.schema import outbox_mail
@@ -39,6 +40,27 @@ def test_a_failed_statement_does_not_end_the_worker(intake: Intake) -> None:
     wait_for(lambda: sent(intake))
     worker.stop()
     database.close()
+
+
+def test_a_stored_address_that_is_unsafe_in_a_header_fails_without_a_traceback(
+    intake: Intake, caplog: pytest.LogCaptureFixture
+) -> None:
+    intake.submitted()
+    is_confirmation = outbox_mail.c.kind == "confirmation"
+    unsafe = {"recipient": "=?iso8859_7?q?=80=FF=5C?=@example.com"}  # accepted by earlier versions
+    intake.write(lambda c: c.execute(update(outbox_mail).where(is_confirmation).values(unsafe)))
+    database = Database(intake.settings, connections=WORKER_CONNECTIONS)
+    worker = Workers(intake.settings, database, Metrics())
+    worker.start()
+    states = select(outbox_mail.c.kind, outbox_mail.c.state, outbox_mail.c.attempts, outbox_mail.c.last_error)
+    wait_for(lambda: "queued" not in {row.state for row in intake.read(lambda c: c.execute(states).all())})
+    worker.stop()
+    database.close()
+    [failed] = [row for row in intake.read(lambda c: c.execute(states).all()) if row.kind == "confirmation"]
+    assert (failed.state, failed.attempts) == ("failed", 1)
+    assert "can't be written into a mail header" in failed.last_error
+    assert "Traceback" not in caplog.text
+    assert not any(record.exc_info for record in caplog.records)
 
 
 def test_a_worker_that_is_not_running_reports_an_error(intake: Intake) -> None:
