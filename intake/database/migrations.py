@@ -80,7 +80,7 @@ def _schema_error(connection: Connection) -> str | None:
         return NOT_MIGRATED
     # a known minimum is this version's head or an ancestor of it, because the migrations have one head
     minimum = select(schema_window.c.minimum_revision)
-    is_inside = inspect(connection).has_table(schema_window.name) and is_known(connection.execute(minimum).scalar_one())
+    is_inside = inspect(connection).has_table(schema_window.name) and connection.scalar(minimum) in _revisions()
     return None if is_inside else TOO_NEW
 
 

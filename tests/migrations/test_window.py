@@ -74,8 +74,10 @@ def test_an_older_schema_is_not_usable_whatever_its_minimum(migrated: Settings) 
     assert error(migrated) == NOT_MIGRATED
 
 
-def test_a_database_of_another_application_is_refused(migrated: Settings) -> None:
-    execute(migrated, "UPDATE alembic_version SET version_num = 'a1b2c3'", "DROP TABLE schema_window")
+@pytest.mark.parametrize("statement", ["DROP TABLE schema_window", "DELETE FROM schema_window"])
+def test_a_newer_schema_without_a_minimum_is_refused(migrated: Settings, statement: str) -> None:
+    """Such as the database of another application."""
+    execute(migrated, "UPDATE alembic_version SET version_num = 'a1b2c3'", statement)
     assert error(migrated) == TOO_NEW
     with pytest.raises(DatabaseNotMigrated, match="too new"):
         migrate(migrated)
