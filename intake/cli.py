@@ -24,7 +24,7 @@ try:
     from intake.cv_text import sandbox
     from intake.cvs import orphans
     from intake.database import Database, server_checks
-    from intake.database.migrations import is_migrated, migrate
+    from intake.database.migrations import migrate, schema_error
     from intake.errors import DatabaseNotMigrated, DatabaseUnavailable, IntakeError, SettingsInvalid
     from intake.form import serving
     from intake.form.definition import load_definition
@@ -180,10 +180,12 @@ def _serve_metrics(metrics: Metrics, host: str, port: int) -> None:
 def migrate_command() -> None:
     """Migrate the database to this version.
 
-    A SQLite file is created if there is none.
+    A SQLite file is created if there is none. A newer schema that this version can use is not changed.
     """
-    migrate(_settings())
-    typer.echo("intake: the database is migrated", err=True)
+    if migrate(_settings()):
+        typer.echo("intake: the database is migrated", err=True)
+    else:
+        typer.echo("intake: the database has a newer schema, which this version can use; nothing was changed", err=True)
 
 
 @app.command()
@@ -387,8 +389,8 @@ def _settings(*, serving: bool = False, **flags: str | None) -> Settings:
 
 def _database(settings: Settings, *, connections: int = 1) -> Database:
     database = Database(settings, connections=connections)
-    if not is_migrated(database):
-        raise DatabaseNotMigrated("the database is not migrated; run: intake migrate")
+    if error := schema_error(database):
+        raise DatabaseNotMigrated(error)
     return database
 
 

@@ -4,7 +4,9 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0021"
-down_revision = "0019"
+down_revision = "0020"
+phase = "expand"
+release = "0.1.0"
 
 # A server that lacks one of these functions, or the right to call it, has no timeline, and is not checked.
 FUNCTIONS = (

@@ -17,6 +17,7 @@ CONNECT_TIMEOUT_S = 5
 POOL_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_S = 15
 LOCK_TIMEOUT_S = 5
+MIGRATION_LOCK_TIMEOUT_S = 2  # less than LOCK_TIMEOUT_S, because requests queue behind a waiting ALTER TABLE
 IDLE_TIMEOUT_S = 15
 TCP_TIMEOUT_S = 15
 # without recursive triggers, INSERT OR REPLACE could delete an audit entry without firing its trigger
@@ -46,8 +47,7 @@ def open_engine(settings: Settings, *, connections: int, migrating: bool = False
             **({} if migrating else {"connection_factory": BoundedConnection, "cursor_factory": _Cursor}),
         },
     )
-    if not migrating:
-        _bound_transactions(engine)
+    (_bound_lock_waits if migrating else _bound_transactions)(engine)
     return engine
 
 
@@ -130,6 +130,14 @@ def _bound_transactions(engine: Engine) -> None:
         driver_connection = cast("BoundedConnection", connection.connection.driver_connection)
         options = connection.get_execution_options()
         driver_connection.begin(writing=options.get("writing", False), checked=not options.get("unchecked"))
+
+
+def _bound_lock_waits(engine: Engine) -> None:
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # not a concurrent index build, which has no transaction, and may wait for long ones
+        if not cast("psycopg2.extensions.connection", connection.connection.driver_connection).autocommit:
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{MIGRATION_LOCK_TIMEOUT_S}s'")
 
 
 def _open_sqlite(file: Path, *, connections: int, migrating: bool) -> Engine:

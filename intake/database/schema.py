@@ -51,6 +51,14 @@ installation = Table(
     Column("timeline", String(8)),  # of PostgreSQL, at the last write
 )
 
+# one row: the revision that code must know to run on this schema
+schema_window = Table(
+    "schema_window",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="id"), primary_key=True, autoincrement=False),
+    Column("minimum_revision", String(32), nullable=False),
+)
+
 # Queries must repeat the condition of a partial index literally: otherwise SQLite does not use the index.
 SUSPECT = text("suspect IS NOT NULL")
 

@@ -193,7 +193,7 @@ def test_every_response_has_a_request_id_and_nosniff(intake: Intake) -> None:
 def test_a_defect_exposes_only_the_request_id(
     intake: Intake, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("intake.http.health.is_migrated", lambda _database: 1 / 0)
+    monkeypatch.setattr("intake.http.health.schema_error", lambda _database: 1 / 0)
     answer = intake.client.get("/readyz")
     assert answer.status_code == 500
     assert "division" not in answer.text

@@ -34,7 +34,7 @@ def test_every_response_has_security_headers(intake: Intake) -> None:
 
 
 def test_a_defect_has_security_headers(intake: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("intake.http.health.is_migrated", lambda _database: 1 / 0)
+    monkeypatch.setattr("intake.http.health.schema_error", lambda _database: 1 / 0)
     answer = intake.client.get("/readyz")
     assert (answer.status_code, of(answer.headers)) == (500, ALWAYS)
 
