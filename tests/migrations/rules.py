@@ -12,6 +12,8 @@ _EXPAND = (
     rf"CREATE INDEX CONCURRENTLY IF NOT EXISTS {_NAME} ON {_NAME} ",
     rf"{_NEW_COLUMN}(?!.*\b(?:NOT NULL|DEFAULT)\b)",
     rf"{_NEW_COLUMN}.* DEFAULT {_CONSTANT}(?: NOT NULL)?$",
+    r"CREATE FUNCTION ",
+    r"UPDATE installation SET timeline = ",  # a new column of one row
 )
 # what breaks only versions below the minimum, and does not block requests while it reads or writes whole tables
 _CONTRACT = (
