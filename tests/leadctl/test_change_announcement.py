@@ -1,4 +1,4 @@
-"""What commands say if they end before, or just after, the response to a request that changes data."""
+"""Messages of commands that end before, or just after, the response to a request that changes data."""
 
 import json
 import signal

@@ -119,7 +119,7 @@ def test_no_color_sends_no_colour(client: Client) -> None:
     assert "pending" in screen
 
 
-def test_what_is_not_a_key_neither_decides_nor_ends_the_program(client: Client) -> None:
+def test_replies_of_the_terminal_neither_decide_nor_end_the_program(client: Client) -> None:
     ids = submit(client)
     terminal = start(client)
     for data in (b"\x1b]11;rgb:dede/eeee/dddd\x1b\\", b"\x1b[100;1:3u", b"\x1b[?62;22c", b"\xe9"):
