@@ -107,8 +107,9 @@ class _Word(_Part):
     _is_text = False
 
     def is_skipped(self, qualified: str) -> bool:
-        # the fallback repeats the text of a box
-        return qualified.endswith("/markup-compatibility/2006}Fallback")
+        # the fallback repeats the text of a box, and the tabs of a paragraph's properties are positions
+        is_tabs = _WORD in qualified and qualified.endswith("}tabs")
+        return is_tabs or qualified.endswith("/markup-compatibility/2006}Fallback")
 
     def start(self, qualified: str, _attributes: dict[str, str]) -> None:
         namespace, _, name = qualified.rpartition("}")

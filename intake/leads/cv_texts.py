@@ -210,14 +210,18 @@ def release(database: Database, job: TextJob, *, delay_s: float = 0.0, counts: b
 def read_text(database: Database, lead_id: int, *, actor: Actor, is_on: bool) -> CvText:
     """Return the text of a CV, and record its delivery in the same transaction.
 
-    A pending text is `off` unless extraction `is_on`. Raises LeadNotFound or DatabaseUnavailable.
+    A pending text is `off` unless extraction `is_on`; its first attempt is made due now, so that it is the next one.
+    Raises LeadNotFound or DatabaseUnavailable.
     """
     query = select(cv_text).where(cv_text.c.lead_id == lead_id)
+    is_due = (cv_text.c.attempts == 0, cv_text.c.next_attempt_at <= Now())
 
     def work(connection: Connection) -> Any:
         row = connection.execute(query).first()
         if row is not None and row.text is not None:
             audit.record_hourly(connection, Action.CV_TEXT, actor, lead_id=lead_id)
+        elif row is not None and row.state == TextState.PENDING:
+            connection.execute(_pending(lead_id).where(*is_due).values(next_attempt_at=Now()))
         return row
 
     row = database.write(work)

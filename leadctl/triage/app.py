@@ -8,12 +8,13 @@ from typing import Any
 
 from leadctl.errors import LeadctlError, PermissionDenied
 from leadctl.output.escapes import escape_control
+from leadctl.triage.changes import Result, Step
 from leadctl.triage.cv_files import open_file, save_cv
 from leadctl.triage.facts import Facts, history_text
 from leadctl.triage.help import help_text
 from leadctl.triage.keys import KeyGate
 from leadctl.triage.lead_window import LeadWindow
-from leadctl.triage.session import Result, Session, Step
+from leadctl.triage.session import Session
 from leadctl.triage.window import Mode
 
 
@@ -30,9 +31,9 @@ class TriageApp(LeadWindow):
         self._opened: dict[int, Path] = {}
         self._directory: tempfile.TemporaryDirectory[str] | None = None
         self._actions: Mapping[str, Callable[[], None]] = {
-            "s": partial(self._go, session.skip),
+            "s": lambda: self.show_lead(session.skip()),
             "b": partial(self._go, session.back),
-            "?": lambda: self.open_page(help_text(keys)),
+            "?": lambda: self.open_page("help", help_text(keys)),
             "/": lambda: self.ask("Search in the text (Enter alone: next match, Esc: cancel)", self._search),
             "c": self._clear,
             "h": self._request_history,
@@ -57,7 +58,7 @@ class TriageApp(LeadWindow):
 
     def press(self, key: str, at_s: float) -> None:
         if self.mode is Mode.NOTICE and key != "q":
-            if self._gate.admits(key, at_s):
+            if self._gate.admits(key, at_s) and not self._is_busy:  # else its result would be shown with another lead
                 self._go(self.session.stay if key == "b" else self.session.advance)
         elif self.mode is Mode.PAGE:
             self._scrolls.get(key, self.close_page)()
@@ -135,7 +136,8 @@ class TriageApp(LeadWindow):
         """Show the error of a request; if the session has ended, ask for a login."""
         if not isinstance(error, PermissionDenied):
             more = f" {self.session.unconfirmed_text()}" if self.session.unconfirmed else " Nothing was changed."
-            self.say(f"{escape_control(error)}.{more}")
+            text = escape_control(error)
+            self.say(f"{text}{'' if text.endswith(('.', '?', '!')) else '.'}{more}")
         elif self.mode is not Mode.INPUT:
             self.ask(f"{escape_control(error)}. Username:", self._ask_password, value=escape_control(self.session.user))
 
@@ -155,7 +157,7 @@ class TriageApp(LeadWindow):
     # text, history and files
 
     def _search(self, text: str) -> None:
-        self.say("" if self.text.search(text) else f"not found: {escape_control(text)}")
+        self.say(self.text.search(text))
 
     def _request_history(self) -> None:
         if (lead_id := self.session.lead_id) is not None:
@@ -166,7 +168,7 @@ class TriageApp(LeadWindow):
         if isinstance(events, LeadctlError):
             self.failed(events)
         else:
-            self.open_page(history_text(lead_id, events))
+            self.open_page("history", history_text(lead_id, events))
 
     def _save(self) -> None:
         if self.facts:

@@ -91,14 +91,13 @@ class Pages:
                 break
         return place
 
-    def find(self, text: str, after: Place, width: int) -> Place | None:
-        """Return the next match, ignoring case, from the line after `after` on and then from the start."""
-        pattern, count = re.compile(re.escape(text), re.IGNORECASE), len(self.lines)
-        for step in range(1, count + 1):
-            number = (after.line + step) % count
-            if found := pattern.search("".join(self.rows(number, width))):
-                return Place(number, found.start())
-        return None
+    def matches(self, pattern: re.Pattern[str]) -> list[Place]:
+        """Return the places of all matches in the escaped lines."""
+        return [
+            Place(number, found.start())
+            for number, line in enumerate(self.lines)
+            for found in pattern.finditer(_escaped(line))
+        ]
 
     def position(self, place: Place, bottom: Place) -> str:
         """Return the page of a place, and how much of the text is above or on the screen, such as `page 1/3  38%`."""
@@ -119,11 +118,15 @@ def _split(line: str) -> Iterator[str]:
     yield line
 
 
+def _escaped(line: str) -> str:
+    return escape_control(line.expandtabs(_TAB))
+
+
 @lru_cache(1024)
 def wrap(line: str, width: int) -> list[str]:
     """Return the rows of an escaped line, broken between words if possible."""
     rows, row, used = [], "", 0
-    for word in re.findall(r"\S+\s*|\s+", escape_control(line.expandtabs(_TAB))):
+    for word in re.findall(r"\S+\s*|\s+", _escaped(line)):
         size = cell_len(word.rstrip())
         if used and used + size > width:
             rows.append(row)

@@ -7,18 +7,23 @@ from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from textwrap import wrap
 
 from leadctl.context import Context
 from leadctl.errors import LeadctlError, NotFound, PermissionDenied
 from leadctl.output.escapes import escape_control
 from leadctl.output.prompts import discard_typed
+from leadctl.triage.changes import Result, Step
 from leadctl.triage.cv_files import save_cv
 from leadctl.triage.facts import Facts, history_text, missing_text, text_label
+from leadctl.triage.help import plain_help_text
 from leadctl.triage.keys import bracketed
+from leadctl.triage.messages import end_text, passed_over_text
 from leadctl.triage.pages import Pages, Place
-from leadctl.triage.session import Result, Session, Step
+from leadctl.triage.session import Session
 
 MIN_COLUMNS = 20
+QUESTION_ROWS = 3  # below a page of the text
 
 
 def run_plain(session: Session, keys: Mapping[str, str], context: Context) -> None:
@@ -43,8 +48,8 @@ class Plain:
             while True:
                 lead_id = self._session.lead_id
                 if lead_id is None:
-                    self._print(f"\n{len(self._session.ids)} leads were shown.")
-                    self._answer(None, "[b]ack, [u]ndo, [q]uit? ")
+                    self._print(f"\n{end_text(self._session.counts(), has_skipped=bool(self._session.skipped))}")
+                    self._act(None, self._read("[b]ack, [u]ndo, [q]uit? "))
                 else:
                     self._retrying(partial(self._show, lead_id))
 
@@ -53,66 +58,83 @@ class Plain:
         session = self._session
         try:
             facts = session.load(lead_id)
-            if taken := session.taken(facts):
-                self._notice(taken)
+            taken = session.taken(facts)
+            if taken and session.pass_over():
+                self._print(passed_over_text([(lead_id, taken)]))
                 return
             cv_text = session.cv_text(lead_id)
         except NotFound:
             self._notice(f"lead {lead_id} was erased")
             return
         position = f"{session.position + 1}/{len(session.ids)}"
-        self._print(f"\n{position}  Lead {lead_id}, {facts.state}, received {facts.age} ago")
-        for line in facts.lines():
-            self._print(line)
         missing = missing_text(cv_text, plain=True)
-        self._print(f"--- {'no text' if missing else text_label(cv_text)} ---")
+        heading = [
+            *("", f"{position}  Lead {lead_id}, {facts.state}, received {facts.age} ago"),
+            *([taken] if taken else []),
+            *facts.lines(),
+            f"--- {'no text' if missing else text_label(cv_text)} ---",
+        ]
+        self._print("\n".join(heading))
         text = facts.fields_text + (missing or str(cv_text["text"]))
-        self._ask(facts, Pages(text), is_pending=cv_text["state"] == "pending")
+        self._ask(facts, Pages(text), used=len(heading), is_pending=cv_text["state"] == "pending")
 
-    def _ask(self, facts: Facts, pages: Pages, *, is_pending: bool) -> None:
-        """Print the text page by page; after each page, ask."""
-        place: Place | None = Place()
+    def _ask(self, facts: Facts, pages: Pages, *, used: int, is_pending: bool) -> None:
+        """Print the text page by page; after each page, ask. The first page leaves room for the `used` rows above."""
+        place = self._print_page(pages, Place(), used=used)
         position = self._session.position
         while self._session.position == position:
-            place = self._print_page(pages, place) if place else None
             states = [bracketed(state, key) for state, key in self._keys.items() if state != facts.state]
             more = ["Enter: more"] if place else ["Enter: look again"] if is_pending else []
             clear = ["[c]lear: not spam"] if facts.suspect else []
-            others = ["[s]kip", *clear, "[b]ack", "[u]ndo", "[h]istory", "[w]rite the file", "[q]uit"]
-            shown_again = self._answer(facts, f"{', '.join([*more, *states, *others])}? ")
-            if shown_again or (is_pending and not place):
+            others = ["[s]kip", *clear, "[b]ack", "[u]ndo", "[h]istory", "[w]rite the file", "[q]uit", "[?] help"]
+            key = self._read(f"{', '.join([*more, *states, *others])}? ")
+            if key:
+                if self._act(facts, key):
+                    return
+            elif place:
+                place = self._print_page(pages, place)
+            elif is_pending:
                 return
 
-    def _print_page(self, pages: Pages, place: Place) -> Place | None:
+    def _print_page(self, pages: Pages, place: Place, *, used: int = 0) -> Place | None:
         """Print the rows that fit the terminal; return the place of the next row, None at the end."""
         columns, rows = shutil.get_terminal_size()
-        width = max(columns, MIN_COLUMNS)
-        shown = list(islice(pages.below(place, width), max(rows - 3, 5) + 1))
-        for _, row in shown[: max(rows - 3, 5)]:
+        width, height = max(columns, MIN_COLUMNS), max(rows - used - QUESTION_ROWS, 5)
+        shown = list(islice(pages.below(place, width), height + 1))
+        for _, row in shown[:height]:
             self._print(row.rstrip())
-        return shown[-1][0] if len(shown) > max(rows - 3, 5) else None
+        return shown[-1][0] if len(shown) > height else None
 
-    def _answer(self, facts: Facts | None, question: str) -> bool:
-        """Ask once and act; return whether the lead must be shown again."""
-        key, session = self._read(question), self._session
-        if not key:
-            return False
-        actions: Mapping[str, Callable[[], None]] = {"s": session.skip, "b": session.back, "q": self._quit}
-        if key in actions:
-            actions[key]()
-            return key == "b"
-        if key == "u":
-            self._retrying(lambda: self._finish(session.undo()))
-            return True
-        if facts and key in self._states and self._states[key] != facts.state:
+    def _act(self, facts: Facts | None, key: str) -> bool:
+        """Act on an answer; return whether the lead must be shown again."""
+        if key == "q":
+            raise Quit
+        if key == "b":
+            self._session.back()
+        elif key == "u":
+            self._retrying(lambda: self._finish(self._session.undo()))
+        elif key == "?":
+            self._print(plain_help_text(self._keys))
+        elif facts:
+            return self._act_on(facts, key)
+        else:
+            self._print(f"{key!r} ignored")
+        return key in ("b", "u")
+
+    def _act_on(self, facts: Facts, key: str) -> bool:
+        """Act on the displayed lead; return whether it must be shown again."""
+        session = self._session
+        if key == "s":
+            self._print(session.skip())
+        elif key in self._states and self._states[key] != facts.state:
             self._retrying(lambda: self._finish(session.decide(facts, self._states[key])))
             return session.lead_id != facts.lead_id
-        if facts and key == "h":
+        elif key == "h":
             self._retrying(lambda: self._print(history_text(facts.lead_id, session.api.history(facts.lead_id))))
-        elif facts and key == "c":
+        elif key == "c":
             self._retrying(lambda: self._finish(session.clear(facts)))
             return facts.suspect is not None
-        elif facts and key == "w":
+        elif key == "w":
             self._retrying(lambda: self._print(f"saved as {save_cv(session.api, facts, Path.cwd()).name}"))
         else:
             self._print(f"{key!r} ignored")
@@ -161,7 +183,8 @@ class Plain:
         """Return the answer in lower case; what was typed before the question is discarded."""
         sys.stdout.flush()
         discard_typed(sys.stdin)
-        sys.stdout.write(escape_control(question))
+        width = max(shutil.get_terminal_size().columns, MIN_COLUMNS)
+        sys.stdout.write("\n".join(wrap(escape_control(question), width - 1)) + " ")
         sys.stdout.flush()
         if not (line := sys.stdin.readline()):
             raise EOFError
@@ -170,6 +193,3 @@ class Plain:
     def _print(self, text: str) -> None:
         for line in text.split("\n"):
             sys.stdout.write(f"{escape_control(line)}\n")
-
-    def _quit(self) -> None:
-        raise Quit

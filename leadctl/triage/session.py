@@ -2,13 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from enum import Enum
 from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, TypeVar
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from leadctl.change_announcement import may_have_reached_server
 from leadctl.context import Context
@@ -16,51 +13,20 @@ from leadctl.errors import ExitCode, LeadctlError, NotFound, TryAgain, Unexpecte
 from leadctl.options import Omitted
 from leadctl.output.escapes import escape_control
 from leadctl.output.formats import Record
+from leadctl.output.tables import cut
 from leadctl.retries import retry_call
-from leadctl.times import format_relative
+from leadctl.triage.changes import Decision, Result, Step, Undo
 from leadctl.triage.facts import Facts
+from leadctl.triage.messages import describe_move
 
 if TYPE_CHECKING:
     from leadctl.api import Api
 
 ATTEMPTS = 3  # of a change whose outcome is unknown, before the user is asked
+NAME_COLUMNS = 30  # of the name in a message
 MAX_OTHERS = 20  # other leads of the same address that are read
 
 T = TypeVar("T")
-
-
-class Step(Enum):
-    """Next steps of the front end."""
-
-    STAY = "stay"  # on this lead
-    SHOW = "show"  # the lead at the session's position
-    NOTICE = "notice"  # show the message; any key goes to the next lead, b stays on this one
-
-
-@dataclass(frozen=True)
-class Result:
-    """A message, and the next step."""
-
-    text: str
-    step: Step
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A change of one lead that was or will be sent."""
-
-    change: UUID
-    lead_id: int
-    before: str
-    state: str
-
-
-@dataclass(frozen=True)
-class Undo:
-    """An undo of a decision that was or will be sent."""
-
-    change: UUID
-    decision: Decision
 
 
 class Session:
@@ -80,9 +46,10 @@ class Session:
         self.expected = set(states)
         self.skipped: set[int] = set()
         self.conflicts: set[int] = set()
+        self.passed_over: set[int] = set()  # leads that others had moved before they were shown
         self.unconfirmed: Decision | Undo | None = None
         self.is_unreachable = False
-        self._announced: int | None = None  # the lead whose move by another user was shown last
+        self._is_forward = True  # whether the last move was towards the end of the queue
         self.omitted = omitted  # counts suspect leads, unless they are in the queue
         self._context = context
         self._decided: dict[int, Decision] = {}
@@ -103,20 +70,36 @@ class Session:
         """The lead after the present one."""
         return self.ids[self.position + 1] if self.position + 1 < len(self.ids) else None
 
-    def skip(self) -> None:
-        """Go to the next lead without a decision."""
-        if self.lead_id is not None and self.lead_id not in self._decided:
-            self.skipped.add(self.lead_id)
+    def skip(self) -> str:
+        """Go to the next lead without a decision; return the message."""
+        lead_id = self.lead_id
         self.advance()
+        if lead_id is None or lead_id in self._decided or lead_id in self.passed_over:
+            return ""
+        self.skipped.add(lead_id)
+        return f"lead {lead_id} skipped (b goes back)"
 
     def stay(self) -> None:
         """Show this lead again."""
+        self._go_to(self.position)
 
     def advance(self) -> None:
-        self.position = min(self.position + 1, len(self.ids))
+        self.position, self._is_forward = min(self.position + 1, len(self.ids)), True
 
     def back(self) -> None:
-        self.position = max(self.position - 1, 0)
+        self._go_to(max(self.position - 1, 0))
+
+    def pass_over(self) -> bool:
+        """Go to the next lead if this one was reached by going forward; return whether it was."""
+        if self._is_forward and self.lead_id is not None:
+            self.passed_over.add(self.lead_id)
+            self.advance()
+            return True
+        return False
+
+    def _go_to(self, position: int) -> None:
+        """Go to a lead that the user wants to see, whoever has moved it."""
+        self.position, self._is_forward = position, False
 
     def load(self, lead_id: int) -> Facts:
         """Return the facts about a lead. Raises LeadctlError."""
@@ -130,14 +113,10 @@ class Session:
         return Facts(self.request(lambda: self.api.lead(facts.lead_id)), facts.others)
 
     def taken(self, facts: Facts) -> str | None:
-        """Return who has moved a lead out of the queue's states; None if nobody did, or if it was just shown.
-
-        Raises LeadctlError.
-        """
+        """Return who has moved a lead out of the queue's states; None if nobody did. Raises LeadctlError."""
         mine = self._decided.get(facts.lead_id)
-        if facts.state in self.expected or (mine and mine.state == facts.state) or facts.lead_id == self._announced:
+        if facts.state in self.expected or (mine and mine.state == facts.state):
             return None
-        self._announced = facts.lead_id
         history = self.request(lambda: self.api.history(facts.lead_id))
         last: Mapping[str, Any] = history[-1] if history else {}
         return describe_move(last.get("user"), last.get("at"), facts.state, self.user)
@@ -169,7 +148,7 @@ class Session:
             return Result(self.unconfirmed_text(), Step.STAY)
         decision = pending if isinstance(pending, Decision) else Decision(uuid4(), facts.lead_id, facts.state, state)
         [outcome] = self._send(decision, partial(self._set_state, decision))
-        result = self._result(decision, outcome)
+        result = self._result(decision, outcome, facts.name)
         self.unconfirmed = None
         return result
 
@@ -185,13 +164,12 @@ class Session:
         self._decided.pop(decision.lead_id, None)
         if earlier := next((one for one in reversed(self._undoable) if one.lead_id == decision.lead_id), None):
             self._decided[decision.lead_id] = earlier
-        self.position = self.ids.index(decision.lead_id)
+        self._go_to(self.ids.index(decision.lead_id))
         self.unconfirmed = None
         lead = f"lead {decision.lead_id}"
         if not outcomes:
             return Result(f"{lead} was erased", Step.SHOW)
         if outcomes[0]["result"] == "moved":
-            self._announced = decision.lead_id
             moved = describe_move(outcomes[0].get("by"), outcomes[0].get("at"), outcomes[0]["state"], self.user)
             return Result(f"not undone: {moved}", Step.SHOW)
         already = "already " if outcomes[0]["result"] == "already_undone" else ""
@@ -231,15 +209,22 @@ class Session:
         return result
 
     def summary(self) -> list[str]:
-        """Return the lines to print at the end: what was decided, and the change ids."""
+        """Return the lines to print at the end: the change ids, and what was decided."""
         decided = list(self._decided.values())  # a copy: a thread may add a decision
+        lines = [f"change {one.change}: lead {one.lead_id} to {one.state}" for one in decided]
+        return [*map(escape_control, lines), self.counts()]
+
+    def counts(self) -> str:
+        """Return the numbers of leads that were decided, skipped, lost to a colleague, and passed over."""
+        decided = list(self._decided.values())
         states = Counter(decision.state for decision in decided)
-        counts = ", ".join(f"{number} {state}" for state, number in states.items())
-        parts = [f"{len(decided)} decided{f' ({counts})' if counts else ''}", f"{len(self.skipped)} skipped"]
+        listed = escape_control(", ".join(f"{number} {state}" for state, number in states.items()))
+        parts = [f"{len(decided)} decided{f' ({listed})' if listed else ''}", f"{len(self.skipped)} skipped"]
         if self.conflicts:
             parts.append(f"{len(self.conflicts)} conflict{'s' * (len(self.conflicts) > 1)}")
-        lines = [f"change {one.change}: lead {one.lead_id} to {one.state}" for one in decided]
-        return [", ".join(parts), *map(escape_control, lines)]
+        if self.passed_over:
+            parts.append(f"{len(self.passed_over)} passed over")
+        return ", ".join(parts)
 
     @property
     def exit_code(self) -> ExitCode:
@@ -286,29 +271,18 @@ class Session:
                 raise
             return retry_call(attempt, attempts=ATTEMPTS - 1, on_retry=lambda _error: None)
 
-    def _result(self, decision: Decision, outcome: Record) -> Result:
+    def _result(self, decision: Decision, outcome: Record, name: str) -> Result:
         lead, state = decision.lead_id, escape_control(decision.state)
         if outcome["result"] == "missing":
             return Result(f"lead {lead} was erased", Step.NOTICE)
         if outcome["result"] == "conflict":
             self.conflicts.add(lead)
-            self._announced = lead
             return Result(describe_move(outcome.get("by"), outcome.get("at"), outcome["state"], self.user), Step.NOTICE)
-        self.conflicts.discard(lead)
-        self.skipped.discard(lead)
+        for others in (self.conflicts, self.skipped, self.passed_over):
+            others.discard(lead)
         self.advance()
         if outcome["result"] == "unchanged":
             return Result(f"you had already moved lead {lead} to {state}", Step.SHOW)
         self._decided[lead] = decision
         self._undoable.append(decision)
-        return Result(f"{lead} → {state} (u undoes)", Step.SHOW)
-
-
-def describe_move(user: object, at: object, state: object, me: str) -> str:
-    """Return who moved a lead to its state, and when."""
-    if user is None:
-        return f"this lead is {escape_control(state)}"
-    when = format_relative(str(at), datetime.now().astimezone()) if at else ""
-    when = "just now" if when == "now" else when
-    who = "you" if user == me else escape_control(user)
-    return f"{who} moved this to {escape_control(state)} {escape_control(when)}".rstrip()
+        return Result(f"lead {lead}, {cut(name, NAME_COLUMNS)} → {state} (u undoes)", Step.SHOW)

@@ -197,16 +197,20 @@ class Window(App[None]):
             self.draw()
 
     def show_text(self, label: str, text: str, pages: Sequence[int] = ()) -> None:
-        """Show a text with a caption."""
-        self.label, self._behind = label, None
+        """Show a text with a caption; behind help or history, if one is open."""
+        if self.mode is Mode.PAGE:
+            self._behind = (Pages(text, pages), Place(), label)
+            return
+        self.label = label
         self.text.show(Pages(text, pages))
         self._redraw()
 
-    def open_page(self, text: str) -> None:
+    def open_page(self, label: str, text: str) -> None:
         """Show a text until a key is pressed that does not scroll."""
-        behind = (self.text.pages, self.text.top, self.label)
-        self.show_text("any other key returns", text)
-        self._behind = behind
+        if self.mode is not Mode.PAGE:
+            self._behind = (self.text.pages, self.text.top, self.label)
+        self.label = label
+        self.text.show(Pages(text))
         self.set_mode(Mode.PAGE, self.message)
 
     def close_page(self) -> None:
@@ -258,10 +262,6 @@ class Window(App[None]):
                 self.post_message(Done(result, then))
 
         Thread(target=run, daemon=True).start()
-
-    def start_later(self, delay_s: float, then: Callable[[], None]) -> None:
-        """Call `then` after a delay, and after an open prompt, whose keys it could turn into decisions."""
-        self.set_timer(delay_s, lambda: self.post_message(Done(None, lambda _: then())))
 
     def on_done(self, event: Done) -> None:
         if isinstance(event.result, Exception) and not isinstance(event.result, LeadctlError):

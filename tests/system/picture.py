@@ -93,9 +93,9 @@ def _write_triage(home: Home, file: Path) -> None:
 
 async def _export(app: TriageApp) -> str:
     async with app.run_test(size=(COLUMNS + 8, 20)) as pilot:
-        for step in ("r", "d", None):
+        for position, step in enumerate(("r", "d", None)):
             until = time.monotonic() + 30
-            while not (app.is_fresh and app.has_text and "extracted text" in app.label):
+            while not (app.session.position == position and app.has_text and "extracted text" in app.label):
                 if time.monotonic() > until:
                     sys.exit("leadctl triage shows no text")
                 await pilot.pause(0.1)

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.usefixtures("worker")
 START = ("\x1b[?1049h", "\x1b[?25l", "\x1b[?1000h")  # alternate screen, hidden cursor, mouse
 RESTORED = ("\x1b[?1049l", "\x1b[?25h", "\x1b[?1000l", "\x1b[?2004l")
 READY = "layout lost"
+QUESTION_END = "[?] help? "
 
 
 def submit(client: Client, count: int = 2) -> list[int]:
@@ -37,7 +38,7 @@ def submit(client: Client, count: int = 2) -> list[int]:
 def start(client: Client, *flags: str, columns: int = 80) -> Terminal:
     """Start triage of the submitted leads, and wait for the first text."""
     terminal = Terminal(client, "triage", "--f-name", client.environment["TRIAGE"], *flags, columns=columns)
-    terminal.read_until("[q]uit? " if flags else READY, within_s=60)
+    terminal.read_until(QUESTION_END if flags else READY, within_s=60)
     time.sleep(1)  # for the state
     return terminal
 
@@ -121,7 +122,7 @@ def test_no_color_sends_no_colour(client: Client) -> None:
     assert "pending" in screen
 
 
-def test_input_other_than_keys_neither_decides_nor_ends_the_program(client: Client) -> None:
+def test_replies_of_the_terminal_neither_decide_nor_end_the_program(client: Client) -> None:
     ids = submit(client)
     terminal = start(client)
     for data in (b"\x1b]11;rgb:dede/eeee/dddd\x1b\\", b"\x1b[100;1:3u", b"\x1b[?62;22c", b"\xe9"):
@@ -216,7 +217,7 @@ def test_leaving_before_the_response_prints_the_change(
     hostile.answer = answer
     anonymous.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
     terminal = Terminal(anonymous, "triage", *flags)
-    terminal.read_until("[q]uit? " if flags else READY, within_s=60)
+    terminal.read_until(QUESTION_END if flags else READY, within_s=60)
     time.sleep(1)
     terminal.type("e\n" if flags else "e")
     assert sent.wait(60)
@@ -234,11 +235,12 @@ def test_leaving_before_the_response_prints_the_change(
 def test_plain_asks_line_by_line(client: Client) -> None:
     first, second, third = submit(client, 3)
     terminal = start(client, "--plain")
-    question = "[r]eached out, [e]ngaged, [d]eclined, [s]kip, [b]ack, [u]ndo, [h]istory, [w]rite the file, [q]uit? "
+    question = "[w]rite the file, [q]uit, [?] help? "
     assert question in terminal.screen
     for answer, expected in (
         ("", question),  # Enter never decides
         ("rr", "'rr' ignored"),
+        ("?", "u  undo your last decision"),
         ("R", f"2/3  Lead {second}, PENDING"),
         ("u", f"lead {first} is PENDING again"),
         ("s", f"2/3  Lead {second}, PENDING"),
@@ -265,7 +267,7 @@ def test_plain_says_what_to_do_without_a_text(client: Client) -> None:
         assert "Press Enter to look again" in terminal.screen
         terminal.screen = ""
         terminal.type("\n")
-        terminal.read_until("[q]uit? ")
+        terminal.read_until(QUESTION_END)
         time.sleep(0.2)
     assert "The file is damaged" in terminal.screen
     terminal.type("q\n")

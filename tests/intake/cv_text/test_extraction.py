@@ -88,6 +88,7 @@ def word(body: str) -> bytes:
     [
         ("<w:p><w:r><w:t>one</w:t></w:r></w:p><w:p><w:r><w:t>two</w:t></w:r></w:p>", "one\ntwo"),
         ("<w:p><w:r><w:t>a</w:t><w:tab/><w:t>b</w:t><w:br/><w:t>c</w:t></w:r></w:p>", "a\tb\nc"),
+        ('<w:p><w:pPr><w:tabs><w:tab w:pos="9"/></w:tabs></w:pPr><w:r><w:t>a</w:t></w:r></w:p>', "a"),
         ("<w:p><w:r><w:t>H</w:t><w:noBreakHyphen/><w:t>1B</w:t></w:r></w:p>", "H-1B"),
         ("<w:p><w:r><w:delText>gone</w:delText><w:instrText>PAGE</w:instrText><w:t>kept</w:t></w:r></w:p>", "kept"),
         (

@@ -242,6 +242,17 @@ def test_a_delivery_is_recorded_once_per_user_lead_and_hour(intake: Intake) -> N
     assert found == [("cv-text", user, read) for user in users for read in (lead_id, other)]
 
 
+def test_a_text_that_somebody_waits_for_is_the_next_one(intake: Intake) -> None:
+    first, failed, second = (intake.submitted(CV=TEXT) for _ in range(3))
+    set_attempts(intake, first, 0, age_s=9)
+    set_attempts(intake, failed, 1, age_s=-60)
+    before = row(intake, failed)["next_attempt_at"]
+    for lead_id in (first, failed):
+        cv_texts.read_text(intake.database, lead_id, actor=Actor(intake.user(f"user{lead_id}")), is_on=True)
+    assert [claimed(intake).lead_id for _ in range(2)] == [first, second]
+    assert row(intake, failed)["next_attempt_at"] == before, "another attempt waits as before"
+
+
 def test_pending_texts_are_off_while_extraction_is_off(intake: Intake) -> None:
     lead_id, user = intake.submitted(CV=TEXT), intake.user()
     assert [

@@ -7,14 +7,16 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
 from threading import Event
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
-from leadctl.errors import LeadctlError
+from leadctl.errors import LeadctlError, TryAgain
 from leadctl.triage import lead_window
 from leadctl.triage.app import TriageApp
+from leadctl.triage.facts import Facts
 from leadctl.triage.keys import REPEAT_S, assign_keys
 from leadctl.triage.session import Session
 from leadctl.triage.window import Mode
@@ -59,12 +61,19 @@ class Screen:
         return "\n".join("".join(segment.text for segment in row).rstrip() for row in rows)
 
 
-def run(session: Session, script: Script, *, size: tuple[int, int] = (80, 24), states: Sequence[str] = STATES) -> None:
+def run(
+    session: Session,
+    script: Script,
+    *,
+    size: tuple[int, int] = (80, 24),
+    states: Sequence[str] = STATES,
+    filters: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
     """Run the app on the session's leads."""
 
     async def main() -> None:
         first = session.load(session.ids[0])
-        app = TriageApp(session, assign_keys(states, {}), profile="prod", filters={}, first=first)
+        app = TriageApp(session, assign_keys(states, {}), profile="prod", filters=filters, first=first)
         async with app.run_test(size=size) as pilot:
             await script(Screen(app, pilot))
 
@@ -82,7 +91,7 @@ def test_a_key_decides_and_shows_the_next_lead(client: Client, make_session: Mak
         await screen.until("2019 Acme")
         await screen.press("R")
         await screen.ready(leads[1])
-        await screen.until(f"{leads[0]} → REACHED_OUT (u undoes)")
+        await screen.until(f"lead {leads[0]}, Ivan Lovelace → REACHED_OUT (u undoes)")
         await screen.press("u")
         await screen.ready(leads[0])
         await screen.until(f"lead {leads[0]} is PENDING again")
@@ -165,28 +174,55 @@ def test_a_conflict_is_shown_until_a_key_is_pressed(
     assert client.state(leads[0]) == "DECLINED"
 
 
-def test_a_taken_or_erased_lead_says_so_at_once(
+def test_leads_that_were_taken_are_passed_over(
+    client: Client, admin: Client, make_session: MakeSession, leads: list[int]
+) -> None:
+    ids = [*leads, *(client.submit(f_name=name) for name in ("Uma", "Zoe"))]
+    texts: list[int] = []
+    session = make_session(ids)
+    fetch = session.cv_text
+    session.cv_text = lambda lead: texts.append(lead) or fetch(lead)  # type: ignore[assignment, method-assign, func-returns-value]
+
+    async def script(screen: Screen) -> None:
+        await screen.ready(ids[0])
+        admin.data("set-state", "ENGAGED", str(ids[1]))
+        await screen.press("d")
+        await screen.ready(ids[2])
+        await screen.until("→ DECLINED (u undoes)")
+        assert f"passed over lead {ids[1]}: harriet moved this to ENGAGED" in " ".join(screen.shown.split())
+        assert texts == [ids[0], ids[2]], "no text is delivered that nobody sees"
+        await screen.press("b")
+        await screen.ready(ids[1])
+        await screen.until("harriet moved this to ENGAGED")
+        assert screen.app.mode is Mode.LEAD
+        admin.data("set-state", "ENGAGED", str(ids[2]), str(ids[3]))
+        await screen.press("s")
+        await screen.ready(ids[4])
+        await screen.until("passed over 2 leads that others had moved")
+
+    run(session, script)
+
+
+def test_an_erased_lead_says_so_at_once(
     client: Client, admin: Client, make_session: MakeSession, leads: list[int]
 ) -> None:
     gone = client.submit(email="shown@example.com")
-    ids = [leads[0], gone, leads[1]]
+    ids = [gone, leads[1]]
 
     async def script(screen: Screen) -> None:
-        await screen.until("harriet moved this to ENGAGED")
-        await screen.press("x")
         await screen.ready(gone)
         admin.data("erase", "--email", "shown@example.com", "--yes")
         await screen.press("d")
         await screen.until(f"lead {gone} was erased")
+        while screen.app._is_busy:
+            await screen.pilot.pause(0.02)
         await screen.press("x")
         await screen.ready(leads[1])
         await screen.press("b")
         await screen.until(f"lead {gone} was erased")
         assert "shown@example.com" not in screen.shown
 
-    session = make_session(ids)
-    admin.data("set-state", "ENGAGED", str(leads[0]))
-    run(session, script)
+    run(make_session(ids), script)
 
 
 def test_an_expired_login_is_renewed_in_place(client: Client, make_session: MakeSession, leads: list[int]) -> None:
@@ -270,6 +306,45 @@ def test_search_help_history_and_scrolling(client: Client, make_session: MakeSes
     assert client.state(lead) == "PENDING", "d closed the help"
 
 
+def test_each_match_is_shown_also_those_in_one_paragraph(client: Client, make_session: MakeSession) -> None:
+    paragraph = b" ".join(b"word%d" % number + b" visa" * (number in (0, 60, 120)) for number in range(300))
+    lead = client.submit(cv=paragraph + b"\nvisa", cv_name="cv.txt")
+
+    async def script(screen: Screen) -> None:
+        await screen.ready(lead)
+        await screen.until("word0 ")
+        await screen.press("slash", "enter", after_s=0)
+        await screen.until("nothing to search for: type a word after /")
+        await screen.press("slash", *"Visa", "enter", after_s=0)
+        await screen.until("match 1 of 4")
+        for number, neighbour in ((2, "word60 visa"), (3, "word120 visa"), (4, "word299\n"), (1, "word0 visa")):
+            await screen.press("slash", "enter", after_s=0)
+            await screen.until(f"match {number} of 4")
+            assert neighbour in screen.shown, "the row above is its context"
+        await screen.press("slash", *"none", "enter", after_s=0)
+        await screen.until("not found: none")
+        await screen.press("x", after_s=0)
+        await screen.until("key ignored")
+        await screen.press("slash", "enter", after_s=0)
+        await screen.until("not found: none")
+
+    run(make_session([lead]), script)
+
+
+def test_the_words_of_the_filter_are_marked_and_found(client: Client, make_session: MakeSession) -> None:
+    lead = client.submit(cv=b"\n".join(b"line %d" % number for number in range(99)) + b"\nAsylum", cv_name="cv.txt")
+
+    async def script(screen: Screen) -> None:
+        await screen.until("line 9")
+        await screen.press("slash", "enter", after_s=0)
+        await screen.until("match 1 of 2")
+        await screen.until("line 71")
+        await screen.press("slash", "enter", after_s=0)
+        await screen.until("Asylum")
+
+    run(make_session([lead]), script, filters={"q": "asylum 71"})
+
+
 def test_the_layout_follows_the_size_and_keeps_the_place(client: Client, make_session: MakeSession) -> None:
     lead = client.submit(cv=b"\n".join(b"line %d of the text" % number for number in range(300)), cv_name="cv.txt")
 
@@ -309,7 +384,8 @@ def test_the_end_reports_new_leads(client: Client, make_session: MakeSession, le
         await screen.ready(leads[2])
         client.submit()
         await screen.press("s", after_s=0)
-        await screen.until("1 leads were shown")
+        await screen.until("The end of the queue: 0 decided, 1 skipped. Skipped leads are shown again")
+        assert "b back  u undo  ? help  q quit" in screen.shown
         await screen.until("1 new lead arrived meanwhile")
         await screen.press("d")
         await screen.until("key ignored: there is no lead here")
@@ -353,6 +429,57 @@ def test_a_pending_text_appears_by_itself(
         await screen.until("The text is still being extracted")
         assert screen.app.has_text, "deciding works meanwhile"
         await screen.until("ready")
+
+    run(session, script)
+
+
+@pytest.mark.parametrize("is_reachable", [True, False])
+def test_waiting_for_a_text_closes_no_help_and_scrolls_nothing(
+    client: Client, make_session: MakeSession, monkeypatch: pytest.MonkeyPatch, is_reachable: bool
+) -> None:
+    monkeypatch.setattr(lead_window, "REFRESH_PENDING_S", 0.1)
+    monkeypatch.setattr(lead_window, "RETRY_S", 0.1)
+    session = make_session([client.submit()])
+    pending, ready = {**NO_TEXT, "state": "pending"}, {**NO_TEXT, "state": "done", "text": "ready"}
+    answers = [pending]
+
+    def fetch(_lead: int) -> object:
+        if answers == [pending] and not is_reachable:
+            raise TryAgain("no response")
+        return answers[0]
+
+    session.cv_text = fetch  # type: ignore[method-assign, assignment]
+
+    async def script(screen: Screen) -> None:
+        await screen.until("still being extracted" if is_reachable else "Trying again.")
+        await screen.press("question_mark", "end", after_s=0)
+        await screen.until("Any other key closes this help.")
+        await screen.pilot.pause(0.5)  # several answers
+        assert "Any other key closes this help." in screen.shown
+        assert "j k Space scroll  any other key return" in screen.shown
+        answers[0] = ready
+        await screen.pilot.pause(0.5)
+        assert "Any other key closes this help." in screen.shown
+        await screen.press("x", after_s=0)
+        await screen.until("ready")
+
+    run(session, script)
+
+
+def test_a_text_that_is_still_missing_is_not_drawn_again(
+    client: Client, make_session: MakeSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lead_window, "REFRESH_PENDING_S", 0.1)
+    monkeypatch.setattr(Facts, "fields_text", "\n".join(f"field {number}" for number in range(99)))
+    session = make_session([client.submit()])
+    session.cv_text = lambda _lead: {**NO_TEXT, "state": "pending"}  # type: ignore[method-assign, assignment]
+
+    async def script(screen: Screen) -> None:
+        await screen.until("field 9")
+        await screen.press("end", after_s=0)
+        await screen.until("still being extracted")
+        await screen.pilot.pause(0.5)
+        assert "still being extracted" in screen.shown
 
     run(session, script)
 

@@ -1,5 +1,7 @@
 """Long texts, wrapped when they are shown."""
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -53,12 +55,10 @@ def test_the_position_has_page_and_percent() -> None:
     assert Pages("").position(Place(), Place()) == "0%"
 
 
-def test_search_wraps_around_and_ignores_case() -> None:
-    pages = Pages("Rust\nPython\nrust")
-    assert pages.find("RUST", Place(), 80) == Place(2)
-    assert pages.find("rust", Place(2), 80) == Place(0)
-    assert pages.find("java", Place(), 80) is None
-    assert Pages("only").find("nl", Place(), 80) == Place(0, 1)
+def test_every_match_is_found_also_several_in_a_line() -> None:
+    pages = Pages("Rust, rust\nPython\n\trust")
+    assert pages.matches(re.compile("RUST", re.IGNORECASE)) == [Place(0, 0), Place(0, 6), Place(2, 8)]
+    assert pages.matches(re.compile("java")) == []
 
 
 def test_a_line_of_a_mebibyte_is_split() -> None:

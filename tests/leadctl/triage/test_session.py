@@ -12,9 +12,10 @@ import pytest
 
 from leadctl.configuration.credentials import Profile
 from leadctl.errors import NotFound, PermissionDenied, TryAgain, UsageError
+from leadctl.triage.changes import Step
 from leadctl.triage.cv_files import save_cv
 from leadctl.triage.facts import Facts
-from leadctl.triage.session import Session, Step
+from leadctl.triage.session import Session
 from tests.leadctl.conftest import PASSWORD, Client
 from tests.leadctl.proxy import Proxy
 from tests.leadctl.triage.conftest import STATES, MakeSession
@@ -29,12 +30,12 @@ def decide(session: Session, state: str) -> str:
 def test_a_decision_goes_to_the_next_lead(client: Client, make_session: MakeSession) -> None:
     ids = [client.submit(), client.submit()]
     session = make_session(ids)
-    assert decide(session, "REACHED_OUT") == f"{ids[0]} → REACHED_OUT (u undoes)"
+    assert decide(session, "REACHED_OUT") == f"lead {ids[0]}, Ada Lovelace → REACHED_OUT (u undoes)"
     assert (session.lead_id, client.state(ids[0])) == (ids[1], "REACHED_OUT")
-    session.skip()
+    assert session.skip() == f"lead {ids[1]} skipped (b goes back)"
     assert session.lead_id is None
-    first, change = session.summary()
-    assert first == "1 decided (1 REACHED_OUT), 1 skipped"
+    change, counts = session.summary()
+    assert counts == "1 decided (1 REACHED_OUT), 1 skipped"
     assert re.fullmatch(rf"change [0-9a-f-]{{36}}: lead {ids[0]} to REACHED_OUT", change)
     assert session.exit_code == 0
 
@@ -50,8 +51,7 @@ def test_a_conflict_overwrites_nothing_and_names_the_colleague(
     assert (result.step, result.text) == (Step.NOTICE, "harriet moved this to ENGAGED just now")
     assert (client.state(lead), session.lead_id, session.exit_code) == ("ENGAGED", lead, 3)
     assert session.summary() == ["0 decided, 0 skipped, 1 conflict"]
-    assert session.taken(session.load(lead)) is None, "it was just shown"
-    assert decide(session, "DECLINED") == f"{lead} → DECLINED (u undoes)"
+    assert decide(session, "DECLINED") == f"lead {lead}, Ada Lovelace → DECLINED (u undoes)"
     assert session.exit_code == 0
 
 
@@ -67,6 +67,24 @@ def test_a_lead_that_was_taken_says_so_before_it_is_read(
     mine = make_session(ids)
     decide(mine, "DECLINED")
     assert mine.taken(mine.load(lead)) is None, "the session's own decision"
+
+
+def test_leads_that_a_colleague_took_are_passed_over_but_not_when_going_back(
+    client: Client, admin: Client, make_session: MakeSession
+) -> None:
+    ids = [client.submit() for _ in range(3)]
+    session = make_session(ids)
+    decide(session, "ENGAGED")
+    assert (session.pass_over(), session.lead_id) == (True, ids[2])
+    assert (session.counts(), session.exit_code) == ("1 decided (1 ENGAGED), 0 skipped, 1 passed over", 0)
+    session.back()
+    assert (session.pass_over(), session.lead_id) == (False, ids[1])
+    assert (session.skip(), session.skipped) == ("", set())
+    session.back()
+    decide(session, "DECLINED")
+    assert session.counts() == "2 decided (1 ENGAGED, 1 DECLINED), 0 skipped"
+    session.undo()
+    assert (session.pass_over(), session.lead_id) == (False, ids[1])
 
 
 def test_undo_goes_back_through_the_sessions_own_changes(client: Client, make_session: MakeSession) -> None:
@@ -90,9 +108,9 @@ def test_undo_of_a_second_decision_returns_to_the_first(client: Client, make_ses
     decide(session, "ENGAGED")
     session.back()
     decide(session, "DECLINED")
-    assert session.summary()[0] == "1 decided (1 DECLINED), 0 skipped"
+    assert session.counts() == "1 decided (1 DECLINED), 0 skipped"
     session.undo()
-    assert session.summary()[0] == "1 decided (1 ENGAGED), 0 skipped"
+    assert session.counts() == "1 decided (1 ENGAGED), 0 skipped"
     assert client.state(session.ids[0]) == "ENGAGED"
 
 
@@ -141,7 +159,7 @@ def test_two_attorneys_decide_each_lead_once(client: Client, admin: Client, make
     for worker in workers:
         worker.join()
     states = list(states_of(client, ids).values())
-    decided = [int(session.summary()[0].split()[0]) for session in sessions]
+    decided = [int(session.counts().split()[0]) for session in sessions]
     skipped = sum(lead % 7 == 0 for lead in ids)
     assert sum(decided) == 60 - skipped == len(states) - states.count("PENDING")
     assert sum(map(len, conflicts.values())) == 60 - skipped
@@ -169,7 +187,7 @@ def test_a_lost_response_is_retried_with_the_same_change(client: Client, make_se
     facts = make_session(ids).load(lead)
     with Proxy(client.url, cuts=[0]) as proxy:
         session = make_session(ids, url=proxy.url)
-        assert session.decide(facts, "ENGAGED").text == f"{lead} → ENGAGED (u undoes)"
+        assert session.decide(facts, "ENGAGED").text == f"lead {lead}, Ada Lovelace → ENGAGED (u undoes)"
         assert len(set(re.findall(rb'"change":\s*"([0-9a-f-]{36})"', proxy.asked))) == 1
         assert proxy.asked.count(b"POST ") == 2
     [event] = json.loads(client.data("history", str(lead), "-o", "json"))
@@ -190,7 +208,7 @@ def test_an_unknown_outcome_allows_only_its_own_retry(client: Client, make_sessi
         refused = f"ENGAGED for lead {ids[0]} is not confirmed: press its key to try again"
         assert session.decide(facts, "DECLINED").text == refused
         assert session.undo().text == refused
-        assert session.decide(facts, "ENGAGED").text == f"{ids[0]} → ENGAGED (u undoes)"
+        assert session.decide(facts, "ENGAGED").text == f"lead {ids[0]}, Ada Lovelace → ENGAGED (u undoes)"
         assert (session.unconfirmed, session.exit_code) == (None, 0)
         assert len(set(re.findall(rb'"change":\s*"([0-9a-f-]{36})"', proxy.asked))) == 1
 
@@ -230,7 +248,7 @@ def test_a_server_that_asks_to_wait_is_asked_again(client: Client, make_session:
     busy = b"HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     with Proxy(client.url, answers=[busy]) as proxy:
         session = make_session(ids, url=proxy.url)
-        assert session.decide(facts, "ENGAGED").text == f"{ids[0]} → ENGAGED (u undoes)"
+        assert session.decide(facts, "ENGAGED").text == f"lead {ids[0]}, Ada Lovelace → ENGAGED (u undoes)"
 
 
 def test_an_erased_lead_is_reported(client: Client, admin: Client, make_session: MakeSession) -> None:
