@@ -51,6 +51,8 @@ def back_up(settings: Settings, database: Database, directory: Path, progress: P
                 advance(1)
         manifest = replace(manifest, complete=True, erased=erased, damaged=damaged, bytes=size)
         files.write_manifest(directory, manifest)
+        if erased:  # last: the manifest knows them, and after an interruption only sha256sum misses their files
+            files.drop_sums(directory, erased)
     except OSError as error:
         raise BackupFailed(f"can't write to {directory}: {error.strerror}") from error
     return manifest

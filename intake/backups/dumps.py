@@ -1,14 +1,12 @@
 """Copies of a whole database: a SQLite file, or a dump by pg_dump."""
 
 import os
-import re
 import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any, NamedTuple
 
 import psycopg2
@@ -186,15 +184,11 @@ def _connection_arguments(settings: Settings) -> dict[str, Any]:
 def _run(settings: Settings, program: str, *arguments: str | Path) -> None:
     """Run a program of PostgreSQL on the settings' database. Raises BackupFailed.
 
-    The password is in a file, because other users can see arguments.
+    The password is in the environment: all users can see arguments, and a file would outlive a killed backup.
     """
     connection = _connection_arguments(settings)
-    password = re.sub(r"([:\\])", r"\\\1", str(connection.pop("password", "")))
-    with NamedTemporaryFile("w", prefix="intake-") as passfile:
-        passfile.write(f"*:*:*:*:{password}\n")
-        passfile.flush()
-        more = {"PGPASSFILE": passfile.name} if password else {}
-        _run_program(program, f"--dbname={make_dsn(**connection)}", *arguments, **more)
+    more = {"PGPASSWORD": str(connection.pop("password"))} if "password" in connection else {}
+    _run_program(program, f"--dbname={make_dsn(**connection)}", *arguments, **more)
 
 
 def _run_program(program: str, *arguments: str | Path, **environment: str) -> None:

@@ -85,6 +85,14 @@ def cv_sums(directory: Path) -> Iterator[tuple[str, str]]:
     return ((checksum, name.rpartition("/")[2]) for checksum, name in sums(directory) if name.startswith("cvs/"))
 
 
+def drop_sums(directory: Path, keys: Sequence[str]) -> None:
+    """Remove the lines of these CVs, so that sha256sum does not miss them. Raises BackupInvalid."""
+    dropped = {cv_file(key) for key in keys}
+    with durable_file(directory / SUMS) as draft, draft.open("w", encoding="ascii") as file:
+        file.writelines(f"{checksum}  {name}\n" for checksum, name in sums(directory) if name not in dropped)
+    flush(directory)
+
+
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Write the manifest, and flush the whole backup's directories before and after."""
     flush_directories(directory)

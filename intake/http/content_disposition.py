@@ -11,6 +11,7 @@ _PARAMETER = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+_PERCENT_ENCODED = re.compile("(?:[A-Za-z0-9_.~-]|%[0-9A-F]{2})*")  # as urllib.parse.quote leaves it
 
 # bytes that are not UTF-8; in Shift_JIS, Big5 and GBK a backslash may be the second byte of a letter
 _UNREADABLE = re.compile(r"[\udc80-\udcff]+\\?")
@@ -33,7 +34,7 @@ def parse_content_disposition(header: bytes, *, is_percent_encoded: bool = False
     """Parse a part's Content-Disposition (RFC 7578) as any client writes it.
 
     Parameters may have any order, quotes, raw UTF-8 or `filename*` (RFC 5987), which has precedence.
-    `is_percent_encoded` is true for clients that encode whole names; browsers encode only quotes and line breaks.
+    `is_percent_encoded` is true for clients that may encode whole names; browsers encode only quotes and line breaks.
     Raises ValueError if the header is malformed or lacks the field's name.
     """
     undecoded = header.decode("utf-8", "surrogateescape")
@@ -63,6 +64,7 @@ def _filename(parameters: dict[str, str], *, is_percent_encoded: bool) -> str | 
         return _base_name(name)
     if (plain := parameters.get("filename", parameters.get("filename*"))) is None:
         return None
+    is_percent_encoded = is_percent_encoded and _PERCENT_ENCODED.fullmatch(plain) is not None
     return _base_name(unquote(plain, errors="replace") if is_percent_encoded else _decode_form_name(plain))
 
 

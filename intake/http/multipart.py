@@ -73,6 +73,7 @@ async def read_form(request: AppRequest, reader: "MultipartReader", work: Callab
 
     Raises MalformedBody, BodyTooLarge or StorageUnavailable, ServiceBusy, and the errors of `work`.
     """
+    reader.is_aiohttp = "aiohttp/" in request.headers.get("user-agent", "")
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and len(declared) < 20:
         reader.check_size(int(declared))
@@ -114,6 +115,7 @@ class MultipartReader:
         self._texts, self._file, self._max_file_bytes = texts, file, max_file_bytes
         self._refuses_unknown = refuses_unknown
         self._received = self._parts = 0
+        self.is_aiohttp = False  # the client
         self._seen: set[str] = set()
         self._part: _Part | None = None
         self._parser = MultipartParser(boundary, self)
@@ -143,11 +145,11 @@ class MultipartReader:
         self._parts += 1
         if self._parts > MAX_PARTS:
             raise MalformedBody(f"the form has more than {MAX_PARTS} parts")
-        # only aiohttp writes the type first, and it percent-encodes the whole name
-        is_aiohttp = next(iter(headers), b"") == b"content-type"
+        # aiohttp percent-encodes the whole name by default, and writes the type first; .NET also writes the type first
+        is_encoded = self.is_aiohttp and next(iter(headers), b"") == b"content-type"
         try:
             header = headers.get(b"content-disposition", b"")
-            disposition = parse_content_disposition(header, is_percent_encoded=is_aiohttp)
+            disposition = parse_content_disposition(header, is_percent_encoded=is_encoded)
         except ValueError as error:
             raise MalformedBody(f"a part has an invalid Content-Disposition: {error}") from error
         self._part = self._open(disposition, headers)

@@ -2,18 +2,22 @@
 
 import json
 import os
+import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner
 
 from intake.audit import LOCAL_ACTOR
+from intake.backups import dumps
 from intake.backups.backup import back_up
 from intake.backups.files import Manifest
 from intake.backups.restore import restore, verify
@@ -173,6 +177,26 @@ def test_a_lead_erased_meanwhile_is_reported(stored: Intake, tmp_path: Path) -> 
     manifest = back_up(stored.settings, stored.database, directory, lambda label, _: after_each_cv(erase, label))
     assert (manifest.erased, manifest.damaged, manifest.leads) == ([last_key], [], 3)
     assert verify(directory, silent) == manifest
+    checked = ["sha256sum", "--check", "--quiet", "SHA256SUMS"]
+    assert subprocess.run(checked, cwd=directory, check=False).returncode == 0
+    assert sorted(directory.glob("*.part")) == []
+
+
+def test_the_password_is_in_no_file_and_no_argument(tmp_path: Path) -> None:
+    password, program = r"a:b\c'd e", tmp_path / "pg_dump"
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$PGPASSWORD $*" "$TMPDIR"/* >&2\nexit 1\n')
+    program.chmod(0o700)
+    url = f"postgresql+psycopg2://intake:{quote(password, safe='')}@127.0.0.1/intake"
+    (tmp_path / "empty").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(tmp_path / "empty"))
+        patch.setattr(tempfile, "tempdir", None)
+        with pytest.raises(BackupFailed) as raised:
+            dumps._run(Settings(database_url=url), str(program), "--file=x")
+    assert str(raised.value).splitlines() == [
+        f"{password} --dbname=host=127.0.0.1 dbname=intake user=intake --file=x",
+        f"{tmp_path / 'empty'}/*",
+    ]
 
 
 @pytest.mark.parametrize("change", ["missing", "damaged"])

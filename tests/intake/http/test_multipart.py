@@ -6,10 +6,13 @@ from typing import NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from intake.cvs.spool import SpooledUpload
+from intake.database.schema import lead
 from intake.errors import BodyTooLarge, FieldError, MalformedBody, UnsupportedMediaType
 from intake.http.multipart import MAX_TEXT_BYTES, multipart_reader
+from tests.conftest import Intake
 from tests.fuzz.forms import SEEDS, TOKENS, check_any, check_encoded
 
 BOUNDARY = "xYz"
@@ -186,11 +189,22 @@ def test_other_content_types(content_type: str) -> None:
         read(b"", content_type=content_type)
 
 
-def test_a_client_that_encodes_whole_names_is_detected_by_its_header_order() -> None:
-    disposition = b'Content-Disposition: form-data; name="CV"; filename="my%20cv.pdf"\r\n'
+# as written by aiohttp 3.14, with and without quote_fields
+AIOHTTP = [("my%20cv.pdf", "my cv.pdf"), ("L%C3%B6v%2520.pdf", "Löv%20.pdf"), ("CV%20 Ada.pdf", "CV%20 Ada.pdf")]
+
+
+@pytest.mark.parametrize(("sent", "name"), AIOHTTP)
+def test_whole_names_are_decoded_only_for_aiohttp(intake: Intake, sent: str, name: str) -> None:
+    disposition = f'Content-Disposition: form-data; name="CV"; filename="{sent}"\r\n'.encode()
     kind = b"Content-Type: application/pdf\r\n"
-    for headers, name in ((kind + disposition, "my cv.pdf"), (disposition + kind, "my%20cv.pdf")):
-        assert read(f"--{BOUNDARY}\r\n".encode() + headers + b"\r\nx\r\n" + body()).filename == name
+    texts = body(part('name="email"', b"a@b.example"), part('name="f_name"', b"A"), part('name="l_name"', b"B"))
+    aiohttp = "Python/3.13 aiohttp/3.14.5"
+    for agent, headers in ((aiohttp, kind + disposition), (aiohttp, disposition + kind), ("", kind + disposition)):
+        file = b"--" + BOUNDARY.encode() + b"\r\n" + headers + b"\r\n%PDF-1.4\r\n"
+        sent_headers = {"Content-Type": CONTENT_TYPE, "User-Agent": agent}
+        assert intake.client.post("/leads/", content=file + texts, headers=sent_headers).status_code == 204
+    stored = intake.read(lambda c: list(c.scalars(select(lead.c.CV_name).order_by(lead.c.id))))
+    assert stored == [name, sent, sent]
 
 
 def test_a_quoted_boundary() -> None:
