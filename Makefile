@@ -7,7 +7,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE =
 TESTS ?= tests/intake tests/migrations tests/system
 
-.PHONY: help setup demo picture test test-browser test-clamd test-client test-node test-pgbouncer test-proxy test-redis test-s3 test-schema test-tmux coverage torture attack drill fuzz audit bench bench-quick lint format catalogues screenshots serve requirements clean
+.PHONY: help setup demo picture test test-browser test-clamd test-client test-node test-pgbouncer test-proxy test-redis test-s3 test-schema test-tmux test-upgrade coverage torture attack drill fuzz audit bench bench-quick lint format catalogues screenshots serve requirements clean
 
 # Show this help
 help:
@@ -112,6 +112,10 @@ test-redis: setup
 # Test the screens of leadctl triage in tmux (Debian: apt-get install tmux)
 test-tmux: setup
 	$(BIN)/python -m pytest tests/tmux
+
+# Test the upgrade from the version of .ci/previous-commit without downtime (needs the Git history)
+test-upgrade: setup
+	$(BIN)/python -m pytest tests/upgrade
 
 # Durability tests, 15 minutes; full-disk needs root (some of them: make torture PROOFS="relay")
 torture: setup
