@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from intake.database.schema import lead
+from intake.settings.parsers import Contact
 from tests.conftest import Intake
 from tests.intake.public_api.forms import BROWSER, CV, LOCAL, control, hidden, page, send, tags
 
@@ -210,7 +211,7 @@ def test_a_program_gets_json_for_the_hidden_fields_too(intake: Intake) -> None:
 
 
 def test_the_name_of_the_firm_is_in_the_title(start: Callable[..., Intake]) -> None:
-    intake = start(firm_contact="020 7946 0000 <office@firm.example>", firm_url="https://firm.example/?a&b")
+    intake = start(firm_contact=Contact("020 7946 0000 <office@firm.example>"), firm_url="https://firm.example/?a&b")
     text = page(intake)
     assert "<bdi>020 7946 0000 &lt;office@firm.example&gt;</bdi>" in text
     assert 'href="https://firm.example/?a&amp;b" target="_top"' in text
