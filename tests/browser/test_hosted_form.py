@@ -1,6 +1,7 @@
 """The form of the service in a real browser: accessibility, the keyboard, the script, and the network."""
 
 import itertools
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -233,7 +234,10 @@ def test_the_file_is_checked_before_it_is_sent(hosted_tab: Page, tmp_path: Path)
     with large.open("wb") as file:
         file.truncate(10 * KILOBYTE**2 + 1)
     program: FilePayload = {"name": "setup.exe", "mimeType": "application/octet-stream", "buffer": b"MZ"}
-    for cv, text in ((large, "This file is too large."), (program, "This type of file is not accepted.")):
+    for cv, text in (
+        (large, "Error: This file is too large. A CV may have up to 10 MB."),
+        (program, re.compile(r"^Error: Choose a file whose name ends in \.pdf, ")),
+    ):
         fill(tab, cv)
         submit(tab)
         expect(tab.locator("#CV-error")).to_have_text(text)
@@ -242,6 +246,25 @@ def test_the_file_is_checked_before_it_is_sent(hosted_tab: Page, tmp_path: Path)
     tab.locator("[name=CV]").set_input_files(CV)
     expect(tab.locator("#CV-error")).to_have_count(0)
     assert "POST" not in sent
+
+
+def test_a_file_that_was_changed_after_it_was_chosen_must_be_chosen_again(hosted_tab: Page, tmp_path: Path) -> None:
+    tab, cv = hosted_tab, tmp_path / "cv.pdf"
+    cv.write_bytes(b"%PDF-1.4 a CV")
+    fill(tab, cv)
+    unchecked(tab)
+    tab.locator("[name=l_name]").fill("")
+    submit(tab)
+    expect(tab.locator(".summary")).to_be_focused()
+    cv.write_bytes(b"%PDF-1.4 a CV that was edited")
+    os.utime(cv, (10**9, 10**9))
+    tab.locator("[name=l_name]").fill("Lovelace")
+    submit(tab)
+    expect(tab.locator("#CV-error")).to_have_text(re.compile("changed or moved after you chose it"))
+    expect(status(tab)).to_have_text("")
+    tab.locator("[name=CV]").set_input_files(cv)
+    submit(tab)
+    expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
 
 
 def test_a_file_can_be_dropped(hosted_tab: Page, hosted: Firm) -> None:

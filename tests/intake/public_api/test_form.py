@@ -4,6 +4,7 @@ import html
 import re
 from collections.abc import Callable
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -198,6 +199,29 @@ def test_an_unknown_file_is_an_error_without_a_link(intake: Intake) -> None:
     text = intake.client.post("/leads/", content=f"{body}--x--\r\n", headers=headers).text
     assert "<li>Another field: Unknown file. Leave it out.</li>" in text
     assert "photo" not in text
+
+
+def test_a_label_with_a_full_stop_or_a_question_mark_has_no_colon_after_it(
+    start: Callable[..., Intake], tmp_path: Path
+) -> None:
+    (tmp_path / "form.toml").write_text(
+        """
+[[fields]]
+key = "matter"
+type = "text"
+required = true
+label = {en = "What is it about?"}
+[[fields]]
+key = "adult"
+type = "checkbox"
+required = true
+label = {en = "I am an adult."}
+""",
+        encoding="utf-8",
+    )
+    text = send(start(form=tmp_path / "form.toml")).text
+    assert '<a href="#matter">What is it about? Fill this in.</a>' in text
+    assert '<a href="#adult">I am an adult. Tick this box.</a>' in text
 
 
 def test_other_problems_of_the_form_are_pages(start: Callable[..., Intake]) -> None:
