@@ -368,6 +368,43 @@ def test_other_responses_have_a_message(hosted_tab: Page, code: int, text: str) 
     expect(tab.locator("[name=f_name]")).to_have_value("Ada")
 
 
+# Autofill
+
+ADDRESS = {
+    "NAME_FULL": "Ada Lovelace",
+    "NAME_FIRST": "Ada",
+    "NAME_LAST": "Lovelace",
+    "EMAIL_ADDRESS": "autofill@example.com",
+    "COMPANY_NAME": "Analytical Engines",
+    "PHONE_HOME_WHOLE_NUMBER": "+442079460000",
+    "ADDRESS_HOME_STREET_ADDRESS": "1 St James",
+    "ADDRESS_HOME_CITY": "London",
+    "ADDRESS_HOME_ZIP": "SW1A 1AA",
+}
+
+
+def test_autofill_fills_in_the_sender_and_never_the_honeypot(hosted_tab: Page, hosted: Firm) -> None:
+    tab = hosted_tab
+    chromium = tab.context.new_cdp_session(tab)
+    chromium.send("Autofill.enable")
+    chromium.send("DOM.enable")
+    root = chromium.send("DOM.getDocument")["root"]["nodeId"]
+    values = [{"name": name, "value": value} for name, value in ADDRESS.items()]
+    for name in ("f_name", "email"):
+        field = chromium.send("DOM.querySelector", {"nodeId": root, "selector": f"[name={name}]"})["nodeId"]
+        backend = chromium.send("DOM.describeNode", {"nodeId": field})["node"]["backendNodeId"]
+        chromium.send("Autofill.trigger", {"fieldId": backend, "address": {"fields": values}})
+        expect(tab.locator(f"[name={name}]:autofill")).to_have_count(1)
+    filled = tab.locator("form :autofill").evaluate_all("fields => fields.map(field => [field.name, field.value])")
+    assert dict(filled) == {"f_name": "Ada", "l_name": "Lovelace", "email": "autofill@example.com"}
+    tab.locator("[name=CV]").set_input_files(CV)
+    tab.locator("[name=privacy]").check()
+    tab.wait_for_timeout(3_000)  # a faster sender is a sign of spam, too
+    submit(tab)
+    expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert hosted.last_suspect() is None
+
+
 # In a frame
 
 
