@@ -68,7 +68,7 @@ class Firm:
 
     def last_suspect(self) -> str | None:
         """Return the sign of spam of the newest lead."""
-        [suspect] = self._row("SELECT suspect FROM lead ORDER BY id DESC")
+        suspect: str | None = self._row("SELECT suspect FROM lead ORDER BY id DESC")[0]
         return suspect
 
     def _row(self, query: str) -> tuple[Any, ...]:
