@@ -25,7 +25,10 @@ class DatabaseNotMigrated(IntakeError):
 
 
 class DatabaseUnavailable(IntakeError):
-    """The database is unreachable or overloaded; `reason` is for the operator only."""
+    """The database is unreachable or overloaded.
+
+    `reason` is for the operator only.
+    """
 
     def __init__(self, detail: str, *, reason: str = "") -> None:
         super().__init__(detail)
@@ -73,7 +76,7 @@ class RequestRejected(IntakeError):
 
 
 class RateLimited(RequestRejected):
-    """A client exceeded its rate limit; its next request is allowed in `retry_after_s` seconds."""
+    """The client exceeded its rate limit; `Retry-After` has the wait in seconds."""
 
     reason = "rate"
 
@@ -83,7 +86,10 @@ class RateLimited(RequestRejected):
 
 
 class ServiceBusy(RequestRejected):
-    """A concurrency limit is reached; `reason` is `uploads`, `spool` (their bytes), `requests` or `threads`."""
+    """Too many requests or uploads are in progress.
+
+    `reason` is `uploads`, `spool` (their bytes), `requests` or `threads`.
+    """
 
     def __init__(self, detail: str, *, reason: str) -> None:
         super().__init__(detail)
@@ -111,7 +117,7 @@ class ScanFailed(IntakeError):
 
 
 class RangeNotSatisfiable(IntakeError):
-    """The requested range is beyond the end of a file of `size` bytes."""
+    """The requested range is beyond the end of the file; `Content-Range` has its size."""
 
     def __init__(self, detail: str, *, size: int) -> None:
         super().__init__(detail)
@@ -220,7 +226,7 @@ MAX_FIELD_ERRORS = 20  # limits the size of the response
 
 
 class ValidationError(IntakeError):
-    """Fields have invalid values; up to MAX_FIELD_ERRORS of them are listed."""
+    """Fields have invalid values; `errors` has each of them."""
 
     def __init__(self, *faults: FieldError) -> None:
         self.faults = faults[:MAX_FIELD_ERRORS]
@@ -236,7 +242,7 @@ class AuthenticationRequired(IntakeError):
 
 
 class LoginThrottled(IntakeError):
-    """After wrong passwords, the next attempt is allowed in `retry_after_s` seconds."""
+    """After wrong passwords, the next attempt must wait; `Retry-After` has the wait in seconds."""
 
     def __init__(self, detail: str, *, retry_after_s: int) -> None:
         super().__init__(detail)

@@ -59,8 +59,9 @@ class AnswerReader:
     def __init__(self, form: FormDefinition, key: FormKey, *, form_only: bool = False) -> None:
         self._form, self._key, self._form_only = form, key, form_only
         self._honeypot = key.honeypot
-        keys = [*(field.key for field in form.fields), *(consent.key for consent in form.consents)]
-        self.names = (*keys, PRIVACY_FIELD, LANGUAGE_FIELD, TIMESTAMP_FIELD, self._honeypot)
+        self.fields = tuple(field.key for field in form.fields)
+        consents = [consent.key for consent in form.consents]
+        self.names = (*self.fields, *consents, PRIVACY_FIELD, LANGUAGE_FIELD, TIMESTAMP_FIELD, self._honeypot)
 
     def read(self, texts: Mapping[str, str]) -> tuple[Answers, list[FieldError]]:
         """Return the answers and all errors in the fields of a form."""

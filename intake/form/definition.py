@@ -36,6 +36,7 @@ _REMEDIES = {
     "missing": "is missing; add it",
     "string_type": "must be text; put it in quotes",
     "bool_type": "must be true or false, without quotes",
+    "dict_type": 'must have a text for each language, such as {en = "Telephone"}',
 }
 
 

@@ -70,10 +70,9 @@ def options_value(text: str, options: Sequence[str]) -> str:
 
 def is_ticked(text: str) -> bool:
     """Return whether a checkbox is ticked. Raises InvalidValue."""
-    found = {"on": True, "true": True, TICKED: True, "": False, "off": False, "false": False, "no": False}
-    if (ticked := found.get(text.strip().lower())) is None:
-        raise InvalidValue("must be one of: on, true, off, false", "not_one_of", choices=["on", "true", "off", "false"])
-    return ticked
+    found = {"on": True, "true": True, TICKED: True, "off": False, "false": False, "no": False}
+    value = text.strip().lower()
+    return bool(value) and found[options_value(value, list(found))]
 
 
 def _long_text(text: str) -> str:

@@ -6,11 +6,12 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from intake import errors
-from intake.http.problems import MEDIA_TYPE, PROBLEM_TYPES
+from intake.http.problem_examples import Problem, problem_examples
+from intake.http.problems import MEDIA_TYPE, PROBLEM_TYPES, ProblemType
 from intake.http.request_parsing import json_bytes
 from intake.http.routing import Access, Operation, ResponseSpec
 from intake.http.templates import page_policy, templates
@@ -49,26 +50,6 @@ Json = dict[str, Any]
 Examples = Mapping[type[BaseModel], Any]
 
 
-class FaultSchema(BaseModel):
-    """An error in one field."""
-
-    field: str
-    detail: str
-    code: str = Field(json_schema_extra={"enum": list(errors.FIELD_ERROR_CODES)})
-    params: dict[str, Any]
-
-
-class Problem(BaseModel):
-    """Problem details (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    errors: list[FaultSchema] | None = Field(default=None, max_length=errors.MAX_FIELD_ERRORS)
-    request_id: str | None = None
-
-
 class Description:
     """The OpenAPI document of some operations as JSON and as HTML, each generated when first requested.
 
@@ -86,14 +67,15 @@ class Description:
 
     @cached_property
     def page(self) -> str:
-        return docs_page(self._describe(), self._operations, path=self._path)
+        return docs_page(self._describe(), path=self._path)
 
     @cached_property
     def policy(self) -> str:
         return page_policy(self.page)
 
     def _describe(self) -> Json:
-        return describe(self._operations, about=self._about, examples=self._examples, cv=self._cv)
+        docs = self._path.replace("openapi.json", "docs")
+        return describe(self._operations, about=self._about, examples=self._examples, cv=self._cv, docs=docs)
 
 
 def cv_schema(max_bytes: int, extensions: Sequence[str]) -> Json:
@@ -103,8 +85,8 @@ def cv_schema(max_bytes: int, extensions: Sequence[str]) -> Json:
     return {**cv, "maxLength": max_bytes, "description": f"{cv['description']}{accepted}"}
 
 
-def describe(operations: Sequence[Operation], *, about: str, examples: Examples, cv: Json) -> Json:
-    """Return the OpenAPI document of some operations; see `Description`."""
+def describe(operations: Sequence[Operation], *, about: str, examples: Examples, cv: Json, docs: str) -> Json:
+    """Return the OpenAPI document of some operations; see `Description`. `docs` is the path of the page."""
     paths: dict[str, Json] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, examples, cv)
@@ -114,6 +96,7 @@ def describe(operations: Sequence[Operation], *, about: str, examples: Examples,
     named: list[tuple[type[BaseModel], Literal["validation", "serialization"]]] = [
         (model, "validation" if model in bodies else "serialization") for _, model in sorted(models.items())
     ]
+    raised = {cls for operation in operations for cls in (*operation.problems, *_implied_problems(operation), *_ALWAYS)}
     _, schemas = models_json_schema(named, ref_template=_REF)
     return {
         "openapi": "3.1.0",
@@ -123,7 +106,11 @@ def describe(operations: Sequence[Operation], *, about: str, examples: Examples,
             "description": f"Lead intake. {about}",
         },
         "paths": paths,
-        "components": {"schemas": schemas["$defs"], **_security(operations)},
+        "components": {
+            "schemas": schemas["$defs"],
+            "examples": problem_examples(raised, docs=docs),
+            **_security(operations),
+        },
     }
 
 
@@ -133,13 +120,10 @@ def _security(operations: Sequence[Operation]) -> Json:
     return {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}}
 
 
-def docs_page(document: Json, operations: Sequence[Operation], *, path: str) -> str:
+def docs_page(document: Json, *, path: str) -> str:
     """Return the document as HTML without scripts and external resources; `path` serves the document."""
-    raised = {cls for operation in operations for cls in (*operation.problems, *_implied_problems(operation), *_ALWAYS)}
-    types = sorted(((cls, PROBLEM_TYPES[cls]) for cls in raised), key=lambda item: (item[1].status, item[1].title))
-    described = [(problem_type, (cls.__doc__ or "").strip()) for cls, problem_type in types]
     template = templates("intake.http", is_strict=False).get_template("docs.html.jinja")
-    return template.render(document=document, problems=described, path=path)
+    return template.render(document=document, path=path)
 
 
 def schema_of(value: Any) -> Json:
@@ -220,17 +204,23 @@ def _headers(descriptions: Mapping[str, str]) -> Json:
 
 
 def _problems(operation: Operation) -> Json:
-    by_status: dict[int, list[str]] = {}
-    for cls in dict.fromkeys((*operation.problems, *_implied_problems(operation))):
-        by_status.setdefault(PROBLEM_TYPES[cls].status, []).append(PROBLEM_TYPES[cls].title)
-    titled = {str(status): " or ".join(titles) for status, titles in sorted(by_status.items())}
+    by_status: dict[str, list[ProblemType]] = {}
+    kinds = (PROBLEM_TYPES[cls] for cls in dict.fromkeys((*operation.problems, *_implied_problems(operation))))
+    for kind in sorted(kinds, key=lambda kind: kind.status):
+        by_status.setdefault(str(kind.status), []).append(kind)
     return {
-        status: {
-            "description": titles,
-            "headers": _headers(_PROBLEM_HEADERS.get(status, {})),
-            "content": {MEDIA_TYPE: {"schema": schema_of(Problem)}},
-        }
-        for status, titles in {**titled, "default": "Any other problem"}.items()
+        **{status: _problem(status, kinds) for status, kinds in by_status.items()},
+        "default": {"description": "Any other problem", "content": {MEDIA_TYPE: {"schema": schema_of(Problem)}}},
+    }
+
+
+def _problem(status: str, kinds: Sequence[ProblemType]) -> Json:
+    """Return the response of one status, with a reference to the example of each problem."""
+    examples = {kind.anchor: {"$ref": f"#/components/examples/{kind.anchor}"} for kind in kinds}
+    return {
+        "description": " or ".join(kind.title for kind in kinds),
+        "headers": _headers(_PROBLEM_HEADERS.get(status, {})),
+        "content": {MEDIA_TYPE: {"schema": schema_of(Problem), "examples": examples}},
     }
 
 

@@ -38,7 +38,7 @@ from intake.leads.normalization import parse_email
 from intake.request_models import MAX_CV_NAME_CHARACTERS, MAX_EMAIL_CHARACTERS, MAX_NAME_CHARACTERS
 from intake.settings import Settings
 
-FIELDS = ("email", "f_name", "l_name", "CV")
+_NAMES = ("f_name", "l_name", "email")  # in the order of the forms
 KEY_FIELD = "Idempotency-Key"
 KEY_TTL_S = 24 * 3600.0
 MAX_KEY_CHARACTERS = 255
@@ -75,7 +75,7 @@ def validate_submission(
     `extensions` are those that a CV may have (empty: any). Inspecting the file takes a while. `answers` reads the
     fields that the firm defines, if the form may have any.
 
-    Raises ValidationError with every error, one per field, in the order of the fields, or StorageUnavailable.
+    Raises ValidationError with every error, one per field, in the order of the hosted form, or StorageUnavailable.
     """
     errors = {fault.field: fault for fault in faults}
 
@@ -95,7 +95,8 @@ def validate_submission(
     errors = {fault.field: fault for fault in invalid} | errors
     if email and f_name and l_name and file and not errors:
         return Submission(email, f_name, l_name, *file, given)
-    raise ValidationError(*(errors.pop(field) for field in FIELDS if field in errors), *errors.values())
+    order = (*_NAMES, *(answers.fields if answers else ()), "CV", *(answers.names if answers else ()))
+    raise ValidationError(*(errors.pop(field) for field in order if field in errors), *errors.values())
 
 
 def create_lead(database: Database, settings: Settings, submission: Submission, *, key: str | None = None) -> bool:

@@ -55,12 +55,14 @@ function send() {
   show(texts.sending, {isSending: true})
 }
 
-function finish(status, page, wait) {
+async function finish(status, page, wait) {
+  const isLost = status !== 204 && !await isReadable(file.files[0])
   end()
   if (status === 204) {
     show("")
     location.assign(setting("data-thanks"))
-  } else if (status === 422 && page?.querySelector("form[data-texts]")) showFaults(page)
+  } else if (isLost) fault(texts.changed)
+  else if (status === 422 && page?.querySelector("form[data-texts]")) showFaults(page)
   else if (status === 413) fault(texts.large)
   else if (status === 0) retry(texts.offline)
   else if (status === 429) retry(texts.many, wait)
@@ -124,9 +126,21 @@ function checkFile() {
   return false
 }
 
+// A browser sends nothing, or something incomplete, if a file was changed on disk after it was chosen.
+async function isReadable(chosen) {
+  try {
+    await chosen?.slice(0, 1).arrayBuffer()
+    return true
+  } catch (error) {
+    return !(error instanceof DOMException) // an old browser
+  }
+}
+
 function fault(text) {
   show("")
-  mark(file.closest(".field"), make("p", {className: "error", id: "CV-error", textContent: text}))
+  const error = make("p", {className: "error", id: "CV-error"})
+  error.append(make("span", {className: "away", textContent: texts.error}), ` ${text}`)
+  mark(file.closest(".field"), error)
   file.focus()
 }
 

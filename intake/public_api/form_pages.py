@@ -27,6 +27,7 @@ from intake.settings.parsers import LOOPBACK
 FORM_PATH, THANKS_PATH, SCRIPT_PATH, LOGO_PATH = "/", "/thanks", "/form.js", "/logo"
 SCRIPT = (files(__package__) / "form.js").read_bytes()
 SCRIPT_URL = f"{SCRIPT_PATH}?v={hashlib.sha256(SCRIPT).hexdigest()[:12]}"
+_ENDS = (".", "?", "!", ":", "؟")
 _TIMESTAMP = f"timestamp-{secrets.token_hex(8)}"  # stands for the signed timestamp in a rendered page
 _RENDERING = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError)
 
@@ -51,6 +52,11 @@ class Fault:
     name: str
     label: str
     text: str
+
+    @property
+    def summary(self) -> str:
+        """The label and the text in one line; a label that is a sentence or a question has its own punctuation."""
+        return f"{self.label}{'' if self.label.endswith(_ENDS) else ':'} {self.text}"
 
 
 class FormPages:
@@ -115,6 +121,18 @@ class FormPages:
         """Return the form with a sender's values and the errors in them, as in a problem document."""
         return self._form(language, values, faults)
 
+    def problem(self, language: Language, problem: Mapping[str, Any], *, retry_after: str | None) -> Page:
+        """Return the page of a problem document, with the labels and the order of the form's fields."""
+        faults = _faults(language, self._controls(language), problem.get("errors", ()))
+        explained = messages.explain(
+            language,
+            problem,
+            retry_after=retry_after,
+            max_bytes=self._settings.max_cv_bytes,
+            faults=[(fault.label, fault.text) for fault in faults],
+        )
+        return self.result(language, explained)
+
     def result(self, language: Language, message: messages.Message) -> Page:
         """Return the confirmation of a form on another page, or the page of a problem."""
         return self._page("form_result", language, message=message)
@@ -123,7 +141,7 @@ class FormPages:
         self, language: Language, values: Mapping[str, str] | None = None, faults: Sequence[Mapping[str, Any]] = ()
     ) -> Page:
         definition, code = self._definition, language.code
-        controls = Controls.of(definition, language, cv_hint=self._cv_hint(language))
+        controls = self._controls(language)
         found = _faults(language, controls, faults)
         if values is not None:
             controls = controls.filled(values, {fault.name: fault.text for fault in found})
@@ -143,8 +161,13 @@ class FormPages:
             honeypot=self._honeypot,
             timestamp=_TIMESTAMP if values is None else values.get(TIMESTAMP_FIELD, ""),
             script_url=SCRIPT_URL,
-            script_texts=messages.script_texts(language),
+            script_texts=messages.script_texts(
+                language, max_bytes=self._settings.max_cv_bytes, extensions=self._settings.cv_extensions
+            ),
         )
+
+    def _controls(self, language: Language) -> Controls:
+        return Controls.of(self._definition, language, cv_hint=self._cv_hint(language))
 
     def _cv_hint(self, language: Language) -> str:
         size = messages.format_size(language, self._settings.max_cv_bytes)

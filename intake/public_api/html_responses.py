@@ -29,7 +29,6 @@ class HtmlFormMiddleware:
     def __init__(self, app: ASGIApp, settings: Settings, pages: FormPages) -> None:
         self._app, self._pages = app, pages
         self._thanks_url = settings.form_thanks_url
-        self._max_cv_bytes = settings.max_cv_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] not in ("POST", "GET", "HEAD"):
@@ -92,8 +91,7 @@ class HtmlFormMiddleware:
     ) -> Page:
         if problem["status"] == 422 and values is not None:
             return self._pages.rejected(language, values, problem["errors"])
-        explained = messages.explain(language, problem, retry_after=retry_after, max_bytes=self._max_cv_bytes)
-        return self._pages.result(language, explained)
+        return self._pages.problem(language, problem, retry_after=retry_after)
 
 
 def _html(page: Page, headers: MutableHeaders) -> bytes:

@@ -22,7 +22,7 @@ _TEXT_FIELDS = ("email", "f_name", "l_name")
 
 
 async def post_lead(request: AppRequest) -> Response:
-    """Submit a lead; the form is parsed as it arrives."""
+    """Submit a lead."""
     state = request.state
     key = validate_idempotency_key(request.headers.getlist(KEY_FIELD))
     with multipart_reader(
@@ -63,7 +63,10 @@ _FORM = {
     "properties": {
         **LEAD_FORM_FIELDS,
         LANGUAGE_FIELD: {"type": "string", "description": "Language in which the form was shown."},
-        PRIVACY_FIELD: {"type": "string", "description": "`on`: the privacy notice was acknowledged."},
+        PRIVACY_FIELD: {
+            "type": "string",
+            "description": "`on`, or the SHA-256 of the notice that was shown: the privacy notice was acknowledged.",
+        },
         TIMESTAMP_FIELD: {"type": "string", "description": "Signed time at which the service sent the hosted form."},
     },
     "required": list(LEAD_FORM_FIELDS),
@@ -88,13 +91,13 @@ OPERATIONS = (
         also=(
             ResponseSpec(
                 200,
-                "The same if `Accept` prefers `text/html`: a confirmation page. Problems are pages, too.",
+                "The lead is saved, and `Accept` prefers `text/html`: a confirmation page. Problems are pages, too.",
                 {"type": "string", "examples": ["<!doctype html>…"]},
                 media_types=("text/html",),
             ),
             ResponseSpec(
                 303,
-                "The same for the hosted form, or if INTAKE_FORM_THANKS_URL is set.",
+                "The same, for the hosted form, or if `INTAKE_FORM_THANKS_URL` is set.",
                 headers={"Location": "The confirmation page: the firm's own, or the service's."},
             ),
         ),

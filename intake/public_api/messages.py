@@ -30,6 +30,7 @@ _RELOAD = mark("Reloading this page also sends the form again.")
 _TWICE = mark("It does no harm if the same form reaches us twice: we save it once.")
 _UNSAVED = mark("Nothing was saved.")
 _AGAIN = mark("Then please send it again.")
+_MAX_SIZE = mark("A CV may have up to %(size)s.")
 _OTHER = (
     mark("Something went wrong on our side"),
     (mark("We can't tell whether your form was saved. Please go back and send it again %(wait)s."), _TWICE),
@@ -54,7 +55,7 @@ _BY_STATUS: Mapping[int, tuple[str, Sequence[str]]] = {
     ),
     413: (
         mark("What you sent is too large"),
-        (_UNSAVED, mark("A CV may have up to %(size)s."), _BACK, mark("Then please choose a smaller file.")),
+        (_UNSAVED, _MAX_SIZE, _BACK, mark("Then please choose a smaller file.")),
     ),
     415: (
         mark("What you sent can't be read"),
@@ -114,14 +115,15 @@ _FAULTS: Mapping[str | tuple[str, str], str] = {
     "unsafe_archive": mark("This file is an archive that we can't accept. Choose a document, such as a PDF."),
 }
 _INVALID = mark("This is not valid. Please correct it.")
+_TOO_LARGE = mark("This file is too large.")
 _SUGGESTION = mark("Write only the address: %(suggestion)s")
 _SCRIPT_TEXTS = {
     "drop": mark("Or drop a file here."),
     "sending": mark("Sending…"),
     "cancel": mark("Cancel"),
     "cancelled": mark("Cancelled. What you entered is still here."),
-    "large": mark("This file is too large."),
-    "type": mark("This type of file is not accepted."),
+    "error": mark("Error:"),
+    "changed": mark("This file was changed or moved after you chose it. Please choose it again."),
     "offline": mark("We could not reach the server. Are you online?"),
     "busy": mark("The server could not process your form."),
     "many": mark("Too many forms came from your network."),
@@ -140,20 +142,25 @@ def thanks(language: Language) -> Message:
     return Message(language.gettext("Thank you"), text, is_problem=False)
 
 
-def explain(language: Language, problem: Mapping[str, Any], *, retry_after: str | None, max_bytes: int) -> Message:
+def explain(
+    language: Language,
+    problem: Mapping[str, Any],
+    *,
+    retry_after: str | None,
+    max_bytes: int,
+    faults: Sequence[tuple[str, str]] = (),
+) -> Message:
     """Return the explanation of a problem document (RFC 9457).
 
-    `retry_after` is the value of that header, if present; `max_bytes` is the maximum size of a CV.
+    `retry_after` is the value of that header, if present; `max_bytes` is the maximum size of a CV; `faults` has the
+    label and the text of each error in a field.
     """
     heading, sentences = _BY_STATUS.get(problem["status"], _OTHER)
     params = {"wait": _wait(language, retry_after), "size": format_size(language, max_bytes)}
     return Message(
         language.gettext(heading),
         " ".join(language.gettext(sentence, **params) for sentence in sentences),
-        [
-            (language.gettext(LABELS.get(fault["field"], UNKNOWN)), describe_fault(language, fault))
-            for fault in problem.get("errors", ())
-        ],
+        faults,
     )
 
 
@@ -166,13 +173,20 @@ def describe_fault(language: Language, fault: Mapping[str, Any], kind: str = "")
     if params.get("suggestion"):
         return language.gettext(_SUGGESTION, **params)
     if code == "not_accepted":
-        params = {"extensions": ", ".join(f".{extension}" for extension in params["extensions"])}
+        extensions = ", ".join(f".{extension}" for extension in params["extensions"])
+        params = {"extensions": language.isolate(extensions)}
     return language.gettext(_FAULTS.get((code, kind), _FAULTS.get(code, _INVALID)), **params)
 
 
-def script_texts(language: Language) -> Mapping[str, str]:
+def script_texts(language: Language, *, max_bytes: int, extensions: Sequence[str]) -> Mapping[str, str]:
     """Return the texts of the form's script."""
-    return {name: language.gettext(text) for name, text in _SCRIPT_TEXTS.items()}
+    size = format_size(language, max_bytes)
+    not_accepted = {"field": "CV", "code": "not_accepted", "params": {"extensions": extensions}}
+    return {
+        **{name: language.gettext(text) for name, text in _SCRIPT_TEXTS.items()},
+        "large": " ".join(language.gettext(sentence, size=size) for sentence in (_TOO_LARGE, _MAX_SIZE)),
+        "type": describe_fault(language, not_accepted),
+    }
 
 
 _UNITS: Sequence[tuple[int, Callable[[Language, int], str]]] = (

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from email.headerregistry import Address
 from email.utils import parseaddr
+from html import escape
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TypeVar
@@ -65,6 +66,21 @@ class Mailbox:
     def domain(self) -> str:
         """The domain of the address."""
         return self.address.rpartition("@")[2]
+
+
+@dataclass(frozen=True)
+class Contact:
+    """How to reach the organization: a text, and a URL if it can be a link. Templates in HTML show the link."""
+
+    text: str
+    url: str = ""
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __html__(self) -> str:
+        text = escape(self.text)
+        return f'<a href="{escape(self.url)}">{text}</a>' if self.url else text
 
 
 def database_url(text: str) -> str:
@@ -251,12 +267,15 @@ def website(text: str) -> str:
     return text
 
 
-def contact(text: str) -> str:
-    """Parse how to reach the organization: one line, such as a telephone number and an email address."""
+def contact(text: str) -> Contact:
+    """Parse how to reach the organization: one line of text, or a `tel:` or `mailto:` URL."""
     line = text.strip()
     if not line or len(line) > MAX_CONTACT_CHARACTERS or not line.isprintable():
         raise ValueError
-    return line
+    if not line.startswith(("tel:", "mailto:")):
+        return Contact(line)
+    link = _match(r"tel:(\+?[0-9][0-9 ().-]+)|mailto:([\w.+-]+@[\w.-]+)", line)
+    return Contact(link[1] or link[2], line.replace(" ", ""))
 
 
 def flag(text: str) -> bool:

@@ -13,7 +13,7 @@ from dotenv import dotenv_values
 from intake.cv_text import sandbox
 from intake.errors import SettingsInvalid
 from intake.settings import parsers
-from intake.settings.parsers import Mailbox, Network, RateLimit, SmtpServer
+from intake.settings.parsers import Contact, Mailbox, Network, RateLimit, SmtpServer
 from intake.settings.trusted_files import ownership_fault
 
 # parsers that several settings share, and the values that they accept
@@ -73,11 +73,12 @@ class Settings:
     firm_url: str | None = _setting(
         "INTAKE_FIRM_URL", None, parsers.website, "the http or https URL of the organization's website"
     )
-    firm_contact: str | None = _setting(
+    firm_contact: Contact | None = _setting(
         "INTAKE_FIRM_CONTACT",
         None,
         parsers.contact,
-        f"one line of up to {parsers.MAX_CONTACT_CHARACTERS} printable characters, such as 020 7946 0000",
+        f"one line of up to {parsers.MAX_CONTACT_CHARACTERS} printable characters, such as 020 7946 0000;"
+        " or a link, such as tel:+44-20-7946-0000 or mailto:office@firm.example",
     )
     attorney_emails: tuple[str, ...] = _setting(
         "INTAKE_ATTORNEY_EMAILS", (), parsers.addresses, "email addresses, separated by commas"

@@ -66,6 +66,11 @@ class Firm:
         f_name, cv_name = self._row('SELECT f_name, "CV_name" FROM lead ORDER BY id DESC')
         return f_name, cv_name
 
+    def last_suspect(self) -> str | None:
+        """Return the sign of spam of the newest lead."""
+        suspect: str | None = self._row("SELECT suspect FROM lead ORDER BY id DESC")[0]
+        return suspect
+
     def _row(self, query: str) -> tuple[Any, ...]:
         with closing(sqlite3.connect(self.directory / "intake.db")) as connection:
             return tuple(connection.execute(query).fetchone())

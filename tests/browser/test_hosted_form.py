@@ -1,6 +1,7 @@
 """The form of the service in a real browser: accessibility, the keyboard, the script, and the network."""
 
 import itertools
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -233,7 +234,10 @@ def test_the_file_is_checked_before_it_is_sent(hosted_tab: Page, tmp_path: Path)
     with large.open("wb") as file:
         file.truncate(10 * KILOBYTE**2 + 1)
     program: FilePayload = {"name": "setup.exe", "mimeType": "application/octet-stream", "buffer": b"MZ"}
-    for cv, text in ((large, "This file is too large."), (program, "This type of file is not accepted.")):
+    for cv, text in (
+        (large, "Error: This file is too large. A CV may have up to 10 MB."),
+        (program, re.compile(r"^Error: Choose a file whose name ends in \.pdf, ")),
+    ):
         fill(tab, cv)
         submit(tab)
         expect(tab.locator("#CV-error")).to_have_text(text)
@@ -242,6 +246,25 @@ def test_the_file_is_checked_before_it_is_sent(hosted_tab: Page, tmp_path: Path)
     tab.locator("[name=CV]").set_input_files(CV)
     expect(tab.locator("#CV-error")).to_have_count(0)
     assert "POST" not in sent
+
+
+def test_a_file_that_was_changed_after_it_was_chosen_must_be_chosen_again(hosted_tab: Page, tmp_path: Path) -> None:
+    tab, cv = hosted_tab, tmp_path / "cv.pdf"
+    cv.write_bytes(b"%PDF-1.4 a CV")
+    fill(tab, cv)
+    unchecked(tab)
+    tab.locator("[name=l_name]").fill("")
+    submit(tab)
+    expect(tab.locator(".summary")).to_be_focused()
+    cv.write_bytes(b"%PDF-1.4 a CV that was edited")
+    os.utime(cv, (10**9, 10**9))
+    tab.locator("[name=l_name]").fill("Lovelace")
+    submit(tab)
+    expect(tab.locator("#CV-error")).to_have_text(re.compile("changed or moved after you chose it"))
+    expect(status(tab)).to_have_text("")
+    tab.locator("[name=CV]").set_input_files(cv)
+    submit(tab)
+    expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
 
 
 def test_a_file_can_be_dropped(hosted_tab: Page, hosted: Firm) -> None:
@@ -343,6 +366,43 @@ def test_other_responses_have_a_message(hosted_tab: Page, code: int, text: str) 
     submit(tab)
     expect(tab.locator("form")).to_contain_text(text)
     expect(tab.locator("[name=f_name]")).to_have_value("Ada")
+
+
+# Autofill
+
+ADDRESS = {
+    "NAME_FULL": "Ada Lovelace",
+    "NAME_FIRST": "Ada",
+    "NAME_LAST": "Lovelace",
+    "EMAIL_ADDRESS": "autofill@example.com",
+    "COMPANY_NAME": "Analytical Engines",
+    "PHONE_HOME_WHOLE_NUMBER": "+442079460000",
+    "ADDRESS_HOME_STREET_ADDRESS": "1 St James",
+    "ADDRESS_HOME_CITY": "London",
+    "ADDRESS_HOME_ZIP": "SW1A 1AA",
+}
+
+
+def test_autofill_fills_in_the_sender_and_never_the_honeypot(hosted_tab: Page, hosted: Firm) -> None:
+    tab = hosted_tab
+    chromium = tab.context.new_cdp_session(tab)
+    chromium.send("Autofill.enable")
+    chromium.send("DOM.enable")
+    root = chromium.send("DOM.getDocument")["root"]["nodeId"]
+    values = [{"name": name, "value": value} for name, value in ADDRESS.items()]
+    for name in ("f_name", "email"):
+        field = chromium.send("DOM.querySelector", {"nodeId": root, "selector": f"[name={name}]"})["nodeId"]
+        backend = chromium.send("DOM.describeNode", {"nodeId": field})["node"]["backendNodeId"]
+        chromium.send("Autofill.trigger", {"fieldId": backend, "address": {"fields": values}})
+        expect(tab.locator(f"[name={name}]:autofill")).to_have_count(1)
+    filled = tab.locator("form :autofill").evaluate_all("fields => fields.map(field => [field.name, field.value])")
+    assert dict(filled) == {"f_name": "Ada", "l_name": "Lovelace", "email": "autofill@example.com"}
+    tab.locator("[name=CV]").set_input_files(CV)
+    tab.locator("[name=privacy]").check()
+    tab.wait_for_timeout(3_000)  # a faster sender is a sign of spam, too
+    submit(tab)
+    expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
+    assert hosted.last_suspect() is None
 
 
 # In a frame

@@ -111,6 +111,10 @@ def test_a_fields_version_changes_with_its_question_only(tmp_path: Path) -> None
         (FIELD + "foo = 1", "fields #1.foo: unknown key; correct or remove it"),
         (FIELD.replace('label = {en = "K"}\n', ""), "fields #1.label: is missing; add it"),
         (FIELD.replace('"K"', "5"), "fields #1.label.en: must be text; put it in quotes"),
+        (
+            FIELD.replace('{en = "K"}', '"K"'),
+            'fields #1.label: must have a text for each language, such as {en = "Telephone"}',
+        ),
         (FIELD.replace('"K"', '" "'), "fields #1.label.en: must be one line of visible text; correct it"),
         (FIELD.replace('"K"', '"a\\nb"'), "fields #1.label.en: must be one line of visible text; correct it"),
         (FIELD.replace('"k"', '"email"'), "fields #1.key: 'email' is reserved; choose another key"),

@@ -40,7 +40,7 @@ def test_values(kind: FieldType, text: str, value: str | None) -> None:
         (FieldType.LONG_TEXT, "x" * 5001, "too_long", {"max": 5000, "unit": "characters"}),
         (FieldType.LONG_TEXT, "a\0", "control_characters", {}),
         (FieldType.SELECT, "Tax", "not_one_of", {"choices": ["family", "tax"]}),
-        (FieldType.CHECKBOX, "maybe", "not_one_of", {"choices": ["on", "true", "off", "false"]}),
+        (FieldType.CHECKBOX, "maybe", "not_one_of", {"choices": ["on", "true", "yes", "off", "false", "no"]}),
         (FieldType.PHONE, "123", "not_a_phone", {"min": 4, "max": 20}),
         (FieldType.PHONE, "1" * 21, "not_a_phone", {"min": 4, "max": 20}),
         (FieldType.PHONE, "1 " * 26, "too_long", {"max": 50, "unit": "characters"}),

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from intake.app import APIS, PUBLIC
 from intake.errors import MAX_FIELD_ERRORS
+from intake.http.problems import MEDIA_TYPE
 from intake.internal_api.schemas.users import UserModel
 from intake.leads.bulk_changes import MAX_LEADS
 from intake.leads.models import LeadModel, LeadWithCv
@@ -105,6 +106,31 @@ def test_each_operation_has_valid_examples(intake: Intake, path: str) -> None:
         for operation in methods.values():
             for parameter in operation.get("parameters", ()):
                 assert parameter["in"] != "path" or parameter["schema"]["examples"]
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/internal/openapi.json"])
+def test_each_problem_has_a_valid_example(intake: Intake, path: str) -> None:
+    document = intake.client.get(path).json()
+    schema = {"$ref": "#/components/schemas/Problem", "components": document["components"]}
+    page = path.replace("openapi.json", "docs")
+    html = intake.client.get(page).text
+    referenced = set()
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for status, answer in operation["responses"].items():
+                for reference in answer.get("content", {}).get(MEDIA_TYPE, {}).get("examples", {}).values():
+                    name = reference["$ref"].removeprefix("#/components/examples/")
+                    assert document["components"]["examples"][name]["value"]["status"] == int(status)
+                    referenced.add(name)
+    assert "invalid-fields" in referenced <= document["components"]["examples"].keys()
+    for name, example in document["components"]["examples"].items():
+        Draft202012Validator(schema).validate(example["value"])
+        assert example["value"]["type"] == f"{page}#{name}"
+        assert f'<tr id="{name}">' in html
+    assert "not_an_email" in html
+    assert "`" not in html, "code is marked as such"
+    assert "retry_after_s" not in html
+    assert "can&#39;t" in html, "readable JSON"
 
 
 def test_limits_in_the_description_are_those_of_the_code(intake: Intake) -> None:

@@ -95,5 +95,5 @@ def test_all_errors_are_reported_in_the_order_of_fields() -> None:
     early = [FieldError("other", "unknown file"), FieldError("l_name", "must be UTF-8")]
     with pytest.raises(ValidationError) as raised:
         validate_submission({}, cv_name=None, cv=None, extensions=(), faults=early)
-    assert [fault.field for fault in raised.value.faults] == ["email", "f_name", "l_name", "CV", "other"]
+    assert [fault.field for fault in raised.value.faults] == ["f_name", "l_name", "email", "CV", "other"]
     assert early[1] in raised.value.faults

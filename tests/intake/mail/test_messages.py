@@ -19,7 +19,7 @@ from intake.mail.messages import _SAMPLE, MessageBuilder, _escape, _template_lea
 from intake.mail.outbox import OutboxMessage
 from intake.mail.transports import DeliveryFailed
 from intake.settings import Settings
-from intake.settings.parsers import Mailbox
+from intake.settings.parsers import Contact, Mailbox, contact
 
 SENDER = Mailbox("intake@firm.example", "Märple & Wimsey")
 BUILDER = MessageBuilder(Settings(mail_from=SENDER))
@@ -262,8 +262,8 @@ def test_html_isolates_what_the_sender_typed() -> None:
 
 
 def test_a_confirmation_contains_the_contact_of_the_firm() -> None:
-    contact = "020 7946 0000 <office@firm.example>"
-    settings = Settings(mail_from=SENDER, firm_contact=contact, firm_url="https://firm.example/?a&b")
+    text = "020 7946 0000 <office@firm.example>"
+    settings = Settings(mail_from=SENDER, firm_contact=Contact(text), firm_url="https://firm.example/?a&b")
     builder = MessageBuilder(settings)
     message = sent(builder, mail(kind="confirmation"))
     plain, html = text_of(message, "plain").replace("\r\n", "\n"), text_of(message, "html")
@@ -271,6 +271,13 @@ def test_a_confirmation_contains_the_contact_of_the_firm() -> None:
     assert plain.endswith("\nMärple & Wimsey\nhttps://firm.example/?a&b\n")
     assert "<bdi>020 7946 0000 &lt;office@firm.example&gt;</bdi>" in html
     assert '<a href="https://firm.example/?a&amp;b">' in html
+
+
+def test_the_contact_in_a_confirmation_can_be_a_link() -> None:
+    builder = MessageBuilder(Settings(mail_from=SENDER, firm_contact=contact("tel:+44-20-7946-0000")))
+    message = sent(builder, mail(kind="confirmation"))
+    assert "please contact us: +44-20-7946-0000" in text_of(message, "plain")
+    assert '<bdi><a href="tel:+44-20-7946-0000">+44-20-7946-0000</a></bdi>' in text_of(message, "html")
 
 
 def test_a_confirmation_without_settings_has_no_contact() -> None:

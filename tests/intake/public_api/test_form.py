@@ -4,12 +4,14 @@ import html
 import re
 from collections.abc import Callable
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from intake.database.schema import lead
+from intake.settings.parsers import Contact
 from tests.conftest import Intake
 from tests.intake.public_api.forms import BROWSER, CV, LOCAL, control, hidden, page, send, tags
 
@@ -199,6 +201,29 @@ def test_an_unknown_file_is_an_error_without_a_link(intake: Intake) -> None:
     assert "photo" not in text
 
 
+def test_a_label_with_a_full_stop_or_a_question_mark_has_no_colon_after_it(
+    start: Callable[..., Intake], tmp_path: Path
+) -> None:
+    (tmp_path / "form.toml").write_text(
+        """
+[[fields]]
+key = "matter"
+type = "text"
+required = true
+label = {en = "What is it about?"}
+[[fields]]
+key = "adult"
+type = "checkbox"
+required = true
+label = {en = "I am an adult."}
+""",
+        encoding="utf-8",
+    )
+    text = send(start(form=tmp_path / "form.toml")).text
+    assert '<a href="#matter">What is it about? Fill this in.</a>' in text
+    assert '<a href="#adult">I am an adult. Tick this box.</a>' in text
+
+
 def test_other_problems_of_the_form_are_pages(start: Callable[..., Intake]) -> None:
     answer = send(start(max_cv_bytes=100), CV=("cv.pdf", b"x" * 1000))
     assert (answer.status_code, "A CV may have up to 100 bytes." in answer.text) == (413, True)
@@ -210,7 +235,7 @@ def test_a_program_gets_json_for_the_hidden_fields_too(intake: Intake) -> None:
 
 
 def test_the_name_of_the_firm_is_in_the_title(start: Callable[..., Intake]) -> None:
-    intake = start(firm_contact="020 7946 0000 <office@firm.example>", firm_url="https://firm.example/?a&b")
+    intake = start(firm_contact=Contact("020 7946 0000 <office@firm.example>"), firm_url="https://firm.example/?a&b")
     text = page(intake)
     assert "<bdi>020 7946 0000 &lt;office@firm.example&gt;</bdi>" in text
     assert 'href="https://firm.example/?a&amp;b" target="_top"' in text

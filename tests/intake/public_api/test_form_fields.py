@@ -91,6 +91,28 @@ def errors(response: Response) -> list[tuple[str, str]]:
     return [(error["field"], error["code"]) for error in response.json()["errors"]]
 
 
+def test_errors_are_in_the_order_of_the_form(asking: Intake) -> None:
+    files = [("phone", ("phone.txt", b"020")), ("photo", ("photo.png", b"x"))]
+    body = {
+        "newsletter": ["on", "on"],
+        "born": "soon",
+        "matter": "none",
+        "CV": "text",
+        "email": "ada",
+        "l_name": "Lovelace",
+    }
+    found = errors(asking.client.post("/leads/", data=body, files=files))
+    assert [field for field, _ in found] == ["f_name", "email", "matter", "phone", "born", "CV", "newsletter", "photo"]
+
+
+def test_the_page_of_a_form_elsewhere_has_the_labels_of_the_fields(asking: Intake) -> None:
+    headers = {"Accept": "text/html"}
+    body = {"email": "ada@example.com", "born": "soon", "newsletter": "maybe"}
+    answer = asking.client.post("/leads/", data=body, files={"CV": ("cv.exe", b"")}, headers=headers)
+    labels = ["First name", "Last name", "Born", "CV", "News"]
+    assert re.findall("<strong><bdi>(.*?)</bdi>", answer.text) == labels
+
+
 def stored(intake: Intake, table: Any) -> list[Mapping[str, Any]]:
     order = [table.c.lead_id, table.c.key]
     return list(intake.read(lambda c: c.execute(select(table).order_by(*order)).mappings().all()))

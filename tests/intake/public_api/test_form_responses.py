@@ -9,6 +9,7 @@ from httpx2 import Response
 
 from intake.database.schema import lead
 from intake.errors import DatabaseUnavailable
+from intake.settings.parsers import Contact
 from tests.conftest import Intake
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
@@ -79,7 +80,7 @@ def test_other_clients_get_unchanged_responses(intake: Intake, accept: str) -> N
 
 
 def test_pages_link_back_and_show_the_contact(start: Callable[..., Intake]) -> None:
-    intake = start(firm_url="https://firm.example/?a&b", firm_contact="020 7946 0000 <office@firm.example>")
+    intake = start(firm_url="https://firm.example/?a&b", firm_contact=Contact("020 7946 0000 <office@firm.example>"))
     for page in (send(intake).text, send(intake, f_name="").text):
         assert '<a href="https://firm.example/?a&amp;b" target="_top">Back to ' in page
         assert "<bdi>020 7946 0000 &lt;office@firm.example&gt;</bdi>" in page

@@ -85,7 +85,7 @@ def test_all_invalid_fields_are_listed(intake: Intake) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
     assert (problem["title"], problem["status"]) == ("Invalid fields", 422)
-    assert [fault["field"] for fault in problem["errors"]] == ["email", "f_name", "l_name", "CV"]
+    assert [fault["field"] for fault in problem["errors"]] == ["f_name", "l_name", "email", "CV"]
     assert intake.count(lead) == intake.count(cv) == intake.count(outbox_mail) == 0
 
 
@@ -93,7 +93,7 @@ def test_an_empty_body_lists_all_four_fields(intake: Intake) -> None:
     answer = intake.client.post(
         "/leads/", content=b"--x--\r\n", headers={"Content-Type": "multipart/form-data; boundary=x"}
     )
-    assert [fault["field"] for fault in answer.json()["errors"]] == ["email", "f_name", "l_name", "CV"]
+    assert [fault["field"] for fault in answer.json()["errors"]] == ["f_name", "l_name", "email", "CV"]
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,27 @@
 
 from collections.abc import Callable
 
-from intake.settings.parsers import Mailbox
+from intake.settings.parsers import Contact, Mailbox, contact
 from tests.conftest import Intake
 from tests.intake.public_api.forms import LOCAL, page
 
 
 def test_it_says_which_mail_to_expect_and_whom_to_call(start: Callable[..., Intake]) -> None:
-    intake = start(mail_from=Mailbox("intake@firm.example", "Marple & Wimsey"), firm_contact="020 7946 0000")
+    intake = start(mail_from=Mailbox("intake@firm.example", "Marple & Wimsey"), firm_contact=Contact("020 7946 0000"))
     text = page(intake, "/thanks")
     assert "<title>Thank you – Marple &amp; Wimsey</title>" in text
     assert "<bdi>intake@firm.example</bdi>" in text
     assert "please contact us: <bdi>020 7946 0000</bdi>" in text
     assert "please call us" in page(start(), "/thanks")
+
+
+def test_a_telephone_number_or_an_address_is_a_link(start: Callable[..., Intake]) -> None:
+    for setting, link in (
+        ("tel:+44 20 7946 0000", '<a href="tel:+442079460000">+44 20 7946 0000</a>'),
+        ("mailto:office@firm.example", '<a href="mailto:office@firm.example">office@firm.example</a>'),
+    ):
+        text = page(start(firm_contact=contact(setting)), "/thanks")
+        assert text.count(f"<bdi>{link}</bdi>") == 2
 
 
 def test_it_loads_nothing_and_has_no_script(intake: Intake) -> None:

@@ -108,6 +108,8 @@ def test_the_environment_overrides_the_env_file(tmp_path: Path) -> None:
         ("INTAKE_FIRM_CONTACT", "020\nBcc: a@b"),
         ("INTAKE_FIRM_CONTACT", "020\u202e"),
         ("INTAKE_FIRM_CONTACT", "x" * 201),
+        ("INTAKE_FIRM_CONTACT", "tel:call us"),
+        ("INTAKE_FIRM_CONTACT", "mailto:office@firm.example?subject=CV"),
         ("INTAKE_ALERT_REPLY_TO", "no"),
         ("INTAKE_ATTORNEY_EMAILS", "a..b@firm.example"),
         ("INTAKE_MAIL_FROM", "a@b\nBcc: c@d"),
