@@ -121,11 +121,17 @@ def test_words_of_cvs_are_found_and_quoted(client: TestClient, intake: Intake) -
     assert [(one["field"], one["text"], marked(one), one["page"]) for one in result["matches"]] == [
         ("l_name", "Smith", ["Smith"], None),
         ("CV", "Thomas Müller", ["Müller"], 1),
-        ("CV", "Worked on an H-1B petition\tin 2019", ["H", "1B"], 1),
+        ("CV", "Worked on an H-1B petition\tin 2019", ["H-1B"], 1),
         ("CV", "Deutsch, 中文", ["Deutsch"], 2),
     ]
     assert [one["id"] for one in search(client, "中文")["results"]] == [lead_id]
     assert [one["id"] for one in client.get("/internal/leads/", params={"q": "ethan müll"}).json()] == [lead_id]
+
+
+def test_a_visa_is_not_found_by_its_parts_in_other_words(client: TestClient, intake: Intake) -> None:
+    read_cv(intake, "L-1B visa, Hospital of H, 1b Street")
+    assert search(client, "h-1b visa")["total"] == 0
+    assert [search(client, q)["total"] for q in ("l-1b hospital", "l1b visa", "L\u20111", "h 1b")] == [1, 1, 1, 1]
 
 
 def test_words_with_several_marks_are_quoted(client: TestClient, intake: Intake) -> None:
