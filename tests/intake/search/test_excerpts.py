@@ -45,6 +45,13 @@ def test_a_token_begins_a_word(text: str, token: str, words: list[str]) -> None:
     assert [text[start:end] for start, end in spans] == words
 
 
+def test_a_line_that_fits_is_whole() -> None:
+    line = "Currently in the United States on H-1B, expiring 2026-02-15. Seeking advice on asylum."
+    assert [one.text for one in excerpts(line, ["asylum"])] == [line]
+    [quoted] = excerpts(f"{'x ' * 80}{line}", ["asylum"])
+    assert quoted.text.endswith(f"x {line}")
+
+
 @pytest.mark.parametrize("text", ["x" + "visa" * 262_000, "xvisa " * 170_000, "\u00e9 xvisa " * 110_000])
 def test_words_that_only_contain_the_token_cost_little(text: str) -> None:
     excerpts("visa", ["visa"])  # compiles the regular expression
