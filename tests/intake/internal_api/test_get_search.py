@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from intake.cv_text.runner import Extraction
 from intake.database import Database, word_index
-from intake.database.schema import audit, cv_text, lead_words
+from intake.database.schema import audit, cv_text, lead, lead_words
 from intake.leads import cv_texts, listing, searching, words
 from intake.leads.models import ScanState, TextState
 from tests.conftest import Intake
@@ -158,6 +158,18 @@ def test_cvs_are_not_quoted_after_the_time_for_a_page(
     assert search(client, "ethan smith")["unquoted"] == 0, "names need no time"
     monkeypatch.undo()
     assert search(client, "visa")["unquoted"] == 0
+
+
+def test_a_search_without_matches_reads_no_cv(client: TestClient, intake: Intake) -> None:
+    lead_id = read_cv(intake, "visa")
+    page = search(client, "visa", matches="false")
+    assert [(one["id"], one["matches"]) for one in page["results"]] == [(lead_id, [])]
+    assert (page["total"], page["unquoted"], viewed(intake)) == (1, 0, [])
+
+
+def test_results_have_the_sign_of_spam(client: TestClient, intake: Intake) -> None:
+    intake.write(lambda c: c.execute(lead.update().where(lead.c.id == 4).values(suspect="honeypot")) and None)
+    assert [one["suspect"] for one in search(client, "ethan")["results"]] == ["honeypot", None]
 
 
 def viewed(intake: Intake) -> list[Any]:

@@ -84,6 +84,12 @@ def test_a_list_omits_suspect_leads_and_says_how_many(client: Client, honeypot: 
     assert client.run("--quiet", "list", "-o", "ids").stderr == ""
 
 
+def test_a_search_shows_the_sign_of_spam(client: Client, honeypot: str) -> None:
+    spam(client, honeypot)
+    [shown] = [line for line in lines(Terminal(client, "search", "s@example.com").end()[1]) if "PENDING" in line]
+    assert shown.endswith("suspect: honeypot")
+
+
 def test_stats_omit_suspect_leads(client: Client, honeypot: str) -> None:
     client.submit()
     spam(client, honeypot)
