@@ -82,5 +82,5 @@ class PageQuery(RequestModel):
 def filters_in_use(query: BaseModel) -> str | None:
     """Return the names of the filters in use, for an audit entry; their values may be personal data."""
     names = [name for name in type(query).model_fields if name in query.model_fields_set]
-    filters = [name for name in names if name not in ("limit", "after", "order", "lead", "include")]
+    filters = [name for name in names if name not in ("limit", "after", "order", "lead", "include", "matches")]
     return f"by {', '.join(filters)}" if filters else None

@@ -367,7 +367,7 @@ def _all_match(values: Sequence[Any], shape: Shape) -> bool:
 
 
 def _is_search_result(result: Any) -> bool:
-    return matches(result, {**_LEAD, "matches": list}) and all(
+    return matches(result, {**_LEAD, "matches": list, "suspect": str | None}) and all(
         matches(match, _MATCH) and all(map(_is_range, match["highlights"])) for match in result["matches"]
     )
 

@@ -37,7 +37,7 @@ def connect(
     """
     try:
         address = httpx2.URL(url)
-        is_loopback = _is_loopback(address.host)
+        is_loopback = is_loopback_host(address.host)
         if address.scheme == "http" and not (is_loopback or insecure_http):
             raise UsageError(
                 f"refusing to send passwords or tokens unencrypted to http://{address.netloc.decode('ascii')};"
@@ -154,7 +154,8 @@ def _trusted(address: httpx2.URL, cacert: Path | str | None, *, is_loopback: boo
     return True
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback_host(host: str) -> bool:
+    """Return whether the host is this machine."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -22,9 +22,19 @@ MAX_READ = 100_000  # records that are read before the first is printed
 
 Command = Callable[..., None]
 
+
+def _split_states(texts: list[str] | None) -> list[str] | None:
+    return texts and [state for text in texts for state in text.split(",")]
+
+
 StateFilterOption = Annotated[
     list[str] | None,
-    typer.Option("--state", **STATE, help="Only leads in this state, upper or lower case; repeatable."),
+    typer.Option(
+        "--state",
+        **STATE,
+        callback=_split_states,
+        help="Only leads in this state, or these: PENDING,ENGAGED; upper or lower case; repeatable.",
+    ),
 ]
 
 SortOption = Annotated[Literal["id", "-id"], typer.Option("--sort", help="Sort by id; -id is newest first.")]
@@ -55,11 +65,12 @@ class Listing:
         order: str = "newest",
         total: Callable[[Mapping[str, Any]], int | None] = lambda _filters: None,
         more_columns: Callable[[Sequence[Record]], Sequence[str]] | None = None,
+        if_none: str = "",
     ) -> None:
         """Write the records, or those that `records` returns for the filters that are not None, and a limit.
 
-        On a terminal, use a pager, and print a message if there are none, or more than the limit. With `more_columns`,
-        read all records first, and add the columns that it returns for them.
+        On a terminal, use a pager, and print a message if there are more than the limit, or none, which ends with
+        `if_none`. With `more_columns`, read all records first, and add the columns that it returns for them.
         """
         context, given = self.context, {name: value for name, value in filters.items() if value is not None}
         limit = self.limit and self.limit + context.is_terminal  # one more, to know whether there are more
@@ -76,7 +87,7 @@ class Listing:
         written = (record for record, _ in zip(islice(found, self.limit), numbers, strict=False))
         context.show(written, options, paged=self.is_paged)
         if not (number := next(numbers)):
-            context.info(f"No {self.nouns}{' match' if given else ''}")
+            context.info(f"No {self.nouns}{' match' if given else ''}{if_none}")
         elif number == self.limit and next(found, None) is not None:
             of = "" if (known := total(given)) is None else f" of {known}"
             context.info(f"{order} {number}{of}; use -n for more")

@@ -69,6 +69,7 @@ EXAMPLES: Mapping[type[BaseModel], Mapping[str, Any]] = {
                     {"field": "CV", "text": "wrote the first program", "highlights": [[16, 23]], "page": 1},
                 ],
                 "search_truncated": False,
+                "suspect": None,
             }
         ],
         "total": 1,

@@ -33,6 +33,7 @@ class SearchQuery(LeadFilters):
     q: SearchText = Field(description=DESCRIPTION)
     limit: Annotated[Number, Field(ge=1, le=MAX_RESULTS)] = Field(default=20, description="Page size.")
     order: Literal["asc", "desc"] = Field(default="desc", description="By id: oldest or newest first.")
+    matches: bool = Field(default=True, description="`false`: do not read or quote fields and CVs; faster.")
 
 
 class Match(BaseModel):
@@ -49,6 +50,7 @@ class SearchResult(LeadModel):
 
     matches: list[Match]
     search_truncated: bool = Field(description="True if the lead has more words than the index stores.")
+    suspect: str | None = Field(description="The sign of spam, or null.")
 
 
 class SearchResults(BaseModel):
@@ -85,12 +87,17 @@ def _find(connection: Connection, query: SearchQuery) -> SearchResults:
     tokens = query_tokens(query.q)
     matches = word_index.find(connection, tokens)
     statement = list_statement(query, after=query.after, size=query.limit + 1).where(matches.condition)
+    statement = statement.add_columns(lead.c.suspect)
     rows = connection.execute(statement).mappings().all()
     page = rows[: query.limit]
     truncated = _truncated(connection, [row["id"] for row in page])
     quotes = _Quotes(connection, until=time.monotonic() + EXCERPTS_S)
     results = [
-        SearchResult(**row, matches=_matches(quotes, row, tokens), search_truncated=row["id"] in truncated)
+        SearchResult(
+            **row,
+            matches=_matches(quotes, row, tokens) if query.matches else [],
+            search_truncated=row["id"] in truncated,
+        )
         for row in page
     ]
     return SearchResults(

@@ -71,7 +71,8 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 def _around(offset: int, line: str, word: tuple[int, int], tokens: Sequence[str]) -> tuple[Excerpt, Set[str]]:
     """Return the part of a line around a word, cut at spaces, and the tokens that are found in it."""
-    start, end = max(word[0] - BEFORE, 0), min(word[1] + AFTER, len(line))
+    # near the end of the line, more before the word
+    start, end = max(min(word[0] - BEFORE, len(line) - BEFORE - AFTER), 0), min(word[1] + AFTER, len(line))
     if start and (space := _space.search(line, start, word[0])):
         start = space.end()
     if end < len(line) and (spaces := list(_space.finditer(line, word[1], end))):

@@ -1,14 +1,16 @@
 """Words of texts and queries, equal on both databases.
 
 NFKD, without marks except in scripts that need them, casefolded. A word is a run of letters, digits, `_` and those
-marks. Han, kana and Thai have no spaces between words, so the 8 characters from each position are a token.
+marks. Han, kana and Thai have no spaces between words, so the 8 characters from each position are a token. A short name
+of letters and digits around a hyphen, such as H-1B, is also a token without the hyphen, and only that in a query.
 """
 
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
-VERSION = 1  # of these rules; leads with another version are indexed again
+VERSION = 2  # of these rules; leads with another version are indexed again
 MAX_CHARACTERS = 64  # of a token; longer words are cut
 UNSPACED_CHARACTERS = 8
 MAX_TOKENS, MAX_BYTES = 20_000, 2**18  # of one lead
@@ -36,6 +38,16 @@ _MARKS = "".join(
 )
 _WORD = rf"\w{_MARKS}"
 _run = re.compile(rf"[{_WORD}]+")
+_HYPHENS = "-\u2010\u2013"
+_joint = re.compile(f"[{_HYPHENS}][0-9]|[0-9][{_HYPHENS}]")
+_before_joint = re.compile("[a-z]{1,3}(?=[0-9])"), re.compile("[a-z]{1,3}[0-9]{1,2}(?=[a-z])")
+_short_name = re.compile(
+    rf"(?:(?<![{_WORD}])|(?<=[{_UNSPACED}]))([a-z]{{1,3}}(?:(?=.[0-9])|[0-9]{{1,2}}(?=.[a-z])))[{_HYPHENS}]([{_WORD}]+)"
+)
+# letters with strokes and ligatures, which NFKD does not take apart
+_LETTERS = str.maketrans(
+    {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "\u0131": "i", "æ": "ae", "œ": "oe"}
+)
 _ascii_run = re.compile(r"\w+", re.ASCII)
 
 
@@ -43,12 +55,14 @@ def normalize(text: str) -> str:
     """Return the text in the form in which words are compared; its lines stay lines."""
     if text.isascii():
         return text.lower()
-    return _removed.sub("", unicodedata.normalize("NFKD", text)).casefold()
+    return _removed.sub("", unicodedata.normalize("NFKD", text)).casefold().translate(_LETTERS)
 
 
 def tokenize(text: str) -> Iterator[str]:
     """Yield the tokens of a text, with repetitions."""
-    for run in runs(normalize(text)):
+    normalized = normalize(text)
+    names = _short_name.finditer(normalized) if _joint.search(normalized) else ()  # the search costs names a tenth
+    for run in chain(runs(normalized), *(runs(found[1] + found[2]) for found in names)):
         if is_unspaced(run):
             yield from (run[start : start + UNSPACED_CHARACTERS] for start in range(len(run)))
         else:
@@ -58,7 +72,7 @@ def tokenize(text: str) -> Iterator[str]:
 def query_tokens(text: str) -> list[str]:
     """Return the different tokens of a query, each of which must begin a token of the lead."""
     found: dict[str, None] = {}
-    for run in runs(normalize(text)):
+    for run in runs(_short_name.sub(r"\1\2", normalize(text))):
         size = UNSPACED_CHARACTERS if is_unspaced(run) else MAX_CHARACTERS
         last = max(len(run) - size, 0) if is_unspaced(run) else 0
         found |= dict.fromkeys(run[start : start + size] for start in (*range(0, last, size), last))
@@ -97,15 +111,29 @@ def is_unspaced(run: str) -> bool:
 
 def starts(normalized: str, token: str) -> Iterator[int]:
     """Yield where a token begins a word, or is in a run without spaces, of a normalized text."""
-    literal = re.escape(token)
-    # the token first, as regular expressions find a literal prefix fast, and a file may have it a million times
-    begins = f"{literal}(?:(?<![{_WORD}]{literal})|(?<=[{_UNSPACED}]{literal}))"
-    pattern = f"(?={literal})" if is_unspaced(token) else begins
+    pattern = f"(?={token})" if is_unspaced(token) else "|".join(map(_begins, _spellings(token)))
     return (found.start() for found in re.finditer(pattern, normalized))
 
 
+def _spellings(token: str) -> Iterator[str]:
+    """Yield the token and, if it can be a short name, also with each hyphen in it."""
+    yield token
+    for found in filter(None, (part.match(token) for part in _before_joint)):
+        yield from (f"{found[0]}{hyphen}{token[found.end() :]}" for hyphen in _HYPHENS)
+
+
+def _begins(literal: str) -> str:
+    """Return the regular expression of a literal that begins a word.
+
+    The literal is first, as regular expressions find such a prefix fast, and a file may have it a million times.
+    """
+    literal = re.escape(literal)
+    return f"{literal}(?:(?<![{_WORD}]{literal})|(?<=[{_UNSPACED}]{literal}))"
+
+
 def word_end(normalized: str, start: int) -> int:
-    """Return the end of the word that begins at `start`."""
+    """Return the end of the word, or of the short name with a hyphen, that begins at `start`."""
+    start = found.start(2) if (found := _short_name.match(normalized, start)) else start
     if (found := _run.match(normalized, start)) is None:
         return start
     piece = _pieces.match(normalized, start, found.end())

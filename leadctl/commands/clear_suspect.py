@@ -21,7 +21,7 @@ def command(ctx: typer.Context, ids: LeadIdsArgument) -> None:
     selected, is_single = read_lead_ids(ids)
     if is_single:
         context.api.clear_suspect(selected[0])
-        context.info(f"lead {selected[0]} is not suspect")
+        context.info(f"lead {selected[0]} is no longer suspect")
         return
     failures: dict[int, NotFound] = {}
 
@@ -32,4 +32,4 @@ def command(ctx: typer.Context, ids: LeadIdsArgument) -> None:
             failures[lead_id] = error
 
     context.for_each(selected, "Clearing leads", clear)
-    context.summarize(f"{len(selected) - len(failures)} of {len(selected)} leads are not suspect", failures)
+    context.summarize(f"{len(selected) - len(failures)} of {len(selected)} leads are no longer suspect", failures)

@@ -1,5 +1,8 @@
 """`leadctl help`."""
 
+import shutil
+import sys
+from textwrap import fill
 from typing import Annotated, Any
 
 import typer
@@ -24,7 +27,9 @@ def command(
     """
     context: Context = ctx.obj
     if topics == ["exit-codes"]:
-        context.out.writelines(f"{code:>3}  {code.meaning}\n" for code in ExitCode)
+        width = shutil.get_terminal_size().columns if context.is_terminal else sys.maxsize
+        for code in ExitCode:
+            context.out.write(fill(f"{code:>3}  {code.meaning}", width, subsequent_indent=" " * 5) + "\n")
         return
     described: Any = ctx.find_root()
     for topic in topics or []:

@@ -26,6 +26,8 @@ from leadctl.times import parse_range
 if TYPE_CHECKING:  # importing it takes 95 ms
     from leadctl.api import Api
 
+_EXACT = "; names need their accents here, but not in leadctl search"
+
 
 @list_command("leads", LEAD_COLUMNS, known=(*LEAD_COLUMNS, "suspect", FIELD), headings=LEAD_HEADINGS)
 def command(
@@ -71,6 +73,7 @@ def command(
         {**filters, **parse_range(since, until)},
         order="newest" if sort == "-id" else "oldest",
         total=partial(_total, api, with_suspects=suspect),
+        if_none=_EXACT if f_name or l_name else "",
         more_columns=_field_columns if fields and is_flat and not options.is_selection else None,
     )
     omitted.report()

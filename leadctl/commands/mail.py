@@ -10,7 +10,7 @@ from leadctl.errors import Conflict, LeadctlError, NotFound
 from leadctl.lead_ids import parse_lead_id, read_lead_ids
 from leadctl.list_command import Listing, list_command
 from leadctl.options import FormatOption
-from leadctl.output.formats import Record
+from leadctl.output.formats import OutputFormat, Record
 
 COLUMNS = ("id", "lead_id", "kind", "recipient", "state", "attempts", "last_error")
 ALL_COLUMNS = (*COLUMNS, "next_attempt_at", "created_at", "sent_at", "message_id", "digest_id")
@@ -66,6 +66,8 @@ def show(
     mail = next(context.api.mails({"after": number - 1}, newest_first=False, limit=1), None)
     if mail is None or mail["id"] != number:
         raise NotFound(f"there is no mail {mail_id}")
+    if (output or context.default_format) is OutputFormat.TABLE and mail["state"] != "queued":
+        mail = {**mail, "next_attempt_at": None}  # the service makes no attempt
     context.show_record(mail, output)
 
 
@@ -95,4 +97,4 @@ def retry(
 def _failure(outcome: Record) -> LeadctlError:
     if outcome["result"] == "missing":
         return NotFound(f"there is no mail {outcome['id']}")
-    return Conflict(f"mail {outcome['id']} has not failed")
+    return Conflict(f"mail {outcome['id']} has not failed; leadctl mail show {outcome['id']} shows its state and why")

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from leadctl.options import DryRunOption, FormatOption, LeadIdsArgument, YesOpti
 from leadctl.output.columns import OUTCOME_COLUMNS
 from leadctl.output.console import CONFIRM_FROM
 from leadctl.output.formats import Record
+from leadctl.times import format_relative
 
 
 def command(
@@ -90,5 +92,7 @@ def _failure(outcome: Record, expected: str | None) -> LeadctlError | None:
     if outcome["result"] == "missing":
         return NotFound(f"there is no lead {number}")
     if outcome["result"] == "conflict":
-        return Conflict(f"lead {number} is in state {outcome['state']}, not {expected}")
+        by, at = outcome.get("by"), outcome.get("at")
+        whose = f"; {by} changed it {format_relative(str(at), datetime.now().astimezone())}" if by and at else ""
+        return Conflict(f"lead {number} is in state {outcome['state']}, not {expected}{whose}")
     return None

@@ -32,11 +32,13 @@ def result_lines(records: Iterable[Record]) -> Iterator[str]:
 
 
 def _head(record: Record) -> Sequence[Span]:
-    """Return the lead's id, name, address, state and age."""
+    """Return the lead's id, name, address, state, age and sign of spam."""
     highlights = {match["field"]: match["highlights"] for match in record["matches"]}
     f_name, l_name, email = (_spans(record[name], highlights.get(name, ())) for name in ("f_name", "l_name", "email"))
     state, received = escape_control(record["state"]), readable_cell("created_at", record["created_at"])
     ending: Sequence[Span] = [(_GAP, ""), (state, style("state", state)), (_GAP, ""), (received, "bright_black")]
+    if record.get("suspect"):
+        ending = [*ending, (f"{_GAP}suspect: {escape_control(record['suspect'])}", "red")]
     return [(f"{record['id']}{_GAP}", "bold"), *f_name, (" ", ""), *l_name, (_GAP, ""), *email, *ending]
 
 

@@ -30,11 +30,12 @@ def test_logging_in_asks_and_shows_no_password(anonymous: Client) -> None:
     assert PASSWORD not in screen
 
 
-def test_a_login_asks_for_an_unknown_server_first(anonymous: Client) -> None:
+@pytest.mark.parametrize("scheme", ["http://", ""])
+def test_a_login_asks_for_an_unknown_server_first(anonymous: Client, scheme: str) -> None:
     url = anonymous.environment.pop("LEADCTL_URL")
     terminal = Terminal(anonymous, "login")
     terminal.read_until("Server [http://127.0.0.1:8000]: ")
-    terminal.type(f"{url}\n")
+    terminal.type(f"{scheme}{url.removeprefix('http://')}\n")
     terminal.read_until(f"Username at {url.removeprefix('http://')}: ")
     terminal.type("peter\n")
     terminal.read_until("Password for peter at ")

@@ -80,6 +80,10 @@ def test_the_total_is_the_number_of_leads_in_the_states(listing: Client) -> None
     ("command", "message"),
     [
         ("list --email nobody@example.com", "No leads match"),
+        (
+            "list --l-name nobody",
+            "No leads match; names need their accents here, but not in leadctl search",
+        ),
         ("mail list --lead 999999", "No mails match"),
         ("audit --lead 888888", "No entries match"),
     ],

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from intake.cv_text.runner import Extraction
 from intake.database import Database, word_index
-from intake.database.schema import audit, cv_text, lead_words
+from intake.database.schema import audit, cv_text, lead, lead_words
 from intake.leads import cv_texts, listing, searching, words
 from intake.leads.models import ScanState, TextState
 from tests.conftest import Intake
@@ -121,11 +121,17 @@ def test_words_of_cvs_are_found_and_quoted(client: TestClient, intake: Intake) -
     assert [(one["field"], one["text"], marked(one), one["page"]) for one in result["matches"]] == [
         ("l_name", "Smith", ["Smith"], None),
         ("CV", "Thomas Müller", ["Müller"], 1),
-        ("CV", "Worked on an H-1B petition\tin 2019", ["H", "1B"], 1),
+        ("CV", "Worked on an H-1B petition\tin 2019", ["H-1B"], 1),
         ("CV", "Deutsch, 中文", ["Deutsch"], 2),
     ]
     assert [one["id"] for one in search(client, "中文")["results"]] == [lead_id]
     assert [one["id"] for one in client.get("/internal/leads/", params={"q": "ethan müll"}).json()] == [lead_id]
+
+
+def test_a_visa_is_not_found_by_its_parts_in_other_words(client: TestClient, intake: Intake) -> None:
+    read_cv(intake, "L-1B visa, Hospital of H, 1b Street")
+    assert search(client, "h-1b visa")["total"] == 0
+    assert [search(client, q)["total"] for q in ("l-1b hospital", "l1b visa", "L\u20111", "h 1b")] == [1, 1, 1, 1]
 
 
 def test_words_with_several_marks_are_quoted(client: TestClient, intake: Intake) -> None:
@@ -152,6 +158,18 @@ def test_cvs_are_not_quoted_after_the_time_for_a_page(
     assert search(client, "ethan smith")["unquoted"] == 0, "names need no time"
     monkeypatch.undo()
     assert search(client, "visa")["unquoted"] == 0
+
+
+def test_a_search_without_matches_reads_no_cv(client: TestClient, intake: Intake) -> None:
+    lead_id = read_cv(intake, "visa")
+    page = search(client, "visa", matches="false")
+    assert [(one["id"], one["matches"]) for one in page["results"]] == [(lead_id, [])]
+    assert (page["total"], page["unquoted"], viewed(intake)) == (1, 0, [])
+
+
+def test_results_have_the_sign_of_spam(client: TestClient, intake: Intake) -> None:
+    intake.write(lambda c: c.execute(lead.update().where(lead.c.id == 4).values(suspect="honeypot")) and None)
+    assert [one["suspect"] for one in search(client, "ethan")["results"]] == ["honeypot", None]
 
 
 def viewed(intake: Intake) -> list[Any]:

@@ -15,8 +15,12 @@ from intake.search.tokenizer import lead_tokens, normalize, query_tokens, tokeni
     ("text", "tokens"),
     [
         ("Ethan NGUYEN", ["ethan", "nguyen"]),
-        ("García, H-1B", ["garcia", "h", "1b"]),
-        ("Nguyễn Łódź STRAẞE Ｅthan ﬁne ½", ["nguyen", "łodz", "strasse", "ethan", "fine", "1", "2"]),
+        ("García, H-1B", ["garcia", "h", "1b", "h1b"]),
+        ("O\u20111A EB\u20132 H1-B", ["o", "1a", "eb", "2", "h1", "b", "o1a", "eb2", "h1b"]),
+        ("持H-1B签", ["持", "h", "1b", "签", "h1b", "签"]),
+        ("2019-20 co-op form-7 -1 xH-1B_", ["2019", "20", "co", "op", "form", "7", "1", "xh", "1b_", "xh1b_"]),
+        ("Nguyễn Łódź STRAẞE Ｅthan ﬁne ½", ["nguyen", "lodz", "strasse", "ethan", "fine", "1", "2"]),
+        ("Đặng Sørensen Yılmaz Æsa Ðóra", ["dang", "sorensen", "yilmaz", "aesa", "dora"]),
         ("ada.lovelace+cv@example.com", ["ada", "lovelace", "cv", "example", "com"]),
         ("snake_case __init__", ["snake_case", "__init__"]),
         ("Андрей Ёлкин", ["андреи", "елкин"]),
@@ -46,6 +50,10 @@ def test_each_eight_characters_of_a_script_without_spaces_are_a_token() -> None:
 
 def test_queries_repeat_no_word() -> None:
     assert query_tokens("Ada ada ADÁ b") == ["ada", "b"]
+
+
+def test_a_short_name_with_a_hyphen_is_one_word_of_a_query() -> None:
+    assert query_tokens("h-1b H1-B h1b O\u20111A garcia-lopez") == ["h1b", "o1a", "garcia", "lopez"]
 
 
 @pytest.mark.parametrize("character", ["a", "é", "中", "हि"])
@@ -79,7 +87,12 @@ def test_tokens_have_only_letters_digits_underscores_and_marks(text: str) -> Non
         assert all(c == "_" or c.isalnum() or is_kept_mark(c) for c in token)
 
 
-@given(st.text(st.characters(categories=["L", "M", "N", "P", "Z"]), max_size=40), st.data())
+@given(
+    st.one_of(
+        st.text(st.characters(categories=["L", "M", "N", "P", "Z"]), max_size=40), st.text("ah1-中 ", max_size=9)
+    ),
+    st.data(),
+)
 def test_a_part_of_a_text_that_begins_a_word_is_found(text: str, data: st.DataObject) -> None:
     tokens = list(tokenize(text))
     end = data.draw(st.integers(0, len(text)))

@@ -10,11 +10,19 @@ import typer
 from leadctl.cli import COMMANDS, app
 from leadctl.errors import ExitCode
 from tests.leadctl.conftest import Client
+from tests.system.terminal import Terminal, lines
 
 
 def test_the_exit_codes(anonymous: Client) -> None:
     lines = anonymous.data("help", "exit-codes").splitlines()
     assert [line.split(maxsplit=1) for line in lines] == [[str(int(code)), code.meaning] for code in ExitCode]
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+def test_the_exit_codes_are_wrapped_between_words(anonymous: Client, columns: int) -> None:
+    shown = lines(Terminal(anonymous, "help", "exit-codes", columns=columns).end()[1])
+    assert max(map(len, shown)) <= columns
+    assert " ".join(" ".join(shown).split()).startswith("0 success, also if there was nothing left to do 1 failure")
 
 
 def test_help_prints_the_help_of_a_command(anonymous: Client) -> None:

@@ -47,6 +47,7 @@ def test_filters_and_limit(client: Client) -> None:
     assert found("-q", "ilter") == []
     assert found("--email", "*2@filt*") == [ids[2]]
     assert found("--state", "ENGAGED", "--state", "PENDING", "--f-name", "filter") == ids[::-1]
+    assert found("--state", "engaged,PENDING", "--f-name", "filter") == ids[::-1]
     assert found("--since", "1h", "--f-name", "filter") == ids[::-1]
     assert found("--since", "2999-01-01") == []
     assert found("--until", "2020-01-01T10:00+02:00") == []

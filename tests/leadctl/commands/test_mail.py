@@ -8,6 +8,7 @@ import pytest
 
 from tests.leadctl.conftest import Client
 from tests.system.programs import Service
+from tests.system.terminal import Terminal
 
 
 @pytest.fixture
@@ -43,14 +44,18 @@ def test_suppressed_mails_have_a_reason(client: Client) -> None:
     assert listed.split("\t")[2:5] == ["confirmation", "mary+2@example.com", "suppressed"]
     why = "suppressed: its mailbox had a confirmation within INTAKE_CONFIRMATION_INTERVAL"
     assert listed.rstrip("\n").endswith(f"\t{why}")
-    assert why in client.data("mail", "show", listed.partition("\t")[0])
+    assert why in client.data("mail", "show", mail_id := listed.partition("\t")[0])
+    assert "NEXT ATTEMPT" not in Terminal(client, "mail", "show", mail_id).end()[1]
 
 
 def test_retry(client: Client, failed: list[int]) -> None:
     one = client.run("mail", "retry", str(failed[0]))
     assert (one.returncode, one.stderr) == (0, f"mail {failed[0]} is queued again\n")
     again = client.run("mail", "retry", str(failed[0]))
-    assert (again.returncode, again.stderr) == (6, f"leadctl: mail {failed[0]} has not failed\n")
+    assert (again.returncode, again.stderr) == (
+        6,
+        f"leadctl: mail {failed[0]} has not failed; leadctl mail show {failed[0]} shows its state and why\n",
+    )
     several = client.run("mail", "retry", "-", "999999", typed=str(failed[1]))
     assert several.returncode == 3
     assert several.stderr.splitlines() == ["999999: there is no mail 999999", "leadctl: 1 of 2 mails queued again"]

@@ -59,6 +59,16 @@ def test_a_pipe_gets_all_results_in_every_format(client: Client, ids: list[int])
     assert rows[0]["found"] == "Árpád2"
 
 
+def test_ids_need_no_quotes_from_cvs(client: Client, admin: Client, ids: list[int]) -> None:
+    def read() -> str:
+        return admin.data("audit", "--action", "cv-text", "--lead", str(ids[0]))
+
+    before = read()
+    for more in (("-o", "ids"), ("--columns", "id")):
+        assert newest(client.data("search", "naturaliz", *more)) == ids[::-1]
+    assert read() == before
+
+
 def test_filters_of_lists_are_accepted(client: Client, ids: list[int]) -> None:
     def found(*more: str) -> list[int]:
         return newest(client.data("search", "zachar", "-o", "ids", *more))

@@ -84,6 +84,12 @@ def test_a_list_omits_suspect_leads_and_says_how_many(client: Client, honeypot: 
     assert client.run("--quiet", "list", "-o", "ids").stderr == ""
 
 
+def test_a_search_shows_the_sign_of_spam(client: Client, honeypot: str) -> None:
+    spam(client, honeypot)
+    [shown] = [line for line in lines(Terminal(client, "search", "s@example.com").end()[1]) if "PENDING" in line]
+    assert shown.endswith("suspect: honeypot")
+
+
 def test_stats_omit_suspect_leads(client: Client, honeypot: str) -> None:
     client.submit()
     spam(client, honeypot)
@@ -108,11 +114,11 @@ def test_watch_omits_suspect_leads(client: Client, honeypot: str) -> None:
 
 def test_cleared_leads_are_listed(client: Client, honeypot: str) -> None:
     ids = [spam(client, honeypot, f"{n}@example.com") for n in range(3)]
-    assert client.run("clear-suspect", str(ids[0])).stderr == f"lead {ids[0]} is not suspect\n"
+    assert client.run("clear-suspect", str(ids[0])).stderr == f"lead {ids[0]} is no longer suspect\n"
     done = client.run("clear-suspect", "-", typed=f"{ids[1]} {ids[2]} 999")
     assert (done.returncode, done.stderr) == (
         3,
-        "999: there is no lead 999\nleadctl: 2 of 3 leads are not suspect\n",
+        "999: there is no lead 999\nleadctl: 2 of 3 leads are no longer suspect\n",
     )
     assert client.run("clear-suspect", "999").returncode == 5
     assert len(client.data("list", "-o", "ids").split()) == 3
