@@ -24,7 +24,7 @@ try:
     from intake.cv_text import sandbox
     from intake.cvs import orphans
     from intake.database import Database, server_checks
-    from intake.database.migrations import is_migrated, migrate
+    from intake.database.migrations import is_migrated, migrate, needed_revision
     from intake.errors import DatabaseNotMigrated, DatabaseUnavailable, IntakeError, SettingsInvalid
     from intake.form import serving
     from intake.form.definition import load_definition
@@ -142,7 +142,7 @@ def _serve(
     gc.freeze()  # long-lived objects are not collected again: each collection stalled requests for 90 ms
     if surface is Surface.PUBLIC and hasattr(os, "nice"):  # Windows has none
         os.nice(PUBLIC_NICENESS)
-    Server(service, settings, on_started=on_started).run([shared] if shared else None)
+    Server(service, settings, metrics, on_started=on_started).run([shared] if shared else None)
 
 
 @app.command(name="worker")
@@ -155,6 +155,7 @@ def worker_command() -> None:
     settings = _settings()
     database = _database(settings, connections=WORKER_CONNECTIONS)
     metrics = Metrics()
+    metrics.watch_database(database, schema=needed_revision())
     workers = Workers(settings, database, metrics)
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # inherited by all threads, so that sigwait receives them

@@ -44,6 +44,11 @@ def is_migrated(database: Database) -> bool:
     return database.read(lambda c: MigrationContext.configure(c).get_current_heads()) == _heads()
 
 
+def needed_revision() -> str:
+    """Return the revision of the schema that this version needs."""
+    return ",".join(_heads())
+
+
 def is_known(revision: str) -> bool:
     """Return whether this version has a migration to the schema."""
     return any(script.revision == revision for script in ScriptDirectory.from_config(_config()).walk_revisions())
