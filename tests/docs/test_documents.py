@@ -80,6 +80,16 @@ def test_documented_metrics_match_the_code() -> None:
     exposed = {name for name in exposed if not name.endswith("_created")}
     section = document("docs/operations.md").partition("\n## Monitoring")[2].partition("\n### Logs")[0]
     assert set(re.findall(r"\bintake_\w+", section)) == exposed
+    named = set(re.findall(r"\bintake_\w+", document("ops/alerts.yml") + document("ops/dashboard.json")))
+    assert {re.sub("_(bucket|count|sum)$", "", name) for name in named} <= exposed
+
+
+def test_each_alert_has_an_entry_in_the_runbook() -> None:
+    rules = document("ops/alerts.yml")
+    alerts = re.findall(r"- alert: (\w+)", rules)
+    section = document("docs/operations.md").partition("\n## Alerts")[2].partition("\n## ")[0]
+    assert re.findall(r"^### (\w+)$", section, re.MULTILINE) == alerts
+    assert re.findall(r"runbook_url: \S+/docs/operations\.md#(\w+)", rules) == [name.lower() for name in alerts]
 
 
 def test_documented_exit_codes_match_the_code() -> None:
