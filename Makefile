@@ -7,7 +7,7 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE =
 TESTS ?= tests/intake tests/migrations tests/system
 
-.PHONY: help setup demo picture test test-browser test-clamd test-client test-node test-pgbouncer test-proxy test-redis test-s3 test-schema test-tmux test-upgrade coverage torture attack drill fuzz audit bench bench-quick lint format catalogues screenshots serve requirements clean
+.PHONY: help setup demo picture test test-browser test-clamd test-client test-node test-ops test-pgbouncer test-proxy test-redis test-s3 test-schema test-tmux test-upgrade coverage torture attack drill fuzz audit bench bench-quick lint format catalogues screenshots serve requirements clean
 
 # Show this help
 help:
@@ -104,6 +104,10 @@ test-pgbouncer: setup
 # Test docs/nginx.conf, Caddyfile and haproxy.cfg (Debian: apt-get install nginx-light caddy haproxy)
 test-proxy: setup
 	$(BIN)/python -m pytest tests/proxy
+
+# Test the files in ops/ with a real Prometheus and promtool (Debian: apt-get install prometheus)
+test-ops: setup
+	$(BIN)/python -m pytest tests/ops
 
 # Test rate limits in a real Redis (Debian: apt-get install redis-server)
 test-redis: setup

@@ -16,6 +16,7 @@ from intake import audit
 from intake.cvs import store, store_marker
 from intake.database import Database
 from intake.database.installation import Fingerprints
+from intake.database.migrations import needed_revision
 from intake.errors import DatabaseUnavailable, StorageUnavailable
 from intake.form.answers import AnswerReader
 from intake.form.definition import load_definition
@@ -28,6 +29,7 @@ from intake.http.health import HEALTH, PUBLIC_DESCRIPTION
 from intake.http.health import OPERATIONS as OPERATORS
 from intake.http.multipart import MAX_OVERHEAD_BYTES
 from intake.http.routing import HASHING_THREADS, Operation, RouteTable, api_routes
+from intake.http.thread_pool import BoundedThreadPool
 from intake.http.unknown_fields import UnknownFields
 from intake.http.upload_limits import UploadLimiter
 from intake.internal_api.examples import EXAMPLES
@@ -91,6 +93,7 @@ def create_app(
         store.prepare(settings.cv_store)
     metrics, forwarding, access_log = metrics or Metrics(), ForwardingMonitor(), AccessLog()
     database = Database(settings, connections=surface.connections + (WORKER_CONNECTIONS if with_worker else 0))
+    metrics.watch_database(database, schema=needed_revision())
     check_stored_states(database, known=settings.states)
     _check_store(database, settings)
     form_state = _form_state(settings, database)
@@ -124,7 +127,7 @@ def create_app(
         access_log.close()
 
     gateway = Gateway(
-        RouteTable(_routes(surface, settings)),
+        RouteTable(_routes(surface, settings, metrics)),
         settings,
         metrics=metrics,
         log=access_log,
@@ -156,13 +159,15 @@ def _form_state(settings: Settings, database: Database) -> dict[str, Any]:
     return {"form": form, "form_key": key, "answers": AnswerReader(form, key, form_only=settings.form_only)}
 
 
-def _routes(surface: Surface, settings: Settings) -> list[Route]:
+def _routes(surface: Surface, settings: Settings, metrics: Metrics) -> list[Route]:
     largest = settings.max_cv_bytes + MAX_OVERHEAD_BYTES
-    return [
-        route
-        for operations, threads in surface.apis
-        for route in api_routes(operations, threads=threads, uploads=UploadLimiter(settings, largest_bytes=largest))
-    ]
+    routes = []
+    for operations, threads in surface.apis:
+        pool = BoundedThreadPool(threads)
+        name = "public" if operations is PUBLIC else "internal" if operations is INTERNAL else "operators"
+        metrics.watch_threads(name, pool)
+        routes += api_routes(operations, pool=pool, uploads=UploadLimiter(settings, largest_bytes=largest))
+    return routes
 
 
 def _check_store(database: Database, settings: Settings) -> None:

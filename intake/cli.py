@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 try:
+    from intake import logs
     from intake.app import Surface, create_app
     from intake.backups.backup import back_up
     from intake.backups.files import Manifest, listed
@@ -24,7 +25,7 @@ try:
     from intake.cv_text import sandbox
     from intake.cvs import orphans
     from intake.database import Database, server_checks
-    from intake.database.migrations import migrate, schema_error
+    from intake.database.migrations import migrate, needed_revision, schema_error
     from intake.errors import DatabaseNotMigrated, DatabaseUnavailable, IntakeError, SettingsInvalid
     from intake.form import serving
     from intake.form.definition import load_definition
@@ -88,7 +89,7 @@ def serve(
     A SQLite database is created and migrated automatically; run `intake migrate` for PostgreSQL.
     """
     flags = {"INTAKE_HOST": host, "INTAKE_PORT": port, "INTAKE_PROCESSES": processes}
-    settings = _settings(serving=surface is not Surface.PUBLIC, **flags)
+    settings = _settings(serving=surface is not Surface.PUBLIC, is_logging=True, **flags)
     if settings.sqlite_file is not None:
         migrate(settings)
     database = _database(settings)
@@ -142,7 +143,7 @@ def _serve(
     gc.freeze()  # long-lived objects are not collected again: each collection stalled requests for 90 ms
     if surface is Surface.PUBLIC and hasattr(os, "nice"):  # Windows has none
         os.nice(PUBLIC_NICENESS)
-    Server(service, settings, on_started=on_started).run([shared] if shared else None)
+    Server(service, settings, metrics, on_started=on_started).run([shared] if shared else None)
 
 
 @app.command(name="worker")
@@ -152,9 +153,10 @@ def worker_command() -> None:
     They deliver mail, have CVs scanned, extract their text, and do maintenance. Any number of worker processes can run
     beside any number of services.
     """
-    settings = _settings()
+    settings = _settings(is_logging=True)
     database = _database(settings, connections=WORKER_CONNECTIONS)
     metrics = Metrics()
+    metrics.watch_database(database, schema=needed_revision())
     workers = Workers(settings, database, metrics)
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # inherited by all threads, so that sigwait receives them
@@ -370,18 +372,27 @@ def main() -> None:
     try:
         app(prog_name="intake")
     except DatabaseUnavailable as error:
-        sys.exit(f"intake: the database is unavailable: {error.reason}")
+        _fail(f"the database is unavailable: {error.reason}")
     except IntakeError as error:
-        sys.exit("\n".join(f"intake: {line}" for line in str(error).splitlines()))
+        _fail(*str(error).splitlines())
     except UnicodeError:
-        sys.exit("intake: the input is not UTF-8")
+        _fail("the input is not UTF-8")
 
 
-def _settings(*, serving: bool = False, **flags: str | None) -> Settings:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+def _fail(*lines: str) -> NoReturn:
+    """End the process with an error, as records of a JSON log or as text."""
+    if logs.is_json():
+        for line in lines:
+            log.critical("%s", line)
+        sys.exit(1)
+    sys.exit("\n".join(f"intake: {line}" for line in lines))
+
+
+def _settings(*, serving: bool = False, is_logging: bool = False, **flags: str | None) -> Settings:
+    """Return the settings; INTAKE_LOG applies to services and workers only, as other commands print for people."""
     given = {name: value for name, value in flags.items() if value is not None}
     environment = {**read_environment(os.environ, Path.cwd()), **given}
+    logs.configure(environment.get("INTAKE_LOG", "") if is_logging else logs.TEXT)
     for name in unknown_names(environment):
         log.warning("%s is set, but it is not a setting of this service", name)
     return Settings.from_environment(environment, serving=serving)

@@ -14,6 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from intake.http.protocol import ConnectionLimiter, limited_protocol
+from intake.metrics import Metrics
 from intake.processes import BACKLOG
 from intake.settings import Settings
 
@@ -30,12 +31,14 @@ class Server(uvicorn.Server):
     While it drains, for INTAKE_DRAIN, it accepts requests but is not ready. INTAKE_SHUTDOWN_GRACE limits what follows.
     """
 
-    def __init__(self, service: ASGIApp, settings: Settings, *, on_started: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, service: ASGIApp, settings: Settings, metrics: Metrics, *, on_started: Callable[[], None] = lambda: None
+    ) -> None:
         config = uvicorn.Config(
             service,
             host=settings.host,
             port=settings.port,
-            http=limited_protocol(ConnectionLimiter(settings)),
+            http=limited_protocol(ConnectionLimiter(settings, metrics)),
             loop="asyncio",  # uvloop accepts one connection per iteration, so a flood keeps others out for seconds
             ws="none",
             proxy_headers=False,  # by default uvicorn trusts X-Forwarded-For from any local peer

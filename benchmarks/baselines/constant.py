@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 
 from intake.database import Database
 from intake.http.thread_pool import BoundedThreadPool
+from intake.metrics import Metrics
 from intake.server import Server
 from intake.settings import Settings
 from intake.users.accounts import authenticate
@@ -38,7 +39,7 @@ def application(settings: Settings, directory: str) -> Starlette:
 def main() -> None:
     logging.basicConfig(level=logging.INFO)
     settings = Settings.from_environment(os.environ)
-    Server(application(settings, sys.argv[1]), settings).run()
+    Server(application(settings, sys.argv[1]), settings, Metrics()).run()
 
 
 if __name__ == "__main__":

@@ -67,6 +67,11 @@ def schema_error(database: Database) -> str | None:
     return database.read(_schema_error)
 
 
+def needed_revision() -> str:
+    """Return the revision of the schema that this version needs."""
+    return ",".join(_heads())
+
+
 def is_known(revision: str) -> bool:
     """Return whether this version has a migration to the schema."""
     return revision in _revisions()

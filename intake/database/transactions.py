@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Insert, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import QueuePool
 
 from intake.database import timeline
 from intake.database.engine import LOCK_TIMEOUT_S, BoundedConnection, open_engine
@@ -40,6 +41,7 @@ class Database:
 
     def __init__(self, settings: Settings, *, connections: int) -> None:
         self._engine = open_engine(settings, connections=connections)
+        self.max_connections = connections
         self._failover_gap = settings.failover_gap
         self._writing_engine = self._engine.execution_options(writing=True)
         self._group_commit = GroupCommit(self._write) if self._engine.dialect.name == "sqlite" else None
@@ -100,6 +102,11 @@ class Database:
                 return purge_deleted(cast("Any", pooled.driver_connection), max_bytes=max_bytes)
             finally:
                 pooled.close()
+
+    @property
+    def connections_in_use(self) -> int:
+        """The number of connections in use."""
+        return cast("QueuePool", self._engine.pool).checkedout()
 
     def close(self) -> None:
         """Close every connection that is not in use."""

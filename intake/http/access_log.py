@@ -30,6 +30,7 @@ class Entry(NamedTuple):
     request_id: str
 
 
+_FIELDS = ("method", "path", "status", "milliseconds", "request_id")  # of the record's arguments, for JSON
 _Timed = tuple[float, Entry]  # the time at which the entry was added, and the entry
 
 
@@ -89,9 +90,10 @@ def _log(entries: Sequence[_Timed]) -> None:
 def _record(entry: _Timed, existing: logging.LogRecord | None = None) -> logging.LogRecord:
     """Return the record of an entry, new or instead of an existing one."""
     record = existing or logging.LogRecord(log.name, logging.INFO, "", 0, "%s %s %d %.0f ms %s", (), None)
+    record.__dict__["fields"] = _FIELDS
     record.created, (method, path, status, seconds, request_id) = entry
     record.msecs = record.created % 1 * 1000
-    record.args = (method, path.encode("unicode_escape").decode("ascii"), status, seconds * 1000, request_id)
+    record.args = (method, path.encode("unicode_escape").decode("ascii"), status, round(seconds * 1000, 1), request_id)
     return record
 
 

@@ -94,6 +94,8 @@ class Gateway:
         scope, status, seconds = exchange.scope, exchange.status or 500, time.perf_counter() - exchange.started_at
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._metrics.requests.labels(scope.get("route_path", "none"), method, str(status)).observe(seconds)
+        if status == 500:
+            self._metrics.errors.inc()
         self._log.add(Entry(scope["method"], scope["path"], status, seconds, exchange.request_id))
 
 

@@ -21,6 +21,7 @@ from intake.http.raw_responses import (
     TOO_MANY_CONNECTIONS,
     raw_response,
 )
+from intake.metrics import Metrics
 from intake.settings import Settings
 
 if sys.platform != "win32":
@@ -35,6 +36,7 @@ STOP_MARGIN_S = 1.0  # between a read refusal and the end of the server's grace 
 CHECK_EVERY_S = 0.25
 WARN_EVERY_S = 10.0
 FRAMING = (b"content-length", b"transfer-encoding")
+_OVER_LIMITS = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE}
 OTHER_FILES = 256  # databases, uploads and mails, beside the connections
 
 log = logging.getLogger("intake.http.protocol")
@@ -46,7 +48,7 @@ class ConnectionLimiter:
     One client may have a tenth of them; trusted proxies and clients exempt from rate limits count only in the total.
     """
 
-    def __init__(self, settings: Settings, *, stalled_s: float = STALLED_S) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, *, stalled_s: float = STALLED_S) -> None:
         self.header_timeout_s = settings.header_timeout_s
         self.stalled_s = stalled_s
         self._max_connections = settings.max_connections
@@ -56,6 +58,7 @@ class ConnectionLimiter:
         self._by_client: Counter[str] = Counter()
         self._lingering: set[LimitedHttpProtocol] = set()
         self._is_check_scheduled = False
+        self.count_refusal = metrics.refused.labels
         self._refused = 0
         self._warned_at = 0.0
 
@@ -65,6 +68,7 @@ class ConnectionLimiter:
         key = "" if client.is_in(self._exempt) else client.key
         if len(self._admitted) >= self._max_connections or (key and self._by_client[key] >= self._max_per_client):
             self._refused += 1
+            self.count_refusal("connections").inc()
             return False
         self._admitted[connection] = key
         self._by_client[key] += 1
@@ -290,6 +294,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self.flow.resume_reading()
         if detail is not TOO_MANY_CONNECTIONS:  # these are logged as a count, so that a flood does not fill the log
             log.info("refused by the protocol: %d %s", status, request_id)
+        if status in _OVER_LIMITS:
+            self.limiter.count_refusal("headers").inc()
         headers = [header for header in self.server_state.default_headers if header[0] != b"connection"]
         headers.append((b"X-Request-ID", request_id.encode()))
         self.transport.write(raw_response(status, detail, headers))

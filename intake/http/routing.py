@@ -85,13 +85,12 @@ class Operation:
         return self.body is None and not inspect.iscoroutinefunction(self.endpoint)
 
 
-def api_routes(operations: Sequence[Operation], *, threads: int, uploads: UploadLimiter) -> list[Route]:
-    """Return the routes of an API with `threads` threads, up to HASHING_THREADS more, and upload slots.
+def api_routes(operations: Sequence[Operation], *, pool: BoundedThreadPool, uploads: UploadLimiter) -> list[Route]:
+    """Return the routes of an API with its threads, up to HASHING_THREADS more, and upload slots.
 
     Each path has routes with and without a trailing slash. Fixed paths are first: the Allow header is that of the first
     match without the method.
     """
-    pool = BoundedThreadPool(threads)
     hashing = HashingQueue(min(HASHING_THREADS, max(1, (os.cpu_count() or 1) // 2)))
     paths: dict[str, dict[str, Operation]] = {}
     for operation in operations:

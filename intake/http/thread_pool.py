@@ -29,14 +29,19 @@ class BoundedThreadPool:
 
     def __init__(self, count: int) -> None:
         self._queue: SimpleQueue[_Job[Any] | None] = SimpleQueue()
-        self._count = count
+        self.size = count
         self._jobs = self._threads = 0
         weakref.finalize(self, _end_threads, self._queue, count)
 
     @property
     def waiting(self) -> int:
         """The number of jobs that wait for a thread."""
-        return max(self._jobs - self._count, 0)
+        return max(self._jobs - self.size, 0)
+
+    @property
+    def in_use(self) -> int:
+        """The number of threads that run a job."""
+        return min(self._jobs, self.size)
 
     async def run(self, work: Callable[[], T], *, is_continuation: bool = False) -> T:
         """Run `work` in a thread and return its result. Raises ServiceBusy if none is free in time.
@@ -48,7 +53,7 @@ class BoundedThreadPool:
             raise _busy()
         self._jobs += 1
         try:
-            if self._threads < min(self._jobs, self._count):
+            if self._threads < self.in_use:
                 self._threads += 1
                 Thread(target=_run_jobs, args=[self._queue], name="intake-pool", daemon=True).start()
             job = _Job(work)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from secrets import token_hex
 
-from sqlalchemy import Connection, Select, or_, select, update
+from sqlalchemy import Connection, Select, func, or_, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from intake.cvs import clamd
@@ -69,6 +69,12 @@ def due() -> Select[tuple[int]]:
     is_free = or_(cv.c.scan_claimed_until.is_(None), cv.c.scan_claimed_until <= Now())
     is_due = (SCAN_PENDING, cv.c.next_scan_at <= Now(), is_free)
     return select(cv.c.lead_id).where(*is_due).order_by(cv.c.next_scan_at).limit(1)
+
+
+def count_pending(database: Database) -> int:
+    """Return the number of pending scans. Raises DatabaseUnavailable."""
+    query = select(func.count()).select_from(cv).where(SCAN_PENDING)
+    return database.read(lambda connection: int(connection.execute(query).scalar_one()))
 
 
 def scan(database: Database, url: str, job: ScanJob, *, is_stopping: Callable[[], bool]) -> ScanState | None:

@@ -11,7 +11,7 @@ from intake.audit import Action, Actor, record
 from intake.database import Database
 from intake.database.clock import Now
 from intake.database.ids import page_and_next
-from intake.database.schema import UNSENT, outbox_mail
+from intake.database.schema import DELIVERABLE, UNSENT, outbox_mail
 from intake.request_models import MAX_ID, Number, PageQuery
 
 _FORMER_STATES = {"owed": "queued", "dead": "failed"}  # accepted until 1.0
@@ -72,6 +72,16 @@ def count_unsent(database: Database) -> UnsentMails:
     state = outbox_mail.c.state
     query = select(state, func.count()).where(UNSENT).group_by(state)
     return UnsentMails(**database.read(lambda connection: {str(name): n for name, n in connection.execute(query)}))
+
+
+def oldest_s(database: Database) -> float:
+    """Return the seconds since the oldest mail that could be delivered was queued, or 0. Raises DatabaseUnavailable.
+
+    Mails that a cap holds, and alerts that wait for their digest, could not be.
+    """
+    query = select(func.min(outbox_mail.c.queued_since), Now()).where(DELIVERABLE)
+    since, now = database.read(lambda connection: connection.execute(query).one())
+    return max((now - since).total_seconds(), 0.0) if since else 0.0
 
 
 def _narrowed(states: Sequence[str]) -> Sequence[TextClause]:

@@ -55,7 +55,10 @@ def _save(request: AppRequest, form: Form, key: str | None) -> bool:
     if key is None and (state["hosted_form"] is not None or accepts_html(request.headers)):
         # plain forms can't send a key, and a second click or a reload must not save a second lead
         key = submission.content_sha256
-    return create_lead(state["database"], state["settings"], submission, key=key)
+    is_new = create_lead(state["database"], state["settings"], submission, key=key)
+    if is_new and submission.answers.suspect:
+        state["metrics"].suspects.inc()
+    return is_new
 
 
 _FORM = {

@@ -10,6 +10,7 @@ from unicodedata import category
 
 from dotenv import dotenv_values
 
+from intake import logs
 from intake.cv_text import sandbox
 from intake.errors import SettingsInvalid
 from intake.settings import parsers
@@ -52,6 +53,7 @@ class Settings:
     host: str = _setting("INTAKE_HOST", "127.0.0.1", parsers.host, "a host name or an address to listen on")
     port: int = _setting("INTAKE_PORT", 8000, *_PORT)
     metrics_port: int | None = _setting("INTAKE_METRICS_PORT", None, *_PORT)
+    log_format: str = _setting("INTAKE_LOG", logs.TEXT, parsers.one_of(logs.FORMATS), " or ".join(logs.FORMATS))
     processes: int = _setting("INTAKE_PROCESSES", 1, parsers.number(1, 64), "a number from 1 to 64")
     jwt_secrets: tuple[str, ...] = _setting(
         "INTAKE_JWT_SECRET",

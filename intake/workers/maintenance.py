@@ -1,4 +1,4 @@
-"""Periodic jobs in their own thread: retention, deletions, held confirmations, words, the CV store and its marker."""
+"""Periodic jobs in their own thread: queue counts, retention, deletions, held confirmations, words, the CV store."""
 
 import logging
 import threading
@@ -10,10 +10,10 @@ from contextlib import suppress
 from intake.cvs import deletions, orphans, store_marker
 from intake.database import Database
 from intake.errors import DatabaseUnavailable, OrphanCollectionRefused, StorageUnavailable
-from intake.leads import erasure, words
+from intake.leads import cv_texts, erasure, scans, words
 from intake.leads.submissions import delete_expired_keys
-from intake.mail import confirmation_caps, outbox
-from intake.metrics import Metrics
+from intake.mail import admin, confirmation_caps, outbox
+from intake.metrics import Metrics, QueueCounts
 from intake.settings import Settings
 
 POLL_S = 0.5
@@ -21,6 +21,7 @@ PRUNE_EVERY_S = 600.0
 UPDATE_MARKER_EVERY_S = 60.0
 DELETE_CVS_EVERY_S = 60.0
 RELEASE_CONFIRMATIONS_EVERY_S = 10.0
+COUNT_EVERY_S = 30.0
 INDEX_WORDS_EVERY_S = 3600.0  # leads that another version of the service saves during an upgrade wait as long
 COLLECT_EVERY_S = PURGE_EVERY_S = 24 * 3600.0
 STOP_WITHIN_S = 1.0  # a store that never responds must not delay the shutdown
@@ -71,6 +72,7 @@ class Maintenance(threading.Thread):
         self._old_stores: set[str] | None = None  # stores of earlier settings that have CVs; looked up daily
         self._jobs = [
             Job(self._update_marker, every_s=UPDATE_MARKER_EVERY_S),
+            Job(self._count_queues, every_s=COUNT_EVERY_S),
             Job(self._release_confirmations, every_s=RELEASE_CONFIRMATIONS_EVERY_S),
             Job(self._delete_cvs, every_s=DELETE_CVS_EVERY_S),
             Job(self._prune, every_s=PRUNE_EVERY_S),
@@ -107,6 +109,17 @@ class Maintenance(threading.Thread):
         except StorageUnavailable as error:
             self.store_hold = str(error)
             raise
+        yield from ()
+
+    def _count_queues(self) -> Iterator[object]:
+        mails = admin.count_unsent(self._database)
+        self._metrics.queues = QueueCounts(
+            mails_queued=mails.queued,
+            mails_failed=mails.failed,
+            oldest_mail_s=admin.oldest_s(self._database),
+            scans_pending=scans.count_pending(self._database),
+            texts_pending=cv_texts.count_pending(self._database) if self._settings.cv_text else 0,
+        )
         yield from ()
 
     def _release_confirmations(self) -> Iterator[object]:

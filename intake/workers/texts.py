@@ -17,7 +17,6 @@ SANDBOX_PAUSE_S = 60.0  # while the sandbox is not available
 PROCESS_PAUSE_S = 10.0  # after a process could not be started
 PAUSE_FACTOR = 3.0  # a pause after each extraction: a backlog takes at most a quarter of a core from submissions
 MAX_PAUSE_S = 1.0  # slow extractions are rare, or an attack that must not delay other CVs further
-COUNT_INTERVAL_S = 30.0
 
 log = logging.getLogger("intake.workers.texts")
 
@@ -30,12 +29,10 @@ class TextWorker(PollingWorker):
     def __init__(self, mode: str, database: Database, metrics: Metrics) -> None:
         super().__init__("intake-texts")
         self._mode, self._database, self._metrics = mode, database, metrics
-        self._next_count = 0.0
         self.last_error = sandbox.fault(mode)
 
     def step(self) -> float:
         """Extract the text of one CV, and return the seconds to wait before the next poll."""
-        self._count()
         if (fault := sandbox.fault(self._mode)) is not None:
             log.warning("%s; %s", self.consequence, fault)
             return SANDBOX_PAUSE_S
@@ -64,8 +61,3 @@ class TextWorker(PollingWorker):
             return PROCESS_PAUSE_S
         self._metrics.texts.labels(state or "retried").inc()
         return 0
-
-    def _count(self) -> None:
-        if time.monotonic() >= self._next_count:
-            self._metrics.texts_pending.set(cv_texts.count_pending(self._database))
-            self._next_count = time.monotonic() + COUNT_INTERVAL_S

@@ -12,6 +12,7 @@ from intake.cli import app as intake_app
 from intake.database.engine import IDLE_TIMEOUT_S, LOCK_TIMEOUT_S, STATEMENT_TIMEOUT_S
 from intake.errors import FIELD_ERROR_CODES
 from intake.mail.messages import _SAMPLE, MessageBuilder
+from intake.metrics import Metrics, QueueCounts
 from intake.settings import Settings
 from intake.settings.parsers import Mailbox
 from intake.workers import WORKER_CONNECTIONS
@@ -70,6 +71,25 @@ def test_documented_commands_match_the_code() -> None:
     assert first_column(readme, r"`intake ([a-z-]+)`") == list(group.commands)  # type: ignore[attr-defined]
     for text in map(document, USER_DOCUMENTS):
         assert set(re.findall(r"^(?:.*\| )?leadctl (?:--[a-z]+ \S+ )*([a-z-]+)", text, re.MULTILINE)) <= set(COMMANDS)
+
+
+def test_documented_metrics_match_the_code() -> None:
+    metrics = Metrics()
+    metrics.queues = QueueCounts(0, 0, 0.0, 0, 0)
+    exposed = set(re.findall(r"^# TYPE (intake_\w+) ", metrics.exposition().decode(), re.MULTILINE))
+    exposed = {name for name in exposed if not name.endswith("_created")}
+    section = document("docs/operations.md").partition("\n## Monitoring")[2].partition("\n### Logs")[0]
+    assert set(re.findall(r"\bintake_\w+", section)) == exposed
+    named = set(re.findall(r"\bintake_\w+", document("ops/alerts.yml") + document("ops/dashboard.json")))
+    assert {re.sub("_(bucket|count|sum)$", "", name) for name in named} <= exposed
+
+
+def test_each_alert_has_an_entry_in_the_runbook() -> None:
+    rules = document("ops/alerts.yml")
+    alerts = re.findall(r"- alert: (\w+)", rules)
+    section = document("docs/operations.md").partition("\n## Alerts")[2].partition("\n## ")[0]
+    assert re.findall(r"^### (\w+)$", section, re.MULTILINE) == alerts
+    assert re.findall(r"runbook_url: \S+/docs/operations\.md#(\w+)", rules) == [name.lower() for name in alerts]
 
 
 def test_documented_exit_codes_match_the_code() -> None:

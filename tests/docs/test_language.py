@@ -70,7 +70,10 @@ ALLOWED: Mapping[tuple[str, str], str] = {
     ("alembic/versions/0014_mail_states.py", r"\bow(e|es|ed|ing)\b"): "names the old mail states",
     ("alembic/versions/0014_mail_states.py", r"\bdead\b"): "names the old mail states",
 }
-CONFIGURATION = ("docs/nginx.conf", "docs/Caddyfile", "docker-compose.yml", "Dockerfile", "Makefile", "pyproject.toml")
+CONFIGURATION = (
+    *("docs/nginx.conf", "docs/Caddyfile", "docker-compose.yml", "Dockerfile", "Makefile", "pyproject.toml"),
+    *("ops/alerts.yml", "ops/prometheus.yml", "tests/ops/alerts_test.yml"),
+)
 
 
 class Text(NamedTuple):

@@ -53,11 +53,26 @@ def statuses(received: bytes) -> list[int]:
     return [int(code) for code in re.findall(rb"HTTP/1\.1 (\d{3}) ", received)]
 
 
+def refused(service: Service, reason: str) -> float:
+    """Return the number of refusals for a reason."""
+    exposed = httpx2.get(f"{service.url}/metrics").text
+    [count] = re.findall(rf'^intake_refused_total{{reason="{reason}"}} (\S+)$', exposed, re.MULTILINE)
+    return float(count)
+
+
 def test_slow_headers_time_out_with_408(wire: Wire) -> None:
     began = time.monotonic()
     wire.send(*in_bytes(GET), pause_s=0.15)
     assert statuses(wire.rest()) == [408]
     assert HEADER_TIMEOUT_S <= time.monotonic() - began < len(GET) * 0.15 + 3
+
+
+def test_slow_and_oversized_headers_are_counted_and_malformed_ones_are_not(service: Service) -> None:
+    before = refused(service, "headers")
+    for sent in (GET[:20], GET[:-2] + b"X: a\r\n" * 101 + b"\r\n", b"not HTTP\r\n\r\n"):
+        with Wire(service.url) as wire:
+            wire.send(sent).rest()
+    assert refused(service, "headers") == before + 2
 
 
 def test_header_timeout_response_is_problem_json(wire: Wire) -> None:
@@ -215,6 +230,7 @@ def test_connections_are_limited_per_client_and_in_total(service: Service) -> No
     while "connections refused" not in "".join(service.log) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert re.search(r"WARNING intake\.http\.protocol: connections refused: \d+; open: \d+", "".join(service.log))
+    assert refused(service, "connections") >= 3
 
 
 HEADER = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"

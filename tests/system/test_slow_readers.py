@@ -16,6 +16,7 @@ from intake.app import create_app
 from intake.database import Database
 from intake.database.migrations import migrate
 from intake.http.protocol import ConnectionLimiter, limited_protocol
+from intake.metrics import Metrics
 from intake.settings import Settings
 from intake.users import accounts
 from tests.conftest import PASSWORD, SECRET
@@ -32,7 +33,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.url = f"http://127.0.0.1:{free_port()}"
-        bounded = limited_protocol(ConnectionLimiter(settings, stalled_s=STALLED_S))
+        bounded = limited_protocol(ConnectionLimiter(settings, Metrics(), stalled_s=STALLED_S))
         super().__init__(
             uvicorn.Config(
                 app,
