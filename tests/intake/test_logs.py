@@ -47,13 +47,12 @@ def test_a_record_is_one_object(stream: io.StringIO) -> None:
     assert logs.is_json()
 
 
-def test_no_message_forges_a_line_or_controls_a_terminal(stream: io.StringIO) -> None:
+def test_no_message_forges_a_line_or_controls_a_terminal() -> None:
     hostile = 'a\n{"level": "INFO"}\r\u2028\x1b[2J\x9b\u202e\udc80"\\'
-    logging.getLogger("intake").info("%s", hostile)
-    assert stream.getvalue().count("\n") == 1
-    assert stream.getvalue().rstrip("\n").isprintable()
-    assert stream.getvalue().isascii()
-    assert entries(stream)[0]["message"] == hostile
+    line = logs.JsonFormatter().format(logging.makeLogRecord({"msg": hostile}))
+    assert line.isprintable()
+    assert line.isascii()
+    assert json.loads(line)["message"] == hostile
 
 
 def test_the_access_log_has_fields(stream: io.StringIO) -> None:
