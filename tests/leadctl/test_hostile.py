@@ -751,5 +751,6 @@ def test_erased_data_is_reported_after_an_error(anonymous: Client, hostile: Any)
     url = f"http://127.0.0.1:{hostile.server_port}"
     done = anonymous.run("--url", url, "erase", "--email", "ada@example.com", "--yes", LEADCTL_TOKEN="t")
     assert (done.returncode, done.stdout) == (75, "7\tPENDING\n")
-    assert done.stderr.splitlines()[0] == "1 lead, 1 CV, 2 mails erased"
+    check = "data may have been erased; check with: leadctl erase --dry-run --email ada@example.com"
+    assert done.stderr.splitlines()[:2] == [check, "1 lead, 1 CV, 2 mails erased"]
     assert done.stderr.splitlines()[-1] == "leadctl: away"
