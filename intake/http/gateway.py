@@ -1,6 +1,7 @@
 """The path of every request: its ID, limits, route, errors, response headers, access log and metrics."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 
@@ -21,6 +22,8 @@ from intake.metrics import Metrics
 from intake.settings import Settings
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+log = logging.getLogger("intake.http.gateway")
 
 
 class Gateway:
@@ -73,7 +76,10 @@ class Gateway:
             self._record(exchange)
 
     async def respond(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the operation and send its response, or that of its error; an unexpected error is raised, too."""
+        """Run the operation and send its response, or that of its error; an unexpected error is raised, too.
+
+        An expected error while the response is sent, such as a lead that is erased meanwhile, ends it incomplete.
+        """
         request = AppRequest(scope, receive)
         try:
             response = await self._routes.find(scope).respond(request)
@@ -83,7 +89,10 @@ class Gateway:
             if is_unexpected(error):
                 raise
         else:
-            await response(scope, receive, send)
+            try:
+                await response(scope, receive, send)
+            except IntakeError as error:
+                log.warning("response to %s is incomplete: %s", scope["state"]["request_id"], error)
 
     async def _refuse(self, error: IntakeError, scope: Scope, receive: Receive, send: Send) -> None:
         response = await on_intake_error(Request(scope), error)

@@ -3,6 +3,7 @@
 import inspect
 import io
 import json
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from intake.audit import Actor
 from intake.database.schema import audit, cv
-from intake.leads import cv_texts, export
+from intake.leads import cv_texts, erasure, export
 from intake.leads.data_subjects import DataSubject
 from tests.conftest import Intake
 from tests.intake.internal_api.test_post_persons_erase import administered
@@ -203,3 +204,32 @@ def test_the_history_names_who_created_a_lead_manually(intake: Intake, admin: Te
         ("harriet", None, "PENDING", None),
         ("harriet", "PENDING", "ENGAGED", None),
     ]
+
+
+def test_an_export_of_a_person_who_is_erased_meanwhile_is_one_line_in_the_log(
+    intake: Intake, admin: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    person = DataSubject.parse("ada@example.com")
+
+    async def erasing(scope: Scope, receive: Receive, send: Send) -> None:
+        is_erased = False
+
+        async def send_and_erase(message: Message) -> None:
+            nonlocal is_erased
+            if message["type"] == "http.response.body" and not is_erased:
+                is_erased = True
+                erasure.erase(intake.database, person, actor=Actor())
+            await send(message)
+
+        await admin.app(scope, receive, send_and_erase)
+
+    for _ in range(3):
+        intake.submitted(CV=("cv", os.urandom(2**20)))
+    client = TestClient(erasing, headers=dict(admin.headers))
+    client.app_state.update(admin.app_state)
+    with client.stream("POST", "/internal/persons/export", json={"email": "ada@example.com"}) as cut:
+        received = b"".join(cut.iter_raw())
+    assert not zipfile.is_zipfile(io.BytesIO(received))
+    [record] = [one for one in caplog.records if "incomplete" in one.message]
+    assert "deleted during the download" in record.message or "there is no lead" in record.message
+    assert not any(one.exc_info for one in caplog.records)
