@@ -203,6 +203,25 @@ def test_leads_that_were_taken_are_passed_over(
     run(session, script)
 
 
+def test_an_error_is_followed_by_one_full_stop(
+    client: Client, make_session: MakeSession, leads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_change: object) -> object:
+        raise TryAgain(next(texts))
+
+    texts = iter(("is the server running?", "no response"))
+    session = make_session(leads[:1])
+    monkeypatch.setattr(session, "decide", fail)
+
+    async def script(screen: Screen) -> None:
+        await screen.ready(leads[0])
+        for text in ("is the server running? Nothing was changed.", "no response. Nothing was changed."):
+            await screen.press("d")
+            await screen.until(text)
+
+    run(session, script)
+
+
 def test_an_erased_lead_says_so_at_once(
     client: Client, admin: Client, make_session: MakeSession, leads: list[int]
 ) -> None:
