@@ -24,6 +24,7 @@ from leadctl.triage.session import Session
 
 MIN_COLUMNS = 20
 QUESTION_ROWS = 3  # below a page of the text
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def run_plain(session: Session, keys: Mapping[str, str], context: Context) -> None:
@@ -184,7 +185,8 @@ class Plain:
         sys.stdout.flush()
         discard_typed(sys.stdin)
         width = max(shutil.get_terminal_size().columns, MIN_COLUMNS)
-        sys.stdout.write("\n".join(wrap(escape_control(question), width - 1)) + " ")
+        whole = escape_control(question).replace(" ", _NO_BREAK).replace(f",{_NO_BREAK}", ", ")  # break between answers
+        sys.stdout.write("\n".join(wrap(whole, width - 1)).replace(_NO_BREAK, " ") + " ")
         sys.stdout.flush()
         if not (line := sys.stdin.readline()):
             raise EOFError
