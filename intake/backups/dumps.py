@@ -16,7 +16,6 @@ from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
 from intake.backups.files import durable_file
 from intake.cvs.store import flush
-from intake.database import timeline
 from intake.errors import BackupFailed
 from intake.settings import Settings
 
@@ -28,7 +27,11 @@ FACTS = "SELECT (SELECT version_num FROM alembic_version), (SELECT count(*) FROM
 # Mails contain ids of leads that were submitted after the backup, so no sequence may assign these again.
 _ADVANCE = {
     "sqlite": "UPDATE sqlite_sequence SET seq = seq + ?",
-    "postgresql": timeline.ADVANCE,
+    "postgresql": (
+        "SELECT setval("
+        " format('%%I.%%I', schemaname, sequencename)::regclass, greatest(coalesce(last_value, 0) + %s, 1)"
+        ") FROM pg_sequences WHERE schemaname = current_schema() AND sequenceowner = current_user"
+    ),
 }
 _ADD_SQLITE_SEQUENCES = """
     INSERT INTO sqlite_sequence (name, seq) SELECT name, 0 FROM sqlite_master

@@ -20,6 +20,7 @@ LOCK_TIMEOUT_S = 5
 MIGRATION_LOCK_TIMEOUT_S = 2  # less than LOCK_TIMEOUT_S, because requests queue behind a waiting ALTER TABLE
 IDLE_TIMEOUT_S = 15
 TCP_TIMEOUT_S = 15
+CONNECTION_OK = 0  # libpq's status
 # without recursive triggers, INSERT OR REPLACE could delete an audit entry without firing its trigger
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "recursive_triggers=ON")
 
@@ -81,7 +82,8 @@ class BoundedConnection(psycopg2.extensions.connection):
     @property
     def had_ended(self) -> bool:
         """Whether the connection was lost before any work, so that the work can be repeated on another."""
-        return bool(self.closed) and not self.has_answered
+        is_lost = self.closed or self.info.status != CONNECTION_OK  # `closed` is not set if the server was killed
+        return bool(is_lost) and not self.has_answered
 
     def prelude(self) -> bytes:
         """Return the statements to send before the next one."""

@@ -36,7 +36,7 @@ class Identity:
 
 def identity(database: Database) -> Identity:
     """Return the database's identity, with the lead id from its sequence. Raises DatabaseUnavailable."""
-    return database.read(_identity)
+    return database.write(_identity)  # the first write after a promotion raises the sequence
 
 
 def renew_nonce(database: Database, seen: str, *, min_age_s: float) -> Identity:

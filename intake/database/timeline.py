@@ -6,16 +6,10 @@ get ids above them.
 
 import logging
 
-from sqlalchemy import Connection, func, select, update
-
-from intake.database.schema import installation
+from sqlalchemy import Connection, func, select
 
 PROMOTED = "IN001"  # SQLSTATE of the function refuse_new_timeline
 CHECK = b"SELECT refuse_new_timeline();\n"
-ADVANCE = (
-    "SELECT setval(format('%%I.%%I', schemaname, sequencename)::regclass, coalesce(last_value, 0) + %s)"
-    " FROM pg_sequences WHERE schemaname = current_schema()"
-)
 
 log = logging.getLogger("intake.database")
 
@@ -25,14 +19,9 @@ def follow(connection: Connection, *, gap: int) -> None:
 
     Concurrent transactions wait for each other, and only the first one raises them.
     """
-    query = select(installation.c.timeline, func.wal_timeline()).with_for_update()
-    stored, current = connection.execute(query).one()
-    if stored == current:
-        return
+    stored = connection.execute(select(func.follow_timeline(gap))).scalar()
     if stored is not None:
-        connection.exec_driver_sql(ADVANCE, (gap,))
-        log.warning("the database server was promoted (timeline %s after %s): skipping %d ids", current, stored, gap)
-    connection.execute(update(installation).values(timeline=current))
+        log.warning("the database server was promoted (its timeline was %s): skipping %d ids", stored, gap)
 
 
 def is_known(connection: Connection) -> bool:

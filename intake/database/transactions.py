@@ -162,8 +162,8 @@ def translated_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (*_UNAVAILABLE, PoolTimeout, DBAPIError) as error:
-        if isinstance(error, DBAPIError) and not _is_unavailable(error):
+    except (*_UNAVAILABLE, psycopg2.DatabaseError, PoolTimeout, DBAPIError) as error:
+        if not _is_unavailable(error):
             raise
         reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
         raise _kind(getattr(error, "orig", None))(
@@ -177,12 +177,15 @@ def _kind(error: object) -> type[DatabaseUnavailable]:
     return StatementTimeout if isinstance(error, QueryCanceled) else DatabaseUnavailable
 
 
-def _is_unavailable(error: DBAPIError) -> bool:
-    # sqlite3 raises the base class itself for a damaged file and for one that is not a database
-    is_damaged = type(error.orig) is sqlite3.DatabaseError
+def _is_unavailable(error: Exception) -> bool:
+    if not isinstance(error, DBAPIError):
+        # psycopg2 raises the base class itself if the server was killed
+        return isinstance(error, (*_UNAVAILABLE, PoolTimeout)) or type(error) is psycopg2.DatabaseError
+    # so does sqlite3 for a damaged file and for one that is not a database
+    is_base = type(error.orig) in (sqlite3.DatabaseError, psycopg2.DatabaseError)
     # without a statement, connecting failed (also for an unsupported URL), or a commit with a constraint error
     is_connecting = error.statement is None and not isinstance(error, IntegrityError | DataError)
-    return error.connection_invalidated or is_damaged or is_connecting or isinstance(error.orig, _UNAVAILABLE)
+    return error.connection_invalidated or is_base or is_connecting or isinstance(error.orig, _UNAVAILABLE)
 
 
 def _is_lost(driver_connection: object, _error: Exception) -> bool:

@@ -96,7 +96,7 @@ def database_url(text: str) -> str:
 
 def number(least: int, most: int) -> Callable[[str], int]:
     """Return a parser of whole numbers from `least` to `most`."""
-    return lambda text: _between(int(_match(r"\d{1,9}", text)[0]), least, most)
+    return lambda text: _between(int(_match(r"\d{1,13}", text)[0]), least, most)
 
 
 def secrets(text: str) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ class TriageApp(LeadWindow):
         super().__init__(session, keys, profile=profile, filters=filters, first=first)
         self._gate = KeyGate()
         self._states = {key: state for state, key in keys.items()}
-        self._is_busy = self._is_leaving = False
+        self._is_busy = self._is_leaving = self._is_signing_in = False
         self._opened: dict[int, Path] = {}
         self._directory: tempfile.TemporaryDirectory[str] | None = None
         self._actions: Mapping[str, Callable[[], None]] = {
@@ -138,7 +138,7 @@ class TriageApp(LeadWindow):
             more = f" {self.session.unconfirmed_text()}" if self.session.unconfirmed else " Nothing was changed."
             text = escape_control(error)
             self.say(f"{text}{'' if text.endswith(('.', '?', '!')) else '.'}{more}")
-        elif self.mode is not Mode.INPUT:
+        elif self.mode is not Mode.INPUT and not self._is_signing_in:  # else a late failure would ask twice
             self.ask(f"{escape_control(error)}. Username:", self._ask_password, value=escape_control(self.session.user))
 
     def _ask_password(self, username: str) -> None:
@@ -146,11 +146,13 @@ class TriageApp(LeadWindow):
 
     def _sign_in(self, username: str, password: str) -> None:
         def signed_in(error: LeadctlError | None) -> None:
+            self._is_signing_in = False
             if error:
                 self.failed(error)
             else:
                 self.show_lead(f"signed in as {escape_control(self.session.user)}")
 
+        self._is_signing_in = True
         self.say("signing in")
         self.start(partial(self.session.sign_in, username, password), signed_in)
 

@@ -61,7 +61,7 @@ def test_invalid_fields_are_listed_with_their_labels(tab: Page, firm: Firm) -> N
     tab.get_by_label("First name").fill("")
     tab.get_by_label("Email address").fill("ada")
     send(tab)
-    expect(message).to_have_text(re.compile(r"^Email address: .+\nFirst name: .+$"))
+    expect(message).to_have_text(re.compile(r"^First name: .+\nEmail address: .+$"))
     expect(tab.get_by_label("Last name")).to_have_value("Lovelace")
     tab.get_by_label("First name").fill("Ada")
     tab.get_by_label("Email address").fill("ada@example.com")

@@ -75,8 +75,8 @@ def test_invalid_fields_are_listed_and_input_is_preserved(tab: Page, firm: Firm)
     alert = tab.get_by_role("alert")
     expect(alert).to_be_focused()
     assert [re.split(r"\s{2,}|\n", text.strip())[0] for text in alert.get_by_role("listitem").all_inner_texts()] == [
-        "Email address",
         "Last name",
+        "Email address",
     ]
     tab.go_back()
     expect(tab.get_by_label("First name")).to_have_value("Ada")

@@ -11,11 +11,11 @@ import pytest
 
 from tests.intake.workers.test_mail import wait_for
 from tests.leadctl.commands.test_bulk import deployed
-from tests.leadctl.conftest import Client, anonymous, client, logged_in, service
+from tests.leadctl.conftest import Client, anonymous, client, logged_in, service, worker
 from tests.system.programs import BIN, Service
 from tests.system.terminal import Terminal
 
-__all__ = ["anonymous", "client", "deployed", "logged_in", "service"]
+__all__ = ["anonymous", "client", "deployed", "logged_in", "service", "worker"]
 
 ROOT = Path(__file__).parents[2]
 PAGES = "".join((ROOT / name).read_text("utf-8") for name in ("README.md", "docs/leadctl.md"))
@@ -89,6 +89,7 @@ def test_a_bulk_change_among_leads_in_all_states(deployed: tuple[Service, Client
         assert exported(client) == [str(number) for number in sorted(reached)]
 
 
+@pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("columns", [40, 80, 200])
 def test_an_attorneys_morning(client: Client, columns: int) -> None:
     lead_id = client.submit(f_name="Grace", l_name="Hopper", cv=b"a CV", cv_name="cv.txt")

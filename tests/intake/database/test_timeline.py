@@ -1,11 +1,14 @@
 """Promotion of a standby, with two real servers: no id is assigned twice."""
 
 import logging
+import os
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
+import psycopg2
 import pytest
 from sqlalchemy import Connection, select, text
 
@@ -65,6 +68,41 @@ def test_first_write_after_a_promotion_skips_ids(
             assert database.read(stored) == "00000002"
             assert caplog.text.count("was promoted") == 1
             assert database.read(lambda c: c.execute(text("SELECT nextval('lead_id_seq')")).scalar_one()) == GAP + 1
+
+
+@pytest.mark.parametrize("gap", [GAP, 0])
+def test_role_with_few_rights_skips_ids(settings: Settings, primary: PostgresServer, gap: int) -> None:
+    with maintenance(primary.url("postgres")) as cursor:
+        cursor.execute("CREATE ROLE service LOGIN")
+        cursor.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO service")
+        cursor.execute("GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO service")
+        cursor.execute("UPDATE installation SET timeline = '00000000'")
+    url = settings.database_url.replace("//postgres@", "//service@")
+    with closing(Database(Settings(database_url=url, failover_gap=gap), connections=1)) as database:
+        assert database.write(add_user) > gap
+        assert database.read(stored) == "00000001"
+
+
+def test_killed_server_is_found_again(settings: Settings, primary: PostgresServer) -> None:
+    with closing(Database(settings, connections=1)) as database:
+        database.write(add_user)
+        with maintenance(primary.url("postgres")) as cursor:
+            cursor.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'intake'")
+            for [pid] in cursor.fetchall():
+                os.kill(pid, signal.SIGKILL)  # all backends of the server end
+        wait_until_ready(primary)
+        assert database.write(add_user) > 1
+
+
+def wait_until_ready(server: PostgresServer) -> None:
+    ends_at = time.monotonic() + WITHIN_S
+    while time.monotonic() < ends_at:
+        try:
+            psycopg2.connect(server.url("postgres")).close()
+            return
+        except psycopg2.OperationalError:
+            time.sleep(0.1)
+    raise AssertionError("the server did not recover")
 
 
 def locked_user(connection: Connection) -> int:
