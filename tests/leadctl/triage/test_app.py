@@ -533,6 +533,7 @@ def test_a_long_name_hides_no_warning_beside_the_text(client: Client, make_sessi
     run(make_session([lead]), check, size=(100, 15))
 
 
+@pytest.mark.usefixtures("worker")
 def test_fields_are_shown_before_the_text_and_c_clears_a_suspect_lead(
     client: Client, service: Service, make_session: MakeSession
 ) -> None:
