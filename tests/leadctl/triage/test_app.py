@@ -27,6 +27,7 @@ from tests.system.programs import Service
 
 NO_TEXT: Mapping[str, Any] = {"reason": None, "text": None, "pages": [], "truncated": False, "guessed": False}
 Script = Callable[["Screen"], Awaitable[None]]
+pytestmark = pytest.mark.usefixtures("worker")
 
 
 class Screen:
@@ -81,7 +82,7 @@ def run(
 
 
 @pytest.fixture
-def leads(client: Client, worker: None) -> list[int]:
+def leads(client: Client) -> list[int]:
     return [client.submit(cv=b"Experience\n2019 Acme", cv_name="cv.txt", f_name="Ivan") for _ in range(3)]
 
 
@@ -533,7 +534,6 @@ def test_a_long_name_hides_no_warning_beside_the_text(client: Client, make_sessi
     run(make_session([lead]), check, size=(100, 15))
 
 
-@pytest.mark.usefixtures("worker")
 def test_fields_are_shown_before_the_text_and_c_clears_a_suspect_lead(
     client: Client, service: Service, make_session: MakeSession
 ) -> None:
