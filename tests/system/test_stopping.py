@@ -72,7 +72,7 @@ def test_shutdown_finishes_quick_uploads_and_rejects_slow_ones_with_503(service:
 
 
 def test_draining_process_serves_but_is_not_ready_and_closes_connections(databases: Databases, tmp_path: Path) -> None:
-    with start(databases, tmp_path, INTAKE_DRAIN="3s") as service, Wire(service.url) as kept:
+    with start(databases, tmp_path, INTAKE_DRAIN="6s") as service, Wire(service.url) as kept:
         service.process.terminate()
         refused = when_draining(service)
         assert (refused.status_code, refused.json()["detail"]) == (503, "the process is stopping")
