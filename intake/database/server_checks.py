@@ -14,8 +14,8 @@ _LOSES_COMMITS = (
     " synchronous_standby_names (see docs/operations.md, Failover)"
 )
 _UNNOTICED = (
-    "this server does not report its timeline, so the promotion of a standby is not noticed: after one, run"
-    " `intake restore` or raise the sequences, because ids of lost leads would be used again"
+    "this server does not report its timeline, so the promotion of a standby is not noticed: after one,"
+    " raise all sequences with setval by INTAKE_FAILOVER_GAP, or ids of lost leads are assigned again"
 )
 
 

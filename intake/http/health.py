@@ -17,7 +17,7 @@ def get_healthz(request: AppRequest) -> Response:
 
 
 def get_readyz(request: AppRequest) -> Response:
-    """Report readiness: the database is reachable, this version can use its schema, and the process does not stop.
+    """Report readiness: the database is reachable, this version can use its schema, and the process does not drain.
 
     Errors that do not affect it, but that an operator should know, are members of the response.
     """
