@@ -63,7 +63,7 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Drain after SIGTERM, or stop; a second signal ends requests in progress. Called by uvicorn."""
         if self.started and (self._drained_at is not None or self.should_exit):
-            self._loop.call_soon_threadsafe(self._end)
+            asyncio.run_coroutine_threadsafe(self._cancel_requests(), self._loop)
             return
         if sig == signal.SIGTERM and self._drain_s and self.started:
             self._captured_signals.append(sig)
@@ -80,9 +80,6 @@ class Server(uvicorn.Server):
             counter = 0  # adds the header to the responses at once
         is_drained = self._drained_at is not None and time.monotonic() >= self._drained_at
         return await super().on_tick(counter) or is_drained
-
-    def _end(self) -> None:
-        self._ending = asyncio.create_task(self._cancel_requests())
 
     async def _cancel_requests(self) -> None:
         """Have the requests in progress get their 503, then stop without waiting for anything else."""

@@ -62,6 +62,11 @@ class PostgresServer:
                 stderr=log,
                 user=self.user,
             )
+        self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
+        """Wait until the server accepts connections."""
+        assert self._process is not None
         wait_until_ready(self.url("postgres"), self._process, self._log)
 
     def promote(self) -> None:

@@ -131,7 +131,7 @@ def _bound_transactions(engine: Engine) -> None:
     def begin(connection: Connection) -> None:
         driver_connection = cast("BoundedConnection", connection.connection.driver_connection)
         options = connection.get_execution_options()
-        driver_connection.begin(writing=options.get("writing", False), checked=not options.get("unchecked"))
+        driver_connection.begin(writing=options.get("writing", False), checked=options.get("checked", True))
 
 
 def _bound_lock_waits(engine: Engine) -> None:

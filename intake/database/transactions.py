@@ -85,7 +85,7 @@ class Database:
                 recoveries.pop(causes[0])()
 
     def _follow_timeline(self) -> None:
-        with self._writing_engine.execution_options(unchecked=True).begin() as connection:
+        with self._writing_engine.execution_options(checked=False).begin() as connection:
             timeline.follow(connection, gap=self._failover_gap)
 
     def purge_deleted(self, *, max_bytes: int | None = MAX_REWRITE_BYTES) -> bool:

@@ -56,7 +56,7 @@ def find_client(scope: Scope, trusted: Sequence[Network]) -> Client:
     X-Forwarded-For (every proxy writes it; RFC 7239's Forwarded is ignored) is read from right to left while the
     writer of an entry is trusted. An invalid entry ends this: the proxy that forwarded it counts as the client.
     """
-    peer = _peer(scope["client"][0] if scope.get("client") else "")
+    peer = _peer_of(scope)
     forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
     if not forwarded:
         return peer
@@ -75,8 +75,11 @@ def find_request_id(scope: Scope, headers: Mapping[bytes, bytes], trusted: Seque
     given = headers.get(b"x-request-id")
     if given is None or not REQUEST_ID.fullmatch(given):
         return None
-    peer = _peer(scope["client"][0] if scope.get("client") else "")
-    return given.decode("ascii") if peer.is_in(trusted) else None
+    return given.decode("ascii") if _peer_of(scope).is_in(trusted) else None
+
+
+def _peer_of(scope: Scope) -> Client:
+    return _peer(scope["client"][0] if scope.get("client") else "")
 
 
 @lru_cache(MAX_PEERS)

@@ -5,9 +5,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Self
 
@@ -17,10 +16,10 @@ from intake.database.migrations import migrate
 from intake.settings import Settings
 from tests.conftest import SECRET
 from tests.pgbouncer import PgBouncer
-from tests.postgres import PostgresServer, database_url
+from tests.postgres import PostgresServer, database_url, maintenance
 from tests.proxy.programs import Proxy, documented_nginx
 from tests.redis.test_redis_store import RedisServer
-from tests.system.programs import INTAKE, Service, clean_environment, free_port
+from tests.system.programs import INTAKE, Service, clean_environment, free_port, overlapping
 from tests.system.relay import Relay
 
 REPLICAS, WORKERS = 4, 2
@@ -94,13 +93,7 @@ class Site:
             self.replicas[number].stop()
             self.replicas[number] = self.replica(number)
 
-        with ThreadPoolExecutor(REPLICAS) as pool:
-            restarts = []
-            for number in range(REPLICAS):
-                restarts.append(pool.submit(restart, number))
-                time.sleep(apart_s)
-        for one in restarts:
-            one.result()
+        overlapping(restart, REPLICAS, apart_s=apart_s)
 
     def fail_over(self) -> tuple[PostgresServer, float]:
         """Kill the primary, promote the standby, and lead PgBouncer to it; return the old primary and the time.
@@ -108,7 +101,7 @@ class Site:
         For LAG_S before, the standby receives nothing, as over a slow network.
         """
         old, self.primary = self.primary, self.standby
-        with cursor(self.primary) as found:
+        with maintenance(self.primary.url(DATABASE)) as found:
             found.execute("SELECT pid FROM pg_stat_wal_receiver")
             [receiver] = found.fetchall()[0]
         os.kill(receiver, signal.SIGSTOP)
@@ -141,15 +134,6 @@ class Site:
         self._stack.callback(service.__exit__)
         self._stack.callback(service.process.kill)
         return service.__enter__()
-
-
-@contextmanager
-def cursor(server: PostgresServer) -> Iterator[psycopg2.extensions.cursor]:
-    """Yield a cursor on a server's database, in autocommit mode."""
-    with closing(psycopg2.connect(server.url(DATABASE))) as connection:
-        connection.autocommit = True
-        with connection.cursor() as found:
-            yield found
 
 
 def leads(url: str) -> dict[int, str]:

@@ -8,13 +8,11 @@ from itertools import pairwise
 import httpx2
 
 from stress.drill.report import Figure
-from stress.drill.site import DATABASE, Site, cursor, leads
+from stress.drill.site import DATABASE, Site, leads
 from stress.drill.traffic import Traffic
-from tests.postgres import PostgresServer, database_url
-from tests.proxy.programs import client
+from tests.postgres import PostgresServer, database_url, maintenance
+from tests.proxy.programs import upload_slowly
 
-UPLOAD_BYTES = 60_000
-PIECES = 60
 SETTLES_WITHIN_S = 60.0
 WITHIN_S = 60.0
 
@@ -22,7 +20,7 @@ WITHIN_S = 60.0
 def rolling_restart(site: Site, traffic: Traffic, upload_s: float) -> Iterator[Figure]:
     """Restart all replicas two seconds apart, with a slow upload in progress."""
     step, began, statuses = "rolling restart", time.monotonic(), list[int]()
-    upload = threading.Thread(target=lambda: statuses.append(_upload_slowly(site, upload_s)))
+    upload = threading.Thread(target=lambda: statuses.append(upload_slowly(site.proxy, upload_s)))
     upload.start()
     time.sleep(1)
     site.restart(2)
@@ -40,7 +38,7 @@ def backup_and_restore(site: Site, traffic: Traffic) -> Iterator[Figure]:
     yield Figure(step, f"time of the backup, {len(acknowledged)} leads", time.monotonic() - began, unit="s")
     yield Figure(step, "submissions that failed meanwhile", traffic.failures(began).total(), 0)
     highest = max(leads(site.direct_url))
-    with cursor(site.primary) as found:
+    with maintenance(site.primary.url(DATABASE)) as found:
         found.execute("CREATE DATABASE restored TEMPLATE template0")
     url = database_url(site.primary.url("restored"), "restored")
     target = {"INTAKE_DATABASE_URL": url, "INTAKE_CV_STORE": f"file://{site.directory}/restored"}
@@ -53,7 +51,7 @@ def backup_and_restore(site: Site, traffic: Traffic) -> Iterator[Figure]:
     copies = leads(url)
     yield Figure(step, "leads acknowledged before it that the copy lacks", len(acknowledged - set(copies.values())), 0)
     yield Figure(step, "new ids that were assigned before", max(copies) <= highest, 0)
-    with cursor(site.primary) as found:
+    with maintenance(site.primary.url(DATABASE)) as found:
         found.execute("DROP DATABASE restored WITH (FORCE)")
 
 
@@ -61,14 +59,14 @@ def failover(site: Site, traffic: Traffic, *, synchronous: bool) -> Iterator[Fig
     """Kill the primary under traffic and promote its standby; then replicate to a new standby."""
     step = "failover, synchronous" if synchronous else "failover, asynchronous"
     if synchronous:
-        with cursor(site.primary) as found:
+        with maintenance(site.primary.url(DATABASE)) as found:
             found.execute("ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (*)'")
             found.execute("SELECT pg_reload_conf()")
     began = time.monotonic()
     time.sleep(3)
     old, killed_at = site.fail_over()
     if synchronous:  # there is no standby yet
-        with cursor(site.primary) as found:
+        with maintenance(site.primary.url(DATABASE)) as found:
             found.execute("ALTER SYSTEM RESET synchronous_standby_names")
             found.execute("SELECT pg_reload_conf()")
     _await_success(traffic, killed_at)
@@ -112,23 +110,7 @@ def mails_settle(site: Site) -> Iterator[Figure]:
 
 
 def _queued(site: Site) -> int:
-    with cursor(site.primary) as found:
+    with maintenance(site.primary.url(DATABASE)) as found:
         found.execute("SELECT count(*) FROM outbox_mail WHERE state = 'queued'")
         [count] = found.fetchone() or (0,)
         return int(count)
-
-
-def _upload_slowly(site: Site, seconds: float) -> int:
-    form = {"email": f"slow{time.monotonic_ns()}@example.com", "f_name": "Ada", "l_name": "Lovelace"}
-    request = httpx2.Request("POST", site.proxy.url, data=form, files={"CV": ("cv.pdf", b"x" * UPLOAD_BYTES)})
-    body = request.read()
-
-    def pieces() -> Iterator[bytes]:
-        size = -(-len(body) // PIECES)
-        for at in range(0, len(body), size):
-            yield body[at : at + size]
-            time.sleep(seconds / PIECES)
-
-    headers = {name: request.headers[name] for name in ("Content-Type", "Content-Length")}
-    with client(site.proxy) as public:
-        return public.post("/leads/", content=pieces(), headers=headers).status_code

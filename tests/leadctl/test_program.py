@@ -97,29 +97,15 @@ def test_python_m_leadctl_is_the_same_program() -> None:
     assert done.stderr == "leadctl: no such command 'xyz' (see leadctl --help)\n"
 
 
-def test_ctrl_c_during_the_imports_is_exit_130() -> None:
-    interrupted = """
+@pytest.mark.parametrize("module", ["typing", "typer"])  # the first import, and a later one
+def test_ctrl_c_during_the_imports_is_exit_130(module: str) -> None:
+    interrupted = f"""
 import sys
 class Interrupt:
     def find_spec(self, name, *rest):
-        if name == "typer":
+        if name == "{module}":
             raise KeyboardInterrupt
-sys.meta_path.insert(0, Interrupt())
-from leadctl.__main__ import main
-main()
-"""
-    done = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
-
-
-def test_ctrl_c_before_the_first_import_is_exit_130() -> None:
-    interrupted = """
-import sys
-class Interrupt:
-    def find_spec(self, name, *rest):
-        if name == "typing":
-            raise KeyboardInterrupt
-sys.modules.pop("typing", None)
+sys.modules.pop("{module}", None)
 sys.meta_path.insert(0, Interrupt())
 from leadctl.__main__ import main
 main()

@@ -4,8 +4,8 @@ import json
 import re
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,8 @@ from intake.database.clock import Now
 from intake.database.schema import outbox_mail
 from intake.settings import Settings
 from tests.conftest import SECRET, Databases
+from tests.system import programs
+from tests.system.conftest import relay
 from tests.system.programs import Service, clean_environment, free_port
 from tests.system.relay import Relay
 
@@ -25,6 +27,8 @@ ROOT = Path(__file__).parents[2]
 OPS = ROOT / "ops"
 WITHIN_S = 90
 SAMPLE = re.compile(r"^(intake_\w+(?:\{.*\})?) (\S+)$", re.MULTILINE)
+until = partial(programs.until, within_s=WITHIN_S)
+__all__ = ["relay"]
 MAIL_STOPPED = 'ALERTS{alertname="IntakeMailStopped", alertstate="firing"}'
 
 
@@ -42,14 +46,6 @@ def promtool(*arguments: str | Path, given: str = "") -> str:
     )
     assert made.returncode == 0, made.stdout + made.stderr
     return made.stdout + made.stderr
-
-
-def until(condition: Callable[[], object], *, within_s: float = WITHIN_S) -> None:
-    """Wait until a condition holds."""
-    ends_at = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < ends_at, "this took too long"
-        time.sleep(0.2)
 
 
 def dashboard_queries() -> Iterator[str]:
@@ -88,14 +84,6 @@ class Deployment(NamedTuple):
 
     def worker_sample(self, name: str) -> float:
         return self.samples().get(f'{name}{{job="intake-worker"}}', -1)
-
-
-@pytest.fixture
-def relay() -> Iterator[Relay]:
-    opened = Relay()
-    opened.open()
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,6 +26,7 @@ CERTIFICATE = Path(__file__).parent / "server.pem"  # and its key; good until 21
 PUBLIC, INTERNAL = "localhost", "internal.localhost"
 INSIDE = "127.0.0.0/24"
 START_WITHIN_S = 20
+UPLOAD_BYTES, PIECES = 60_000, 60  # of a slow upload
 LOGS = ("log", "output", "intake.log", "intake.error.log")
 
 # main configuration that includes a conf.d file, with all paths in a temporary directory
@@ -214,6 +215,23 @@ def client(proxy: Proxy, name: str = PUBLIC, *, ours: str = "127.0.0.1") -> http
     """Return a client of a proxy, with a local source address, for a host."""
     url = proxy.url.replace("127.0.0.1", "[::1]") if ":" in ours else proxy.url
     return httpx2.Client(base_url=url, transport=Named(name, local_address=ours), timeout=60)
+
+
+def upload_slowly(proxy: Proxy, seconds: float) -> int:
+    """Submit a lead in one upload that takes this long, and return its status."""
+    form = {"email": f"slow{time.monotonic_ns()}@example.com", "f_name": "Ada", "l_name": "Lovelace"}
+    request = httpx2.Request("POST", proxy.url, data=form, files={"CV": ("cv.pdf", b"x" * UPLOAD_BYTES)})
+    body = request.read()
+
+    def pieces() -> Iterator[bytes]:
+        size = -(-len(body) // PIECES)
+        for at in range(0, len(body), size):
+            yield body[at : at + size]
+            time.sleep(seconds / PIECES)
+
+    headers = {name: request.headers[name] for name in ("Content-Type", "Content-Length")}
+    with client(proxy) as public:
+        return public.post("/leads/", content=pieces(), headers=headers).status_code
 
 
 def _placed(text: str, *placeholders: tuple[str, str]) -> str:

@@ -12,18 +12,23 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event
 
-import httpx2
-
 from tests.conftest import SECRET
-from tests.proxy.programs import INTERNAL, Proxy, client, documented_caddy, documented_haproxy, documented_nginx
-from tests.system.programs import INTAKE, Service, clean_environment, free_port
+from tests.proxy.programs import (
+    INTERNAL,
+    Proxy,
+    client,
+    documented_caddy,
+    documented_haproxy,
+    documented_nginx,
+    upload_slowly,
+)
+from tests.system.programs import INTAKE, Service, clean_environment, free_port, overlapping
 
 DRAIN_S = 5  # longer than the proxies keep an idle connection
 APART_S = 2
 NOTICED_S = 3  # longer than Caddy's interval of health checks
 SLOW_S = 9.0  # an upload that outlasts the drain of each replica
 PAUSE_S = 0.1  # between the requests of one client
-PIECES = 30
 ALL_SUCCEEDED = {"submission: 204", "list: 200", "slow upload: 204"}
 FORM = {"email": "ada@example.com", "f_name": "Ada", "l_name": "Lovelace"}
 PASSWORD = "correct horse battery"
@@ -53,13 +58,7 @@ class Replicas:
 
     def restart_overlapping(self) -> None:
         """Restart all of them, each APART_S after the one before."""
-        with ThreadPoolExecutor(len(self._ports)) as pool:
-            restarts = []
-            for number in range(len(self._ports)):
-                restarts.append(pool.submit(self._restart, number))
-                time.sleep(APART_S)
-        for restart in restarts:
-            restart.result()
+        overlapping(self._restart, len(self._ports), apart_s=APART_S)
 
     def restart_one_by_one(self) -> None:
         """Restart all of them, each once the one before is up again."""
@@ -92,23 +91,6 @@ def running(directory: Path, count: int) -> Iterator[Replicas]:
         replicas.stop()
 
 
-def slowly(content: bytes) -> Iterator[bytes]:
-    """Yield an upload in pieces, for SLOW_S seconds."""
-    size = len(content) // PIECES
-    for begin in range(0, len(content), size):
-        yield content[begin : begin + size]
-        time.sleep(SLOW_S / PIECES)
-
-
-def upload_slowly(proxy: Proxy) -> list[str]:
-    """Submit a lead in one slow upload, and return its status."""
-    request = httpx2.Request("POST", proxy.url, data=FORM, files={"CV": ("cv.pdf", b"x" * 30_000)})
-    headers = {"Content-Type": request.headers["Content-Type"], "Content-Length": request.headers["Content-Length"]}
-    with client(proxy) as public:
-        answer = public.post("/leads/", content=slowly(request.read()), headers=headers)
-    return [f"slow upload: {answer.status_code}"]
-
-
 def submit(proxy: Proxy, end: Event) -> list[str]:
     """Submit leads until the end, and return their statuses."""
     statuses = []
@@ -138,13 +120,14 @@ def statuses_during(restart: Callable[[], None], proxies: Sequence[Proxy]) -> li
         try:
             time.sleep(NOTICED_S)
             loads = [pool.submit(load, proxy, end) for proxy in proxies for load in (submit, read)]
-            uploads = [pool.submit(upload_slowly, proxy) for proxy in proxies]
+            uploads = [pool.submit(upload_slowly, proxy, SLOW_S) for proxy in proxies]
             time.sleep(1)
             restart()
             time.sleep(1)
         finally:
             end.set()
-        return [status for done in (*loads, *uploads) for status in done.result()]
+        statuses = [status for done in loads for status in done.result()]
+        return [*statuses, *(f"slow upload: {done.result()}" for done in uploads)]
 
 
 def test_overlapping_restarts_behind_nginx_and_haproxy_fail_no_request(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from intake.leads.normalization import normalize_key
 from intake.server import KEEP_ALIVE_S
 from intake.settings import Settings
 from tests.proxy.programs import DOCUMENTED, INTERNAL, PUBLIC, Proxy, client, documented_caddy
-from tests.system.programs import INTAKE, Service, clean_environment
+from tests.system.programs import INTAKE, Service, clean_environment, until
 
 PASSWORD = "correct horse battery"
 MANY = 20_000
@@ -156,11 +156,8 @@ def test_request_id_of_the_proxy_is_in_both_logs(proxied: ProxiedService) -> Non
         answer = asking.get("/healthz", headers={"X-Request-ID": "the-id-of-a-client"})
         request_id = answer.headers["X-Request-ID"]
         assert request_id != "the-id-of-a-client"
-        until(lambda: request_id in proxied.proxy.logs and request_id in "".join(proxied.service.log))  # noqa: B023
 
+        def is_logged(request_id: str = request_id) -> bool:
+            return request_id in proxied.proxy.logs and request_id in "".join(proxied.service.log)
 
-def until(condition: Callable[[], bool]) -> None:
-    ends_at = time.monotonic() + WITHIN_S
-    while not condition():
-        assert time.monotonic() < ends_at, "this took too long"
-        time.sleep(0.05)
+        until(is_logged, within_s=WITHIN_S)

@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
@@ -41,6 +43,25 @@ def clean_environment(home: Path, **settings: str) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not ours.match(name)}
     unbounded = {"INTAKE_RATE_LIMIT": "off", "INTAKE_MAX_UPLOADS": "400", "INTAKE_CONFIRMATIONS_PER_HOUR": "0"}
     return {**inherited, "HOME": str(home), "TERM": "xterm", **unbounded, **settings}
+
+
+def until(condition: Callable[[], object], *, within_s: float = 60.0) -> None:
+    """Wait until a condition holds."""
+    ends_at = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < ends_at, "this took too long"
+        time.sleep(0.05)
+
+
+def overlapping(work: Callable[[int], None], count: int, *, apart_s: float) -> None:
+    """Run `work` with each number below `count`, each `apart_s` after the one before, in threads."""
+    with ThreadPoolExecutor(count) as pool:
+        running = []
+        for number in range(count):
+            running.append(pool.submit(work, number))
+            time.sleep(apart_s)
+    for one in running:
+        one.result()
 
 
 def peak_bytes(process: int) -> int:

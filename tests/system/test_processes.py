@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from tests.conftest import SECRET, Databases
-from tests.system.programs import INTAKE, Service, clean_environment, free_port
+from tests.system.programs import INTAKE, Service, clean_environment, free_port, until
 
 WITHIN_S = 60
 CV = {"CV": ("cv.pdf", b"%PDF-1.4 a CV")}
@@ -42,14 +42,6 @@ class Group(Service):
     def metrics(self) -> str:
         """Return the metrics of one of its processes."""
         return httpx2.get(f"{self.url}/metrics", timeout=WITHIN_S).text
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait until a condition holds."""
-    ends_at = time.monotonic() + WITHIN_S
-    while not condition():
-        assert time.monotonic() < ends_at, "this took too long"
-        time.sleep(0.05)
 
 
 def start(directory: Path, *flags: str, **settings: str) -> Group:

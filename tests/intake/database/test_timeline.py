@@ -3,12 +3,10 @@
 import logging
 import os
 import signal
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
-import psycopg2
 import pytest
 from sqlalchemy import Connection, select, text
 
@@ -18,6 +16,7 @@ from intake.database.schema import installation, user_account
 from intake.settings import Settings
 from tests.conftest import Databases
 from tests.postgres import PostgresServer, database_url, maintenance
+from tests.system.programs import until
 
 GAP = 1_000
 WITHIN_S = 30
@@ -90,19 +89,8 @@ def test_killed_server_is_found_again(settings: Settings, primary: PostgresServe
             cursor.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'intake'")
             for [pid] in cursor.fetchall():
                 os.kill(pid, signal.SIGKILL)  # all backends of the server end
-        wait_until_ready(primary)
+        primary.wait_until_ready()
         assert database.write(add_user) > 1
-
-
-def wait_until_ready(server: PostgresServer) -> None:
-    ends_at = time.monotonic() + WITHIN_S
-    while time.monotonic() < ends_at:
-        try:
-            psycopg2.connect(server.url("postgres")).close()
-            return
-        except psycopg2.OperationalError:
-            time.sleep(0.1)
-    raise AssertionError("the server did not recover")
 
 
 def locked_user(connection: Connection) -> int:
@@ -129,16 +117,11 @@ def test_asynchronous_replication_is_reported(primary: PostgresServer, settings:
         assert not is_reported(database)
         with closing(PostgresServer(in_memory=True, primary=primary)) as standby:
             standby.start(hot_standby="on")
-            ends_at = time.monotonic() + WITHIN_S
-            while not is_reported(database):
-                assert time.monotonic() < ends_at, "the standby is not connected"
-                time.sleep(0.1)
+            until(lambda: is_reported(database), within_s=WITHIN_S)
             with maintenance(primary.url("postgres")) as cursor:
                 cursor.execute("ALTER SYSTEM SET synchronous_standby_names = 'ANY 1 (*)'")
                 cursor.execute("SELECT pg_reload_conf()")
-            while is_reported(database):
-                assert time.monotonic() < ends_at, "the setting is not in effect"
-                time.sleep(0.1)
+            until(lambda: not is_reported(database), within_s=WITHIN_S)
 
 
 def is_reported(database: Database) -> bool:
