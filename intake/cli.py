@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from importlib.metadata import version
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -29,6 +30,7 @@ try:
     from intake.errors import DatabaseNotMigrated, DatabaseUnavailable, IntakeError, SettingsInvalid
     from intake.form import serving
     from intake.form.definition import load_definition
+    from intake.http.client_address import Client
     from intake.http.protocol import raise_open_file_limit
     from intake.leads import erasure
     from intake.metrics import Metrics
@@ -352,18 +354,28 @@ def set_password(username: Username, password_stdin: PasswordStdin = False) -> N
 def allow_login(
     username: Username,
     for_: Annotated[str, typer.Option("--for", metavar="DURATION", help="Such as 30m or 1h; at most 1d.")] = "1h",
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="ADDRESS", help="The user's IP address, if others guess this name.")
+    ] = None,
 ) -> None:
     """Give a user's logins priority for a while.
 
-    They are exempt from the delays after wrong passwords. At most six attempts per minute have priority, at most three
-    of them from one address. Replicas without INTAKE_LIMITS_STORE count separately.
+    They are exempt from the delays after wrong passwords. At most six attempts per minute have priority; without
+    --from, at most three of them from one address. Replicas without INTAKE_LIMITS_STORE count separately.
     """
     try:
         seconds = duration_s(least=1, most=86_400)(for_)
     except ValueError:
         raise typer.BadParameter(f"--for is {for_!r}; expected a duration such as 30m or 1h, at most 1d") from None
-    authentication.allow(_database(_settings()), username=username, for_s=seconds)
-    typer.echo(f"intake: logins of {username} have priority for {for_}", err=True)
+    client = None
+    if from_ is not None:
+        try:
+            client = Client(ip_address(from_)).key
+        except ValueError:
+            raise typer.BadParameter(f"--from is {from_!r}; expected an IP address such as 198.51.100.7") from None
+    authentication.allow(_database(_settings()), username=username, for_s=seconds, client=client)
+    where = f" from {client}" if client else ""
+    typer.echo(f"intake: logins of {username}{where} have priority for {for_}", err=True)
 
 
 def main() -> None:

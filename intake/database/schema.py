@@ -273,6 +273,7 @@ user_account = Table(
     Column("token_generation", Integer, nullable=False, default=0),
     Column("created_at", UtcDateTime, nullable=False, default=Now()),
     Column("login_allowed_until", UtcDateTime),  # `intake allow-login`
+    Column("login_allowed_from", String(64)),  # its --from, a key of a client; null means any
     sqlite_autoincrement=True,
 )
 

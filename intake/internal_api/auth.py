@@ -93,8 +93,8 @@ async def _throttled(
 
     def begin() -> LoginAttempt:
         has_token, client = parts["user"] is not None, parts["client"].key
-        may_go_ahead = partial(parts["allowed_logins"].includes, username)
-        return throttle.attempt(username, client, has_token=has_token, may_go_ahead=may_go_ahead)
+        allowed = partial(parts["allowed_logins"].tries, username, client)
+        return throttle.attempt(username, client, has_token=has_token, allowed=allowed)
 
     def run(attempt: LoginAttempt) -> str:
         throttle.check(attempt)

@@ -22,6 +22,7 @@ from intake.users.accounts import (
     get_account,
     new_password_values,
 )
+from intake.users.login_throttle import MAX_ALLOWED, MAX_ALLOWED_ANYWHERE
 from intake.users.passwords import verify_password
 from intake.users.tokens import Claims, TokenSigner
 
@@ -95,9 +96,10 @@ def change_password(
     return signer.encode(Claims(by.id, int(time.time()), by.claims.generation + 1))
 
 
-def allow(database: Database, *, username: str, for_s: float) -> None:
+def allow(database: Database, *, username: str, for_s: float, client: str | None = None) -> None:
     """Give the user's logins priority, without delays after wrong passwords, for `for_s` seconds.
 
+    With the key of a client, this applies to its logins only, and attempts from elsewhere don't count.
     Raises UserNotFound, PermissionDenied if the user is disabled, or DatabaseUnavailable.
     """
 
@@ -107,9 +109,10 @@ def allow(database: Database, *, username: str, for_s: float) -> None:
             raise PermissionDenied(
                 f"{username!r} is disabled; an administrator can run: leadctl users enable {username}"
             )
-        values = {"login_allowed_until": Now(plus_s=for_s)}
+        values = {"login_allowed_until": Now(plus_s=for_s), "login_allowed_from": client}
         connection.execute(update(user_account).where(user_account.c.id == row["id"]).values(values))
-        record(connection, Action.LOGIN_ALLOWED, LOCAL_ACTOR, subject_id=row["id"], detail=f"for {for_s:.0f} s")
+        detail = f"for {for_s:.0f} s" + (f", from {client}" if client else "")
+        record(connection, Action.LOGIN_ALLOWED, LOCAL_ACTOR, subject_id=row["id"], detail=detail)
 
     database.write(work)
 
@@ -122,18 +125,23 @@ class AllowedLogins:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._usernames: set[str] = set()
+        self._clients: dict[str, str | None] = {}  # by user name; None is any client
         self._read_at = -READ_EVERY_S
         self._lock = threading.Lock()
 
-    def includes(self, username: str) -> bool:
-        """Return whether the user's logins have priority. Raises DatabaseUnavailable."""
+    def tries(self, username: str, client: str) -> int:
+        """Return how many of the user's logins per minute have priority at the client. Raises DatabaseUnavailable."""
         with self._lock:
             if time.monotonic() >= self._read_at + READ_EVERY_S:
-                query = select(user_account.c.username_key).where(user_account.c.login_allowed_until > Now())
-                self._usernames = set(self._database.read(lambda connection: connection.execute(query).scalars().all()))
+                columns = user_account.c.username_key, user_account.c.login_allowed_from
+                query = select(*columns).where(user_account.c.login_allowed_until > Now())
+                rows = self._database.read(lambda connection: connection.execute(query).tuples().all())
+                self._clients = dict(rows)
                 self._read_at = time.monotonic()
-            return username.casefold() in self._usernames
+            if username.casefold() not in self._clients:
+                return 0
+            allowed = self._clients[username.casefold()]
+        return MAX_ALLOWED_ANYWHERE if allowed is None else MAX_ALLOWED if allowed == client else 0
 
 
 def _record_failure(database: Database, actor: Actor, subject_id: int | None, *, detail: str | None) -> None:

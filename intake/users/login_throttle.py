@@ -17,7 +17,7 @@ FAILURES_EXPIRE_S = 3600  # after the first of them
 KNOWN_FOR_S = 30 * 86400
 MAX_AUDITED_UNKNOWN = 1000  # failures per hour, after which those under unknown names are not recorded
 MAX_ALLOWED = 6  # attempts per minute, for a user of `intake allow-login`
-MAX_ALLOWED_OF_CLIENT = 3  # of these, so that one attacker can't use all of them
+MAX_ALLOWED_ANYWHERE = 3  # of these from one address, so that one attacker can't use all of them
 
 Counters = MemoryCounters | RedisStore
 
@@ -52,16 +52,16 @@ class LoginThrottle:
         return cls(fingerprints, counters=MemoryCounters(clock=clock), known=MemoryCounters(clock=clock))
 
     def attempt(
-        self, username: str, client: str, *, has_token: bool = False, may_go_ahead: Callable[[], bool] = lambda: False
+        self, username: str, client: str, *, has_token: bool = False, allowed: Callable[[], int] = lambda: 0
     ) -> LoginAttempt:
         """Return an attempt to log in, before any password is hashed for it.
 
-        `may_go_ahead` returns whether the user is one of `intake allow-login`. Raises LoginThrottled if the attempt
-        must wait, RateLimiterUnavailable if that is unknown.
+        `allowed` returns how many attempts per minute `intake allow-login` gives the user at this client. Raises
+        LoginThrottled if the attempt must wait, RateLimiterUnavailable if that is unknown.
         """
         usual = self._usual(username.casefold(), client, has_token=has_token)
         wait_s = self._wait_s(usual)
-        if (usual.group is None or wait_s) and may_go_ahead() and self._take_allowed(username.casefold(), client):
+        if (usual.group is None or wait_s) and self._take_allowed(username.casefold(), client, allowed()):
             group = f"allowed:{self._fingerprints.fingerprint(username.casefold())}"
             return replace(usual, group=group, is_allowed=True)
         _raise_if_throttled(wait_s)
@@ -111,11 +111,13 @@ class LoginThrottle:
         keys = f"client:{self._fingerprints.fingerprint(client)}", f"account:{account}"
         return LoginAttempt(keys, f"known:{pair}", group=None)
 
-    def _take_allowed(self, name: str, client: str) -> bool:
-        """Count an attempt of the user in this minute, and return whether one was left for the client."""
+    def _take_allowed(self, name: str, client: str, most: int) -> bool:
+        """Count an attempt of the user in this minute, and return whether one of `most` was left for the client."""
+        if not most:
+            return False
         of_client = self._counters.increment(f"allowed:{self._pair(name, client)}", expiry_s=60)
         account = f"allowed:{self._fingerprints.fingerprint(name)}"
-        return of_client <= MAX_ALLOWED_OF_CLIENT and self._counters.increment(account, expiry_s=60) <= MAX_ALLOWED
+        return of_client <= most and self._counters.increment(account, expiry_s=60) <= MAX_ALLOWED
 
     def _wait_s(self, attempt: LoginAttempt) -> int:
         return min(math.ceil(max(self._counters.time_left_s(f"wait:{key}") for key in attempt.keys)), MAX_WAIT_S)

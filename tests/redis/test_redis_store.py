@@ -132,8 +132,7 @@ def test_replicas_count_allowed_logins_together(server: RedisServer) -> None:
     stores = [opened(server.url) for _ in range(2)]
     replicas = [LoginThrottle(FINGERPRINTS, counters=store, known=store) for store in stores]
     tries = [
-        replicas[number % 2].attempt("ada", f"192.0.2.{number}", may_go_ahead=lambda: True).is_allowed
-        for number in range(8)
+        replicas[number % 2].attempt("ada", f"192.0.2.{number}", allowed=lambda: 3).is_allowed for number in range(8)
     ]
     assert tries == [True] * 6 + [False] * 2
     replicas[0].remember("ada", "192.0.2.1")

@@ -121,6 +121,10 @@ def test_allow_login_exempts_a_throttled_user(databases: Databases, tmp_path: Pa
     intake(tmp_path, "create-user", "ada", "--password-stdin", typed=PASSWORD, **url)
     done = intake(tmp_path, "allow-login", "ADA", "--for", "30m", **url)
     assert (done.returncode, done.stderr) == (0, "intake: logins of ADA have priority for 30m\n")
+    done = intake(tmp_path, "allow-login", "ada", "--from", "2001:db8::7", **url)
+    assert done.stderr == "intake: logins of ada from 2001:db8::/64 have priority for 1h\n"
+    bad = intake(tmp_path, "allow-login", "ada", "--from", "home", **url)
+    assert (bad.returncode, "--from is 'home'; expected an IP address" in bad.stderr) == (2, True), bad.stderr
     nobody = intake(tmp_path, "allow-login", "nobody", **url)
     assert (nobody.returncode, nobody.stderr) == (1, "intake: there is no user 'nobody'\n")
     for wrong in ("0", "2d", "soon", "-1h"):

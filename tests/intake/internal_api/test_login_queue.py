@@ -139,8 +139,8 @@ def test_a_disconnect_frees_the_slot_in_the_queue(ada: Intake) -> None:
         assert queue.waiting == 0
 
 
-def allow(intake: Intake, *, for_s: float = 3600) -> None:
-    authentication.allow(intake.database, username="ADA", for_s=for_s)
+def allow(intake: Intake, *, for_s: float = 3600, client: str | None = None) -> None:
+    authentication.allow(intake.database, username="ADA", for_s=for_s, client=client)
     time.sleep(authentication.READ_EVERY_S)
 
 
@@ -185,6 +185,22 @@ def test_allowed_logins_succeed_from_another_address_during_guesses(ada: Intake)
     assert log_in(ada, client=PHONE).status_code == 200
 
 
+def test_logins_from_the_allowed_address_succeed_while_many_guess_the_same_name(ada: Intake) -> None:
+    guessers = [f"2001:db8:{number}::1" for number in range(FREE_ATTEMPTS + 1)]
+
+    def guess() -> None:
+        for client in guessers * 3:
+            log_in(ada, password="wrong", client=client)
+
+    guess()
+    allow(ada)
+    guess()
+    assert log_in(ada, client=PHONE).status_code == 429, "the guesses used up all tries of this minute"
+    allow(ada, client=PHONE)
+    guess()
+    assert [log_in(ada, password=password, client=PHONE).status_code for password in ("typo", PASSWORD)] == [401, 200]
+
+
 def test_an_allowance_expires_and_is_recorded(ada: Intake) -> None:
     for number in range(FREE_ATTEMPTS):
         log_in(ada, password="wrong", client=f"2001:db8:{number}::1")
@@ -200,10 +216,10 @@ def test_unknown_and_disabled_users_are_not_allowed(intake: Intake) -> None:
     for name in ("nobody", "no\0body"):
         with pytest.raises(UserNotFound):
             authentication.allow(intake.database, username=name, for_s=60)
-        assert not AllowedLogins(intake.database).includes(name)
+        assert not AllowedLogins(intake.database).tries(name, PHONE)
     with pytest.raises(PermissionDenied, match="leadctl users enable"):
         allow(intake)
-    assert not AllowedLogins(intake.database).includes("ada")
+    assert not AllowedLogins(intake.database).tries("ada", PHONE)
 
 
 def test_replicas_count_separately_without_a_store(ada: Intake, start: Callable[..., Intake]) -> None:

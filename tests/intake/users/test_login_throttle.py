@@ -204,10 +204,10 @@ def test_no_names_and_addresses_are_stored(clock: Clock) -> None:
     assert not any("hunter22" in key or HOME in key for key in store._counters)
 
 
-def allowed(throttle: LoginThrottle, username: str = "ada", client: str = HOME) -> bool:
+def allowed(throttle: LoginThrottle, username: str = "ada", client: str = HOME, *, tries: int = 3) -> bool:
     """Return whether a try of a user of `intake allow-login` goes ahead without a wait."""
     try:
-        return throttle.attempt(username, client, may_go_ahead=lambda: True).is_allowed
+        return throttle.attempt(username, client, allowed=lambda: tries).is_allowed
     except LoginThrottled:
         return False
 
@@ -236,11 +236,18 @@ def test_one_address_may_use_half_of_the_allowed_tries(throttle: LoginThrottle) 
     assert [allowed(throttle, client=ELSEWHERE) for _ in range(100)].count(True) == 3
 
 
+def test_tries_elsewhere_do_not_count_if_one_address_is_allowed(throttle: LoginThrottle) -> None:
+    fail(throttle, FREE_ATTEMPTS + 9, client=ELSEWHERE)
+    for number in range(20):
+        assert not allowed(throttle, client=f"203.0.113.{number}", tries=0)
+    assert [allowed(throttle, tries=6) for _ in range(9)].count(True) == 6
+
+
 def test_a_successful_allowed_try_ends_the_wait(throttle: LoginThrottle) -> None:
     throttle.remember("ada", HOME)
     fail(throttle, FREE_ATTEMPTS + 9)
     assert wait_s(throttle) == MAX_WAIT_S
-    attempt = throttle.attempt("ada", HOME, may_go_ahead=lambda: True)
+    attempt = throttle.attempt("ada", HOME, allowed=lambda: 3)
     throttle.check(attempt)
     throttle.succeed(attempt)
     assert wait_s(throttle) == 0
