@@ -57,7 +57,7 @@ def command(
     [number] = selected
     found = context.api.cv_text(number)
     if output is not None:
-        context.show_record(found, output)
+        context.show_record({"id": number, **found}, output)
     elif found["text"]:
         _write(context, _lines(context, found["text"]), is_paged=not no_pager)
     if not found["text"]:

@@ -83,9 +83,8 @@ def command(
     finally:  # after Ctrl-C and a signal too: undoing the changes needs their ids
         for line in session.summary():
             context.info(line)
-        if session.unconfirmed:
-            change = session.unconfirmed.change
-            context.error(f"change {change} may have been applied; to undo it: leadctl undo {change}")
+        for one in session.unclear:
+            context.error(f"change {one.change} may have been applied; to undo it: leadctl undo {one.change}")
     if omitted:
         omitted.report()
     raise typer.Exit(session.exit_code if code is None else code)

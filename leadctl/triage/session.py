@@ -48,6 +48,7 @@ class Session:
         self.conflicts: set[int] = set()
         self.passed_over: set[int] = set()  # leads that others had moved before they were shown
         self.unconfirmed: Decision | Undo | None = None
+        self._given_up: list[Decision | Undo] = []  # skipped while unconfirmed
         self.is_unreachable = False
         self._is_forward = True  # whether the last move was towards the end of the queue
         self.omitted = omitted  # counts suspect leads, unless they are in the queue
@@ -74,6 +75,9 @@ class Session:
         """Go to the next lead without a decision; return the message."""
         lead_id = self.lead_id
         self.advance()
+        if self.unconfirmed:  # a lead whose change always fails must not block the others
+            self._given_up.append(self.unconfirmed)
+            self.unconfirmed = None
         if lead_id is None or lead_id in self._decided or lead_id in self.passed_over:
             return ""
         self.skipped.add(lead_id)
@@ -179,9 +183,9 @@ class Session:
         """Return what to do about a change whose outcome is unknown."""
         pending = self.unconfirmed
         if isinstance(pending, Undo):
-            return f"the undo of lead {pending.decision.lead_id} is not confirmed: press u to try again"
+            return f"the undo of lead {pending.decision.lead_id} is not confirmed: press u to try again, or s to skip"
         assert pending is not None
-        return f"{pending.state} for lead {pending.lead_id} is not confirmed: press its key to try again"
+        return f"{pending.state} for lead {pending.lead_id} is not confirmed: press its key to try again, or s to skip"
 
     def sign_in(self, username: str, password: str) -> None:
         """Log in; another user can't undo the changes of the one before. Raises LeadctlError."""
@@ -227,9 +231,14 @@ class Session:
         return ", ".join(parts)
 
     @property
+    def unclear(self) -> "Sequence[Decision | Undo]":
+        """The changes that may have been applied."""
+        return [*self._given_up, *([self.unconfirmed] if self.unconfirmed else [])]
+
+    @property
     def exit_code(self) -> ExitCode:
         """The program's exit code after quitting."""
-        if self.is_unreachable or self.unconfirmed:
+        if self.is_unreachable or self.unclear:
             return ExitCode.TRY_AGAIN
         return ExitCode.PARTLY if self.conflicts else ExitCode.DONE
 

@@ -14,6 +14,7 @@ from textual.keys import Keys
 from textual.message import Message
 
 REPLY_WITHIN_S = 1.0  # a reply whose end has not arrived by then is dropped
+_PASTE_START, _PASTE_END = "\x1b[200~", "\x1b[201~"
 _REPLY = re.compile(r"\x1b(?:\][0-9]|P[0-9>!]|[_^X])[^\x07\x1b]*(?:\x07|\x1b\\|\x1b?\Z|(?=\x1b))")  # OSC, DCS, APC …
 # complete control sequences, except those of the mouse, of modes and of function keys of the Linux console
 _CONTROL = re.compile(r"\x1b\[(?![M<])[0-?]*[ -/]*[@-Z\\-~](?<!\$y)")
@@ -23,6 +24,8 @@ class KeyParser(XTermParser):
     """Drops replies of the terminal and unknown control sequences, which Textual reads as typed letters."""
 
     _part, _until = "", 0.0  # the beginning of a reply, and how long to wait for its end
+    _last = ""  # characters, in which a paste may begin or end
+    _paste_until: float | None = None  # when a paste without an end is over
 
     def feed(self, data: str) -> Iterable[Message]:
         now = time.monotonic()
@@ -31,7 +34,24 @@ class KeyParser(XTermParser):
             if found.end() == len(data) and not found[0].endswith(("\x07", "\x1b\\")):
                 self._part, self._until = found[0], self._until if now < self._until else now + REPLY_WITHIN_S
         keys = _REPLY.sub("", data)
+        self._follow_paste(keys, now)
         return super().feed(keys) if keys else ()
+
+    def tick(self) -> Iterable[Message]:
+        if self._paste_until is not None and time.monotonic() >= self._paste_until:
+            self._paste_until = None
+            yield from super().feed(_PASTE_END)
+        yield from super().tick()
+
+    def _follow_paste(self, keys: str, now: float) -> None:
+        """Set the end of a paste that was cut off, which would hide all later keys."""
+        seen = self._last + keys
+        starts, ends = seen.rfind(_PASTE_START), seen.rfind(_PASTE_END)
+        if starts > ends or (self._paste_until is not None and ends < 0):
+            self._paste_until = now + REPLY_WITHIN_S
+        elif ends >= 0:
+            self._paste_until = None
+        self._last = seen[1 - len(_PASTE_END) :]
 
     def _sequence_to_key_events(self, sequence: str, alt: bool = False) -> Iterable[Key]:
         try:

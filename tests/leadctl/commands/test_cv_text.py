@@ -15,7 +15,7 @@ HOSTILE = "Ada\tLovelace\n\x1b[31mred\u202eevil\nÄ 漢 🎉\n"
 
 def wait_for_text(client: Client, lead_id: int) -> str:
     until = time.monotonic() + 60
-    while (found := client.run("cv-text", str(lead_id), "-o", "json").stdout).startswith('{"state": "pending"'):
+    while '"state": "pending"' in (found := client.run("cv-text", str(lead_id), "-o", "json").stdout):
         assert time.monotonic() < until
         time.sleep(0.2)
     return found
@@ -25,6 +25,7 @@ def test_the_text_of_a_cv_is_printed_and_escaped(client: Client) -> None:
     lead_id = client.submit(cv=HOSTILE.encode(), cv_name="cv.txt")
     found = json.loads(wait_for_text(client, lead_id))
     assert found == {
+        "id": lead_id,
         "state": "done",
         "reason": None,
         "text": "Ada\tLovelace\n[31mred\u202eevil\nÄ 漢 🎉",
@@ -32,6 +33,7 @@ def test_the_text_of_a_cv_is_printed_and_escaped(client: Client) -> None:
         "truncated": False,
         "guessed": False,
     }
+    assert client.data("cv-text", str(lead_id), "-o", "ids") == f"{lead_id}\n"
     assert client.data("cv-text", str(lead_id)) == "Ada\tLovelace\n[31mred\\u202eevil\nÄ 漢 🎉\n"
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from threading import Thread
+from uuid import UUID
 
 import pytest
 
@@ -205,12 +206,28 @@ def test_an_unknown_outcome_allows_only_its_own_retry(client: Client, make_sessi
         unconfirmed = session.unconfirmed
         assert unconfirmed
         assert session.summary() == ["0 decided, 0 skipped"]
-        refused = f"ENGAGED for lead {ids[0]} is not confirmed: press its key to try again"
+        refused = f"ENGAGED for lead {ids[0]} is not confirmed: press its key to try again, or s to skip"
         assert session.decide(facts, "DECLINED").text == refused
         assert session.undo().text == refused
         assert session.decide(facts, "ENGAGED").text == f"lead {ids[0]}, Ada Lovelace → ENGAGED (u undoes)"
         assert (session.unconfirmed, session.exit_code) == (None, 0)
         assert len(set(re.findall(rb'"change":\s*"([0-9a-f-]{36})"', proxy.asked))) == 1
+
+
+def test_a_change_that_always_fails_can_be_skipped(client: Client, make_session: MakeSession) -> None:
+    ids = [client.submit(), client.submit()]
+    with Proxy(client.url, cuts=[0] * 3) as proxy:
+        session = make_session(ids, url=proxy.url)
+        with pytest.raises(TryAgain):
+            session.decide(make_session(ids).load(ids[0]), "ENGAGED")
+        session.skip()
+        assert session.decide(session.load(ids[1]), "DECLINED").text.startswith(
+            f"lead {ids[1]}, Ada Lovelace → DECLINED"
+        )
+        assert ([one.change for one in session.unclear], session.exit_code) == (
+            [UUID(re.findall(rb'"change":\s*"([0-9a-f-]{36})"', proxy.asked)[0].decode())],
+            75,
+        )
 
 
 def test_a_lost_response_to_an_undo_is_retried_with_the_same_undo(client: Client, make_session: MakeSession) -> None:

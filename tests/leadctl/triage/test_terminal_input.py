@@ -55,3 +55,18 @@ def test_a_reply_without_an_end_hides_keys_for_a_second_only(monkeypatch: pytest
     assert keys_of(parser, "d") == []
     now[0] = 1.1
     assert keys_of(parser, "d") == ["d"]
+
+
+@pytest.mark.parametrize("reads", [["\x1b[200~never ends"], ["\x1b[20", "0~never", " ends"]])
+def test_a_paste_without_an_end_hides_keys_for_a_second_only(
+    monkeypatch: pytest.MonkeyPatch, reads: Sequence[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    parser = KeyParser()
+    assert keys_of(parser, *reads) == []
+    now[0] = 0.9
+    assert [*parser.tick(), *keys_of(parser, "d")] == []
+    now[0] = 2.0
+    assert [type(event).__name__ for event in parser.tick()] == ["Paste"]
+    assert keys_of(parser, "d", "\x1b[200~a\x1b[201~d") == ["d", "Paste", "d"]
