@@ -172,6 +172,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         if not self._in_headers or self._ignores_upgrade:
             return  # a trailer, which uvicorn would add to the headers already checked
         super().on_header(name, value)
+        if self.headers[-1][0] == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            raise ValueError("a transfer encoding other than chunked")  # which the parser accepts before it
         self._count_header_bytes(len(name) + len(value) + len(b": \r\n"))
 
     def on_headers_complete(self) -> None:

@@ -244,6 +244,7 @@ AMBIGUOUS = {  # a proxy could see the next request begin elsewhere (request smu
     "a signed length": POST + b"Content-Length: +5\r\n\r\nhello",
     "a negative length": POST + b"Content-Length: -5\r\n\r\nhello",
     "an endless length": POST + b"Content-Length: 99999999999999999999999\r\n\r\nhello",
+    "an encoding before chunks": POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     "another encoding": POST + b"Transfer-Encoding: gzip, chunked, identity\r\n\r\n0\r\n\r\n",
     "a disguised encoding": POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
     "two encodings": POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
