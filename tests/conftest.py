@@ -35,9 +35,6 @@ from tests.postgres import PostgresServer, database_url, maintenance
 # background jobs of a shell ignore SIGINT, and child processes would inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-if sys.platform == "linux" and os.environ.get("INTAKE_TEST_REAL_STARTS") != "1":
-    subprocess.Popen = ForkingPopen  # type: ignore[misc]
-
 os.umask(0o022)  # the service refuses settings and templates that a group can write
 
 # a busy machine must not fail a property test
@@ -72,6 +69,12 @@ SLOW_PATHS = (
     "leadctl/commands/test_watch.py",
 )
 _numbers = itertools.count()
+
+
+def pytest_configure() -> None:
+    """Fork programs in tests only: benchmarks and drills import this module too, and measure real starts."""
+    if sys.platform == "linux" and os.environ.get("INTAKE_TEST_REAL_STARTS") != "1":
+        subprocess.Popen = ForkingPopen  # type: ignore[misc]
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -135,8 +135,8 @@ class AllowedLogins:
             if time.monotonic() >= self._read_at + READ_EVERY_S:
                 columns = user_account.c.username_key, user_account.c.login_allowed_from
                 query = select(*columns).where(user_account.c.login_allowed_until > Now())
-                rows = self._database.read(lambda connection: connection.execute(query).tuples().all())
-                self._clients = dict(rows)
+                rows = self._database.read(lambda connection: connection.execute(query).all())
+                self._clients = {row.username_key: row.login_allowed_from for row in rows}
                 self._read_at = time.monotonic()
             if username.casefold() not in self._clients:
                 return 0

@@ -117,6 +117,8 @@ class LoginThrottle:
             return False
         of_client = self._counters.increment(f"allowed:{self._pair(name, client)}", expiry_s=60)
         account = f"allowed:{self._fingerprints.fingerprint(name)}"
+        if most == MAX_ALLOWED:  # no other address counts
+            return of_client <= most
         return of_client <= most and self._counters.increment(account, expiry_s=60) <= MAX_ALLOWED
 
     def _wait_s(self, attempt: LoginAttempt) -> int:
