@@ -92,7 +92,7 @@ audit: setup .venv/ready-audit
 	$(BIN)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off $(patsubst %,-r %,$(wildcard requirements/*.txt)) || \
 		{ echo "make audit: a pinned package is vulnerable, or the lookup failed; see above" >&2; exit 1; }
 
-.venv/ready-schema .venv/ready-fuzz .venv/ready-audit .venv/ready-bench .venv/ready-coverage: .venv/ready-%: requirements/%.txt .venv/ready
+.venv/ready-schema .venv/ready-ops .venv/ready-fuzz .venv/ready-audit .venv/ready-bench .venv/ready-coverage: .venv/ready-%: requirements/%.txt .venv/ready
 	@echo "Installing $$(grep -c == $<) packages from $< into .venv"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $<
 	@touch $@
@@ -105,8 +105,8 @@ test-pgbouncer: setup
 test-proxy: setup
 	$(BIN)/python -m pytest tests/proxy
 
-# Test the files in ops/ with a real Prometheus and promtool (Debian: apt-get install prometheus)
-test-ops: setup
+# Test the files in ops/ and docker-compose.yml (Debian: apt-get install prometheus docker-compose systemd)
+test-ops: setup .venv/ready-ops
 	$(BIN)/python -m pytest tests/ops
 
 # Test rate limits in a real Redis (Debian: apt-get install redis-server)
@@ -174,7 +174,7 @@ requirements:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group s3 -c requirements/dev.txt -o requirements/s3.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group browser -c requirements/dev.txt -o requirements/browser.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group client -o requirements/client.txt
-	for group in schema fuzz audit bench coverage; do \
+	for group in schema ops fuzz audit bench coverage; do \
 		$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group $$group -c requirements/dev.txt -o requirements/$$group.txt || exit 1; \
 	done
 

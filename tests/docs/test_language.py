@@ -72,7 +72,9 @@ ALLOWED: Mapping[tuple[str, str], str] = {
 }
 CONFIGURATION = (
     *("docs/nginx.conf", "docs/Caddyfile", "docker-compose.yml", "Dockerfile", "Makefile", "pyproject.toml"),
-    *("ops/alerts.yml", "ops/prometheus.yml", "tests/ops/alerts_test.yml"),
+    *("ops/alerts.yml", "ops/prometheus.yml", "tests/ops/alerts_test.yml", "ops/compose/nginx-conf.sh"),
+    *(str(path.relative_to(ROOT)) for path in (ROOT / "ops/systemd").rglob("*.*") if path.is_file()),
+    *(str(path.relative_to(ROOT)) for path in (ROOT / "ops/kubernetes").glob("*.yaml")),
 )
 
 

@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,7 +21,8 @@ import pytest
 from tests.postgres import unprivileged_user
 from tests.system.programs import free_port
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 CERTIFICATE = Path(__file__).parent / "server.pem"  # and its key; good until 2126
 PUBLIC, INTERNAL = "localhost", "internal.localhost"
 INSIDE = "127.0.0.0/24"
@@ -114,10 +115,9 @@ class Proxy:
 
 def documented_nginx(*upstreams: str) -> Proxy:
     """Return nginx with docs/nginx.conf; it accepts IPv4 on its IPv6 socket, and so sees mapped addresses."""
-    https, http = free_port(), free_port()
     site = _placed(
         (DOCS / "nginx.conf").read_text("utf-8"),
-        ("server 127.0.0.1:8000 max_fails=0;", "\n".join(f"server {one} max_fails=0;" for one in upstreams)),
+        ("server 127.0.0.1:8000 max_fails=0;", _servers(upstreams)),
         ("127.0.0.1:8000", upstreams[0]),
         ("/etc/ssl/certs/intake.example.com.pem", "{directory}/server.pem"),
         ("/etc/ssl/private/intake.example.com.key", "{directory}/server.pem"),
@@ -128,6 +128,50 @@ def documented_nginx(*upstreams: str) -> Proxy:
         ("internal.example.com", INTERNAL),
         ("192.0.2.0/24", INSIDE),
         ("2001:db8::/32", "::1"),
+    )
+    return _nginx_on_free_ports(site)
+
+
+def composed_nginx(public: Sequence[str], internal: Sequence[str]) -> Proxy:
+    """Return nginx as in docker-compose.yml, with the addresses that Compose's DNS would return for the replicas.
+
+    Debian's nginx is too old for `resolve`.
+    """
+    made = subprocess.run(
+        ["sh", ROOT / "ops" / "compose" / "nginx-conf.sh"],
+        input=(DOCS / "nginx.conf").read_text("utf-8"),
+        env={
+            "PATH": os.defpath,
+            "PUBLIC_HOST": PUBLIC,
+            "INTERNAL_HOST": INTERNAL,
+            "INTERNAL_NETWORKS": f"{INSIDE} ::1",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    site = _placed(
+        made.stdout,
+        ("server public:8000 resolve max_fails=0;", _servers(public)),
+        ("server internal:8000 resolve max_fails=0;", _servers(internal)),
+        (f"/intake/tls/{PUBLIC}.pem", "{directory}/server.pem"),
+        (f"/intake/tls/{PUBLIC}.key", "{directory}/server.pem"),
+        (f"/intake/tls/{INTERNAL}.pem", "{directory}/server.pem"),
+        (f"/intake/tls/{INTERNAL}.key", "{directory}/server.pem"),
+        ("/dev/stdout", "{directory}/intake.log"),
+        ("/dev/stderr", "{directory}/intake.error.log"),
+    )
+    return _nginx_on_free_ports(site)
+
+
+def _servers(addresses: Sequence[str]) -> str:
+    return "\n".join(f"server {address} max_fails=0;" for address in addresses)
+
+
+def _nginx_on_free_ports(site: str) -> Proxy:
+    https, http = free_port(), free_port()
+    site = _placed(
+        site,
         ("listen 443 ssl;", ""),
         ("listen 443 ssl default_server;", ""),
         ("listen [::]:443 ssl default_server;", f"listen [::]:{https} ssl default_server ipv6only=off;"),

@@ -1,4 +1,4 @@
-"""The files in ops/ against a real Prometheus and a running service and worker; run by `make test-ops`."""
+"""The files for monitoring against a real Prometheus and a running service and worker; run by `make test-ops`."""
 
 import json
 import re
@@ -18,14 +18,13 @@ from intake.database.clock import Now
 from intake.database.schema import outbox_mail
 from intake.settings import Settings
 from tests.conftest import SECRET, Databases
+from tests.ops.programs import OPS, WITHIN_S, output_of
+from tests.ops.programs import program as system_program
 from tests.system import programs
 from tests.system.conftest import relay
 from tests.system.programs import Service, clean_environment, free_port
 from tests.system.relay import Relay
 
-ROOT = Path(__file__).parents[2]
-OPS = ROOT / "ops"
-WITHIN_S = 90
 SAMPLE = re.compile(r"^(intake_\w+(?:\{.*\})?) (\S+)$", re.MULTILINE)
 until = partial(programs.until, within_s=WITHIN_S)
 __all__ = ["relay"]
@@ -33,19 +32,12 @@ MAIL_STOPPED = 'ALERTS{alertname="IntakeMailStopped", alertstate="firing"}'
 
 
 def program(name: str) -> str:
-    """Return the path of a program of Debian's package prometheus."""
-    if (found := shutil.which(name)) is None:
-        pytest.exit(f"{name} is not installed; install it with: apt-get install prometheus", returncode=1)
-    return found
+    return system_program(name, "prometheus")
 
 
 def promtool(*arguments: str | Path, given: str = "") -> str:
     """Run promtool, and return its output."""
-    made = subprocess.run(
-        [program("promtool"), *map(str, arguments)], input=given, capture_output=True, text=True, timeout=WITHIN_S
-    )
-    assert made.returncode == 0, made.stdout + made.stderr
-    return made.stdout + made.stderr
+    return output_of(program("promtool"), *arguments, given=given)
 
 
 def dashboard_queries() -> Iterator[str]:
