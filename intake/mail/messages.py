@@ -1,12 +1,11 @@
 """Messages, rendered from templates that an organization can replace."""
 
+import binascii
 import dataclasses
 import re
 import unicodedata
 from datetime import UTC, datetime
 from email.header import Header
-from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8, EmailPolicy
 from email.utils import format_datetime, formataddr
 from functools import cache
 from pathlib import Path
@@ -23,7 +22,8 @@ from intake.settings import Settings
 from intake.settings.parsers import Mailbox
 from intake.settings.trusted_templates import TrustedTemplates
 
-_ASCII, _UTF8 = (policy.clone(cte_type="7bit") for policy in (SMTP, SMTPUTF8))
+_BOUNDARY = "=_alternative"  # never in quoted-printable text
+_MULTIPART = f'MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary="{_BOUNDARY}"\r\n\r\n'.encode()
 MAX_SUBJECT_NAME_CHARACTERS = 80
 MAX_PLAIN_TEXT = 60  # longer header fields would have to be folded
 _ADDRESS = re.compile(r'[^\s"(),:;<>@[\\\]]+@[^\s"(),:;<>@[\\\]]+')  # without quotes, comments and lists
@@ -77,11 +77,7 @@ class MessageBuilder:
         self._templates = _templates(settings.mail_templates)
         languages = _languages(self._templates, settings.mail_templates)
         # the part that all confirmations share: rendering it takes one to two milliseconds
-        self._confirmations = {
-            (language, policy): self._content(_confirmation(language), policy)
-            for language in (None, *languages)
-            for policy in (_ASCII, _UTF8)
-        }
+        self._confirmations = {one: self._content(_confirmation(one)) for one in (None, *languages)}
         for count in (1, 2):
             self.build(dataclasses.replace(_SAMPLE, lead_count=count))
 
@@ -94,24 +90,22 @@ class MessageBuilder:
         """
         if not _is_safe(mail.recipient):  # stored by an earlier version
             raise DeliveryFailed("the recipient's address can't be written into a mail header", permanent=True)
-        policy = _ASCII if mail.recipient.isascii() else _UTF8
         to = f"To: {mail.recipient}\r\n".encode()
         unique = f"Date: {format_datetime(mail.created_at)}\r\nMessage-ID: {mail.message_id}\r\n".encode()
         if mail.kind == "confirmation":
-            translation = self._confirmations.get((mail.language, policy), self._confirmations[None, policy])
-            return to + unique + translation
+            return to + unique + self._confirmations.get(mail.language, self._confirmations[None])
         has_reply_to = self._has_reply_to and mail.lead_count == 1
         reply_to = _reply_to(mail.leads[0].email) if has_reply_to else b""
-        return to + unique + reply_to + self._content(mail, policy)
+        return to + unique + reply_to + self._content(mail)
 
-    def _content(self, mail: OutboxMessage, policy: "EmailPolicy[EmailMessage]") -> bytes:
-        """Return a message without To, Date and Message-ID. Auto-Submitted (RFC 3834) prevents automatic replies."""
+    def _content(self, mail: OutboxMessage) -> bytes:
+        """Return a message without To, Date and Message-ID. Auto-Submitted (RFC 3834) prevents automatic replies.
+
+        EmailMessage takes 1.7 ms for each, which is more than its delivery.
+        """
         subject, text, html = self._render(mail)
-        message = EmailMessage(policy=policy)
-        message["Auto-Submitted"] = "auto-generated"
-        message.set_content(text)
-        message.add_alternative(html, subtype="html")
-        return _from(self._sender) + _text_field("Subject", subject) + message.as_bytes()
+        head = _from(self._sender) + _text_field("Subject", subject) + b"Auto-Submitted: auto-generated\r\n"
+        return head + _MULTIPART + _part("plain", text) + _part("html", html) + f"--{_BOUNDARY}--\r\n".encode()
 
     def _render(self, mail: OutboxMessage) -> tuple[str, str, str]:
         name = "digest" if mail.lead_count > 1 else mail.kind
@@ -155,6 +149,13 @@ def _languages(templates: Environment, directory: Path | None) -> set[str]:
 def _is_safe(address: str) -> bool:
     """Return whether an address is one header field's value as it is, without encoded words (RFC 2047)."""
     return _ADDRESS.fullmatch(address) is not None and address.isprintable() and "=?" not in address
+
+
+def _part(subtype: str, text: str) -> bytes:
+    """Return a part of the message in ASCII, with the text as quoted-printable (RFC 2045, section 6.7)."""
+    head = f"--{_BOUNDARY}\r\nContent-Type: text/{subtype}; charset=utf-8\r\n"
+    body = binascii.b2a_qp(b"".join(line + b"\r\n" for line in text.encode().splitlines()))
+    return f"{head}Content-Transfer-Encoding: quoted-printable\r\n\r\n".encode() + body + b"\r\n"
 
 
 def _is_plain(text: str) -> bool:

@@ -293,6 +293,14 @@ def test_single_templates_can_be_replaced(tmp_path: Path) -> None:
     assert "Thank you" in text_of(message, "html")
 
 
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_any_text_arrives_as_it_is(tmp_path: Path, ends: str) -> None:
+    lines = [".", "..", "From here", "--=_alternative--", "=3D=", "trailing \t", "漢" * 2_000, "x" * 10_000, "", "ü"]
+    (tmp_path / "confirmation.txt.jinja").write_text(ends.join(["Subject: x", "", *lines, ""]), newline="")
+    message = sent(MessageBuilder(Settings(mail_templates=tmp_path)), mail(kind="confirmation"))
+    assert text_of(message, "plain").split("\r\n") == [*lines, ""]
+
+
 def test_a_confirmation_is_in_the_language_of_the_form_or_the_default() -> None:
     german = sent(BUILDER, mail(kind="confirmation", language="de"))
     assert german["Subject"] == "Ihre Angaben sind bei uns eingegangen"
