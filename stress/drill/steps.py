@@ -1,9 +1,11 @@
-"""Steps of the drill, each under traffic: a rolling restart, a backup and its restore, and two failovers."""
+"""Steps of the drill under traffic: an upgrade, a rolling restart, a backup and its restore, and two failovers."""
 
+import re
 import threading
 import time
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 
 import httpx2
 
@@ -12,9 +14,51 @@ from stress.drill.site import DATABASE, Site, leads
 from stress.drill.traffic import Traffic
 from tests.postgres import PostgresServer, database_url, maintenance
 from tests.proxy.programs import upload_slowly
+from tests.upgrade.versions import Version
 
 SETTLES_WITHIN_S = 60.0
 WITHIN_S = 60.0
+
+
+def upgrade(site: Site, traffic: Traffic, tree: Path) -> Iterator[Figure]:
+    """Migrate with the version in `tree`, restart replicas of the old one, and replace them one after another.
+
+    One old replica is killed. Only the submissions in progress then may fail; their clients can repeat them.
+    """
+    step, began = "upgrade", time.monotonic()
+    Version(tree, site.environment, site.directory).run("migrate")
+    yield Figure(step, "time of the migration", time.monotonic() - began, unit="s")
+    yield Figure(step, "longest submission meanwhile", traffic.longest_s(began), unit="s")
+    yield Figure(step, "replicas of the new version yet", _upgraded(site), 0)
+    yield Figure(step, "old replicas not ready after the migration", _not_ready(site), 0)
+    killed_from = time.monotonic()
+    site.kill(0)
+    killed_until = time.monotonic()
+    site.command("migrate")  # as an init container of the old version does; it changes nothing
+    site.start_again(0)
+    site.restart(2)
+    yield Figure(step, "old replicas not ready after a kill and restarts", _not_ready(site), 0)
+    site.upgrade(tree)
+    site.restart_one_by_one()
+    yield Figure(step, "replicas not of the new version at the end", len(site.replicas) - _upgraded(site), 0)
+    yield Figure(step, "new replicas not ready", _not_ready(site), 0)
+    failed = [one for one in traffic.since(began) if one.outcome != "204"]
+    cut = [one for one in failed if one.began <= killed_until and one.ended >= killed_from]
+    yield Figure(step, "submissions in progress at the kill that failed", len(cut))
+    yield Figure(step, f"other submissions that failed, of {len(traffic.since(began))}", len(failed) - len(cut), 0)
+
+
+def _not_ready(site: Site) -> int:
+    return sum(httpx2.get(f"{one.url}/readyz").status_code != 200 for one in site.replicas)
+
+
+def _upgraded(site: Site) -> int:
+    """Return how many replicas need the database's schema; the previous version needs an older one."""
+    with maintenance(site.primary.url(DATABASE)) as found:
+        found.execute("SELECT version_num FROM alembic_version")
+        [schema] = found.fetchall()[0]
+    needed = re.compile(f'^intake_build_info{{.*schema="{schema}"', re.MULTILINE)
+    return sum(bool(needed.search(httpx2.get(f"{one.url}/metrics").text)) for one in site.replicas)
 
 
 def rolling_restart(site: Site, traffic: Traffic, upload_s: float) -> Iterator[Figure]:
@@ -45,7 +89,7 @@ def backup_and_restore(site: Site, traffic: Traffic) -> Iterator[Figure]:
     began = time.monotonic()
     site.command("restore", str(backup), **target)
     yield Figure(step, "time of the restore", time.monotonic() - began, unit="s")
-    with site.service({**site.environment, **target}) as restored:
+    with site.service(**target) as restored:
         form = {"email": "after@example.com", "f_name": "Ada", "l_name": "Lovelace"}
         httpx2.post(f"{restored.url}/leads/", data=form, files={"CV": ("cv.pdf", b"a CV")}).raise_for_status()
     copies = leads(url)
