@@ -15,7 +15,7 @@ from tests.pgbouncer import PgBouncer
 from tests.postgres import PostgresServer, database_url, maintenance
 from tests.proxy.programs import Proxy, documented_nginx
 from tests.redis.test_redis_store import RedisServer
-from tests.system.programs import Service, clean_environment, free_port, overlapping
+from tests.system.programs import Service, clean_environment, free_port
 from tests.system.relay import Relay
 from tests.upgrade.versions import Version
 
@@ -87,24 +87,19 @@ class Site:
         standby.start(fsync="on", hot_standby="on")
         return standby
 
-    def restart(self, apart_s: float) -> None:
-        """Restart all replicas, each `apart_s` after the one before."""
-        overlapping(self._restart, REPLICAS, apart_s=apart_s)
+    def restart_replicas(self) -> None:
+        """Restart all replicas, each once the one before runs again."""
+        for number, replica in enumerate(self.replicas):
+            replica.stop(within_s=self._stops_within_s)
+            self.start_replica(number)
 
-    def restart_one_by_one(self) -> None:
-        """Restart all replicas and workers, each once the one before runs again."""
-        for number in range(REPLICAS):
-            self._restart(number)
+    def restart_workers(self) -> None:
+        """Restart all workers, each once the one before runs again."""
         for number, worker in enumerate(self._workers):
             worker.stop(within_s=self._stops_within_s)
             self._workers[number] = self._start("worker")
 
-    def kill(self, number: int) -> None:
-        """Kill a replica."""
-        self.replicas[number].process.kill()
-        self.replicas[number].process.wait()
-
-    def start_again(self, number: int) -> None:
+    def start_replica(self, number: int) -> None:
         """Start a replica that has ended."""
         self.replicas[number] = self._replica(number)
 
@@ -143,10 +138,6 @@ class Site:
 
     def _replica(self, number: int) -> Service:
         return self._start("serve", "--no-worker", "--port", str(self._ports[number]))
-
-    def _restart(self, number: int) -> None:
-        self.replicas[number].stop(within_s=self._stops_within_s)
-        self.start_again(number)
 
     def _start(self, *arguments: str, **settings: str) -> Service:
         service = self._version.start(*arguments, **settings)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx2
 
-from stress.drill.report import Figure
+from stress.drill.report import Figure, failures
 from stress.drill.site import DATABASE, Site, leads
 from stress.drill.traffic import Traffic
 from tests.postgres import PostgresServer, database_url, maintenance
@@ -32,20 +32,22 @@ def upgrade(site: Site, traffic: Traffic, tree: Path) -> Iterator[Figure]:
     yield Figure(step, "replicas of the new version yet", _upgraded(site), 0)
     yield Figure(step, "old replicas not ready after the migration", _not_ready(site), 0)
     killed_from = time.monotonic()
-    site.kill(0)
+    site.replicas[0].process.kill()
+    site.replicas[0].process.wait()
     killed_until = time.monotonic()
     site.command("migrate")  # as an init container of the old version does; it changes nothing
-    site.start_again(0)
-    site.restart(2)
-    yield Figure(step, "old replicas not ready after a kill and restarts", _not_ready(site), 0)
+    site.start_replica(0)
+    yield Figure(step, "old replicas not ready after one was killed and started", _not_ready(site), 0)
     site.upgrade(tree)
-    site.restart_one_by_one()
+    site.restart_replicas()
+    site.restart_workers()
     yield Figure(step, "replicas not of the new version at the end", len(site.replicas) - _upgraded(site), 0)
     yield Figure(step, "new replicas not ready", _not_ready(site), 0)
-    failed = [one for one in traffic.since(began) if one.outcome != "204"]
+    failed = traffic.failures(began)
     cut = [one for one in failed if one.began <= killed_until and one.ended >= killed_from]
     yield Figure(step, "submissions in progress at the kill that failed", len(cut))
-    yield Figure(step, f"other submissions that failed, of {len(traffic.since(began))}", len(failed) - len(cut), 0)
+    others = [one for one in failed if one not in cut]
+    yield failures(step, f"other submissions that failed, of {len(traffic.since(began))}", others)
 
 
 def _not_ready(site: Site) -> int:
@@ -62,14 +64,14 @@ def _upgraded(site: Site) -> int:
 
 
 def rolling_restart(site: Site, traffic: Traffic, upload_s: float) -> Iterator[Figure]:
-    """Restart all replicas two seconds apart, with a slow upload in progress."""
+    """Restart all replicas, one after another, with a slow upload in progress."""
     step, began, statuses = "rolling restart", time.monotonic(), list[int]()
     upload = threading.Thread(target=lambda: statuses.append(upload_slowly(site.proxy, upload_s)))
     upload.start()
     time.sleep(1)
-    site.restart(2)
+    site.restart_replicas()
     upload.join()
-    yield Figure(step, f"submissions that failed, of {len(traffic.since(began))}", traffic.failures(began).total(), 0)
+    yield failures(step, f"submissions that failed, of {len(traffic.since(began))}", traffic.failures(began))
     yield Figure(step, f"failures of an upload of {upload_s:g} s", statuses.count(204) != 1, 0)
     yield Figure(step, "time until all replicas ran again", time.monotonic() - began, unit="s")
 
@@ -80,7 +82,7 @@ def backup_and_restore(site: Site, traffic: Traffic) -> Iterator[Figure]:
     acknowledged, began = traffic.acknowledged(), time.monotonic()
     site.command("backup", str(backup), INTAKE_DATABASE_URL=site.direct_url)
     yield Figure(step, f"time of the backup, {len(acknowledged)} leads", time.monotonic() - began, unit="s")
-    yield Figure(step, "submissions that failed meanwhile", traffic.failures(began).total(), 0)
+    yield failures(step, "submissions that failed meanwhile", traffic.failures(began))
     highest = max(leads(site.direct_url))
     with maintenance(site.primary.url(DATABASE)) as found:
         found.execute("CREATE DATABASE restored TEMPLATE template0")

@@ -3,7 +3,6 @@
 import statistics
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -48,9 +47,9 @@ class Traffic:
         """Return the addresses of all submissions that got a 204 so far."""
         return {one.email for one in list(self._sent) if one.outcome == "204"}
 
-    def failures(self, began: float) -> Counter[str]:
-        """Return the outcomes other than 204 since a time."""
-        return Counter(one.outcome for one in self.since(began) if one.outcome != "204")
+    def failures(self, began: float) -> list[Sent]:
+        """Return the submissions without a 204 since a time."""
+        return [one for one in self.since(began) if one.outcome != "204"]
 
     def longest_s(self, began: float) -> float:
         """Return the longest response time since a time."""
