@@ -29,7 +29,7 @@ def upgrade(site: Site, traffic: Traffic, tree: Path) -> Iterator[Figure]:
     Version(tree, site.environment, site.directory).run("migrate")
     yield Figure(step, "time of the migration", time.monotonic() - began, unit="s")
     yield Figure(step, "longest submission meanwhile", traffic.longest_s(began), unit="s")
-    yield Figure(step, "replicas of the new version yet", _upgraded(site), 0)
+    yield Figure(step, "replicas already of the new version", _upgraded(site), 0)
     yield Figure(step, "old replicas not ready after the migration", _not_ready(site), 0)
     killed_from = time.monotonic()
     site.replicas[0].process.kill()
