@@ -22,7 +22,7 @@ from tests.postgres import maintenance
 from tests.system.programs import Service
 
 CV, CONNECTIONS = 100_000, 32
-PAIRS_A_SECOND = 2_000  # of a round
+PAIRS_A_SECOND = 800  # of a round
 
 
 def results(size: Size) -> Iterator[Result]:
