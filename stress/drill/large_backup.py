@@ -19,7 +19,7 @@ from tests.upgrade.versions import Version
 
 LEADS, CV_BYTES = 5_000, 100_000
 BEFORE_S = 10.0
-BACKUP_WITHIN_S, P99_WITHIN_MS = 60, 2_000
+BACKUP_WITHIN_S, P99_WITHIN_MS = 60, 1_000
 
 
 def back_up_large_database() -> Iterator[Figure]:
