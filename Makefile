@@ -125,9 +125,10 @@ test-upgrade: setup
 torture: setup
 	@$(BIN)/python -m stress.durability $(PROOFS)
 
-# Practise a rolling restart, a backup and failovers (Debian: apt-get install pgbouncer redis-server nginx-light)
+# It needs the Git history, or WITHOUT_UPGRADE=1; SMALL=1 uses short times.
+# Practise an upgrade, restarts, backups and failovers (Debian: apt-get install pgbouncer redis-server nginx-light)
 drill: setup
-	@$(BIN)/python -m stress.drill $(if $(SMALL),--small)
+	@$(BIN)/python -m stress.drill $(if $(SMALL),--small) $(if $(WITHOUT_UPGRADE),--without-upgrade)
 
 # Some of them: make attack ATTACKS="guesses" SECONDS=10 FLAGS="--database sqlite"
 # Load tests on both databases, in one process and two, an hour

@@ -5,11 +5,22 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from benchmarks import bulk_change, hanging_relay, mail_delivery, reading, report, searching, start_up, submissions
+from benchmarks import (
+    bulk_change,
+    hanging_relay,
+    mail_delivery,
+    reading,
+    report,
+    searching,
+    start_up,
+    submissions,
+    timeline_check,
+)
 from benchmarks.measure import FULL, QUICK, Result, Size
 
 BENCHMARKS: Mapping[str, Callable[[Size], Iterator[Result]]] = {
     "submissions": submissions.results,
+    "timeline_check": timeline_check.results,
     "reading": reading.results,
     "searching": searching.results,
     "draining": mail_delivery.results,

@@ -109,7 +109,12 @@ def bare(url: str, *, seconds: float, cv_bytes: int) -> tuple[float, float]:
 
 def cpu_s(service: Service) -> float:
     """Return the processor time of a service so far, in seconds."""
-    user, system = Path(f"/proc/{service.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return process_cpu_s(service.process.pid)
+
+
+def process_cpu_s(pid: int) -> float:
+    """Return the processor time of a process so far, in seconds."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 

@@ -89,11 +89,15 @@ class PostgresServer:
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait(30)
 
-    def close(self) -> None:
-        """Stop the server and remove its directory."""
+    def stop(self) -> None:
+        """Stop the server unless it has ended; an archive is complete then."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(30)
+
+    def close(self) -> None:
+        """Stop the server and remove its directory."""
+        self.stop()
         shutil.rmtree(self._data, ignore_errors=True)
         shutil.rmtree(self.directory, ignore_errors=True)
 

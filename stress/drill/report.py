@@ -1,6 +1,10 @@
 """Figures of the drill, each beside its bound."""
 
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
+
+from stress.drill.traffic import Sent
 
 
 @dataclass(frozen=True)
@@ -28,3 +32,10 @@ class Figure:
             else f"{f'≤ {self.bound:g} {self.unit}'.rstrip():<12} {'holds' if self.holds else 'BROKEN'}"
         )
         return f"{self.step:<22} {self.what:<58} {shown:>12}  {bound}".rstrip()
+
+
+def failures(step: str, what: str, failed: Collection[Sent]) -> Figure:
+    """Return the number of failed submissions, of which none is allowed, with their outcomes."""
+    outcomes = Counter(one.outcome for one in failed)
+    shown = f" ({', '.join(f'{name}: {number}' for name, number in outcomes.items())})" if failed else ""
+    return Figure(step, f"{what}{shown}", len(failed), 0)

@@ -2,25 +2,22 @@
 
 import os
 import signal
-import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Self
 
 import psycopg2
 
-from intake.database.migrations import migrate
-from intake.settings import Settings
 from tests.conftest import SECRET
 from tests.pgbouncer import PgBouncer
 from tests.postgres import PostgresServer, database_url, maintenance
 from tests.proxy.programs import Proxy, documented_nginx
 from tests.redis.test_redis_store import RedisServer
-from tests.system.programs import INTAKE, Service, clean_environment, free_port, overlapping
+from tests.system.programs import Service, clean_environment, free_port
 from tests.system.relay import Relay
+from tests.upgrade.versions import Version
 
 REPLICAS, WORKERS = 4, 2
 DATABASE = "postgres"
@@ -28,10 +25,14 @@ LAG_S = 2.0
 
 
 class Site:
-    """All programs of the deployment; they end together."""
+    """All programs of the deployment; they end together.
 
-    def __init__(self, *, drain_s: float, grace_s: float) -> None:
+    Replicas, workers and commands are of the version in `tree`, until `upgrade`.
+    """
+
+    def __init__(self, tree: Path, *, drain_s: float, grace_s: float) -> None:
         self._stack = ExitStack()
+        self._stops_within_s = drain_s + grace_s + 5
         self.directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="intake-drill-")))
         self.primary = self._server()
         self.primary.start(fsync="on")
@@ -46,7 +47,6 @@ class Site:
         self.relay.open()
         self._stack.callback(self.relay.close)
         self.url = database_url(self.pooler.url(DATABASE), DATABASE)
-        migrate(Settings(database_url=self.direct_url))
         self.environment = clean_environment(
             self.directory,
             INTAKE_DATABASE_URL=self.url,
@@ -61,9 +61,11 @@ class Site:
             INTAKE_CV_STORE=f"file://{self.directory}/cvs",
             INTAKE_MIN_BODY_RATE="1",
         )
+        self.upgrade(tree)
+        self.command("migrate")
         self._ports = [free_port() for _ in range(REPLICAS)]
-        self.replicas = [self.replica(number) for number in range(REPLICAS)]
-        self.workers = [self._start(self.environment, "worker") for _ in range(WORKERS)]
+        self.replicas = [self._replica(number) for number in range(REPLICAS)]
+        self._workers = [self._start("worker") for _ in range(WORKERS)]
         self.proxy: Proxy = self._stack.enter_context(documented_nginx(*(f"127.0.0.1:{port}" for port in self._ports)))
 
     @property
@@ -71,9 +73,13 @@ class Site:
         """The URL of the primary's database without PgBouncer."""
         return database_url(self.primary.url(DATABASE), DATABASE)
 
-    def service(self, environment: Mapping[str, str]) -> Service:
-        """Start a service on a free port."""
-        return self._start({**environment, "INTAKE_PORT": "0"}, "serve", "--no-worker")
+    def upgrade(self, tree: Path) -> None:
+        """Use another version for all programs that are started from now on."""
+        self._version = Version(tree, self.environment, self.directory)
+
+    def service(self, **settings: str) -> Service:
+        """Start a service on a free port, with some other settings."""
+        return self._start("serve", "--no-worker", **settings)
 
     def new_standby(self) -> PostgresServer:
         """Return a started standby of the primary."""
@@ -81,19 +87,21 @@ class Site:
         standby.start(fsync="on", hot_standby="on")
         return standby
 
-    def replica(self, number: int, environment: Mapping[str, str] | None = None) -> Service:
-        """Start a replica on its port, with other settings if given."""
-        port = str(self._ports[number])
-        return self._start(environment or self.environment, "serve", "--no-worker", "--port", port)
+    def restart_replicas(self) -> None:
+        """Restart all replicas, each once the one before runs again."""
+        for number, replica in enumerate(self.replicas):
+            replica.stop(within_s=self._stops_within_s)
+            self.start_replica(number)
 
-    def restart(self, apart_s: float) -> None:
-        """Restart all replicas, each `apart_s` after the one before."""
+    def restart_workers(self) -> None:
+        """Restart all workers, each once the one before runs again."""
+        for number, worker in enumerate(self._workers):
+            worker.stop(within_s=self._stops_within_s)
+            self._workers[number] = self._start("worker")
 
-        def restart(number: int) -> None:
-            self.replicas[number].stop()
-            self.replicas[number] = self.replica(number)
-
-        overlapping(restart, REPLICAS, apart_s=apart_s)
+    def start_replica(self, number: int) -> None:
+        """Start a replica that has ended."""
+        self.replicas[number] = self._replica(number)
 
     def fail_over(self) -> tuple[PostgresServer, float]:
         """Kill the primary, promote the standby, and lead PgBouncer to it; return the old primary and the time.
@@ -114,9 +122,8 @@ class Site:
         return old, killed_at
 
     def command(self, *arguments: str, **settings: str) -> None:
-        """Run a command of `intake` to its end. Raises CalledProcessError."""
-        environment = {**self.environment, **settings}
-        subprocess.run([INTAKE, *arguments], env=environment, cwd=self.directory, check=True)
+        """Run a command of `intake` to its end. Raises AssertionError if it fails."""
+        self._version.run(*arguments, **settings)
 
     def __enter__(self) -> Self:
         return self
@@ -129,8 +136,11 @@ class Site:
         self._stack.callback(server.close)
         return server
 
-    def _start(self, environment: Mapping[str, str], *arguments: str) -> Service:
-        service = Service(environment, self.directory, *arguments)
+    def _replica(self, number: int) -> Service:
+        return self._start("serve", "--no-worker", "--port", str(self._ports[number]))
+
+    def _start(self, *arguments: str, **settings: str) -> Service:
+        service = self._version.start(*arguments, **settings)
         self._stack.callback(service.__exit__)
         self._stack.callback(service.process.kill)
         return service.__enter__()

@@ -1,16 +1,15 @@
-"""Steady traffic through the proxy: submissions at a fixed rate, and their outcomes."""
+"""Steady traffic: submissions at a fixed rate, and their outcomes."""
 
+import statistics
 import threading
 import time
-from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
 from typing import Self
 
 import httpx2
-
-from tests.proxy.programs import Proxy, client
 
 RATE = 20  # submissions per second
 SENDERS = 16
@@ -29,10 +28,13 @@ class Sent:
 
 
 class Traffic:
-    """Submissions that continue until `stop`, or the end of the `with` block, whatever their outcomes."""
+    """Submissions that continue until `stop`, or the end of the `with` block, whatever their outcomes.
 
-    def __init__(self, proxy: Proxy) -> None:
-        self._proxy, self._numbers, self._end = proxy, count(), threading.Event()
+    `connect` returns a client for one thread.
+    """
+
+    def __init__(self, connect: Callable[[], httpx2.Client]) -> None:
+        self._connect, self._numbers, self._end = connect, count(), threading.Event()
         self._sent: list[Sent] = []
         self._pool = ThreadPoolExecutor(SENDERS + 1)
         self._local = threading.local()
@@ -45,9 +47,17 @@ class Traffic:
         """Return the addresses of all submissions that got a 204 so far."""
         return {one.email for one in list(self._sent) if one.outcome == "204"}
 
-    def failures(self, began: float) -> Counter[str]:
-        """Return the outcomes other than 204 since a time."""
-        return Counter(one.outcome for one in self.since(began) if one.outcome != "204")
+    def failures(self, began: float) -> list[Sent]:
+        """Return the submissions without a 204 since a time."""
+        return [one for one in self.since(began) if one.outcome != "204"]
+
+    def longest_s(self, began: float) -> float:
+        """Return the longest response time since a time."""
+        return max((one.ended - one.began for one in self.since(began)), default=0.0)
+
+    def p99_s(self, began: float) -> float:
+        """Return the 99th percentile of the response times since a time."""
+        return statistics.quantiles((one.ended - one.began for one in self.since(began)), n=100)[-1]
 
     def __enter__(self) -> Self:
         self._pool.submit(self._schedule)
@@ -75,7 +85,7 @@ class Traffic:
 
     def _outcome(self, email: str) -> str:
         if not hasattr(self._local, "client"):
-            self._local.client = client(self._proxy)
+            self._local.client = self._connect()
         form = {"email": email, "f_name": "Ada", "l_name": "Lovelace"}
         try:
             answer = self._local.client.post("/leads/", data=form, files={"CV": ("cv.pdf", CV)})

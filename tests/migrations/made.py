@@ -30,6 +30,7 @@ def upgrade() -> None:
 ADD_COLUMN = 'op.add_column("lead", sa.Column("nickname", sa.Text(), nullable=True))'
 DROP_COLUMN = 'op.drop_column("lead", "language")'
 CREATE_INDEX = 'create_index("ix_lead_language", "lead", ["language"], where="language IS NOT NULL")'
+CREATE_TABLE = 'op.create_table("made", sa.Column("id", sa.Integer(), primary_key=True))'
 
 AddSteps = Callable[..., None]
 

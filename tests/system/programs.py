@@ -99,10 +99,10 @@ class Service:
                 return found[1]
         raise AssertionError("the service is not listening:\n" + "".join(self.log))
 
-    def stop(self) -> int:
+    def stop(self, *, within_s: float = 30) -> int:
         """Stop it with SIGTERM and return its exit code."""
         self.process.terminate()
-        code = self.process.wait(30)
+        code = self.process.wait(within_s)
         self._reader.join(5)
         return code
 

@@ -10,7 +10,7 @@ import venv
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.migrations.made import ROOT, write_steps
+from tests.migrations.made import ADD_COLUMN, CREATE_INDEX, CREATE_TABLE, ROOT, write_steps
 from tests.system.programs import BIN, Service
 
 NAMED = ROOT / ".ci/previous-commit"
@@ -29,24 +29,26 @@ class Version:
         self._environment = {**environment, "PYTHONPATH": str(tree)}
         self._command = (str(_python(tree)), "-m", "intake")
 
-    def run(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
-        return subprocess.run(
+    def run(self, *arguments: str, typed: str = "", **settings: str) -> str:
+        """Run a command to its end, and return its messages. Raises AssertionError if it fails."""
+        done = subprocess.run(
             [*self._command, *arguments],
-            env=self._environment,
+            env={**self._environment, **settings},
             cwd=self._directory,
             input=typed,
             capture_output=True,
             text=True,
         )
+        assert done.returncode == 0, done.stderr
+        return done.stderr
 
-    def serve(self) -> Service:
-        """Start a replica."""
+    def start(self, *arguments: str, **settings: str) -> Service:
+        """Start a replica, or another long-running command."""
 
-        class Replica(Service):
+        class Program(Service):
             program = self._command
 
-        return Replica(self._environment, self._directory)
+        return Program({**self._environment, **settings}, self._directory, *arguments)
 
 
 def previous_tree(tree: Path, root: Path = ROOT) -> Path:
@@ -64,13 +66,13 @@ def previous_tree(tree: Path, root: Path = ROOT) -> Path:
     return tree
 
 
-def next_tree(tree: Path, *bodies: str) -> Path:
-    """Write this version with further expand steps to a directory."""
+def next_tree(tree: Path) -> Path:
+    """Write this version with further migrations, each of another kind, to a directory."""
     tree.mkdir()
     (tree / "intake").symlink_to(ROOT / "intake")
     (tree / "requirements").symlink_to(ROOT / "requirements")
     shutil.copytree(ROOT / "alembic", tree / "alembic", ignore=shutil.ignore_patterns("__pycache__"))
-    write_steps(tree / "alembic", *bodies)
+    write_steps(tree / "alembic", ADD_COLUMN, CREATE_INDEX, CREATE_TABLE)
     return tree
 
 
