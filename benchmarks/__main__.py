@@ -15,6 +15,7 @@ from benchmarks import (
     start_up,
     submissions,
     timeline_check,
+    triaging,
 )
 from benchmarks.measure import FULL, QUICK, Result, Size
 
@@ -27,6 +28,7 @@ BENCHMARKS: Mapping[str, Callable[[Size], Iterator[Result]]] = {
     "hanging_relay": hanging_relay.results,
     "bulk_change": bulk_change.results,
     "start_up": start_up.results,
+    "triaging": triaging.results,
 }
 
 

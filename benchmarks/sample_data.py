@@ -17,7 +17,7 @@ from unicodedata import normalize
 import psycopg2
 
 from intake.leads.normalization import normalize_key
-from intake.search.tokenizer import lead_tokens
+from intake.search.tokenizer import VERSION, lead_tokens
 
 PEOPLE = 2_000  # per name, distinguished by a number in the address
 SPAN = timedelta(days=730)
@@ -74,7 +74,7 @@ def _fill_sqlite(file: str, leads: int, *, cv_words: bool) -> None:
         [trigger] = connection.execute("SELECT sql FROM sqlite_master WHERE name = 'word_index_insert'").fetchone()
         connection.execute("DROP TRIGGER word_index_insert")
         words = ((number, "".join(f" {word}" for word in words)) for number, words in _words(leads, cv_words=cv_words))
-        connection.executemany("INSERT INTO lead_words VALUES (?, ?, 0, 1)", words)
+        connection.executemany(f"INSERT INTO lead_words VALUES (?, ?, 0, {VERSION})", words)
         connection.execute("INSERT INTO word_index (word_index) VALUES ('rebuild')")
         connection.execute(trigger)
         for statement in (*dropped.values(), FACTS, CONFIRMED):
@@ -95,7 +95,7 @@ def _fill_postgresql(url: str, leads: int, *, cv_words: bool) -> None:
         lines = ("\t".join(row) + "\n" for row in _rows(leads))
         while piece := "".join(islice(lines, PIECE_ROWS)):
             cursor.copy_expert(f"COPY lead ({COLUMNS}) FROM STDIN", io.StringIO(piece))
-        words = (f"{n}\t{' '.join(words)}\tfalse\t1\n" for n, words in _words(leads, cv_words=cv_words))
+        words = (f"{n}\t{' '.join(words)}\tfalse\t{VERSION}\n" for n, words in _words(leads, cv_words=cv_words))
         while piece := "".join(islice(words, PIECE_ROWS)):
             cursor.copy_expert("COPY lead_words FROM STDIN", io.StringIO(piece))
         cursor.execute(f"{CONTENT} %s FROM lead", (CV,))

@@ -3,6 +3,7 @@
 import socket
 import socketserver
 import threading
+import time
 from contextlib import suppress
 from typing import cast
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ class Proxy(LocalServer):
         self.upstream = (str(parts.hostname), int(parts.port or 80))
         self.cuts, self.answers = cuts or [], answers or []
         self.renames: tuple[bytes, bytes] = (b"", b"")
+        self.delay_s = 0.0  # of each request
         self.asked = b""
         self.connections = 0
         server = _Server(("127.0.0.1", 0), _Connection)
@@ -58,6 +60,10 @@ class _Connection(socketserver.BaseRequestHandler):
         with suppress(OSError):
             while data := self.request.recv(PIECE_BYTES):
                 proxy.asked += data[:2000]
+                if proxy.delay_s:
+                    time.sleep(proxy.delay_s)
+                    with suppress(BlockingIOError):  # its body, which arrived meanwhile
+                        data += self.request.recv(PIECE_BYTES, socket.MSG_DONTWAIT)
                 service.sendall(data.replace(*proxy.renames) if proxy.renames[0] else data)
         _shut(service)
 
