@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from importlib.metadata import version
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -30,7 +29,7 @@ try:
     from intake.errors import DatabaseNotMigrated, DatabaseUnavailable, IntakeError, SettingsInvalid
     from intake.form import serving
     from intake.form.definition import load_definition
-    from intake.http.client_address import Client
+    from intake.http.client_address import Client, parse_address
     from intake.http.protocol import raise_open_file_limit
     from intake.leads import erasure
     from intake.metrics import Metrics
@@ -369,10 +368,9 @@ def allow_login(
         raise typer.BadParameter(f"--for is {for_!r}; expected a duration such as 30m or 1h, at most 1d") from None
     client = None
     if from_ is not None:
-        try:
-            client = Client(ip_address(from_)).key
-        except ValueError:
-            raise typer.BadParameter(f"--from is {from_!r}; expected an IP address such as 198.51.100.7") from None
+        if (address := parse_address(from_)) is None:
+            raise typer.BadParameter(f"--from is {from_!r}; expected an IP address such as 198.51.100.7")
+        client = Client(address).key
     authentication.allow(_database(_settings()), username=username, for_s=seconds, client=client)
     where = f" from {client}" if client else ""
     typer.echo(f"intake: logins of {username}{where} have priority for {for_}", err=True)

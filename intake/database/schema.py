@@ -289,7 +289,7 @@ audit = Table(
     Column("lead_id", Id),
     Column("detail", Text),
     Column("client", String(45)),  # the length of the longest IPv6 address
-    Column("request_id", String(16)),
+    Column("request_id", String(64).with_variant(String(16), "sqlite")),
     Column("hour", String(13)),  # in UTC; set where an action on a lead is recorded once per user and hour
     Index("ix_audit_user_id", "user_id", "id"),
     Index("ix_audit_lead_id", "lead_id", "id"),

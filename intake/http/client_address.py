@@ -64,7 +64,7 @@ def find_client(scope: Scope, trusted: Sequence[Network]) -> Client:
         return Client(peer.address, is_forwarded_untrusted=True)
     client = peer
     for text in reversed(",".join(forwarded).split(",")[-MAX_FORWARDED:]):
-        if not client.is_in(trusted) or (address := _address(_without_port(text.strip()))) is None:
+        if not client.is_in(trusted) or (address := parse_address(_without_port(text.strip()))) is None:
             break
         client = Client(address)
     return client
@@ -84,7 +84,7 @@ def _peer_of(scope: Scope) -> Client:
 
 @lru_cache(MAX_PEERS)
 def _peer(host: str) -> Client:
-    return Client(_address(host))
+    return Client(parse_address(host))
 
 
 class ForwardingMonitor:
@@ -103,7 +103,8 @@ class ForwardingMonitor:
             log.warning("%s (the peer is %s)", self.last_error, client.address)
 
 
-def _address(text: str) -> Address | None:
+def parse_address(text: str) -> Address | None:
+    """Return the address, without a zone, and as IPv4 if that is in it; None if it is none."""
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:

@@ -212,7 +212,15 @@ def extensions(text: str) -> tuple[str, ...]:
 
 def networks(text: str) -> tuple[Network, ...]:
     """Parse IP networks; a single address is a network of one."""
-    return tuple(ip_network(part) for part in _split(text))
+    return tuple(_network(part) for part in _split(text))
+
+
+def _network(text: str) -> Network:
+    network = ip_network(text)
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    if mapped is None or network.prefixlen < 96:
+        return network
+    return ip_network((mapped, network.prefixlen - 96))  # as the addresses of clients
 
 
 def rate_limits(text: str) -> tuple[RateLimit, ...]:

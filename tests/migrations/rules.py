@@ -14,6 +14,7 @@ _EXPAND = (
     rf"{_NEW_COLUMN}.* DEFAULT {_CONSTANT}(?: NOT NULL)?$",
     r"CREATE FUNCTION ",
     r"UPDATE installation SET timeline = ",  # a new column of one row
+    r"ALTER TABLE audit ALTER COLUMN request_id TYPE VARCHAR\(64\)$",  # longer, so the table is not rewritten
 )
 # what breaks only versions below the minimum, and does not block requests while it reads or writes whole tables
 _CONTRACT = (

@@ -123,6 +123,8 @@ def test_allow_login_exempts_a_throttled_user(databases: Databases, tmp_path: Pa
     assert (done.returncode, done.stderr) == (0, "intake: logins of ADA have priority for 30m\n")
     done = intake(tmp_path, "allow-login", "ada", "--from", "2001:db8::7", **url)
     assert done.stderr == "intake: logins of ada from 2001:db8::/64 have priority for 1h\n"
+    mapped = intake(tmp_path, "allow-login", "ada", "--from", "::ffff:198.51.100.7", **url)
+    assert mapped.stderr == "intake: logins of ada from 198.51.100.7 have priority for 1h\n"
     bad = intake(tmp_path, "allow-login", "ada", "--from", "home", **url)
     assert (bad.returncode, "--from is 'home'; expected an IP address" in bad.stderr) == (2, True), bad.stderr
     nobody = intake(tmp_path, "allow-login", "nobody", **url)

@@ -104,11 +104,12 @@ def test_an_entry_names_the_client_and_the_request(start: Callable[..., Intake])
         answer = behind_a_proxy.post(
             "/internal/auth/login",
             json={"username": "harriet", "password": PASSWORD},
-            headers={"X-Forwarded-For": "2001:db8::7"},
+            headers={"X-Forwarded-For": "2001:db8::7", "X-Request-ID": "f" * 64},
         )
     [entry] = entries(intake.client)
     assert list(entry) == ["id", "at", "action", "user", "subject", "lead", "detail", "client", "request_id"]
     assert (entry["client"], entry["request_id"]) == ("2001:db8::7", answer.headers["X-Request-ID"])
+    assert entry["request_id"] == "f" * 64
     assert datetime.now(UTC) - datetime.fromisoformat(entry["at"]) < timedelta(minutes=1)
 
 

@@ -270,3 +270,9 @@ def test_processes_share_the_limits(tmp_path: Path) -> None:
 def test_a_number_of_processes_is_from_1_to_64(tmp_path: Path, processes: str) -> None:
     with pytest.raises(SettingsInvalid, match=r"INTAKE_PROCESSES.*a number from 1 to 64"):
         read(tmp_path, INTAKE_PROCESSES=processes)
+
+
+def test_ipv4_addresses_in_ipv6_are_those_of_clients() -> None:
+    given = {"INTAKE_TRUSTED_PROXIES": "::ffff:127.0.0.1,::ffff:10.0.0.0/104,2001:db8::/32,::/0"}
+    found = [str(network) for network in Settings.from_environment(given).trusted_proxies]
+    assert found == ["127.0.0.1/32", "10.0.0.0/8", "2001:db8::/32", "::/0"]
