@@ -46,8 +46,8 @@ class Answers:
     @property
     def content(self) -> list[str]:
         """The values and consents as texts, for comparisons; empty if nothing was sent."""
-        ticked = [f"{one.key}=yes" for one in self.consents if one.key != PRIVACY_FIELD]
-        return [f"{one.key}={one.value}" for one in self.fields] + ticked
+        values = [f"{one.key}={one.value}" for one in self.fields]
+        return values + [f"{one.key}=yes" for one in self.consents]
 
 
 NO_ANSWERS = Answers()

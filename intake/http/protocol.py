@@ -28,6 +28,7 @@ if sys.platform != "win32":
     import resource
 
 MAX_PIPELINED = 16  # requests that wait for an earlier response on the same connection
+MAX_SMALL_CHUNKS, MIN_CHUNK_BYTES = 1_000, 64  # of a body: it may have as many chunks more as it has 64 bytes
 STALLED_S = 60.0  # the longest that a client may read nothing of its response
 MAX_QUEUED_BYTES = 128 * 2**10  # of a response in the kernel, not yet sent
 LINGER_S = 2.0  # for the client to read a refusal: closing with unread bytes causes a reset, which discards it
@@ -119,12 +120,12 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._ignores_upgrade = False  # the parser is the second one, which has read the head already
         self._in_headers = True
         self._has_message = False
-        self._header_bytes = 0
+        self._header_bytes = self._body_bytes = self._chunks = 0
         self._has_event = False
         self._buffered_bytes = 0  # in the parser, without an event so far
         self._unsent_bytes = 0
         self._sent_at = self.loop.time()
-        self._refusal = HTTPStatus.BAD_REQUEST
+        self._refusal, self._detail = HTTPStatus.BAD_REQUEST, DETAILS[HTTPStatus.BAD_REQUEST]
         self._deadline: float | None = self.loop.time() + self.limiter.header_timeout_s
         _limit_send_queue(transport)
         if not self.limiter.admit(self):
@@ -159,7 +160,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             return
         super().on_message_begin()
         self._has_message = True
-        self._header_bytes = 0
+        self._header_bytes = self._body_bytes = self._chunks = 0
         self._expect_headers()
 
     def on_url(self, url: bytes) -> None:
@@ -182,13 +183,26 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= MAX_PIPELINED:
             raise ValueError("too many pipelined requests")
         super().on_headers_complete()
+        if self.scope["http_version"] == "1.0":
+            self.cycle.waiting_for_100_continue = False  # RFC 9110, section 10.1.1
         self._in_headers = False
         self._has_event = True
         self._deadline = None
 
+    def on_chunk_header(self) -> None:
+        """Refuse many small chunks: each takes as much of the event loop's time as a large one."""
+        self._chunks += 1
+        if self._chunks > MAX_SMALL_CHUNKS + self._body_bytes / MIN_CHUNK_BYTES:
+            self._detail = f"the body has too many small chunks: send at least {MIN_CHUNK_BYTES} bytes in each"
+            raise ValueError(self._detail)
+
     def on_body(self, body: bytes) -> None:
         self._has_event = True
+        self._body_bytes += len(body)
         if self.cycle.body or self.cycle.response_complete:
+            held: object = self.cycle.body
+            if isinstance(held, bytes):
+                self.cycle.body = bytearray(held)  # appending to bytes would copy them each time
             super().on_body(body)
             return
         # uvicorn would copy it to a bytearray and back, and pause reading even if the application waits for data
@@ -230,7 +244,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def send_400_response(self, _msg: str) -> None:
         """Refuse a request that can't be parsed or has too large headers; called by uvicorn."""
-        self._refuse(self._refusal)
+        self._refuse(self._refusal, self._detail)
 
     def _unsupported_upgrade_warning(self) -> None:
         """Ignore the upgrade, read the body, and close after the response. Called by uvicorn in its `except`.
@@ -255,6 +269,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._header_bytes += size
         if self._header_bytes > MAX_HEADER_BYTES or len(self.headers) > MAX_HEADERS:
             self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            self._detail = DETAILS[self._refusal]
             raise ValueError("too many headers")
 
     def _on_timeout(self, now: float) -> None:

@@ -322,6 +322,26 @@ def test_upgrade_is_ignored_and_later_bytes_are_not_read(wire: Wire) -> None:
     assert statuses(wire.send(PROBES["an upgrade to a websocket"] + GET).rest()) == [200]
 
 
+def in_chunks(body: bytes, size: int) -> bytes:
+    pieces = [body[start : start + size] for start in range(0, len(body), size)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+
+
+def test_a_small_form_may_have_small_chunks_and_a_large_one_may_not(wire: Wire, service: Service) -> None:
+    assert wire.send(CHUNKED + in_chunks(BODY, 1)).answer().status == 204
+    large = BODY.replace(b"a CV", b"a CV" * 50_000)
+    with Wire(service.url) as other:
+        assert other.send(CHUNKED + in_chunks(large, 64)).answer().status == 204
+    received = wire.send(CHUNKED + in_chunks(large, 1)[:20_000]).rest()
+    assert statuses(received) == [400]
+    assert b"too many small chunks: send at least 64 bytes in each" in received
+
+
+def test_a_client_of_http_1_0_gets_no_interim_response(wire: Wire) -> None:
+    head = POST.replace(b"HTTP/1.1", b"HTTP/1.0") + b"Expect: 100-continue\r\n"
+    assert statuses(wire.send(head + b"Content-Length: %d\r\n\r\n" % len(BODY), BODY).rest()) == [204]
+
+
 H2C = UPGRADE + b"Upgrade: h2c\r\nHTTP2-Settings: x\r\n"
 DECLARED = POST + H2C + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
 IN_CHUNKS = POST + H2C + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\nX: y\r\n\r\n" % (len(BODY), BODY)
