@@ -150,6 +150,14 @@ def test_http_redirects_only_the_public_host(proxy: Proxy) -> None:
         )
 
 
+@pytest.mark.parametrize("host", ["localhost:80", "localhost:@evil.example"])
+def test_http_redirects_to_its_own_name_only(proxy: Proxy, host: str) -> None:
+    with Wire(f"http://127.0.0.1:{proxy.http_port}") as wire:
+        received = wire.send(f"GET /docs HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()).rest()
+    assert b"evil" not in received
+    assert b":80/" not in received
+
+
 def test_logs_contain_no_query_and_no_referer(proxy: Proxy, make: Callable[[str], Proxy]) -> None:
     query, referer = "?email=ada-marker@example.com&after=1", {"Referer": "https://x.example/?ada-marker"}
     with make(f"127.0.0.1:{free_port()}") as lost:  # its service is down
