@@ -141,13 +141,16 @@ class TriageApp(LeadWindow):
         elif self.mode is not Mode.INPUT and not self._is_signing_in:  # else a late failure would ask twice
             self.ask(f"{escape_control(error)}. Username:", self._ask_password, value=escape_control(self.session.user))
 
-    def _ask_password(self, username: str) -> None:
-        self.ask(f"Password for {escape_control(username)}:", partial(self._sign_in, username), is_secret=True)
+    def _ask_password(self, username: str, reason: str = "") -> None:
+        question = f"{reason}Password for {escape_control(username)}:"
+        self.ask(question, partial(self._sign_in, username), is_secret=True)
 
     def _sign_in(self, username: str, password: str) -> None:
         def signed_in(error: LeadctlError | None) -> None:
             self._is_signing_in = False
-            if error:
+            if isinstance(error, PermissionDenied):  # most people type the password again
+                self._ask_password(username, f"{escape_control(error)}. ")
+            elif error:
                 self.failed(error)
             else:
                 self.show_lead(f"signed in as {escape_control(self.session.user)}")

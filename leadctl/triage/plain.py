@@ -188,7 +188,7 @@ class Plain:
         whole = escape_control(question).replace(" ", _NO_BREAK).replace(f",{_NO_BREAK}", ", ")  # break between answers
         sys.stdout.write("\n".join(wrap(whole, width - 1)).replace(_NO_BREAK, " ") + " ")
         sys.stdout.flush()
-        if not (line := sys.stdin.readline()):
+        if not (line := sys.stdin.readline()).endswith("\n"):  # the end, perhaps behind letters without Enter
             raise EOFError
         return line.strip().lower()
 

@@ -161,7 +161,8 @@ class Window(App[None]):
 
     def on_key(self, event: Key) -> None:
         event.stop()
-        printable = event.character if event.is_printable and event.key != "space" else None
+        is_letter = event.is_printable and event.key != "space" and not event.key.startswith(("alt+", "ctrl+"))
+        printable = event.character if is_letter else None
         self._press((printable or event.key).lower(), event.time)
 
     def on_click(self, event: Click) -> None:

@@ -259,6 +259,22 @@ def test_plain_asks_line_by_line(client: Client) -> None:
     assert states_of(client, [first, second, third]) == {first: "PENDING", second: "DECLINED", third: "PENDING"}
 
 
+def test_plain_ignores_a_letter_without_enter(client: Client) -> None:
+    [lead] = submit(client, 1)
+    terminal = start(client, "--plain")
+    terminal.type("e\x04\x04")
+    code, screen = terminal.end()
+    assert (code, "0 decided" in screen, states_of(client, [lead])) == (0, True, {lead: "PENDING"})
+
+
+def test_a_screen_ends_without_its_terminal_if_no_signal_arrives(client: Client) -> None:
+    submit(client, 1)
+    terminal = Terminal(client, "triage", is_controlling=False)
+    terminal.read_until(READY)
+    os.close(terminal._master)
+    assert terminal.process.wait(20) == 129
+
+
 def test_plain_says_what_to_do_without_a_text(client: Client) -> None:
     client.environment["TRIAGE"] = name = f"Name{time.monotonic_ns()}"
     client.submit(f_name=name, cv=b"%PDF-1.4\ndamaged")

@@ -31,6 +31,12 @@ def keys_of(parser: KeyParser, *reads: str) -> list[str]:
         (["\x1b[<0;5;5M"], ["MouseDown"]),
         (["\x1b[24;80Rq"], ["CursorPosition", "q"]),
         (["\x1b[200~hi\x1b[201~"], ["Paste"]),
+        (["\x1b[200~hi", "\x1b", "[201~d"], ["Paste", "d"]),
+        (["\x1b[200~hi\x1b[20", "1~d"], ["Paste", "d"]),
+        (["\x1b[20", "0~hi\x1b[201~d"], ["Paste", "d"]),
+        (["\x1b[", "D"], ["left"]),
+        (["\x1bO", "R"], ["f3"]),
+        (["\x1b[27;5;100~d"], ["d"]),
         (["d\u00e9\ufffd"], ["d", "\u00e9", "replacement_character"]),
     ],
 )
@@ -55,6 +61,35 @@ def test_a_reply_without_an_end_hides_keys_for_a_second_only(monkeypatch: pytest
     assert keys_of(parser, "d") == []
     now[0] = 1.1
     assert keys_of(parser, "d") == ["d"]
+
+
+@pytest.mark.parametrize("rest", ["[D", "OR", "[200~e\x1b[201~"])
+def test_the_rest_of_a_sequence_may_follow_late(monkeypatch: pytest.MonkeyPatch, rest: str) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("textual._parser.get_time", lambda: now[0])
+    parser = KeyParser()
+    assert keys_of(parser, "\x1b") == []
+    now[0] = 0.3
+    assert [getattr(event, "key", "") for event in parser.tick()] == ["escape"]
+    assert "e" not in (found := keys_of(parser, rest))
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("pieces", [("\x1b", "[201~"), ("\x1b[", "201~"), ("\x1b[20", "1~")])
+def test_a_paste_whose_end_arrives_in_pieces_is_over(monkeypatch: pytest.MonkeyPatch, pieces: Sequence[str]) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("textual._parser.get_time", lambda: now[0])
+    parser = KeyParser()
+    found = keys_of(parser, "\x1b[200~ee")
+    for piece in pieces:
+        now[0] += 0.3
+        found += [type(event).__name__ for event in parser.tick()] + keys_of(parser, piece)
+    now[0] += 2
+    found += [type(event).__name__ for event in parser.tick()]
+    assert [one for one in found if one != "Paste"] == []
+    assert keys_of(parser, "q") == ["q"]
 
 
 @pytest.mark.parametrize("reads", [["\x1b[200~never ends"], ["\x1b[20", "0~never", " ends"]])
