@@ -395,7 +395,7 @@ def _fail(*lines: str) -> NoReturn:
         for line in lines:
             log.critical("%s", line)
         sys.exit(1)
-    sys.exit("\n".join(f"intake: {line}" for line in lines))
+    sys.exit("\n".join(f"intake: {line}" for line in lines if line))
 
 
 def _settings(*, serving: bool = False, is_logging: bool = False, **flags: str | None) -> Settings:

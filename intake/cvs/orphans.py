@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, select, union
@@ -31,15 +31,15 @@ def collect(database: Database, store_url: str, *, adopt: bool = False) -> Steps
     with a `missing` object. Ages are by the store's clock. Rows match by key, whatever the spelling of the store's URL.
 
     Raises OrphanCollectionRefused before any deletion if the store has a hold, or more orphans than crashes leave. With
-    `adopt`, the store is bound to this database first, and any number is collected. Raises DatabaseUnavailable or
-    StorageUnavailable.
+    `adopt`, the store is bound to this database first, any number is collected, and missing objects of young leads
+    count, too: after a recovery, no submission is in progress. Raises DatabaseUnavailable or StorageUnavailable.
     """
     if adopt:
         store_marker.adopt(database, store_url)
     now = store.now(store_url)
     yield from _restore(database, store_url)
     store_marker.check(database, store_url)
-    totals = yield from _count(database, store_url, before=now - AGE)
+    totals = yield from _count(database, store_url, before=now - AGE, newest=_newest if adopt else _newest_settled)
     store_marker.refuse_if_held(store_url)
     most = max(MAX_ORPHANS, totals["objects"] // 100)
     if totals["orphans"] > most and not adopt:
@@ -61,18 +61,20 @@ def _restore(database: Database, store_url: str) -> Steps:
             yield Counter(restored=1)
 
 
-def _count(database: Database, store_url: str, *, before: datetime) -> Generator[Counter[str], None, Counter[str]]:
-    """Return the numbers of `objects` and `orphans`, and log missing objects."""
-    newest = database.read(_newest_settled)
+def _count(
+    database: Database, store_url: str, *, before: datetime, newest: Callable[[Connection], int]
+) -> Generator[Counter[str], None, Counter[str]]:
+    """Return the numbers of `objects` and `orphans`, and log missing objects of leads up to `newest`."""
+    last_lead = database.read(newest)
     totals = Counter[str]()
     for batch in store.cvs(store_url):
-        found = database.read(lambda connection: _found(connection, store_url, batch, newest))  # noqa: B023 - runs before the next iteration
+        found = database.read(lambda connection: _found(connection, store_url, batch, last_lead))  # noqa: B023 - runs before the next iteration
         orphans = _orphans(database, batch, before)
         totals += Counter(objects=len(batch), orphans=len(orphans), found=found)
         yield Counter()
     expected = 0
-    for first in range(0, newest, COUNTED_IDS):
-        last = min(first + COUNTED_IDS, newest)
+    for first in range(0, last_lead, COUNTED_IDS):
+        last = min(first + COUNTED_IDS, last_lead)
         expected += database.read(lambda connection: _expected(connection, store_url, first, last))  # noqa: B023
         yield Counter()
     if (missing := expected - totals["found"]) > 0:
@@ -114,6 +116,10 @@ def _orphans(database: Database, batch: Sequence[Stored], before: datetime) -> l
 def _referenced(database: Database, keys: Sequence[str]) -> set[str]:
     query = select(cv.c.store_key).where(cv.c.store_key.in_(keys))
     return database.read(lambda connection: set(connection.scalars(query)))
+
+
+def _newest(connection: Connection) -> int:
+    return connection.scalar(select(func.max(lead.c.id))) or 0
 
 
 def _newest_settled(connection: Connection) -> int:

@@ -214,4 +214,8 @@ def _translated_errors(store_url: str) -> Iterator[None]:
         yield
     except (BaseError, OSError, ValueError) as error:
         log.warning("the store %s: %s", store_url, str(error).partition("\n")[0])
+        if isinstance(error, FileNotFoundError):
+            raise StorageUnavailable(
+                "the file is missing from the CV store; an operator can copy it back from a backup"
+            ) from error
         raise StorageUnavailable("the CV store is temporarily unavailable; try again later") from error

@@ -19,6 +19,16 @@ _UNNOTICED = (
 )
 
 
+_IS_STANDBY = "the database server is a standby, which accepts no writes; promote it, or correct INTAKE_DATABASE_URL"
+
+
+def standby_error(connection: Connection) -> str | None:
+    """Return why the server accepts no writes, with the remedy; None if it does."""
+    if connection.dialect.name == "sqlite":
+        return None
+    return _IS_STANDBY if connection.exec_driver_sql("SELECT pg_is_in_recovery()").scalar_one() else None
+
+
 def run_checks(connection: Connection) -> list[str]:
     """Return warnings about a PostgreSQL server: values in its log, and what a failover would lose."""
     if connection.dialect.name == "sqlite":

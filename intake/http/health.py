@@ -4,6 +4,7 @@ from starlette.responses import HTMLResponse, Response
 
 from intake import metrics
 from intake.database.migrations import schema_error
+from intake.database.server_checks import standby_error
 from intake.errors import DatabaseUnavailable
 from intake.http.problems import RETRY_AFTER_S, problem
 from intake.http.request_parsing import json_response
@@ -17,13 +18,13 @@ def get_healthz(request: AppRequest) -> Response:
 
 
 def get_readyz(request: AppRequest) -> Response:
-    """Report readiness: the database is reachable, this version can use its schema, and the process does not drain.
+    """Report readiness: the database accepts writes, this version can use its schema, and the process does not drain.
 
     Errors that do not affect it, but that an operator should know, are members of the response.
     """
     if request.state["is_draining"]:
         return problem(503, detail="the process is stopping", headers={"Retry-After": str(RETRY_AFTER_S)})
-    if error := schema_error(request.state["database"]):
+    if error := schema_error(request.state["database"]) or request.state["database"].read(standby_error):
         return problem(503, detail=error, headers={"Retry-After": "30"})
     errors = {"forwarded": request.state["forwarding"].last_error}
     if (worker := request.state["worker"]) is not None:

@@ -219,6 +219,18 @@ def test_an_older_store_has_missing_cvs_and_no_row_is_deleted(
     assert HOLD not in stored(store_url)
 
 
+def test_adopt_counts_missing_cvs_of_young_leads(
+    intake: Intake, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(intake, 2)
+    mark(intake)
+    [erased, _] = cvs(store_url)
+    obstore.delete(from_url(store_url), erased)
+    assert "CVs missing from the store: 0" in run(intake, monkeypatch).output, "a submission may be in progress"
+    done = run(intake, monkeypatch, "--adopt")
+    assert (done.exit_code, "CVs missing from the store: 1" in done.output) == (1, True)
+
+
 @pytest.mark.usefixtures("all_old")
 def test_an_older_database_and_an_older_store_match(
     intake: Intake, databases: Databases, restored: Callable[[str], Intake], store_url: str

@@ -131,6 +131,7 @@ def test_a_missing_or_truncated_cv_is_503(intake: Intake, folder: Path) -> None:
     file.unlink()
     answer = download(intake, lead_id)
     assert (answer.status_code, answer.json()["title"]) == (503, "Storage unavailable")
+    assert answer.json()["detail"].startswith("the file is missing from the CV store; an operator can")
     assert answer.headers["Retry-After"]
     assert str(folder) not in answer.text
 

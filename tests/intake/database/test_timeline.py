@@ -58,6 +58,10 @@ def test_first_write_after_a_promotion_skips_ids(
         with closing(Database(replicated, connections=4)) as database:
             assert [database.write(add_user) for _ in range(2)] == [1, 2]
             assert database.read(stored) == "00000001"
+            assert database.read(server_checks.standby_error) is None
+            alone = Settings(database_url=database_url(standby.url("postgres"), "postgres"))
+            with closing(Database(alone, connections=1)) as on_standby:
+                assert "is a standby" in (on_standby.read(server_checks.standby_error) or "")
             primary.kill()
             standby.promote()
             with caplog.at_level(logging.WARNING), ThreadPoolExecutor(4) as pool:
