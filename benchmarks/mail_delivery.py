@@ -61,7 +61,8 @@ def results(size: Size) -> Iterator[Result]:
     with ExitStack() as stack:
         port = stack.enter_context(sink())
         loop = [sys.executable, "-m", "benchmarks.mail_delivery", str(port)]
-        sides: dict[str, Callable[[], float]] = {"loop": partial(rate, port, loop, clean_environment(Path()), seconds)}
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        sides: dict[str, Callable[[], float]] = {"loop": partial(rate, port, loop, clean_environment(home), seconds)}
         for kind in ("sqlite", "postgresql"):
             environment = stack.enter_context(prepared(kind, port))
             for (connections, _), command in WORKERS.items():
