@@ -50,7 +50,7 @@ def results(size: Size) -> Iterator[Result]:
             theirs=figures["submission"],
             goal=0.01,
             at_most=True,
-            is_detail=name == "error",
+            is_detail=True,
         )
 
 
