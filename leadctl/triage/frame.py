@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.events import Key
 from textual.widgets import Input, Static
 
 from leadctl.triage import drawing
@@ -27,6 +28,20 @@ class View:
     is_notice: bool
     is_input: bool
     items: Sequence[Item]
+
+
+class AnswerField(Input):
+    """Takes one answer. Keys that arrive with its Enter are dropped: the next question may be for a password."""
+
+    is_answered = False
+
+    async def _on_key(self, event: Key) -> None:
+        if self.is_answered:
+            event.stop()
+            event.prevent_default()
+            return
+        self.is_answered = event.key == "enter"
+        await super()._on_key(event)
 
 
 class Frame(Vertical):
@@ -59,7 +74,7 @@ class Frame(Vertical):
         yield Static(id="rule-bottom", classes="rule")
         yield Static(id="message")
         yield Static(id="keys")
-        yield Input(id="input", select_on_focus=False)
+        yield AnswerField(id="input", select_on_focus=False)
 
     @property
     def is_small(self) -> bool:
@@ -70,11 +85,11 @@ class Frame(Vertical):
     @property
     def is_composed(self) -> bool:
         """Whether there is anything to draw on."""
-        return bool(self.query(Input))
+        return bool(self.query(AnswerField))
 
     @property
-    def input(self) -> Input:
-        return self.query_one(Input)
+    def input(self) -> AnswerField:
+        return self.query_one(AnswerField)
 
     def draw(self, view: View) -> None:
         """Show the view in the present size of the terminal."""

@@ -53,7 +53,8 @@ class Session:
         self._is_forward = True  # whether the last move was towards the end of the queue
         self.omitted = omitted  # counts suspect leads, unless they are in the queue
         self._context = context
-        self._decided: dict[int, Decision] = {}
+        self._decided: dict[int, Decision] = {}  # the last one of each lead
+        self._made: list[Decision] = []  # those that are not undone
         self._undoable: list[Decision] = []
 
     @property
@@ -75,9 +76,7 @@ class Session:
         """Go to the next lead without a decision; return the message."""
         lead_id = self.lead_id
         self.advance()
-        if self.unconfirmed:  # a lead whose change always fails must not block the others
-            self._given_up.append(self.unconfirmed)
-            self.unconfirmed = None
+        self._give_up()  # a lead whose change always fails must not block the others
         if lead_id is None or lead_id in self._decided or lead_id in self.passed_over:
             return ""
         self.skipped.add(lead_id)
@@ -96,10 +95,18 @@ class Session:
     def pass_over(self) -> bool:
         """Go to the next lead if this one was reached by going forward; return whether it was."""
         if self._is_forward and self.lead_id is not None:
+            if isinstance(self.unconfirmed, Decision) and self.unconfirmed.lead_id == self.lead_id:
+                self._give_up()
             self.passed_over.add(self.lead_id)
             self.advance()
             return True
         return False
+
+    def _give_up(self) -> None:
+        """Confirm no change any more; the summary names it."""
+        if self.unconfirmed:
+            self._given_up.append(self.unconfirmed)
+            self.unconfirmed = None
 
     def _go_to(self, position: int) -> None:
         """Go to a lead that the user wants to see, whoever has moved it."""
@@ -165,9 +172,11 @@ class Session:
         undo = self.unconfirmed if isinstance(self.unconfirmed, Undo) else Undo(uuid4(), self._undoable[-1])
         outcomes = self._send(undo, partial(self._undo, undo))
         decision = self._undoable.pop()
-        self._decided.pop(decision.lead_id, None)
-        if earlier := next((one for one in reversed(self._undoable) if one.lead_id == decision.lead_id), None):
-            self._decided[decision.lead_id] = earlier
+        if not (outcomes and outcomes[0]["result"] == "moved"):
+            self._made.remove(decision)
+            self._decided.pop(decision.lead_id, None)
+            if earlier := next((one for one in reversed(self._made) if one.lead_id == decision.lead_id), None):
+                self._decided[decision.lead_id] = earlier
         self._go_to(self.ids.index(decision.lead_id))
         self.unconfirmed = None
         lead = f"lead {decision.lead_id}"
@@ -201,6 +210,8 @@ class Session:
         if user != self.user:
             self._undoable.clear()
             self.user = user
+            if isinstance(self.unconfirmed, Undo):
+                self._give_up()
 
     def request(self, work: Callable[[], T]) -> T:
         """Return the result of a request, and remember whether the server is reachable."""
@@ -214,8 +225,8 @@ class Session:
 
     def summary(self) -> list[str]:
         """Return the lines to print at the end: the change ids, and what was decided."""
-        decided = list(self._decided.values())  # a copy: a thread may add a decision
-        lines = [f"change {one.change}: lead {one.lead_id} to {one.state}" for one in decided]
+        made = list(self._made)  # a copy: a thread may add a decision
+        lines = [f"change {one.change}: lead {one.lead_id} to {one.state}" for one in made]
         return [*map(escape_control, lines), self.counts()]
 
     def counts(self) -> str:
@@ -293,5 +304,6 @@ class Session:
         if outcome["result"] == "unchanged":
             return Result(f"you had already moved lead {lead} to {state}", Step.SHOW)
         self._decided[lead] = decision
+        self._made.append(decision)
         self._undoable.append(decision)
         return Result(f"lead {lead}, {cut(name, NAME_COLUMNS)} → {state} (u undoes)", Step.SHOW)

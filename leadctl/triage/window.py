@@ -229,7 +229,7 @@ class Window(App[None]):
         """Ask for a line of text, and call `then` with it unless the user presses Esc."""
         self._answered = then
         field = self.frame.input
-        field.password, field.value = is_secret, value
+        field.is_answered, field.password, field.value = False, is_secret, value
         self.set_mode(Mode.INPUT, what)  # shows the field; a hidden one can't have the focus
         self.set_focus(field)
         field.cursor_position = len(value)

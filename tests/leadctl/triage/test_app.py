@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 
 from leadctl.errors import LeadctlError, TryAgain
@@ -266,6 +267,26 @@ def test_an_expired_login_is_renewed_in_place(client: Client, make_session: Make
 
     run(session, script)
     assert client.state(leads[0]) == "DECLINED"
+
+
+def test_keys_behind_an_answer_are_not_typed_into_the_next_question(
+    client: Client, make_session: MakeSession, leads: list[int]
+) -> None:
+    session = make_session(leads)
+
+    async def script(screen: Screen) -> None:
+        await screen.ready(leads[0])
+        session._context.session.profile = expired(session)
+        await screen.press("d")
+        await screen.until("Username:")
+        for key in ("enter", *"secret", "enter"):
+            screen.app.post_message(Key(key, None if key == "enter" else key))
+        await screen.until("Password for peter:")
+        await screen.pilot.pause(0.5)
+        assert "secret" not in screen.shown
+        assert "Password for peter:" in screen.shown
+
+    run(session, script)
 
 
 @pytest.mark.parametrize("end", ["enter", "escape", "n"])

@@ -214,6 +214,39 @@ def test_an_unknown_outcome_allows_only_its_own_retry(client: Client, make_sessi
         assert len(set(re.findall(rb'"change":\s*"([0-9a-f-]{36})"', proxy.asked))) == 1
 
 
+def test_each_decision_about_a_lead_is_in_the_summary_until_it_is_undone(
+    client: Client, make_session: MakeSession
+) -> None:
+    [lead] = ids = [client.submit()]
+    session = make_session(ids)
+    for state in ("REACHED_OUT", "ENGAGED"):
+        session.decide(session.load(lead), state)
+        session.back()
+    first, second, counts = session.summary()
+    assert (first.endswith("REACHED_OUT"), second.endswith("ENGAGED"), counts) == (
+        True,
+        True,
+        "1 decided (1 ENGAGED), 0 skipped",
+    )
+    assert session.undo().text == f"lead {lead} is REACHED_OUT again"
+    assert session.undo().text.startswith("not undone: you moved this")
+    assert session.summary() == [first, "1 decided (1 REACHED_OUT), 0 skipped"]
+
+
+def test_a_lead_that_was_moved_by_an_unconfirmed_change_blocks_no_other(
+    client: Client, make_session: MakeSession
+) -> None:
+    ids = [client.submit(), client.submit()]
+    with Proxy(client.url, cuts=[0] * 3) as proxy:
+        session = make_session(ids, url=proxy.url)
+        with pytest.raises(TryAgain):
+            session.decide(make_session(ids).load(ids[0]), "ENGAGED")
+        assert session.pass_over()
+        session.decide(session.load(ids[1]), "DECLINED")
+        assert ([one.change for one in session.unclear] != [], session.exit_code) == (True, 75)
+    assert client.state(ids[1]) == "DECLINED"
+
+
 def test_a_change_that_always_fails_can_be_skipped(client: Client, make_session: MakeSession) -> None:
     ids = [client.submit(), client.submit()]
     with Proxy(client.url, cuts=[0] * 3) as proxy:
