@@ -65,7 +65,8 @@ class Server(uvicorn.Server):
         if self.started and (self._drained_at is not None or self.should_exit):
             asyncio.run_coroutine_threadsafe(self._cancel_requests(), self._loop)
             return
-        if sig == signal.SIGTERM and self._drain_s and self.started:
+        is_listening = hasattr(self, "servers")  # before it has `started`
+        if sig == signal.SIGTERM and self._drain_s and is_listening:
             self._captured_signals.append(sig)
             self._drained_at = time.monotonic() + self._drain_s
         else:

@@ -33,6 +33,8 @@ _ADVANCE = {
         ") FROM pg_sequences WHERE schemaname = current_schema() AND sequenceowner = current_user"
     ),
 }
+# pg_dump and pg_restore change settings of the session, which a pooler would give to other clients
+_POOLED = "INTAKE_DATABASE_URL leads to a connection pooler such as PgBouncer; set the URL of a direct connection"
 _ADD_SQLITE_SEQUENCES = """
     INSERT INTO sqlite_sequence (name, seq) SELECT name, 0 FROM sqlite_master
     WHERE type = 'table' AND sql LIKE '%AUTOINCREMENT%' AND name NOT IN (SELECT name FROM sqlite_sequence)
@@ -159,6 +161,8 @@ def _load_sqlite(settings: Settings, target: Path, file: Path, gap: int) -> None
 
 
 def _load_postgresql(settings: Settings, file: Path, gap: int) -> None:
+    with _connected(settings):  # a pooler is refused before anything is restored
+        pass
     _run(settings, "pg_restore", "--no-owner", "--no-privileges", "--single-transaction", file)
     with _connected(settings) as cursor:
         cursor.execute(_ADVANCE["postgresql"], [gap])
@@ -173,6 +177,9 @@ def _connected(settings: Settings) -> Iterator[Any]:
         with closing(psycopg2.connect(make_dsn(**_connection_arguments(settings)))) as connection:
             connection.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ)
             with connection, connection.cursor() as cursor:
+                cursor.execute("SELECT pg_backend_pid()")
+                if cursor.fetchone() != (connection.info.backend_pid,):  # a pooler makes up its own
+                    raise BackupFailed(_POOLED)
                 yield cursor
     except psycopg2.Error as error:
         raise BackupFailed(f"the database: {error}".strip()) from error

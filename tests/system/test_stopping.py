@@ -72,7 +72,7 @@ def test_shutdown_finishes_quick_uploads_and_rejects_slow_ones_with_503(service:
 
 
 def test_draining_process_serves_but_is_not_ready_and_closes_connections(databases: Databases, tmp_path: Path) -> None:
-    with start(databases, tmp_path, INTAKE_DRAIN="6s") as service, Wire(service.url) as kept:
+    with start(databases, tmp_path, INTAKE_DRAIN="30s") as service, Wire(service.url) as kept:
         service.process.terminate()
         refused = when_draining(service)
         assert (refused.status_code, refused.json()["detail"]) == (503, "the process is stopping")
@@ -82,6 +82,7 @@ def test_draining_process_serves_but_is_not_ready_and_closes_connections(databas
             new.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
             for answer, status in ((kept.answer("POST"), 204), (new.answer(), 200)):
                 assert (answer.status, answer.headers.get_all("Connection")) == (status, ["close"])
+        service.process.terminate()
         assert service.process.wait(WITHIN_S) == -signal.SIGTERM
 
 
