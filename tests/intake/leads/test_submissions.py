@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from intake.cvs.spool import SpooledUpload
 from intake.errors import FieldError, ValidationError
+from intake.form.values import is_blank
 from intake.leads.new_lead import Submission
 from intake.leads.submissions import validate_submission
 
@@ -24,7 +25,9 @@ def test_values_are_trimmed() -> None:
 
 
 @given(
-    st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=200).filter(lambda t: t == t.strip())
+    st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=200).filter(
+        lambda text: text == text.strip() and not is_blank(text)
+    )
 )
 def test_names_without_control_characters_stay_unchanged(name: str) -> None:
     assert checked(l_name=name).l_name == name
