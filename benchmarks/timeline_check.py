@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from benchmarks import multi_process
 from benchmarks.measure import Result, Size, in_turn
 from benchmarks.multi_process import Deployments
+from benchmarks.submissions import CONNECTIONS, CV
 from intake.database.engine import open_engine
 from intake.settings import Settings
 from stress.durability.deployment import Site
@@ -21,7 +22,6 @@ from stress.durability.tally import SMALL
 from tests.postgres import maintenance
 from tests.system.programs import Service
 
-CV, CONNECTIONS = 100_000, 32
 PAIRS_A_SECOND = 800  # of a round
 
 

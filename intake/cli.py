@@ -391,11 +391,12 @@ def main() -> None:
 
 def _fail(*lines: str) -> NoReturn:
     """End the process with an error, as records of a JSON log or as text."""
+    lines = tuple(filter(None, lines))
     if logs.is_json():
         for line in lines:
             log.critical("%s", line)
         sys.exit(1)
-    sys.exit("\n".join(f"intake: {line}" for line in lines if line))
+    sys.exit("\n".join(f"intake: {line}" for line in lines))
 
 
 def _settings(*, serving: bool = False, is_logging: bool = False, **flags: str | None) -> Settings:

@@ -17,8 +17,6 @@ _UNNOTICED = (
     "this server does not report its timeline, so the promotion of a standby is not noticed: after one,"
     " raise all sequences with setval by INTAKE_FAILOVER_GAP, or ids of lost leads are assigned again"
 )
-
-
 _IS_STANDBY = "the database server is a standby, which accepts no writes; promote it, or correct INTAKE_DATABASE_URL"
 
 

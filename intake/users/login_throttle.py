@@ -116,10 +116,9 @@ class LoginThrottle:
         if not most:
             return False
         of_client = self._counters.increment(f"allowed:{self._pair(name, client)}", expiry_s=60)
-        account = f"allowed:{self._fingerprints.fingerprint(name)}"
-        if most == MAX_ALLOWED:  # no other address counts
+        if of_client > most or most == MAX_ALLOWED:  # then no other address counts
             return of_client <= most
-        return of_client <= most and self._counters.increment(account, expiry_s=60) <= MAX_ALLOWED
+        return self._counters.increment(f"allowed:{self._fingerprints.fingerprint(name)}", expiry_s=60) <= MAX_ALLOWED
 
     def _wait_s(self, attempt: LoginAttempt) -> int:
         return min(math.ceil(max(self._counters.time_left_s(f"wait:{key}") for key in attempt.keys)), MAX_WAIT_S)
