@@ -85,6 +85,7 @@ def command(
             context.info(line)
         for one in session.unclear:
             context.error(f"change {one.change} may have been applied; to undo it: leadctl undo {one.change}")
+        discard_output()  # the terminal may have been closed
     if omitted:
         omitted.report()
     raise typer.Exit(session.exit_code if code is None else code)
@@ -97,7 +98,6 @@ def _run_screen(context: Context, app: "TriageApp") -> int | None:
         app.run_to_end()
     finally:
         context.receive_messages = None
-        discard_output()  # a terminal that was closed
     return app.signal_code
 
 

@@ -272,7 +272,7 @@ def test_a_screen_ends_without_its_terminal_if_no_signal_arrives(client: Client)
     terminal = Terminal(client, "triage", is_controlling=False)
     terminal.read_until(READY)
     os.close(terminal._master)
-    assert terminal.process.wait(20) in (120, 129), "120: Python could not flush what it had written"
+    assert terminal.process.wait(20) == 129
 
 
 def test_plain_says_what_to_do_without_a_text(client: Client) -> None:
