@@ -91,8 +91,18 @@ def create_app(
     """
     if settings.cv_store:
         store.prepare(settings.cv_store)
-    metrics, forwarding, access_log = metrics or Metrics(), ForwardingMonitor(), AccessLog()
     database = Database(settings, connections=surface.connections + (WORKER_CONNECTIONS if with_worker else 0))
+    try:
+        return _create_gateway(settings, database, metrics or Metrics(), surface, with_worker=with_worker)
+    except BaseException:
+        database.close()
+        raise
+
+
+def _create_gateway(
+    settings: Settings, database: Database, metrics: Metrics, surface: Surface, *, with_worker: bool
+) -> Gateway:
+    forwarding, access_log = ForwardingMonitor(), AccessLog()
     metrics.watch_database(database, schema=needed_revision())
     check_stored_states(database, known=settings.states)
     _check_store(database, settings)

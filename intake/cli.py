@@ -93,13 +93,13 @@ def serve(
     settings = _settings(serving=surface is not Surface.PUBLIC, is_logging=True, **flags)
     if settings.sqlite_file is not None:
         migrate(settings)
-    database = _database(settings)
+    with _database(settings) as database:
+        has_users = accounts.any_user(database)
 
     def log_hints() -> None:
-        _log_hints(settings, database)
+        _log_hints(settings, has_users=has_users)
         if surface is not Surface.INTERNAL:
             _log_form(settings)
-        database.close()
 
     if settings.processes > 1:
         log_hints()
@@ -155,21 +155,20 @@ def worker_command() -> None:
     beside any number of services.
     """
     settings = _settings(is_logging=True)
-    database = _database(settings, connections=WORKER_CONNECTIONS)
-    metrics = Metrics()
-    metrics.watch_database(database, schema=needed_revision())
-    workers = Workers(settings, database, metrics)
-    signals = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # inherited by all threads, so that sigwait receives them
-    if settings.metrics_port is not None:
-        _serve_metrics(metrics, settings.host, settings.metrics_port)
-    workers.start()
-    log.info("sending mail")
-    signal.sigwait(signals)
-    limit_shutdown(settings.shutdown_grace_s)
-    workers.stop()
-    workers.join()
-    database.close()
+    with _database(settings, connections=WORKER_CONNECTIONS) as database:
+        metrics = Metrics()
+        metrics.watch_database(database, schema=needed_revision())
+        workers = Workers(settings, database, metrics)
+        signals = {signal.SIGTERM, signal.SIGINT}
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # inherited by all threads, so that sigwait receives them
+        if settings.metrics_port is not None:
+            _serve_metrics(metrics, settings.host, settings.metrics_port)
+        workers.start()
+        log.info("sending mail")
+        signal.sigwait(signals)
+        limit_shutdown(settings.shutdown_grace_s)
+        workers.stop()
+        workers.join()
 
 
 def _serve_metrics(metrics: Metrics, host: str, port: int) -> None:
@@ -209,7 +208,7 @@ def collect_orphans(
     settings = _settings()
     if not settings.cv_store:
         raise SettingsInvalid(["INTAKE_CV_STORE is not set: CVs are stored in the database, which has no orphans"])
-    with closing(_database(settings)) as database:
+    with _database(settings) as database:
         counts = sum(orphans.collect(database, settings.cv_store, adopt=adopt), Counter[str]())
     typer.echo(
         f"intake: orphans moved to trash: {counts['trashed']}, deleted from trash: {counts['deleted']},"
@@ -228,7 +227,7 @@ def backup_command(directory: BackupDirectory) -> None:
     code is 1 if a CV in the store is missing or damaged; the backup then contains everything else.
     """
     settings = _settings()
-    with closing(_database(settings)) as database:
+    with _database(settings) as database:
         made = back_up(settings, database, directory, _progress)
     typer.echo(f"intake: {_contents(made)} are in {directory}", err=True)
     if made.damaged:
@@ -274,7 +273,7 @@ def purge(
     settings = _settings()
     if not settings.retention_days and (dry_run or settings.sqlite_file is None):
         raise SettingsInvalid(["INTAKE_RETENTION_DAYS is not set: no lead is due"])
-    with closing(_database(settings)) as database:
+    with _database(settings) as database:
         if dry_run:
             for state, count in erasure.preview_retention(database, settings.retention_days).items():
                 typer.echo(f"intake: {state}: leads due: {count}", err=True)
@@ -299,12 +298,12 @@ def check() -> None:
     The exit code is 1 if there are any.
     """
     settings = _settings(serving=True)
-    found, database = run_checks(settings, Path.cwd()), _database(settings)
-    form = load_definition(settings.form)
+    found, form = run_checks(settings, Path.cwd()), load_definition(settings.form)
     found += serving.run_checks(settings, form)
-    if not accounts.any_user(database):
-        found.append("there are no users: create the first administrator with: intake create-user NAME")
-    found += database.read(server_checks.run_checks)
+    with _database(settings) as database:
+        if not accounts.any_user(database):
+            found.append("there are no users: create the first administrator with: intake create-user NAME")
+        found += database.read(server_checks.run_checks)
     if settings.cv_text:
         typer.echo(f"intake: active parts of the sandbox for the text of CVs: {sandbox.describe()}", err=True)
     typer.echo(f"intake: {serving.describe(settings, form)}", err=True)
@@ -325,14 +324,14 @@ def create_user(
 ) -> None:
     """Create a user."""
     settings = _settings()
-    database = _database(settings)
-    given = accounts.create_user(
-        database,
-        username=username,
-        password=_new_password(password_stdin),
-        role=role,
-        min_characters=settings.min_password_characters,
-    )
+    with _database(settings) as database:
+        given = accounts.create_user(
+            database,
+            username=username,
+            password=_new_password(password_stdin),
+            role=role,
+            min_characters=settings.min_password_characters,
+        )
     typer.echo(f"intake: created user {username} with role {given}", err=True)
 
 
@@ -340,12 +339,13 @@ def create_user(
 def set_password(username: Username, password_stdin: PasswordStdin = False) -> None:
     """Set a user's password, and end all logins of this user."""
     settings = _settings()
-    accounts.update_user(
-        _database(settings),
-        username=username,
-        password=_new_password(password_stdin),
-        min_characters=settings.min_password_characters,
-    )
+    with _database(settings) as database:
+        accounts.update_user(
+            database,
+            username=username,
+            password=_new_password(password_stdin),
+            min_characters=settings.min_password_characters,
+        )
     typer.echo(f"intake: set the password of {username}", err=True)
 
 
@@ -371,7 +371,8 @@ def allow_login(
         if (address := parse_address(from_)) is None:
             raise typer.BadParameter(f"--from is {from_!r}; expected an IP address such as 198.51.100.7")
         client = Client(address).key
-    authentication.allow(_database(_settings()), username=username, for_s=seconds, client=client)
+    with _database(_settings()) as database:
+        authentication.allow(database, username=username, for_s=seconds, client=client)
     where = f" from {client}" if client else ""
     typer.echo(f"intake: logins of {username}{where} have priority for {for_}", err=True)
 
@@ -409,17 +410,18 @@ def _settings(*, serving: bool = False, is_logging: bool = False, **flags: str |
     return Settings.from_environment(environment, serving=serving)
 
 
-def _database(settings: Settings, *, connections: int = 1) -> Database:
-    database = Database(settings, connections=connections)
-    if error := schema_error(database):
-        raise DatabaseNotMigrated(error)
-    return database
+@contextmanager
+def _database(settings: Settings, *, connections: int = 1) -> Iterator[Database]:
+    with closing(Database(settings, connections=connections)) as database:
+        if error := schema_error(database):
+            raise DatabaseNotMigrated(error)
+        yield database
 
 
-def _log_hints(settings: Settings, database: Database) -> None:
+def _log_hints(settings: Settings, *, has_users: bool) -> None:
     if settings.smtp_server is None:
         log.info("INTAKE_SMTP_URL is not set: mails are written to %s", settings.beside_database(".maildir"))
-    if not accounts.any_user(database):
+    if not has_users:
         log.info("there are no users; create the first administrator with: intake create-user NAME")
 
 

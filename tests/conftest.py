@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,10 @@ from intake.database import Database
 from intake.database.clock import Now
 from intake.database.migrations import migrate
 from intake.database.schema import lead, user_account
+from intake.metrics import Metrics
 from intake.settings import Settings, parsers
 from intake.users.tokens import Claims, TokenSigner
+from intake.workers import WORKER_CONNECTIONS, Workers
 from tests.fork_server import ForkingPopen, RealPopen
 from tests.pgbouncer import PgBouncer
 from tests.postgres import PostgresServer, database_url, maintenance
@@ -274,6 +276,19 @@ class Intake:
         """Return the number of rows in a table."""
         query = select(func.count()).select_from(table)
         return int(self.read(lambda connection: connection.execute(query).scalar_one()))
+
+
+@contextmanager
+def running_workers(intake: Intake, metrics: Metrics | None = None) -> Iterator[Workers]:
+    """Run workers on the database of a service, and close their connections once their threads have ended."""
+    with closing(Database(intake.settings, connections=WORKER_CONNECTIONS)) as database:
+        workers = Workers(intake.settings, database, metrics or Metrics())
+        workers.start()
+        try:
+            yield workers
+        finally:
+            workers.stop()
+            workers.join()
 
 
 @pytest.fixture

@@ -2,13 +2,11 @@
 
 import dataclasses
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
 
 from intake.app import APIS, Surface, create_app
-from intake.errors import TemplateInvalid
 from intake.public_api import form
 from intake.settings import Settings
 from tests.conftest import SECRET, Databases, Intake
@@ -77,14 +75,6 @@ def test_the_public_surface_accepts_leads_and_needs_no_secret(intake: Intake) ->
 def test_a_public_process_can_not_authenticate_users(client: TestClient, surface: Surface) -> None:
     found = {"token_signer", "login_throttle", "allowed_logins", "description"} & set(client.app_state)
     assert len(found) == (0 if surface is Surface.PUBLIC else 4)
-
-
-def test_a_process_without_a_worker_renders_no_templates(intake: Intake, tmp_path: Path) -> None:
-    (tmp_path / "confirmation.txt.jinja").write_text("{{ unknown }}")
-    settings = dataclasses.replace(intake.settings, mail_templates=tmp_path)
-    create_app(settings, with_worker=False)
-    with pytest.raises(TemplateInvalid):
-        create_app(settings, with_worker=True)
 
 
 def test_the_public_surface_hides_errors(client: TestClient, surface: Surface) -> None:

@@ -29,8 +29,7 @@ from intake.errors import OrphanCollectionRefused, StorageUnavailable
 from intake.leads import erasure
 from intake.leads.data_subjects import DataSubject
 from intake.metrics import Metrics
-from intake.workers import WORKER_CONNECTIONS, Workers
-from tests.conftest import Databases, Intake
+from tests.conftest import Databases, Intake, running_workers
 from tests.intake.workers.test_mail import wait_for
 
 AT_ONCE = timedelta(seconds=-10)
@@ -185,14 +184,9 @@ def test_the_worker_reports_a_hold_and_collects_nothing(
     mark(intake)
     before = cvs(store_url)
     outdated = restored(older)
-    database = Database(outdated.settings, connections=WORKER_CONNECTIONS)
-    worker = Workers(outdated.settings, database, Metrics())
-    worker.start()
-    wait_for(lambda: "orphans are not collected: the CV store is on hold" in caplog.text)
-    wait_for(lambda: "is on hold" in str(worker.errors["cv_store"]))
-    worker.stop()
-    worker.join()
-    database.close()
+    with running_workers(outdated) as workers:
+        wait_for(lambda: "orphans are not collected: the CV store is on hold" in caplog.text)
+        wait_for(lambda: "is on hold" in str(workers.errors["cv_store"]))
     assert cvs(store_url) == before
 
 
@@ -601,15 +595,10 @@ def test_erasures_delete_no_objects_on_hold(
 
 def test_a_stopping_worker_updates_the_marker(intake: Intake, store_url: str) -> None:
     submit(intake, 1)
-    database = Database(intake.settings, connections=WORKER_CONNECTIONS)
-    worker = Workers(intake.settings, database, Metrics())
-    worker.start()
-    wait_for(lambda: markers(store_url) == [1])
-    submit(intake, 2)
-    worker.stop()
-    worker.join()
-    wait_for(lambda: max(markers(store_url)) == 3)
-    database.close()
+    with running_workers(intake):
+        wait_for(lambda: markers(store_url) == [1])
+        submit(intake, 2)
+    assert max(markers(store_url)) == 3
 
 
 @pytest.mark.usefixtures("all_old")
@@ -648,14 +637,9 @@ def test_the_worker_retries_failed_deletions_of_an_erasure(
     assert erasure.erase(intake.database, DataSubject.parse("ada@example.com"), actor=Actor()).objects_left == 3
     with pytest.raises(StorageUnavailable, match="CVs of erased leads that their store can't delete now: 3"):
         list(deletions.retry(intake.database))
-    database = Database(intake.settings, connections=WORKER_CONNECTIONS)
-    worker = Workers(intake.settings, database, Metrics())
-    worker.start()
-    is_available = True
-    wait_for(lambda: not cvs(store_url) and intake.count(cv_deletion) == 0)
-    worker.stop()
-    worker.join()
-    database.close()
+    with running_workers(intake):
+        is_available = True
+        wait_for(lambda: not cvs(store_url) and intake.count(cv_deletion) == 0)
 
 
 @pytest.mark.usefixtures("all_old")
@@ -666,8 +650,6 @@ def test_the_worker_updates_the_marker_before_collecting(
     submit(intake, 2)
     make_orphans(store_url, 1)
     metrics = Metrics()
-    database = Database(intake.settings, connections=WORKER_CONNECTIONS)
-    worker = Workers(intake.settings, database, metrics)
     markers_at_trashing: list[list[int]] = []
     move = store.move_to_trash
 
@@ -677,10 +659,7 @@ def test_the_worker_updates_the_marker_before_collecting(
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(store, "move_to_trash", record)
-        worker.start()
-        wait_for(lambda: "orphans moved to trash: 1, deleted from trash: 0" in caplog.text)
-        worker.stop()
-        worker.join()
-    database.close()
+        with running_workers(intake, metrics):
+            wait_for(lambda: "orphans moved to trash: 1, deleted from trash: 0" in caplog.text)
     assert markers_at_trashing == [[2]]
     assert b"intake_cv_objects_missing 0.0" in metrics.exposition()

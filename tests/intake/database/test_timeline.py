@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
+import psycopg2
 import pytest
 from sqlalchemy import Connection, select, text
 
@@ -92,7 +93,9 @@ def test_killed_server_is_found_again(settings: Settings, primary: PostgresServe
         with maintenance(primary.url("postgres")) as cursor:
             cursor.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'intake'")
             for [pid] in cursor.fetchall():
-                os.kill(pid, signal.SIGKILL)  # all backends of the server end
+                os.kill(pid, signal.SIGKILL)  # all backends of the server end, this one, too
+            with pytest.raises(psycopg2.OperationalError):
+                until(lambda: cursor.execute("SELECT 1"))
         primary.wait_until_ready()
         assert database.write(add_user) > 1
 

@@ -20,10 +20,8 @@ from intake.database.schema import audit, lead, outbox_mail
 from intake.database.secure_delete import mark_deletion
 from intake.errors import DatabaseUnavailable, SettingsInvalid
 from intake.leads import erasure, states
-from intake.metrics import Metrics
 from intake.settings import Settings
-from intake.workers import WORKER_CONNECTIONS, Workers
-from tests.conftest import Intake
+from tests.conftest import Intake, running_workers
 from tests.intake.workers.test_mail import wait_for
 
 RETENTION = (("DECLINED", 180), ("ENGAGED", 3650))
@@ -144,12 +142,8 @@ def test_the_worker_purges(start: Callable[..., Intake]) -> None:
     intake = start(retention_days=RETENTION, attorney_emails=())
     old(intake, "DECLINED", 200)
     stays = old(intake, "DECLINED", 2)
-    database = Database(intake.settings, connections=WORKER_CONNECTIONS)
-    worker = Workers(intake.settings, database, Metrics())
-    worker.start()
-    wait_for(lambda: remaining(intake) == [stays])
-    worker.stop()
-    database.close()
+    with running_workers(intake):
+        wait_for(lambda: remaining(intake) == [stays])
 
 
 def purge(intake: Intake, monkeypatch: pytest.MonkeyPatch, *arguments: str, **settings: str) -> tuple[int, str]:

@@ -16,8 +16,7 @@ from intake.leads.normalization import mailbox_key, normalize_key
 from intake.mail import confirmation_caps, outbox
 from intake.mail.outbox import OutboxMessage
 from intake.metrics import Metrics
-from intake.workers import WORKER_CONNECTIONS, Workers
-from tests.conftest import Intake
+from tests.conftest import Intake, running_workers
 from tests.intake.internal_api.test_post_persons_erase import MARK, administered, erase
 from tests.intake.workers.test_mail import wait_for
 
@@ -266,12 +265,8 @@ def test_lists_and_metrics_show_capped_mails(start: Callable[..., Intake], attor
     intake = start(attorney_emails=(), confirmations_per_hour=101)
     enqueue(intake, at("victim.example", 130) + at("gmail.com", 5))
     metrics = Metrics()
-    database = Database(intake.settings, connections=WORKER_CONNECTIONS)
-    worker = Workers(intake.settings, database, metrics)
-    worker.start()
-    wait_for(lambda: states(intake) == {"sent": 101, "held": 34})
-    worker.stop()
-    database.close()
+    with running_workers(intake, metrics):
+        wait_for(lambda: states(intake) == {"sent": 101, "held": 34})
     headers = intake.bearer(intake.user())
     mails = intake.client.get("/internal/mail?limit=1000&state=queued", headers=headers).json()
     assert Counter(mail["last_error"] for mail in mails) == {

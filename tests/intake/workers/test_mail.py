@@ -6,11 +6,10 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import select, text, update
 
-from intake.database import Database
 from intake.database.schema import outbox_mail
 from intake.metrics import Metrics
-from intake.workers import WORKER_CONNECTIONS, Workers
-from tests.conftest import Intake
+from intake.workers import Workers
+from tests.conftest import Intake, running_workers
 
 
 def wait_for(condition: Callable[[], bool], *, within_s: float = 20.0) -> None:
@@ -29,17 +28,13 @@ def sent(intake: Intake) -> bool:
 
 
 def test_a_failed_statement_does_not_end_the_worker(intake: Intake) -> None:
-    database = Database(intake.settings, connections=WORKER_CONNECTIONS)
-    worker = Workers(intake.settings, database, Metrics())
     intake.submitted()
     rename(intake, "outbox_mail", "away")
-    worker.start()
-    time.sleep(1)
-    rename(intake, "away", "outbox_mail")
-    assert worker.errors["mail"] is None
-    wait_for(lambda: sent(intake))
-    worker.stop()
-    database.close()
+    with running_workers(intake) as workers:
+        time.sleep(1)
+        rename(intake, "away", "outbox_mail")
+        assert workers.errors["mail"] is None
+        wait_for(lambda: sent(intake))
 
 
 def test_a_stored_address_that_is_unsafe_in_a_header_fails_without_a_traceback(
@@ -49,13 +44,9 @@ def test_a_stored_address_that_is_unsafe_in_a_header_fails_without_a_traceback(
     is_confirmation = outbox_mail.c.kind == "confirmation"
     unsafe = {"recipient": "=?iso8859_7?q?=80=FF=5C?=@example.com"}  # accepted by earlier versions
     intake.write(lambda c: c.execute(update(outbox_mail).where(is_confirmation).values(unsafe)))
-    database = Database(intake.settings, connections=WORKER_CONNECTIONS)
-    worker = Workers(intake.settings, database, Metrics())
-    worker.start()
     states = select(outbox_mail.c.kind, outbox_mail.c.state, outbox_mail.c.attempts, outbox_mail.c.last_error)
-    wait_for(lambda: "queued" not in {row.state for row in intake.read(lambda c: c.execute(states).all())})
-    worker.stop()
-    database.close()
+    with running_workers(intake):
+        wait_for(lambda: "queued" not in {row.state for row in intake.read(lambda c: c.execute(states).all())})
     [failed] = [row for row in intake.read(lambda c: c.execute(states).all()) if row.kind == "confirmation"]
     assert (failed.state, failed.attempts) == ("failed", 1)
     assert "can't be written into a mail header" in failed.last_error
@@ -64,7 +55,5 @@ def test_a_stored_address_that_is_unsafe_in_a_header_fails_without_a_traceback(
 
 
 def test_a_worker_that_is_not_running_reports_an_error(intake: Intake) -> None:
-    database = Database(intake.settings, connections=WORKER_CONNECTIONS)
-    worker = Workers(intake.settings, database, Metrics())
-    assert "has ended" in str(worker.errors["mail"])
-    database.close()
+    workers = Workers(intake.settings, intake.database, Metrics())
+    assert "has ended" in str(workers.errors["mail"])

@@ -6,12 +6,11 @@ from itertools import pairwise
 
 import pytest
 
-from intake.database import Database
 from intake.errors import DatabaseUnavailable
 from intake.metrics import Metrics
-from intake.workers import WORKER_CONNECTIONS, Workers, maintenance
+from intake.workers import maintenance
 from intake.workers.maintenance import FIRST_RETRY_S, LONGEST_RETRY_S, Job, Maintenance
-from tests.conftest import Intake
+from tests.conftest import Intake, running_workers
 from tests.intake.leads.test_retention import old, remaining
 from tests.intake.workers.test_mail import rename, wait_for
 
@@ -21,15 +20,11 @@ def test_a_brief_failure_of_the_database_delays_retention_by_seconds(
 ) -> None:
     intake = start(retention_days=(("DECLINED", 180),))
     old(intake, "DECLINED", 181)
-    database = Database(intake.settings, connections=WORKER_CONNECTIONS)
-    worker = Workers(intake.settings, database, Metrics())
     rename(intake, "cv", "away")
-    worker.start()
-    wait_for(lambda: "maintenance is retried" in caplog.text)
-    rename(intake, "away", "cv")
-    wait_for(lambda: remaining(intake) == [])
-    worker.stop()
-    database.close()
+    with running_workers(intake):
+        wait_for(lambda: "maintenance is retried" in caplog.text)
+        rename(intake, "away", "cv")
+        wait_for(lambda: remaining(intake) == [])
 
 
 class Clock:
