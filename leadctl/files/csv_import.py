@@ -173,7 +173,10 @@ def _detect_delimiter(header: str) -> str:
     """Return the delimiter that gives the most known column names."""
 
     def known(delimiter: str) -> int:
-        names: list[Any] = next(csv.reader([header], delimiter=delimiter), [])
+        try:
+            names: list[Any] = next(csv.reader([header], delimiter=delimiter), [])
+        except csv.Error:  # as when the file is read, which reports it
+            return 0
         return sum(name.strip().casefold() in _KNOWN for name in names)
 
     return max(_DELIMITERS, key=known)

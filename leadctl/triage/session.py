@@ -106,6 +106,8 @@ class Session:
         """Confirm no change any more; the summary names it."""
         if self.unconfirmed:
             self._given_up.append(self.unconfirmed)
+            if isinstance(self.unconfirmed, Decision):
+                self._undoable.append(self.unconfirmed)
             self.unconfirmed = None
 
     def _go_to(self, position: int) -> None:
@@ -170,23 +172,14 @@ class Session:
         if not self._undoable:
             return Result("nothing to undo in this session", Step.STAY)
         undo = self.unconfirmed if isinstance(self.unconfirmed, Undo) else Undo(uuid4(), self._undoable[-1])
-        outcomes = self._send(undo, partial(self._undo, undo))
-        decision = self._undoable.pop()
-        if not (outcomes and outcomes[0]["result"] == "moved"):
-            self._made.remove(decision)
-            self._decided.pop(decision.lead_id, None)
-            if earlier := next((one for one in reversed(self._made) if one.lead_id == decision.lead_id), None):
-                self._decided[decision.lead_id] = earlier
-        self._go_to(self.ids.index(decision.lead_id))
+        try:
+            outcomes = self._send(undo, partial(self._undo, undo))
+        except NotFound:
+            lost = self._undoable.pop()
+            return Result(f"the server has no change of lead {lost.lead_id} to {escape_control(lost.state)}", Step.STAY)
+        result = self._undo_result(self._undoable.pop(), outcomes)
         self.unconfirmed = None
-        lead = f"lead {decision.lead_id}"
-        if not outcomes:
-            return Result(f"{lead} was erased", Step.SHOW)
-        if outcomes[0]["result"] == "moved":
-            moved = describe_move(outcomes[0].get("by"), outcomes[0].get("at"), outcomes[0]["state"], self.user)
-            return Result(f"not undone: {moved}", Step.SHOW)
-        already = "already " if outcomes[0]["result"] == "already_undone" else ""
-        return Result(f"{lead} is {already}{escape_control(outcomes[0]['state'])} again", Step.SHOW)
+        return result
 
     def unconfirmed_text(self) -> str:
         """Return what to do about a change whose outcome is unknown."""
@@ -291,6 +284,24 @@ class Session:
                 raise
             return retry_call(attempt, attempts=ATTEMPTS - 1, on_retry=lambda _error: None)
 
+    def _undo_result(self, decision: Decision, outcomes: Sequence[Record]) -> Result:
+        if decision in self._given_up:
+            self._given_up.remove(decision)
+        elif not (outcomes and outcomes[0]["result"] == "moved"):
+            self._made.remove(decision)
+            self._decided.pop(decision.lead_id, None)
+            if earlier := next((one for one in reversed(self._made) if one.lead_id == decision.lead_id), None):
+                self._decided[decision.lead_id] = earlier
+        self._go_to(self.ids.index(decision.lead_id))
+        lead = f"lead {decision.lead_id}"
+        if not outcomes:
+            return Result(f"{lead} was erased", Step.SHOW)
+        if outcomes[0]["result"] == "moved":
+            moved = describe_move(outcomes[0].get("by"), outcomes[0].get("at"), outcomes[0]["state"], self.user)
+            return Result(f"not undone: {moved}", Step.SHOW)
+        already = "already " if outcomes[0]["result"] == "already_undone" else ""
+        return Result(f"{lead} is {already}{escape_control(outcomes[0]['state'])} again", Step.SHOW)
+
     def _result(self, decision: Decision, outcome: Record, name: str) -> Result:
         lead, state = decision.lead_id, escape_control(decision.state)
         if outcome["result"] == "missing":
@@ -306,4 +317,9 @@ class Session:
         self._decided[lead] = decision
         self._made.append(decision)
         self._undoable.append(decision)
+        if outcome["state"] != decision.state:  # of a repeated request whose first response was lost
+            return Result(
+                f"lead {lead} → {state}, but somebody has moved it to {escape_control(outcome['state'])} since",
+                Step.SHOW,
+            )
         return Result(f"lead {lead}, {cut(name, NAME_COLUMNS)} → {state} (u undoes)", Step.SHOW)

@@ -214,6 +214,7 @@ KNOWN = "(required columns: email, f_name, l_name, CV; optional: state, external
         (b"email,f_name,l_name,CV\na,\xe9,c,d\n", " is not UTF-8; in a spreadsheet program, save it as “CSV UTF-8”"),
         (b'email,f_name,l_name,CV\na,b,c,d\na,"b"x,c,d\n', ", line 3: ',' expected after '\"'"),
         (b'email,f_name,l_name,CV\na,"b,c,d\n', ", line 2: unexpected end of data"),
+        (b"a" * 200_000, ", line 1: field larger than field limit (131072)"),
         (b"email,f_name,l_name,CV\n" + b"a" * 200_000, ", line 2: field larger than field limit (131072)"),
     ],
 )

@@ -7,13 +7,13 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from threading import Thread
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
 from leadctl.configuration.credentials import Profile
 from leadctl.errors import NotFound, PermissionDenied, TryAgain, UsageError
-from leadctl.triage.changes import Step
+from leadctl.triage.changes import Decision, Step
 from leadctl.triage.cv_files import save_cv
 from leadctl.triage.facts import Facts
 from leadctl.triage.session import Session
@@ -261,6 +261,47 @@ def test_a_change_that_always_fails_can_be_skipped(client: Client, make_session:
             [UUID(re.findall(rb'"change":\s*"([0-9a-f-]{36})"', proxy.asked)[0].decode())],
             75,
         )
+
+
+def test_a_skipped_change_that_was_applied_can_be_undone(client: Client, make_session: MakeSession) -> None:
+    ids = [client.submit(), client.submit()]
+    facts = make_session(ids).load(ids[1])
+    session = make_session(ids)
+    decide(session, "ENGAGED")
+    with Proxy(client.url, cuts=[0] * 3) as proxy:
+        session._context = make_session(ids, url=proxy.url)._context
+        with pytest.raises(TryAgain):
+            session.decide(facts, "DECLINED")
+        session.skip()
+        assert client.state(ids[1]) == "DECLINED"
+        assert session.undo().text == f"lead {ids[1]} is PENDING again"
+        assert (list(session.unclear), session.exit_code) == ([], 0)
+        assert session.counts() == "1 decided (1 ENGAGED), 1 skipped"
+
+
+def test_undo_of_a_skipped_change_that_was_not_applied_moves_no_other_lead(
+    client: Client, make_session: MakeSession
+) -> None:
+    ids = [client.submit(), client.submit()]
+    session = make_session(ids)
+    decide(session, "ENGAGED")
+    session.unconfirmed = Decision(uuid4(), ids[1], "PENDING", "DECLINED")
+    session.skip()
+    assert session.undo().text == f"the server has no change of lead {ids[1]} to DECLINED"
+    assert client.state(ids[0]) == "ENGAGED"
+    assert session.undo().text == f"lead {ids[0]} is PENDING again"
+
+
+def test_a_retry_reports_what_a_colleague_did_since(client: Client, admin: Client, make_session: MakeSession) -> None:
+    [lead] = ids = [client.submit()]
+    facts = make_session(ids).load(lead)
+    with Proxy(client.url, cuts=[0] * 3) as proxy:
+        session = make_session(ids, url=proxy.url)
+        with pytest.raises(TryAgain):
+            session.decide(facts, "DECLINED")
+        admin.data("set-state", "ENGAGED", str(lead))
+        text = session.decide(facts, "DECLINED").text
+    assert text == f"lead {lead} → DECLINED, but somebody has moved it to ENGAGED since"
 
 
 def test_a_lost_response_to_an_undo_is_retried_with_the_same_undo(client: Client, make_session: MakeSession) -> None:
