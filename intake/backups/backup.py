@@ -67,8 +67,9 @@ def _resumed(directory: Path) -> Manifest | None:
         return manifest
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     ours = {SUMS, *DATABASES.values()}
-    if other := next((path for path in directory.iterdir() if path.name.removesuffix(".part") not in ours), None):
-        raise BackupFailed(f"{directory} has other files, such as {other.name}; choose a new directory")
+    names = sorted(path.name for path in directory.iterdir())
+    if other := next((n for n in names if n.removesuffix("-journal").removesuffix(".part") not in ours), None):
+        raise BackupFailed(f"{directory} has other files, such as {other}; choose a new directory")
     return None
 
 

@@ -120,6 +120,7 @@ def _dump_sqlite(source: Path, path: Path) -> Iterator[sqlite3.Cursor]:
         with closing(
             sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
         ) as connection:
+            Path(f"{path}-journal").unlink(missing_ok=True)  # of an interrupted copy
             connection.execute("VACUUM INTO ?", [str(path)])
         path.chmod(0o600)
         _check_integrity(path)
@@ -147,15 +148,20 @@ def _dump_postgresql(settings: Settings, path: Path) -> Iterator[Any]:
 
 def _load_sqlite(settings: Settings, target: Path, file: Path, gap: int) -> None:
     try:
-        with durable_file(target) as draft:
+        with durable_file(target, replaces=False) as draft:
             shutil.copyfile(file, draft)
-            draft.chmod(0o600)
             with closing(sqlite3.connect(draft)) as connection, connection:
                 connection.execute(_ADD_SQLITE_SEQUENCES)
                 connection.execute(_ADVANCE["sqlite"], [gap])
                 for statement in _MOVE_CVS if settings.cv_store else ():
                     connection.execute(statement.format("?"), [settings.cv_store])
         flush(target.absolute().parent)
+    except FileExistsError as error:
+        if target.exists():
+            refuse_used(settings)
+        raise BackupFailed(
+            f"can't restore: {error.filename} exists: another restore is running, or was interrupted; then remove it"
+        ) from error
     except (OSError, sqlite3.Error) as error:
         raise BackupFailed(f"can't restore to {target}: {error}") from error
 

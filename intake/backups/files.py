@@ -42,17 +42,24 @@ class Manifest:
 
 
 @contextmanager
-def durable_file(path: Path) -> Iterator[Path]:
+def durable_file(path: Path, *, replaces: bool = True) -> Iterator[Path]:
     """Yield a path to write to; then flush that file, and give it the name `path`.
 
-    The directory is not flushed. The file is removed after an error.
+    The directory is not flushed. The file is removed after an error. Raises FileExistsError unless `replaces`, if
+    another process has created `path`, or is writing the same file.
     """
     draft = path.with_name(f"{path.name}.part")
-    draft.unlink(missing_ok=True)
+    if replaces:
+        draft.unlink(missing_ok=True)
+    else:
+        draft.touch(mode=0o600, exist_ok=False)
     try:
         yield draft
         flush(draft)
-        draft.replace(path)
+        if replaces:
+            draft.replace(path)
+        else:
+            path.hardlink_to(draft)
     finally:
         draft.unlink(missing_ok=True)
 

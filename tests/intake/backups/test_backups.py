@@ -6,14 +6,14 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 from typer.testing import CliRunner
 
 from intake.audit import LOCAL_ACTOR
@@ -24,7 +24,9 @@ from intake.backups.restore import restore, verify
 from intake.cli import app
 from intake.cvs import store, store_marker
 from intake.cvs.store import ObjectRef
-from intake.database.schema import audit, cv
+from intake.database import Database
+from intake.database.migrations import migrate
+from intake.database.schema import audit, cv, lead
 from intake.errors import BackupFailed, BackupInvalid, PersonNotFound
 from intake.leads import erasure
 from intake.leads.data_subjects import DataSubject
@@ -310,6 +312,40 @@ def test_a_damaged_backup_is_not_restored(
     with pytest.raises(BackupInvalid, match=error):
         restore(settings, tmp_path / "backup", silent)
     assert not (tmp_path / "new").exists()
+
+
+def test_a_database_that_is_created_meanwhile_is_not_replaced(
+    stored: Intake, databases: Databases, tmp_path: Path
+) -> None:
+    submit(stored, 1)
+    backed_up(stored, tmp_path / "backup")
+    settings = start_settings(stored, database_url=databases.empty_url(), cv_store=(tmp_path / "new").as_uri())
+    with pytest.raises(BackupFailed, match=r"exists"):
+        restore(settings, tmp_path / "backup", lambda label, _: after_each_cv(lambda: migrate(settings), label))
+    with closing(Database(settings, connections=1)) as database:
+        assert database.read(lambda c: c.execute(select(func.count()).select_from(lead)).scalar_one()) == 0
+
+
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
+def test_an_interrupted_copy_of_a_database_is_repeated(stored: Intake, tmp_path: Path) -> None:
+    (tmp_path / "backup").mkdir()
+    for name in ("database.sqlite.part", "database.sqlite.part-journal", "SHA256SUMS.part"):
+        (tmp_path / "backup" / name).write_bytes(b"the beginning")
+    assert backed_up(stored, tmp_path / "backup").complete
+    assert {path.name for path in (tmp_path / "backup").iterdir()} >= {"SHA256SUMS", "manifest.json"}
+    assert not [path for path in (tmp_path / "backup").iterdir() if ".part" in path.name]
+
+
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
+def test_two_restores_do_not_share_a_file(intake: Intake, databases: Databases, tmp_path: Path) -> None:
+    backed_up(intake, tmp_path / "backup")
+    settings = start_settings(intake, database_url=databases.empty_url())
+    assert settings.sqlite_file
+    draft = settings.sqlite_file.with_name(f"{settings.sqlite_file.name}.part")
+    draft.touch()
+    with pytest.raises(BackupFailed, match=rf"{draft} exists: another restore is running, or was interrupted"):
+        restore(settings, tmp_path / "backup", silent)
+    assert draft.exists()
 
 
 def test_a_restore_can_refuse(stored: Intake, databases: Databases, tmp_path: Path) -> None:
