@@ -28,12 +28,14 @@ try:
     from intake.database.migrations import migrate, needed_revision, schema_error
     from intake.errors import DatabaseNotMigrated, DatabaseUnavailable, IntakeError, SettingsInvalid
     from intake.form import serving
-    from intake.form.definition import load_definition
+    from intake.form.definition import FormDefinition, load_definition
     from intake.http.client_address import Client, parse_address
     from intake.http.protocol import raise_open_file_limit
     from intake.leads import erasure
+    from intake.mail.messages import MessageBuilder
     from intake.metrics import Metrics
     from intake.processes import ProcessGroup, SharedSocket, listen
+    from intake.public_api.form_pages import FormPages
     from intake.server import Server, limit_shutdown
     from intake.settings import Settings, read_environment, unknown_names
     from intake.settings.checks import run_checks
@@ -293,24 +295,36 @@ def purge(
 
 @app.command()
 def check() -> None:
-    """Print insecure settings and their remedies.
+    """Print insecure settings and their remedies, and what prevents the service from starting.
 
     The exit code is 1 if there are any.
     """
     settings = _settings(serving=True)
-    found, form = run_checks(settings, Path.cwd()), load_definition(settings.form)
-    found += serving.run_checks(settings, form)
-    with _database(settings) as database:
-        if not accounts.any_user(database):
-            found.append("there are no users: create the first administrator with: intake create-user NAME")
-        found += database.read(server_checks.run_checks)
+    form = load_definition(settings.form)
+    pages = FormPages(settings, form, honeypot="")
+    MessageBuilder(settings)
     if settings.cv_text:
         typer.echo(f"intake: active parts of the sandbox for the text of CVs: {sandbox.describe()}", err=True)
     typer.echo(f"intake: {serving.describe(settings, form)}", err=True)
-    if found:
-        typer.echo("\n".join(found))
+    is_secure = True
+    for finding in _findings(settings, form, pages):
+        is_secure = False
+        typer.echo(finding)
+    if not is_secure:
         raise typer.Exit(1)
     typer.echo("intake: no insecure settings found", err=True)
+
+
+def _findings(settings: Settings, form: FormDefinition, pages: FormPages) -> Iterator[str]:
+    """Yield a line for each risk, those of the database last, because it may be missing."""
+    yield from run_checks(settings, Path.cwd())
+    yield from serving.run_checks(settings, form)
+    for name in pages.unused_templates:
+        yield f"{name} in the templates of INTAKE_FORM has no effect: nothing includes it: correct its name"
+    with _database(settings) as database:
+        if not accounts.any_user(database):
+            yield "there are no users: create the first administrator with: intake create-user NAME"
+        yield from database.read(server_checks.run_checks)
 
 
 @app.command()

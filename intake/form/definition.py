@@ -24,6 +24,9 @@ MAX_CONSENTS = 5
 MAX_OPTIONS = 100
 MAX_LOGO_BYTES = 256 * 2**10
 LOGO_TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
+LOGO_CONTENTS = {"image/svg+xml": b"<svg", "image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
+# languages in which the service has its own texts
+LANGUAGES: Mapping[str, str] = {"en": "English", "de": "Deutsch", "es": "Español", "fr": "Français", "ar": "العربية"}
 # fields of each form that are not shown as values: the page's language, the acknowledgement, the signed timestamp
 LANGUAGE_FIELD, PRIVACY_FIELD, TIMESTAMP_FIELD = "language", "privacy", "timestamp"
 RESERVED = (
@@ -35,9 +38,21 @@ _REMEDIES = {
     "extra_forbidden": "unknown key; correct or remove it",
     "missing": "is missing; add it",
     "string_type": "must be text; put it in quotes",
+    "path_type": "must be text; put it in quotes",
     "bool_type": "must be true or false, without quotes",
     "dict_type": 'must have a text for each language, such as {en = "Telephone"}',
+    "too_short": "is empty; add an entry",
+    "string_pattern_mismatch": "must be the code of a language, such as en",
 }
+# how to write the parts of a file; by the name of the part, for values that are not written so
+_NOTATION = {
+    "fields": "write [[fields]] above the keys of each field",
+    "consents": "write [[consents]] above the keys of each consent",
+    "languages": 'write a list, such as ["en", "de"]',
+    "options": 'write a list, such as [{value = "work", label = {en = "Work"}}]',
+    "texts": "write [texts.en] above the texts in that language",
+}
+_NOT_SO_WRITTEN = ("tuple_type", "dict_type", "model_type", "model_attributes_type")
 
 
 def _line(text: str) -> str:
@@ -53,7 +68,17 @@ def _url(text: str) -> str:
         raise PydanticCustomError("url", "must be an http or https URL; correct it") from None
 
 
-def _unreserved(key: str) -> str:
+def _language(code: str) -> str:
+    if code.partition("-")[0] not in LANGUAGES:
+        known = ", ".join(LANGUAGES)
+        raise PydanticCustomError("language", "no texts in {code}; choose from {known}", {"code": code, "known": known})
+    return code
+
+
+def _key(key: str) -> str:
+    if not re.fullmatch("[a-z][a-z0-9_]{0,31}", key):
+        detail = "use at most 32 lower-case letters, digits and _, beginning with a letter"
+        raise PydanticCustomError("key", "'{key}' is not valid; {detail}", {"key": key, "detail": detail})
     if key in RESERVED:
         raise PydanticCustomError("reserved", "'{key}' is reserved; choose another key", {"key": key})
     return key
@@ -66,7 +91,7 @@ def _palette(name: str) -> str:
 
 
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")]
-Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$"), AfterValidator(_unreserved)]
+Key = Annotated[str, AfterValidator(_key)]
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(_line)]
 LongText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=5000)]
 Labels = Mapping[Language, Line]
@@ -147,7 +172,7 @@ class FormDefinition(_Part):
 
     name: Line | None = None
     default_language: Language = "en"
-    languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("en",)
+    languages: Annotated[tuple[Annotated[Language, AfterValidator(_language)], ...], Field(min_length=1)] = ("en",)
     palette: Annotated[str, AfterValidator(_palette)] = DEFAULT_PALETTE
     logo: PathBeside | None = None
     privacy_url: Annotated[str, AfterValidator(_url)] | None = None
@@ -193,12 +218,15 @@ def load_definition(path: Path | None) -> FormDefinition:
     try:
         if fault := ownership_fault(path):
             raise SettingsInvalid([f"INTAKE_FORM: {fault}"])
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        given = tomllib.loads(path.read_bytes().decode("utf-8-sig"))  # Windows editors write a byte order mark
         definition = FormDefinition.model_validate(given, context=path.parent.absolute())
         faults = [f"INTAKE_FORM: {path}: {fault}" for fault in _faults(definition)]
     except PydanticError as error:
         faults = [f"INTAKE_FORM: {path}: {_described(fault)}" for fault in error.errors(include_url=False)]
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise SettingsInvalid([f"INTAKE_FORM: {path}: line {line} is not UTF-8; save the file as UTF-8"]) from error
+    except (OSError, tomllib.TOMLDecodeError) as error:
         raise SettingsInvalid([f"INTAKE_FORM: {path} can't be read: {error}; correct the file"]) from error
     if faults:
         raise SettingsInvalid(faults)
@@ -209,8 +237,17 @@ def _described(fault: ErrorDetails) -> str:
     place = re.sub(r"\.(\d+)", lambda found: f" #{int(found[1]) + 1}", ".".join(map(str, fault["loc"])))
     if fault["type"] == "too_long":
         return f"{place}: has more than {fault['ctx']['max_length']} entries; remove some"
-    detail = _REMEDIES.get(fault["type"]) or re.sub(r"^\w+ should (.*)", r"must \1; correct it", fault["msg"])
-    return f"{place}: {detail}"
+    return f"{place}: {_remedy(fault)}"
+
+
+def _remedy(fault: ErrorDetails) -> str:
+    *above, key = fault["loc"]
+    part = above[-1] if above and fault["type"].startswith("model_") else key  # `options.0` is a part of `options`
+    if fault["type"] in _NOT_SO_WRITTEN and (notation := _NOTATION.get(str(part))):
+        return notation
+    if fault["type"] == "extra_forbidden" and above and key in FormDefinition.model_fields:
+        return "write this key above the first line that begins with ["
+    return _REMEDIES.get(fault["type"]) or re.sub(r"^\w+ should (.*)", r"must \1; correct it", fault["msg"])
 
 
 def _faults(definition: FormDefinition) -> Iterator[str]:
@@ -219,6 +256,9 @@ def _faults(definition: FormDefinition) -> Iterator[str]:
         yield f"default_language: add '{definition.default_language}' to languages"
     for language in definition.texts.keys() - set(definition.languages):
         yield f"texts.{language}: add '{language}' to languages, or remove these texts"
+    for code, count in Counter(definition.languages).items():
+        if count > 1:
+            yield f"languages: '{code}' is given {count} times; remove all but one"
     keys = Counter([*(field.key for field in definition.fields), *(consent.key for consent in definition.consents)])
     yield from (f"key '{key}' is given {count} times; rename all but one" for key, count in keys.items() if count > 1)
     for field in definition.fields:
@@ -256,10 +296,17 @@ def _path_faults(definition: FormDefinition) -> Iterator[str]:
         elif path and (fault := ownership_fault(path)):
             yield f"{key}: {fault}"
     if logo := definition.logo:
-        if logo.suffix.lower() not in LOGO_TYPES:
+        if (media_type := LOGO_TYPES.get(logo.suffix.lower())) is None:
             yield f"logo: the name must end in {', '.join(LOGO_TYPES)}; convert the image"
-        if logo.is_file() and logo.stat().st_size > MAX_LOGO_BYTES:
+        elif logo.is_file() and logo.stat().st_size > MAX_LOGO_BYTES:
             yield f"logo: {logo} has more than {MAX_LOGO_BYTES // 2**10} KiB; use a smaller image"
+        elif logo.is_file() and not _is_image(logo.read_bytes(), media_type):
+            yield f"logo: the content of {logo} is not {media_type}; convert the image, or correct its name"
+
+
+def _is_image(content: bytes, media_type: str) -> bool:
+    mark = LOGO_CONTENTS[media_type]
+    return mark in content if media_type == LOGO_TYPES[".svg"] else content.startswith(mark)  # XML may begin otherwise
 
 
 def _digest(text: str) -> str:

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from email_validator import EmailNotValidError, validate_email
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, TemplateError
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from intake.errors import TemplateInvalid
@@ -20,7 +20,7 @@ from intake.mail.outbox import OutboxMessage
 from intake.mail.transports import DeliveryFailed
 from intake.settings import Settings
 from intake.settings.parsers import Mailbox
-from intake.settings.trusted_templates import TrustedTemplates
+from intake.settings.trusted_templates import RENDERING_ERRORS, TrustedTemplates, describe_error
 
 _BOUNDARY = "=_alternative"  # never in quoted-printable text
 _MULTIPART = f'MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary="{_BOUNDARY}"\r\n\r\n'.encode()
@@ -114,8 +114,8 @@ class MessageBuilder:
         try:
             texts = [self._templates.get_template(f"{name}.{part}.jinja") for part in ("txt", "html")]
             text, html = (template.render(values) for template in texts)
-        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
-            raise TemplateInvalid(f"the mail template {name!r} can't be rendered: {error}") from error
+        except RENDERING_ERRORS as error:
+            raise TemplateInvalid(describe_error(name, error)) from error
         head, _, body = text.partition("\n")
         label, _, subject = head.partition(": ")
         if label != "Subject" or not subject.strip():

@@ -8,10 +8,9 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
 
-from jinja2 import TemplateError
 from starlette.datastructures import Headers, QueryParams
 
-from intake.errors import SettingsInvalid, TemplateInvalid
+from intake.errors import TemplateInvalid
 from intake.form import serving
 from intake.form.definition import TIMESTAMP_FIELD, FormDefinition
 from intake.form.palettes import PALETTES
@@ -23,13 +22,13 @@ from intake.public_api.languages import Language
 from intake.public_api.negotiation import accepted_language
 from intake.settings import Settings
 from intake.settings.parsers import LOOPBACK
+from intake.settings.trusted_templates import RENDERING_ERRORS, describe_error
 
 FORM_PATH, THANKS_PATH, SCRIPT_PATH, LOGO_PATH = "/", "/thanks", "/form.js", "/logo"
 SCRIPT = (files(__package__) / "form.js").read_bytes()
 SCRIPT_URL = f"{SCRIPT_PATH}?v={hashlib.sha256(SCRIPT).hexdigest()[:12]}"
 _ENDS = (".", "?", "!", ":", "؟")
 _TIMESTAMP = f"timestamp-{secrets.token_hex(8)}"  # stands for the signed timestamp in a rendered page
-_RENDERING = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -60,17 +59,9 @@ class Fault:
 
 
 class FormPages:
-    """The pages that senders see, in the languages of the form.
-
-    Raises SettingsInvalid for a language without a catalogue, or TemplateInvalid.
-    """
+    """The pages that senders see, in the languages of the form. Raises TemplateInvalid."""
 
     def __init__(self, settings: Settings, definition: FormDefinition, *, honeypot: str) -> None:
-        if missing := [code for code in definition.languages if not languages.is_available(code)]:
-            known = ", ".join(languages.NAMES)
-            raise SettingsInvalid(
-                [f"INTAKE_FORM: languages: no texts in {code}; choose from {known}" for code in missing]
-            )
         self._settings, self._definition, self._honeypot = settings, definition, honeypot
         self._templates = templates("intake.public_api", directory=definition.templates)
         self.logo = definition.read_logo()
@@ -91,6 +82,17 @@ class FormPages:
         for language in self._languages.values():  # so that an error in a template is found now
             self.rejected(language, {}, [{"field": "CV", "code": "required", "params": {}}])
             self.result(language, messages.thanks(language))
+
+    @property
+    def unused_templates(self) -> Sequence[str]:
+        """The names of the firm's templates that neither replace one of the service's nor are named in another."""
+        if (directory := self._definition.templates) is None:
+            return ()
+        own = {
+            path.name: path.read_text(encoding="utf-8", errors="replace") for path in sorted(directory.glob("*.jinja"))
+        }
+        ours = files(__package__)
+        return [name for name in own if not (ours / name).is_file() and not any(name in text for text in own.values())]
 
     def is_served(self, host: str) -> bool:
         """Return whether a host may serve the form: without the firm's legal texts, only the local machine."""
@@ -191,8 +193,8 @@ class FormPages:
         }
         try:
             html = self._templates.get_template(f"{name}.html.jinja").render(context)
-        except _RENDERING as error:
-            raise TemplateInvalid(f"the template {name}.html.jinja can't be rendered: {error}") from error
+        except RENDERING_ERRORS as error:
+            raise TemplateInvalid(describe_error(f"{name}.html.jinja", error)) from error
         return Page(html, self._policy(html, is_form=name == "form"), language.code)
 
     def _policy(self, html: str, *, is_form: bool) -> str:

@@ -1,12 +1,12 @@
 """Languages of the form and its result pages: catalogues of texts, and formatting in each of them."""
 
 import gettext
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
-NAMES: Mapping[str, str] = {"en": "English", "de": "Deutsch", "es": "Español", "fr": "Français", "ar": "العربية"}
+from intake.form.definition import LANGUAGES
+
 _RIGHT_TO_LEFT = ("ar",)
 _SOURCE = "en"  # the language of the texts in code and templates
 
@@ -21,7 +21,7 @@ class Language:
     @property
     def name(self) -> str:
         """The language's own name."""
-        return NAMES[_base(self.code)]
+        return LANGUAGES[_base(self.code)]
 
     @property
     def direction(self) -> str:
@@ -46,14 +46,9 @@ def mark(message: str) -> str:
     return message
 
 
-def is_available(code: str) -> bool:
-    """Return whether there is a catalogue for a language, such as `de` or `de-AT`."""
-    return _base(code) in NAMES
-
-
 @cache
 def language(code: str) -> Language:
-    """Return an available language."""
+    """Return a language of `LANGUAGES`, such as `de`, or a variant of it, such as `de-AT`."""
     if _base(code) == _SOURCE:
         return Language(code, gettext.NullTranslations())
     with (files(__package__) / "locales" / f"{_base(code)}.mo").open("rb") as file:

@@ -1,19 +1,38 @@
 """Templates of an organization, which replace those of the service."""
 
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader
+from jinja2 import Environment, FileSystemLoader, TemplateError, TemplateNotFound, TemplateSyntaxError
 
 from intake.errors import TemplateInvalid
 from intake.settings.trusted_files import ownership_fault
+
+# what a template can raise while it is compiled and rendered
+RENDERING_ERRORS = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError)
+
+
+def describe_error(name: str, error: Exception) -> str:
+    """Return the file and the line of an error in the template of this name or in one that it uses, and a remedy."""
+    # Jinja's tracebacks name the templates' files and lines
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(".jinja")]
+    file, line = (frames[-1].filename, frames[-1].lineno) if frames else (name, None)
+    if isinstance(error, TemplateSyntaxError):
+        file, line = error.filename or file, error.lineno
+    place = f"{file}, line {line}" if line else file
+    detail = f"there is no template {error}" if isinstance(error, TemplateNotFound) else str(error).rstrip(".")
+    return f"the template {place} can't be rendered: {detail}; correct it, or start with a copy of the service's own"
 
 
 class TrustedTemplates(FileSystemLoader):
     """An organization's templates; each file must be writable by its owner only."""
 
     def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
-        source, filename, is_current = super().get_source(environment, template)
+        try:
+            source, filename, is_current = super().get_source(environment, template)
+        except UnicodeDecodeError as error:
+            raise TemplateInvalid(f"the template {template} is not UTF-8; save the file as UTF-8") from error
         if fault := ownership_fault(Path(filename)):
             raise TemplateInvalid(f"the template {fault}")
         return source, filename, is_current

@@ -68,8 +68,17 @@ def test_check_reports_missing_legal_texts_and_free_text_fields(tmp_path: Path) 
         environment = clean_environment(tmp_path, INTAKE_FORM="form.toml")
         return subprocess.run([INTAKE, "check"], env=environment, cwd=tmp_path, capture_output=True, text=True)
 
+    without_database = check(FORM)
+    assert "INTAKE_FORM has the free-text field 'story'" in without_database.stdout
+    assert "there is no database" in without_database.stderr
     subprocess.run([INTAKE, "migrate"], env=clean_environment(tmp_path), cwd=tmp_path, check=True)
-    complete = check(FORM)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/styles.css.jinja").touch()
+    complete = check(f'templates = "own"{FORM}')
+    assert "styles.css.jinja in the templates of INTAKE_FORM has no effect" in complete.stdout
+    (tmp_path / "own/thanks.html.jinja").write_text("{{ missing }}")
+    invalid = check(f'templates = "own"{FORM}')
+    assert (invalid.returncode, "thanks.html.jinja, line 1 can't be rendered" in invalid.stderr) == (1, True)
     assert "intake: the form is at /" in complete.stderr
     assert "INTAKE_FORM has the free-text field 'story'" in complete.stdout
     assert "lacks" not in complete.stdout

@@ -120,7 +120,7 @@ def test_a_fields_version_changes_with_its_question_only(tmp_path: Path) -> None
         (FIELD.replace('"k"', '"email"'), "fields #1.key: 'email' is reserved; choose another key"),
         (
             FIELD.replace('"k"', '"K"'),
-            "fields #1.key: must match pattern '^[a-z][a-z0-9_]{0,31}$'; correct it",
+            "fields #1.key: 'K' is not valid; use at most 32 lower-case letters, digits and _, beginning with a letter",
         ),
         (
             FIELD.replace('"text"', '"number"'),
@@ -155,6 +155,24 @@ def test_a_fields_version_changes_with_its_question_only(tmp_path: Path) -> None
         ),
         ('privacy_url = "javascript:alert(1)"', "privacy_url: must be an http or https URL; correct it"),
         ("privacy_version = 2026-11-01", "privacy_version: must be text; put it in quotes"),
+        (FIELD.replace("[[fields]]", "[fields]"), "fields: write [[fields]] above the keys of each field"),
+        ('fields = ["k"]', "fields #1: write [[fields]] above the keys of each field"),
+        ('[consents]\nkey = "k"', "consents: write [[consents]] above the keys of each consent"),
+        ('languages = "en"', 'languages: write a list, such as ["en", "de"]'),
+        ("languages = []", "languages: is empty; add an entry"),
+        ('languages = ["en", "en"]', "languages: 'en' is given 2 times; remove all but one"),
+        ('languages = ["en", "pl"]', "languages #2: no texts in pl; choose from en, de, es, fr, ar"),
+        ('default_language = "English"', "default_language: must be the code of a language, such as en"),
+        ('[[texts]]\nprivacy = "x"', "texts: write [texts.en] above the texts in that language"),
+        ('[texts]\nen = "x"', "texts.en: write [texts.en] above the texts in that language"),
+        (
+            FIELD.replace('"text"', '"select"') + 'options = ["a"]',
+            'fields #1.options #1: write a list, such as [{value = "work", label = {en = "Work"}}]',
+        ),
+        (
+            '[texts.en]\nlanguages = ["en"]',
+            "texts.en.languages: write this key above the first line that begins with [",
+        ),
     ],
 )
 def test_invalid_definitions(tmp_path: Path, text: str, expected: str) -> None:
@@ -167,13 +185,22 @@ def test_every_fault_is_listed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "reason"),
-    [("key = ", "Invalid value"), ("a = 1\na = 2", "Cannot overwrite"), ("a = '\udcff'", "utf-8")],
+    [
+        ("key = ", " can't be read: .*Invalid value"),
+        ("a = 1\na = 2", " can't be read: .*Cannot overwrite"),
+        ("a = 1\nb = '\udcff'", ": line 2 is not UTF-8; save the file as UTF-8"),
+    ],
 )
 def test_a_file_that_is_not_toml(tmp_path: Path, text: str, reason: str) -> None:
     file = tmp_path / "form.toml"
     file.write_bytes(text.encode("utf-8", "surrogateescape"))
-    with pytest.raises(SettingsInvalid, match=f"{file} can't be read: .*{reason}"):
+    with pytest.raises(SettingsInvalid, match=f"{file}{reason}"):
         load_definition(file)
+
+
+def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
+    (tmp_path / "form.toml").write_text('name = "Example Law"\r\npalette = "blue"', encoding="utf-8-sig", newline="")
+    assert load_definition(tmp_path / "form.toml").name == "Example Law"
 
 
 def test_a_file_that_others_can_write_is_refused(tmp_path: Path) -> None:
@@ -198,3 +225,19 @@ def test_the_logo_and_the_templates_are_checked(tmp_path: Path) -> None:
         f"logo: {tmp_path / 'logo.png'} can be written by other users: chmod go-w {tmp_path / 'logo.png'}",
         f"logo: {tmp_path / 'logo.png'} has more than 256 KiB; use a smaller image",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("logo.png", b"\x89PNG\r\n\x1a\n..."),
+        ("logo.JPG", b"\xff\xd8\xff\xe0..."),
+        ("logo.svg", b'<?xml version="1.0"?>\n<!-- a logo -->\n<svg xmlns="http://www.w3.org/2000/svg"/>'),
+    ],
+)
+def test_the_content_of_a_logo_is_of_its_type(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert loaded(tmp_path, f'logo = "{name}"').read_logo()
+    (tmp_path / name).write_bytes(b"a text")
+    [fault] = faults(tmp_path, f'logo = "{name}"')
+    assert fault.startswith(f"logo: the content of {tmp_path / name} is not image/")

@@ -119,19 +119,29 @@ def test_templates_of_the_firm_replace_those_of_the_service(start: Callable[...,
 
 
 @pytest.mark.parametrize(
-    ("template", "text"),
+    ("name", "template", "text"),
     [
-        ("{{ 1 / 0 }}", "the template form.html.jinja can't be rendered: division by zero"),
-        ("{{ missing }}", "'missing' is undefined"),
-        ("{% if %}", "can't be rendered"),
-        ("{{ ''.__class__.__mro__ }}", "unsafe"),
+        ("form.html", "{{ 1 / 0 }}", r"form.html.jinja, line 1 can't be rendered: division by zero; correct it"),
+        (
+            "style.css",
+            "\n{{ nope.x }}",
+            "own/style.css.jinja, line 2 can't be rendered: 'nope' is undefined; correct it",
+        ),
+        ("layout.html", "a\n\n{% if %}", "own/layout.html.jinja, line 3 can't be rendered"),
+        (
+            "thanks.html",
+            "{% include 'x' %}",
+            "own/thanks.html.jinja, line 1 can't be rendered: there is no template x;",
+        ),
+        ("form.html", "{{ ''.__class__.__mro__ }}", "unsafe;"),
+        ("style.css", "\udcff", "the template style.css.jinja is not UTF-8; save the file as UTF-8"),
     ],
 )
 def test_a_template_that_fails_is_refused_at_the_start(
-    start: Callable[..., Intake], tmp_path: Path, template: str, text: str
+    start: Callable[..., Intake], tmp_path: Path, name: str, template: str, text: str
 ) -> None:
     (tmp_path / "own").mkdir()
-    (tmp_path / "own/form.html.jinja").write_text(template)
+    (tmp_path / f"own/{name}.jinja").write_bytes(template.encode("utf-8", "surrogateescape"))
     (tmp_path / "form.toml").write_text('templates = "own"')
     with pytest.raises(TemplateInvalid, match=text):
         start(form=tmp_path / "form.toml")
