@@ -5,7 +5,6 @@ import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
-from functools import cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -19,7 +18,7 @@ from intake.database.installation import Fingerprints
 from intake.database.migrations import needed_revision
 from intake.errors import DatabaseUnavailable, StorageUnavailable
 from intake.form.answers import AnswerReader
-from intake.form.definition import load_definition
+from intake.form.definition import FormDefinition, load_definition
 from intake.form.timestamps import FormKey
 from intake.http import openapi
 from intake.http.access_log import AccessLog
@@ -39,6 +38,7 @@ from intake.metrics import Metrics
 from intake.public_api.form import OPERATIONS as FORM
 from intake.public_api.form_pages import FormPages
 from intake.public_api.leads import OPERATIONS as SUBMISSION
+from intake.public_api.leads import describe_form
 from intake.public_api.middleware import public_middleware
 from intake.rate_limits.limiter import RateLimiter
 from intake.rate_limits.memory_store import MemoryStore
@@ -121,7 +121,7 @@ def _create_gateway(
         "unknown_fields": UnknownFields(metrics.unknown_fields),
         "exposes_errors": surface is not Surface.PUBLIC,
         "is_draining": False,
-        **_state_of(surface, settings, database, metrics),
+        **_state_of(surface, settings, database, metrics, form_state["form"]),
     }
 
     @asynccontextmanager
@@ -148,7 +148,9 @@ def _create_gateway(
     return gateway
 
 
-def _state_of(surface: Surface, settings: Settings, database: Database, metrics: Metrics) -> dict[str, Any]:
+def _state_of(
+    surface: Surface, settings: Settings, database: Database, metrics: Metrics, form: FormDefinition
+) -> dict[str, Any]:
     """Return the rate limiter and the descriptions, and except for the public API alone, the objects for logins."""
     fingerprints = Fingerprints.from_database(database)
     redis = RedisStore(settings.limits_store, metrics, fingerprints) if settings.limits_store else None
@@ -157,9 +159,9 @@ def _state_of(surface: Surface, settings: Settings, database: Database, metrics:
         state["token_signer"] = TokenSigner.from_settings(settings)
         state["allowed_logins"] = AllowedLogins(database)
         state["login_throttle"] = _login_throttle(redis, fingerprints, database)
-        state["description"] = _description(surface, settings.max_cv_bytes, settings.cv_extensions)
+        state["description"] = _description(surface, settings, form)
     if surface is not Surface.INTERNAL:
-        state["public_description"] = _description(None, settings.max_cv_bytes, settings.cv_extensions)
+        state["public_description"] = _description(None, settings, form)
     return state
 
 
@@ -195,14 +197,14 @@ def _check_store(database: Database, settings: Settings) -> None:
         thread.join(STORE_TIMEOUT_S)
 
 
-@cache
-def _description(surface: Surface | None, max_cv_bytes: int, cv_extensions: tuple[str, ...]) -> openapi.Description:
+def _description(surface: Surface | None, settings: Settings, form: FormDefinition) -> openapi.Description:
     """Return the description of the routes of a surface; without one, of those that a proxy makes public."""
-    cv = openapi.cv_schema(max_cv_bytes, cv_extensions)
+    cv = openapi.cv_schema(settings.max_cv_bytes, settings.cv_extensions)
     if surface is None:
         public = [*PUBLIC, *(operation for operation in HEALTH if operation.path == "/healthz")]
+        public = [describe_form(operation, form) for operation in public]
         return openapi.Description(public, "/openapi.json", about="The public API.", examples={}, cv=cv)
-    operations = [operation for group, _ in surface.apis for operation in group]
+    operations = [describe_form(operation, form) for group, _ in surface.apis for operation in group]
     about = "All routes of this process, for attorneys and operators."
     return openapi.Description(operations, "/internal/openapi.json", about=about, examples=EXAMPLES, cv=cv)
 

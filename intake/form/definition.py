@@ -7,7 +7,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 from pydantic import ValidationError as PydanticError
@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from intake.errors import InvalidValue, SettingsInvalid
 from intake.form.palettes import DEFAULT_PALETTE, PALETTES
-from intake.form.values import FieldType, is_blank, parse_value
+from intake.form.values import SCHEMAS, TICKS, FieldType, is_blank, parse_value
 from intake.settings.parsers import website
 from intake.settings.trusted_files import ownership_fault
 
@@ -133,6 +133,13 @@ class FormField(_Part):
     def version(self) -> str:
         """The version of what the value answers: the type, labels and options."""
         return _digest(self.model_dump_json(include={"type", "label", "options"}))[:16]
+
+    def value_schema(self, language: str) -> dict[str, Any]:
+        """Return the JSON schema of the value in a form, with an example."""
+        ticks = [text for text, is_ticked in TICKS.items() if is_ticked or not self.required]
+        choices = ticks if self.type is FieldType.CHECKBOX else [option.value for option in self.options]
+        limits = SCHEMAS.get(self.type, {"enum": choices, "examples": choices[:1]})
+        return {"type": "string", "description": self.label[language], **limits}
 
     def parse(self, text: str) -> str | None:
         """Return the value to store, or None if nothing was entered. Raises InvalidValue."""

@@ -13,6 +13,7 @@ MAX_LONG_TEXT_CHARACTERS = 5000
 MAX_PHONE_CHARACTERS = 50
 MIN_PHONE_DIGITS, MAX_PHONE_DIGITS = 4, 20
 TICKED = "yes"  # as stored
+TICKS: Mapping[str, bool] = {"on": True, "true": True, TICKED: True, "off": False, "false": False, "no": False}
 UNSEEN = ("Cc", "Cf", "Zl", "Zp", "Zs", "Mn", "Me")  # categories of characters that are not visible alone
 BLANKS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and symbols that are not visible
 
@@ -70,9 +71,8 @@ def options_value(text: str, options: Sequence[str]) -> str:
 
 def is_ticked(text: str) -> bool:
     """Return whether a checkbox is ticked. Raises InvalidValue."""
-    found = {"on": True, "true": True, TICKED: True, "off": False, "false": False, "no": False}
     value = text.strip().lower()
-    return bool(value) and found[options_value(value, list(found))]
+    return bool(value) and TICKS[options_value(value, list(TICKS))]
 
 
 def _long_text(text: str) -> str:
@@ -97,6 +97,13 @@ def _date(text: str) -> str:
     raise InvalidValue("must be a date such as 2026-11-29", "not_a_date")
 
 
+# JSON schemas of the values of types without a list of choices, with an example
+SCHEMAS: Mapping[FieldType, Mapping[str, object]] = {
+    FieldType.TEXT: {"maxLength": MAX_TEXT_CHARACTERS, "examples": ["A text"]},
+    FieldType.LONG_TEXT: {"maxLength": MAX_LONG_TEXT_CHARACTERS, "examples": ["A text"]},
+    FieldType.PHONE: {"maxLength": MAX_PHONE_CHARACTERS, "examples": ["+44 20 7946 0000"]},
+    FieldType.DATE: {"format": "date", "examples": ["2026-11-29"]},
+}
 _PARSERS: Mapping[FieldType, Callable[[str], str | None]] = {
     FieldType.TEXT: lambda text: without_controls(limited(text, MAX_TEXT_CHARACTERS)),
     FieldType.LONG_TEXT: _long_text,

@@ -1,6 +1,7 @@
 """OpenAPI 3.1 description, generated from the tables of operations."""
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
@@ -123,7 +124,7 @@ def _security(operations: Sequence[Operation]) -> Json:
 def docs_page(document: Json, *, path: str) -> str:
     """Return the document as HTML without scripts and external resources; `path` serves the document."""
     template = templates("intake.http", is_strict=False).get_template("docs.html.jinja")
-    return template.render(document=document, path=path)
+    return template.render(document=document, path=path, quote=shlex.quote)
 
 
 def schema_of(value: Any) -> Json:

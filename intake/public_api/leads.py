@@ -1,9 +1,12 @@
 """Submission of a lead, the only route without authentication."""
 
+from dataclasses import replace
+from typing import Any
+
 from starlette.responses import Response
 
 from intake.errors import DatabaseUnavailable, IdempotencyKeyInUse, StorageUnavailable
-from intake.form.definition import LANGUAGE_FIELD, PRIVACY_FIELD, TIMESTAMP_FIELD
+from intake.form.definition import LANGUAGE_FIELD, PRIVACY_FIELD, TIMESTAMP_FIELD, FormDefinition
 from intake.http.multipart import Form, multipart_reader, read_form
 from intake.http.request_state import AppRequest
 from intake.http.routing import Access, Operation, ResponseSpec
@@ -61,7 +64,7 @@ def _save(request: AppRequest, form: Form, key: str | None) -> bool:
     return is_new
 
 
-_FORM = {
+_FORM: dict[str, Any] = {
     "type": "object",
     "properties": {
         **LEAD_FORM_FIELDS,
@@ -75,6 +78,27 @@ _FORM = {
     "required": list(LEAD_FORM_FIELDS),
     "examples": [LEAD_FORM_EXAMPLE],
 }
+
+
+def describe_form(operation: Operation, form: FormDefinition) -> Operation:
+    """Return an operation; if it is the submission, with the firm's fields and consents in its schema and example."""
+    if operation.form is not _FORM:
+        return operation
+    fields = {field.key: field.value_schema(form.default_language) for field in form.fields}
+    consents = {consent.key: _consent_schema(consent.label[form.default_language]) for consent in form.consents}
+    described = {
+        **_FORM,
+        "properties": {**_FORM["properties"], **fields, **consents},
+        "required": [*LEAD_FORM_FIELDS, *(field.key for field in form.fields if field.required)],
+        "examples": [LEAD_FORM_EXAMPLE | {key: schema["examples"][0] for key, schema in fields.items()}],
+    }
+    return replace(operation, form=described)
+
+
+def _consent_schema(label: str) -> dict[str, str]:
+    return {"type": "string", "description": f"Consent: `on`, or the SHA-256 of the label that was shown. {label}"}
+
+
 _KEY = {
     "description": "Within 24 hours, a submission with the same key is saved once.",
     "minLength": 1,

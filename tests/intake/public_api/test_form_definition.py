@@ -1,5 +1,6 @@
 """The hosted form with the firm's own fields, texts, appearance and templates."""
 
+import html
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,6 +86,27 @@ def test_it_has_the_controls_of_each_type(firm: Intake) -> None:
         assert "checked" not in control(text, name)
     assert "required" not in control(text, "newsletter")
     assert "required" in control(text, "privacy")
+
+
+def test_the_descriptions_have_its_fields_and_consents(firm: Intake) -> None:
+    for path in ("/openapi.json", "/internal/openapi.json"):
+        content = firm.client.get(path).json()["paths"]["/leads/"]["post"]["requestBody"]["content"]
+        form = content["multipart/form-data"]["schema"]
+        assert form["required"] == ["email", "f_name", "l_name", "CV", "matter"]
+        assert form["properties"]["matter"] == {
+            "type": "string",
+            "description": "What is it about?",
+            "enum": ["work", "home"],
+            "examples": ["work"],
+        }
+        assert form["properties"]["action"]["enum"] == ["on", "true", "yes", "off", "false", "no"]
+        assert form["properties"]["others"]["maxLength"] == 5000
+        assert form["properties"]["since"]["format"] == "date"
+        assert form["properties"]["newsletter"]["description"].endswith("the label that was shown. Newsletter")
+    example = content["multipart/form-data"]["example"]
+    del example["CV"]
+    assert firm.submit(**example).status_code == 204
+    assert f"-F matter=work -F 'others={example['others']}'" in html.unescape(firm.client.get("/docs").text)
 
 
 def test_its_palette_is_in_light_and_dark_mode(firm: Intake) -> None:
