@@ -11,6 +11,7 @@ from intake.form.values import is_blank, is_ticked
 
 MIN_AGE_S = 3.0  # of a form; nobody fills one in faster
 HONEYPOT, TOO_FAST = "honeypot", "too_fast"
+FORM_ONLY = "form_only"  # the code of the error
 
 T = TypeVar("T")
 
@@ -110,7 +111,7 @@ class AnswerReader:
     def _check_origin(self, texts: Mapping[str, str]) -> None:
         is_signed = self._key.age_s(texts.get(TIMESTAMP_FIELD, "")) is not None
         if self._form_only and not (is_signed and self._honeypot in texts):
-            raise InvalidValue("was not sent by this service's form; open the form and send it there", "form_only")
+            raise InvalidValue("was not sent by this service's form; open the form and send it there", FORM_ONLY)
 
     def _suspect(self, texts: Mapping[str, str]) -> str | None:
         if not is_blank(texts.get(self._honeypot, "")):

@@ -19,7 +19,7 @@ from intake.http.trusted_hosts import host_name
 from intake.public_api import languages, messages
 from intake.public_api.form_controls import Controls
 from intake.public_api.languages import Language
-from intake.public_api.negotiation import accepted_language
+from intake.public_api.negotiation import LANGUAGE_PARAMETER, accepted_language
 from intake.settings import Settings
 from intake.settings.parsers import LOOPBACK
 from intake.settings.trusted_templates import RENDERING_ERRORS, describe_error
@@ -103,7 +103,7 @@ class FormPages:
     def language(self, query: QueryParams, headers: Headers) -> Language:
         """Return the language for a request: `lang`, or the best one of Accept-Language, or the default."""
         offered = self._definition.languages
-        wanted = query.get("lang")
+        wanted = query.get(LANGUAGE_PARAMETER)
         code = wanted if wanted in offered else accepted_language(headers, offered)
         return self._languages[self._definition.language(code)]
 
@@ -123,6 +123,10 @@ class FormPages:
         """Return the form with a sender's values and the errors in them, as in a problem document."""
         return self._form(language, values, faults)
 
+    def form_url(self, language: Language) -> str:
+        """Return the URL of the form in a language."""
+        return f"{FORM_PATH}?{LANGUAGE_PARAMETER}={language.code}"
+
     def problem(self, language: Language, problem: Mapping[str, Any], *, retry_after: str | None) -> Page:
         """Return the page of a problem document, with the labels and the order of the form's fields."""
         faults = _faults(language, self._controls(language), problem.get("errors", ()))
@@ -132,6 +136,7 @@ class FormPages:
             retry_after=retry_after,
             max_bytes=self._settings.max_cv_bytes,
             faults=[(fault.label, fault.text) for fault in faults],
+            form_url=self.form_url(language),
         )
         return self.result(language, explained)
 

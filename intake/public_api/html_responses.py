@@ -56,7 +56,7 @@ class HtmlFormMiddleware:
         await app(scope, receive, send_page)
 
     def _form_url(self, scope: Scope) -> str:
-        return f"{FORM_PATH}?lang={self._language(scope).code}" if scope["query_string"] else FORM_PATH
+        return self._pages.form_url(self._language(scope)) if scope["query_string"] else FORM_PATH
 
     def _language(self, scope: Scope) -> Language:
         return self._pages.language(QueryParams(scope["query_string"]), Headers(scope=scope))

@@ -17,7 +17,7 @@ from intake.leads.submissions import (
     validate_idempotency_key,
     validate_submission,
 )
-from intake.public_api.negotiation import accepts_html
+from intake.public_api.negotiation import LANGUAGE_PARAMETER, accepts_html
 from intake.request_models import LEAD_FORM_EXAMPLE, LEAD_FORM_FIELDS
 
 PATH = "/leads/"
@@ -48,7 +48,7 @@ def _save(request: AppRequest, form: Form, key: str | None) -> bool:
     if TIMESTAMP_FIELD in form.texts:
         state["hosted_form"] = form.texts
     submission = validate_submission(
-        form.texts,
+        {LANGUAGE_FIELD: request.query_params.get(LANGUAGE_PARAMETER, ""), **form.texts},
         cv_name=form.filename,
         cv=form.file,
         extensions=state["settings"].cv_extensions,
@@ -68,7 +68,10 @@ _FORM: dict[str, Any] = {
     "type": "object",
     "properties": {
         **LEAD_FORM_FIELDS,
-        LANGUAGE_FIELD: {"type": "string", "description": "Language in which the form was shown."},
+        LANGUAGE_FIELD: {
+            "type": "string",
+            "description": "Language in which the form was shown; default: the query `lang`.",
+        },
         PRIVACY_FIELD: {
             "type": "string",
             "description": "`on`, or the SHA-256 of the notice that was shown: the privacy notice was acknowledged.",

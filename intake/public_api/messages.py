@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from intake.form.answers import FORM_ONLY
 from intake.public_api.languages import Language, mark
 
 LABELS: Mapping[str, str] = {
@@ -17,12 +18,13 @@ UNKNOWN = mark("Another field")  # never its name, which anyone can choose and w
 
 @dataclass(frozen=True)
 class Message:
-    """The text of a page: a heading, what happened and what to do, and the errors in fields."""
+    """The text of a page: a heading, what happened and what to do, the errors in fields, and a link to the form."""
 
     heading: str
     text: str
     faults: Sequence[tuple[str, str]] = ()
     is_problem: bool = True
+    form_url: str = ""
 
 
 _BACK = mark("Go back with your browser's Back button: what you entered should still be there.")
@@ -111,7 +113,7 @@ _FAULTS: Mapping[str | tuple[str, str], str] = {
     "not_a_date": mark("Write a date, such as 2026-11-29."),
     "not_accepted": mark("Choose a file whose name ends in %(extensions)s."),
     "program": _PROGRAM,
-    "form_only": mark("This page is no longer valid. Please open the form again, and fill it in there."),
+    FORM_ONLY: mark("This page is no longer valid. Please open the form again, and fill it in there."),
     "unsafe_archive": mark("This file is an archive that we can't accept. Choose a document, such as a PDF."),
 }
 _INVALID = mark("This is not valid. Please correct it.")
@@ -149,12 +151,16 @@ def explain(
     retry_after: str | None,
     max_bytes: int,
     faults: Sequence[tuple[str, str]] = (),
+    form_url: str = "",
 ) -> Message:
     """Return the explanation of a problem document (RFC 9457).
 
     `retry_after` is the value of that header, if present; `max_bytes` is the maximum size of a CV; `faults` has the
-    label and the text of each error in a field.
+    label and the text of each error in a field. `form_url` is the hosted form, for a page from which none is accepted.
     """
+    if any(fault["code"] == FORM_ONLY for fault in problem.get("errors", ())):
+        heading = language.gettext(_UNSAVED).rstrip(".")
+        return Message(heading, language.gettext(_FAULTS[FORM_ONLY]), form_url=form_url)
     heading, sentences = _BY_STATUS.get(problem["status"], _OTHER)
     params = {"wait": _wait(language, retry_after), "size": format_size(language, max_bytes)}
     return Message(

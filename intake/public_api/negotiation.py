@@ -7,6 +7,7 @@ from starlette.datastructures import Headers
 from intake.http import problems
 
 HTML = "text/html"
+LANGUAGE_PARAMETER = "lang"  # of a query
 MAX_RANGES = 32  # elements of a header field that are read; browsers send at most ten
 _DATA = ("application/json", problems.MEDIA_TYPE)
 

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intake.errors import TemplateInvalid
+from intake.form.definition import LANGUAGES
 from intake.mail.digests import DigestLead
 from intake.mail.messages import _SAMPLE, MessageBuilder, _escape, _template_lead
 from intake.mail.outbox import OutboxMessage
@@ -301,12 +302,19 @@ def test_any_text_arrives_as_it_is(tmp_path: Path, ends: str) -> None:
     assert text_of(message, "plain").split("\r\n") == [*lines, ""]
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_there_is_a_confirmation_in_each_language_of_the_form(language: str) -> None:
+    message = sent(BUILDER, mail(kind="confirmation", language=language))
+    assert "Märple & Wimsey" in text_of(message, "plain")
+    assert text_of(message, "html").startswith(f'<!doctype html>\r\n<html lang="{language}"')
+
+
 def test_a_confirmation_is_in_the_language_of_the_form_or_the_default() -> None:
     german = sent(BUILDER, mail(kind="confirmation", language="de"))
     assert german["Subject"] == "Ihre Angaben sind bei uns eingegangen"
     assert "Vielen Dank für Ihre Nachricht an Märple & Wimsey." in text_of(german, "plain")
     assert '<html lang="de">' in text_of(german, "html")
-    for language in ("fr", "en", "", None, "../alert"):
+    for language in ("it", "en", "", None, "../alert"):
         other = sent(BUILDER, mail(kind="confirmation", language=language))
         assert other["Subject"] == "We have received your details"
     assert "Ada" in str(sent(BUILDER, mail(language="de"))["Subject"]), "alerts have no translations"
@@ -329,8 +337,8 @@ def test_an_own_confirmation_replaces_our_translations(tmp_path: Path) -> None:
 
 
 def test_half_a_translation_is_rejected(tmp_path: Path) -> None:
-    (tmp_path / "confirmation.fr.txt.jinja").write_text("Subject: Merci\n\nMerci.")
-    with pytest.raises(TemplateInvalid, match=r"confirmation\.fr"):
+    (tmp_path / "confirmation.it.txt.jinja").write_text("Subject: Grazie\n\nGrazie.")
+    with pytest.raises(TemplateInvalid, match=r"confirmation\.it"):
         MessageBuilder(Settings(mail_from=SENDER, mail_templates=tmp_path))
 
 

@@ -18,7 +18,7 @@ from intake.form.definition import load_definition
 from intake.form.timestamps import FormKey
 from tests.conftest import Intake
 from tests.intake.mail.test_outbox import claim
-from tests.intake.public_api.forms import control, hidden, page, send
+from tests.intake.public_api.forms import CV, control, hidden, page, send
 from tests.intake.public_api.test_unknown_fields import counted
 
 DEFINITION = """
@@ -254,8 +254,10 @@ def test_a_suspect_lead_takes_no_slot_from_the_persons_next_one(intake: Intake) 
 def test_the_confirmation_is_in_the_language_of_the_form(asking: Intake) -> None:
     asking.submitted(language="de")
     asking.submitted(language="fr", email="b@example.com")
+    snippet = {"f_name": "Ada", "l_name": "Lovelace", "email": "c@example.com", "matter": "tax"}
+    asking.client.post("/leads/?lang=de", data=snippet, files={"CV": CV}).raise_for_status()
     found = [mail.language for mail in claim(asking) if mail.kind == "confirmation"]
-    assert found == ["de", None]
+    assert found == ["de", None, "de"]
 
 
 def test_form_only_refuses_other_clients(start: Callable[..., Intake]) -> None:
@@ -271,3 +273,7 @@ def test_form_only_refuses_other_clients(start: Callable[..., Intake]) -> None:
     for fields in refused:
         assert errors(intake.submit(**fields)) == [("timestamp", "form_only")]
     assert intake.submit(**shown).status_code == 204
+    text = intake.client.post("/leads/?lang=de", data={}, files={"CV": CV}, headers={"Accept": "text/html"}).text
+    assert '<a href="/?lang=de">' in text
+    assert "Zurück" not in text
+    assert "faults" not in text.partition("</style>")[2]
