@@ -135,9 +135,11 @@ class Api:
             "/internal/leads/", shape, query, newest_first=newest_first, limit=limit, on_first=read_headers
         )
 
-    def clear_suspect(self, lead_id: int) -> None:
-        """Clear a suspect lead, whose mails the server then queues."""
-        self._http.request("POST", f"/internal/leads/{lead_id}/clear-suspect", expected=(204,), repeatable=True)
+    def clear_suspect(self, lead_id: int) -> bool:
+        """Clear a suspect lead, whose mails the server then queues; return False if it was not suspect."""
+        path = f"/internal/leads/{lead_id}/clear-suspect"
+        response = self._http.request("POST", path, expected=(204,), repeatable=True)
+        return response.headers.get("suspect-cleared") != "false"
 
     def search(self, filters: Mapping[str, Any], *, newest_first: bool, size: int) -> Iterator[dict[str, Any]]:
         """Yield the pages of a search, each with up to `size` results."""

@@ -110,7 +110,7 @@ def post_clear_suspect(request: AppRequest) -> Response:
     is_cleared = suspects.clear(parts["database"], parts["settings"], lead_id(request), actor=actor_of(request))
     if is_cleared and parts["worker"] is not None:
         parts["worker"].wake()
-    return Response(status_code=204)
+    return Response(status_code=204, headers={"Suspect-Cleared": "true" if is_cleared else "false"})
 
 
 def validate_change(request: AppRequest, body: StateChange) -> None:

@@ -84,7 +84,11 @@ OPERATIONS = (
         method="POST",
         path="/internal/leads/{id}/clear-suspect",
         endpoint=leads.post_clear_suspect,
-        response=ResponseSpec(204, "The lead is not suspect, and its mails are queued."),
+        response=ResponseSpec(
+            204,
+            "The lead is not suspect, and its mails are queued.",
+            headers={"Suspect-Cleared": "`false` if it was not suspect; nothing has changed."},
+        ),
         problems=(errors.LeadNotFound,),
     ),
     Operation(

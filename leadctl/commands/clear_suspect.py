@@ -20,16 +20,21 @@ def command(ctx: typer.Context, ids: LeadIdsArgument) -> None:
     context: Context = ctx.obj
     selected, is_single = read_lead_ids(ids)
     if is_single:
-        context.api.clear_suspect(selected[0])
-        context.info(f"lead {selected[0]} is no longer suspect")
+        is_cleared = context.api.clear_suspect(selected[0])
+        context.info(f"lead {selected[0]} {'is no longer' if is_cleared else 'was not'} suspect")
         return
     failures: dict[int, NotFound] = {}
+    others: list[int] = []
 
     def clear(lead_id: int) -> None:
         try:
-            context.api.clear_suspect(lead_id)
+            if not context.api.clear_suspect(lead_id):
+                others.append(lead_id)
+                context.info(f"{lead_id}: lead {lead_id} was not suspect")
         except NotFound as error:
             failures[lead_id] = error
 
     context.for_each(selected, "Clearing leads", clear)
-    context.summarize(f"{len(selected) - len(failures)} of {len(selected)} leads are no longer suspect", failures)
+    cleared = len(selected) - len(failures) - len(others)
+    also = f"; {len(others)} {'was' if len(others) == 1 else 'were'} not suspect" if others else ""
+    context.summarize(f"{cleared} of {len(selected)} leads are no longer suspect{also}", failures)

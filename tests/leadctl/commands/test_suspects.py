@@ -121,7 +121,14 @@ def test_cleared_leads_are_listed(client: Client, honeypot: str) -> None:
         "999: there is no lead 999\nleadctl: 2 of 3 leads are no longer suspect\n",
     )
     assert client.run("clear-suspect", "999").returncode == 5
-    assert len(client.data("list", "-o", "ids").split()) == 3
+    again = client.run("clear-suspect", str(ids[0]))
+    assert (again.returncode, again.stderr) == (0, f"lead {ids[0]} was not suspect\n")
+    done = client.run("clear-suspect", str(ids[0]), str(spam(client, honeypot, "4@example.com")))
+    assert (done.returncode, done.stderr) == (
+        0,
+        f"{ids[0]}: lead {ids[0]} was not suspect\n1 of 2 leads are no longer suspect; 1 was not suspect\n",
+    )
+    assert len(client.data("list", "-o", "ids").split()) == 4
     assert {mail["state"] for mail in json.loads(client.data("mail", "list", "-o", "json"))} <= {"queued", "sent"}
 
 
