@@ -227,7 +227,8 @@ class Api:
         try:
             response = self._change("/internal/leads/state", body, {"changed", "unchanged", "missing", "conflict"})
         except UsageError as error:  # the API's name of the state is a constraint of its first version
-            raise UsageError(str(error).replace("status: ", "state: ")) from error
+            text = re.sub("^from: ", "--from: ", re.sub("^status: ", "state: ", str(error)))
+            raise UsageError(text) from error
         outcomes = self._for_ids(ids, response["results"])
         done = [one["state"] for one in outcomes if one["result"] in ("changed", "unchanged")]
         if not is_repeated and any(now != state for now in done):

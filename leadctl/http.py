@@ -198,6 +198,10 @@ class Http:
             text = f"{self._url} responded with {status}; try again in a moment"
         else:
             raise self.unexpected_response(f" ({status})")
+        if error_type is UsageError and response.request.method == "GET":  # of a query, whose fields are options
+            text = re.sub(r"^(\w+)(\.\d+)?(?=: )", lambda field: _option(field[1]), text)
+            if text.startswith("--state: 'ALL' is not a state"):
+                text += "; for all leads, leave out --state"
         if error_type is TryAgain:
             raise TryAgain(text, retry_after_s=_retry_after_s(response))
         raise error_type(text)
@@ -246,6 +250,10 @@ def _pause_s(response: httpx2.Response) -> float | None:
 def _retry_after_s(response: httpx2.Response) -> float | None:
     text = response.headers.get("retry-after", "")
     return float(text) if text.isascii() and text.isdigit() and len(text) < 9 else None
+
+
+def _option(field: str) -> str:
+    return "-q" if field == "q" else f"--{field.replace('_', '-')}"
 
 
 def _error_text(problem: Mapping[str, Any], retry_after: str) -> str:

@@ -23,8 +23,9 @@ MAX_READ = 100_000  # records that are read before the first is printed
 Command = Callable[..., None]
 
 
-def _split_states(texts: list[str] | None) -> list[str] | None:
-    return texts and [state for text in texts for state in text.split(",")]
+def split_commas(texts: list[str] | None) -> list[str] | None:
+    """Return the values of a repeatable option, each of which may be several with commas between them."""
+    return texts and [part.strip() for text in texts for part in text.split(",")]
 
 
 StateFilterOption = Annotated[
@@ -32,7 +33,7 @@ StateFilterOption = Annotated[
     typer.Option(
         "--state",
         **STATE,
-        callback=_split_states,
+        callback=split_commas,
         help="Only leads in this state, or these: PENDING,ENGAGED; upper or lower case; repeatable.",
     ),
 ]

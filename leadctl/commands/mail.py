@@ -8,7 +8,7 @@ import typer
 from leadctl.context import Context
 from leadctl.errors import Conflict, LeadctlError, NotFound
 from leadctl.lead_ids import parse_lead_id, read_lead_ids
-from leadctl.list_command import Listing, list_command
+from leadctl.list_command import Listing, list_command, split_commas
 from leadctl.options import FormatOption
 from leadctl.output.formats import OutputFormat, Record
 
@@ -21,9 +21,16 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="List mails and retry failed ones.\n\n"
+    help="List mails and, for administrators, retry failed ones.\n\n"
     "Examples:\n  leadctl mail list --state failed\n  leadctl mail list --state failed -o ids | leadctl mail retry -",
 )
+
+
+def _parse_states(texts: list[str] | None) -> list[str] | None:
+    for state in (states := split_commas(texts)) or []:
+        if state not in _STATES:
+            raise typer.BadParameter(f"{state!r} is not a state of mails; the states are {', '.join(_STATES)}")
+    return states
 
 
 @app.command(name="list")
@@ -35,13 +42,17 @@ def list_mails(
         typer.Option(
             "--state",
             metavar=f"[{'|'.join(_STATES)}]",
+            parser=str.lower,
+            callback=_parse_states,
             autocompletion=lambda: _STATES,
-            help="Only mails in this state; repeatable.",
+            help="Only mails in this state, or these: queued,failed; upper or lower case; repeatable.",
         ),
     ] = None,
     lead: Annotated[int | None, typer.Option(metavar="ID", help="Only mails for this lead.", min=1)] = None,
 ) -> None:
     """List mails, newest first.
+
+    Administrators can retry failed mails.
 
     Examples:
       leadctl mail list --state failed

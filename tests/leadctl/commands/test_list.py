@@ -80,6 +80,9 @@ def test_an_unknown_state_is_a_usage_error_that_lists_the_states(client: Client)
     assert (done.returncode, done.stdout) == (2, "")
     assert "PENDING, REACHED_OUT, ENGAGED, DECLINED" in done.stderr
     assert "did you mean DECLINED?" in client.run("list", "--state", "declind").stderr
+    every = client.run("list", "--state", "all").stderr
+    assert every.startswith("leadctl: --state: 'ALL' is not a state; ")
+    assert every.endswith("; for all leads, leave out --state\n")
 
 
 def test_a_closed_pipe_is_not_an_error(client: Client) -> None:

@@ -31,6 +31,8 @@ def test_list_and_show(client: Client, failed: list[int]) -> None:
     listed = [line.split("\t") for line in client.data("mail", "list", "--state", "failed", "-n", "2").splitlines()]
     assert [int(fields[0]) for fields in listed] == failed
     assert listed[1][2:] == ["confirmation", "ada@example.com", "failed", listed[1][5], "550 no"]
+    both = client.data("mail", "list", "--state", "FAILED,Queued", "--columns", "state", "-n", "3").splitlines()
+    assert both[:2] == ["failed", "failed"]
     shown = dict(line.split("\t") for line in client.data("mail", "show", str(failed[1])).splitlines())
     assert (shown["id"], shown["state"], shown["sent_at"]) == (str(failed[1]), "failed", shown["sent_at"])
     assert json.loads(client.data("mail", "show", str(failed[1]), "-o", "json"))["last_error"] == "550 no"
@@ -63,6 +65,11 @@ def test_retry(client: Client, failed: list[int]) -> None:
 
 def test_exit_codes(client: Client) -> None:
     assert client.run("mail", "show", "999999").returncode == 5
-    assert client.run("mail", "list", "--state", "lost").returncode == 2
+    wrong = client.run("mail", "list", "--state", "failed,lost")
+    error = "'lost' is not a state of mails; the states are queued, sent, failed, suppressed"
+    assert (wrong.returncode, wrong.stderr) == (
+        2,
+        f"leadctl: invalid value for '--state': {error} (see leadctl mail list --help)\n",
+    )
     assert client.run("mail", "retry", "1").returncode == 4, "peter is an attorney"
     assert client.run("mail").returncode == 2

@@ -149,7 +149,7 @@ def test_states_in_lower_case(client: Client) -> None:
     ("arguments", "message"),
     [
         (["engagd"], "state: 'ENGAGD' is not a state (did you mean ENGAGED?); the states are PENDING, "),
-        (["ENGAGED", "--from", "PENDNG"], "from: 'PENDNG' is not a state (did you mean PENDING?); the states are "),
+        (["ENGAGED", "--from", "PENDNG"], "--from: 'PENDNG' is not a state (did you mean PENDING?); the states are "),
         (["LOST"], "state: 'LOST' is not a state; the states are PENDING, "),
     ],
 )
