@@ -34,6 +34,8 @@ def resolve_change_id(text: str, api: "Api", print_candidate: Callable[[str], No
 
     Raises UsageError or NotFound.
     """
+    if re.fullmatch(r"[0-9a-fA-F]{1,7}", text):
+        raise UsageError(f"{text!r} is too short; use at least {SHORT_ID_CHARS} characters of a change id")
     if not re.fullmatch(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]){0,24}", text):
         raise UsageError(f"{text!r} is not a change id; leadctl changes lists them")
     if len(text.replace("-", "")) == 32:

@@ -12,12 +12,13 @@ import typer
 from leadctl.change_announcement import announce_change
 from leadctl.completion import STATE
 from leadctl.context import Context
-from leadctl.errors import Conflict, LeadctlError, NotFound
+from leadctl.errors import Conflict, LeadctlError, NotFound, UsageError
 from leadctl.lead_ids import read_lead_ids
 from leadctl.options import DryRunOption, FormatOption, LeadIdsArgument, YesOption
 from leadctl.output.columns import OUTCOME_COLUMNS
 from leadctl.output.console import CONFIRM_FROM
 from leadctl.output.formats import Record
+from leadctl.settings import is_state
 from leadctl.times import format_relative
 
 
@@ -40,8 +41,14 @@ def command(
       leadctl list --since 2d -o ids | leadctl set-state --from PENDING ENGAGED -
     """
     context: Context = ctx.obj
+    if state[:1].isdigit():  # no state begins with a digit
+        *others, last = ids
+        name, others = (last.upper(), others) if is_state(last.upper()) else ("STATE", ids)
+        raise UsageError(f"the state comes first: leadctl set-state {' '.join((name, state, *others))}")
     selected, is_single = read_lead_ids(ids)
-    if len(selected) >= CONFIRM_FROM and not (yes or dry_run):
+    if len(selected) >= CONFIRM_FROM and not (yes or dry_run) and context.can_ask:
+        # an unknown state is an error before the question
+        context.api.set_states(selected[:1], state, expected=expected, change=uuid4(), dry_run=True)
         context.confirm(f"Change the state of {len(selected)} leads to {state}?")
     outcomes: list[Record] = []
     try:

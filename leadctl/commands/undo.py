@@ -1,7 +1,7 @@
 """`leadctl undo`."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Annotated
 from uuid import UUID, uuid4
@@ -16,7 +16,7 @@ from leadctl.errors import Conflict, NotFound, PartialFailure
 from leadctl.options import DryRunOption, FormatOption, YesOption
 from leadctl.output.columns import OUTCOME_COLUMNS
 from leadctl.output.console import CONFIRM_FROM
-from leadctl.output.formats import Record
+from leadctl.output.formats import OutputFormat, Record
 
 
 def command(
@@ -45,36 +45,55 @@ def command(
       leadctl undo --dry-run 6f1a0c1e
     """
     context: Context = ctx.obj
-    change_id = _latest(context) if change is None else resolve_change_id(change, context.api, context.error)
-    if not (yes or dry_run):
-        _confirm_many(context, change_id, others=others)
+    latest = _latest(context) if change is None else None
+    change_id = UUID(latest["id"]) if latest else resolve_change_id(str(change), context.api, context.error)
+    is_confirmed = not (yes or dry_run) and _confirm_many(context, change_id, others=others)
+    if latest and not is_confirmed:
+        context.verbose(f"Your latest change: {latest['id'][:SHORT_ID_CHARS]} ({describe_change(latest)})")
     pages = _undo(context, change_id, others=others, dry_run=dry_run)
     try:
         first = next(pages)
     except Conflict as conflict:
         if others:
             raise
-        _confirm(context, change_id, conflict)
-        pages = _undo(context, change_id, others=True, dry_run=dry_run)
+        if not (is_undone := _is_undone(context, change_id)):
+            _confirm(context, change_id, conflict)
+        pages = _undo(context, change_id, others=True, dry_run=dry_run or is_undone)
         first = next(pages)
     results, states = Counter[str](), set[str]()
-    outcomes = _counted(context, chain(first, chain.from_iterable(pages)), results, states)
-    if dry_run or output:
-        context.show_results(outcomes, context.output_options(OUTCOME_COLUMNS, output=output))
+    has_list = dry_run or output is not None
+    has_lines = not (has_list and context.is_terminal) and len(first) != 1  # otherwise, each lead is shown once below
+    outcomes = _counted(context, chain(first, chain.from_iterable(pages)), results, states, has_lines=has_lines)
+    if has_list:
+        _show_results(context, outcomes, output, dry_run=dry_run)
     for _ in outcomes:  # without output, only count them
         pass
+    if len(first) == 1 and results["moved"] and not (has_list and context.is_terminal):
+        raise PartialFailure(_moved(first[0]))
     _summarize(context, change_id, results, states, were="would be " if dry_run else "")
 
 
-def _latest(context: Context) -> UUID:
+def _show_results(context: Context, outcomes: Iterable[Record], output: OutputFormat | None, *, dry_run: bool) -> None:
+    options = context.output_options(OUTCOME_COLUMNS, output=output)
+    if options.output_format is OutputFormat.TABLE:
+        undone = "would undo" if dry_run else "undone"
+        words = {"undone": undone, "already_undone": "already undone", "moved": "changed since"}
+        outcomes = ({**one, "result": words[one["result"]]} for one in outcomes)
+    context.show_results(outcomes, options, paged=dry_run)
+
+
+def _moved(outcome: Record) -> str:
+    return f"lead {outcome['id']} was changed since and is {outcome['state']}"
+
+
+def _latest(context: Context) -> Record:
     found = list(context.api.changes(1, mine=True, undos=False))
     if not found:
         raise NotFound("you have made no change to undo")
-    context.verbose(f"Your latest change: {found[0]['id'][:SHORT_ID_CHARS]} ({describe_change(found[0])})")
-    return UUID(found[0]["id"])
+    return found[0]
 
 
-def _undo(context: Context, change_id: UUID, *, others: bool, dry_run: bool) -> Iterator[Iterable[Record]]:
+def _undo(context: Context, change_id: UUID, *, others: bool, dry_run: bool) -> Iterator[Sequence[Record]]:
     """Undo a change page by page; yield each page's outcomes, which are not collected: there may be any number."""
     undoing = uuid4()
     with announce_change(context, undoing, dry_run=dry_run) as announce:
@@ -83,8 +102,10 @@ def _undo(context: Context, change_id: UUID, *, others: bool, dry_run: bool) -> 
             yield page
 
 
-def _counted(context: Context, outcomes: Iterable[Record], results: Counter[str], states: set[str]) -> Iterator[Record]:
-    """Yield the outcomes; count their results, and print a line for each lead that was changed since.
+def _counted(
+    context: Context, outcomes: Iterable[Record], results: Counter[str], states: set[str], *, has_lines: bool
+) -> Iterator[Record]:
+    """Yield the outcomes; count their results, and with `has_lines` print one for each lead that was changed since.
 
     `states` receives up to two states to which leads were restored.
     """
@@ -92,17 +113,27 @@ def _counted(context: Context, outcomes: Iterable[Record], results: Counter[str]
         results[one["result"]] += 1
         if one["result"] == "undone" and len(states) < 2:
             states.add(one["state"])
-        if one["result"] == "moved":
-            context.error(f"{one['id']}: lead {one['id']} was changed since and is {one['state']}")
+        if has_lines and one["result"] == "moved":
+            context.error(f"{one['id']}: {_moved(one)}")
         yield one
 
 
-def _confirm_many(context: Context, change: UUID, *, others: bool) -> None:
-    """Ask whether to undo a change of many leads; _confirm asks about another user's change."""
-    if context.can_ask:
-        for found in context.api.changes(1, start=str(change), mine=not others):
-            if found["count"] >= CONFIRM_FROM:
-                context.confirm(f"Undo change {str(change)[:SHORT_ID_CHARS]} ({describe_change(found)})?")
+def _is_undone(context: Context, change: UUID) -> bool:
+    """Return whether the change is undone for all its leads."""
+    pages = context.api.undo(change, undoing=uuid4(), others=True, dry_run=True)
+    return all({one["result"] for one in page} == {"already_undone"} for page in pages)
+
+
+def _confirm_many(context: Context, change: UUID, *, others: bool) -> bool:
+    """Ask whether to undo a change of many leads; _confirm asks about another user's change.
+
+    Return False without a question, and if the change is already undone.
+    """
+    found = list(context.api.changes(1, start=str(change), mine=not others)) if context.can_ask else []
+    if not found or found[0]["count"] < CONFIRM_FROM or (found[0]["undone_by"] and _is_undone(context, change)):
+        return False
+    context.confirm(f"Undo change {str(change)[:SHORT_ID_CHARS]} ({describe_change(found[0])})?")
+    return True
 
 
 def _confirm(context: Context, change: UUID, conflict: Conflict) -> None:

@@ -95,11 +95,11 @@ class IOStreams:
                 return
         write_lines(lines(records, options), out=self.out)
 
-    def show_results(self, results: Iterable[Record], options: OutputOptions) -> None:
+    def show_results(self, results: Iterable[Record], options: OutputOptions, *, paged: bool = False) -> None:
         """Write the results of changes. If the output closes, still take all results: each may be another change."""
         remaining, failure = iter(results), None
         try:
-            self.show(remaining, options)
+            self.show(remaining, options, paged=paged)
             self.out.flush()
         except OSError as error:
             failure = error

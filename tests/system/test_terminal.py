@@ -109,10 +109,8 @@ def test_nobody_is_asked_at_a_terminal_that_is_not_the_controlling_one(tmp_path:
         assert (code, "leadctl: no response from http://127.0.0.1:9" in screen) == (75, True)
 
 
-def test_an_answer_that_was_typed_before_the_question_does_not_count(tmp_path: Path) -> None:
-    client = Client("http://127.0.0.1:9", tmp_path)
-    client.environment["LEADCTL_TOKEN"] = "t"
-    terminal = Terminal(client, "set-state", "X", *map(str, range(1, 11)))
+def test_an_answer_that_was_typed_before_the_question_does_not_count(client: Client) -> None:
+    terminal = Terminal(client, "set-state", "ENGAGED", *map(str, range(900_000, 900_010)))
     terminal.type("y\n")
     terminal.read_until("[y/N] ")
     time.sleep(0.5)
@@ -200,6 +198,12 @@ def test_changing_ten_leads_asks_for_confirmation(
     assert message in screen
 
 
+def test_an_unknown_state_is_an_error_before_the_question(client: Client) -> None:
+    ids = [str(number) for number in range(900_000, 900_010)]
+    code, screen = Terminal(client, "set-state", "REACHED", *ids).end()
+    assert (code, "'REACHED' is not a state" in screen, "[y/N]" in screen) == (2, True, False)
+
+
 @pytest.mark.parametrize(("flags", "count"), [(["--yes"], 10), (["--dry-run"], 10), ([], 9)])
 def test_yes_dry_run_and_nine_leads_need_no_confirmation(client: Client, flags: list[str], count: int) -> None:
     ids = "\n".join(str(number) for number in range(900_000, 900_000 + count))
@@ -252,7 +256,22 @@ def test_undoing_ten_leads_asks_for_confirmation(client: Client, typed: str, cod
     terminal.type(f"{typed}\n")
     ended, screen = terminal.end()
     assert (ended, "nothing was changed" in screen) == (code, code == 1)
+    assert screen.count("to ENGAGED, 10 leads") == 1
     assert client.state(ids[0]) == state
+
+
+def test_a_dry_run_of_undo_shows_each_lead_once(client: Client) -> None:
+    ids = [client.submit() for _ in range(2)]
+    change = changed(client, *ids)
+    client.data("set-state", "DECLINED", str(ids[0]))
+    code, screen = Terminal(client, "undo", "--dry-run", change).end()
+    assert code == 3
+    assert [re.split("  +", line.rstrip()) for line in lines(screen)] == [
+        ["ID", "RESULT", "STATE"],
+        [str(ids[0]), "changed since", "DECLINED"],
+        [str(ids[1]), "would undo", "PENDING"],
+        ["leadctl: 1 of 2 leads would be restored to PENDING"],
+    ]
 
 
 def test_undo_is_confirmed_once(client: Client, admin: Client) -> None:
@@ -264,6 +283,8 @@ def test_undo_is_confirmed_once(client: Client, admin: Client) -> None:
     code, screen = terminal.end()
     assert (code, screen.count("[y/N]")) == (0, 1)
     assert "[y/N]" not in Terminal(client, "undo", "--yes").end()[1]
+    for user in (client, admin):
+        assert Terminal(user, "undo", change).end() == (0, f"change {change} is already undone\n")
 
 
 def test_a_terminal_shows_the_name_and_the_short_change_id(client: Client) -> None:

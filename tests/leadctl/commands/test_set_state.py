@@ -158,6 +158,15 @@ def test_a_misspelt_state_has_a_suggestion(client: Client, arguments: list[str],
     assert (done.returncode, done.stderr.startswith(f"leadctl: {message}")) == (2, True), done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [("42 reached_out", "REACHED_OUT 42"), ("42 43 engaged", "ENGAGED 42 43"), ("42 -", "STATE 42 -")],
+)
+def test_the_state_comes_first(client: Client, arguments: str, meant: str) -> None:
+    done = client.run("set-state", *arguments.split())
+    assert (done.returncode, done.stderr) == (2, f"leadctl: the state comes first: leadctl set-state {meant}\n")
+
+
 def test_quiet_prints_errors_only(client: Client) -> None:
     done = client.run("--quiet", "set-state", "ENGAGED", str(client.submit()))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -32,6 +32,10 @@ def test_leads_changed_since_have_a_line(client: Client) -> None:
         f"{ids[0]}: lead {ids[0]} was changed since and is DECLINED",
         "leadctl: 1 of 2 leads restored to PENDING",
     ]
+    one = changed(client, ids[1])
+    client.data("set-state", "DECLINED", str(ids[1]))
+    done = client.run("undo", one)
+    assert (done.returncode, done.stderr) == (3, f"leadctl: lead {ids[1]} was changed since and is DECLINED\n")
 
 
 def test_a_dry_run_prints_results_and_changes_nothing(client: Client) -> None:
@@ -63,12 +67,18 @@ def test_an_undo_can_be_undone(client: Client) -> None:
     assert client.state(lead_id) == "ENGAGED"
 
 
-@pytest.mark.parametrize("text", ["42", "", "6f1a0c1", "6f1a0c1g", "{}"])
-def test_an_invalid_change_id_is_a_usage_error(client: Client, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        *((text, f"{text!r} is too short; use at least 8 characters of a change id") for text in ("42", "6f1a0c1")),
+        *((text, f"{text!r} is not a change id; leadctl changes lists them") for text in ("", "6f1a0c1g", "{}")),
+    ],
+)
+def test_an_invalid_change_id_is_a_usage_error(client: Client, text: str, error: str) -> None:
     lead_id = client.submit()
     changed(client, lead_id)
     done = client.run("undo", text)
-    assert (done.returncode, "is not a change id" in done.stderr) == (2, True)
+    assert (done.returncode, done.stderr) == (2, f"leadctl: {error}\n")
     assert client.state(lead_id) == "ENGAGED"
 
 
@@ -121,6 +131,8 @@ def test_undoing_another_users_change_requires_others(client: Client, admin: Cli
     assert client.run("undo", "--dry-run", change).returncode == 0
     assert client.run("undo", "--others", change[:8]).returncode == 0
     assert client.state(lead_id) == "PENDING"
+    again = client.run("undo", change)
+    assert (again.returncode, again.stderr) == (0, f"change {change} is already undone\n")
 
 
 def test_an_ambiguous_short_id_lists_its_candidates(client: Client) -> None:
