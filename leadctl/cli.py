@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer._click.core import augment_usage_errors
 from typer._click.exceptions import ClickException, NoArgsIsHelpError
 from typer._click.utils import make_default_short_help
 from typer.core import TyperGroup
@@ -50,6 +52,9 @@ COMMANDS: Mapping[str, str] = {
     "completion": "leadctl.commands.completion",
     "help": "leadctl.commands.help",
 }
+
+
+MIN_LIKENESS = 0.7  # of a misspelt option to one that is suggested
 
 
 class Commands(TyperGroup):
@@ -98,6 +103,13 @@ def _prepare_command(command: Any, root_options: Sequence[Any]) -> Any:
     command.help = text.replace("\nExample", "\n\b\nExample")  # a backspace exempts a paragraph from wrapping
     command.epilog = "Global options, such as --url and --quiet: leadctl --help"
     own = {name for option in command.params for name in option.opts}
+    parse = command.parse_args
+
+    def parse_args(ctx: Any, arguments: list[str]) -> Any:
+        with augment_usage_errors(ctx):  # typer omits the command where an option lacks its value
+            return parse(ctx, arguments)
+
+    command.parse_args = parse_args
     command.params += [
         _as_global(option) for option in root_options if option.name != "show_version" and not own & set(option.opts)
     ]
@@ -197,10 +209,32 @@ def _fail_usage(error: ClickException) -> NoReturn:
     if isinstance(error, NoArgsIsHelpError):
         typer.echo(message, err=True)
         sys.exit(ExitCode.USAGE)
-    if possible := getattr(error, "possibilities", None):  # of a misspelt option; worded as typer does for commands
+    if possible := _closest_options(error):  # worded as typer does for commands
         message = f"{error.message}. Did you mean {', '.join(map(repr, possible))}?"
+    elif meant := _closest_choice(error):
+        message = f"{message.removesuffix('.')}. Did you mean {meant!r}?"
     text = " ".join(f"{message[:1].lower()}{message[1:]}".removesuffix(".").split())
     _fail(f"{text} (see {ctx.command_path if ctx else 'leadctl'} --help)", ExitCode.USAGE)
+
+
+def _closest_options(error: ClickException) -> Sequence[str]:
+    """Return the options that a misspelt one can stand for; typer's own list has others, such as --yes for --reason."""
+    from difflib import SequenceMatcher  # noqa: PLC0415 - only after an error
+
+    def likeness(option: str) -> float:
+        return SequenceMatcher(None, error.option_name.strip("-"), option.strip("-")).ratio()  # type: ignore[attr-defined]
+
+    return [option for option in getattr(error, "possibilities", None) or [] if likeness(option) >= MIN_LIKENESS]
+
+
+def _closest_choice(error: ClickException) -> str | None:
+    """Return the choice that is most like an invalid one, if any is."""
+    choices = getattr(getattr(getattr(error, "param", None), "type", None), "choices", ())
+    if not (given := re.match("'(.*)' is not one of ", error.message)):
+        return None
+    from difflib import get_close_matches  # noqa: PLC0415 - only after an error
+
+    return next(iter(get_close_matches(given[1], [getattr(choice, "value", choice) for choice in choices], 1)), None)
 
 
 def _fail(text: str, code: ExitCode) -> NoReturn:

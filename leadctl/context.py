@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import typer
 
@@ -61,18 +60,10 @@ class Context(IOStreams):
         return self.profile
 
     def _ask_url(self) -> str:
-        """Return the server's URL that is typed on a terminal. Raises UsageError.
-
-        A host name stands for HTTPS, or for HTTP on this machine, where hardly any service has a certificate.
-        """
+        """Return the server's URL that is typed on a terminal. Raises UsageError."""
         if not sys.stdin.isatty():
             return DEFAULT_URL
-        answer = self.ask("Server", "--url", default=DEFAULT_URL)
-        if "://" not in answer:
-            from leadctl.connections import is_loopback_host  # noqa: PLC0415
-
-            answer = f"{'http' if is_loopback_host(urlsplit(f'//{answer}').hostname or '') else 'https'}://{answer}"
-        return server_url(answer, "the server")
+        return server_url(self.ask("Server", "--url", default=DEFAULT_URL), "the server")
 
     @cached_property
     def anonymous_api(self) -> "Api":

@@ -1,5 +1,6 @@
 """Lead and mail ids, from arguments or standard input."""
 
+import re
 import sys
 from collections.abc import Sequence
 from itertools import chain
@@ -27,4 +28,6 @@ def parse_lead_id(text: str) -> int:
     """Return the id. Raises UsageError."""
     if text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) < 2**63:
         return int(text)
-    raise UsageError(f"{text!r} is not an id; ids are positive integers")
+    is_name = re.fullmatch(r"[^\W\d_][\w.@-]*", text)  # nor has it a character that a shell interprets
+    hint = f"; to find a person: leadctl search {text}" if is_name else ""
+    raise UsageError(f"{text!r} is not an id; ids are positive integers{hint}")

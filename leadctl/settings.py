@@ -70,8 +70,15 @@ def is_profile_name(text: str) -> bool:
 
 
 def server_url(text: str, source: str) -> str:
-    """Return the URL in a canonical spelling, so that URLs can be compared. Raises UsageError, naming the source."""
+    """Return the URL in a canonical spelling, so that URLs can be compared. Raises UsageError, naming the source.
+
+    A host name stands for HTTPS, or for HTTP on this machine, where hardly any service has a certificate.
+    """
     try:
+        if "://" not in text and not re.match("https?:", text):  # a slash may be missing
+            from leadctl.connections import is_loopback_host  # noqa: PLC0415 - it imports httpx2
+
+            text = f"{'http' if is_loopback_host(urlsplit(f'//{text}').hostname or '') else 'https'}://{text}"
         parts = urlsplit(text)
         host = (parts.hostname or "").encode("idna").decode("ascii")
         usable = parts.scheme in ("http", "https") and re.fullmatch(r"[a-z0-9._:-]+", host) and (parts.port or 1)

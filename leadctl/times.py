@@ -29,8 +29,12 @@ def parse_timestamp(text: str, flag: str) -> str:
 
 def parse_range(since: str | None, until: str | None) -> dict[str, str | None]:
     """Return the values of --since and --until as RFC 3339 timestamps. Raises UsageError."""
-    times = {"since": since, "until": until}
-    return {name: None if text is None else parse_timestamp(text, f"--{name}") for name, text in times.items()}
+    texts = {"since": since, "until": until}
+    times = {name: None if text is None else parse_timestamp(text, f"--{name}") for name, text in texts.items()}
+    begin, end = times.values()
+    if begin and end and datetime.fromisoformat(begin) >= datetime.fromisoformat(end):
+        raise UsageError(f"--since {since} is not before --until {until}, so nothing can match")
+    return times
 
 
 def parse_duration(text: str, flag: str, *, minimum: float, maximum: float) -> float:

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from difflib import get_close_matches
 from textwrap import fill
 from typing import Annotated, Any
 
@@ -19,7 +20,7 @@ def command(
         typer.Argument(metavar="[COMMAND...|exit-codes]", autocompletion=help_topics, help="Command, or exit-codes."),
     ] = None,
 ) -> None:
-    """Show help for a command, or the exit codes.
+    """Show help for a command, or for exit-codes.
 
     Examples:
       leadctl help users list
@@ -35,8 +36,10 @@ def command(
     for topic in topics or []:
         command = described.command.get_command(described, topic) if hasattr(described.command, "get_command") else None
         if command is None:
-            raise UsageError(
-                f"there is no command {' '.join(topics or [])!r}; {described.command_path} --help lists them"
-            )
+            known = [*getattr(described.command, "commands", ()), *(["exit-codes"] if described is ctx.parent else [])]
+            closest = get_close_matches(topic, known, 1)
+            meant = f" (did you mean {closest[0]}?)" if closest else ""
+            path = described.command_path
+            raise UsageError(f"there is no command {' '.join(topics or [])!r}{meant}; {path} --help lists them")
         described = command.make_context(topic, [], described, resilient_parsing=True)
     context.out.write(described.get_help() + "\n")

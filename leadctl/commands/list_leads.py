@@ -1,5 +1,7 @@
 """`leadctl list`."""
 
+import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -73,10 +75,17 @@ def command(
         {**filters, **parse_range(since, until)},
         order="newest" if sort == "-id" else "oldest",
         total=partial(_total, api, with_suspects=suspect),
-        if_none=_EXACT if f_name or l_name else "",
+        if_none=(_EXACT if f_name or l_name else "") + _whole_address(email or ""),
         more_columns=_field_columns if fields and is_flat and not options.is_selection else None,
     )
     omitted.report()
+
+
+def _whole_address(email: str) -> str:
+    """Return a hint if the filter is a part of an address without a wildcard."""
+    if not email or "*" in email or re.fullmatch(".+@.+", email):
+        return ""
+    return f"; the whole address must match; try --email {shlex.quote(f'*{email}*')}"
 
 
 def _flat(lead: Mapping[str, Any]) -> Record:

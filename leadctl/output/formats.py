@@ -51,11 +51,17 @@ class OutputOptions:
 
 
 def parse_columns(text: str, known: Sequence[str]) -> Sequence[str]:
-    """Return the column names in a text such as `id,email`. Raises UsageError for an unknown one."""
-    names = list(dict.fromkeys(name.strip() for name in text.split(",")))
+    """Return the column names in a text such as `id,email`, in either case. Raises UsageError for an unknown one."""
+    by_lower_case = {name.lower(): name for name in known if name != FIELD}
+    given = (name.strip() for name in text.split(","))
+    names = list(dict.fromkeys(by_lower_case.get(name.lower(), name) for name in given))
     own = [name for name in names if FIELD in known and OWN_FIELD.fullmatch(name)]
-    if unknown := [name for name in names if name not in {*known, *own} - {FIELD}]:
-        raise UsageError(f"unknown column {unknown[0]!r}; the columns are {', '.join(known)}")
+    if unknown := [name for name in names if name not in {*by_lower_case.values(), *own}]:
+        from difflib import get_close_matches  # noqa: PLC0415 - only after an error
+
+        closest = sorted(by_lower_case[one] for one in get_close_matches(unknown[0].lower(), by_lower_case, 2, 0.75))
+        meant = f" (did you mean {' or '.join(closest)}?)" if closest else ""
+        raise UsageError(f"unknown column {unknown[0]!r}{meant}; the columns are {', '.join(known)}")
     return names
 
 

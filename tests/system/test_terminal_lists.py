@@ -80,6 +80,7 @@ def test_the_total_is_the_number_of_leads_in_the_states(listing: Client) -> None
     ("command", "message"),
     [
         ("list --email nobody@example.com", "No leads match"),
+        ("list --email nobody", "No leads match; the whole address must match; try --email '*nobody*'"),
         (
             "list --l-name nobody",
             "No leads match; names need their accents here, but not in leadctl search",

@@ -38,6 +38,7 @@ def test_exit_codes(client: Client) -> None:
     nobody = client.run("audit", "--user", "nobody")
     assert (nobody.returncode, nobody.stderr) == (5, "leadctl: there is no user 'nobody'\n")
     assert client.run("audit", "--action", "lost").returncode == 2
+    assert "Did you mean 'erasure'? (see leadctl audit --help)" in client.run("audit", "--action", "erase").stderr
     assert client.run("audit", "--since", "tomorrow").returncode == 2
 
 

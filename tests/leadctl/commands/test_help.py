@@ -80,5 +80,21 @@ def test_a_misspelt_option_has_suggestions_the_closest_first(anonymous: Client) 
     done = anonymous.run("list", "--stat", "PENDING")
     assert (done.returncode, done.stderr) == (
         2,
-        "leadctl: no such option: --stat. Did you mean '--state', '--sort'? (see leadctl list --help)\n",
+        "leadctl: no such option: --stat. Did you mean '--state'? (see leadctl list --help)\n",
     )
+
+
+@pytest.mark.parametrize(
+    "arguments", [["erase", "--reason", "x"], ["mail", "list", "--failed"], ["set-state", "--note", "x"]]
+)
+def test_an_option_that_is_not_nearly_the_same_is_not_suggested(anonymous: Client, arguments: list[str]) -> None:
+    done = anonymous.run(*arguments)
+    assert (done.returncode, "no such option: --" in done.stderr, "mean" in done.stderr) == (2, True, False)
+
+
+def test_a_misspelt_topic_has_a_suggestion(anonymous: Client) -> None:
+    for topics, meant in (("setstate", "set-state"), ("exit-code", "exit-codes"), ("users disabel", "disable")):
+        done = anonymous.run("help", *topics.split())
+        start = f"leadctl: there is no command {topics!r} (did you mean {meant}?); "
+        assert (done.returncode, done.stderr[: len(start)]) == (2, start)
+    assert "exit-codes" in anonymous.data("--help")

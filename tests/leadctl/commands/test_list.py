@@ -75,6 +75,12 @@ def test_an_invalid_time_is_a_usage_error(client: Client, flag: str) -> None:
     assert f"{flag} is 'tomorrow'; expected" in done.stderr
 
 
+@pytest.mark.parametrize("times", [("2026-11-28", "2026-11-27"), ("1d", "2d"), ("today", "today")])
+def test_an_empty_range_of_time_is_a_usage_error(client: Client, times: tuple[str, str]) -> None:
+    done = client.run("list", "--since", times[0], "--until", times[1])
+    assert (done.returncode, "is not before --until" in done.stderr) == (2, True)
+
+
 def test_an_unknown_state_is_a_usage_error_that_lists_the_states(client: Client) -> None:
     done = client.run("list", "--state", "LOST")
     assert (done.returncode, done.stdout) == (2, "")
@@ -113,6 +119,14 @@ def test_a_missing_lead_is_exit_5(client: Client) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (5, "", "leadctl: there is no lead 999999\n")
 
 
-@pytest.mark.parametrize("lead_id", ["abc", "0", "9" * 40])
-def test_an_invalid_id_is_a_usage_error(client: Client, lead_id: str) -> None:
-    assert client.run("show", lead_id).returncode == 2
+@pytest.mark.parametrize(
+    ("lead_id", "hint"),
+    [
+        *((name, f"; to find a person: leadctl search {name}") for name in ("maria", "a@example.com", "Núñez")),
+        *((text, "") for text in ("0", "9" * 40, "a;b", "42x", "#42")),
+    ],
+)
+def test_an_invalid_id_is_a_usage_error(client: Client, lead_id: str, hint: str) -> None:
+    done = client.run("show", lead_id)
+    error = f"leadctl: {lead_id!r} is not an id; ids are positive integers{hint}\n"
+    assert (done.returncode, done.stderr) == (2, error)

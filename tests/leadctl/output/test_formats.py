@@ -106,8 +106,8 @@ def test_selected_columns_limit_json_too() -> None:
 
 
 def test_parse_columns() -> None:
-    assert parse_columns("l_name, id,l_name", COLUMNS) == ["l_name", "id"]
-    with pytest.raises(UsageError, match="unknown column 'name'; the columns are id, f_name, l_name"):
-        parse_columns("id,name", COLUMNS)
+    assert parse_columns("l_name, ID,L_Name", COLUMNS) == ["l_name", "id"]
+    with pytest.raises(UsageError, match=r"unknown column 'fname' \(did you mean f_name\?\); the columns are id, "):
+        parse_columns("id,fname", COLUMNS)
     with pytest.raises(UsageError):
         parse_columns("", COLUMNS)

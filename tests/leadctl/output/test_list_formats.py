@@ -98,7 +98,10 @@ def test_mail_lists_have_the_same_output_formats(client: Client) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--columns", "id,name"], "unknown column 'name'; the columns are id, email, f_name,"),
+        (
+            ["--columns", "id,name"],
+            "unknown column 'name' (did you mean f_name or l_name?); the columns are id, email, f_name,",
+        ),
         (["--columns", ""], "unknown column ''"),
         (["--raw"], "--raw requires -o csv"),
         (["--raw", "-o", "plain"], "--raw requires -o csv"),
