@@ -60,7 +60,7 @@ def is_day(text: str) -> bool:
 
 
 def format_relative(value: str, now: datetime) -> str:
-    """Return an RFC 3339 timestamp as a relative time, or as a date if it is old; other text unchanged."""
+    """Return an RFC 3339 timestamp as a relative time, or as a date if that is far; other text unchanged."""
     try:
         then = datetime.fromisoformat(value).astimezone()
     except (ValueError, OverflowError):
@@ -68,10 +68,10 @@ def format_relative(value: str, now: datetime) -> str:
     age = (now - then).total_seconds()
     if abs(age) < _NOW_S:
         return "now"
-    if age > 0:
-        for below, unit, name in _AGES:
-            if age < below:
-                return f"{int(age // unit)} {name} ago"
+    for below, unit, name in _AGES:
+        if abs(age) < below:
+            length = f"{int(abs(age) // unit)} {name}"
+            return f"{length} ago" if age > 0 else f"in {length}"
     return then.strftime("%Y-%m-%d")
 
 
@@ -81,6 +81,14 @@ def format_duration(seconds: float) -> str:
     parts = {"d": minutes // 1440, "h": minutes // 60 % 24, "min": minutes % 60}
     largest = [f"{number} {unit}" for unit, number in parts.items() if number][:2]
     return " ".join(largest[:1] if largest and largest[0].endswith("min") else largest) or "0 min"
+
+
+def format_exact(value: str) -> str:
+    """Return an RFC 3339 timestamp as a local time; other text unchanged."""
+    try:
+        return datetime.fromisoformat(value).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError):
+        return value
 
 
 def format_age(value: str, now: datetime) -> str:

@@ -175,7 +175,7 @@ def update_user(
         before = find_account(connection, username)
         connection.execute(update(user_account).where(user_account.c.id == before["id"]).values(values))
         if (role or disabled) and not _has_admin(connection):
-            raise LastAdministrator(f"{username!r} is the last enabled administrator")
+            raise LastAdministrator(f"{username!r} is the last enabled administrator; nothing was changed")
         for action, detail in _changes(before, actor, role=role, disabled=disabled, password=password):
             record(connection, action, actor, subject_id=before["id"], detail=detail)
 

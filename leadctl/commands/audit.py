@@ -1,5 +1,6 @@
 """`leadctl audit`."""
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated
 
@@ -59,4 +60,5 @@ def command(
       leadctl audit --action login-failed -o csv --columns at,client > failed.csv
     """
     filters = {"user": user, "action": action, "lead": lead, **parse_range(since, until)}
+    listing = replace(listing, options=replace(listing.options, has_exact_times=True))
     listing.show(listing.context.api.audit, filters)

@@ -33,7 +33,8 @@ class OutputOptions:
     """Output format and columns of a list.
 
     `is_selection` limits JSON objects to the columns too. `header` is for plain lines; `raw` CSV is not escaped;
-    with `headings`, tables have readable ones; `layout` writes records for people in another form than a table.
+    with `headings`, tables have readable ones, and with `has_exact_times` no relative times; `layout` writes records
+    for people in another form than a table.
     """
 
     output_format: OutputFormat
@@ -42,6 +43,7 @@ class OutputOptions:
     header: bool = False
     raw: bool = False
     headings: Mapping[str, str] | None = None
+    has_exact_times: bool = False
     layout: Callable[[Iterable[Record]], Iterator[str]] | None = None
 
     @property
@@ -97,7 +99,13 @@ def _table(records: Iterable[Record], options: OutputOptions) -> Iterator[str]:
         return options.layout(records)
     from leadctl.output.tables import table_lines  # noqa: PLC0415 - importing rich takes 50 ms
 
-    return table_lines(records, options.columns, keep_all=options.is_selection, headings=options.headings)
+    return table_lines(
+        records,
+        options.columns,
+        keep_all=options.is_selection,
+        headings=options.headings,
+        has_exact_times=options.has_exact_times,
+    )
 
 
 def _plain(records: Iterable[Record], options: OutputOptions) -> Iterator[str]:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from leadctl.output.columns import STATE_COLUMNS, heading
 from leadctl.output.escapes import escape_control
-from leadctl.times import format_age, format_relative, is_timestamp
+from leadctl.times import format_age, format_exact, format_relative, is_timestamp
 
 Record = Mapping[str, Any]
 Span = tuple[str, str]  # text and rich style
@@ -25,7 +25,9 @@ ROWS = 1000  # laid out together, so that memory does not grow with the list
 _GAP = "  "
 _MIN_CELLS = 8  # a narrower column is dropped
 _EMAIL_CELLS = 24  # a longer address that has fewer is hard to recognize; it gets the cells of the file name
-_DROPPED_FIRST = ("CV_name", "created_at", "f_name")
+_LONG_TEXTS = ("email", "recipient", "last_error")
+_LESS_THAN_ADDRESSES = ("attempts", "kind", "CV_name")  # dropped before one of _LONG_TEXTS gets fewer cells
+_DROPPED_FIRST = (*_LESS_THAN_ADDRESSES, "created_at", "f_name")
 _SHARES = {"email": 2, "recipient": 1.6, "last_error": 1.6, "CV_name": 0.8}  # relative widths; other columns have 1
 _WHOLE = ("id", "action", *STATE_COLUMNS)  # never cut or dropped
 _COLOURS = {
@@ -49,19 +51,22 @@ def table_lines(
     *,
     keep_all: bool = False,
     headings: Mapping[str, str] | None = None,
+    has_exact_times: bool = False,
 ) -> Iterator[str]:
     """Yield the lines of a table, at most as wide as the terminal.
 
-    Unless `keep_all`, columns that would be too narrow are dropped, and on a terminal a last line names them.
+    Unless `keep_all`, columns that would be too narrow are dropped, empty ones first, and on a terminal a last line
+    names them.
     """
-    room, texts = terminal_width(), _Texts()
+    room, texts = terminal_width(), _Texts(has_exact_times=has_exact_times)
     is_terminal = sys.stdout.isatty()
     head = {column: heading(column, headings) for column in columns}
     needs = {column: cell_width(text) for column, text in head.items()}
     needs_header = True
     for rows in _chunks(texts.of(record, columns) for record in records):
         needs = {c: max(need, *(cell_width(row[c]) for row in rows), 0) for c, need in needs.items()}
-        shown = _widths(needs, room, keep_all=keep_all)
+        empty = [column for column in columns if not any(row[column] for row in rows)]
+        shown = _widths(needs, room, keep_all=keep_all, empty=empty)
         if is_terminal and not rows:  # the list command prints a message, such as "No leads match"
             return
         first = [_line(head, shown, dict.fromkeys(shown, "bold"))] if needs_header else []
@@ -128,7 +133,8 @@ def style(column: str, text: str) -> str:
 class _Texts:
     """Values as text, with relative times on a terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_exact_times: bool = False) -> None:
+        self._has_exact_times = has_exact_times
         self._now = datetime.now().astimezone()
         self._is_terminal = sys.stdout.isatty()
 
@@ -151,7 +157,9 @@ class _Texts:
 
     def _cell(self, column: str, value: object) -> str:
         text = escape_control(value)
-        return format_relative(text, self._now) if self._is_terminal and is_timestamp(column) else text
+        if not (self._is_terminal and is_timestamp(column)):
+            return text
+        return format_exact(text) if self._has_exact_times else format_relative(text, self._now)
 
 
 def _chunks(rows: Iterator[dict[str, str]]) -> Iterator[Sequence[dict[str, str]]]:
@@ -202,15 +210,15 @@ def marked(text: str) -> str:
     return f"{_LEFT_TO_RIGHT}{text}{_LEFT_TO_RIGHT}" if is_right_to_left else text
 
 
-def _widths(needs: Mapping[str, int], room: int | None, *, keep_all: bool) -> dict[str, int]:
+def _widths(needs: Mapping[str, int], room: int | None, *, keep_all: bool, empty: Sequence[str] = ()) -> dict[str, int]:
     """Distribute the width: columns in _WHOLE get what they need, the others at most an equal share of the rest."""
     if room is None:
         return dict(needs)
     shown = dict(needs)
-    for column in [] if keep_all else _drop_order(list(needs)):
+    for column in [] if keep_all else _drop_order(list(needs), empty):
         least = _capped(shown, _MIN_CELLS)
-        if column == "CV_name" and "email" in shown:
-            least["email"] = min(shown["email"], _EMAIL_CELLS)
+        if column in (*empty, *_LESS_THAN_ADDRESSES):
+            least |= {name: min(shown[name], _EMAIL_CELLS) for name in _LONG_TEXTS if name in shown}
         if _total(least) <= room:
             break
         del shown[column]
@@ -232,6 +240,7 @@ def _total(widths: Mapping[str, int]) -> int:
     return sum(widths.values()) + len(_GAP) * (len(widths) - 1)
 
 
-def _drop_order(columns: Sequence[str]) -> Sequence[str]:
-    first = [column for column in _DROPPED_FIRST if column in columns]
+def _drop_order(columns: Sequence[str], empty: Sequence[str]) -> Sequence[str]:
+    order = dict.fromkeys((*(column for column in reversed(empty) if column not in _WHOLE), *_DROPPED_FIRST))
+    first = [column for column in order if column in columns]
     return first + [column for column in reversed(columns) if column not in (*_WHOLE, *first)]

@@ -21,7 +21,8 @@ NOW = datetime(2026, 11, 1, 9, 0, tzinfo=UTC)
         (timedelta(hours=23, minutes=59), "23 h ago"),
         (timedelta(days=2, hours=3), "2 d ago"),
         (timedelta(days=365), "2025-11-01"),
-        (timedelta(days=-2), "2026-11-03"),
+        (timedelta(minutes=-43), "in 43 min"),
+        (timedelta(days=-365), "2027-11-01"),
     ],
 )
 def test_format_relative(age: timedelta, text: str) -> None:

@@ -125,6 +125,10 @@ def test_headings_are_readable(listing: Client, command: str, heading: list[str]
     assert re.split("  +", shown(listing, command, "--no-pager", columns=200)[0]) == heading
 
 
+def test_the_times_of_the_audit_trail_are_exact(listing: Client) -> None:
+    assert re.match(r"\d+ +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d  \S", shown(listing, "audit -n 1", columns=80)[1])
+
+
 def test_machine_formats_keep_the_field_names(listing: Client) -> None:
     assert shown(listing, "users list", "-o", "csv")[0] == "id,username,role,disabled,created_at"
     assert listing.data("users", "list", "-o", "table").split()[:5] == [

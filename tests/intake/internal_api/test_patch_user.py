@@ -90,7 +90,7 @@ def test_the_last_administrator_can_not_be_demoted(admin: TestClient, intake: In
     intake.user("parker", role="admin", disabled=True)
     answer = patch(admin, "harriet", **body)
     assert (answer.status_code, answer.json()["title"]) == (409, "Last administrator")
-    assert answer.json()["detail"] == "'harriet' is the last enabled administrator"
+    assert answer.json()["detail"] == "'harriet' is the last enabled administrator; nothing was changed"
     assert admin.get("/internal/users").status_code == 200, "nothing was changed"
     assert patch(admin, "parker", disabled=False).status_code == 204
     assert patch(admin, "harriet", **body).status_code == 204

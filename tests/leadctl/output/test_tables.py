@@ -81,6 +81,21 @@ def test_an_email_address_gets_the_cells_of_the_file_name(
     assert ("CV_name" in head, "Curric" in row) == (is_shown, is_shown)
 
 
+def test_the_address_and_the_error_of_a_mail_are_not_cut_at_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    mail = {"id": 123, "lead_id": 456, "kind": "confirmation", "recipient": "charlotte.w@mail.example"}
+    mail |= {"state": "suppressed", "attempts": 12, "last_error": "550 no such mailbox"}
+    head, row = plain(list(table_lines([mail], list(mail))))
+    assert head.split() == ["id", "lead_id", "recipient", "state", "last_error"]
+    assert row.endswith("  charlotte.w@mail.example  suppressed  550 no such mailbox")
+
+
+def test_empty_columns_are_dropped_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "32")
+    entry = {"id": 7, "action": "login-failed", "subject": "", "lead": None, "client": "2001:db8::7"}
+    assert plain(list(table_lines([entry], list(entry))))[0].split() == ["id", "action", "client"]
+
+
 def test_right_to_left_names_stay_in_their_columns() -> None:
     [_, row] = plain(list(table_lines([lead(f_name="משה", l_name="כהן")], ("f_name", "l_name"))))
     assert row == "\u200eמשה\u200e     \u200eכהן\u200e"
