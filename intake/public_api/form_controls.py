@@ -4,14 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from intake.form.definition import PRIVACY_FIELD, SHA256, Consent, FormDefinition, FormField
-from intake.form.values import MAX_LONG_TEXT_CHARACTERS, MAX_PHONE_CHARACTERS, MAX_TEXT_CHARACTERS, FieldType
+from intake.form.values import FieldType
 from intake.public_api.languages import Language
 from intake.public_api.messages import FILE, LABELS
-from intake.request_models import MAX_EMAIL_CHARACTERS, MAX_NAME_CHARACTERS
 
 CHECKBOX = "checkbox"
 _KINDS = {FieldType.PHONE: "tel"}  # types of inputs, if they have another name
-_MAX_CHARACTERS = {FieldType.LONG_TEXT: MAX_LONG_TEXT_CHARACTERS, FieldType.PHONE: MAX_PHONE_CHARACTERS}
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,6 @@ class Control:
     label: str
     hint: str = ""
     is_required: bool = True
-    maxlength: int = MAX_TEXT_CHARACTERS
     autocomplete: str = ""
     options: tuple[tuple[str, str], ...] = ()
     tick: str = "yes"  # the value of a ticked checkbox
@@ -42,11 +39,11 @@ class Control:
 
 @dataclass(frozen=True)
 class Controls:
-    """The controls of the form: the sender's details, and checkboxes below them."""
+    """The controls of the form in their order on the page: the sender's details, and checkboxes below them."""
 
     inputs: Sequence[Control]
-    consents: Sequence[Control]
     acknowledgements: Sequence[Control]  # of the privacy notice, if the firm has one
+    consents: Sequence[Control]
 
     @classmethod
     def of(cls, definition: FormDefinition, language: Language, *, cv_hint: str) -> "Controls":
@@ -57,28 +54,28 @@ class Controls:
                 *(_defined(field, language.code) for field in definition.fields),
                 _cv(language, cv_hint),
             ),
-            [_consent(one, language) for one in definition.consents],
             [_acknowledgement(definition, language)] if definition.privacy_url else [],
+            [_consent(one, language) for one in definition.consents],
         )
 
     def filled(self, values: Mapping[str, str], errors: Mapping[str, str]) -> "Controls":
         """Return the controls as a sender filled them in."""
-        groups = (self.inputs, self.consents, self.acknowledgements)
+        groups = (self.inputs, self.acknowledgements, self.consents)
         return Controls(*([one.filled(values, errors) for one in group] for group in groups))
 
     def by_name(self) -> Mapping[str, Control]:
         """Return all controls by their names, in their order on the page."""
-        return {one.name: one for one in (*self.inputs, *self.consents, *self.acknowledgements)}
+        return {one.name: one for one in (*self.inputs, *self.acknowledgements, *self.consents)}
 
 
 def _standard(language: Language) -> Iterator[Control]:
     one_name = language.gettext("If you have only one name, enter a full stop here.")
-    for name, kind, autocomplete, most, hint in (
-        ("f_name", "text", "given-name", MAX_NAME_CHARACTERS, ""),
-        ("l_name", "text", "family-name", MAX_NAME_CHARACTERS, one_name),
-        ("email", "email", "email", MAX_EMAIL_CHARACTERS, ""),
+    for name, kind, autocomplete, hint in (
+        ("f_name", "text", "given-name", ""),
+        ("l_name", "text", "family-name", one_name),
+        ("email", "email", "email", ""),
     ):
-        yield Control(name, kind, language.gettext(LABELS[name]), hint, maxlength=most, autocomplete=autocomplete)
+        yield Control(name, kind, language.gettext(LABELS[name]), hint, autocomplete=autocomplete)
 
 
 def _cv(language: Language, hint: str) -> Control:
@@ -104,7 +101,6 @@ def _defined(field: FormField, code: str) -> Control:
         field.label[code],
         field.help.get(code, ""),
         is_required=field.required,
-        maxlength=_MAX_CHARACTERS.get(field.type, MAX_TEXT_CHARACTERS),
         autocomplete="tel" if field.type is FieldType.PHONE else "",
         options=tuple((option.value, option.label[code]) for option in field.options),
     )

@@ -77,7 +77,6 @@ def test_it_has_the_controls_of_each_type(firm: Intake) -> None:
     assert "required" in control(text, "matter")
     assert control(text, "matter")["aria-describedby"] == "matter-hint"
     assert [tag["value"] for tag in tags(text, "option")] == ["", "work", "home"]
-    assert control(text, "others")["maxlength"] == "5000"
     assert control(text, "phone")["type"] == "tel"
     assert control(text, "since")["type"] == "date"
     assert control(text, "action")["type"] == "checkbox"
@@ -86,6 +85,7 @@ def test_it_has_the_controls_of_each_type(firm: Intake) -> None:
         assert "checked" not in control(text, name)
     assert "required" not in control(text, "newsletter")
     assert "required" in control(text, "privacy")
+    assert text.index('name="privacy"') < text.index("<legend>Optional</legend>") < text.index('name="newsletter"')
 
 
 def test_the_descriptions_have_its_fields_and_consents(firm: Intake) -> None:
@@ -123,6 +123,12 @@ def test_values_are_shown_again_after_an_error(firm: Intake) -> None:
     assert (control(text, "phone")["value"], control(text, "since")["value"]) == ("020 7946", "2026-01-02")
     for name in ("action", "newsletter", "privacy"):
         assert "checked" in control(text, name)
+
+
+def test_a_text_that_is_too_long_is_shown_again(firm: Intake) -> None:
+    text = send(firm, others="x" * 5001, privacy="yes").text
+    assert '<a href="#others">Others: Use at most 5000 characters.</a>' in text
+    assert "x" * 5001 in text
 
 
 def test_templates_of_the_firm_replace_those_of_the_service(start: Callable[..., Intake], tmp_path: Path) -> None:
