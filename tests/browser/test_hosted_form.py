@@ -4,14 +4,15 @@ import itertools
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, FileChooser, FilePayload, Locator, Page, Route, expect
+from playwright.sync_api import Browser, Dialog, FileChooser, FilePayload, Locator, Page, Route, expect
 from playwright.sync_api import TimeoutError as PageTimeout
+from pypdfium2 import PdfDocument
 
 from tests.browser.conftest import Firm, page
 from tests.browser.slow_relay import SlowRelay
@@ -96,6 +97,25 @@ def test_large_text_needs_no_horizontal_scrolling(hosted_tab: Page) -> None:
     hosted_tab.set_viewport_size({"width": 640, "height": 844})
     hosted_tab.evaluate("document.documentElement.style.fontSize = '200%'")
     assert hosted_tab.evaluate("document.documentElement.scrollWidth") <= 640
+    assert hosted_tab.evaluate("getComputedStyle(document.body).hyphens") == "auto"
+
+
+def test_a_logo_is_on_white_in_dark_forced_colors(hosted_tab: Page) -> None:
+    tab = hosted_tab
+    tab.emulate_media(color_scheme="dark", forced_colors="active")
+    tab.evaluate("document.querySelector('.firm').replaceChildren(new Image())")
+    expect(tab.locator(".firm img")).to_have_css("background-color", "rgb(255, 255, 255)")
+
+
+def test_a_printed_form_has_each_label_beside_its_control(hosted_tab: Page) -> None:
+    tab = hosted_tab
+    tab.emulate_media(media="print")
+    fields = tab.locator(".field, .legal, .summary")
+    assert {field.evaluate("field => getComputedStyle(field).breakInside") for field in fields.all()} == {"avoid"}
+    with closing(PdfDocument(tab.pdf(format="A5"))) as document:
+        pages = [sheet.get_textpage().get_text_bounded() for sheet in document]
+    assert len(pages) > 1
+    assert "Send me your newsletter." in pages[-1], "the footer is not alone"
 
 
 def open_dialog_by_key(tab: Page) -> FileChooser:
