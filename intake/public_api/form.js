@@ -1,4 +1,5 @@
-// The script of the form. Without it, everything works except progress, retries, and the early check of the file.
+// The script of the form. Without it, everything works except progress, retries, the early check of the file, and the
+// question before a change of the language.
 const form = document.querySelector("form[data-texts]")
 const setting = name => form.getAttribute(name) // a field may have the name of a property, such as "action"
 const texts = JSON.parse(setting("data-texts"))
@@ -37,6 +38,12 @@ cancel.addEventListener("click", () => {
 
 addEventListener("online", () => { if (timer) send() })
 
+let isChanged = false
+form.addEventListener("input", () => { isChanged = true })
+for (const link of document.querySelectorAll("nav a")) {
+  link.addEventListener("click", () => { if (isChanged) addEventListener("beforeunload", askToStay) })
+}
+
 function send() {
   stopWaiting()
   showFaults(null)
@@ -45,6 +52,7 @@ function send() {
   request.setRequestHeader("Accept", "text/html")
   request.setRequestHeader("Prefer", "return=minimal") // 204 in place of a redirect
   request.responseType = "document"
+  request.overrideMimeType("text/html; charset=utf-8") // an empty 204 would be an XML error with an inline style
   request.upload.onprogress = ({loaded, total}) => { progress.value = 100 * loaded / total }
   request.onload = () => finish(request.status, request.response, Number(request.getResponseHeader("Retry-After")))
   request.onerror = () => finish(0)
@@ -60,14 +68,24 @@ async function finish(status, page, wait) {
   end()
   if (status === 204) {
     show("")
+    document.body.scrollIntoView() // in a high frame, the next page is at the top, and can't scroll the page around it
     location.assign(setting("data-thanks"))
   } else if (isLost) fault(texts.changed)
-  else if (status === 422 && page?.querySelector("form[data-texts]")) showFaults(page)
+  else if (status === 422 && page?.querySelector("form[data-texts]")) {
+    if (outline(page) === outline(document)) showFaults(page)
+    else HTMLFormElement.prototype.submit.call(form) // the definition has changed: show the new page with these values
+  }
   else if (status === 413) fault(texts.large)
   else if (status === 0) retry(texts.offline)
   else if (status === 429) retry(texts.many, wait)
   else if (status === 408 || status === 409 || status >= 500) retry(texts.busy, wait)
   else show(texts.broken)
+}
+
+// Return the fields and choices of a page.
+function outline(page) {
+  const parts = page.querySelectorAll("form [name], form option")
+  return [...parts].map(({type, name, value}) => `${type} ${name ?? value}`).join("\n")
 }
 
 function end() {
@@ -107,6 +125,7 @@ function show(text, {isSending = false, isWaiting = false} = {}) {
   countdown.hidden = !isWaiting
   progress.hidden = !isSending
   cancel.hidden = !(isSending || isWaiting)
+  state.scrollIntoView({block: "nearest"})
 }
 
 function askToStay(event) {
@@ -121,8 +140,9 @@ function checkFile() {
   if (!chosen) return true // without the browser's validation
   const types = file.accept.split(",").filter(Boolean)
   const isAccepted = !types.length || types.some(type => chosen.name.toLowerCase().endsWith(type))
-  if (isAccepted && chosen.size <= Number(setting("data-max-bytes"))) return true
-  fault(isAccepted ? texts.large : texts.type)
+  const isLarge = chosen.size > Number(setting("data-max-bytes"))
+  if (isAccepted && !isLarge && chosen.size) return true
+  fault(!isAccepted ? texts.type : isLarge ? texts.large : texts.empty)
   return false
 }
 
@@ -139,12 +159,16 @@ async function isReadable(chosen) {
 function fault(text) {
   show("")
   const error = make("p", {className: "error", id: "CV-error"})
+  error.setAttribute("role", "alert") // the file may have the focus already
   error.append(make("span", {className: "away", textContent: texts.error}), ` ${text}`)
   mark(file.closest(".field"), error)
   file.focus()
 }
 
-file.addEventListener("change", () => mark(file.closest(".field"), null))
+file.addEventListener("change", () => {
+  mark(file.closest(".field"), null)
+  checkFile()
+})
 
 // Show the errors of a page that the server rendered, and leave the values and the file as they are.
 function showFaults(page) {
@@ -170,16 +194,21 @@ function mark(field, error) {
   notes ? input.setAttribute("aria-describedby", notes) : input.removeAttribute("aria-describedby")
 }
 
-// a drop zone around the input
+// a drop zone around the input; elsewhere, a browser would replace the page with a dropped file
 
 zone.classList.add("drop")
 zone.append(make("span", {className: "hint", textContent: texts.drop}))
 for (const name of ["dragenter", "dragover", "dragleave", "drop"]) {
-  zone.addEventListener(name, event => {
-    if (name !== "dragleave") event.preventDefault()
-    zone.classList.toggle("over", name === "dragenter" || name === "dragover")
-    if (name !== "drop" || event.dataTransfer.files.length !== 1) return
-    file.files = event.dataTransfer.files
-    file.dispatchEvent(new Event("change"))
+  addEventListener(name, event => {
+    if (!event.dataTransfer.types.includes("Files")) return
+    event.preventDefault()
+    const isInZone = zone.contains(event.target)
+    zone.classList.toggle("over", isInZone && (name === "dragenter" || name === "dragover"))
+    if (!isInZone) event.dataTransfer.dropEffect = "none"
+    else if (name === "drop" && event.dataTransfer.files.length !== 1) fault(texts.one)
+    else if (name === "drop") {
+      file.files = event.dataTransfer.files
+      file.dispatchEvent(new Event("change"))
+    }
   })
 }

@@ -28,6 +28,7 @@ FORM_PATH, THANKS_PATH, SCRIPT_PATH, LOGO_PATH = "/", "/thanks", "/form.js", "/l
 SCRIPT = (files(__package__) / "form.js").read_bytes()
 SCRIPT_URL = f"{SCRIPT_PATH}?v={hashlib.sha256(SCRIPT).hexdigest()[:12]}"
 _ENDS = (".", "?", "!", ":", "؟")
+_SUMMARY = languages.mark("%(label)s: %(text)s")
 _TIMESTAMP = f"timestamp-{secrets.token_hex(8)}"  # stands for the signed timestamp in a rendered page
 
 
@@ -51,11 +52,7 @@ class Fault:
     name: str
     label: str
     text: str
-
-    @property
-    def summary(self) -> str:
-        """The label and the text in one line; a label that is a sentence or a question has its own punctuation."""
-        return f"{self.label}{'' if self.label.endswith(_ENDS) else ':'} {self.text}"
+    summary: str  # the label and the text in one line
 
 
 class FormPages:
@@ -214,10 +211,18 @@ class FormPages:
 def _faults(language: Language, controls: Controls, faults: Sequence[Mapping[str, Any]]) -> list[Fault]:
     """Return the errors of a problem document, in the order of the page."""
     known = controls.by_name()
-    others = [fault for fault in faults if fault["field"] not in known]
-    return [
-        Fault(name, control.label, messages.describe_fault(language, fault, control.kind))
+
+    def described(name: str, label: str, kind: str, fault: Mapping[str, Any]) -> Fault:
+        text = messages.describe_fault(language, fault, kind)
+        # a label that is a sentence or a question has its own punctuation
+        summary = f"{label} {text}" if label.endswith(_ENDS) else language.gettext(_SUMMARY, label=label, text=text)
+        return Fault(name, label, text, summary)
+
+    found = [
+        described(name, control.label, control.kind, fault)
         for name, control in known.items()
         for fault in faults
         if fault["field"] == name
-    ] + [Fault("", language.gettext(messages.UNKNOWN), messages.describe_fault(language, fault)) for fault in others]
+    ]
+    others = [fault for fault in faults if fault["field"] not in known]
+    return found + [described("", language.gettext(messages.UNKNOWN), "", fault) for fault in others]

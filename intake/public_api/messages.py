@@ -121,6 +121,7 @@ _TOO_LARGE = mark("This file is too large.")
 _SUGGESTION = mark("Write only the address: %(suggestion)s")
 _SCRIPT_TEXTS = {
     "drop": mark("Or drop a file here."),
+    "one": mark("Only one file can be sent."),
     "sending": mark("Sending…"),
     "cancel": mark("Cancel"),
     "cancelled": mark("Cancelled. What you entered is still here."),
@@ -187,11 +188,15 @@ def describe_fault(language: Language, fault: Mapping[str, Any], kind: str = "")
 def script_texts(language: Language, *, max_bytes: int, extensions: Sequence[str]) -> Mapping[str, str]:
     """Return the texts of the form's script."""
     size = format_size(language, max_bytes)
-    not_accepted = {"field": "CV", "code": "not_accepted", "params": {"extensions": extensions}}
+
+    def of_file(code: str, **params: object) -> str:
+        return describe_fault(language, {"field": "CV", "code": code, "params": params})
+
     return {
         **{name: language.gettext(text) for name, text in _SCRIPT_TEXTS.items()},
         "large": " ".join(language.gettext(sentence, size=size) for sentence in (_TOO_LARGE, _MAX_SIZE)),
-        "type": describe_fault(language, not_accepted),
+        "type": of_file("not_accepted", extensions=extensions),
+        "empty": of_file("empty"),
     }
 
 

@@ -181,6 +181,7 @@ def hosted(firms: Callable[..., Firm], tmp_path_factory: pytest.TempPathFactory)
     return firms(
         INTAKE_FORM=str(file),
         INTAKE_FIRM_CONTACT="020 7946 0000",
+        INTAKE_FIRM_URL="{site}/thanks",
         INTAKE_MAIL_FROM="intake@marple-wimsey.example",
         INTAKE_FORM_FRAME_ANCESTORS="{site}",
     )

@@ -20,6 +20,7 @@ from tests.browser.test_form import CONTRASTS
 
 CV: FilePayload = {"name": "cv.pdf", "mimeType": "application/pdf", "buffer": b"%PDF-1.4 a CV"}
 NUMBERS = itertools.count()
+DOCS = Path(__file__).parents[2] / "docs/form.md"
 WIDTHS = (320, 390, 1280)
 COLORS: tuple[dict[str, Any], ...] = (
     {"color_scheme": "light", "forced_colors": "none"},
@@ -28,6 +29,13 @@ COLORS: tuple[dict[str, Any], ...] = (
 )
 NAMES = {"de": ("Vielen Dank", "Fehler: "), "ar": ("شكرًا لك", "خطأ: "), "en": ("Thank you", "Error: ")}
 KILOBYTE = 1024
+DROP = """([selector, names]) => {
+  const dataTransfer = new DataTransfer()
+  for (const name of names) dataTransfer.items.add(new File(["%PDF-1.4 dropped"], name))
+  const drop = new DragEvent("drop", {dataTransfer, bubbles: true, cancelable: true})
+  document.querySelector(selector).dispatchEvent(drop)
+  return drop.defaultPrevented
+}"""
 LEAVES = "() => !dispatchEvent(new Event('beforeunload', {cancelable: true}))"
 
 
@@ -67,6 +75,18 @@ def status(tab: Page) -> Locator:
 def unchecked(tab: Page) -> None:
     """Switch off the browser's own validation."""
     tab.locator("form").evaluate("form => { form.noValidate = true }")
+
+
+def dismissed_dialogs(tab: Page) -> list[str]:
+    """Dismiss the dialogs of a tab, and return the list to which their types are added."""
+    types: list[str] = []
+
+    def dismiss(dialog: Dialog) -> None:
+        types.append(dialog.type)
+        dialog.dismiss()
+
+    tab.on("dialog", dismiss)
+    return types
 
 
 # Accessibility
@@ -217,6 +237,9 @@ def test_the_page_loads_only_its_script_and_respects_its_policy(tab: Page, hoste
     tab.goto(hosted.url)
     expect(tab.locator(".drop")).to_be_visible()
     assert set(requests) <= {"/", "/form.js", "/favicon.ico"}
+    fill(tab)
+    submit(tab)
+    expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
     assert not [text for text in messages if "favicon" not in text and "404" not in text]
     assert tab.context.cookies() == []
     assert tab.evaluate("localStorage.length + sessionStorage.length") == 0
@@ -246,6 +269,36 @@ def test_errors_keep_the_page_and_the_file(hosted_tab: Page, hosted: Firm) -> No
     assert hosted.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ("document.getElementById('field-f_name').remove()", "#f_name-error"),
+        ("document.querySelector('[value=work]').value = 'former'", "#matter-error"),
+    ],
+)
+def test_a_form_whose_definition_has_changed_since_is_replaced(hosted_tab: Page, change: str, error: str) -> None:
+    tab = hosted_tab
+    email = fill(tab)
+    tab.evaluate(change)
+    tab.locator("[name=matter]").select_option(index=1)
+    submit(tab)
+    expect(tab.locator(error)).to_be_visible()
+    expect(tab.locator("[name=email]")).to_have_value(email)
+    expect(tab.locator("#CV-again")).to_be_visible()
+    expect(tab.locator("[name=matter] option[value=work]")).to_have_count(1)
+
+
+def test_a_change_of_the_language_asks_before_input_is_lost(hosted_tab: Page, hosted: Firm) -> None:
+    tab = hosted_tab
+    tab.get_by_role("link", name="Deutsch").click()
+    tab.wait_for_url(f"{hosted.url}/?lang=de")
+    dialogs = dismissed_dialogs(tab)
+    tab.locator("[name=f_name]").press_sequentially("Ada")
+    tab.get_by_role("link", name="English").click(no_wait_after=True)
+    expect(tab.locator("[name=f_name]")).to_have_value("Ada")
+    assert dialogs == ["beforeunload"]
+
+
 def test_the_file_is_checked_before_it_is_sent(hosted_tab: Page, tmp_path: Path) -> None:
     tab = hosted_tab
     sent: list[str] = []
@@ -254,11 +307,14 @@ def test_the_file_is_checked_before_it_is_sent(hosted_tab: Page, tmp_path: Path)
     with large.open("wb") as file:
         file.truncate(10 * KILOBYTE**2 + 1)
     program: FilePayload = {"name": "setup.exe", "mimeType": "application/octet-stream", "buffer": b"MZ"}
+    empty: FilePayload = {"name": "cv.pdf", "mimeType": "application/pdf", "buffer": b""}
     for cv, text in (
+        (empty, "Error: This file is empty. Choose a file with content."),
         (large, "Error: This file is too large. A CV may have up to 10 MB."),
         (program, re.compile(r"^Error: Choose a file whose name ends in \.pdf, ")),
     ):
         fill(tab, cv)
+        expect(tab.get_by_role("alert")).to_have_text(text)
         submit(tab)
         expect(tab.locator("#CV-error")).to_have_text(text)
         expect(tab.locator("[name=CV]")).to_be_focused()
@@ -293,13 +349,19 @@ def test_a_file_can_be_dropped(hosted_tab: Page, hosted: Firm) -> None:
     tab.locator("[name=CV]").set_input_files([])
     data = tab.evaluate_handle("""() => {
         const data = new DataTransfer()
-        data.items.add(new File(["%PDF-1.4 dropped"], "dropped.pdf"))
+        data.items.add(new File(["x"], "x.pdf"))
         return data
     }""")
     tab.locator(".drop").dispatch_event("dragover", {"dataTransfer": data})
     expect(tab.locator(".drop")).to_have_class(re.compile("over"))
-    tab.locator(".drop").dispatch_event("drop", {"dataTransfer": data})
+    assert tab.evaluate(DROP, ["h1", ["beside.pdf"]]), "the browser would leave the page"
+    assert tab.evaluate(DROP, [".drop", ["one.pdf", "two.pdf"]])
     expect(tab.locator(".drop")).not_to_have_class(re.compile("over"))
+    expect(tab.locator("#CV-error")).to_have_text("Error: Only one file can be sent.")
+    tab.evaluate(DROP, [".drop", ["dropped.exe"]])
+    expect(tab.locator("#CV-error")).to_have_text(re.compile("Choose a file whose name ends in"))
+    tab.evaluate(DROP, [".drop", ["dropped.pdf"]])
+    expect(tab.locator("#CV-error")).to_have_count(0)
     submit(tab)
     expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
     assert hosted.last_lead() == ("Ada", "dropped.pdf")
@@ -312,10 +374,12 @@ def test_a_slow_upload_can_be_cancelled_and_survives_a_lost_connection(
     cv = tmp_path / "large.pdf"
     cv.write_bytes(b"%PDF-1.4" + b"x" * (10 * KILOBYTE**2 - 8))
     with SlowRelay(hosted.url, bytes_per_s=200 * KILOBYTE) as relay:
+        tab.set_viewport_size({"width": 390, "height": 844})
         tab.goto(relay.url)
         fill(tab, cv)
         submit(tab)
         expect(status(tab)).to_have_text("Sending…")
+        expect(tab.get_by_role("button", name="Cancel")).to_be_in_viewport(ratio=1)
         expect(tab.locator("progress")).not_to_have_js_property("value", 0)
         assert tab.evaluate(LEAVES), "leaving the page asks for a confirmation"
         tab.get_by_role("button", name="Cancel").click()
@@ -327,6 +391,7 @@ def test_a_slow_upload_can_be_cancelled_and_survives_a_lost_connection(
         relay.cut()
         expect(status(tab)).to_have_text(re.compile("^We could not reach the server.* sent again automatically"))
         expect(tab.get_by_text("Sending again in")).to_have_text(re.compile(r"in \d+ seconds?$"))
+        expect(tab.get_by_role("button", name="Cancel")).to_be_in_viewport(ratio=1)
         relay.restore()
         tab.evaluate("dispatchEvent(new Event('online'))")
         expect(tab.get_by_role("heading", name="Thank you")).to_be_visible(timeout=60_000)
@@ -428,20 +493,30 @@ def test_autofill_fills_in_the_sender_and_never_the_honeypot(hosted_tab: Page, h
 # In a frame
 
 
-@pytest.mark.parametrize("sandbox", ["", 'sandbox="allow-forms allow-scripts allow-same-origin"'])
-def test_the_form_works_in_a_frame(tab: Page, hosted: Firm, sandbox: str) -> None:
+[FRAME] = re.findall(r"^```html\n(<iframe .*?)^```$", DOCS.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+ADVISED = "https://intake.example.com/?lang=en"  # in the docs
+
+
+@pytest.mark.parametrize("frame", [FRAME, f'<iframe src="{ADVISED}" style="width: 100%; height: 2700px"></iframe>'])
+def test_the_form_works_in_a_frame(tab: Page, hosted: Firm, frame: str) -> None:
     hosted.begin()
-    frame = f'<iframe src="{hosted.url}/?lang=de" width="400" height="600" {sandbox}></iframe>'
-    hosted.site.pages["/"] = page(frame)
+    dialogs = dismissed_dialogs(tab)
+    hosted.site.pages["/"] = page(frame.replace(ADVISED, f"{hosted.url}/?lang=de"))
     tab.goto(hosted.site.origin)
     form = tab.frame_locator("iframe")
+    with tab.expect_popup():
+        form.get_by_role("link", name="Datenschutzhinweise").click()
     for name, value in (("f_name", "Ada"), ("l_name", "Lovelace"), ("email", f"frame{next(NUMBERS)}@example.com")):
         form.locator(f"[name={name}]").fill(value)
     form.locator("[name=CV]").set_input_files(CV)
     form.locator("[name=privacy]").check()
+    form.get_by_role("link", name="English").click(no_wait_after=True)
     form.locator("form button").first.click()
-    expect(form.get_by_role("heading", name="Vielen Dank")).to_be_visible()
+    expect(form.get_by_role("heading", name="Vielen Dank")).to_be_in_viewport()
     assert hosted.count() == 1
+    assert dialogs == ["beforeunload"]
+    form.get_by_role("link", name="Marple & Wimsey").click()
+    tab.wait_for_url(f"{hosted.site.origin}/thanks")
 
 
 def test_other_sites_cannot_frame_the_form(tab: Page, hosted: Firm) -> None:

@@ -224,6 +224,12 @@ label = {en = "I am an adult."}
     assert '<a href="#adult">I am an adult. Tick this box.</a>' in text
 
 
+def test_french_has_a_space_before_the_colon(start: Callable[..., Intake], tmp_path: Path) -> None:
+    (tmp_path / "form.toml").write_text('languages = ["en", "fr"]')
+    text = send(start(form=tmp_path / "form.toml"), path="/leads/?lang=fr", f_name="").text
+    assert '<a href="#f_name">Prénom : Veuillez remplir ce champ.</a>' in text
+
+
 def test_other_problems_of_the_form_are_pages(start: Callable[..., Intake]) -> None:
     answer = send(start(max_cv_bytes=100), CV=("cv.pdf", b"x" * 1000))
     assert (answer.status_code, "A CV may have up to 100 bytes." in answer.text) == (413, True)
