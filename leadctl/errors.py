@@ -53,6 +53,10 @@ class PermissionDenied(LeadctlError):
     exit_code = ExitCode.NOT_ALLOWED
 
 
+class LoginRequired(PermissionDenied):
+    """Not logged in, or the login has ended."""
+
+
 class NotFound(LeadctlError):
     """No such object."""
 

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 import httpx2
 
 from leadctl.configuration.credentials import Credentials, Profile
-from leadctl.errors import LeadctlError, PermissionDenied
+from leadctl.errors import LeadctlError, LoginRequired, PermissionDenied
 
 if TYPE_CHECKING:
     from leadctl.api import Api, Login
@@ -39,16 +39,22 @@ class Session(httpx2.Auth):
         self._no_renewal_before = 0.0
 
     def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response, None]:
-        """Send a valid token; after a 401 retry once with another token, if there is one."""
+        """Send a valid token; after a 401 retry once with another token, if there is one.
+
+        Raises LoginRequired after the service's own 401; a proxy's is not about the token.
+        """
         token = self.token()
         request.headers["Authorization"] = f"Bearer {token}"
         response = yield request
         if response.status_code == 401 and (replacement := self.replacement_for(token)):
             request.headers["Authorization"] = f"Bearer {replacement}"
-            yield request
+            response = yield request
+        is_problem = response.headers.get("content-type", "").startswith("application/problem+json")
+        if response.status_code == 401 and is_problem:
+            raise LoginRequired(self._login_hint())
 
     def token(self) -> str:
-        """Return a valid token. Raises PermissionDenied if there is none."""
+        """Return a valid token. Raises LoginRequired if there is none, or PermissionDenied."""
         with self._lock:
             if self._remaining_s() < RENEW_WITHIN_S:
                 self._reload()
@@ -91,8 +97,6 @@ class Session(httpx2.Auth):
         try:
             self._replace_token(self._anonymous_api().renew(self.profile.token))
         except PermissionDenied:
-            if not self.profile.password_command:
-                raise
             self._log_in()
         except LeadctlError:  # the present token is still valid
             self._no_renewal_before = time.monotonic() + RETRY_RENEWAL_AFTER_S
@@ -100,7 +104,7 @@ class Session(httpx2.Auth):
     def _log_in(self) -> None:
         profile = self.profile
         if not profile.password_command or not profile.username:
-            raise PermissionDenied(self._login_hint())
+            raise LoginRequired(self._login_hint())
         try:
             login = self._anonymous_api().login(profile.username, run_password_command(profile.password_command))
         except PermissionDenied as error:
@@ -115,7 +119,8 @@ class Session(httpx2.Auth):
     def _login_hint(self) -> str:
         command = f"leadctl login --profile {self.profile.name}" if self.profile.name else "leadctl login"
         if self.profile.token:
-            return f"the login at {self.profile.url} has expired; log in again: {command}"
+            what = f"the login at {self.profile.url} has ended; run: {command}"
+            return what if self.profile.name else "the token in LEADCTL_TOKEN is not valid"
         others = self.profile.name is None and self._credentials.profiles
         use = ", or select a profile with: leadctl profiles use NAME" if others else ""
         return f"not logged in to {self.profile.url}; run: {command}{use}"

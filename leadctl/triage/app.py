@@ -14,6 +14,7 @@ from leadctl.triage.facts import Facts, history_text
 from leadctl.triage.help import help_text
 from leadctl.triage.keys import KeyGate
 from leadctl.triage.lead_window import LeadWindow
+from leadctl.triage.messages import login_reason
 from leadctl.triage.session import Session
 from leadctl.triage.window import Mode
 
@@ -139,17 +140,21 @@ class TriageApp(LeadWindow):
             text = escape_control(error)
             self.say(f"{text}{'' if text.endswith(('.', '?', '!')) else '.'}{more}")
         elif self.mode is not Mode.INPUT and not self._is_signing_in:  # else a late failure would ask twice
-            self.ask(f"{escape_control(error)}. Username:", self._ask_password, value=escape_control(self.session.user))
+            self._ask_password(self.session.user, login_reason(error))
 
-    def _ask_password(self, username: str, reason: str = "") -> None:
-        question = f"{reason}Password for {escape_control(username)}:"
-        self.ask(question, partial(self._sign_in, username), is_secret=True)
+    def _ask_password(self, username: str, reason: str) -> None:
+        question = f"{escape_control(f'{reason}. ' if reason else '')}Password for {escape_control(username)}"
+        sign_in = partial(self._sign_in, username)
+        self.ask(f"{question} (Esc: another user):", sign_in, otherwise=self._ask_username, is_secret=True)
+
+    def _ask_username(self) -> None:
+        self.ask("Username (Esc: cancel):", lambda name: self._ask_password(name.strip() or self.session.user, ""))
 
     def _sign_in(self, username: str, password: str) -> None:
         def signed_in(error: LeadctlError | None) -> None:
             self._is_signing_in = False
             if isinstance(error, PermissionDenied):  # most people type the password again
-                self._ask_password(username, f"{escape_control(error)}. ")
+                self._ask_password(username, str(error))
             elif error:
                 self.failed(error)
             else:

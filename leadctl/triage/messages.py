@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from leadctl.errors import LoginRequired, PermissionDenied
 from leadctl.output.escapes import escape_control
 from leadctl.times import format_relative
 
@@ -15,6 +16,11 @@ def describe_move(user: object, at: object, state: object, me: str) -> str:
     when = "just now" if when == "now" else when
     who = "you" if user == me else escape_control(user)
     return f"{who} moved this to {escape_control(state)} {escape_control(when)}".rstrip()
+
+
+def login_reason(error: PermissionDenied) -> str:
+    """Return why a login is asked for, without the command that does so elsewhere."""
+    return "your login has ended" if isinstance(error, LoginRequired) else str(error)
 
 
 def passed_over_text(passed: Sequence[tuple[int, str]]) -> str:

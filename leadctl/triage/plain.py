@@ -18,7 +18,7 @@ from leadctl.triage.cv_files import save_cv
 from leadctl.triage.facts import Facts, history_text, missing_text, text_label
 from leadctl.triage.help import plain_help_text
 from leadctl.triage.keys import bracketed
-from leadctl.triage.messages import end_text, passed_over_text
+from leadctl.triage.messages import end_text, login_reason, passed_over_text
 from leadctl.triage.pages import Pages, Place
 from leadctl.triage.session import Session
 
@@ -162,7 +162,7 @@ class Plain:
                 work()
                 return
             except PermissionDenied as error:
-                self._print(f"{error}")
+                self._print(login_reason(error))
                 self._sign_in()
             except LeadctlError as error:
                 self._print(str(error))
@@ -173,12 +173,21 @@ class Plain:
                     raise Quit from error
 
     def _sign_in(self) -> None:
-        username = self._read(f"Username [{self._session.user}]: ") or self._session.user
-        password = self._context.password(from_stdin=False, what=f"Password for {username}")
-        try:
-            self._session.sign_in(username, password)
-        except LeadctlError as error:
-            self._print(str(error))
+        """Ask for the password, of another user after an empty one, until it is right."""
+        username = self._session.user
+        while True:
+            password = self._context.password(from_stdin=False, what=f"Password for {username} (Enter: another user)")
+            if not password:
+                username = self._read(f"Username [{self._session.user}]:") or self._session.user
+                continue
+            try:
+                self._session.sign_in(username, password)
+                return
+            except PermissionDenied as error:  # most people type the password again
+                self._print(str(error))
+            except LeadctlError as error:
+                self._print(str(error))
+                return
 
     def _read(self, question: str) -> str:
         """Return the answer in lower case; what was typed before the question is discarded."""

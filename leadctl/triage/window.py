@@ -98,6 +98,7 @@ class Window(App[None]):
         self.text = self.frame.text
         self._behind: tuple[Pages, Place, str] | None = None  # the text behind help or history
         self._answered: Callable[[str], None] = lambda _text: None
+        self._declined: Callable[[], None] | None = None  # what Esc does in a field, besides closing it
         self._results: deque[Done] = deque()  # those that arrived while a prompt was open
         self._is_ready = False
 
@@ -181,6 +182,8 @@ class Window(App[None]):
             self.press(key, at_s)
         elif key == "escape":
             self._end_input("cancelled")
+            if self._declined:
+                self._declined()
 
     # messages and prompts
 
@@ -225,14 +228,20 @@ class Window(App[None]):
         self._answered = lambda _: then()
         self.set_mode(Mode.CONFIRM, question)
 
-    def ask(self, what: str, then: Callable[[str], None], *, value: str = "", is_secret: bool = False) -> None:
-        """Ask for a line of text, and call `then` with it unless the user presses Esc."""
-        self._answered = then
+    def ask(
+        self,
+        what: str,
+        then: Callable[[str], None],
+        *,
+        otherwise: Callable[[], None] | None = None,
+        is_secret: bool = False,
+    ) -> None:
+        """Ask for a line of text, and call `then` with it; if the user presses Esc, call `otherwise`."""
+        self._answered, self._declined = then, otherwise
         field = self.frame.input
-        field.is_answered, field.password, field.value = False, is_secret, value
+        field.is_answered, field.password, field.value = False, is_secret, ""
         self.set_mode(Mode.INPUT, what)  # shows the field; a hidden one can't have the focus
         self.set_focus(field)
-        field.cursor_position = len(value)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()

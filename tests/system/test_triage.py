@@ -174,18 +174,25 @@ STATS = {
 
 
 @pytest.mark.parametrize("flags", [[], ["--plain"]])
-def test_the_question_for_a_login_is_escaped(anonymous: Client, hostile: Any, flags: list[str]) -> None:
+def test_the_password_is_asked_for_first_hidden_and_escaped(anonymous: Client, hostile: Any, flags: list[str]) -> None:
     user = {"id": 1, "username": "\x1b]2;title\x07\x1b[2J", "role": "attorney", "created_at": "x"}
     answers = [STATS, [LEAD], user, LEAD, []]
     expired = (401, PROBLEM, b'{"detail": "the login has expired"}')
     hostile.answer = chain(((200, JSON, json.dumps(answer).encode()) for answer in answers), repeat(expired))
     anonymous.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
     terminal = Terminal(anonymous, "triage", *flags)
-    terminal.read_until("Username", within_s=60)
+    terminal.read_until(": another", within_s=60)
+    assert "our login has ended" in terminal.screen
     time.sleep(1)
-    terminal.type("\x1b" if not flags else "\x03")
+    terminal.type("secret\r")
+    terminal.read_until("the login has expired", within_s=60)
+    time.sleep(1)
+    terminal.type("\x1b" if not flags else "\r")
+    terminal.read_until("Username")
+    terminal.type("\x03")
     terminal.type("\x03")
     screen = terminal.end()[1]
+    assert "secret" not in screen
     assert r"\x1b]2;title" in screen
     assert "\x1b]2;title" not in screen
 

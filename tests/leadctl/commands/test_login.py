@@ -97,7 +97,7 @@ def test_an_environment_token_is_used(client: Client) -> None:
     client.data("logout")
     assert "peter" in client.run("whoami", LEADCTL_TOKEN=token).stdout
     done = client.run("whoami", LEADCTL_TOKEN="stale")
-    assert (done.returncode, done.stderr) == (4, "leadctl: the token is not valid; log in again\n")
+    assert (done.returncode, done.stderr) == (4, "leadctl: the token in LEADCTL_TOKEN is not valid\n")
 
 
 @pytest.mark.parametrize("arguments", [["login"], ["login", "-u", "peter"]])

@@ -240,7 +240,7 @@ def test_flags_override_the_environment_which_overrides_the_current_profile(
             ["--profile", "lost"],
             {},
             4,
-            f"the login at {ELSEWHERE} has expired; log in again: leadctl login --profile lost",
+            f"the login at {ELSEWHERE} has ended; run: leadctl login --profile lost",
         ),
     ],
 )
@@ -300,16 +300,15 @@ def test_a_token_far_from_expiry_is_not_renewed(client: Client) -> None:
 
 def test_a_new_login_is_required_after_twelve_hours(client: Client, service: Service) -> None:
     old = token_of(service, 2, login_s_ago=12 * 3600)
-    edit(client, "profiles", "default", token=old, expires_at=time.time() + 300)
-    done = client.run("list")
-    assert (done.returncode, done.stdout) == (4, "")
-    assert done.stderr == "leadctl: the login is 12 hours old and can't be renewed; log in again\n"
-    edit(client, "profiles", "default", expires_at=time.time() - 1)
-    done = client.run("list")
-    assert (done.returncode, done.stderr) == (
-        4,
-        f"leadctl: the login at {client.url} has expired; log in again: leadctl login --profile default\n",
-    )
+    for changes in (
+        {"token": old, "expires_at": time.time() + 300},
+        {"expires_at": time.time() - 1},
+        {"token": "refused", "expires_at": time.time() + 1800},
+    ):
+        edit(client, "profiles", "default", **changes)
+        done = client.run("list")
+        assert (done.returncode, done.stdout) == (4, "")
+        assert done.stderr == f"leadctl: the login at {client.url} has ended; run: leadctl login --profile default\n"
 
 
 def test_an_environment_token_is_neither_renewed_nor_saved(client: Client, service: Service) -> None:

@@ -82,5 +82,5 @@ def test_a_valid_token_is_used_if_renewal_fails(client: Client) -> None:
         assert [run.session.token() for _ in range(5)] == [run.profile.token] * 5
         assert len(server.heard) == 1, "renewal failed, and is not tried with each request"
         time.sleep(3.1)
-        with pytest.raises(PermissionDenied, match="log in again"):
+        with pytest.raises(PermissionDenied, match="has ended; run: leadctl login"):
             run.session.token()

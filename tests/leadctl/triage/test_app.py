@@ -254,11 +254,20 @@ def test_an_expired_login_is_renewed_in_place(client: Client, make_session: Make
         await screen.ready(leads[0])
         session._context.session.profile = expired(session)
         await screen.press("d")
-        await screen.until("Username:")
+        await screen.until("your login has ended. Password for peter (Esc: another user):")
+        await screen.press(*"wrong", after_s=0)
+        assert "wrong" not in screen.shown
         await screen.press("enter", after_s=0)
-        await screen.until("Password for peter:")
-        await screen.press(*"wrong", "enter", after_s=0)
-        await screen.until("wrong username or password. Password for peter:")
+        await screen.until("wrong username or password. Password for peter (Esc: another user):")
+        await screen.press("escape", after_s=0)
+        await screen.until("Username (Esc: cancel):")
+        await screen.press(*"harriet", "enter", after_s=0)
+        await screen.until("Password for harriet (Esc: another user):")
+        for question in ("Username (Esc: cancel):", "cancelled"):
+            await screen.press("escape", after_s=0)
+            await screen.until(question)
+        await screen.press("d")
+        await screen.until("Password for peter (Esc: another user):")
         await screen.press(*[{" ": "space"}.get(letter, letter) for letter in PASSWORD], "enter", after_s=0)
         await screen.until("signed in as peter")
         await screen.ready(leads[0])
@@ -278,13 +287,15 @@ def test_keys_behind_an_answer_are_not_typed_into_the_next_question(
         await screen.ready(leads[0])
         session._context.session.profile = expired(session)
         await screen.press("d")
-        await screen.until("Username:")
+        await screen.until("Password for peter")
+        await screen.press("escape", after_s=0)
+        await screen.until("Username")
         for key in ("enter", *"secret", "enter"):
             screen.app.post_message(Key(key, None if key == "enter" else key))
-        await screen.until("Password for peter:")
+        await screen.until("Password for peter")
         await screen.pilot.pause(0.5)
         assert "secret" not in screen.shown
-        assert "Password for peter:" in screen.shown
+        assert "Password for peter" in screen.shown
 
     run(session, script)
 

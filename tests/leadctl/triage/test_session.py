@@ -387,7 +387,7 @@ def test_an_expired_login_is_reported(client: Client, make_session: MakeSession)
     session = make_session([client.submit()])
     facts = session.load(session.ids[0])
     session._context.session.profile = expired(session)
-    with pytest.raises(PermissionDenied, match="has expired"):
+    with pytest.raises(PermissionDenied, match="is not valid"):
         session.decide(facts, "ENGAGED")
     assert session.unconfirmed is None
     session.sign_in("peter", PASSWORD)
