@@ -64,6 +64,8 @@ def command(
         raise UsageError("-O requires a single CV, and excludes --name; use -d for several")
     if target == "-" and context.is_terminal and not force:
         raise UsageError("refusing to write a CV to a terminal, which may execute it; use -O FILE, a pipe, or --force")
+    if target is not None and Path(target).is_dir():
+        raise UsageError(f"{target} is a directory; use -d")
     if target is None and directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory}: not a directory")
     files = _Files(context, directory, template, force=force, quarantined=quarantined)

@@ -9,7 +9,7 @@ _FLAGS = {
     "activex": "ActiveX controls",
     "archive": "an archive that was not inspected",
     "embedded-file": "an embedded file",
-    "encrypted": "encrypted data",
+    "encrypted": "password-protected parts",
     "external-template": "a template from another server",
     "javascript": "JavaScript",
     "launch": "a command that starts a program",
@@ -18,13 +18,31 @@ _FLAGS = {
     "unreadable": "unreadable parts",
 }
 _SCANS = {"scanning": "is not scanned yet", "too-large-to-scan": "is too large to scan"}
+_OFFICE = "application/vnd.openxmlformats-officedocument"
+_DOCX = f"{_OFFICE}.wordprocessingml.document"
+_ODT = "application/vnd.oasis.opendocument.text"
 _WORD = ("application/msword", "application/rtf")
-_OFFICE = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+_TYPE_NAMES = {  # of types that the server detects; tables and cautions show others as they are
+    "application/pdf": "PDF document",
+    "application/msword": "Word document (.doc)",
+    _DOCX: "Word document (.docx)",
+    f"{_OFFICE}.spreadsheetml.sheet": "Excel sheet (.xlsx)",
+    f"{_OFFICE}.presentationml.presentation": "PowerPoint presentation (.pptx)",
+    _ODT: "OpenDocument text (.odt)",
+    "application/rtf": "Rich Text document (.rtf)",
+    "application/zip": "ZIP archive",
+    "application/octet-stream": "unknown",
+    "text/plain": "plain text",
+    "text/html": "web page",
+    "image/jpeg": "JPEG image",
+    "image/png": "PNG image",
+    "image/tiff": "TIFF image",
+}
 _TYPES = {  # the types that the server detects in a file of each extension
     ".pdf": ("application/pdf",),
     ".doc": _WORD,
-    ".docx": (_OFFICE,),
-    ".odt": ("application/vnd.oasis.opendocument.text",),
+    ".docx": (_DOCX,),
+    ".odt": (_ODT,),
     ".rtf": _WORD,
     ".png": ("image/png",),
     ".jpg": ("image/jpeg",),
@@ -33,6 +51,11 @@ _TYPES = {  # the types that the server detects in a file of each extension
     ".tiff": ("image/tiff",),
     **dict.fromkeys((".txt", ".md", ".html", ".htm"), ("text/", "application/xml", "application/octet-stream")),
 }
+
+
+def type_name(media_type: str) -> str:
+    """Return the name of a CV's detected type for people; the media type itself if it has none."""
+    return _TYPE_NAMES.get(media_type, media_type)
 
 
 def caution(lead: Record, subject: str = "this CV") -> str | None:
@@ -51,7 +74,7 @@ def cautions(lead: Record) -> Iterator[str]:
         yield f"contains {found}"
     extension, detected = _extension(lead), lead["CV_detected_type"]
     if detected and not detected.startswith(_TYPES.get(extension, "")):
-        yield f"has a name that ends in {extension}, but its content is {detected}"
+        yield f"has a name that ends in {extension}, but its type is {type_name(detected)}"
 
 
 def opening_cautions(lead: Record) -> Iterator[str]:

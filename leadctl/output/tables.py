@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.text import Text
 
+from leadctl.output.cautions import type_name
 from leadctl.output.columns import STATE_COLUMNS, heading
 from leadctl.output.escapes import escape_control
 from leadctl.times import format_age, format_exact, format_relative, is_timestamp
@@ -148,7 +149,7 @@ class _Texts:
     def human(self, column: str, value: object) -> str:
         if isinstance(value, int) and column.endswith("_size"):
             return decimal(value)
-        text = escape_control(value)
+        text = escape_control(type_name(str(value)) if column == "CV_detected_type" else value)
         return format_age(text, self._now) if is_timestamp(column) else text
 
     @staticmethod

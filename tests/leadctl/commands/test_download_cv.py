@@ -43,6 +43,9 @@ def test_the_directory_is_created(client: Client) -> None:
     assert (client.home / "new/cvs" / f"{lead_id}-x").read_bytes() == CONTENT
     done = client.run("download-cv", str(lead_id), "-d", f"new/cvs/{lead_id}-x")
     assert (done.returncode, done.stderr) == (2, f"leadctl: new/cvs/{lead_id}-x: not a directory\n")
+    for flags in ([], ["--force"]):
+        done = client.run("download-cv", str(lead_id), "-O", "new", *flags)
+        assert (done.returncode, done.stderr) == (2, "leadctl: new is a directory; use -d\n")
 
 
 def test_nothing_is_overwritten_without_force(client: Client) -> None:
@@ -416,7 +419,10 @@ def test_quarantined_cvs_require_force_and_have_a_warning(client: Client, servic
     assert "CV_flags\tencrypted,macros\n" in shown.stdout
     assert shown.stderr == "", "a script is not warned"
     warned = client.run("--verbose", "show", lead_id).stderr
-    assert "Caution: this CV is infected (Bad\\x1b[31m) and contains encrypted data, macros and has a name" in warned
+    assert (
+        "Caution: this CV is infected (Bad\\x1b[31m) and contains password-protected parts, macros and has a name"
+        in warned
+    )
     _, screen = Terminal(client, "show", lead_id).end()
     assert "\x1b[33m\x1b[1mCaution: this CV" in screen
     assert "Caution" not in client.run("--verbose", "show", clean).stderr
@@ -428,7 +434,7 @@ SCRIPT = b"%PDF-1.4\n1 0 obj << /OpenAction 2 0 R >> endobj\n2 0 obj << /S /Java
 def test_a_download_has_the_cautions_of_show(client: Client) -> None:
     script, renamed = str(client.submit(cv=SCRIPT)), str(client.submit(cv=b"%PDF-1.4 a CV", cv_name="cv.DOCX"))
     caution = "Caution: this CV contains JavaScript that runs when it is opened"
-    name = "has a name that ends in .docx, but its content is application/pdf"
+    name = "has a name that ends in .docx, but its type is PDF document"
     for lead_id, text in ((script, caution), (renamed, f"Caution: this CV {name}")):
         for arguments in (["show", lead_id], ["download-cv", lead_id, "--force"]):
             assert client.run("--verbose", *arguments).stderr == f"{text}\n"

@@ -44,6 +44,8 @@ def test_one_id_from_a_pipe_is_an_array(client: Client) -> None:
 def test_a_terminal_shows_several_leads_apart(client: Client) -> None:
     ids = [str(client.submit(f_name=name)) for name in ("Ada", "Bea")]
     code, screen = Terminal(client, "show", *ids).end()
+    assert "PDF document" in screen
+    assert "application/pdf" in Terminal(client, "--verbose", "show", ids[0]).end()[1]
     assert (code, lines(screen).count("")) == (0, 1)
     assert "Ada" in screen.partition("\n\n")[0]
     assert "Bea" in screen.partition("\n\n")[2]
