@@ -175,6 +175,11 @@ class Api:
             raise self._http.unexpected_response()
         return stats
 
+    def leads_of(self, address: str, *, limit: int | None = None) -> Iterator[dict[str, Any]]:
+        """Yield up to `limit` leads of an address, newest first, also suspect ones."""
+        pattern = address.replace("\\", "\\\\").replace("*", "\\*")
+        return self.leads({"email": pattern}, newest_first=True, limit=limit)
+
     def lead(self, lead_id: int) -> dict[str, Any]:
         """Return one lead, with CV details as `CV_*` members, flags as text, and answers as `fields.*` members."""
         lead = self._with_cv_fields(self._http.json("GET", f"/internal/leads/{lead_id}"))

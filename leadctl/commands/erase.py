@@ -1,7 +1,8 @@
 """`leadctl erase`."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -10,9 +11,11 @@ from leadctl.change_announcement import announce_uncertainty
 from leadctl.context import Context
 from leadctl.errors import UsageError
 from leadctl.options import EmailOption, FormatOption
-from leadctl.output.formats import OutputOptions
+from leadctl.output.columns import LEAD_HEADINGS
+from leadctl.output.formats import OutputFormat, OutputOptions, Record
 
 COLUMNS = ("id", "state")
+TABLE_COLUMNS = (*COLUMNS, "f_name", "l_name", "email", "created_at")
 
 
 def command(
@@ -24,19 +27,23 @@ def command(
 ) -> None:
     """Erase all data of a person: leads, CVs, history and mails. For administrators.
 
-    Prints the erased leads. An erasure can't be undone.
+    Prints the erased leads; before, a table shows their names, too. An erasure can't be undone.
 
     Examples:
       leadctl erase --email ada@example.com --dry-run
       leadctl erase --email ada@example.com --yes
     """
     context: Context = ctx.obj
-    options = context.output_options(COLUMNS, output=output)
+    options = context.output_options(COLUMNS, output=output, headings=LEAD_HEADINGS)
     if dry_run or not yes:
         refusal = UsageError("can't prompt without a terminal; use --yes, or --dry-run to see what would be erased")
         if not (dry_run or context.can_ask):
             raise refusal
-        _show(context, options, context.api.erase(email, dry_run=True), "would be erased")
+        preview = list(context.api.erase(email, dry_run=True))
+        if options.output_format is OutputFormat.TABLE:
+            preview = _with_names(preview, context.api.leads_of(email.strip()))
+            options = replace(options, columns=TABLE_COLUMNS)
+        _show(context, options, preview, "would be erased")
         if dry_run:
             return
         context.confirm("Erase all of this? This can't be undone.", refusal=refusal)
@@ -49,6 +56,12 @@ def command(
     finally:  # after an error too: report what has been erased
         if results:
             _show(context, options if yes else None, results, "erased")
+
+
+def _with_names(results: Sequence[dict[str, Any]], leads: Iterable[Record]) -> list[dict[str, Any]]:
+    """Return the results with the whole leads that the list knows."""
+    known = {lead["id"]: lead for lead in leads}
+    return [{**one, "leads": [{**known.get(lead["id"], {}), **lead} for lead in one["leads"]]} for one in results]
 
 
 def _show(context: Context, options: OutputOptions | None, results: Any, what: str) -> None:
@@ -78,7 +91,7 @@ def _remaining_lines(results: Sequence[dict[str, Any]]) -> list[str]:
     if objects := _sum(results, "objects_left"):
         lines.append(f"{objects} CVs could not be deleted from the server's store yet; the server retries")
     if not results[-1]["swept"]:
-        lines.append("the server's database files may contain traces for a while; see docs/operations.md")
+        lines.append("the server's database files may contain traces of the erased data for a while")
     return lines
 
 

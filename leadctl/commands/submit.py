@@ -1,6 +1,7 @@
 """`leadctl submit`."""
 
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +10,12 @@ import typer
 from leadctl.change_announcement import announce_uncertainty
 from leadctl.completion import STATE
 from leadctl.context import Context
+from leadctl.errors import LeadctlError
 from leadctl.files.uploads import upload_lead
 from leadctl.output.columns import LEAD_HEADINGS
-from leadctl.output.formats import OutputFormat
+from leadctl.output.formats import OutputFormat, Record
+
+MAX_OTHERS = 5  # other leads of the address that are mentioned
 
 
 def command(
@@ -31,6 +35,8 @@ def command(
 ) -> None:
     """Submit a lead, such as a walk-in, and print its id. Sends mail only with --notify.
 
+    On a terminal, says which other leads have the address, unless --quiet is given.
+
     Examples:
       leadctl submit --email ada@example.com --f-name Ada --l-name King cv.pdf
       leadctl submit --notify --email b@li.example --f-name Bo --l-name Li cv.pdf
@@ -42,9 +48,22 @@ def command(
     api = context.api  # fails if not logged in
     with announce_uncertainty(context, f"the lead may have been saved; {_advice(email, external_id)}"):
         lead, is_new = upload_lead(api, fields, cv, transfer=lambda size: context.transfer("Uploading the CV", size))
-        context.show_record(lead, output or OutputFormat.IDS, LEAD_HEADINGS)
-        context.out.flush()
+        if output or context.flags.quiet or not context.is_terminal:  # else the message below has the id
+            context.show_record(lead, output or OutputFormat.IDS, LEAD_HEADINGS)
+            context.out.flush()
     context.info(f"saved as lead {lead['id']}" if is_new else f"lead {lead['id']} already exists; unchanged")
+    if context.shows_warnings:
+        _mention_others(context, lead)
+
+
+def _mention_others(context: Context, lead: Record) -> None:
+    """Print which other leads have the lead's address."""
+    with suppress(LeadctlError):  # the lead is saved
+        found = [one["id"] for one in context.api.leads_of(lead["email"], limit=MAX_OTHERS + 1)]
+        others = [str(number) for number in found if number != lead["id"]][:MAX_OTHERS]
+        if others:
+            have = "lead {} has" if len(others) == 1 else "leads {} have"
+            context.info(f"{have.format(', '.join(others))} this address, too")
 
 
 def _advice(email: str, external_id: str | None) -> str:

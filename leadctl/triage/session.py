@@ -117,8 +117,7 @@ class Session:
     def load(self, lead_id: int) -> Facts:
         """Return the facts about a lead. Raises LeadctlError."""
         lead = self.request(lambda: self.api.lead(lead_id))
-        address = lead["email"].replace("\\", "\\\\").replace("*", "\\*")
-        found = self.api.leads({"email": address}, newest_first=True, limit=MAX_OTHERS)
+        found = self.api.leads_of(lead["email"], limit=MAX_OTHERS)
         return Facts(lead, [one for one in found if one["id"] != lead_id])
 
     def refresh(self, facts: Facts) -> Facts:

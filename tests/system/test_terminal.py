@@ -444,11 +444,11 @@ def test_watching_on_a_terminal(client: Client) -> None:
 
 
 def test_erasure_asks_for_confirmation(admin: Client) -> None:
-    lead_id = admin.submit(email="asked@example.com")
+    lead_id = admin.submit(email="asked@example.com", f_name="Grace", l_name="Hopper")
     for answer, code in (("n", 1), ("y", 0)):
-        terminal = Terminal(admin, "erase", "--email", "asked@example.com")
+        terminal = Terminal(admin, "erase", "--email", " Asked@example.com")
         shown = terminal.read_until("[y/N]")
-        assert f"{lead_id}" in shown
+        assert re.search(rf"{lead_id} +\S*PENDING\S* +Grace +Hopper +asked@example\.com +\S*now", shown)
         assert "1 lead, 1 CV" in shown
         terminal.type(f"{answer}\n")
         done, screen = terminal.end()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import socket
@@ -137,11 +138,14 @@ def test_a_closed_pipe_does_not_affect_the_lead(client: Client, cv: Path) -> Non
 
 def test_a_large_file_has_a_progress_bar(client: Client) -> None:
     (client.home / "large").write_bytes(bytes(6_000_000))
-    code, screen = Terminal(client, "submit", *ADA, "large", columns=120).end()
+    other = client.submit(email="large@example.com")
+    code, screen = Terminal(client, "submit", *ADA, "--email", "large@example.com", "large", columns=120).end()
     assert code == 0
     assert "Uploading the CV" in screen
     assert "/6.0 MB" in screen
-    assert "saved as lead " in screen
+    [said] = re.findall(r"saved as lead (\d+)", screen)
+    assert f"\n{said}\n" not in screen, "the message has the id"
+    assert screen.endswith(f"lead {other} has this address, too\n")
 
 
 def test_a_narrow_terminal_shows_only_a_percentage(client: Client) -> None:
