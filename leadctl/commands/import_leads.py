@@ -66,7 +66,7 @@ def derive_external_id(row: Row, cv: Path) -> str:
     """Return an external id for a row without one, derived from the person and the CV's bytes, not the state."""
     with cv.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    identity = {"CV_sha256": sha256, **{name: row.values[name] for name in ("email", "f_name", "l_name")}}
+    identity = {"CV_sha256": sha256, **{name: row.values.get(name) for name in ("email", "f_name", "l_name")}}
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return f"import:{hashlib.sha256(canonical.encode()).hexdigest()}"
 
@@ -171,8 +171,6 @@ class _Import:
         """Return the path of the row's CV. Raises UsageError."""
         if row.error:
             raise UsageError(row.error)
-        if "@" not in row.values["email"]:
-            raise UsageError(f"email: {row.values['email']!r} is not an email address")
         external_id = row.values.get("external_id")
         if external_id and (line := self._lines.setdefault(external_id, row.line)) != row.line:
             raise UsageError(f"external_id {external_id} is also used in line {line}")

@@ -58,7 +58,8 @@ class CsvFile:
         if len(cells) != len(self.columns):
             return Row(line, cells, values, f"has {len(cells)} cells; the header has {len(self.columns)}")
         missing = [name for name in REQUIRED if name not in values]
-        return Row(line, cells, values, f"{', '.join(missing)}: required" if missing else "")
+        # without a CV nothing can be sent; otherwise the server reports all errors of the row at once
+        return Row(line, cells, values, f"{', '.join(missing)}: required" if "CV" in missing else "")
 
     def _validate_columns(self, names: Sequence[str]) -> Sequence[str]:
         columns = [_KNOWN.get(name.casefold(), "") for name in names]
@@ -170,13 +171,13 @@ def _back_up(path: Path) -> None:
 
 
 def _detect_delimiter(header: str) -> str:
-    """Return the delimiter that gives the most known column names."""
+    """Return the delimiter that gives the most known column names, or the most columns if none is known."""
 
-    def known(delimiter: str) -> int:
+    def known(delimiter: str) -> tuple[int, int]:
         try:
             names: list[Any] = next(csv.reader([header], delimiter=delimiter), [])
         except csv.Error:  # as when the file is read, which reports it
-            return 0
-        return sum(name.strip().casefold() in _KNOWN for name in names)
+            return 0, 0
+        return sum(name.strip().casefold() in _KNOWN for name in names), len(names)
 
     return max(_DELIMITERS, key=known)

@@ -114,7 +114,7 @@ def test_failed_rows_are_written_to_the_error_file(client: Client, imports: Impo
         good,
         f"bob@{imports.domain},Bob,Old,nowhere.pdf,,",
         f'cy@{imports.domain},"Cy ""the\neye""",Old,ada.pdf,,',
-        f"dan@{imports.domain},,Old,ada.pdf,,",
+        f"dan@{imports.domain},,Old,ada.pdf,LOST,",
         f"eve@{imports.domain},Eve,Old,ada.pdf,LOST,",
         f"fay@{imports.domain},Fay,Old",
         f"gus@{imports.domain},Gus,Old,ada.pdf,,,more",
@@ -137,12 +137,12 @@ def test_failed_rows_are_written_to_the_error_file(client: Client, imports: Impo
     assert rows[1][1] == 'Cy "the\neye"'
     assert [row[6] for row in rows[1:]] == [
         "f_name: must not contain control characters",
-        "f_name: required",
+        "f_name: is required; state: 'LOST' is not a state; the states are PENDING, REACHED_OUT, ENGAGED, DECLINED",
         "state: 'LOST' is not a state; the states are PENDING, REACHED_OUT, ENGAGED, DECLINED",
         "has 3 cells; the header has 6",
         "has 7 cells; the header has 6",
         "old/empty.pdf is empty",
-        f"email: 'ivy.{imports.domain}' is not an email address",
+        "email: must be an email address, such as ada@example.com",
     ]
     assert rows[5][7] == "more"
 
@@ -167,7 +167,7 @@ def test_an_older_error_file_is_renamed(client: Client, imports: ImportDirectory
     (imports.directory / "leads.errors.csv").write_text("mended, and not yet imported")
     assert client.run("import", file).returncode == 3
     assert (imports.directory / "leads.errors.csv.~1~").read_text() == "mended, and not yet imported"
-    assert "is not an email address" in (imports.directory / "leads.errors.csv").read_text()
+    assert "can't read old/x" in (imports.directory / "leads.errors.csv").read_text()
 
 
 def test_an_error_file_in_another_directory_has_absolute_cv_paths(client: Client, imports: ImportDirectory) -> None:
@@ -208,6 +208,7 @@ KNOWN = "(required columns: email, f_name, l_name, CV; optional: state, external
     [
         (b"email,f_name,l_name,CV,phone,fax\n", f": unknown columns 'phone', 'fax' {KNOWN}"),
         (b"email;f_name;l_name;CV;phone\n", f": unknown columns 'phone' {KNOWN}"),
+        (b"E-Mail;Vorname\n", f": unknown columns 'E-Mail', 'Vorname' {KNOWN}"),
         (b"email,f_name,CV\n", f": missing columns l_name {KNOWN}"),
         (b"email,f_name,l_name,CV,Email\n", f": duplicate column {KNOWN}"),
         (b"", f": missing columns email, f_name, l_name, CV {KNOWN}"),
@@ -359,7 +360,7 @@ def test_a_signal_reports_progress_and_the_next_run_continues(
     )
     assert found, output
     assert 5 <= int(found[1]) <= len(imports.saved()) <= int(found[1]) + 1 < 200
-    assert "is not an email address" in (imports.directory / "leads.errors.csv").read_text()
+    assert "can't read old/x" in (imports.directory / "leads.errors.csv").read_text()
     assert client.run("import", file).returncode == 3
     assert len(imports.saved()) == 200
 
@@ -391,7 +392,7 @@ def test_a_terminal_shows_a_bar_and_no_ids(client: Client, imports: ImportDirect
     assert code == 3
     assert "Importing leads" in screen
     assert "/31" in screen
-    assert "line 2: email: 'x' is not an email address" in screen
+    assert "line 2: can't read old/x" in screen
     assert "leadctl: 30 of 31 leads imported, 1 failed; correct them in old/leads.errors.csv" in screen.splitlines()[-1]
 
 
