@@ -1,6 +1,5 @@
 """HTTP connections: proxies, trusted certificates and response size limits."""
 
-import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Iterator, Mapping
@@ -14,6 +13,7 @@ from weakref import WeakSet
 import httpx2
 
 from leadctl.errors import LeadctlError, UsageError
+from leadctl.settings import is_loopback_host
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0
@@ -152,11 +152,3 @@ def _trusted(address: httpx2.URL, cacert: Path | str | None, *, is_loopback: boo
     if address.scheme == "http" and is_loopback:
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # unused; loading the system's certificates takes 25 ms
     return True
-
-
-def is_loopback_host(host: str) -> bool:
-    """Return whether the host is this machine."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -1,5 +1,6 @@
 """Settings from flags and environment; a flag overrides the environment."""
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -69,6 +70,14 @@ def is_profile_name(text: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", text) is not None
 
 
+def is_loopback_host(host: str) -> bool:
+    """Return whether the host is this machine."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def server_url(text: str, source: str) -> str:
     """Return the URL in a canonical spelling, so that URLs can be compared. Raises UsageError, naming the source.
 
@@ -76,8 +85,6 @@ def server_url(text: str, source: str) -> str:
     """
     try:
         if "://" not in text and not re.match("https?:", text):  # a slash may be missing
-            from leadctl.connections import is_loopback_host  # noqa: PLC0415 - it imports httpx2
-
             text = f"{'http' if is_loopback_host(urlsplit(f'//{text}').hostname or '') else 'https'}://{text}"
         parts = urlsplit(text)
         host = (parts.hostname or "").encode("idna").decode("ascii")
