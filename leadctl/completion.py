@@ -27,6 +27,12 @@ def states(ctx: typer.Context, incomplete: str) -> list[str]:
     return [state for state in offered if state.startswith(incomplete)]
 
 
+def listed_states(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Complete the last of several states that are separated by commas."""
+    before, comma, last = incomplete.rpartition(",")
+    return [f"{before}{comma}{state}" for state in states(ctx, last)]
+
+
 def change_ids(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the ids of the user's latest changes with this prefix, short unless it is longer."""
     found = _fetch(ctx, lambda api: [str(change["id"]) for change in api.changes(RECENT_CHANGES, mine=True)])

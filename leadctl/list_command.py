@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from leadctl.completion import STATE, complete_columns
+from leadctl.completion import STATE, complete_columns, listed_states
 from leadctl.context import Context
 from leadctl.errors import UsageError
 from leadctl.options import FormatOption, HeaderOption, RawOption
@@ -32,7 +32,7 @@ StateFilterOption = Annotated[
     list[str] | None,
     typer.Option(
         "--state",
-        **STATE,
+        **{**STATE, "autocompletion": listed_states},
         callback=split_commas,
         help="Only leads in this state, or these: PENDING,ENGAGED; upper or lower case; repeatable.",
     ),

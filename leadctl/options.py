@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from leadctl.output.formats import OutputFormat
+from leadctl.times import complete_day
 
 FormatOption = Annotated[OutputFormat | None, typer.Option("--output", "-o", help="Output format.")]
 HeaderOption = Annotated[bool, typer.Option("--header", help="Print column names above plain output.")]
@@ -13,10 +14,14 @@ RawOption = Annotated[bool, typer.Option("--raw", help="Do not escape formulas a
 SinceOption = Annotated[
     str | None,
     typer.Option(
-        metavar="TIME", help="At or after: 30m, 12h, 2d, 1w (ago), today, yesterday, 2026-11-01 or 2026-11-01T09:00."
+        metavar="TIME",
+        autocompletion=complete_day,
+        help="At or after: 30m, 12h, 2d, 1w (ago), today, yesterday, 2026-11-01 or 2026-11-01T09:00.",
     ),
 ]
-UntilOption = Annotated[str | None, typer.Option(metavar="TIME", help="Before; same format.")]
+UntilOption = Annotated[
+    str | None, typer.Option(metavar="TIME", autocompletion=complete_day, help="Before; same format.")
+]
 EmailFilterOption = Annotated[
     str | None, typer.Option("--email", metavar="TEXT", help="Email address; exact match, * is a wildcard.")
 ]

@@ -27,6 +27,11 @@ def parse_timestamp(text: str, flag: str) -> str:
         ) from error
 
 
+def complete_day(incomplete: str) -> list[str]:
+    """Return the words for days with this prefix, for shell completion."""
+    return [word for word in _DAYS_AGO if word.startswith(incomplete)]
+
+
 def parse_range(since: str | None, until: str | None) -> dict[str, str | None]:
     """Return the values of --since and --until as RFC 3339 timestamps. Raises UsageError."""
     texts = {"since": since, "until": until}

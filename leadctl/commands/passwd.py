@@ -1,12 +1,13 @@
 """`leadctl passwd`."""
 
+import re
 from typing import Annotated
 
 import typer
 
 from leadctl.change_announcement import announce_uncertainty
 from leadctl.context import Context
-from leadctl.errors import LeadctlError
+from leadctl.errors import LeadctlError, UsageError
 
 
 def command(
@@ -29,8 +30,11 @@ def command(
     old = context.password(from_stdin=password_stdin, what="Old password")
     new = context.password(from_stdin=password_stdin, what="New password", twice=True)
     uncertain = "the password may have been changed: log in with the new one, or if that fails, the old one"
-    with announce_uncertainty(context, uncertain):
-        login = api.change_password(old, new)
+    try:
+        with announce_uncertainty(context, uncertain):
+            login = api.change_password(old, new)
+    except UsageError as error:  # the server names the field of its request
+        raise UsageError(re.sub("^new: ", "the new password ", str(error))) from error
     if context.settings.token:
         context.info("password changed; the token in LEADCTL_TOKEN is no longer valid")
         return

@@ -84,7 +84,8 @@ def command(
         for line in session.summary():
             context.info(line)
         for one in session.unclear:
-            context.error(f"change {one.change} may have been applied; to undo it: leadctl undo {one.change}")
+            shown = session.shown_id(one)
+            context.error(f"change {shown} may have been applied; to undo it: leadctl undo {shown}")
         discard_output()  # the terminal may have been closed
     if omitted:
         omitted.report()

@@ -35,7 +35,9 @@ class TriageApp(LeadWindow):
             "s": lambda: self.show_lead(session.skip()),
             "b": partial(self._go, session.back),
             "?": lambda: self.open_page("help", help_text(keys)),
-            "/": lambda: self.ask("Search in the text (Enter alone: next match, Esc: cancel)", self._search),
+            "/": lambda: self.ask("Search in the text (Esc: cancel)", self._search),
+            "n": partial(self._search, ""),
+            "N": partial(self._search, "", backwards=True),
             "c": self._clear,
             "h": self._request_history,
             "o": self._open,
@@ -166,8 +168,8 @@ class TriageApp(LeadWindow):
 
     # text, history and files
 
-    def _search(self, text: str) -> None:
-        self.say(self.text.search(text))
+    def _search(self, text: str, *, backwards: bool = False) -> None:
+        self.say(self.text.search(text, backwards=backwards))
 
     def _request_history(self) -> None:
         if (lead_id := self.session.lead_id) is not None:

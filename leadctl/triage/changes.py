@@ -29,6 +29,7 @@ class Decision:
     lead_id: int
     before: str
     state: str
+    name: str = ""  # of the lead, escaped
 
 
 @dataclass(frozen=True)

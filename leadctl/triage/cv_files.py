@@ -35,7 +35,7 @@ def save_cv(api: "Api", facts: Facts, directory: Path) -> Path:
         source = partial(api.download_cv, lead_id, quarantined=False)
         to_file(source, lead_id, choose, directory, force=False, transfer=lambda _size: nullcontext(lambda _n: None))
     except FileExistsError as error:
-        raise LeadctlError(f"{path} already exists") from error
+        raise LeadctlError(f"{path.name} already exists") from error
     except OSError as error:
         raise LeadctlError(f"can't write {path}: {error.strerror}") from error
     except Conflict as error:

@@ -15,7 +15,7 @@ next lead. The key of the lead's present state does nothing.
 
   j k  scroll by a line (also the arrow keys)
   Space  Page Down  Page Up  Home  End
-  /  search in the text; / and Enter find the next match
+  /  search in the text; n finds the next match, N the one before
 
   o  open the CV in your viewer
   w  save the CV in the current directory
@@ -29,7 +29,7 @@ overwritten: you see who it was. Leads that a colleague decided before you reach
 goes back to them. Undo changes only what you decided since the start, and nothing that a colleague has \
 changed since.
 
-A held key decides one lead only. Enter never decides. Upper and lower case are the same.
+A held key decides one lead only. Enter never decides. Upper and lower case are the same, except for N.
 
 Any other key closes this help."""
 

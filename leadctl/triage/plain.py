@@ -20,6 +20,7 @@ from leadctl.triage.help import plain_help_text
 from leadctl.triage.keys import bracketed
 from leadctl.triage.messages import end_text, login_reason, passed_over_text
 from leadctl.triage.pages import Pages, Place
+from leadctl.triage.pages import wrap as wrap_line
 from leadctl.triage.session import Session
 
 MIN_COLUMNS = 20
@@ -87,7 +88,7 @@ class Plain:
             states = [bracketed(state, key) for state, key in self._keys.items() if state != facts.state]
             more = ["Enter: more"] if place else ["Enter: look again"] if is_pending else []
             clear = ["[c]lear: not spam"] if facts.suspect else []
-            others = ["[s]kip", *clear, "[b]ack", "[u]ndo", "[h]istory", "[w]rite the file", "[q]uit", "[?] help"]
+            others = ["[s]kip", *clear, "[b]ack", "[u]ndo", "[h]istory", "[w]rite the file", "[?] help", "[q]uit"]
             key = self._read(f"{', '.join([*more, *states, *others])}? ")
             if key:
                 if self._act(facts, key):
@@ -115,7 +116,7 @@ class Plain:
         elif key == "u":
             self._retrying(lambda: self._finish(self._session.undo()))
         elif key == "?":
-            self._print(plain_help_text(self._keys))
+            self._print(_wrapped(plain_help_text(self._keys)))
         elif facts:
             return self._act_on(facts, key)
         else:
@@ -193,9 +194,8 @@ class Plain:
         """Return the answer in lower case; what was typed before the question is discarded."""
         sys.stdout.flush()
         discard_typed(sys.stdin)
-        width = max(shutil.get_terminal_size().columns, MIN_COLUMNS)
         whole = escape_control(question).replace(" ", _NO_BREAK).replace(f",{_NO_BREAK}", ", ")  # break between answers
-        sys.stdout.write("\n".join(wrap(whole, width - 1)).replace(_NO_BREAK, " ") + " ")
+        sys.stdout.write("\n".join(wrap(whole, _columns() - 1)).replace(_NO_BREAK, " ") + " ")
         sys.stdout.flush()
         if not (line := sys.stdin.readline()).endswith("\n"):  # the end, perhaps behind letters without Enter
             raise EOFError
@@ -204,3 +204,12 @@ class Plain:
     def _print(self, text: str) -> None:
         for line in text.split("\n"):
             sys.stdout.write(f"{escape_control(line)}\n")
+
+
+def _columns() -> int:
+    return max(shutil.get_terminal_size().columns, MIN_COLUMNS)
+
+
+def _wrapped(text: str) -> str:
+    """Return a text whose lines are broken between words."""
+    return "\n".join(row.rstrip() for line in text.split("\n") for row in wrap_line(line, _columns()))

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from leadctl.change_announcement import may_have_reached_server
+from leadctl.change_ids import SHORT_ID_CHARS
 from leadctl.context import Context
 from leadctl.errors import ExitCode, LeadctlError, NotFound, TryAgain, UnexpectedResponse, UsageError
 from leadctl.options import Omitted
 from leadctl.output.escapes import escape_control
 from leadctl.output.formats import Record
-from leadctl.output.tables import cut
+from leadctl.output.tables import LEFT_TO_RIGHT, cut
 from leadctl.retries import retry_call
 from leadctl.triage.changes import Decision, Result, Step, Undo
 from leadctl.triage.facts import Facts
@@ -158,7 +159,8 @@ class Session:
             isinstance(pending, Decision) and (pending.lead_id, pending.state) == (facts.lead_id, state)
         ):
             return Result(self.unconfirmed_text(), Step.STAY)
-        decision = pending if isinstance(pending, Decision) else Decision(uuid4(), facts.lead_id, facts.state, state)
+        new = Decision(uuid4(), facts.lead_id, facts.state, state, facts.name.strip(LEFT_TO_RIGHT))
+        decision = pending if isinstance(pending, Decision) else new
         [outcome] = self._send(decision, partial(self._set_state, decision))
         result = self._result(decision, outcome, facts.name)
         self.unconfirmed = None
@@ -218,8 +220,15 @@ class Session:
     def summary(self) -> list[str]:
         """Return the lines to print at the end: the change ids, and what was decided."""
         made = list(self._made)  # a copy: a thread may add a decision
-        lines = [f"change {one.change}: lead {one.lead_id} to {one.state}" for one in made]
+        lines = [
+            f"change {self.shown_id(one)}: lead {one.lead_id}, {cut(one.name, NAME_COLUMNS)} → {one.state}"
+            for one in made
+        ]
         return [*map(escape_control, lines), self.counts()]
+
+    def shown_id(self, one: Decision | Undo) -> str:
+        """Return the id of a change for `leadctl undo`, short unless --verbose is given."""
+        return str(one.change)[: None if self._context.flags.verbose else SHORT_ID_CHARS]
 
     def counts(self) -> str:
         """Return the numbers of leads that were decided, skipped, lost to a colleague, and passed over."""

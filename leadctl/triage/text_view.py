@@ -1,7 +1,7 @@
 """The widget that shows a long text, wrapping only the visible rows."""
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from itertools import islice
 
 from rich.segment import Segment
@@ -52,9 +52,10 @@ class TextView(Widget):
     def scroll_to_end(self) -> None:
         self._move_to(self.pages.last(width=self._columns, height=self._rows))
 
-    def search(self, text: str) -> str:
-        """Mark all matches and show the next one, below a row of its context; return its number, or what is wrong.
+    def search(self, text: str, *, backwards: bool = False) -> str:
+        """Mark all matches and show the next or previous one, below a row of its context.
 
+        Returns its number, or what is wrong.
         An empty text repeats the last search.
         """
         if text:
@@ -67,7 +68,7 @@ class TextView(Widget):
             return f"not found: {escape_control(self._wanted)}"
         is_next = not text and self._is_shown(self._match)
         after = self._match if is_next else Place(self.top.line, self.top.offset - 1)
-        number = bisect_right(found, after) % len(found)
+        number = (bisect_left(found, after) - 1 if backwards else bisect_right(found, after)) % len(found)
         self._match = found[number]
         row = self.pages.at(self._match, self._columns)
         self._move_to(next(self.pages.above(row, self._columns), row))

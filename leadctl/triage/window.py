@@ -164,7 +164,8 @@ class Window(App[None]):
         event.stop()
         is_letter = event.is_printable and event.key != "space" and not event.key.startswith(("alt+", "ctrl+"))
         printable = event.character if is_letter else None
-        self._press((printable or event.key).lower(), event.time)
+        key = printable or event.key
+        self._press(key if key == "N" else key.lower(), event.time)
 
     def on_click(self, event: Click) -> None:
         is_on_key = event.widget is not None and event.widget.id == "keys"
@@ -215,7 +216,7 @@ class Window(App[None]):
             self._behind = (self.text.pages, self.text.top, self.label)
         self.label = label
         self.text.show(Pages(text))
-        self.set_mode(Mode.PAGE, self.message)
+        self.set_mode(Mode.PAGE, "")  # a message about a key that was ignored has been read
 
     def close_page(self) -> None:
         if self._behind:

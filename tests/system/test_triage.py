@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("worker")
 START = ("\x1b[?1049h", "\x1b[?25l", "\x1b[?1000h")  # alternate screen, hidden cursor, mouse
 RESTORED = ("\x1b[?1049l", "\x1b[?25h", "\x1b[?1000l", "\x1b[?2004l")
 READY = "layout lost"
-QUESTION_END = "[?] help? "
+QUESTION_END = "[q]uit? "
 
 
 def submit(client: Client, count: int = 2) -> list[int]:
@@ -58,7 +58,9 @@ def test_deciding_and_quitting(client: Client) -> None:
     code, screen = terminal.end()
     assert (code, states_of(client, [first, second])) == (0, {first: "REACHED_OUT", second: "PENDING"})
     assert_restored(screen)
-    printed = rf"change [0-9a-f-]{{36}}: lead {first} to REACHED_OUT\n1 decided \(1 REACHED_OUT\), 0 skipped"
+    printed = (
+        rf"change [0-9a-f]{{8}}: lead {first}, Name\d+ Lovelace → REACHED_OUT\n1 decided \(1 REACHED_OUT\), 0 skipped"
+    )
     assert re.search(printed, screen)
 
 
@@ -237,13 +239,13 @@ def test_leaving_before_the_response_prints_the_change(
     left.set()
     assert ended == code
     assert "0 decided, 0 skipped" in screen
-    assert re.search(r"change (\S{36}) may have been applied; to undo it: leadctl undo \1\n", screen)
+    assert re.search(r"change (\S{8}) may have been applied; to undo it: leadctl undo \1\n", screen)
 
 
 def test_plain_asks_line_by_line(client: Client) -> None:
     first, second, third = submit(client, 3)
     terminal = start(client, "--plain")
-    question = "[w]rite the file, [q]uit, [?] help? "
+    question = "[w]rite the file, [?] help, [q]uit? "
     assert question in terminal.screen
     for answer, expected in (
         ("", question),  # Enter never decides

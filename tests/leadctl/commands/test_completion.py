@@ -110,6 +110,11 @@ def test_custom_states_are_offered(anonymous: Client) -> None:
 def test_states_are_completed_in_lower_case_too(anonymous: Client) -> None:
     assert completed(anonymous, "set-state", "re") == ["reached_out"]
     assert completed(anonymous, "list", "--state", "RE") == ["REACHED_OUT"]
+    assert completed(anonymous, "list", "--state", "pending,en") == ["pending,engaged"]
+
+
+def test_times_are_completed(anonymous: Client) -> None:
+    assert completed(anonymous, "list", "--since", "") == ["today", "yesterday"]
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -50,8 +50,8 @@ def test_with_an_environment_token_nothing_is_saved(anonymous: Client) -> None:
     ("typed", "code", "message"),
     [
         (f"wrong password\n{NEW}\n", 4, "the old password is wrong"),
-        (f"{PASSWORD}\nshort\n", 2, "new: must have at least 8 characters"),
-        (f"{PASSWORD}\n", 2, "new: must have at least 8 characters"),
+        (f"{PASSWORD}\nshort\n", 2, "the new password must have at least 8 characters"),
+        (f"{PASSWORD}\n", 2, "the new password must have at least 8 characters"),
     ],
 )
 def test_a_rejected_password_changes_nothing(client: Client, typed: str, code: int, message: str) -> None:

@@ -348,6 +348,7 @@ def test_search_help_history_and_scrolling(client: Client, make_session: MakeSes
         await screen.until("line 150")
         await screen.press("question_mark", after_s=0)
         await screen.until("r  reached out")
+        assert "match 1 of" not in screen.shown
         await screen.press("d", after_s=0)
         await screen.until("line 150")
         await screen.press("h", after_s=0)
@@ -369,9 +370,11 @@ def test_each_match_is_shown_also_those_in_one_paragraph(client: Client, make_se
         await screen.press("slash", *"Visa", "enter", after_s=0)
         await screen.until("match 1 of 4")
         for number, neighbour in ((2, "word60 visa"), (3, "word120 visa"), (4, "word299\n"), (1, "word0 visa")):
-            await screen.press("slash", "enter", after_s=0)
+            await screen.press("n", after_s=0)
             await screen.until(f"match {number} of 4")
             assert neighbour in screen.shown, "the row above is its context"
+        await screen.press("N", after_s=0)
+        await screen.until("match 4 of 4")
         await screen.press("slash", *"none", "enter", after_s=0)
         await screen.until("not found: none")
         await screen.press("x", after_s=0)

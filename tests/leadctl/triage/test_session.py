@@ -37,7 +37,7 @@ def test_a_decision_goes_to_the_next_lead(client: Client, make_session: MakeSess
     assert session.lead_id is None
     change, counts = session.summary()
     assert counts == "1 decided (1 REACHED_OUT), 1 skipped"
-    assert re.fullmatch(rf"change [0-9a-f-]{{36}}: lead {ids[0]} to REACHED_OUT", change)
+    assert re.fullmatch(rf"change [0-9a-f]{{8}}: lead {ids[0]}, Ada Lovelace → REACHED_OUT", change)
     assert session.exit_code == 0
 
 
