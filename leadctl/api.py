@@ -165,7 +165,10 @@ class Api:
         return self._http.pages("/internal/audit", _ENTRY, filters, newest_first=True, limit=limit)
 
     def retry_mails(self, ids: Sequence[int]) -> list[dict[str, Any]]:
-        """Queue up to 1,000 failed mails again; return a `result` for each id (revived, not_failed or missing)."""
+        """Queue up to 1,000 failed mails again; return a `result` for each id.
+
+        The results are revived, suppressed (its mailbox had a confirmation meanwhile), not_failed and missing.
+        """
         response = self._http.json("POST", "/internal/mail/retry", json={"ids": list(ids)})
         return self._for_ids(ids, self._results(response))
 

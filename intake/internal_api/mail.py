@@ -1,5 +1,7 @@
 """Endpoints for the outbox: list, and retry."""
 
+from functools import partial
+
 from starlette.responses import Response
 
 from intake import audit
@@ -9,6 +11,7 @@ from intake.http.request_parsing import json_response
 from intake.http.request_state import AppRequest
 from intake.http.routing import actor_of
 from intake.internal_api.schemas.mail import MailRetry
+from intake.leads.new_lead import mailbox_of
 from intake.mail import admin
 from intake.mail.admin import MailQuery
 from intake.request_models import filters_in_use
@@ -25,7 +28,8 @@ def get_mail(request: AppRequest, query: MailQuery) -> Response:
 
 def post_mail_retry(request: AppRequest, body: MailRetry) -> Response:
     """Queue failed mails again."""
-    results = admin.retry_mails(request.state["database"], body.ids, actor=actor_of(request))
+    mailbox = partial(mailbox_of, request.state["settings"])
+    results = admin.retry_mails(request.state["database"], body.ids, mailbox_of=mailbox, actor=actor_of(request))
     if (worker := request.state["worker"]) is not None:
         worker.wake()
     return json_response({"results": [{"id": i, "result": r} for i, r in zip(body.ids, results, strict=True)]})

@@ -1,17 +1,19 @@
 """Mail administration: lists, counts and retries."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field
-from sqlalchemy import Connection, TextClause, case, func, or_, select, update
+from sqlalchemy import Connection, Row, TextClause, case, func, or_, select, update
 
 from intake.audit import Action, Actor, record
 from intake.database import Database
 from intake.database.clock import Now
 from intake.database.ids import page_and_next
 from intake.database.schema import DELIVERABLE, UNSENT, outbox_mail
+from intake.mail import outbox
+from intake.mail.outbox import Mailbox
 from intake.request_models import MAX_ID, Number, PageQuery
 
 _FORMER_STATES = {"owed": "queued", "dead": "failed"}  # accepted until 1.0
@@ -89,10 +91,13 @@ def _narrowed(states: Sequence[str]) -> Sequence[TextClause]:
     return [UNSENT] if {"queued", "failed"}.issuperset(states) else []
 
 
-def retry_mails(database: Database, ids: Sequence[int], *, actor: Actor) -> list[str]:
+def retry_mails(
+    database: Database, ids: Sequence[int], *, mailbox_of: Callable[[str], Mailbox], actor: Actor
+) -> list[str]:
     """Queue failed mails again, due now, audit each, and return a result for each id.
 
-    The results are `revived`, `not_failed` (the mail is in another state) and `missing`. Attempts and the two days of
+    The results are `revived`, `suppressed` (a confirmation whose mailbox had one meanwhile), `not_failed` (the mail is
+    in another state) and `missing`. Attempts and the two days of
     retries start again. The alerts of a digest are queued with it; an alert without its digest joins another one.
     Raises DatabaseUnavailable.
     """
@@ -102,17 +107,28 @@ def retry_mails(database: Database, ids: Sequence[int], *, actor: Actor) -> list
         update(outbox_mail)
         .where(chosen, outbox_mail.c.state == "failed")
         .values(state="queued", attempts=0, next_attempt_at=Now(), queued_since=Now(), digest_id=digest)
-        .returning(outbox_mail.c.id, outbox_mail.c.lead_id)
+        .returning(outbox_mail.c.id, outbox_mail.c.lead_id, outbox_mail.c.kind, outbox_mail.c.recipient)
     )
     known = select(outbox_mail.c.id).where(outbox_mail.c.id.in_(ids))
     in_order = select(outbox_mail.c.id).where(chosen).order_by(outbox_mail.c.id).with_for_update()
 
-    def work(connection: Connection) -> tuple[set[int], set[int]]:
+    def suppress(connection: Connection, confirmations: Sequence[Row[Any]]) -> set[int]:
+        """Suppress those whose mailbox had one, by mailbox: opposite orders deadlock."""
+        boxes = [(mailbox_of(row.recipient), row) for row in confirmations]
+        boxes.sort(key=lambda one: (one[0].key, one[1].id))
+        late = {row.id for box, row in boxes if not outbox.claim_mailbox(connection, row.lead_id, box)}
+        connection.execute(update(outbox_mail).where(outbox_mail.c.id.in_(late)).values(outbox.RECENTLY_CONFIRMED))
+        return late
+
+    def work(connection: Connection) -> tuple[set[int], set[int], set[int]]:
         connection.execute(in_order)  # in the order in which an erasure locks them, to avoid deadlocks
         revived = sorted(connection.execute(revive).all())
-        for mail_id, lead_id in revived:
-            record(connection, Action.MAIL_RETRY, actor, lead_id=lead_id, detail=f"mail {mail_id}")
-        return {mail_id for mail_id, _ in revived}, set(connection.scalars(known))
+        for row in revived:
+            record(connection, Action.MAIL_RETRY, actor, lead_id=row.lead_id, detail=f"mail {row.id}")
+        suppressed = suppress(connection, [row for row in revived if row.kind == "confirmation"])
+        return {row.id for row in revived}, suppressed, set(connection.scalars(known))
 
-    revived, found = database.write(work)
-    return ["revived" if one in revived else "not_failed" if one in found else "missing" for one in ids]
+    revived, suppressed, found = database.write(work)
+    results = dict.fromkeys(found, "not_failed") | dict.fromkeys(revived, "revived")
+    results |= dict.fromkeys(suppressed, "suppressed")
+    return [results.get(one, "missing") for one in ids]

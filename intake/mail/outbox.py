@@ -41,15 +41,18 @@ _DUE = (
     .cte("due")
     .prefix_with("MATERIALIZED", dialect="postgresql")  # a subquery can run again for each row, past its limit
 )
-_RECENTLY_CONFIRMED = "its mailbox had a confirmation within INTAKE_CONFIRMATION_INTERVAL"
+RECENTLY_CONFIRMED = {
+    "state": "suppressed",
+    "last_error": "suppressed: its mailbox had a confirmation within INTAKE_CONFIRMATION_INTERVAL",
+}
 _ALERTS = LeadTable(outbox_mail, {"kind": "alert"})
 _IS_CONFIRMED = IsWritten(confirmed_mailbox)
 _CONFIRMATION = LeadTable(
     outbox_mail,
     {
         "kind": "confirmation",
-        "state": case((_IS_CONFIRMED, "queued"), else_="suppressed"),
-        "last_error": case((_IS_CONFIRMED, null()), else_="suppressed: " + _RECENTLY_CONFIRMED),
+        "state": case((_IS_CONFIRMED, "queued"), else_=RECENTLY_CONFIRMED["state"]),
+        "last_error": case((_IS_CONFIRMED, null()), else_=RECENTLY_CONFIRMED["last_error"]),
     },
 )
 _SUSPECT = {"state": "suppressed", "last_error": "suppressed: the lead is suspect"}
@@ -151,12 +154,18 @@ def queue_suppressed(connection: Connection, lead_id: int, mailbox: Mailbox) -> 
     is_of_lead = outbox_mail.c.lead_id == lead_id, outbox_mail.c.state == "suppressed"
     mails = select(outbox_mail.c.id, outbox_mail.c.kind).where(*is_of_lead).order_by(outbox_mail.c.id)
     for mail_id, kind in connection.execute(mails.with_for_update()).all():
-        row = {"mailbox_key": mailbox.key, "lead_id": lead_id}
-        is_queued = kind != "confirmation" or insert_if_absent(
-            connection, confirmed_mailbox, row, replacing=_is_over(mailbox.interval_s)
-        )
-        values = _QUEUED if is_queued else {"last_error": "suppressed: " + _RECENTLY_CONFIRMED}
+        is_queued = kind != "confirmation" or claim_mailbox(connection, lead_id, mailbox)
+        values = _QUEUED if is_queued else RECENTLY_CONFIRMED
         connection.execute(update(outbox_mail).where(outbox_mail.c.id == mail_id).values(values))
+
+
+def claim_mailbox(connection: Connection, lead_id: int, mailbox: Mailbox) -> bool:
+    """Record a lead's confirmation to a mailbox; return False if it had one for another lead within its interval."""
+    row = {"mailbox_key": mailbox.key, "lead_id": lead_id}
+    if insert_if_absent(connection, confirmed_mailbox, row, replacing=_is_over(mailbox.interval_s)):
+        return True
+    last = select(confirmed_mailbox.c.lead_id).where(confirmed_mailbox.c.mailbox_key == mailbox.key)
+    return connection.execute(last).scalar() == lead_id
 
 
 @cache

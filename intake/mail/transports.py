@@ -9,6 +9,7 @@ import aiosmtplib
 from aiosmtplib import (
     SMTPAuthenticationError,
     SMTPException,
+    SMTPHeloError,
     SMTPNotSupported,
     SMTPRecipientsRefused,
     SMTPResponseException,
@@ -153,7 +154,7 @@ async def _send(client: aiosmtplib.SMTP, message: bytes, sender: str, recipient:
     except SMTPRecipientsRefused as refusal:
         [reply] = refusal.recipients
         raise _refused(reply.code, reply.message, permanent=reply.code >= 500) from refusal
-    except SMTPSenderRefused as refusal:  # a fault of our configuration, which can be corrected
+    except (SMTPSenderRefused, SMTPHeloError) as refusal:  # not about this mail: our configuration, or the relay
         raise _refused(refusal.code, refusal.message, permanent=False) from refusal
     except SMTPResponseException as reply:
         raise _refused(reply.code, reply.message, permanent=reply.code >= 500) from reply

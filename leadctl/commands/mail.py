@@ -108,4 +108,6 @@ def retry(
 def _failure(outcome: Record) -> LeadctlError:
     if outcome["result"] == "missing":
         return NotFound(f"there is no mail {outcome['id']}")
+    if outcome["result"] == "suppressed":
+        return Conflict(f"mail {outcome['id']} is not sent, because its mailbox had a confirmation meanwhile")
     return Conflict(f"mail {outcome['id']} has not failed; leadctl mail show {outcome['id']} shows its state and why")

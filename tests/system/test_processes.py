@@ -179,7 +179,7 @@ def test_an_error_at_the_start_ends_all(databases: Databases, tmp_path: Path) ->
     group = start(tmp_path, **environment)
     assert group.process.wait(WITHIN_S * 2) == 1
     group._reader.join(5)
-    assert "the mail template 'alert' can't be rendered" in "".join(group.log)
+    assert "alert.txt.jinja, line 1 can't be rendered" in "".join(group.log)
     assert "Traceback" not in "".join(group.log)
 
 

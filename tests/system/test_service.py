@@ -186,7 +186,10 @@ def test_a_new_password_revokes_older_tokens(databases: Databases, tmp_path: Pat
         ),
         (postgres("postgresql://127.0.0.1:1/db"), ["intake: the database is unavailable: connection to server at"]),
         ({"INTAKE_FORM": "form.toml"}, ["intake: INTAKE_FORM: form.toml: colour: unknown key; correct or remove it"]),
-        ({"INTAKE_MAIL_TEMPLATES": "."}, ["intake: the mail template 'alert' can't be rendered: division by zero"]),
+        (
+            {"INTAKE_MAIL_TEMPLATES": "."},
+            ["intake: the template alert.txt.jinja, line 3 can't be rendered: division by zero"],
+        ),
     ],
 )
 def test_serve_prints_one_line_per_invalid_setting(tmp_path: Path, settings: dict[str, str], lines: list[str]) -> None:

@@ -162,7 +162,7 @@ def test_a_lead_is_shown_in_human_units(listing: Client) -> None:
         "CV": "cv.pdf",
         "STATE": "PENDING",
         "CV SIZE": "1.5 MB",
-        "CV TYPE": "application/pdf",
+        "CV TYPE": "PDF document",
         "CV SCAN": members["CV SCAN"],
     }
 

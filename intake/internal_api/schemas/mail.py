@@ -17,7 +17,7 @@ class MailRetryResult(BaseModel):
     """Result for one mail."""
 
     id: int
-    result: Literal["revived", "not_failed", "missing"]
+    result: Literal["revived", "suppressed", "not_failed", "missing"]
 
 
 class MailRetryResults(BaseModel):

@@ -93,6 +93,21 @@ def test_only_administrators_retry(client: TestClient, intake: Intake) -> None:
     assert (mail["state"], mail["attempts"]) == ("queued", 0)
 
 
+def test_a_mailbox_that_had_a_confirmation_meanwhile_gets_no_other(client: TestClient, intake: Intake) -> None:
+    """Failures free the mailbox, so that several confirmations to one can be queued, fail, and be retried."""
+    intake.submitted(email="ada+1@example.com")
+    [other] = [mail for mail in claim(intake, limit=20) if mail.recipient == "ada+1@example.com"]
+    outbox.record_failure(intake.database, other, reason="554 no", delay_s=None)
+    admin = intake.bearer(intake.user("harriet", role="admin"))
+    answer = client.post("/internal/mail/retry", json={"ids": [other.id, 1]}, headers=admin).json()
+    assert [one["result"] for one in answer["results"]] == ["suppressed", "revived"]
+    mails = client.get("/internal/mail?kind=confirmation&limit=9").json()
+    found = {mail["recipient"]: (mail["state"], mail["last_error"]) for mail in mails}
+    assert found["ada@example.com"][0] == "queued"
+    reason = "suppressed: its mailbox had a confirmation within INTAKE_CONFIRMATION_INTERVAL"
+    assert found["ada+1@example.com"] == ("suppressed", reason)
+
+
 def test_a_retried_mail_has_two_days_again(client: TestClient, intake: Intake) -> None:
     past = datetime(2020, 1, 1, tzinfo=UTC)
     long_ago = update(outbox_mail).values(created_at=past, queued_since=past, next_attempt_at=past)

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from intake.database.schema import (
 from intake.errors import StorageUnavailable
 from intake.leads import cv_texts, erasure, listing
 from intake.leads.models import TextState
+from intake.leads.new_lead import mailbox_of
 from intake.leads.normalization import normalize_key
 from intake.mail import admin as mail_admin
 from intake.mail import outbox
@@ -401,13 +403,18 @@ def test_mail_retries_do_not_deadlock_with_erasures(intake: Intake) -> None:
     intake.write(lambda c: c.execute(update(outbox_mail).values(state="failed")))
     # the update moves the first row after the second
     intake.write(lambda c: c.execute(update(outbox_mail).where(outbox_mail.c.id == first).values(attempts=9)))
+    mailbox = partial(mailbox_of, intake.settings)
+
+    def retry() -> list[str]:
+        return mail_admin.retry_mails(intake.database, [first, second], mailbox_of=mailbox, actor=LOCAL_ACTOR)
+
     with ThreadPoolExecutor(1) as pool:
         other = Database(intake.settings, connections=1)
 
         def hold(connection: Connection) -> Any:
             """Lock one mail and then the next, as an erasure does."""
             connection.execute(select(outbox_mail.c.id).where(outbox_mail.c.id == first).with_for_update())
-            retrying = pool.submit(lambda: mail_admin.retry_mails(intake.database, [first, second], actor=LOCAL_ACTOR))
+            retrying = pool.submit(retry)
             wait_for(lambda: intake.read(lambda c: c.execute(WAITING).scalar_one()) == 1)
             connection.execute(select(outbox_mail.c.id).where(outbox_mail.c.id == second).with_for_update())
             return retrying

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy import delete, update
 from intake.audit import LOCAL_ACTOR
 from intake.database.clock import Now
 from intake.database.schema import DELIVERABLE, alerted_address, lead, outbox_mail
+from intake.leads.new_lead import mailbox_of
 from intake.mail import admin, digests, outbox
 from intake.mail.admin import MailModel
 from intake.mail.outbox import OutboxMessage
@@ -28,6 +30,11 @@ def intake(start: Callable[..., Intake]) -> Intake:
 def two_attorneys(start: Callable[..., Intake]) -> Intake:
     """A service with two attorneys."""
     return start()
+
+
+def retry(intake: Intake, mail_id: int) -> list[str]:
+    mailbox = partial(mailbox_of, intake.settings)
+    return admin.retry_mails(intake.database, [mail_id], mailbox_of=mailbox, actor=LOCAL_ACTOR)
 
 
 def alerts(intake: Intake, *, limit: int = 50, interval_s: float = 60.0) -> list[OutboxMessage]:
@@ -125,7 +132,7 @@ def test_a_failed_digest_is_retried_whole(intake: Intake) -> None:
     [digest] = alerts(intake)
     outbox.record_failure(intake.database, digest, reason="550 no", delay_s=None)
     submit(intake, 1)
-    assert admin.retry_mails(intake.database, [digest.id], actor=LOCAL_ACTOR) == ["revived"]
+    assert retry(intake, digest.id) == ["revived"]
     [again] = alerts(intake)
     assert (ids(again), again.message_id) == (leads, digest.message_id), "its leads do not change"
 
@@ -135,7 +142,7 @@ def test_a_single_alert_of_a_failed_digest_can_be_retried(intake: Intake) -> Non
     [digest] = alerts(intake)
     outbox.record_failure(intake.database, digest, reason="550 no", delay_s=None)
     second = stored_alerts(intake)[1]
-    assert admin.retry_mails(intake.database, [second.id], actor=LOCAL_ACTOR) == ["revived"]
+    assert retry(intake, second.id) == ["revived"]
     next_minute(intake)
     [again] = alerts(intake)
     assert (ids(again), again.message_id) == ([second.lead_id], second.message_id)

@@ -3,13 +3,16 @@
 import asyncio
 import mailbox
 import os
+import socketserver
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from intake.mail.transports import MaildirTransport, _refused
+from intake.mail.transports import DeliveryFailed, MaildirTransport, SmtpTransport, _refused
+from intake.settings.parsers import SmtpServer
+from tests.local_server import LocalServer
 
 
 @pytest.fixture
@@ -37,3 +40,28 @@ def test_a_relays_reply_is_stored_and_not_logged(code: int) -> None:
     assert "ada@example.com" in str(failure)
     assert "ada@example.com" not in failure.logged
     assert str(code) in failure.logged
+
+
+class Refusing(socketserver.StreamRequestHandler):
+    """Greets a client, and refuses its greeting."""
+
+    def handle(self) -> None:
+        self.wfile.write(b"220 relay\r\n")
+        while self.rfile.readline().strip():
+            self.wfile.write(b"550 maintenance\r\n")
+
+
+def test_a_refused_greeting_fails_no_mail() -> None:
+    server = socketserver.TCPServer(("127.0.0.1", 0), Refusing)
+    relay = SmtpServer(host="127.0.0.1", port=server.server_address[1], username=None, password=None, tls="off")
+
+    async def deliver() -> None:
+        transport = SmtpTransport(relay, sender="office@firm.example")
+        try:
+            await transport.deliver(b"Subject: x\r\n\r\n", "ada@example.com")
+        finally:
+            await transport.close(send_quit=False)
+
+    with LocalServer(server), pytest.raises(DeliveryFailed, match="550 maintenance") as failed:
+        asyncio.run(deliver())
+    assert not failed.value.permanent

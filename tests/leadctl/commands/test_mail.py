@@ -23,6 +23,7 @@ def failed(client: Client, service: Service) -> list[int]:
         database.execute(
             f"UPDATE outbox_mail SET state='failed', claim=NULL, last_error='550 no' WHERE id IN ({marks})", ids
         )
+        database.execute("DELETE FROM confirmed_mailbox")  # as the failure of a confirmation does
     database.close()
     return ids
 

@@ -264,7 +264,7 @@ def test_logout_keeps_the_profile_without_token_and_password_command(anonymous: 
 
 
 def test_an_invalid_stored_url_is_a_one_line_error(client: Client) -> None:
-    credentials_file(client).write_text(json.dumps({"profiles": {"cron": {"url": "x"}}}))
+    credentials_file(client).write_text(json.dumps({"profiles": {"cron": {"url": "ftp://x"}}}))
     done = client.run("--profile", "cron", "whoami")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert client.run("profiles").returncode == 0
