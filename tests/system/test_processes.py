@@ -57,7 +57,10 @@ def group(databases: Databases, tmp_path: Path) -> Iterator[Group]:
 
 
 def is_alive(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists() and ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # the second if it ends during the read
+        return False
 
 
 def test_both_processes_serve_one_address_and_log_complete_lines(group: Group) -> None:
