@@ -48,45 +48,47 @@ PASSWORD = "correct horse"
 QUICK_HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 POOLED = os.environ.get("INTAKE_TEST_PGBOUNCER") == "1"
 ROOT = Path(__file__).parent
-SLOW_PATHS = (
-    "docs/test_language.py",
-    "intake/backups",
-    "intake/cv_text/test_hostile_files.py",
-    "intake/cv_text/test_sandbox.py",
-    "intake/cvs/test_restores.py",
-    "intake/database/test_group_commit.py",
-    "intake/database/test_query_plans.py",
-    "intake/database/test_timeline.py",
-    "intake/database/test_unavailable.py",
-    "intake/form/test_spam_rates.py",
-    "intake/internal_api/test_get_leads.py",
-    "intake/internal_api/test_login.py",
-    "intake/internal_api/test_login_queue.py",
-    "intake/internal_api/test_post_persons_erase.py",
-    "intake/internal_api/test_put_password.py",
-    "intake/internal_api/test_register.py",
-    "intake/internal_api/test_stats.py",
-    "intake/leads/test_cv_texts.py",
-    "intake/leads/test_retention.py",
-    "intake/leads/test_scans.py",
-    "intake/mail/test_confirmation_caps.py",
-    "intake/mail/test_messages.py",
-    "intake/search/test_excerpts.py",
-    "intake/search/test_tokenizer.py",
-    "intake/test_server.py",
-    "intake/users/test_passwords.py",
-    "intake/workers/test_mail.py",
-    "leadctl/commands/test_bulk.py",
-    "leadctl/commands/test_search.py",
-    "leadctl/commands/test_suspects.py",
-    "leadctl/commands/test_watch.py",
-    "leadctl/test_connections.py",
-    "leadctl/test_polling.py",
-    "leadctl/test_program.py",
-    "migrations",
-    "system",
+SLOW_PATHS = tuple(
+    str(ROOT / path)
+    for path in (
+        "docs/test_language.py",
+        "intake/backups",
+        "intake/cv_text/test_hostile_files.py",
+        "intake/cv_text/test_sandbox.py",
+        "intake/cvs/test_restores.py",
+        "intake/database/test_group_commit.py",
+        "intake/database/test_query_plans.py",
+        "intake/database/test_timeline.py",
+        "intake/database/test_unavailable.py",
+        "intake/form/test_spam_rates.py",
+        "intake/internal_api/test_get_leads.py",
+        "intake/internal_api/test_login.py",
+        "intake/internal_api/test_login_queue.py",
+        "intake/internal_api/test_post_persons_erase.py",
+        "intake/internal_api/test_put_password.py",
+        "intake/internal_api/test_register.py",
+        "intake/internal_api/test_stats.py",
+        "intake/leads/test_cv_texts.py",
+        "intake/leads/test_retention.py",
+        "intake/leads/test_scans.py",
+        "intake/mail/test_confirmation_caps.py",
+        "intake/mail/test_messages.py",
+        "intake/search/test_excerpts.py",
+        "intake/search/test_tokenizer.py",
+        "intake/test_server.py",
+        "intake/users/test_passwords.py",
+        "intake/workers/test_mail.py",
+        "leadctl/commands/test_bulk.py",
+        "leadctl/commands/test_search.py",
+        "leadctl/commands/test_suspects.py",
+        "leadctl/commands/test_watch.py",
+        "leadctl/test_connections.py",
+        "leadctl/test_polling.py",
+        "leadctl/test_program.py",
+        "migrations",
+        "system",
+    )
 )
-SLOW = tuple(str(ROOT / path) for path in SLOW_PATHS)
 _numbers = itertools.count()
 
 
@@ -117,7 +119,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Func
 def _is_slow(item: pytest.Function) -> bool:
     """Return whether a test starts real programs, uses PostgreSQL or takes seconds."""
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    is_in_slow_path = str(item.path).startswith(SLOW)
+    is_in_slow_path = str(item.path).startswith(SLOW_PATHS)
     return is_in_slow_path or parameters.get("databases") == "postgresql" or "service" in item.fixturenames
 
 

@@ -97,9 +97,8 @@ def retry_mails(
     """Queue failed mails again, due now, audit each, and return a result for each id.
 
     The results are `revived`, `suppressed` (a confirmation whose mailbox had one meanwhile), `not_failed` (the mail is
-    in another state) and `missing`. Attempts and the two days of
-    retries start again. The alerts of a digest are queued with it; an alert without its digest joins another one.
-    Raises DatabaseUnavailable.
+    in another state) and `missing`. Attempts and the two days of retries start again. The alerts of a digest are queued
+    with it; an alert without its digest joins another one. Raises DatabaseUnavailable.
     """
     digest = case((outbox_mail.c.digest_id.in_(ids), outbox_mail.c.digest_id), else_=None)
     chosen = or_(outbox_mail.c.id.in_(ids), outbox_mail.c.digest_id.in_(ids))
@@ -112,23 +111,27 @@ def retry_mails(
     known = select(outbox_mail.c.id).where(outbox_mail.c.id.in_(ids))
     in_order = select(outbox_mail.c.id).where(chosen).order_by(outbox_mail.c.id).with_for_update()
 
-    def suppress(connection: Connection, confirmations: Sequence[Row[Any]]) -> set[int]:
-        """Suppress those whose mailbox had one, by mailbox: opposite orders deadlock."""
-        boxes = [(mailbox_of(row.recipient), row) for row in confirmations]
-        boxes.sort(key=lambda one: (one[0].key, one[1].id))
-        late = {row.id for box, row in boxes if not outbox.claim_mailbox(connection, row.lead_id, box)}
-        connection.execute(update(outbox_mail).where(outbox_mail.c.id.in_(late)).values(outbox.RECENTLY_CONFIRMED))
-        return late
-
     def work(connection: Connection) -> tuple[set[int], set[int], set[int]]:
         connection.execute(in_order)  # in the order in which an erasure locks them, to avoid deadlocks
         revived = sorted(connection.execute(revive).all())
         for row in revived:
             record(connection, Action.MAIL_RETRY, actor, lead_id=row.lead_id, detail=f"mail {row.id}")
-        suppressed = suppress(connection, [row for row in revived if row.kind == "confirmation"])
+        suppressed = _suppress_confirmed(connection, revived, mailbox_of)
         return {row.id for row in revived}, suppressed, set(connection.scalars(known))
 
     revived, suppressed, found = database.write(work)
     results = dict.fromkeys(found, "not_failed") | dict.fromkeys(revived, "revived")
     results |= dict.fromkeys(suppressed, "suppressed")
     return [results.get(one, "missing") for one in ids]
+
+
+def _suppress_confirmed(
+    connection: Connection, mails: Sequence[Row[Any]], mailbox_of: Callable[[str], Mailbox]
+) -> set[int]:
+    """Suppress the confirmations whose mailboxes had one meanwhile, and return their ids."""
+    confirmations = [(mailbox_of(mail.recipient), mail) for mail in mails if mail.kind == "confirmation"]
+    confirmations.sort(key=lambda one: (one[0].key, one[1].id))  # opposite orders deadlock
+    late = {mail.id for mailbox, mail in confirmations if not outbox.claim_mailbox(connection, mail.lead_id, mailbox)}
+    if late:
+        connection.execute(update(outbox_mail).where(outbox_mail.c.id.in_(late)).values(outbox.RECENTLY_CONFIRMED))
+    return late

@@ -61,14 +61,15 @@ def command(
         pages = _undo(context, change_id, others=True, dry_run=dry_run or is_undone)
         first = next(pages)
     results, states = Counter[str](), set[str]()
-    has_list = dry_run or output is not None
-    has_lines = not (has_list and context.is_terminal) and len(first) != 1  # otherwise, each lead is shown once below
+    has_list, is_single = dry_run or output is not None, len(first) == 1
+    is_listed = has_list and context.is_terminal  # beside a list on the same terminal, no other line about a lead
+    has_lines = not (is_listed or is_single)
     outcomes = _counted(context, chain(first, chain.from_iterable(pages)), results, states, has_lines=has_lines)
     if has_list:
         _show_results(context, outcomes, output, dry_run=dry_run)
     for _ in outcomes:  # without output, only count them
         pass
-    if len(first) == 1 and results["moved"] and not (has_list and context.is_terminal):
+    if is_single and results["moved"] and not is_listed:
         raise PartialFailure(_moved(first[0]))
     _summarize(context, change_id, results, states, were="would be " if dry_run else "")
 

@@ -43,7 +43,7 @@ _COLOURS = {
 }
 _OTHER_COLOURS = ("magenta", "blue", "bright_cyan", "bright_magenta", "bright_yellow", "bright_green", "bright_blue")
 _TYPICAL = {"id": 6, "state": 11, "created_at": 8, "email": 32, "f_name": 14, "l_name": 18, "CV_name": 24}  # cells
-LEFT_TO_RIGHT = "\u200e"  # mark that separates a right-to-left text from its neighbours
+_LEFT_TO_RIGHT = "\u200e"  # mark that separates a right-to-left text from its neighbours
 
 
 def table_lines(
@@ -208,7 +208,7 @@ def _time_of_day(value: object) -> str:
 def marked(text: str) -> str:
     """Return the text; marks around right-to-left text keep it from reordering its neighbours."""
     is_right_to_left = not text.isascii() and any(unicodedata.bidirectional(c) in ("R", "AL") for c in text)
-    return f"{LEFT_TO_RIGHT}{text}{LEFT_TO_RIGHT}" if is_right_to_left else text
+    return f"{_LEFT_TO_RIGHT}{text}{_LEFT_TO_RIGHT}" if is_right_to_left else text
 
 
 def _widths(needs: Mapping[str, int], room: int | None, *, keep_all: bool, empty: Sequence[str] = ()) -> dict[str, int]:

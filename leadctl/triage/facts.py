@@ -36,7 +36,8 @@ class Facts:
 
     def __init__(self, lead: Record, others: Sequence[Record]) -> None:
         self.lead_id, self.state, self.others = int(lead["id"]), str(lead["state"]), others
-        self.name = marked(escape_control(f"{lead['f_name']} {lead['l_name']}"))
+        self.full_name = escape_control(f"{lead['f_name']} {lead['l_name']}")
+        self.name = marked(self.full_name)
         self.email = marked(escape_control(lead["email"]))
         self.file = marked(escape_control(lead["CV_name"]))
         self.size = decimal(lead["CV_size"])

@@ -184,11 +184,10 @@ class Plain:
             try:
                 self._session.sign_in(username, password)
                 return
-            except PermissionDenied as error:  # most people type the password again
-                self._print(str(error))
             except LeadctlError as error:
                 self._print(str(error))
-                return
+                if not isinstance(error, PermissionDenied):  # most people type the password again
+                    return
 
     def _read(self, question: str) -> str:
         """Return the answer in lower case; what was typed before the question is discarded."""

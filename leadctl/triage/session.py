@@ -14,7 +14,7 @@ from leadctl.errors import ExitCode, LeadctlError, NotFound, TryAgain, Unexpecte
 from leadctl.options import Omitted
 from leadctl.output.escapes import escape_control
 from leadctl.output.formats import Record
-from leadctl.output.tables import LEFT_TO_RIGHT, cut
+from leadctl.output.tables import cut
 from leadctl.retries import retry_call
 from leadctl.triage.changes import Decision, Result, Step, Undo
 from leadctl.triage.facts import Facts
@@ -155,12 +155,9 @@ class Session:
     def decide(self, facts: Facts, state: str) -> Result:
         """Move the lead from the displayed state to `state`, never over another user's change. Raises LeadctlError."""
         pending = self.unconfirmed
-        if pending and not (
-            isinstance(pending, Decision) and (pending.lead_id, pending.state) == (facts.lead_id, state)
-        ):
+        if isinstance(pending, Undo) or (pending and (pending.lead_id, pending.state) != (facts.lead_id, state)):
             return Result(self.unconfirmed_text(), Step.STAY)
-        new = Decision(uuid4(), facts.lead_id, facts.state, state, facts.name.strip(LEFT_TO_RIGHT))
-        decision = pending if isinstance(pending, Decision) else new
+        decision = pending or Decision(uuid4(), facts.lead_id, facts.state, state, facts.full_name)
         [outcome] = self._send(decision, partial(self._set_state, decision))
         result = self._result(decision, outcome, facts.name)
         self.unconfirmed = None
