@@ -24,6 +24,7 @@ from sqlalchemy import (
 
 from intake.database import insert_if_absent
 from intake.database.clock import Now
+from intake.database.ids import is_among
 from intake.database.schema import DELIVERABLE, UNGROUPED, alerted_address, lead, outbox_mail
 
 MAX_LISTED_LEADS = 100
@@ -88,12 +89,12 @@ def _build_digest(connection: Connection, address: str) -> None:
         .order_by(outbox_mail.c.id)
         .limit(MAX_DIGEST_ALERTS)
         .with_for_update(skip_locked=True)
-        .cte("free")
     )
-    first = select(func.min(free.c.id)).scalar_subquery()
-    # the time after which the mail fails starts now
-    values = {"digest_id": first, "queued_since": Now(), "next_attempt_at": Now()}
-    connection.execute(update(outbox_mail).where(outbox_mail.c.id.in_(select(free.c.id))).values(values))
+    if ids := connection.scalars(free).all():
+        # the time after which the mail fails starts now
+        values = {"digest_id": ids[0], "queued_since": Now(), "next_attempt_at": Now()}
+        # one statement with a CTE scans the whole table in PostgreSQL 18
+        connection.execute(update(outbox_mail).where(is_among(outbox_mail.c.id, ids)).values(values))
 
 
 def reported_leads(connection: Connection, mails: Sequence[int]) -> dict[int, tuple[list[DigestLead], int]]:
