@@ -15,8 +15,6 @@ _WRITERS: Mapping[str, Callable[[Draft, bytes], None]] = {
     "application/vnd.oasis.opendocument.text": write_odt,
     "application/vnd.oasis.opendocument.text-template": write_odt,
     "text/html": write_html,
-    "application/xhtml+xml": write_html,
-    "text/rtf": write_rtf,
     "application/rtf": write_rtf,
     "text/plain": write_plain,
     "application/octet-stream": write_plain,  # the type of texts that are not UTF-8
@@ -44,8 +42,6 @@ def extract(data: bytes, media_type: str) -> Text:
         return Text("")
     if data.startswith(_OLE):
         raise ExtractionFailed("encrypted" if _ENCRYPTED_PACKAGE in data else "unsupported")
-    if data.startswith(b"{\\rtf"):
-        media_type = "text/rtf"
     if (write := _WRITERS.get(media_type)) is None:
         raise ExtractionFailed("unsupported")
     draft, truncated = Draft(), False

@@ -39,8 +39,9 @@ def write_html(draft: Draft, data: bytes) -> None:
 
 def write_rtf(draft: Draft, data: bytes) -> None:
     """Write the text of an RTF document. Raises ExtractionFailed or DraftFull."""
+    source = data.removeprefix(codecs.BOM_UTF8)[:MAX_SOURCE_BYTES].decode("cp1252", "replace")
     try:
-        text: str = rtf_to_text(data[:MAX_SOURCE_BYTES].decode("cp1252", "replace"), errors="replace")  # type: ignore[no-untyped-call]
+        text: str = rtf_to_text(source, errors="replace")  # type: ignore[no-untyped-call]
     except (ValueError, LookupError, IndexError) as error:
         raise ExtractionFailed("damaged") from error
     draft.write(text)

@@ -237,8 +237,9 @@ def test_charsets_are_known_in_the_sandbox(charset: str) -> None:
     assert (found.text, found.guessed) == (word, False)
 
 
-def test_a_code_page_of_rtf_is_known_in_the_sandbox() -> None:
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf\r\n"])
+def test_a_code_page_of_rtf_is_known_in_the_sandbox(start: bytes) -> None:
     with tempfile.TemporaryFile() as file:
-        file.write(b"{\\rtf1\\ansi\\ansicpg1253 \\'c5\\'eb\\u233? {\\b bold}\\par {\\pict 00ff}end}")
+        file.write(start + b"{\\rtf1\\ansi\\ansicpg1253 \\'c5\\'eb\\u233? {\\b bold}\\par {\\pict 00ff}end}")
         file.flush()
-        assert extract_in_child(file, "text/rtf").text == "Ελé bold\nend"
+        assert extract_in_child(file, "application/rtf").text == "Ελé bold\nend"

@@ -1,5 +1,7 @@
 """Detection of media types by content."""
 
+import time
+
 import pytest
 
 from intake.cvs.media_type import HEAD_BYTES, detect_type
@@ -25,7 +27,32 @@ from tests.system.demo import pdf
         (b"\0\1\2\3", "application/octet-stream"),
         (b"\xff\xfe\xfd", "application/octet-stream"),
         (b"", "text/plain"),
+        (b"\n%PDF-1.4", "application/pdf"),
+        (b"\xef\xbb\xbf\n{\\rtf1 Ada}", "application/rtf"),
+        (b"%!PS-Adobe-3.0", "application/postscript"),
+        (b"\xef\xbb\xbf<!DOCTYPE html>", "text/html"),
+        (b'<?xml version="1.0"?>\n<!DOCTYPE html><html xmlns="http://www.w3.org/1999/xhtml">', "text/html"),
+        (b'<?xml version="1.0"?><!-- <html> --><svg xmlns="http://www.w3.org/2000/svg">', "image/svg+xml"),
+        (b'<?xml version="1.0"?><resume>', "application/xml"),
     ],
 )
 def test_types_are_detected_by_content(head: bytes, detected: str) -> None:
     assert detect_type(head[:HEAD_BYTES]) == detected
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        *("=== CV ===", "*** CV ***", "--- Ada", "From: Ada", "From 2019 to 2024", "Subject: CV"),
+        *("Version 3 of my CV", "0123456789", "8BPS", "GIF89a", "Index: 1", "begin 644 files", "Résumé"),
+    ],
+)
+def test_the_first_words_of_a_text_are_not_a_signature(start: str) -> None:
+    assert detect_type(f"{start}\nAda Lovelace\n".encode()) == "text/plain"
+
+
+@pytest.mark.parametrize("head", [b"<!-- -->" * 1024, b"<!--" * 2048, b"<?xml " * 1300, b"<?xml>" + b"<!---->" * 1100])
+def test_markup_that_never_ends_is_searched_once(head: bytes) -> None:
+    began = time.process_time()
+    detect_type(head)
+    assert time.process_time() - began < 0.5
