@@ -80,10 +80,12 @@ class MultipartParser:
         if not line:
             self._handler.begin_part(self._headers)
             self._advance = self._read_data
-        elif found := _HEADER.fullmatch(line):
-            self._headers[found[1].lower()] = found[2]
-        else:
+        elif (found := _HEADER.fullmatch(line)) is None:
             raise MalformedBody("a part of the multipart body has an invalid header")
+        elif (name := found[1].lower()) in self._headers:
+            raise MalformedBody(f"a part of the multipart body has the header {name.decode()!r} twice")
+        else:
+            self._headers[name] = found[2]
         return True
 
     def _read_data(self) -> bool:

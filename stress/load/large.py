@@ -73,6 +73,7 @@ def hostile(parts: int) -> list[bytes]:
         many.replace(b"name=p", b'name="CV"; filename=p') + _END,
         _part(f'name="{"n" * MIB}"') + _END,
         _part('name="email"', *[f"X-Part-{n}: {n}" for n in range(50_000)]) + _END,
+        _part('name="email"', *["a:"] * MIB) + _END,
         _part('name="CV"; filename="x"', f"Content-Type: {nested}") + whole + _END,
         _part('name="email"', f"Content-Type: {nested}") * 1000 + _END,
         _part('name="CV"; ' + "; ".join(f"filename*{n}=x" for n in range(50_000))) + _END,

@@ -244,6 +244,7 @@ def test_a_form_encoded_by_httpx_is_read_back_equal(text: str, content: bytes, c
         b"Content-Disposition: form-data; name=a\rb\r\n",
         b"X: " + b"x" * 5000 + b"\r\n",
         b"".join(f"X{number}: x\r\n".encode() for number in range(9)),
+        b"X: 1\r\nx: 2\r\n",
     ],
 )
 def test_invalid_headers_of_a_part_are_malformed(headers: bytes, piece: int) -> None:
