@@ -1,7 +1,7 @@
 """The outbox: mails are queued with their lead, claimed for delivery, and their results recorded."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -213,10 +213,11 @@ def claim(
     return mails
 
 
-def extend_lease(database: Database, mails: Iterable[OutboxMessage]) -> None:
-    """Extend the leases of mails that are still claimed to LEASE_S seconds from now."""
+def extend_leases(database: Database, mails: Sequence[OutboxMessage]) -> Set[int]:
+    """Extend the leases of mails that are still claimed to LEASE_S seconds from now, and return their ids."""
     longer = update(outbox_mail).where(_claimed(mails)).values(claimed_until=Now(plus_s=LEASE_S))
-    database.write(lambda connection: connection.execute(longer))
+    still_claimed = longer.returning(outbox_mail.c.id)
+    return database.write(lambda connection: set(connection.scalars(still_claimed))) if mails else set()
 
 
 def release(database: Database, mails: Iterable[OutboxMessage]) -> None:

@@ -58,6 +58,8 @@ class MailWorker(threading.Thread):
         self._woken = asyncio.Event()
         self._queue: asyncio.Queue[OutboxMessage | None] = asyncio.Queue()
         self._claimed: dict[int, OutboxMessage] = {}
+        self._leased_at = 0.0  # when the oldest lease of the claimed mails began, by the clock: it includes suspensions
+        self._extending = asyncio.Lock()
         self._has_more = True  # the last claim left due mails behind
         self._has_held = False  # it held confirmations: other due mails may be behind them
         self._paused_until = 0.0
@@ -90,7 +92,7 @@ class MailWorker(threading.Thread):
         # a thread for the results of each connection, and one for claims and leases
         self._loop.set_default_executor(ThreadPoolExecutor(len(self._transports) + 1))
         senders = [asyncio.create_task(self._send_all(transport)) for transport in self._transports]
-        leases = asyncio.create_task(self._extend_leases())
+        leases = asyncio.create_task(self._keep_leases())
         while not self._stopping:
             self._woken.clear()
             pause_s = await self._claim()
@@ -124,6 +126,9 @@ class MailWorker(threading.Thread):
             self._has_more = True
             return POLL_S
         try:
+            if self._claimed:  # otherwise this worker could claim its own mails again
+                await self._extend_leases(older_than_s=outbox.LEASE_S / 2)
+            began = time.time()
             mails = await asyncio.to_thread(lambda: self._claim_due(free))
         except DatabaseUnavailable as error:
             log.warning("no mail is sent, the database is unavailable: %s", error.reason)
@@ -132,6 +137,8 @@ class MailWorker(threading.Thread):
             log.exception("no mail is sent")
             return DATABASE_PAUSE_S
         self._has_more = len(mails) == free
+        if not self._claimed:
+            self._leased_at = began
         for mail in mails:
             self._claimed[mail.id] = mail
             self._queue.put_nowait(mail)
@@ -159,7 +166,8 @@ class MailWorker(threading.Thread):
                 await self._send(transport, mail)
             except Exception:
                 log.exception("mail %d can be claimed again when its lease expires", mail.id)
-            self._claimed.pop(mail.id, None)
+            if self._is_claimed(mail):
+                del self._claimed[mail.id]
             if self._has_more:
                 self._woken.set()
         await transport.close()
@@ -174,6 +182,10 @@ class MailWorker(threading.Thread):
     async def _send(self, transport: Transport, mail: OutboxMessage) -> None:
         if self._paused_until > time.monotonic():
             await self._release([mail])
+            return
+        await self._secure_leases()
+        if not self._is_claimed(mail):
+            log.warning("mail %d is not sent: it was erased, or another worker has claimed it", mail.id)
             return
         try:
             await transport.deliver(self._builder.build(mail), mail.recipient)
@@ -221,17 +233,39 @@ class MailWorker(threading.Thread):
         else:
             log.warning("result of mail %d discarded: it was erased, or another worker has claimed it", mail.id)
 
-    async def _extend_leases(self) -> None:
+    def _is_claimed(self, mail: OutboxMessage) -> bool:
+        return self._claimed.get(mail.id) is mail
+
+    async def _keep_leases(self) -> None:
         while True:
             await asyncio.sleep(outbox.LEASE_S / 4)
-            claimed = list(self._claimed.values())
             try:
-                if claimed:
-                    await asyncio.to_thread(lambda: outbox.extend_lease(self._database, claimed))  # noqa: B023 - awaited at once
+                await self._extend_leases()
             except DatabaseUnavailable as error:
                 log.warning("leases are not extended: %s", error.reason)
             except Exception:
                 log.exception("leases are not extended")
+
+    async def _secure_leases(self) -> None:
+        """Return once no other worker can have claimed the mails that are still claimed here."""
+        while True:
+            try:
+                return await self._extend_leases(older_than_s=outbox.LEASE_S / 2)
+            except DatabaseUnavailable as error:
+                log.warning("no mail is sent, the database is unavailable: %s", error.reason)
+                await asyncio.sleep(1)
+
+    async def _extend_leases(self, *, older_than_s: float = 0.0) -> None:
+        """Extend all leases, and forget the mails that were erased or that another worker has claimed."""
+        async with self._extending:
+            began, claimed = time.time(), list(self._claimed.values())
+            if began - self._leased_at < older_than_s:
+                return
+            extended = await asyncio.to_thread(lambda: outbox.extend_leases(self._database, claimed))
+            self._leased_at = began
+        for mail in claimed:
+            if mail.id not in extended and self._is_claimed(mail):
+                del self._claimed[mail.id]
 
     async def _release(self, mails: Sequence[OutboxMessage]) -> None:
         for mail in mails:

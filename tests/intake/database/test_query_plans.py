@@ -237,7 +237,7 @@ def submission(cv: SpooledUpload, email: str) -> Submission:
 def deliver_mail(database: Database) -> None:
     held = outbox.claim(database, owner="here", limit=8, alert_interval_s=60.0)
     assert len(held) == 8
-    outbox.extend_lease(database, held)
+    outbox.extend_leases(database, held)
     outbox.release(database, held[:1])
     outbox.record_failure(database, held[1], reason="unreachable", delay_s=None)
     for mail in held[2:]:

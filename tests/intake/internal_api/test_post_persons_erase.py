@@ -349,7 +349,7 @@ def test_erasing_a_mail_during_its_delivery(intake: Intake, admin: TestClient) -
     held = outbox.claim(intake.database, owner="here", limit=10, alert_interval_s=60.0)
     digest = next(mail for mail in held if mail.lead_count == 2)
     assert erase(admin, f"{MARK}@example.com").status_code == 200
-    outbox.extend_lease(intake.database, held)
+    outbox.extend_leases(intake.database, held)
     for mail in held:
         assert outbox.record_sent(intake.database, mail) is (mail.lead_id == other)
     intake.write(lambda c: c.execute(text("DELETE FROM alerted_address")))

@@ -93,7 +93,7 @@ def test_an_extended_lease_prevents_other_claims(queued: Intake) -> None:
     mails = claim(queued)
     outbox.record_sent(queued.database, mails[0])
     set_all(queued, claimed_until=Now(plus_s=-1.0))
-    outbox.extend_lease(queued.database, mails)
+    outbox.extend_leases(queued.database, mails)
     assert claim(queued) == []
 
 

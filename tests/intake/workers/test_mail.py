@@ -1,15 +1,19 @@
-"""The mail worker during database errors."""
+"""The mail worker: database errors, and leases that expired while it could not extend them."""
 
 import time
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import func, select, text, update
 
+from intake.database.clock import Now
 from intake.database.schema import outbox_mail
+from intake.mail import outbox
 from intake.metrics import Metrics
-from intake.workers import Workers
+from intake.settings.parsers import SmtpServer
+from intake.workers import SMTP_CONNECTIONS, Workers
 from tests.conftest import Intake, running_workers
+from tests.system.relay import Relay
 
 
 def wait_for(condition: Callable[[], bool], *, within_s: float = 20.0) -> None:
@@ -57,3 +61,31 @@ def test_a_stored_address_that_is_unsafe_in_a_header_fails_without_a_traceback(
 def test_a_worker_that_is_not_running_reports_an_error(intake: Intake) -> None:
     workers = Workers(intake.settings, intake.database, Metrics())
     assert "has ended" in str(workers.errors["mail"])
+
+
+ATTORNEYS = tuple(f"a{number}@firm.example" for number in range(8))
+
+
+OTHER = {"claim": "of another worker", "claimed_until": Now(plus_s=60.0)}
+EXPIRED = {"claimed_until": Now(plus_s=-1.0)}
+
+
+@pytest.mark.parametrize(("changes", "sent_here"), [(OTHER, SMTP_CONNECTIONS), (EXPIRED, len(ATTORNEYS) + 1)])
+def test_after_an_interruption_no_mail_is_sent_twice(
+    start: Callable[..., Intake], monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], sent_here: int
+) -> None:
+    relay = Relay(delay_s=0.5)
+    relay.open()
+    server = SmtpServer(host="127.0.0.1", port=relay.port, username=None, password=None, tls="off")
+    intake = start(smtp_server=server, attorney_emails=ATTORNEYS)
+    intake.submitted()
+    count = select(func.count()).where(outbox_mail.c.claim.is_not(None))
+    with running_workers(intake):
+        wait_for(lambda: intake.read(lambda c: c.scalar(count)) == len(ATTORNEYS) + 1)
+        monkeypatch.setattr(outbox, "LEASE_S", 0.2)
+        intake.write(lambda c: c.execute(update(outbox_mail).values(changes)))
+        relay.wait_for(sent_here)
+        time.sleep(1.5)  # for others, which must not follow
+    relay.close()
+    ids = [message["Message-ID"] for message in relay.taken]
+    assert (len(ids), len(set(ids))) == (sent_here, sent_here)
