@@ -16,6 +16,7 @@ from intake.backups.files import DATABASES, FORMAT, MANIFEST, SUMS, Manifest, Pr
 from intake.cvs import store
 from intake.cvs.store import ObjectRef
 from intake.database import Database
+from intake.database.installation import identity
 from intake.database.schema import cv
 from intake.errors import BackupFailed, StorageUnavailable
 from intake.settings import Settings
@@ -38,34 +39,41 @@ def back_up(settings: Settings, database: Database, directory: Path, progress: P
     """
     record_alone(database, Action.BACKUP, LOCAL_ACTOR)
     try:
-        manifest = _resumed(directory) or _copy_database(settings, directory)
-        erased, damaged, size = [], [], 0
-        with progress("CVs", manifest.cvs) as advance:
-            for key, checksum, location in _located(database, files.cv_sums(directory)):
-                if location and _copy(location, directory / files.cv_file(key), checksum):
-                    size += location.size
-                elif location and _locations(database, [key]):
-                    damaged.append(key)
-                else:
-                    erased.append(key)
-                advance(1)
-        manifest = replace(manifest, complete=True, erased=erased, damaged=damaged, bytes=size)
-        files.write_manifest(directory, manifest)
-        if erased:  # last: the manifest knows them, and after an interruption only sha256sum misses their files
-            files.drop_sums(directory, erased)
+        with files.locked(directory):
+            return _back_up(settings, database, directory, progress)
     except OSError as error:
         raise BackupFailed(f"can't write to {directory}: {error.strerror}") from error
+
+
+def _back_up(settings: Settings, database: Database, directory: Path, progress: Progress) -> Manifest:
+    database_id = identity(database).database_id
+    manifest = _resumed(directory, database_id) or _copy_database(settings, directory, database_id)
+    erased, damaged, size = [], [], 0
+    with progress("CVs", manifest.cvs) as advance:
+        for key, checksum, location in _located(database, files.cv_sums(directory)):
+            if location and _copy(location, directory / files.cv_file(key), checksum):
+                size += location.size
+            elif location and _locations(database, [key]):
+                damaged.append(key)
+            else:
+                erased.append(key)
+            advance(1)
+    manifest = replace(manifest, complete=True, erased=erased, damaged=damaged, bytes=size)
+    files.write_manifest(directory, manifest)
+    if erased:  # last: the manifest knows them, and after an interruption only sha256sum misses their files
+        files.drop_sums(directory, erased)
     return manifest
 
 
-def _resumed(directory: Path) -> Manifest | None:
+def _resumed(directory: Path, database_id: str) -> Manifest | None:
     """Return the manifest of an interrupted backup, or None if the directory is new. Raises BackupFailed."""
     if (directory / MANIFEST).exists():
         manifest = files.read_manifest(directory)
         if manifest.complete:
             raise BackupFailed(f"{directory} has a complete backup; choose another directory")
+        if manifest.database_id != database_id:
+            raise BackupFailed(f"{directory} has a backup of another database; check INTAKE_DATABASE_URL")
         return manifest
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     ours = {SUMS, *DATABASES.values()}
     names = sorted(path.name for path in directory.iterdir())
     if other := next((n for n in names if n.removesuffix("-journal").removesuffix(".part") not in ours), None):
@@ -73,7 +81,7 @@ def _resumed(directory: Path) -> Manifest | None:
     return None
 
 
-def _copy_database(settings: Settings, directory: Path) -> Manifest:
+def _copy_database(settings: Settings, directory: Path, database_id: str) -> Manifest:
     kind = dumps.kind(settings)
     path, count = directory / DATABASES[kind], 0
     created_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -85,7 +93,13 @@ def _copy_database(settings: Settings, directory: Path) -> Manifest:
                 count += 1
                 sums.write(f"{checksum}  {files.cv_file(key)}\n")
     manifest = Manifest(
-        format=FORMAT, complete=False, database=kind, created_at=created_at, cvs=count, **facts._asdict()
+        format=FORMAT,
+        complete=False,
+        database=kind,
+        database_id=database_id,
+        created_at=created_at,
+        cvs=count,
+        **facts._asdict(),
     )
     files.write_manifest(directory, manifest)
     return manifest

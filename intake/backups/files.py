@@ -1,16 +1,17 @@
 """The files of a backup: durable writes, checksums in the format of sha256sum, and the manifest."""
 
+import fcntl
 import hashlib
 import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from intake.cvs.store import flush
-from intake.errors import BackupInvalid
+from intake.errors import BackupFailed, BackupInvalid
 
 DATABASES = {"sqlite": "database.sqlite", "postgresql": "database.dump"}
 MANIFEST, SUMS = "manifest.json", "SHA256SUMS"
@@ -32,6 +33,7 @@ class Manifest:
     format: int
     complete: bool
     database: str
+    database_id: str = ""  # empty in backups of earlier versions
     schema: str
     created_at: str
     leads: int
@@ -39,6 +41,22 @@ class Manifest:
     bytes: int = 0
     erased: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Create a directory if needed, and lock it against other backups. Raises BackupFailed or OSError."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems lock no directories
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BackupFailed(f"another backup to {directory} is running; wait until it has ended") from error
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -113,7 +131,7 @@ def read_manifest(directory: Path) -> Manifest:
     path = directory / MANIFEST
     try:
         found = json.loads(path.read_text("utf-8"))
-        manifest = Manifest(**{one.name: found[one.name] for one in fields(Manifest)})
+        manifest = Manifest(**{one.name: found[one.name] for one in fields(Manifest) if one.name in found})
         is_known = manifest.format == FORMAT and manifest.database in DATABASES
     except FileNotFoundError as error:
         raise BackupInvalid(f"there is no backup in {directory}") from error

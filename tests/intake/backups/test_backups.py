@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from typer.testing import CliRunner
 
 from intake.audit import LOCAL_ACTOR
@@ -26,7 +26,7 @@ from intake.cvs import store, store_marker
 from intake.cvs.store import ObjectRef
 from intake.database import Database
 from intake.database.migrations import migrate
-from intake.database.schema import audit, cv, lead
+from intake.database.schema import audit, cv, installation, lead
 from intake.errors import BackupFailed, BackupInvalid, PersonNotFound
 from intake.leads import erasure
 from intake.leads.data_subjects import DataSubject
@@ -148,14 +148,19 @@ def test_a_backup_during_submissions_is_consistent(
     assert downloads(other, list(expected)) == expected
 
 
-def test_an_interrupted_backup_is_continued(stored: Intake, restored: Callable[..., Intake], tmp_path: Path) -> None:
-    sent, directory = submit(stored, 3), tmp_path / "backup"
+def interrupted(intake: Intake, directory: Path) -> None:
+    """Interrupt a backup after its first CV."""
 
     def interrupt() -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        back_up(stored.settings, stored.database, directory, lambda label, _: after_each_cv(interrupt, label))
+        back_up(intake.settings, intake.database, directory, lambda label, _: after_each_cv(interrupt, label))
+
+
+def test_an_interrupted_backup_is_continued(stored: Intake, restored: Callable[..., Intake], tmp_path: Path) -> None:
+    sent, directory = submit(stored, 3), tmp_path / "backup"
+    interrupted(stored, directory)
     [first] = [path for path in directory.rglob("cvs/*/*") if path.is_file()]
     written_at = first.stat().st_mtime_ns
     with pytest.raises(BackupInvalid, match=rf"interrupted; to finish it, run: intake backup {directory}"):
@@ -164,6 +169,41 @@ def test_an_interrupted_backup_is_continued(stored: Intake, restored: Callable[.
     assert backed_up(stored, directory).cvs == 3
     assert first.stat().st_mtime_ns == written_at
     assert downloads(restored(directory, stored), list(sent)) == sent
+
+
+def test_a_backup_is_not_continued_with_another_database(
+    stored: Intake, start: Callable[..., Intake], tmp_path: Path
+) -> None:
+    submit(stored, 2)
+    interrupted(stored, tmp_path / "backup")
+    other = start(cv_store=(tmp_path / "other CVs").as_uri())
+    other.write(lambda c: c.execute(update(installation).values(database_id=os.urandom(32))))
+    with pytest.raises(BackupFailed, match="a backup of another database; check INTAKE_DATABASE_URL"):
+        backed_up(other, tmp_path / "backup")
+    assert backed_up(stored, tmp_path / "backup").erased == []
+
+
+def test_two_backups_to_a_directory_do_not_run_at_once(stored: Intake, tmp_path: Path) -> None:
+    submit(stored, 1)
+    directory, errors = tmp_path / "backup", list[str]()
+
+    def second() -> None:
+        with pytest.raises(BackupFailed) as refused:
+            backed_up(stored, directory)
+        errors.append(str(refused.value))
+
+    back_up(stored.settings, stored.database, directory, lambda label, _: after_each_cv(second, label))
+    assert errors == [f"another backup to {directory} is running; wait until it has ended"]
+    verify(directory, silent)
+
+
+def test_a_backup_of_an_earlier_version_can_be_restored(stored: Intake, tmp_path: Path) -> None:
+    submit(stored, 1)
+    backed_up(stored, tmp_path / "backup")
+    path = tmp_path / "backup" / "manifest.json"
+    earlier = {key: value for key, value in json.loads(path.read_text()).items() if key != "database_id"}
+    path.write_text(json.dumps(earlier))
+    assert verify(tmp_path / "backup", silent).database_id == ""
 
 
 def test_a_lead_erased_meanwhile_is_reported(stored: Intake, tmp_path: Path) -> None:
