@@ -86,4 +86,5 @@ def _day_on_postgresql(element: UtcDay, compiler: SQLCompiler, **kw: Any) -> str
 
 @compiles(UtcDay, "sqlite")
 def _day_on_sqlite(element: UtcDay, compiler: SQLCompiler, **kw: Any) -> str:
-    return f"date({compiler.process(element.clauses, **kw)})"
+    # date() rounds the last half millisecond of a day up
+    return f"substr({compiler.process(element.clauses, **kw)}, 1, 10)"
