@@ -9,7 +9,7 @@ from stress.durability.kills import kill_postgresql, kill_service
 from stress.durability.relay_failures import relay
 from stress.durability.tally import Tally
 from stress.durability.texts import kill_text_workers
-from stress.durability.workers import many_workers
+from stress.durability.workers import many_workers, suspend_worker
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Proof:
     run: Callable[[Site, str], Iterator[Tally]]
     kinds: Sequence[str] = (SQLITE, POSTGRESQL)
     needs_root: bool = False
+    takes_minutes: bool = False  # also at the small size
 
 
 PROOFS: Mapping[str, Proof] = {
@@ -26,6 +27,7 @@ PROOFS: Mapping[str, Proof] = {
     "kill-postgresql": Proof(kill_postgresql, kinds=[POSTGRESQL]),
     "relay": Proof(relay),
     "many-workers": Proof(many_workers, kinds=[POSTGRESQL]),
+    "suspend-worker": Proof(suspend_worker, takes_minutes=True),
     "kill-texts": Proof(kill_text_workers),
     "full-disk": Proof(full_disk, needs_root=True),
 }

@@ -1,4 +1,4 @@
-"""Small runs of the durability proofs, except those that require root."""
+"""Small runs of the durability proofs, except those that require root or take minutes."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,8 @@ from stress.durability.deployment import Site
 from stress.durability.proofs import PROOFS
 from stress.durability.tally import SMALL
 
-CASES = [(name, kind) for name, proof in PROOFS.items() if not proof.needs_root for kind in proof.kinds]
+RUN = [(name, proof) for name, proof in PROOFS.items() if not (proof.needs_root or proof.takes_minutes)]
+CASES = [(name, kind) for name, proof in RUN for kind in proof.kinds]
 
 
 @pytest.fixture(scope="module")
