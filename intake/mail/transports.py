@@ -83,7 +83,10 @@ class MaildirTransport:
         """Do nothing: there is no connection."""
 
     def _add(self, message: bytes) -> None:
-        key = mailbox.Maildir(self._directory).add(message)  # in directories of mode 0700
+        maildir = mailbox.Maildir(self._directory)
+        for name in ("tmp", "new", "cur"):  # which mailbox creates only with the directory itself
+            (self._directory / name).mkdir(mode=0o700, exist_ok=True)
+        key = maildir.add(message)
         (self._directory / "new" / key).chmod(0o600)
 
 

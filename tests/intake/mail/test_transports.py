@@ -34,6 +34,11 @@ def test_a_maildir_is_accessible_to_its_owner_only(tmp_path: Path) -> None:
     assert not list((directory / "tmp").iterdir())
 
 
+def test_an_emptied_maildir_is_created_again(tmp_path: Path) -> None:
+    asyncio.run(MaildirTransport(tmp_path).deliver(b"Subject: 1\r\n\r\nHello\r\n", "ada@example.com"))
+    assert len(mailbox.Maildir(tmp_path)) == 1
+
+
 @pytest.mark.parametrize("code", [421, 450, 550])
 def test_a_relays_reply_is_stored_and_not_logged(code: int) -> None:
     failure = _refused(code, "too much mail for <ada@example.com>", permanent=False)
