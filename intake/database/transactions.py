@@ -7,7 +7,13 @@ from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import psycopg2
-from psycopg2.errors import DeadlockDetected, LockNotAvailable, QueryCanceled, ReadOnlySqlTransaction
+from psycopg2.errors import (
+    DeadlockDetected,
+    InsufficientPrivilege,
+    LockNotAvailable,
+    QueryCanceled,
+    ReadOnlySqlTransaction,
+)
 from sqlalchemy import ColumnElement, Connection, Engine, Insert, Table, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
@@ -24,11 +30,12 @@ from intake.settings import Settings
 SHORT_LOCK_TIMEOUT_S = 2
 CACHED_STATEMENTS = 64
 
-# no connection, timeout, full disk, read-only, or not a database file
+# no connection, timeout, full disk, no right to write, or not a database file
 _UNAVAILABLE = (
     psycopg2.OperationalError,
     psycopg2.InterfaceError,
     ReadOnlySqlTransaction,
+    InsufficientPrivilege,
     sqlite3.OperationalError,
     sqlite3.InterfaceError,
 )

@@ -47,8 +47,9 @@ def test_the_wait_for_a_lock_is_bounded(start: Callable[..., Intake], monkeypatc
     assert intake.submit().status_code == 204
 
 
+@pytest.mark.parametrize("setting", ["default_transaction_read_only=on", "role=pg_read_all_data"])
 def test_an_unwritable_database_is_503(
-    start: Callable[..., Intake], postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., Intake], postgres_url: str, monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
     intake = start()
     if intake.settings.sqlite_file is not None:
@@ -58,7 +59,7 @@ def test_an_unwritable_database_is_503(
     else:
         name = intake.read(lambda c: c.execute(text("SELECT current_database()")).scalar_one())
         with maintenance(postgres_url) as cursor:  # in another session, so that a pooler cannot reuse an open one
-            cursor.execute(f"ALTER DATABASE {name} SET default_transaction_read_only=on")
+            cursor.execute(f"ALTER DATABASE {name} SET {setting}")
             cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
     answer = intake.submit(CV=("x", b"x" * 100_000))
     assert (answer.status_code, answer.json()["title"]) == (503, "Database unavailable")
