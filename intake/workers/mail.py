@@ -256,10 +256,13 @@ class MailWorker(threading.Thread):
                 await asyncio.sleep(1)
 
     async def _extend_leases(self, *, older_than_s: float = 0.0) -> None:
-        """Extend all leases, and forget the mails that were erased or that another worker has claimed."""
+        """Extend all leases unless they began within `older_than_s` seconds.
+
+        Mails that were erased, or that another worker has claimed, are not claimed afterwards.
+        """
         async with self._extending:
             began, claimed = time.time(), list(self._claimed.values())
-            if began - self._leased_at < older_than_s:
+            if abs(began - self._leased_at) < older_than_s:  # the clock may have been set back
                 return
             extended = await asyncio.to_thread(lambda: outbox.extend_leases(self._database, claimed))
             self._leased_at = began
