@@ -8,7 +8,7 @@ import pytest
 
 from intake.cv_text import sandbox
 from intake.cv_text.draft import MAX_TEXT_BYTES
-from intake.cv_text.runner import PDF_LIMITS, ChildFailed, Limits, extract
+from intake.cv_text.runner import OTHER_LIMITS, PDF_LIMITS, ChildFailed, Limits, extract
 from tests.intake.cv_text.hostile import FILES
 
 LINEAR = (
@@ -22,7 +22,8 @@ FAILED = ("flate bomb", "flate bomb of two layers", "XObjects that multiply")
 
 def outcome(name: str) -> str:
     media_type, make = FILES[name]
-    limits = Limits(wall_s=120, cpu_s=PDF_LIMITS.cpu_s if name in DONE and name not in LINEAR else 2)
+    cpu_s = OTHER_LIMITS.cpu_s if name in LINEAR else PDF_LIMITS.cpu_s if name in DONE else 2
+    limits = Limits(wall_s=120, cpu_s=cpu_s)
     with tempfile.TemporaryFile() as file:
         file.write(make())
         file.flush()
