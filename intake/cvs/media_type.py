@@ -15,7 +15,7 @@ _SIGNATURES = (  # which puremagic misses or mistakes; zips are inspected furthe
 )
 _CONTROLS = re.compile(rb"[\0-\x08\x0e-\x1f]")  # in binary files
 _PROLOG = rb"(?:<\?xml[^>]*+>\s*+)?(?:<!--(?>.*?-->)\s*+)*+"
-# PDF, and formats of text: puremagic takes texts that begin with "From: ", "=== " or "Version " for others, and 0.5 ms
+# PDF and formats of text. puremagic takes 0.5 ms, and mistakes texts that begin with "From: ", "=== " or "Version "
 _FORMATS = tuple(
     (re.compile(rb"(?is)" + pattern), media_type)
     for pattern, media_type in (

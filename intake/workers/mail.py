@@ -58,7 +58,7 @@ class MailWorker(threading.Thread):
         self._woken = asyncio.Event()
         self._queue: asyncio.Queue[OutboxMessage | None] = asyncio.Queue()
         self._claimed: dict[int, OutboxMessage] = {}
-        self._leased_at = 0.0  # when the oldest lease of the claimed mails began, by the clock: it includes suspensions
+        self._leased_at = 0.0  # no lease of the claimed mails began before; by the clock, which includes suspensions
         self._extending = asyncio.Lock()
         self._has_more = True  # the last claim left due mails behind
         self._has_held = False  # it held confirmations: other due mails may be behind them
@@ -126,9 +126,8 @@ class MailWorker(threading.Thread):
             self._has_more = True
             return POLL_S
         try:
-            if self._claimed:  # otherwise this worker could claim its own mails again
-                await self._extend_leases(older_than_s=outbox.LEASE_S / 2)
-            began = time.time()
+            # this worker could claim its own mails again after their leases
+            await self._extend_leases(older_than_s=outbox.LEASE_S / 2)
             mails = await asyncio.to_thread(lambda: self._claim_due(free))
         except DatabaseUnavailable as error:
             log.warning("no mail is sent, the database is unavailable: %s", error.reason)
@@ -137,8 +136,6 @@ class MailWorker(threading.Thread):
             log.exception("no mail is sent")
             return DATABASE_PAUSE_S
         self._has_more = len(mails) == free
-        if not self._claimed:
-            self._leased_at = began
         for mail in mails:
             self._claimed[mail.id] = mail
             self._queue.put_nowait(mail)
