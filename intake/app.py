@@ -50,9 +50,6 @@ from intake.users.tokens import TokenSigner
 from intake.workers import WORKER_CONNECTIONS, Workers
 
 PUBLIC = (*SUBMISSION, *FORM, *PUBLIC_DESCRIPTION)
-# Each API has its own threads, and a thread uses at most one connection, so no thread ever waits for one. The public
-# API has fewer, because it can share a process with the internal one.
-APIS = ((PUBLIC, 4), (INTERNAL, 8), (OPERATORS, 2))
 MAX_REMEMBERED_LOGINS = 10_000
 STORE_TIMEOUT_S = 5.0
 
@@ -66,19 +63,21 @@ class Surface(StrEnum):
     INTERNAL = "internal"
     ALL = "all"
 
-    @property
-    def apis(self) -> Sequence[tuple[Sequence[Operation], int]]:
-        """The operations of each API, and its threads."""
+    def apis(self, settings: Settings) -> Sequence[tuple[Sequence[Operation], int]]:
+        """Return the operations of each API, and its threads.
+
+        A thread uses at most one connection, so no thread ever waits for one. In the process of the internal API the
+        public one has fewer threads, except on SQLite, where most of them wait for a commit that they share.
+        """
         return {
             Surface.PUBLIC: ((PUBLIC, 8), (HEALTH, 2)),
             Surface.INTERNAL: ((INTERNAL, 8), (OPERATORS, 2)),
-            Surface.ALL: APIS,
+            Surface.ALL: ((PUBLIC, 8 if settings.sqlite_file else 4), (INTERNAL, 8), (OPERATORS, 2)),
         }[self]
 
-    @property
-    def connections(self) -> int:
-        """The maximum number of database connections in use by the APIs."""
-        return sum(threads + HASHING_THREADS for _, threads in self.apis)
+    def connections(self, settings: Settings) -> int:
+        """Return the maximum number of database connections in use by the APIs."""
+        return sum(threads + HASHING_THREADS for _, threads in self.apis(settings))
 
 
 def create_app(
@@ -91,7 +90,8 @@ def create_app(
     """
     if settings.cv_store:
         store.prepare(settings.cv_store)
-    database = Database(settings, connections=surface.connections + (WORKER_CONNECTIONS if with_worker else 0))
+    connections = surface.connections(settings) + (WORKER_CONNECTIONS if with_worker else 0)
+    database = Database(settings, connections=connections)
     try:
         return _create_gateway(settings, database, metrics or Metrics(), surface, with_worker=with_worker)
     except BaseException:
@@ -174,7 +174,7 @@ def _form_state(settings: Settings, database: Database) -> dict[str, Any]:
 def _routes(surface: Surface, settings: Settings, metrics: Metrics) -> list[Route]:
     largest = settings.max_cv_bytes + MAX_OVERHEAD_BYTES
     routes = []
-    for operations, threads in surface.apis:
+    for operations, threads in surface.apis(settings):
         pool = BoundedThreadPool(threads)
         name = "public" if operations is PUBLIC else "internal" if operations is INTERNAL else "operators"
         metrics.watch_threads(name, pool)
@@ -204,7 +204,7 @@ def _description(surface: Surface | None, settings: Settings, form: FormDefiniti
         public = [*PUBLIC, *(operation for operation in HEALTH if operation.path == "/healthz")]
         public = [describe_form(operation, form) for operation in public]
         return openapi.Description(public, "/openapi.json", about="The public API.", examples={}, cv=cv)
-    operations = [describe_form(operation, form) for group, _ in surface.apis for operation in group]
+    operations = [describe_form(operation, form) for group, _ in surface.apis(settings) for operation in group]
     about = "All routes of this process, for attorneys and operators."
     return openapi.Description(operations, "/internal/openapi.json", about=about, examples=EXAMPLES, cv=cv)
 

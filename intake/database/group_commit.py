@@ -5,9 +5,10 @@ commits raises their throughput. All other writes take their turn alone.
 """
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
@@ -17,15 +18,27 @@ TURN_TIMEOUT_S = 5
 _TOO_MANY = "too many changes are waiting; try again later"
 
 T = TypeVar("T")
-Work = Callable[[Connection], Any]
 
 
 class _Transaction(Protocol):
     def __call__(self, work: Callable[[Connection], T], /) -> T: ...
 
 
+class _Piece(Generic[T]):
+    """A piece of grouped work, and its result. `awake` is set when it has one, or is the first that waits."""
+
+    def __init__(self, work: Callable[[Connection], T]) -> None:
+        self.work = work
+        self.result: Future[T] = Future()
+        self.awake = threading.Event()
+        self.result.add_done_callback(lambda _result: self.awake.set())
+
+
 class GroupCommit:
     """Runs one `transaction` at a time, for all grouped work that is waiting or for one piece of work alone.
+
+    The thread of the first piece that waits takes a turn and runs all of them. The other threads wait for their results
+    only, and not for a turn, so that they are free while the next group is written.
 
     Without savepoints: a full disk rolls back everything, and the next SAVEPOINT would silently begin a transaction.
     After an error the whole group is rolled back, and each piece of work runs again in its own transaction.
@@ -35,7 +48,7 @@ class GroupCommit:
         self._transaction = transaction
         self._turn = threading.Lock()  # fairer than SQLite's busy handler, which polls and can starve a writer
         self._guard = threading.Lock()
-        self._waiting: list[tuple[Work, Future[Any]]] = []
+        self._waiting: list[_Piece[Any]] = []
 
     def write_alone(self, work: Callable[[Connection], T]) -> T:
         """Run `work` once, in this thread and its own transaction. Raises DatabaseUnavailable."""
@@ -51,56 +64,60 @@ class GroupCommit:
 
         Raises its exception, or DatabaseUnavailable.
         """
-        result: Future[T] = Future()
+        deadline, piece = time.monotonic() + TURN_TIMEOUT_S, _Piece(work)
         with self._guard:
-            self._waiting.append((work, result))
-        if self._turn.acquire(timeout=TURN_TIMEOUT_S):
+            self._waiting.append(piece)
+            self._wake_first()
+        piece.awake.wait()
+        if not piece.result.done():
+            if not self._turn.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                self._withdraw(piece)
+                raise DatabaseUnavailable(_TOO_MANY)
             try:
                 self._commit(self._take())
             finally:
                 self._turn.release()
-        elif self._withdraw(result):
-            raise DatabaseUnavailable(_TOO_MANY)
-        return result.result()
+        return piece.result.result()
 
-    def _take(self) -> Sequence[tuple[Work, Future[Any]]]:
+    def _wake_first(self) -> None:
+        if self._waiting:
+            self._waiting[0].awake.set()
+
+    def _take(self) -> Sequence[_Piece[Any]]:
         with self._guard:
             taken, self._waiting = self._waiting, []
         return taken
 
-    def _withdraw(self, result: Future[Any]) -> bool:
-        """Remove waiting work, and return whether it was still waiting."""
+    def _withdraw(self, piece: _Piece[Any]) -> None:
         with self._guard:
-            others = [entry for entry in self._waiting if entry[1] is not result]
-            was_waiting = len(others) < len(self._waiting)
-            self._waiting = others
-        return was_waiting
+            self._waiting.remove(piece)
+            self._wake_first()
 
-    def _commit(self, group: Sequence[tuple[Work, Future[Any]]]) -> None:
+    def _commit(self, group: Sequence[_Piece[Any]]) -> None:
         if len(group) > 1 and self._commit_together(group):
             return
-        for work, result in group:
+        for piece in group:
             try:
-                result.set_result(self._transaction(work))
+                piece.result.set_result(self._transaction(piece.work))
             except BaseException as error:  # noqa: BLE001 - raised in the thread that waits for the result
-                result.set_exception(error)
+                piece.result.set_exception(error)
 
-    def _commit_together(self, group: Sequence[tuple[Work, Future[Any]]]) -> bool:
+    def _commit_together(self, group: Sequence[_Piece[Any]]) -> bool:
         """Return whether each piece of work has its result; if not, everything was rolled back."""
         has_begun = False
 
         def run_all(connection: Connection) -> list[Any]:
             nonlocal has_begun
             has_begun = True
-            return [work(connection) for work, _ in group]
+            return [piece.work(connection) for piece in group]
 
         try:
             results = self._transaction(run_all)
         except BaseException as error:  # noqa: BLE001 - each piece of work meets its own error again
             if not has_begun:  # another process holds the file: running each alone would fail, too
-                for _, result in group:
-                    result.set_exception(error)
+                for piece in group:
+                    piece.result.set_exception(error)
             return not has_begun
-        for (_, result), value in zip(group, results, strict=True):
-            result.set_result(value)
+        for piece, result in zip(group, results, strict=True):
+            piece.result.set_result(result)
         return True

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from intake.app import APIS, Surface
+from intake.app import Surface
 from intake.cli import app as intake_app
 from intake.database.engine import IDLE_TIMEOUT_S, LOCK_TIMEOUT_S, STATEMENT_TIMEOUT_S
 from intake.errors import FIELD_ERROR_CODES
@@ -60,7 +60,11 @@ def test_documented_codes_of_field_errors_match_the_code() -> None:
 
 
 def test_documented_routes_match_the_code() -> None:
-    routes = [f"{operation.method} {operation.path}" for operations, _ in APIS for operation in operations]
+    routes = [
+        f"{operation.method} {operation.path}"
+        for operations, _ in Surface.ALL.apis(Settings())
+        for operation in operations
+    ]
     assert first_column(document("docs/api.md"), r"`((?:GET|POST|PUT|PATCH|DELETE) /\S*)`") == routes
 
 
@@ -99,9 +103,11 @@ def test_documented_exit_codes_match_the_code() -> None:
 
 def test_documented_connection_counts_and_timeouts_match_the_code() -> None:
     operations = " ".join(document("docs/operations.md").split())
+    settings = Settings(database_url="postgresql+psycopg2:///intake")
     for surface in Surface:
         flag = "" if surface is Surface.ALL else f" --surface {surface}"
-        both, alone = surface.connections + WORKER_CONNECTIONS, surface.connections
+        alone = surface.connections(settings)
+        both = alone + WORKER_CONNECTIONS
         assert f"`intake serve{flag}` opens at most {both} connections ({alone} with `--no-worker`)" in operations
     assert f"`intake worker` {WORKER_CONNECTIONS}," in operations
     limits = (
@@ -198,7 +204,7 @@ def test_each_route_and_command_has_a_test_file() -> None:
     for command in COMMANDS:
         covered_by = {"logout": "login", "whoami": "login", "show": "list"}.get(command, command)
         assert f"test_{covered_by.replace('-', '_')}" in tests
-    for operations, _ in APIS:
+    for operations, _ in Surface.ALL.apis(Settings()):
         for operation in operations:
             name = operation.endpoint.__name__
             named = {f"test_{name}", f"test_{name.partition('_')[2]}", "test_health"}

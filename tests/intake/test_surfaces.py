@@ -6,12 +6,14 @@ from collections.abc import Iterator
 import pytest
 from starlette.testclient import TestClient
 
-from intake.app import APIS, Surface, create_app
+from intake.app import Surface, create_app
 from intake.public_api import form
 from intake.settings import Settings
 from tests.conftest import SECRET, Databases, Intake
 
-EVERYTHING = {(op.method, op.path) for operations, _ in APIS for op in operations} - {("GET", "/logo")}  # there is none
+EVERYTHING = {(op.method, op.path) for operations, _ in Surface.ALL.apis(Settings()) for op in operations} - {
+    ("GET", "/logo")
+}  # there is none
 FORM = {(op.method, op.path) for op in form.OPERATIONS} & EVERYTHING
 SUBMISSION_AND_DESCRIPTION = {("POST", "/leads/"), ("GET", "/openapi.json"), ("GET", "/docs")}
 PUBLIC = SUBMISSION_AND_DESCRIPTION | FORM | {("GET", "/healthz"), ("GET", "/readyz")}
@@ -44,7 +46,7 @@ def test_the_internal_description_matches_the_surface(client: TestClient, surfac
     assert answer.status_code == (404 if surface is Surface.PUBLIC else 200)
     if surface is not Surface.PUBLIC:
         described = {(method.upper(), path) for path, methods in answer.json()["paths"].items() for method in methods}
-        assert described == {(op.method, op.path) for operations, _ in surface.apis for op in operations}
+        assert described == {(op.method, op.path) for operations, _ in surface.apis(Settings()) for op in operations}
 
 
 def test_the_public_description_is_the_same_wherever_it_is_served(client: TestClient, surface: Surface) -> None:
@@ -84,5 +86,6 @@ def test_the_public_surface_hides_errors(client: TestClient, surface: Surface) -
 
 
 def test_connections_follow_the_surface() -> None:
-    assert Surface.PUBLIC.connections < Surface.ALL.connections
-    assert Surface.INTERNAL.connections < Surface.ALL.connections
+    settings = Settings()
+    assert Surface.PUBLIC.connections(settings) < Surface.ALL.connections(settings)
+    assert Surface.INTERNAL.connections(settings) < Surface.ALL.connections(settings)

@@ -2,15 +2,17 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, select
 
-from intake.database import Database, engine
+from intake.database import Database, engine, group_commit
 from intake.database.schema import cv, cv_content, lead, outbox_mail
+from intake.errors import DatabaseUnavailable
 from intake.settings import Settings
 from tests.conftest import Databases, Intake
 from tests.intake.database.test_unavailable import locked
@@ -39,6 +41,25 @@ def run_grouped(database: Database, works: list[Callable[[Connection], Any]]) ->
         results = [pool.submit(database.write_grouped, work) for work in works]
         first.result()
     return results
+
+
+@contextmanager
+def locked_turn(database: Database) -> Iterator[None]:
+    """Write until the end of the block."""
+    entered, release = threading.Event(), threading.Event()
+
+    def work(_connection: Connection) -> None:
+        entered.set()
+        assert release.wait(10)
+
+    with ThreadPoolExecutor(1) as pool:
+        write = pool.submit(database.write, work)
+        assert entered.wait(5)
+        try:
+            yield
+        finally:
+            release.set()
+        write.result()
 
 
 def add(name: str, *, fails: bool = False) -> Callable[[Connection], int]:
@@ -128,3 +149,46 @@ def test_a_database_that_fills_up_loses_no_acknowledged_lead(
     assert set(statuses) == {204, 503}
     assert roomy.count(lead) == roomy.count(cv) == len(saved)
     assert roomy.count(outbox_mail) == 3 * len(saved)
+
+
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
+def test_a_committed_write_does_not_wait_for_the_next_one(database: Database) -> None:
+    queued, release = threading.Event(), threading.Event()
+
+    def first(connection: Connection) -> None:
+        add("first")(connection)
+        assert queued.wait(5)
+
+    def blocked(connection: Connection) -> None:
+        add("blocked")(connection)
+        assert release.wait(5)
+
+    with ThreadPoolExecutor(4) as pool:
+        with locked_turn(database):
+            committed = [pool.submit(database.write_grouped, work) for work in (first, add("second"), add("third"))]
+            time.sleep(0.2)
+        time.sleep(0.2)
+        last = pool.submit(database.write_grouped, blocked)
+        time.sleep(0.2)
+        queued.set()
+        try:
+            for result in committed:
+                result.result(timeout=3)
+            assert not last.done()
+        finally:
+            release.set()
+    assert names(database) == ["blocked", "first", "second", "third"]
+
+
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True)
+def test_each_write_has_its_own_time_limit(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "TURN_TIMEOUT_S", 1.0)
+    with ThreadPoolExecutor(2) as pool:
+        with locked_turn(database):
+            early = pool.submit(database.write_grouped, add("early"))
+            time.sleep(0.6)
+            late = pool.submit(database.write_grouped, add("late"))
+            with pytest.raises(DatabaseUnavailable, match="too many changes are waiting"):
+                early.result()
+        late.result()
+    assert names(database) == ["late"]

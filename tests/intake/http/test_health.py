@@ -12,7 +12,7 @@ from openapi_spec_validator import validate
 from sqlalchemy import text
 from starlette.testclient import TestClient
 
-from intake.app import APIS, PUBLIC
+from intake.app import PUBLIC, Surface
 from intake.errors import MAX_FIELD_ERRORS
 from intake.http.problems import MEDIA_TYPE
 from intake.internal_api.schemas.users import UserModel
@@ -20,6 +20,7 @@ from intake.leads.bulk_changes import MAX_LEADS
 from intake.leads.models import LeadModel, LeadWithCv
 from intake.leads.submissions import MAX_KEY_CHARACTERS
 from intake.request_models import MAX_CV_NAME_CHARACTERS, MAX_EMAIL_CHARACTERS, MAX_ID, MAX_NAME_CHARACTERS
+from intake.settings import Settings
 from intake.settings.parsers import MIN_PASSWORD_CHARACTERS
 from intake.users.accounts import MAX_USERNAME_CHARACTERS, USERNAME_PATTERN
 from intake.users.passwords import MAX_TYPED_CHARACTERS
@@ -55,7 +56,7 @@ def test_the_description_is_valid_and_complete(intake: Intake) -> None:
     validate(document)
     assert document["openapi"].startswith("3.1")
     described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
-    assert described == {(op.method, op.path) for operations, _ in APIS for op in operations}
+    assert described == {(op.method, op.path) for operations, _ in Surface.ALL.apis(Settings()) for op in operations}
     patch = document["paths"]["/internal/leads/{id}"]["patch"]
     assert set(patch["responses"]) == {"204", "400", "401", "404", "408", "409", "413", "415", "422", "503", "default"}
     assert patch["security"] == [{"bearer": []}]
@@ -196,7 +197,7 @@ def test_the_page_has_no_scripts_and_external_resources(intake: Intake, path: st
     assert "unsafe" not in answer.headers["Content-Security-Policy"]
     assert "<script" not in answer.text
     assert not re.search(r"(src|href)=\"?(https?:)?//", answer.text)
-    for operations in [PUBLIC] if path == "/docs" else [operations for operations, _ in APIS]:
+    for operations in [PUBLIC] if path == "/docs" else [operations for operations, _ in Surface.ALL.apis(Settings())]:
         for operation in operations:
             assert f'id="{operation.endpoint.__name__}"' in answer.text
     assert ('id="lead-not-found"' in answer.text) == (path == "/internal/docs"), "problem types point here"
