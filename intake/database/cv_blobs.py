@@ -5,9 +5,7 @@ import sqlite3
 import struct
 from typing import IO, Any, cast
 
-from sqlalchemy import Connection, select
-
-from intake.database.schema import cv_content
+from sqlalchemy import Connection
 
 PIECE_BYTES = 2**18
 QUICK_BYTES = 2**24  # larger CVs may take longer than other statements
@@ -38,7 +36,7 @@ def read_content(connection: Connection, lead_id: int, *, offset: int) -> bytes:
     """Return up to PIECE_BYTES of the lead's CV from `offset` on; empty past its end or if it was deleted."""
     if connection.dialect.name == "postgresql":
         return _copy_out(connection, lead_id, offset)
-    if connection.execute(select(cv_content.c.lead_id).where(cv_content.c.lead_id == lead_id)).first() is None:
+    if connection.exec_driver_sql("SELECT 1 FROM cv_content WHERE lead_id = ?", (lead_id,)).first() is None:
         return b""
     # substr() would read the whole CV for each piece
     with _open_blob(connection, lead_id, readonly=True) as blob:

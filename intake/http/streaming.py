@@ -1,6 +1,7 @@
 """Responses whose chunks are made in threads, one of them ahead of the client."""
 
 import asyncio
+import time
 from asyncio import Task
 from collections.abc import Generator, Iterator
 from typing import Any, cast
@@ -14,10 +15,11 @@ from intake.http.routing import require_user, run_in_pool
 from intake.users.accounts import check_active
 
 MAX_AHEAD = 32  # chunks of all responses together, so that a thousand slow readers don't occupy a second one each
+CHECK_INTERVAL_S = 1.0  # between two checks of a response's user, which take as long as a third of a chunk of a CV
 
 
 class PoolStreamingResponse(StreamingResponse):
-    """Sends a generator's chunks, each made in one of the API's threads, while the user is active.
+    """Sends a generator's chunks, each made in one of the API's threads, until the user is found inactive.
 
     The first one is made at once, so that an unavailable database or store is reported before the status is sent. While
     a chunk is sent, the next one is made, if fewer than MAX_AHEAD are.
@@ -27,6 +29,7 @@ class PoolStreamingResponse(StreamingResponse):
 
     def __init__(self, request: AppRequest, chunks: Iterator[bytes], **more: Any) -> None:
         self._request = request
+        self._checked_at = time.monotonic()
         self._first = next(chunks)
         self._chunks = cast("Generator[bytes, None, None]", chunks)
         super().__init__(chunks, **more)
@@ -60,7 +63,9 @@ class PoolStreamingResponse(StreamingResponse):
 
     async def _next(self) -> bytes | None:
         def make() -> bytes | None:
-            check_active(self._request.state["database"], require_user(self._request))
+            if time.monotonic() >= self._checked_at + CHECK_INTERVAL_S:
+                check_active(self._request.state["database"], require_user(self._request))
+                self._checked_at = time.monotonic()
             return next(self._chunks, None)
 
         return await run_in_pool(self._request, make, is_continuation=True)

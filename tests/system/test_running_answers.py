@@ -1,6 +1,7 @@
 """Abort of running responses when their user loses access."""
 
 import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy import insert
 from intake.app import create_app
 from intake.database import Database
 from intake.database.schema import lead
+from intake.http import streaming
 from intake.leads.normalization import normalize_key
 from intake.settings import Settings
 from intake.users import accounts
@@ -52,9 +54,10 @@ def service(databases: Databases) -> Iterator[tuple[str, Database]]:
 @pytest.mark.parametrize("change", [{"disabled": True}, {"password": "eleven purple teapots"}, {"role": "attorney"}])
 @pytest.mark.parametrize("kind", REQUESTS)
 def test_response_is_aborted_when_its_user_loses_access(
-    service: tuple[str, Database], kind: str, change: dict[str, Any]
+    service: tuple[str, Database], monkeypatch: pytest.MonkeyPatch, kind: str, change: dict[str, Any]
 ) -> None:
     url, database = service
+    monkeypatch.setattr(streaming, "CHECK_INTERVAL_S", 0.1)
     username = f"{kind}-{''.join(change)}"
     accounts.create_user(database, username=username, password=PASSWORD, role="admin")
     login = httpx2.post(f"{url}/internal/auth/login", json={"username": username, "password": PASSWORD})
@@ -67,6 +70,7 @@ def test_response_is_aborted_when_its_user_loses_access(
         wire.send(request + b"Connection: close\r\n\r\n" + body)
         part = wire.socket.recv(LITTLE)
         accounts.update_user(database, username=username, **change)
+        time.sleep(streaming.CHECK_INTERVAL_S)
         part += wire.rest()
     assert part.startswith(b"HTTP/1.1 200 OK")
     assert len(part) < len(whole) / 2
