@@ -15,7 +15,7 @@ from intake.http.routing import require_user, run_in_pool
 from intake.users.accounts import check_active
 
 MAX_AHEAD = 32  # chunks of all responses together, so that a thousand slow readers don't occupy a second one each
-CHECK_INTERVAL_S = 1.0  # between two checks of a response's user, which take as long as a third of a chunk of a CV
+CHECK_INTERVAL_S = 0.1  # between two checks of a response's user, which take as long as a third of a chunk of a CV
 
 
 class PoolStreamingResponse(StreamingResponse):

@@ -54,10 +54,9 @@ def service(databases: Databases) -> Iterator[tuple[str, Database]]:
 @pytest.mark.parametrize("change", [{"disabled": True}, {"password": "eleven purple teapots"}, {"role": "attorney"}])
 @pytest.mark.parametrize("kind", REQUESTS)
 def test_response_is_aborted_when_its_user_loses_access(
-    service: tuple[str, Database], monkeypatch: pytest.MonkeyPatch, kind: str, change: dict[str, Any]
+    service: tuple[str, Database], kind: str, change: dict[str, Any]
 ) -> None:
     url, database = service
-    monkeypatch.setattr(streaming, "CHECK_INTERVAL_S", 0.1)
     username = f"{kind}-{''.join(change)}"
     accounts.create_user(database, username=username, password=PASSWORD, role="admin")
     login = httpx2.post(f"{url}/internal/auth/login", json={"username": username, "password": PASSWORD})
