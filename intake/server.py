@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 import uvicorn
@@ -34,11 +35,12 @@ class Server(uvicorn.Server):
     def __init__(
         self, service: ASGIApp, settings: Settings, metrics: Metrics, *, on_started: Callable[[], None] = lambda: None
     ) -> None:
+        self._protocol = limited_protocol(ConnectionLimiter(settings, metrics))
         config = uvicorn.Config(
             service,
             host=settings.host,
             port=settings.port,
-            http=limited_protocol(ConnectionLimiter(settings, metrics)),
+            http=self._protocol,
             loop="asyncio",  # uvloop accepts one connection per iteration, so a flood keeps others out for seconds
             ws="none",
             proxy_headers=False,  # by default uvicorn trusts X-Forwarded-For from any local peer
@@ -96,7 +98,25 @@ class Server(uvicorn.Server):
         limit_shutdown(self._grace_s)
         if workers := self.lifespan.state.get("worker"):
             workers.stop()
+        await self._accept_waiting()
         await super().shutdown(sockets)
+
+    async def _accept_waiting(self) -> None:
+        """Close the listening sockets, and accept the connections that wait in the kernel: closing would reset them."""
+        listening = [one.dup() for server in self.servers for one in server.sockets]
+        for server in self.servers:
+            server.close()
+        waiting: list[socket.socket] = []
+        for one in listening:
+            with one, suppress(OSError):  # BlockingIOError: no more
+                while len(waiting) < BACKLOG:
+                    waiting.append(one.accept()[0])
+        for connection in waiting:
+            connection.setblocking(False)
+            await self._loop.connect_accepted_socket(self._create_protocol, connection)
+
+    def _create_protocol(self) -> asyncio.Protocol:
+        return self._protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
 
 def limit_shutdown(grace_s: float) -> None:

@@ -33,6 +33,7 @@ STALLED_S = 60.0  # the longest that a client may read nothing of its response
 MAX_QUEUED_BYTES = 128 * 2**10  # of a response in the kernel, not yet sent
 LINGER_S = 2.0  # for the client to read a refusal: closing with unread bytes causes a reset, which discards it
 MAX_LINGERING = 64
+FIRST_REQUEST_S = 1.0  # for the request of a connection that is new when the server stops
 STOP_MARGIN_S = 1.0  # between a read refusal and the end of the server's grace period
 CHECK_EVERY_S = 0.25
 WARN_EVERY_S = 10.0
@@ -127,6 +128,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._sent_at = self.loop.time()
         self._refusal, self._detail = HTTPStatus.BAD_REQUEST, DETAILS[HTTPStatus.BAD_REQUEST]
         self._deadline: float | None = self.loop.time() + self.limiter.header_timeout_s
+        self._body_deadline: float | None = None  # once the server stops
         _limit_send_queue(transport)
         if not self.limiter.admit(self):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, TOO_MANY_CONNECTIONS)
@@ -183,11 +185,13 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= MAX_PIPELINED:
             raise ValueError("too many pipelined requests")
         super().on_headers_complete()
+        if self._body_deadline is not None:
+            self.cycle.keep_alive = False
         if self.scope["http_version"] == "1.0":
             self.cycle.waiting_for_100_continue = False  # RFC 9110, section 10.1.1
         self._in_headers = False
         self._has_event = True
-        self._deadline = None
+        self._deadline = self._body_deadline
 
     def on_chunk_header(self) -> None:
         """Refuse many small chunks: each takes as much of the event loop's time as a large one."""
@@ -221,11 +225,19 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._close_after_response()
 
     def shutdown(self) -> None:
-        """Allow a body to arrive for most of the grace period; called by uvicorn."""
+        """Allow a body to arrive for most of the grace period, and a first request for a moment; called by uvicorn.
+
+        A proxy may have connected to send a request, which it would not repeat if the connection were closed.
+        """
+        grace_s = (self.config.timeout_graceful_shutdown or 0) - LINGER_S - STOP_MARGIN_S
+        self._body_deadline = self.loop.time() + max(grace_s, 0)
+        is_new = self.cycle is None
+        if is_new and not self._is_closing:
+            self._deadline = min(self._body_deadline, self.loop.time() + FIRST_REQUEST_S)
+            return
         super().shutdown()
         if self._is_receiving and not self._is_closing:
-            grace_s = (self.config.timeout_graceful_shutdown or 0) - LINGER_S - STOP_MARGIN_S
-            self._deadline = self.loop.time() + max(grace_s, 0)
+            self._deadline = self._body_deadline
 
     @property
     def _is_receiving(self) -> bool:

@@ -110,3 +110,16 @@ def test_interrupt_by_ctrl_c_does_not_drain(databases: Databases, tmp_path: Path
     with start(databases, tmp_path, INTAKE_DRAIN="60s") as service:
         service.process.send_signal(signal.SIGINT)
         assert service.process.wait(WITHIN_S) == 130
+
+
+def test_a_connection_that_is_new_when_the_service_stops_can_still_send_its_request(service: Service) -> None:
+    with service, Wire(service.url) as new, Wire(service.url) as idle:
+        httpx2.get(f"{service.url}/healthz")  # both connections are accepted before this one
+        began = time.monotonic()
+        service.process.terminate()
+        time.sleep(0.5)
+        answer = new.send(POST + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY).answer("POST")
+        assert answer.status == 204
+        assert (new.rest(), idle.rest()) == (b"", b"")
+        assert service.process.wait(WITHIN_S) == -signal.SIGTERM
+        assert time.monotonic() - began < 5
