@@ -225,7 +225,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._close_after_response()
 
     def shutdown(self) -> None:
-        """Allow a body to arrive for most of the grace period, and a first request for a moment; called by uvicorn.
+        """Allow a body to arrive for most of the grace period, and a first request for a second; called by uvicorn.
 
         A proxy may have connected to send a request, which it would not repeat if the connection were closed.
         """
