@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from unicodedata import category
 
-from dotenv import dotenv_values
+from dotenv.parser import Original, parse_stream
 
 from intake import logs
 from intake.cv_text import sandbox
@@ -259,12 +259,35 @@ def read_environment(environ: Mapping[str, str], directory: Path) -> dict[str, s
     """Return `environ` merged with `.env` in the directory; `environ` wins. Raises SettingsInvalid."""
     file = directory / ".env"
     try:
-        if file.exists() and (fault := ownership_fault(file)):
-            raise SettingsInvalid([fault])
-        stored = dotenv_values(file, encoding="utf-8")
+        stored = _read_file(file) if file.exists() else {}
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsInvalid([f".env can't be read: {error}"]) from error
-    return {**{name: value or "" for name, value in stored.items()}, **environ}
+    return {**stored, **environ}
+
+
+def _read_file(file: Path) -> dict[str, str]:
+    """Return the settings in a file. Raises SettingsInvalid for lines that set nothing, OSError or UnicodeError."""
+    if not file.is_file():
+        raise SettingsInvalid([".env is not a file"])
+    if fault := ownership_fault(file):
+        raise SettingsInvalid([fault])
+    with file.open(encoding="utf-8") as stream:
+        bindings = [one for one in parse_stream(stream) if one.error or one.key is not None]
+    invalid = [one.original for one in bindings if one.error or one.value is None or not _is_clear(one.key, one.value)]
+    if invalid:
+        raise SettingsInvalid([f".env, line {_line(one)}: expected INTAKE_NAME=value on one line" for one in invalid])
+    return {str(one.key): str(one.value) for one in bindings}
+
+
+def _is_clear(name: str | None, value: str) -> bool:
+    """Return whether a setting has its exact name, and is on one line; a quotation mark may not have been closed."""
+    is_setting = "INTAKE_" in (name or "").upper()
+    return not is_setting or (str(name).startswith("INTAKE_") and "\n" not in value)
+
+
+def _line(original: Original) -> int:
+    text = original.string
+    return original.line + text[: len(text) - len(text.lstrip())].count("\n")
 
 
 def unknown_names(environ: Mapping[str, str]) -> list[str]:
@@ -274,5 +297,6 @@ def unknown_names(environ: Mapping[str, str]) -> list[str]:
 
 
 def _fault(metadata: Mapping[str, Any], text: str) -> str:
-    shown = "(not shown)" if metadata["secret"] else repr(text)
+    may_have_password = "://" in text and "@" in text
+    shown = "(not shown)" if metadata["secret"] or may_have_password else repr(text)
     return f"{metadata['name']} is {shown}; expected {metadata['expected']}"

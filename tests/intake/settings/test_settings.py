@@ -1,5 +1,6 @@
 """Settings from an environment."""
 
+import os
 from dataclasses import fields
 from pathlib import Path
 
@@ -227,6 +228,45 @@ def test_serving_on_postgresql_requires_a_secret() -> None:
     assert [line.split()[0] for line in str(raised.value).splitlines()] == ["INTAKE_PORT", "INTAKE_JWT_SECRET"]
     del environ["INTAKE_PORT"]
     assert Settings.from_environment(environ).jwt_secrets == ()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'INTAKE_DATABASE_URL="postgresql://host/db',
+        "INTAKE_DATABASE_URL='postgresql://host/db",
+        'INTAKE_DATABASE_URL="postgresql://host/db" x',
+        'INTAKE_DATABASE_URL="postgresql://host/db\n"',
+        "INTAKE_DATABASE_URL: postgresql://host/db",
+        "INTAKE_DATABASE_URL",
+        "set INTAKE_DATABASE_URL=postgresql://host/db",
+        '$env:INTAKE_DATABASE_URL="postgresql://host/db"',
+        "intake_database_url=postgresql://host/db",
+    ],
+)
+def test_lines_of_the_env_file_that_set_nothing_are_errors(tmp_path: Path, line: str) -> None:
+    (tmp_path / ".env").write_text(f"# a comment\n\nINTAKE_PORT=9000\n\n{line}\nINTAKE_HOST=0.0.0.0\n")
+    with pytest.raises(SettingsInvalid) as raised:
+        read_environment({}, tmp_path)
+    assert str(raised.value).splitlines() == [".env, line 5: expected INTAKE_NAME=value on one line"]
+
+
+def test_the_env_file_can_have_quotation_marks_comments_and_settings_of_others(tmp_path: Path) -> None:
+    lines = [
+        "export INTAKE_PORT='9000' # here",
+        'INTAKE_HOST = "0.0.0.0"',
+        "OTHER=1",
+        "INTAKE_FIRM_CONTACT='a ${HOME}'",
+    ]
+    (tmp_path / ".env").write_text("\n".join(lines))
+    expected = {"INTAKE_PORT": "9000", "INTAKE_HOST": "0.0.0.0", "OTHER": "1", "INTAKE_FIRM_CONTACT": "a ${HOME}"}
+    assert read_environment({}, tmp_path) == expected
+
+
+def test_an_env_file_that_is_a_pipe_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".env")
+    with pytest.raises(SettingsInvalid, match=r"\.env is not a file"):
+        read_environment({}, tmp_path)
 
 
 def test_an_unreadable_env_file(tmp_path: Path) -> None:
