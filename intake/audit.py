@@ -90,6 +90,12 @@ def record_alone(
     database.write(lambda connection: record(connection, action, actor, lead_id=lead_id, detail=detail))
 
 
+def is_recorded(database: Database, action: Action, *, detail: str) -> bool:
+    """Return whether there is an entry with this detail. Raises DatabaseUnavailable."""
+    found = select(audit.c.id).where(audit.c.action == action, audit.c.detail == detail).limit(1)
+    return database.read(lambda connection: connection.scalar(found)) is not None
+
+
 def record_series(database: Database, action: Action, actor: Actor, *, lead_id: int, detail: str | None = None) -> None:
     """Record one of a series of requests, unless the user has the same entry for the lead within the last hour.
 

@@ -1,6 +1,7 @@
 """A backup of a running service: the database first, then the CVs that it refers to."""
 
 import hashlib
+import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 from sqlalchemy import select
 
-from intake.audit import LOCAL_ACTOR, Action, record_alone
+from intake.audit import LOCAL_ACTOR, Action, is_recorded, record_alone
 from intake.backups import dumps, files
 from intake.backups.files import DATABASES, FORMAT, MANIFEST, SUMS, Manifest, Progress
 from intake.cvs import store
@@ -37,17 +38,19 @@ def back_up(settings: Settings, database: Database, directory: Path, progress: P
     Continues an interrupted backup. A CV with another checksum than recorded is listed in the manifest as damaged.
     Raises BackupFailed, BackupInvalid, DatabaseUnavailable or StorageUnavailable.
     """
-    record_alone(database, Action.BACKUP, LOCAL_ACTOR)
+    run_id = secrets.token_hex(8)
+    record_alone(database, Action.BACKUP, LOCAL_ACTOR, detail=run_id)
     try:
         with files.locked(directory):
-            return _back_up(settings, database, directory, progress)
+            return _back_up(settings, database, directory, progress, run_id)
     except OSError as error:
         raise BackupFailed(f"can't write to {directory}: {error.strerror}") from error
 
 
-def _back_up(settings: Settings, database: Database, directory: Path, progress: Progress) -> Manifest:
-    database_id = identity(database).database_id
-    manifest = _resumed(directory, database_id) or _copy_database(settings, directory, database_id)
+def _back_up(settings: Settings, database: Database, directory: Path, progress: Progress, run_id: str) -> Manifest:
+    manifest = _resumed(directory, database)
+    if manifest is None:
+        manifest = _copy_database(settings, directory, identity(database).database_id, run_id)
     erased, damaged, size = [], [], 0
     with progress("CVs", manifest.cvs) as advance:
         for key, checksum, location in _located(database, files.cv_sums(directory)):
@@ -65,14 +68,18 @@ def _back_up(settings: Settings, database: Database, directory: Path, progress: 
     return manifest
 
 
-def _resumed(directory: Path, database_id: str) -> Manifest | None:
+def _resumed(directory: Path, database: Database) -> Manifest | None:
     """Return the manifest of an interrupted backup, or None if the directory is new. Raises BackupFailed."""
     if (directory / MANIFEST).exists():
         manifest = files.read_manifest(directory)
         if manifest.complete:
             raise BackupFailed(f"{directory} has a complete backup; choose another directory")
-        if manifest.database_id != database_id:
+        if manifest.database_id != identity(database).database_id:
             raise BackupFailed(f"{directory} has a backup of another database; check INTAKE_DATABASE_URL")
+        if not is_recorded(database, Action.BACKUP, detail=manifest.run_id):
+            raise BackupFailed(
+                f"the database has been restored to a time before the backup in {directory}; choose another directory"
+            )
         return manifest
     ours = {SUMS, *DATABASES.values()}
     names = sorted(path.name for path in directory.iterdir())
@@ -81,7 +88,7 @@ def _resumed(directory: Path, database_id: str) -> Manifest | None:
     return None
 
 
-def _copy_database(settings: Settings, directory: Path, database_id: str) -> Manifest:
+def _copy_database(settings: Settings, directory: Path, database_id: str, run_id: str) -> Manifest:
     kind = dumps.kind(settings)
     path, count = directory / DATABASES[kind], 0
     created_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -97,6 +104,7 @@ def _copy_database(settings: Settings, directory: Path, database_id: str) -> Man
         complete=False,
         database=kind,
         database_id=database_id,
+        run_id=run_id,
         created_at=created_at,
         cvs=count,
         **facts._asdict(),

@@ -33,7 +33,8 @@ class Manifest:
     format: int
     complete: bool
     database: str
-    database_id: str = ""  # empty in backups of earlier versions
+    database_id: str = ""  # empty in backups of earlier versions, like run_id
+    run_id: str = ""  # of the run that copied the database, which the audit trail has
     schema: str
     created_at: str
     leads: int

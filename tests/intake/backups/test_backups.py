@@ -183,6 +183,18 @@ def test_a_backup_is_not_continued_with_another_database(
     assert backed_up(stored, tmp_path / "backup").erased == []
 
 
+def test_a_backup_is_not_continued_after_an_older_one_was_restored(
+    stored: Intake, restored: Callable[..., Intake], tmp_path: Path
+) -> None:
+    submit(stored, 2)
+    backed_up(stored, tmp_path / "older")
+    submit(stored, 2)
+    interrupted(stored, tmp_path / "newer")
+    with pytest.raises(BackupFailed, match=r"restored to a time before the backup in .*; choose another directory"):
+        backed_up(restored(tmp_path / "older", stored), tmp_path / "newer")
+    assert backed_up(stored, tmp_path / "newer").erased == []
+
+
 def test_two_backups_to_a_directory_do_not_run_at_once(stored: Intake, tmp_path: Path) -> None:
     submit(stored, 1)
     directory, errors = tmp_path / "backup", list[str]()
