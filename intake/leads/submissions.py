@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, delete, select, true
 
+from intake.audit import LOCAL_ACTOR
 from intake.cvs import store, store_marker
 from intake.cvs.inspection import InspectionResult, inspect
 from intake.cvs.spool import SpooledUpload
@@ -19,12 +20,14 @@ from intake.errors import (
     FieldError,
     IdempotencyKeyInUse,
     InvalidValue,
+    LeadNotFound,
     LockTimeout,
     StorageUnavailable,
     ValidationError,
 )
 from intake.form.answers import NO_ANSWERS, AnswerReader
 from intake.form.values import limited, required, without_controls
+from intake.leads import suspects
 from intake.leads.new_lead import (
     Address,
     Submission,
@@ -103,7 +106,7 @@ def create_lead(database: Database, settings: Settings, submission: Submission, 
     """Save the lead, its CV and its mails in one transaction, and return whether the lead is new.
 
     With an idempotency `key`, a repeated submission is saved once. Keys are valid for KEY_TTL_S seconds and scoped by
-    address, so that keys of different senders can't collide.
+    address, so that keys of different senders can't collide. A repetition without a sign of spam clears a suspect lead.
 
     Raises ValidationError if the key was used for another submission, IdempotencyKeyInUse if that one has not ended,
     StorageUnavailable or DatabaseUnavailable; nothing is saved then.
@@ -111,7 +114,10 @@ def create_lead(database: Database, settings: Settings, submission: Submission, 
 
     def work(connection: Connection, ref: ObjectRef | None) -> tuple[None, bool]:
         # first, so that a second submission waits for the lock of the key
-        if key is not None and not _is_first(connection, submission, key):
+        if key is not None and (first := _first_lead(connection, submission, key)) is not None:
+            if submission.answers.suspect is None:
+                with suppress(LeadNotFound):  # it is being erased
+                    suspects.clear_in(connection, settings, first, actor=LOCAL_ACTOR)
             return None, False
         rows = [
             words_rows(submission),
@@ -176,22 +182,23 @@ def delete_expired_keys(database: Database) -> None:
     database.write(lambda connection: connection.execute(expired))
 
 
-def _is_first(connection: Connection, submission: Submission, key: str) -> bool:
+def _first_lead(connection: Connection, submission: Submission, key: str) -> int | None:
+    """Return the lead of an earlier submission with the key, or None after reserving the key."""
     connection.execute(
         delete(submission_key).where(*_is_key(submission, key), submission_key.c.created_at <= Now(plus_s=-KEY_TTL_S))
     )
     try:
         with short_lock_timeout(connection):
             if insert_if_absent(connection, submission_key, _key_row(submission, key)):
-                return True
+                return None
     except LockTimeout as error:
         raise IdempotencyKeyInUse("the first submission with this key is still in progress; try again") from error
-    existing = select(submission_key.c.content_sha256).where(*_is_key(submission, key))
-    if (first := connection.execute(existing).scalar()) is None:  # erased meanwhile
+    existing = select(submission_key.c.content_sha256, submission_key.c.lead_id).where(*_is_key(submission, key))
+    if (first := connection.execute(existing).first()) is None:  # erased meanwhile
         raise IdempotencyKeyInUse("the first submission with this key is being erased; try again")
-    if first != submission.content_sha256:
+    if first.content_sha256 != submission.content_sha256:
         raise ValidationError(FieldError(KEY_FIELD, "was used for another submission; use a new one", "already_used"))
-    return False
+    return int(first.lead_id)
 
 
 def _key_row(submission: Submission, key: str) -> dict[str, str]:

@@ -18,19 +18,20 @@ def clear(database: Database, settings: Settings, lead_id: int, *, actor: Actor)
 
     Raises LeadNotFound or DatabaseUnavailable.
     """
+    return database.write(lambda connection: clear_in(connection, settings, lead_id, actor=actor))
+
+
+def clear_in(connection: Connection, settings: Settings, lead_id: int, *, actor: Actor) -> bool:
+    """Do as `clear` does, in a transaction that is open."""
     locked = select(lead.c.suspect, lead.c.email).where(lead.c.id == lead_id).with_for_update()
-
-    def work(connection: Connection) -> bool:
-        if (row := connection.execute(locked).first()) is None:
-            raise LeadNotFound(f"there is no lead {lead_id}")
-        if row.suspect is None:
-            return False
-        connection.execute(update(lead).where(lead.c.id == lead_id).values(suspect=None))
-        outbox.queue_suppressed(connection, lead_id, mailbox_of(settings, row.email))
-        record(connection, Action.SUSPECT_CLEARED, actor, lead_id=lead_id, detail=row.suspect)
-        return True
-
-    return database.write(work)
+    if (row := connection.execute(locked).first()) is None:
+        raise LeadNotFound(f"there is no lead {lead_id}")
+    if row.suspect is None:
+        return False
+    connection.execute(update(lead).where(lead.c.id == lead_id).values(suspect=None))
+    outbox.queue_suppressed(connection, lead_id, mailbox_of(settings, row.email))
+    record(connection, Action.SUSPECT_CLEARED, actor, lead_id=lead_id, detail=row.suspect)
+    return True
 
 
 def count_suspects(database: Database, query: LeadFilters) -> int:

@@ -12,7 +12,8 @@ from sqlalchemy import select, update
 
 from intake.database import transactions
 from intake.database.clock import Now
-from intake.database.schema import cv, lead, outbox_mail, submission_key
+from intake.database.schema import audit, cv, lead, outbox_mail, submission_key
+from intake.form.timestamps import FormKey
 from intake.leads.submissions import KEY_TTL_S, delete_expired_keys
 from tests.conftest import Intake
 
@@ -117,3 +118,15 @@ def test_two_keys_are_refused(intake: Intake) -> None:
     answer = intake.client.post("/leads/", data=form, files={"CV": ("cv.pdf", b"%PDF-1.4 a CV")}, headers=headers)
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "Idempotency-Key")
     assert intake.count(lead) == 0
+
+
+def test_a_repetition_without_a_sign_of_spam_clears_the_lead(intake: Intake) -> None:
+    honeypot = {FormKey.from_database(intake.database).honeypot: "x"}
+    for fields in (honeypot, honeypot, {}, {}, honeypot):
+        assert submit(intake, **fields).status_code == 204
+    suspect = intake.read(lambda c: c.scalars(select(lead.c.suspect)).all())
+    assert suspect == [None]
+    assert intake.read(lambda c: set(c.scalars(select(outbox_mail.c.state)))) == {"queued"}
+    assert intake.count(outbox_mail) == 3
+    entries = intake.read(lambda c: c.scalars(select(audit.c.action).where(audit.c.lead_id == 1)).all())
+    assert entries == ["suspect-cleared"]
