@@ -15,7 +15,6 @@ from sqlalchemy import Connection
 from intake.errors import DatabaseUnavailable
 
 TURN_TIMEOUT_S = 5
-_TOO_MANY = "too many changes are waiting; try again later"
 
 T = TypeVar("T")
 
@@ -53,7 +52,7 @@ class GroupCommit:
     def write_alone(self, work: Callable[[Connection], T]) -> T:
         """Run `work` once, in this thread and its own transaction. Raises DatabaseUnavailable."""
         if not self._turn.acquire(timeout=TURN_TIMEOUT_S):
-            raise DatabaseUnavailable(_TOO_MANY)
+            raise _too_many()
         try:
             return self._transaction(work)
         finally:
@@ -72,7 +71,7 @@ class GroupCommit:
         if not piece.result.done():
             if not self._turn.acquire(timeout=max(0.0, deadline - time.monotonic())):
                 self._withdraw(piece)
-                raise DatabaseUnavailable(_TOO_MANY)
+                raise _too_many()
             try:
                 self._commit(self._take())
             finally:
@@ -93,17 +92,8 @@ class GroupCommit:
             self._waiting.remove(piece)
             self._wake_first()
 
-    def _commit(self, group: Sequence[_Piece[Any]]) -> None:
-        if len(group) > 1 and self._commit_together(group):
-            return
-        for piece in group:
-            try:
-                piece.result.set_result(self._transaction(piece.work))
-            except BaseException as error:  # noqa: BLE001 - raised in the thread that waits for the result
-                piece.result.set_exception(error)
-
-    def _commit_together(self, group: Sequence[_Piece[Any]]) -> bool:
-        """Return whether each piece of work has its result; if not, everything was rolled back."""
+    def _commit(self, group: Sequence[_Piece[Any]]) -> bool:
+        """Give each piece of work its result or error; return whether the transaction has begun."""
         has_begun = False
 
         def run_all(connection: Connection) -> list[Any]:
@@ -113,11 +103,28 @@ class GroupCommit:
 
         try:
             results = self._transaction(run_all)
-        except BaseException as error:  # noqa: BLE001 - each piece of work meets its own error again
-            if not has_begun:  # another process holds the file: running each alone would fail, too
-                for piece in group:
-                    piece.result.set_exception(error)
-            return not has_begun
-        for piece, result in zip(group, results, strict=True):
-            piece.result.set_result(result)
-        return True
+        except BaseException as error:  # noqa: BLE001 - raised in the threads that wait for the results
+            if has_begun and len(group) > 1:
+                self._commit_each(group)
+            else:
+                _fail(group, error)
+        else:
+            for piece, result in zip(group, results, strict=True):
+                piece.result.set_result(result)
+        return has_begun
+
+    def _commit_each(self, group: Sequence[_Piece[Any]]) -> None:
+        for number, piece in enumerate(group, start=1):
+            if not self._commit([piece]):  # another process holds the file: each of the others would wait for it, too
+                _fail(group[number:], piece.result.exception())
+                return
+
+
+def _too_many() -> DatabaseUnavailable:
+    reason = f"other writes took longer than {TURN_TIMEOUT_S} s"
+    return DatabaseUnavailable("too many changes are waiting; try again later", reason=reason)
+
+
+def _fail(group: Sequence[_Piece[Any]], error: BaseException | None) -> None:
+    for piece in group:
+        piece.result.set_exception(error)

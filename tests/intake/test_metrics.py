@@ -96,7 +96,7 @@ def test_a_service_exposes_its_version_threads_and_connections(intake: Intake) -
     text = intake.client.get("/metrics").text
     assert re.search(rf'^intake_build_info{{schema="{needed_revision()}",version="\d\S+"}} 1.0$', text, re.MULTILINE)
     assert {api: int(float(most)) for api, most in re.findall(r'intake_threads_max{api="(\w+)"} (\S+)', text)} == {
-        "public": 4,
+        "public": 8 if intake.settings.sqlite_file else 4,
         "internal": 8,
         "operators": 2,
     }

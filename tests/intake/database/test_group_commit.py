@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from intake.database import Database, engine, group_commit
+from intake.database.group_commit import GroupCommit
 from intake.database.schema import cv, cv_content, lead, outbox_mail
 from intake.errors import DatabaseUnavailable
 from intake.settings import Settings
@@ -192,3 +193,33 @@ def test_each_write_has_its_own_time_limit(database: Database, monkeypatch: pyte
                 early.result()
         late.result()
     assert names(database) == ["late"]
+
+
+def test_after_an_error_the_rest_of_a_group_does_not_wait_for_another_process() -> None:
+    began = list[str]()
+
+    def transaction(work: Callable[[Any], Any]) -> Any:
+        if len(began) == 2:
+            raise DatabaseUnavailable("another process has the file")
+        began.append("transaction")
+        return work(None)
+
+    def fail(_connection: object) -> None:
+        raise ZeroDivisionError
+
+    writes = GroupCommit(transaction)
+    entered, release = threading.Event(), threading.Event()
+
+    def hold(_connection: object) -> None:
+        entered.set()
+        assert release.wait(5)
+
+    with ThreadPoolExecutor(4) as pool:
+        held = pool.submit(writes.write_alone, hold)
+        assert entered.wait(5)
+        group = [pool.submit(writes.write, fail) for _ in range(3)]
+        time.sleep(0.2)
+        release.set()
+        held.result()
+    assert {type(result.exception()) for result in group} == {DatabaseUnavailable}
+    assert len(began) == 2  # the held one, and the group
