@@ -1,11 +1,13 @@
 """Validation of the Host header."""
 
+import re
 from collections.abc import Sequence
 
 from starlette.types import Scope
 
 from intake.errors import IntakeError, InvalidHostHeader, MisdirectedRequest
 
+_DOMAIN = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 PROBES = ("/healthz", "/readyz")  # which are sent to an address instead of a name
 
 
@@ -26,7 +28,8 @@ class TrustedHosts:
         return MisdirectedRequest("this service does not serve the requested host")
 
     def _is_allowed(self, name: str) -> bool:
-        return not (self._names or self._suffixes) or name in self._names or name.endswith(self._suffixes)
+        is_subdomain = name.endswith(self._suffixes) and _DOMAIN.fullmatch(name)
+        return not (self._names or self._suffixes) or name in self._names or bool(is_subdomain)
 
 
 def host_name(host: str) -> str:
