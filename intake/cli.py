@@ -250,7 +250,6 @@ def restore_command(
     if verify:
         typer.echo(f"intake: {_contents(verify_backup(directory, _progress))} are intact", err=True)
         return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends pg_restore, too
     restored = restore(_settings(), directory, _progress)
     typer.echo(f"intake: {_contents(restored)} are restored, as of {restored.created_at}", err=True)
     if restored.damaged:

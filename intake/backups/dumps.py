@@ -15,6 +15,7 @@ from sqlalchemy import make_url
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
 from intake.backups.files import durable_file
+from intake.cv_text.sandbox import end_with_parent
 from intake.cvs.store import flush
 from intake.errors import BackupFailed
 from intake.settings import Settings
@@ -210,7 +211,11 @@ def _run(settings: Settings, program: str, *arguments: str | Path) -> None:
 def _run_program(program: str, *arguments: str | Path, **environment: str) -> None:
     try:
         done = subprocess.run(  # noqa: S603 - a program of PostgreSQL, with the settings' values
-            [program, *arguments], env={**os.environ, **environment}, capture_output=True, check=False
+            [program, *arguments],
+            env={**os.environ, **environment},
+            capture_output=True,
+            check=False,
+            preexec_fn=end_with_parent,  # or it would complete a killed restore, without the gap in the ids
         )
     except FileNotFoundError as error:
         raise BackupFailed(f"{program} is not installed (Debian: apt-get install postgresql-client)") from error

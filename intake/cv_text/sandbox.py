@@ -82,13 +82,19 @@ def enter(mode: str, *, cpu_s: int) -> None:
     lacking = missing()
     if mode == REQUIRED and lacking:
         raise SandboxUnavailable(", ".join(lacking))
+    end_with_parent()
     if sys.platform == "linux":
-        _call(_LIBC.prctl, _PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
         _call(_LIBC.prctl, _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if "Landlock" not in lacking:
         _deny_files_and_network()
     if "seccomp" not in lacking:
         _filter_system_calls()
+
+
+def end_with_parent() -> None:
+    """Have Linux kill this process when the thread that started it ends."""
+    if sys.platform == "linux":
+        _call(_LIBC.prctl, _PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
 
 
 def fault(mode: str) -> str | None:

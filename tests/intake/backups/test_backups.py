@@ -2,9 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
+import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
@@ -296,6 +299,25 @@ def test_the_commands(stored: Intake, databases: Databases, tmp_path: Path, monk
         assert (done.exit_code, done.stdout) == (0, "")
         assert done.stderr.splitlines()[-1].startswith(f"intake: {message}")
     assert json.loads((backup / "manifest.json").read_text())["complete"] is True
+
+
+@pytest.mark.parametrize("databases", ["postgresql"], indirect=True)
+def test_programs_of_postgresql_end_with_a_killed_restore(stored: Intake, databases: Databases, tmp_path: Path) -> None:
+    submit(stored, 1)
+    backed_up(stored, tmp_path / "backup")
+    environment = {**os.environ, "INTAKE_DATABASE_URL": databases.empty_url(), "INTAKE_CV_STORE": tmp_path.as_uri()}
+    command = [sys.executable, "-m", "intake", "restore", str(tmp_path / "backup")]
+    with subprocess.Popen(command, env=environment, cwd=tmp_path) as restoring:
+        children = Path(f"/proc/{restoring.pid}/task/{restoring.pid}/children")
+        while not (found := children.read_text().split()):
+            assert restoring.poll() is None
+        os.kill(int(found[0]), signal.SIGSTOP)
+        restoring.kill()
+    ends_at = time.monotonic() + 5
+    with suppress(FileNotFoundError):
+        while command_line := Path(f"/proc/{found[0]}/cmdline").read_bytes():
+            assert time.monotonic() < ends_at, command_line
+            time.sleep(0.05)
 
 
 def corrupt_database(directory: Path) -> None:
