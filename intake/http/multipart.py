@@ -75,8 +75,8 @@ async def read_form(request: AppRequest, reader: "MultipartReader", work: Callab
     """
     reader.is_aiohttp = "aiohttp/" in request.headers.get("user-agent", "")
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and len(declared) < 20:
-        reader.check_size(int(declared))
+    if declared.isdecimal():
+        reader.check_size(int(declared[:20]))  # which is too large if there are more digits
     chunks: list[bytes] = []
     size = 0
 
