@@ -118,9 +118,8 @@ def _serve_together(settings: Settings, *, worker: bool, surface: Surface) -> No
     def log_start() -> None:
         log.info("running on http://%s:%d with %d processes", host, listening.getsockname()[1], settings.processes)
 
-    number, on_started = ProcessGroup(
-        settings.processes, stop_within_s=settings.drain_s + settings.shutdown_grace_s
-    ).run(log_start)
+    stop_within_s = settings.drain_s + settings.shutdown_grace_s
+    number, on_started = ProcessGroup(settings.processes, listening, stop_within_s=stop_within_s).run(log_start)
     metrics = Metrics(process=(number, settings.processes))
     if settings.metrics_port is not None:
         _serve_metrics(metrics, settings.host, settings.metrics_port and settings.metrics_port + number)

@@ -57,9 +57,10 @@ class _Process:
 class ProcessGroup:
     """Processes numbered from 0, forked from this one, which serves nothing itself and has no threads."""
 
-    def __init__(self, count: int, *, stop_within_s: float) -> None:
+    def __init__(self, count: int, listening: SharedSocket, *, stop_within_s: float) -> None:
         if not hasattr(signal, "sigtimedwait"):
             raise SettingsInvalid(["INTAKE_PROCESSES needs Linux: leave it out, or run several services"])
+        self._listening = listening
         self._stop_within_s = stop_within_s
         self._processes = [_Process(number) for number in range(count)]
         self._mask = signal.pthread_sigmask(signal.SIG_BLOCK, {*_STOPS, signal.SIGCHLD})
@@ -92,6 +93,7 @@ class ProcessGroup:
         if process.pid:
             return True
         os.close(self._life[1])
+        os.setpgid(0, 0)  # Ctrl-C in a terminal is for the parent: a second signal would interrupt requests
         threading.Thread(target=_end_with_parent, args=[self._life[0]], daemon=True).start()
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
         return False
@@ -136,14 +138,15 @@ class ProcessGroup:
 
     def _stop(self, number: int) -> None:
         """End all processes, at once after a second signal, by force if that takes too long, then this one."""
-        self._send(signal.SIGTERM)
+        self._listening.close()  # or the kernel would accept connections that no process does any more
+        self._send(number)
         ends_at = time.monotonic() + self._stop_within_s
         while any(process.pid for process in self._processes):
             received = signal.sigtimedwait({*_STOPS, signal.SIGCHLD}, max(ends_at - time.monotonic(), POLL_S))
             if received is None:
                 self._send(signal.SIGKILL)
             elif received.si_signo in _STOPS:
-                self._send(signal.SIGTERM)
+                self._send(received.si_signo)
                 ends_at = time.monotonic() + END_WITHIN_S
             self._reap()
         signal.signal(number, signal.SIG_DFL)
@@ -151,7 +154,7 @@ class ProcessGroup:
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
         sys.exit(128 + number)  # the kernel ignores the signal for process 1, that of a container
 
-    def _send(self, number: signal.Signals) -> None:
+    def _send(self, number: int) -> None:
         for process in self._processes:
             if process.pid:
                 os.kill(process.pid, number)

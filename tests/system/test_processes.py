@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 
 from tests.conftest import SECRET, Databases
 from tests.system.programs import INTAKE, Service, clean_environment, free_port, until
+from tests.system.wire import Wire
 
 WITHIN_S = 60
 CV = {"CV": ("cv.pdf", b"%PDF-1.4 a CV")}
@@ -222,3 +224,23 @@ def _answers(address: str) -> bool:
         return httpx2.get(address).is_success
     except httpx2.TransportError:
         return False
+
+
+def test_a_stopping_service_refuses_connections_while_an_upload_ends(group: Group) -> None:
+    body = b'--b\r\nContent-Disposition: form-data; name="email"\r\n\r\n'
+    head = b"POST /leads/ HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    with Wire(group.url) as upload:
+        upload.send(head + b"Content-Length: %d\r\n\r\n" % (len(body) + 1) + body)
+        time.sleep(0.5)
+        group.process.terminate()
+        until(lambda: not accepts(group.url))
+        assert group.process.poll() is None
+        assert upload.send(b"x").answer("POST").status == 400
+    assert group.process.wait(WITHIN_S) == -signal.SIGTERM
+
+
+def accepts(url: str) -> bool:
+    """Whether a new connection is accepted."""
+    port = int(url.rpartition(":")[2])
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
