@@ -60,6 +60,7 @@ def _back_up(settings: Settings, database: Database, directory: Path, progress: 
                 damaged.append(key)
             else:
                 erased.append(key)
+                (directory / files.cv_file(key)).unlink(missing_ok=True)  # copied before an interruption
             advance(1)
     manifest = replace(manifest, complete=True, erased=erased, damaged=damaged, bytes=size)
     files.write_manifest(directory, manifest)

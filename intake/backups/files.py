@@ -44,6 +44,9 @@ class Manifest:
     damaged: list[str] = field(default_factory=list)
 
 
+_KINDS = {"leads": int, "cvs": int, "bytes": int, "erased": list, "damaged": list}
+
+
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Create a directory if needed, and lock it against other backups. Raises BackupFailed or OSError."""
@@ -134,6 +137,8 @@ def read_manifest(directory: Path) -> Manifest:
         found = json.loads(path.read_text("utf-8"))
         manifest = Manifest(**{one.name: found[one.name] for one in fields(Manifest) if one.name in found})
         is_known = manifest.format == FORMAT and manifest.database in DATABASES
+        if not all(isinstance(getattr(manifest, name), kind) for name, kind in _KINDS.items()):
+            raise TypeError("a value of another type")
     except FileNotFoundError as error:
         raise BackupInvalid(f"there is no backup in {directory}") from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -154,14 +159,20 @@ def read_complete_manifest(directory: Path) -> Manifest:
 def verify(directory: Path, manifest: Manifest) -> Iterator[int]:
     """Compare all files with their checksums, yielding 1 for each.
 
-    Raises BackupInvalid, which names damaged files, after the last one.
+    Raises BackupInvalid, which names damaged files, after the last one. The list of checksums is one of them if it is
+    shorter or longer than the manifest says, or does not have the database.
     """
-    absent = {cv_file(key) for key in (*manifest.erased, *manifest.damaged)}
-    damaged = []
+    erased = {cv_file(key) for key in manifest.erased}
+    absent = {*erased, *map(cv_file, manifest.damaged)}
+    damaged, count, has_database = [], 0, False
     for checksum, name in sums(directory):
         if name not in absent and not _has_checksum(directory / name, checksum):
             damaged.append(name)
+        count += name not in erased  # an interruption can leave their lines
+        has_database = has_database or name == DATABASES[manifest.database]
         yield 1
+    if not has_database or count != 1 + manifest.cvs - len(erased):
+        damaged.append(SUMS)
     if damaged:
         raise BackupInvalid(f"missing or damaged in {directory}: {listed(damaged)}")
 

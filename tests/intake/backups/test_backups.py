@@ -309,15 +309,24 @@ def test_programs_of_postgresql_end_with_a_killed_restore(stored: Intake, databa
     command = [sys.executable, "-m", "intake", "restore", str(tmp_path / "backup")]
     with subprocess.Popen(command, env=environment, cwd=tmp_path) as restoring:
         children = Path(f"/proc/{restoring.pid}/task/{restoring.pid}/children")
-        while not (found := children.read_text().split()):
+        program = None
+        while program is None:
             assert restoring.poll() is None
-        os.kill(int(found[0]), signal.SIGSTOP)
+            program = next((pid for pid in children.read_text().split() if is_program(pid)), None)
+        os.kill(int(program), signal.SIGSTOP)
         restoring.kill()
     ends_at = time.monotonic() + 5
     with suppress(FileNotFoundError):
-        while command_line := Path(f"/proc/{found[0]}/cmdline").read_bytes():
+        while command_line := Path(f"/proc/{program}/cmdline").read_bytes():
             assert time.monotonic() < ends_at, command_line
             time.sleep(0.05)
+
+
+def is_program(pid: str) -> bool:
+    """Whether this is pg_restore, and not the fork that will execute it."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().startswith("pg_restore")
+    return False
 
 
 def corrupt_database(directory: Path) -> None:
@@ -349,6 +358,26 @@ def remove_the_sums(directory: Path) -> None:
     (directory / "SHA256SUMS").unlink()
 
 
+def empty_the_sums(directory: Path) -> None:
+    (directory / "SHA256SUMS").write_text("")
+
+
+def remove_the_last_sum(directory: Path) -> None:
+    path = directory / "SHA256SUMS"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+
+
+def remove_the_sum_of_the_database(directory: Path) -> None:
+    path = directory / "SHA256SUMS"
+    [_, cv_line] = path.read_text().splitlines(keepends=True)
+    path.write_text(cv_line * 2)
+
+
+def change_a_type(directory: Path) -> None:
+    path = directory / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "erased": 5}))
+
+
 def empty_the_manifest(directory: Path) -> None:
     (directory / "manifest.json").write_text("")
 
@@ -370,6 +399,10 @@ def remove_the_manifest(directory: Path) -> None:
         (shorten_a_cv, "missing or damaged in .*: cvs/"),
         (name_another_file, "has an invalid line"),
         (cut_the_sums, "has an invalid line"),
+        (empty_the_sums, "missing or damaged in .*: SHA256SUMS"),
+        (remove_the_last_sum, "missing or damaged in .*: SHA256SUMS"),
+        (remove_the_sum_of_the_database, "missing or damaged in .*: SHA256SUMS"),
+        (change_a_type, "can't read .*manifest.json: a value of another type"),
         (remove_the_sums, "can't read .*SHA256SUMS"),
         (empty_the_manifest, "can't read .*manifest.json"),
         (use_another_format, "was written by another version"),
