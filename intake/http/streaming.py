@@ -4,6 +4,7 @@ import asyncio
 import time
 from asyncio import Task
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from typing import Any, cast
 
 from anyio import CancelScope
@@ -30,6 +31,7 @@ class PoolStreamingResponse(StreamingResponse):
     def __init__(self, request: AppRequest, chunks: Iterator[bytes], **more: Any) -> None:
         self._request = request
         self._checked_at = time.monotonic()
+        self._has_ended = False
         self._first = next(chunks)
         self._chunks = cast("Generator[bytes, None, None]", chunks)
         super().__init__(chunks, **more)
@@ -44,7 +46,8 @@ class PoolStreamingResponse(StreamingResponse):
                 chunk = await self._send_and_make_next(send, chunk)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
-            self._chunks.close()
+            self._has_ended = True
+            self._close()
 
     async def _send_and_make_next(self, send: Send, chunk: bytes) -> bytes | None:
         """Send a chunk, and return the next one, or None after the last."""
@@ -66,9 +69,18 @@ class PoolStreamingResponse(StreamingResponse):
             if time.monotonic() >= self._checked_at + CHECK_INTERVAL_S:
                 check_active(self._request.state["database"], require_user(self._request))
                 self._checked_at = time.monotonic()
-            return next(self._chunks, None)
+            try:
+                return next(self._chunks, None)
+            finally:
+                if self._has_ended:
+                    self._close()
 
         return await run_in_pool(self._request, make, is_continuation=True)
+
+    def _close(self) -> None:
+        """Close the generator; if a thread still runs it, because its wait was cancelled, that thread does."""
+        with suppress(ValueError):  # "generator already executing"
+            self._chunks.close()
 
 
 async def _end(task: Task[bytes | None]) -> None:

@@ -1,6 +1,7 @@
 """Streamed responses: one chunk ahead, with a limit over all of them."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -25,10 +26,13 @@ class Chunks:
             for number in range(self._count):
                 if number == self._fails_at:
                     raise ValueError("no more")
-                self.made += 1
-                yield b"%d" % number
+                yield self.make(number)
         finally:
             self.is_closed = True
+
+    def make(self, number: int) -> bytes:
+        self.made += 1
+        return b"%d" % number
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +118,40 @@ def test_a_client_that_disconnects_leaves_no_open_generator() -> None:
             await task
         assert chunks.is_closed
         assert PoolStreamingResponse._ahead == 0
+
+    asyncio.run(run())
+
+
+def test_a_generator_that_is_running_is_closed_after_a_second_cancellation() -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    async def run() -> None:
+        chunks, reader = Chunks(5), Reader()
+        response = respond(chunks)
+        make = chunks.make
+
+        def blocked(number: int) -> bytes:
+            if number == 1:
+                entered.set()
+                assert release.wait(5)
+            return make(number)
+
+        chunks.make = blocked  # type: ignore[method-assign]
+        reader.reads.release()
+        task = asyncio.create_task(response.stream_response(reader.send))
+        await asyncio.to_thread(entered.wait)
+        for _ in range(20):
+            task.cancel()
+            await asyncio.sleep(0)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert chunks.made == 1
+        release.set()
+        for _ in range(100):
+            if chunks.is_closed:
+                return
+            await asyncio.sleep(0.02)
+        pytest.fail("the generator is still open")
 
     asyncio.run(run())
 
