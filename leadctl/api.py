@@ -174,7 +174,9 @@ class Api:
 
     def stats(self, *, with_suspects: bool = True) -> dict[str, Any]:
         stats = self._http.json("GET", "/internal/stats", params={} if with_suspects else {"suspect": "false"})
-        if not matches(stats, {"total": int, "suspect": int, "state_keys": dict}) or not _is_stats(stats):
+        if not matches(
+            stats, {"total": int, "suspect": int, "state_keys": dict, "oldest_waiting": object}
+        ) or not _is_stats(stats):
             raise self._http.unexpected_response()
         return stats
 

@@ -213,10 +213,12 @@ class Http:
 
 def matches(value: Any, shape: Shape) -> TypeGuard[dict[str, Any]]:
     """Return whether the value is an object with these members and types; no number in a response is negative."""
-    return isinstance(value, dict) and all(_fits(value.get(name), kind) for name, kind in shape.items())
+    return isinstance(value, dict) and all(name in value and _fits(value[name], kind) for name, kind in shape.items())
 
 
 def _fits(value: object, kind: type | UnionType) -> bool:
+    if isinstance(value, bool):  # which is an int in Python
+        return kind is bool
     return isinstance(value, kind) and not (isinstance(value, int) and value < 0)
 
 

@@ -155,6 +155,7 @@ def _open_part(path: Path) -> IO[bytes]:
     """Open an interrupted download if it is this user's own file; otherwise create a new one."""
     with suppress(FileNotFoundError):
         if _is_own(path.lstat()):
+            path.chmod(0o600)  # it may be a copy
             return _open(path, 0)
         path.unlink()
     return _open(path, os.O_CREAT | os.O_EXCL)

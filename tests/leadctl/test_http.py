@@ -11,12 +11,22 @@ from typing import Any
 
 import pytest
 
+from leadctl.http import Shape, matches
 from tests.leadctl.conftest import PASSWORD, Client
 from tests.leadctl.proxy import Proxy
 
 TLS = Path(__file__).parent / "tls"
 CA = str(TLS / "ca.pem")
 USER = {"id": 7, "username": "ada", "role": "attorney", "created_at": "2026-11-01T09:00:00Z"}
+
+
+def test_members_of_a_response_must_exist_and_have_their_type() -> None:
+    shape: Shape = {"id": int, "text": str | None, "is_new": bool}
+    assert matches({"id": 1, "text": None, "is_new": False, "more": 1}, shape)
+    for change in ({"id": True}, {"id": -1}, {"id": "1"}, {"text": 1}, {"is_new": 1}):
+        assert not matches({"id": 1, "text": None, "is_new": False, **change}, shape)
+    for name in shape:
+        assert not matches({other: 1 for other in shape if other != name}, {name: shape[name]})
 
 
 class Listener(BaseHTTPRequestHandler):

@@ -76,7 +76,7 @@ def stats_of(*states: str) -> bytes:
     """Return a raw stats response with these states."""
     mails = {"queued": 0, "failed": 0}
     numbers = {"total": 1, "states": dict.fromkeys(states, 1), "days": {"2026-11-01": 1}, "mails": mails}
-    numbers |= {"state_keys": {}, "suspect": 0}
+    numbers |= {"state_keys": {}, "suspect": 0, "oldest_waiting": None}
     body = json.dumps(numbers).encode()
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body

@@ -235,8 +235,10 @@ def test_the_next_run_resumes_after_too_many_interruptions(client: Client) -> No
 def test_a_partial_download_of_any_size_resumes(client: Client, there: int) -> None:
     lead_id = client.submit(cv=CONTENT, cv_name="x")
     part_of(client, lead_id, CONTENT).write_bytes(CONTENT[:there])
+    part_of(client, lead_id, CONTENT).chmod(0o644)
     client.data("download-cv", str(lead_id))
     assert (client.home / f"{lead_id}-x").read_bytes() == CONTENT
+    assert stat.S_IMODE((client.home / f"{lead_id}-x").stat().st_mode) == 0o600
     assert list(client.home.glob(".leadctl-*")) == []
 
 
