@@ -281,8 +281,8 @@ def _read_file(file: Path) -> dict[str, str]:
 
 def _is_clear(name: str | None, value: str) -> bool:
     """Return whether a setting has its exact name, and is on one line; a quotation mark may not have been closed."""
-    is_setting = "INTAKE_" in (name or "").upper()
-    return not is_setting or (str(name).startswith("INTAKE_") and "\n" not in value)
+    is_named = "INTAKE_" not in str(name).upper() or str(name).startswith("INTAKE_")
+    return is_named and not ("\n" in value and "INTAKE_" in f"{name}{value}")
 
 
 def _line(original: Original) -> int:

@@ -237,6 +237,7 @@ def test_serving_on_postgresql_requires_a_secret() -> None:
         "INTAKE_DATABASE_URL='postgresql://host/db",
         'INTAKE_DATABASE_URL="postgresql://host/db" x',
         'INTAKE_DATABASE_URL="postgresql://host/db\n"',
+        'OTHER="1\nINTAKE_DATABASE_URL=postgresql://host/db\nMORE=2"',
         "INTAKE_DATABASE_URL: postgresql://host/db",
         "INTAKE_DATABASE_URL",
         "set INTAKE_DATABASE_URL=postgresql://host/db",
