@@ -48,9 +48,7 @@ def back_up(settings: Settings, database: Database, directory: Path, progress: P
 
 
 def _back_up(settings: Settings, database: Database, directory: Path, progress: Progress, run_id: str) -> Manifest:
-    manifest = _resumed(directory, database)
-    if manifest is None:
-        manifest = _copy_database(settings, directory, identity(database).database_id, run_id)
+    manifest = _resumed(directory, database) or _copy_database(settings, database, directory, run_id)
     erased, damaged, size = [], [], 0
     with progress("CVs", manifest.cvs) as advance:
         for key, checksum, location in _located(database, files.cv_sums(directory)):
@@ -89,8 +87,9 @@ def _resumed(directory: Path, database: Database) -> Manifest | None:
     return None
 
 
-def _copy_database(settings: Settings, directory: Path, database_id: str, run_id: str) -> Manifest:
+def _copy_database(settings: Settings, database: Database, directory: Path, run_id: str) -> Manifest:
     kind = dumps.kind(settings)
+    database_id = identity(database).database_id
     path, count = directory / DATABASES[kind], 0
     created_at = datetime.now(UTC).isoformat(timespec="seconds")
     with files.durable_file(path) as draft, files.durable_file(directory / SUMS) as sums_draft:

@@ -45,22 +45,22 @@ def run_grouped(database: Database, works: list[Callable[[Connection], Any]]) ->
 
 
 @contextmanager
-def locked_turn(database: Database) -> Iterator[None]:
+def locked_turn(write: Callable[[Callable[[Any], None]], None]) -> Iterator[None]:
     """Write until the end of the block."""
     entered, release = threading.Event(), threading.Event()
 
-    def work(_connection: Connection) -> None:
+    def work(_connection: object) -> None:
         entered.set()
         assert release.wait(10)
 
     with ThreadPoolExecutor(1) as pool:
-        write = pool.submit(database.write, work)
+        held = pool.submit(write, work)
         assert entered.wait(5)
         try:
             yield
         finally:
             release.set()
-        write.result()
+        held.result()
 
 
 def add(name: str, *, fails: bool = False) -> Callable[[Connection], int]:
@@ -165,7 +165,7 @@ def test_a_committed_write_does_not_wait_for_the_next_one(database: Database) ->
         assert release.wait(5)
 
     with ThreadPoolExecutor(4) as pool:
-        with locked_turn(database):
+        with locked_turn(database.write):
             committed = [pool.submit(database.write_grouped, work) for work in (first, add("second"), add("third"))]
             time.sleep(0.2)
         time.sleep(0.2)
@@ -185,7 +185,7 @@ def test_a_committed_write_does_not_wait_for_the_next_one(database: Database) ->
 def test_each_write_has_its_own_time_limit(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group_commit, "TURN_TIMEOUT_S", 1.0)
     with ThreadPoolExecutor(2) as pool:
-        with locked_turn(database):
+        with locked_turn(database.write):
             early = pool.submit(database.write_grouped, add("early"))
             time.sleep(0.6)
             late = pool.submit(database.write_grouped, add("late"))
@@ -208,18 +208,8 @@ def test_after_an_error_the_rest_of_a_group_does_not_wait_for_another_process() 
         raise ZeroDivisionError
 
     writes = GroupCommit(transaction)
-    entered, release = threading.Event(), threading.Event()
-
-    def hold(_connection: object) -> None:
-        entered.set()
-        assert release.wait(5)
-
-    with ThreadPoolExecutor(4) as pool:
-        held = pool.submit(writes.write_alone, hold)
-        assert entered.wait(5)
+    with ThreadPoolExecutor(3) as pool, locked_turn(writes.write_alone):
         group = [pool.submit(writes.write, fail) for _ in range(3)]
         time.sleep(0.2)
-        release.set()
-        held.result()
     assert {type(result.exception()) for result in group} == {DatabaseUnavailable}
     assert len(began) == 2  # the held one, and the group
