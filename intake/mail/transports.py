@@ -46,10 +46,10 @@ class ConnectionLost(DeliveryFailed):
 
 
 class SmtpAuthenticationFailed(DeliveryFailed):
-    """The relay rejected our credentials: no mail can be delivered until they are corrected."""
+    """The relay refused the login, perhaps temporarily: no mail can be delivered."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"the relay rejects our credentials: {reason}", permanent=False)
+        super().__init__(f"the relay refuses the login: {reason}", permanent=False)
 
 
 class Transport(Protocol):

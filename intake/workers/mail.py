@@ -30,7 +30,7 @@ CLAIMED_PER_CONNECTION = 8  # one in delivery and the next ones: claiming many c
 MIN_POLL_S = 0.05  # between polls while mails arrive one by one, so that one claim takes several
 POLL_S = 0.5  # finds mails that another process queued, or that are due again, within a second
 DATABASE_PAUSE_S = 5.0  # after the database was unavailable
-AUTHENTICATION_PAUSE_S = 60.0  # after the relay rejected our credentials: more attempts would fail the same way
+AUTHENTICATION_PAUSE_S = 60.0  # after the relay refused the login: more attempts would fail the same way
 IDLE_TIMEOUT_S = 5.0  # after which an idle connection is closed
 RELEASE_WITHIN_S = 2.0  # of the grace period of a shutdown
 

@@ -66,7 +66,8 @@ def derive_external_id(row: Row, cv: Path) -> str:
     """Return an external id for a row without one, derived from the person and the CV's bytes, not the state."""
     with cv.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    identity = {"CV_sha256": sha256, **{name: row.values.get(name) for name in ("email", "f_name", "l_name")}}
+    person = {name: row.values.get(name) for name in ("f_name", "l_name")}
+    identity = {"CV_sha256": sha256, "email": row.values.get("email", "").casefold(), **person}
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return f"import:{hashlib.sha256(canonical.encode()).hexdigest()}"
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from leadctl.change_announcement import announce_uncertainty
 from leadctl.context import Context
 from leadctl.options import PasswordStdinOption
 
@@ -25,5 +26,6 @@ def command(
     if not password_stdin:
         api.check_registration(username, role=role)  # before the prompt
     password = context.password(from_stdin=password_stdin, what=f"Password of {username}", twice=True)
-    api.register(username, password, role=role)
+    with announce_uncertainty(context, f"{username} may have been registered; to see whether: leadctl users list"):
+        api.register(username, password, role=role)
     context.info(f"registered {username}")

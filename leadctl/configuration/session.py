@@ -75,10 +75,11 @@ class Session(httpx2.Auth):
             return None if self.profile.token == refused else self.profile.token
 
     def use_login(self, login: "Login", *, username: str | None = None) -> None:
-        """Use the login's token from now on, and save it in the profile, if that has a name."""
+        """Use the login's token from now on; save it in the profile, if that has a name and it is the same user's."""
         with self._lock:
-            self.profile = replace(with_login(self.profile, login), username=username or self.profile.username)
-            if self.profile.name:
+            old, user = self.profile, username or self.profile.username
+            self.profile = replace(with_login(old, login), username=user)
+            if old.name and user == old.username:
                 self._credentials.save(self.profile, make_current=False)
 
     def _remaining_s(self) -> float:

@@ -179,7 +179,7 @@ def test_refused_smtp_login_pauses_sending_and_counts_no_attempt(
         assert time.monotonic() < until
         time.sleep(0.1)
     assert ready["cv_sandbox"] == sandbox.describe()
-    assert ready["mail"].startswith("the relay rejects our credentials: 535")
+    assert ready["mail"].startswith("the relay refuses the login: 535")
     deployment.wait_for(lambda found: all(mail["claim"] is None for mail in found))
     assert {(mail["state"], mail["attempts"]) for mail in deployment.mails()} == {("queued", 0)}
     assert relay.logins <= 4

@@ -83,7 +83,7 @@ def test_repeating_an_import_saves_no_lead_twice(client: Client, imports: Import
     (imports.directory / "ada.pdf").rename(imports.directory / "renamed.pdf")
     again = imports.write(
         "external_id;state;CV;l_name;f_name;email",
-        f";DECLINED;renamed.pdf;Old; Ada;ada@{imports.domain}",
+        f";DECLINED;renamed.pdf;Old; Ada;Ada@{imports.domain}",
         f"{imports.domain};ENGAGED;bob.pdf;New;Robert;bob@{imports.domain}",
         f";;bob.pdf;Newcomer;Cy;cy@{imports.domain}",
         f";;bob.pdf;Newcomer;Cy;cy@{imports.domain}",
