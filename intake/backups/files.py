@@ -7,8 +7,10 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
 
 from intake.cvs.store import flush
 from intake.errors import BackupFailed, BackupInvalid
@@ -44,7 +46,7 @@ class Manifest:
     damaged: list[str] = field(default_factory=list)
 
 
-_KINDS = {"leads": int, "cvs": int, "bytes": int, "erased": list, "damaged": list}
+_MANIFEST = TypeAdapter(Manifest)
 
 
 @contextmanager
@@ -134,16 +136,15 @@ def read_manifest(directory: Path) -> Manifest:
     """Return the manifest. Raises BackupInvalid."""
     path = directory / MANIFEST
     try:
-        found = json.loads(path.read_text("utf-8"))
-        manifest = Manifest(**{one.name: found[one.name] for one in fields(Manifest) if one.name in found})
-        is_known = manifest.format == FORMAT and manifest.database in DATABASES
-        if not all(isinstance(getattr(manifest, name), kind) for name, kind in _KINDS.items()):
-            raise TypeError("a value of another type")
+        manifest = _MANIFEST.validate_json(path.read_bytes(), strict=True)
     except FileNotFoundError as error:
         raise BackupInvalid(f"there is no backup in {directory}") from error
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except OSError as error:
         raise BackupInvalid(f"can't read {path}: {error}") from error
-    if not is_known:
+    except ValidationError as error:
+        details = "; ".join(": ".join((*map(str, one["loc"]), one["msg"])) for one in error.errors())
+        raise BackupInvalid(f"can't read {path}: {details}") from error
+    if manifest.format != FORMAT or manifest.database not in DATABASES:
         raise BackupInvalid(f"{path} was written by another version of this service")
     return manifest
 
