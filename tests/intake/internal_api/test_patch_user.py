@@ -98,10 +98,11 @@ def test_the_last_administrator_can_not_be_demoted(admin: TestClient, intake: In
 
 def test_two_administrators_can_not_disable_each_other(intake: Intake, twin: Intake) -> None:
     headers = {name: intake.bearer(intake.user(name, role="admin")) for name in ("harriet", "peter")}
-    release = threading.Event()
+    locked, release = threading.Event(), threading.Event()
 
     def hold(connection: Connection) -> None:
         connection.execute(select(user_account).with_for_update())  # both requests wait for this lock
+        locked.set()
         release.wait(20)
 
     def disable(at: Intake, by: str, whom: str) -> int:
@@ -110,6 +111,7 @@ def test_two_administrators_can_not_disable_each_other(intake: Intake, twin: Int
 
     with ThreadPoolExecutor(3) as pool:
         holding = pool.submit(intake.write, hold)
+        assert locked.wait(20)
         statuses = pool.map(disable, (intake, twin), ("harriet", "peter"), ("peter", "harriet"))
         time.sleep(1)
         release.set()
