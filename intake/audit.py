@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, WithJsonSchema
 from sqlalchemy import ColumnElement, CompoundSelect, Connection, func, insert, select, union
 
-from intake.database import Database, advisory_lock, insertion
+from intake.database import AdvisoryLock, Database, advisory_lock, insertion
 from intake.database.clock import Now, UtcHour
 from intake.database.ids import page_and_next, within
 from intake.database.schema import audit, user_account
@@ -46,7 +46,6 @@ class Action(StrEnum):
 
 
 HOUR_S = 3600.0
-SERIES_LOCK = 0x1EADC74
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,8 @@ def record_series(database: Database, action: Action, actor: Actor, *, lead_id: 
     recent = select(audit.c.id).where(*same, audit.c.at > Now(plus_s=-HOUR_S)).limit(1)
 
     def work(connection: Connection) -> None:
-        advisory_lock(connection, SERIES_LOCK)  # only one of two concurrent requests records, even on two replicas
+        # only one of two concurrent requests records, even on two replicas
+        advisory_lock(connection, AdvisoryLock.SERIES)
         if connection.scalar(recent) is None:
             record(connection, action, actor, lead_id=lead_id, detail=detail)
 

@@ -282,7 +282,7 @@ def purge(
         counts, left = erasure.purge_all(database, settings.retention_days)
         for state, count in counts.items():
             typer.echo(f"intake: {state}: leads erased: {count}", err=True)
-        is_purged = settings.sqlite_file is None or erasure.purge_deleted_data(database, ignore_size=True)
+        is_purged = settings.sqlite_file is None or erasure.purge_deleted_data(database, max_bytes=None)
         if settings.sqlite_file is not None:
             result = "removed" if is_purged else "not all removed yet; run this again"
             typer.echo(f"intake: remains of erased leads in the database files: {result}", err=True)

@@ -1,6 +1,7 @@
 """Database access, the only package that distinguishes SQLite and PostgreSQL."""
 
 from intake.database.transactions import (
+    AdvisoryLock,
     Database,
     advisory_lock,
     insert_if_absent,
@@ -8,4 +9,4 @@ from intake.database.transactions import (
     short_lock_timeout,
 )
 
-__all__ = ["Database", "advisory_lock", "insert_if_absent", "insertion", "short_lock_timeout"]
+__all__ = ["AdvisoryLock", "Database", "advisory_lock", "insert_if_absent", "insertion", "short_lock_timeout"]

@@ -6,8 +6,9 @@ commits raises their throughput. All other writes take their turn alone.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -51,10 +52,16 @@ class GroupCommit:
 
     def write_alone(self, work: Callable[[Connection], T]) -> T:
         """Run `work` once, in this thread and its own transaction. Raises DatabaseUnavailable."""
+        with self.turn():
+            return self._transaction(work)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Let no other thread of this process write. Raises DatabaseUnavailable."""
         if not self._turn.acquire(timeout=TURN_TIMEOUT_S):
             raise _too_many()
         try:
-            return self._transaction(work)
+            yield
         finally:
             self._turn.release()
 

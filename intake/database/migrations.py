@@ -20,11 +20,10 @@ from sqlalchemy.exc import OperationalError
 
 from intake.database.engine import open_engine
 from intake.database.schema import schema_window
-from intake.database.transactions import Database, translated_errors
+from intake.database.transactions import AdvisoryLock, Database, translated_errors
 from intake.errors import DatabaseMissing, DatabaseNotMigrated
 from intake.settings import Settings
 
-MIGRATION_LOCK = 0x1EADC72  # 0x1EADC71 was the lock of versions that waited for it in a transaction
 POLL_S = 1.0
 # an attempt makes requests wait for up to MIGRATION_LOCK_TIMEOUT_S; the pause lets them catch up
 LOCK_ATTEMPTS, LOCK_PAUSE_S = 60, 5.0
@@ -131,7 +130,7 @@ def _turn(engine: Engine) -> Iterator[Connection]:
     """
     for waits in count():
         with engine.connect().execution_options(isolation_level="READ COMMITTED") as connection:
-            if connection.execute(select(func.pg_try_advisory_xact_lock(MIGRATION_LOCK))).scalar_one():
+            if connection.execute(select(func.pg_try_advisory_xact_lock(AdvisoryLock.MIGRATION.value))).scalar_one():
                 connection.exec_driver_sql(_SET_NO_TIMEOUTS)
                 yield connection
                 return

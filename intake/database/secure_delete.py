@@ -24,19 +24,23 @@ def mark_deletion(connection: Connection) -> None:
 
 
 def purge_deleted(connection: sqlite3.Connection, *, max_bytes: int | None) -> bool:
-    """Rewrite a SQLite file of at most `max_bytes` (None: any size) and empty its log; return whether both succeeded.
+    """Rewrite a SQLite file of at most `max_bytes` (None: any size), and empty its log; return whether it is rewritten.
 
-    For a larger file, or while readers or writers block the rewrite, only the log is emptied, if possible.
+    Raises OperationalError if a writer in another process blocks the rewrite, or a reader the log.
     """
     timeout_ms = connection.execute("PRAGMA busy_timeout").fetchone()[0]
     connection.execute(f"PRAGMA busy_timeout = {PURGE_TIMEOUT_MS}")
     try:
         marked = _pragma(connection, "user_version")
-        is_rewritten = marked == 0 or _rewrite(connection, max_bytes)
-        is_emptied = _pragma(connection, "wal_checkpoint(TRUNCATE)") == 0
-        if marked and is_rewritten and is_emptied:
+        try:
+            is_rewritten = marked == 0 or _rewrite(connection, max_bytes)
+        finally:
+            is_emptied = _pragma(connection, "wal_checkpoint(TRUNCATE)") == 0
+        if not is_emptied:
+            raise sqlite3.OperationalError("a reader prevents that the write-ahead log is emptied")
+        if marked and is_rewritten:
             _clear_mark(connection, marked)
-        return is_rewritten and is_emptied
+        return is_rewritten
     finally:
         connection.execute(f"PRAGMA busy_timeout = {timeout_ms}")
 

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from enum import IntEnum, unique
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
@@ -41,6 +42,16 @@ _UNAVAILABLE = (
 )
 
 T = TypeVar("T")
+
+
+@unique
+class AdvisoryLock(IntEnum):
+    """Numbers of advisory locks on PostgreSQL."""
+
+    MIGRATION = 0x1EADC72  # 0x1EADC71 was the lock of versions that waited for it in a transaction
+    CAPS = 0x1EADC73
+    SERIES = 0x1EADC74
+    ACCOUNTS = 0x1EADC75
 
 
 class Database:
@@ -99,11 +110,11 @@ class Database:
         """Purge deleted data from the database files, and return whether none is left.
 
         A SQLite file is rewritten if it has at most `max_bytes` (None: any size). PostgreSQL reuses the space on its
-        own, in time. Raises DatabaseUnavailable.
+        own, in time. Raises DatabaseUnavailable, also if readers or writers in other processes prevent it.
         """
-        if self._engine.dialect.name != "sqlite":
+        if self._group_commit is None:
             return False
-        with translated_errors():
+        with translated_errors(), self._group_commit.turn():
             pooled = self._engine.raw_connection()  # no transaction may be open
             try:
                 return purge_deleted(cast("Any", pooled.driver_connection), max_bytes=max_bytes)
@@ -120,10 +131,10 @@ class Database:
         self._engine.dispose()
 
 
-def advisory_lock(connection: Connection, lock: int) -> None:
-    """Serialize transactions by the number of a lock; on SQLite, all writers are serialized anyway."""
+def advisory_lock(connection: Connection, lock: AdvisoryLock) -> None:
+    """Serialize transactions that take the lock; on SQLite, all writers are serialized anyway."""
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock.value})
 
 
 def insert_if_absent(
@@ -169,13 +180,12 @@ def translated_errors() -> Iterator[None]:
     """
     try:
         yield
-    except (*_UNAVAILABLE, psycopg2.DatabaseError, PoolTimeout, DBAPIError) as error:
+    except (psycopg2.Error, sqlite3.Error, PoolTimeout, DBAPIError) as error:
         if not _is_unavailable(error):
             raise
-        reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
-        raise _kind(getattr(error, "orig", None))(
-            "the database is temporarily unavailable; try again in a moment", reason=reason
-        ) from error
+        cause = getattr(error, "orig", None) or error
+        reason = str(cause).partition("\n")[0]
+        raise _kind(cause)("the database is temporarily unavailable; try again in a moment", reason=reason) from error
 
 
 def _kind(error: object) -> type[DatabaseUnavailable]:
@@ -185,11 +195,10 @@ def _kind(error: object) -> type[DatabaseUnavailable]:
 
 
 def _is_unavailable(error: Exception) -> bool:
+    # psycopg2 raises the base class itself if the server was killed, sqlite3 for a file that is damaged or no database
+    is_base = type(getattr(error, "orig", error)) in (sqlite3.DatabaseError, psycopg2.DatabaseError)
     if not isinstance(error, DBAPIError):
-        # psycopg2 raises the base class itself if the server was killed
-        return isinstance(error, (*_UNAVAILABLE, PoolTimeout)) or type(error) is psycopg2.DatabaseError
-    # so does sqlite3 for a damaged file and for one that is not a database
-    is_base = type(error.orig) in (sqlite3.DatabaseError, psycopg2.DatabaseError)
+        return is_base or isinstance(error, (*_UNAVAILABLE, PoolTimeout))
     # without a statement, connecting failed (also for an unsupported URL), or a commit with a constraint error
     is_connecting = error.statement is None and not isinstance(error, IntegrityError | DataError)
     return error.connection_invalidated or is_base or is_connecting or isinstance(error.orig, _UNAVAILABLE)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from intake.audit import LOCAL_ACTOR, Action, Actor, record
-from intake.database import Database, advisory_lock
+from intake.database import AdvisoryLock, Database, advisory_lock
 from intake.database.ids import page_and_next
 from intake.database.schema import user_account
 from intake.errors import (
@@ -31,7 +31,6 @@ from intake.users.tokens import SESSION_S, Claims, TokenSigner
 
 Role = Literal["admin", "attorney"]
 ROLES: tuple[Role, ...] = get_args(Role)
-ACCOUNTS_LOCK = 0x1EADC72
 MAX_CLOCK_ERROR_S = 60
 MAX_USERNAME_CHARACTERS = 64
 USERNAME_PATTERN = rf"^[A-Za-z0-9._@-]{{1,{MAX_USERNAME_CHARACTERS}}}$"
@@ -74,7 +73,7 @@ def create_user(
     password_hash = hash_password(password)
 
     def work(connection: Connection) -> str:
-        advisory_lock(connection, ACCOUNTS_LOCK)  # serializes concurrent creations: only the first becomes admin
+        advisory_lock(connection, AdvisoryLock.ACCOUNTS)  # of concurrent creations, only the first becomes admin
         new_role = role or ("attorney" if _has_admin(connection) else "admin")
         account = insert(user_account).values(
             username=username, username_key=username.casefold(), password_hash=password_hash, role=new_role
@@ -171,7 +170,7 @@ def update_user(
         values |= new_password_values(password)
 
     def work(connection: Connection) -> None:
-        advisory_lock(connection, ACCOUNTS_LOCK)  # serializes two administrators who disable each other
+        advisory_lock(connection, AdvisoryLock.ACCOUNTS)  # serializes two administrators who disable each other
         before = find_account(connection, username)
         connection.execute(update(user_account).where(user_account.c.id == before["id"]).values(values))
         if (role or disabled) and not _has_admin(connection):

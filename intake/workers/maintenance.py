@@ -158,4 +158,4 @@ class Maintenance(threading.Thread):
         for state, count in erasure.purge(self._database, self._settings.retention_days):
             log.info("leads erased after their retention in %s: %d", state, count)
             yield count
-        erasure.purge_deleted_data(self._database)  # rows erased here or by requests
+        self._database.purge_deleted()  # rows erased here or by requests

@@ -12,8 +12,8 @@ import psycopg2
 import pytest
 from sqlalchemy import insert
 
-from intake.database import Database, migrations
-from intake.database.migrations import MIGRATION_LOCK, migrate
+from intake.database import AdvisoryLock, Database, migrations
+from intake.database.migrations import migrate
 from intake.database.schema import lead
 from intake.errors import DatabaseUnavailable
 from intake.settings import Settings
@@ -127,7 +127,7 @@ def test_a_waiting_migration_has_no_transaction_and_blocks_no_concurrent_index(
         " AND xact_start < now() - interval '500 ms'"
     )
     with maintenance(server_url) as cursor, ThreadPoolExecutor() as pool:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
+        cursor.execute("SELECT pg_advisory_lock(%s)", [AdvisoryLock.MIGRATION.value])
         migrating = pool.submit(migrate, migrated)
         while "waiting for another migration" not in caplog.text:
             time.sleep(0.1)
@@ -137,14 +137,14 @@ def test_a_waiting_migration_has_no_transaction_and_blocks_no_concurrent_index(
                 builder.execute("SET statement_timeout = '20s'")
                 builder.execute(f"CREATE INDEX CONCURRENTLY t{number} ON lead (language)")
         assert not migrating.done()
-        cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATION_LOCK])
+        cursor.execute("SELECT pg_advisory_unlock(%s)", [AdvisoryLock.MIGRATION.value])
     assert migrating.result()
 
 
 def test_a_migration_with_nothing_to_do_does_not_wait(migrated: Settings, server_url: str) -> None:
     """An old replica that restarts while a newer version migrates for hours."""
     with maintenance(server_url) as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
+        cursor.execute("SELECT pg_advisory_lock(%s)", [AdvisoryLock.MIGRATION.value])
         assert migrate(migrated)
         cursor.execute("UPDATE alembic_version SET version_num = '9999'")
         assert not migrate(migrated)
@@ -155,7 +155,7 @@ def test_the_servers_timeouts_do_not_end_the_turn(migrated: Settings, server_url
     with maintenance(server_url) as cursor:
         cursor.execute(f"ALTER DATABASE \"{name}\" SET idle_in_transaction_session_timeout = '3s'")
         cursor.execute(f"ALTER DATABASE \"{name}\" SET default_transaction_isolation = 'serializable'")
-    lock = f"SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK})"
+    lock = f"SELECT pg_try_advisory_xact_lock({AdvisoryLock.MIGRATION.value})"
     taken = f'op.execute("SELECT pg_sleep(4)"); assert not op.get_bind().scalar(sa.text("{lock}"))'
     add_steps(taken, CREATE_INDEX, taken)
     assert migrate(migrated)
