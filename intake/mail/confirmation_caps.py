@@ -29,7 +29,7 @@ from sqlalchemy import (
     update,
 )
 
-from intake.database import Database, advisory_lock
+from intake.database import AdvisoryLock, Database, advisory_lock
 from intake.database.clock import Now
 from intake.database.schema import COUNTED, DELIVERABLE, HELD, confirmed_mailbox, outbox_mail
 from intake.metrics import Metrics
@@ -40,7 +40,6 @@ MAX_WAIT_S = 24 * HOUR_S
 MAX_MOVED = 1_000  # mails held, released or suppressed in one transaction
 MAX_DOMAINS = 100  # with held mails, read in one transaction
 TOTAL = ""  # held_by of a mail that the total cap holds
-CAPS_LOCK = 0x1EADC73
 
 log = logging.getLogger("intake.workers.mail")
 
@@ -66,7 +65,11 @@ _CONFIRMATIONS = (
     .where(outbox_mail.c.id.in_(bindparam("ids", expanding=True)), outbox_mail.c.kind == "confirmation")
     .order_by(outbox_mail.c.id)
 )
-_COUNT = update(outbox_mail).where(outbox_mail.c.id.in_(bindparam("ids", expanding=True))).values(counted_at=Now())
+_COUNT = (
+    update(outbox_mail)
+    .where(outbox_mail.c.id.in_(bindparam("ids", expanding=True)))
+    .values(counted_at=Now(), held_since=None)
+)
 UNCLAIMED = {"claim": None, "claimed_by": None, "claimed_until": None, "attempts": outbox_mail.c.attempts - 1}
 _RELEASE = (
     update(outbox_mail)
@@ -126,7 +129,7 @@ def admit(connection: Connection, claimed: Sequence[int], *, per_hour: int) -> t
     found = connection.execute(_CONFIRMATIONS, {"ids": claimed}).all()
     if not found:
         return list(claimed), Counter()
-    advisory_lock(connection, CAPS_LOCK)
+    advisory_lock(connection, AdvisoryLock.CAPS)
     room = _Room(connection, per_hour, {row.capped_domain for row in found if row.capped_domain is not None})
     caps = {row.id: room.take(row.capped_domain) for row in found if row.is_new}
     held = {number: cap for number, cap in caps.items() if cap is not None}
@@ -179,7 +182,7 @@ def release(database: Database, *, per_hour: int) -> Counter[str]:
         names = _holding_caps(connection)
         if not names:
             return Counter()
-        advisory_lock(connection, CAPS_LOCK)
+        advisory_lock(connection, AdvisoryLock.CAPS)
         suppressed = _suppress_expired(connection, names)
         chosen = random.sample(names, min(len(names), MAX_DOMAINS))
         if ids := _releasable(connection, chosen, per_hour):

@@ -196,6 +196,16 @@ def test_a_retried_mail_counts_once_against_a_cap(intake: Intake) -> None:
     assert states(intake) == {"queued": 2, "held": 1}
 
 
+def test_a_mail_that_was_attempted_after_it_was_held_waits_a_day_again(intake: Intake) -> None:
+    enqueue(intake, at("a.example", 1))
+    intake.write(lambda c: c.execute(update(outbox_mail).values(held_since=Now())))
+    [mail] = claim(intake)
+    assert outbox.record_failure(intake.database, mail, reason="451 later", delay_s=0.0)
+    move_clock(intake, 25 * HOUR_S)
+    assert claim(intake, per_hour=-1) == []
+    assert (states(intake), confirmation_caps.release(intake.database, per_hour=-1)) == ({"held": 1}, {})
+
+
 def test_a_held_mail_has_no_attempt_and_no_claim(intake: Intake) -> None:
     enqueue(intake, at("a.example", 2))
     claim(intake, per_hour=1)
