@@ -19,7 +19,7 @@ from intake.cvs.store import ObjectRef
 from intake.database import Database
 from intake.database.installation import identity
 from intake.database.schema import cv
-from intake.errors import BackupFailed, StorageUnavailable
+from intake.errors import BackupFailed, ChecksumMismatch, StorageUnavailable
 from intake.settings import Settings
 
 BATCH = 500
@@ -139,15 +139,11 @@ def _copy(location: Location, path: Path, checksum: str) -> bool:
                 digest.update(piece)
                 offset += file.write(piece)
             if digest.hexdigest() != checksum:
-                raise _WrongChecksum
-    except _WrongChecksum:
+                raise ChecksumMismatch("the store's object is not the CV that was uploaded")
+    except ChecksumMismatch:
         return False
     except StorageUnavailable as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return False
         raise
     return True
-
-
-class _WrongChecksum(Exception):
-    """The store's object is not the CV that was uploaded."""

@@ -18,7 +18,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
 
-from intake.errors import StorageUnavailable
+from intake.errors import ChecksumMismatch, StorageUnavailable
 
 PIECE_BYTES = 2**20
 PART_BYTES = 5 * 2**20  # the minimum of S3, except for the last part
@@ -91,17 +91,36 @@ def write(ref: ObjectRef, content: bytes) -> None:
             _make_durable((directory / ref.key).parent, directory / ref.key)
 
 
-def read(ref: ObjectRef, *, offset: int, size: int) -> bytes:
-    """Return up to PIECE_BYTES of an object's first `size` bytes, from `offset` on. Raises StorageUnavailable.
+def read_small(ref: ObjectRef) -> bytes:
+    """Return a small object. Raises StorageUnavailable."""
+    with _translated_errors(ref.store_url):
+        return bytes(obstore.get(_store(ref.store_url), ref.key).bytes())
 
-    An object that is in the trash by mistake is read from there; orphan collection moves it back.
+
+def read(ref: ObjectRef, *, offset: int, size: int) -> bytes:
+    """Return up to PIECE_BYTES of an object's first `size` bytes, from `offset` on.
+
+    An object that is in the trash by mistake is read from there; orphan collection moves it back. Raises
+    StorageUnavailable, or ChecksumMismatch if the object is shorter.
     """
     end = min(offset + PIECE_BYTES, size)
     with _translated_errors(ref.store_url):
         try:
-            return bytes(obstore.get_range(_store(ref.store_url), ref.key, start=offset, end=end))
+            piece = _range(ref.store_url, ref.key, offset, end)
         except FileNotFoundError:
-            return bytes(obstore.get_range(_store(ref.store_url), trashed(ref).key, start=offset, end=end))
+            piece = _range(ref.store_url, trashed(ref).key, offset, end)
+    if len(piece) < end - offset:
+        raise ChecksumMismatch("the CV is damaged: its file in the store is shorter than the upload")
+    return piece
+
+
+def _range(store_url: str, key: str, start: int, end: int) -> bytes:
+    try:
+        return bytes(obstore.get_range(_store(store_url), key, start=start, end=end))
+    except BaseError:
+        if obstore.head(_store(store_url), key)["size"] > start:
+            raise
+        return b""  # the store refuses a range behind the end
 
 
 def delete(ref: ObjectRef) -> None:
@@ -170,8 +189,9 @@ def delete_drafts(store_url: str, *, before: datetime) -> None:
     """Delete partial uploads that crashes before `before` left in a directory; obstore does not list them."""
     with _translated_errors(store_url):
         for file in directory.iterdir() if (directory := _directory(store_url)) is not None else ():
-            if DRAFT.fullmatch(file.name) and file.stat().st_mtime < before.timestamp():
-                file.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # the upload has just finished
+                if DRAFT.fullmatch(file.name) and file.stat().st_mtime < before.timestamp():
+                    file.unlink()
 
 
 def _list(store_url: str, prefix: str | None) -> Iterator[list[Stored]]:

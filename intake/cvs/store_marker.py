@@ -157,7 +157,7 @@ def hold(store_url: str) -> str | None:
     """Return the reason of the store's hold, or None without a hold. Raises StorageUnavailable."""
     if HOLD not in store.keys(store_url, PREFIX):
         return None
-    text = store.read(ObjectRef(store_url, HOLD), offset=0, size=REASON_BYTES).decode(errors="replace")
+    text = store.read_small(ObjectRef(store_url, HOLD))[:REASON_BYTES].decode(errors="replace")
     reason = "".join(character for character in text if character.isprintable())
     return f"the CV store is on hold: {reason}; {ADOPT}"
 

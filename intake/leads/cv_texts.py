@@ -30,7 +30,7 @@ LEASE_S = PDF_LIMITS.wall_s + 300.0  # longer than reading the CV and any extrac
 MAX_FAILURES = 2
 MAX_CLAIMS = 10  # so that a file can't end its worker again and again
 RETRY_DELAY_S = 10.0
-STORE_DELAY_S = 60.0
+STORE_DELAY_S, MISSING_DELAY_S = 60.0, 3600.0  # while the store is unavailable, or the file is missing
 log = logging.getLogger("intake.leads")
 
 # built once, not per submission

@@ -8,7 +8,7 @@ from intake.cv_text.runner import Stopped
 from intake.database import Database
 from intake.errors import LeadNotFound, StorageUnavailable
 from intake.leads import cv_texts
-from intake.leads.cv_texts import STORE_DELAY_S, TextJob
+from intake.leads.cv_texts import MISSING_DELAY_S, STORE_DELAY_S, TextJob
 from intake.metrics import Metrics
 from intake.workers.polling import PollingWorker
 
@@ -53,7 +53,8 @@ class TextWorker(PollingWorker):
             return 0
         except StorageUnavailable as error:
             log.warning("the text of lead %d's CV is not extracted yet: %s", job.lead_id, error)
-            cv_texts.release(self._database, job, delay_s=STORE_DELAY_S)
+            is_missing = isinstance(error.__cause__, FileNotFoundError)
+            cv_texts.release(self._database, job, delay_s=MISSING_DELAY_S if is_missing else STORE_DELAY_S)
             return 0
         except OSError as error:
             log.warning("%s: %s", self.consequence, error)

@@ -256,7 +256,7 @@ def test_the_password_is_in_no_file_and_no_argument(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("change", ["missing", "damaged"])
+@pytest.mark.parametrize("change", ["missing", "damaged", "truncated"])
 def test_a_cv_that_the_store_lost_is_reported(
     stored: Intake, restored: Callable[..., Intake], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
@@ -266,7 +266,7 @@ def test_a_cv_that_the_store_lost_is_reported(
     if change == "missing":
         store.delete(ObjectRef(url, key))
     else:
-        store.write(ObjectRef(url, key), b"X" * len(sent[lost]))
+        store.write(ObjectRef(url, key), b"X" * len(sent[lost]) if change == "damaged" else b"")
     done = run(stored, monkeypatch, "backup", str(tmp_path / "backup"))
     assert done.exit_code == 1
     assert done.stderr.splitlines()[-2:] == [

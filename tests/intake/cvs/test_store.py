@@ -1,5 +1,6 @@
 """CVs in a CV store: durability before the commit, integrity checks and orphan collection."""
 
+import json
 import os
 import stat
 import time
@@ -123,11 +124,21 @@ def test_a_damaged_cv_is_never_sent_whole(intake: Intake, folder: Path) -> None:
     assert len(received) < len(CONTENT)
 
 
-def test_a_missing_or_truncated_cv_is_503(intake: Intake, folder: Path) -> None:
+@pytest.mark.parametrize("size", [0, 1, store.PIECE_BYTES])
+def test_a_truncated_cv_is_damaged(intake: Intake, folder: Path, size: int) -> None:
+    lead_id = intake.submitted(CV=("cv.txt", bytes(store.PIECE_BYTES + 1)))
+    [file] = folder.iterdir()
+    os.truncate(file, size)
+    with intake.client.stream("GET", f"/internal/leads/{lead_id}/cv-download") as answer:
+        received = b"".join(answer.iter_raw())
+    if size < store.PIECE_BYTES:
+        assert (answer.status_code, json.loads(received)["title"]) == (500, "CV damaged")
+    assert len(received) <= store.PIECE_BYTES
+
+
+def test_a_missing_cv_is_503(intake: Intake, folder: Path) -> None:
     lead_id = intake.submitted()
     [file] = folder.iterdir()
-    file.write_bytes(b"")
-    assert download(intake, lead_id).status_code == 503
     file.unlink()
     answer = download(intake, lead_id)
     assert (answer.status_code, answer.json()["title"]) == (503, "Storage unavailable")

@@ -319,3 +319,16 @@ def test_a_stopping_worker_releases_its_extraction(intake: Intake) -> None:
     worker.stop()
     worker.step()
     assert (row(intake, lead_id)["state"], row(intake, lead_id)["attempts"]) == ("pending", 0)
+
+
+def test_a_cv_that_is_missing_in_the_store_delays_no_other(start: Callable[..., Intake], tmp_path: Path) -> None:
+    folder = tmp_path / "CVs"
+    intake = start(cv_store=folder.as_uri())
+    lead_id = intake.submitted(CV=TEXT)
+    for file in folder.iterdir():
+        if file.is_file():
+            file.unlink()
+    worker = TextWorker(intake.settings.cv_sandbox, intake.database, Metrics())
+    worker.step()
+    is_later = select(cv_text.c.next_attempt_at > Now(plus_s=1800.0)).where(cv_text.c.lead_id == lead_id)
+    assert (row(intake, lead_id)["attempts"], intake.read(lambda c: bool(c.scalar(is_later)))) == (0, True)
