@@ -44,8 +44,13 @@ class DataSubject:
 def find_leads(database: Database, person: DataSubject) -> list[SubjectLead]:
     """Return the person's leads, by id. Raises PersonNotFound or DatabaseUnavailable."""
     if not (found := find_leads_or_none(database, person)):
-        raise PersonNotFound(f"no lead has the address {person.address}")
+        raise not_found(person)
     return found
+
+
+def not_found(person: DataSubject) -> PersonNotFound:
+    """Return the error for a person without leads."""
+    return PersonNotFound(f"no lead has the address {person.address}")
 
 
 def find_leads_or_none(database: Database, person: DataSubject) -> list[SubjectLead]:

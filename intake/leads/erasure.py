@@ -25,6 +25,7 @@ from intake.database.secure_delete import MAX_REWRITE_BYTES, mark_deletion
 from intake.errors import DatabaseUnavailable, LockTimeout
 from intake.leads import data_subjects
 from intake.leads.data_subjects import DataSubject, SubjectLead
+from intake.mail import outbox
 
 MAX_LEADS = 200  # in one transaction
 MAX_BYTES = 2**26  # of CVs in one transaction: SQLite writes as much to its WAL
@@ -97,7 +98,9 @@ def erase(database: Database, person: DataSubject, *, actor: Actor) -> Erased:
         if time.monotonic() >= deadline:
             break
     erased.complete = not remaining
-    erased.swept = not remaining and purge_deleted_data(database)
+    if erased.complete and not erased.leads:  # another erasure was faster
+        raise data_subjects.not_found(person)
+    erased.swept = not remaining and purge_deleted_data(database, max_bytes=MAX_REWRITE_BYTES)
     return erased
 
 
@@ -150,10 +153,10 @@ def purge_all(database: Database, retention: Sequence[tuple[str, int]]) -> tuple
     return counts, ""
 
 
-def purge_deleted_data(database: Database, *, ignore_size: bool = False) -> bool:
-    """Remove deleted data from the database's files, and return whether none is left."""
+def purge_deleted_data(database: Database, *, max_bytes: int | None) -> bool:
+    """Do as `Database.purge_deleted` does, but return False if it is prevented."""
     try:
-        return database.purge_deleted(max_bytes=None if ignore_size else MAX_REWRITE_BYTES)
+        return database.purge_deleted(max_bytes=max_bytes)
     except DatabaseUnavailable as error:
         log.warning("deleted data is still in the database's files: %s", error.reason)
         return False
@@ -186,9 +189,7 @@ def _first_batch(leads: Sequence[SubjectLead]) -> Sequence[SubjectLead]:
 
 def _erase(database: Database, ids: Sequence[int], cause: _Cause, *, skip_locked: bool = False) -> Erased:
     def work(connection: Connection) -> tuple[Erased, list[ObjectRef]]:
-        # lock mails, then leads, as the mail worker does, and each by id: opposite orders deadlock
-        mails = select(outbox_mail.c.id).where(is_among(outbox_mail.c.lead_id, ids)).order_by(outbox_mail.c.id)
-        connection.execute(mails.with_for_update(skip_locked=skip_locked))
+        outbox.lock_mails(connection, ids, skip_locked=skip_locked)
         locked = select(lead.c.id, lead.c.state).where(is_among(lead.c.id, ids), *cause.conditions).order_by(lead.c.id)
         rows = connection.execute(locked.with_for_update(skip_locked=skip_locked))
         found = [ErasedLead(id=row.id, state=row.state) for row in rows]

@@ -23,6 +23,7 @@ def clear(database: Database, settings: Settings, lead_id: int, *, actor: Actor)
 
 def clear_in(connection: Connection, settings: Settings, lead_id: int, *, actor: Actor) -> bool:
     """Do as `clear` does, in a transaction that is open."""
+    outbox.lock_mails(connection, [lead_id])
     locked = select(lead.c.suspect, lead.c.email).where(lead.c.id == lead_id).with_for_update()
     if (row := connection.execute(locked).first()) is None:
         raise LeadNotFound(f"there is no lead {lead_id}")

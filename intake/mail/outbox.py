@@ -24,6 +24,7 @@ from sqlalchemy import (
 
 from intake.database import Database, insert_if_absent
 from intake.database.clock import Now
+from intake.database.ids import is_among
 from intake.database.lead_rows import IsWritten, LeadTable, Rows
 from intake.database.schema import DELIVERABLE, SETTLED, confirmed_mailbox, lead, outbox_mail
 from intake.mail import confirmation_caps, digests
@@ -144,6 +145,12 @@ def rows(
         (_CONFIRMATION, [{**confirmation, "capped_domain": cap}]),
         (_ALERTS, alerts),
     ]
+
+
+def lock_mails(connection: Connection, lead_ids: Sequence[int], *, skip_locked: bool = False) -> None:
+    """Lock the mails of leads. Everyone who locks both locks mails, then leads, each by id: others would deadlock."""
+    mails = select(outbox_mail.c.id).where(is_among(outbox_mail.c.lead_id, lead_ids)).order_by(outbox_mail.c.id)
+    connection.execute(mails.with_for_update(skip_locked=skip_locked))
 
 
 def queue_suppressed(connection: Connection, lead_id: int, mailbox: Mailbox) -> None:

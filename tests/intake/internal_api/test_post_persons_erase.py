@@ -30,8 +30,9 @@ from intake.database.schema import (
     outbox_mail,
     submission_key,
 )
-from intake.errors import StorageUnavailable
-from intake.leads import cv_texts, erasure, listing
+from intake.database.secure_delete import mark_deletion
+from intake.errors import DatabaseUnavailable, StorageUnavailable
+from intake.leads import cv_texts, data_subjects, erasure, listing
 from intake.leads.models import TextState
 from intake.leads.new_lead import mailbox_of
 from intake.leads.normalization import normalize_key
@@ -196,6 +197,39 @@ def test_copies_of_moved_rows_are_erased(intake: Intake, admin: TestClient) -> N
         assert not is_left_in(raw_bytes(intake))
 
 
+def test_an_erasure_that_another_overtakes_finds_no_lead(
+    intake: Intake, admin: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marked(intake)
+    find = data_subjects.find_leads
+
+    def find_and_lose(*arguments: Any) -> Any:
+        monkeypatch.undo()
+        found = find(*arguments)
+        erased_ids(admin, f"{MARK}@example.com")
+        return found
+
+    monkeypatch.setattr(data_subjects, "find_leads", find_and_lose)
+    assert erase(admin, f"{MARK}@example.com").status_code == 404
+
+
+def test_a_writer_elsewhere_delays_the_removal_and_it_is_tried_again(intake: Intake, admin: TestClient) -> None:
+    if intake.settings.sqlite_file is None:
+        return
+    marked(intake)
+    other = Database(intake.settings, connections=1)
+
+    def hold(connection: Any) -> None:
+        connection.execute(update(lead).values(f_name="x"))
+        with pytest.raises(DatabaseUnavailable):
+            intake.database.purge_deleted()  # so that maintenance tries again soon
+
+    intake.write(mark_deletion)
+    other.write(hold)
+    other.close()
+    assert intake.database.purge_deleted()
+
+
 def test_a_reader_delays_the_removal_of_deleted_data(intake: Intake, admin: TestClient) -> None:
     if intake.settings.sqlite_file is None:
         assert intake.database.purge_deleted() is False  # PostgreSQL removes deleted rows itself
@@ -211,7 +245,7 @@ def test_a_reader_delays_the_removal_of_deleted_data(intake: Intake, admin: Test
     reader.close()
     assert (answer["complete"], answer["swept"]) == (True, False)
     assert MARK.encode() in raw_bytes(intake)
-    assert erasure.purge_deleted_data(intake.database)
+    assert erasure.purge_deleted_data(intake.database, max_bytes=None)
     assert not is_left_in(raw_bytes(intake))
 
 
@@ -222,7 +256,7 @@ def test_a_large_file_is_not_rewritten_automatically(
     marked(intake)
     answer = erase(admin, f"{MARK}@example.com").json()
     assert (answer["complete"], answer["swept"]) == (True, False)
-    assert erasure.purge_deleted_data(intake.database, ignore_size=True) is (intake.settings.sqlite_file is not None)
+    assert erasure.purge_deleted_data(intake.database, max_bytes=None) is (intake.settings.sqlite_file is not None)
 
 
 HOSTILE = [
