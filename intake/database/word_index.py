@@ -7,7 +7,7 @@ SQLite uses the FTS5 table `word_index`, which triggers update with exactly the 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Text, and_, cast, func, literal, select, text, true, type_coerce
+from sqlalchemy import ColumnElement, Connection, Text, and_, cast, func, literal, select, true, type_coerce
 from sqlalchemy.dialects.postgresql import TSQUERY
 
 from intake.database.ids import is_among
@@ -20,8 +20,6 @@ SAMPLED, COMMON = 500, 10  # newest leads, and how many of them have words that 
 MIN_EXPANDED_CHARACTERS = 4  # on SQLite: FTS5 has an index of shorter prefixes
 MAX_TERMS = 64
 _REPLACE = true()
-# for a condition that matches few rows, the planner may prefer to read all rows up to the limit
-_USE_INDEX = text("SET LOCAL enable_seqscan = off")
 _TERMS = "SELECT term FROM word_vocab WHERE term >= ? AND term < ? LIMIT ?"
 _MATCH = "SELECT rowid FROM word_index WHERE word_index MATCH ? LIMIT ?"
 _AFTER_LAST = "\U0010ffff"
@@ -78,7 +76,6 @@ def _probe_postgresql(connection: Connection, prefixes: Sequence[str]) -> Sequen
     if not probed and _is_common(connection, prefixes):
         return None
     matches = lead_words.c.words.op("@@", is_comparison=True)(_tsquery(probed or prefixes))
-    connection.execute(_USE_INDEX)
     found = connection.scalars(select(lead_words.c.lead_id).where(matches).limit(MAX_PROBED + 1)).all()
     return found if len(found) <= MAX_PROBED else None
 

@@ -236,7 +236,8 @@ def test_a_search_that_takes_too_long_names_the_remedy(
 ) -> None:
     if intake.settings.sqlite_file is not None:
         return  # SQLite has no statement timeout
-    monkeypatch.setattr(word_index, "_USE_INDEX", text("SET LOCAL statement_timeout = 1; SELECT pg_sleep(1)"))
+    slow = text("SET LOCAL statement_timeout = 1; SELECT pg_sleep(1)")
+    monkeypatch.setattr(word_index, "_probe_postgresql", lambda connection, _prefixes: connection.execute(slow))
     answer = client.get("/internal/leads/?q=common")
     assert (answer.status_code, answer.json()["title"]) == (503, "Search timeout")
     assert "add a rarer word" in answer.json()["detail"]
