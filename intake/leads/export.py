@@ -47,7 +47,8 @@ _TEXT_COLUMNS = tuple(cv_text.c[name] for name in ("lead_id", "state", "reason",
 def export(database: Database, person: DataSubject, *, actor: Actor, has_scanner: bool) -> Iterator[bytes]:
     """Yield a zip of the person's leads: `person.json` with all stored data, the CVs, and their texts.
 
-    CVs whose download needs force (`states_needing_force`) are omitted, and have no path in `person.json`. The export
+    CVs whose download needs force (`states_needing_force`) are omitted: they have no path in `person.json`, and
+    `omitted.json` has the ids of their leads. The export
     is recorded before the first chunk. Raises PersonNotFound, LeadNotFound if a lead is erased meanwhile,
     ChecksumMismatch, StorageUnavailable or DatabaseUnavailable.
     """
@@ -60,6 +61,8 @@ def export(database: Database, person: DataSubject, *, actor: Actor, has_scanner
             for text in _document(database, person, lead_ids, omitted):
                 file.write(text)
                 yield from buffer.drain()
+        if omitted:
+            archive.writestr(_entry("omitted.json", datetime.now(UTC)), orjson.dumps(sorted(omitted)))
         for lead_id in (lead_id for lead_id in lead_ids if lead_id not in omitted):
             found = get_lead(database, lead_id)
             with archive.open(_entry(_cv_path(lead_id, found.CV_name), found.created_at), "w") as file:

@@ -27,6 +27,8 @@ from intake.search.tokenizer import query_tokens
 
 FIRST_CHUNK_ROWS = 250  # small: a client that reads slowly or disconnects costs little
 CHUNK_ROWS = 2_000  # larger chunks don't make long lists faster
+# a lead's own fields can have 200 KB: 32 of them after the last of these bytes fit into 8 MiB, the client's limit
+ROWS_WITH_FIELDS, MAX_BYTES_WITH_FIELDS = 32, 2**20
 LIKE_ESCAPE = "\\"
 log = logging.getLogger("intake.leads")
 
@@ -138,6 +140,19 @@ def _cv_chunk(database: Database, found: LeadWithCv, offset: int, stop: int) -> 
 
 
 def _chunk(database: Database, query: LeadQuery, *, after: int | None, size: int) -> JsonChunk:
+    """Read up to `size` leads; fewer if they have long fields, so that memory is bounded."""
+    if "fields" not in query.include:
+        return _read(database, query, after=after, size=size)
+    pieces: list[bytes] = []
+    last, has_more = after, True
+    while has_more and size > 0 and sum(map(len, pieces)) < MAX_BYTES_WITH_FIELDS:
+        objects, last_id, has_more = _read(database, query, after=last, size=min(size, ROWS_WITH_FIELDS))
+        pieces += [objects] if objects else []
+        last, size = last_id or last, size - ROWS_WITH_FIELDS
+    return JsonChunk(b",".join(pieces), last, has_more)
+
+
+def _read(database: Database, query: LeadQuery, *, after: int | None, size: int) -> JsonChunk:
     def read(connection: Connection) -> JsonChunk:
         statement = list_statement(query, after=after, size=size + 1)
         if query.q:

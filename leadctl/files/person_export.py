@@ -15,7 +15,7 @@ from leadctl.errors import ChecksumError, LeadctlError
 from leadctl.files.filenames import move_into_place
 from leadctl.settings import MAX_LIST_BYTES
 
-PERSON = "person.json"
+PERSON, OMITTED = "person.json", "omitted.json"
 
 
 def to_stream(chunks: Iterable[bytes], out: IO[bytes]) -> list[int]:
@@ -69,12 +69,14 @@ def _receive(chunks: Iterable[bytes], file: IO[bytes]) -> list[int]:
     file.flush()
     try:
         with _BoundedReader(io.FileIO(file.fileno(), closefd=False)) as raw, zipfile.ZipFile(raw) as archive:
-            if archive.getinfo(PERSON).file_size > MAX_LIST_BYTES:
-                raise LeadctlError(f"{PERSON} in the zip is larger than {MAX_LIST_BYTES // 2**20} MiB")
+            archive.getinfo(PERSON)
             if any(map(_is_unsafe_entry, archive.infolist())) or archive.testzip() is not None:
                 raise ChecksumError("the zip was damaged in transit; try again")
-            leads = json.loads(archive.read(PERSON))["leads"]
-            return [int(lead["id"]) for lead in leads if lead["CV_path"] is None]
+            if OMITTED not in archive.namelist():
+                return []
+            if archive.getinfo(OMITTED).file_size > MAX_LIST_BYTES:
+                raise LeadctlError(f"{OMITTED} in the zip is larger than {MAX_LIST_BYTES // 2**20} MiB")
+            return [int(lead_id) for lead_id in json.loads(archive.read(OMITTED))]
     except (
         zipfile.BadZipFile,
         zlib.error,

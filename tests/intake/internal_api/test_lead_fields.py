@@ -51,6 +51,24 @@ def test_lists_include_fields_if_asked(asking: Intake, client: TestClient, query
     assert client.get("/internal/leads/", params={"include": "mails"}).status_code == 422
 
 
+@pytest.mark.parametrize("query", [{}, {"limit": 4}])
+def test_a_page_with_long_fields_is_shorter(
+    asking: Intake, client: TestClient, monkeypatch: pytest.MonkeyPatch, query: dict[str, int]
+) -> None:
+    monkeypatch.setattr(listing, "ROWS_WITH_FIELDS", 1)
+    monkeypatch.setattr(listing, "MAX_BYTES_WITH_FIELDS", 450)
+    ids = [asking.submitted(story=f"{number} {'long ' * 30}") for number in range(5)]
+    answer, found = client.get("/internal/leads/", params={**query, "include": ["fields"]}), list[int]()
+    while True:
+        page = [one["id"] for one in answer.json()]
+        found += page
+        if "next" not in answer.links:
+            break
+        assert len(page) == 2, "the second one exceeds the limit"
+        answer = client.get("/internal/leads/" + answer.links["next"]["url"])
+    assert found == ids
+
+
 def test_a_list_without_fields_does_not_read_them(asking: Intake) -> None:
     assert listing._serializer(frozenset()) is listing._SERIALIZER
     plain = listing.list_statement(listing.LeadQuery(), after=None, size=10)

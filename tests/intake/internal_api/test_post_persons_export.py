@@ -102,7 +102,8 @@ def test_possibly_infected_cvs_are_omitted(intake: Intake, admin: TestClient, st
     omitted, clean = intake.submitted(), intake.submitted(CV=("b.txt", b"fine"))
     intake.write(lambda c: c.execute(update(cv).where(cv.c.lead_id == omitted).values(scan_state=state)))
     archive = exported(admin)
-    assert archive.namelist() == ["person.json", f"cvs/{clean}-b.txt"]
+    assert archive.namelist() == ["person.json", "omitted.json", f"cvs/{clean}-b.txt"]
+    assert json.loads(archive.read("omitted.json")) == [omitted]
     one, other = document(archive)["leads"]
     assert (one["id"], one["CV"]["scan_state"], one["CV_path"]) == (omitted, state, None)
     assert other["CV_path"] == f"cvs/{clean}-b.txt"
@@ -117,7 +118,7 @@ def test_cvs_too_large_to_scan_are_omitted_with_a_scanner(start: Callable[..., I
     intake.write(lambda c: c.execute(update(cv).values(scan_state="too-large-to-scan")))
     archive = exported(intake.client)
     given = None if clamd else f"cvs/{number}-cv.pdf"
-    assert archive.namelist() == ["person.json", *([given] if given else [])]
+    assert archive.namelist() == ["person.json", given or "omitted.json"]
     assert document(archive)["leads"][0]["CV_path"] == given
 
 
