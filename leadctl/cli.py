@@ -107,6 +107,8 @@ def _prepare_command(command: Any, root_options: Sequence[Any]) -> Any:
 
     def parse_args(ctx: Any, arguments: list[str]) -> Any:
         with augment_usage_errors(ctx):  # typer omits the command where an option lacks its value
+            if not ctx.resilient_parsing:  # completion
+                _refuse_repeated(ctx, command.make_parser(ctx).parse_args([*arguments])[2])
             return parse(ctx, arguments)
 
     command.parse_args = parse_args
@@ -116,6 +118,14 @@ def _prepare_command(command: Any, root_options: Sequence[Any]) -> Any:
     for subcommand in getattr(command, "commands", {}).values():
         _prepare_command(subcommand, root_options)
     return command
+
+
+def _refuse_repeated(ctx: Any, given: Sequence[Any]) -> None:
+    """Fail if an option of the command was given twice, and only its last value would count."""
+    for option in given:
+        is_single = option.expose_value and not (getattr(option, "is_flag", True) or option.multiple)
+        if is_single and given.count(option) > 1:
+            ctx.fail(f"Option '{option.opts[0]}' takes one value, and was given twice")
 
 
 def _as_global(option: Any) -> Any:

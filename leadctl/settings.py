@@ -43,7 +43,7 @@ class Settings:
         """Read LEADCTL_* variables and flags. Raises UsageError."""
         url, url_source = _first(flags.url, "--url", environ, "LEADCTL_URL")
         profile, profile_source = _first(flags.profile, "--profile", environ, "LEADCTL_PROFILE")
-        if profile and not is_profile_name(profile):
+        if profile is not None and not is_profile_name(profile):
             raise UsageError(
                 f"{profile_source} is {profile!r}; a profile name has 1 to 64 letters, digits, '.', '_' or '-'"
             )
@@ -51,9 +51,9 @@ class Settings:
         if token and not is_token(token):
             raise UsageError("LEADCTL_TOKEN is not a valid token")
         return cls(
-            url=server_url(url, url_source) if url else None,
+            url=None if url is None else server_url(url, url_source),
             url_source=url_source,
-            profile=profile or None,
+            profile=profile,
             profile_source=profile_source,
             token=token or None,
             cacert=flags.cacert,
@@ -62,7 +62,7 @@ class Settings:
 
 
 def _first(flag: str | None, flag_name: str, environ: Mapping[str, str], name: str) -> tuple[str | None, str]:
-    return (flag, flag_name) if flag else (environ.get(name), name)
+    return (environ.get(name) or None, name) if flag is None else (flag, flag_name)
 
 
 def is_profile_name(text: str) -> bool:
@@ -84,7 +84,7 @@ def server_url(text: str, source: str) -> str:
     A host name stands for HTTPS, or for HTTP on this machine, where hardly any service has a certificate.
     """
     try:
-        if "://" not in text and not re.match("https?:", text):  # a slash may be missing
+        if text and "://" not in text and not re.match("https?:", text):  # a slash may be missing
             text = f"{'http' if is_loopback_host(urlsplit(f'//{text}').hostname or '') else 'https'}://{text}"
         parts = urlsplit(text)
         host = (parts.hostname or "").encode("idna").decode("ascii")

@@ -156,9 +156,11 @@ class _Import:
         return lead, is_new
 
     def _read_newest(self) -> None:
+        def read() -> int:
+            return max((lead["id"] for lead in self._context.api.leads({}, newest_first=True, limit=1)), default=0)
+
         with suppress(TryAgain):
-            found = self._context.api.leads({}, newest_first=True, limit=1)
-            self._newest = max((lead["id"] for lead in found), default=0)
+            self._newest = retry_call(read, attempts=ATTEMPTS, on_retry=lambda _error: None)
 
     def _summary(self) -> str:
         failed = f", {self._failed} failed" if self._failed else ""

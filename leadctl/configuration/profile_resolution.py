@@ -30,15 +30,16 @@ def resolve_profile(settings: Settings, credentials: Credentials) -> Profile:
 def resolve_login_profile(settings: Settings, credentials: Credentials, ask_url: Callable[[], str]) -> Profile:
     """Return the profile to log in to, which may be new; ask for the URL if none is known. Raises UsageError."""
     current = credentials.current
-    name = settings.profile or DEFAULT_NAME
-    is_for_current = settings.profile is None and current and settings.url in (None, current.url)
+    url, requested = _requested(settings)
+    name = requested or DEFAULT_NAME
+    is_for_current = requested is None and current and url in (None, current.url)
     if current and is_for_current and not current.password_command:  # a person's login must not replace a job's
         return _validated(current)
     profile = credentials.profile(name)
-    if profile and settings.url in (None, profile.url):
+    if profile and url in (None, profile.url):
         return _validated(profile)
-    url = settings.url or (_validated(current).url if current else ask_url())
-    if profile and settings.profile is None:  # at another server
+    url = url or settings.url or (_validated(current).url if current else ask_url())
+    if profile and requested is None:  # at another server
         profiles = credentials.profiles
         same = (one for one in profiles if one.url == url and (one.name or "").startswith(DEFAULT_NAME))
         return next(same, Profile(url, name=_default_name(url, taken=[one.name or "" for one in profiles])))

@@ -62,6 +62,9 @@ def test_no_arguments_print_the_help(anonymous: Client) -> None:
         ["mail", "lost"],
         ["list", "--email"],
         ["mail", "list", "--state"],
+        ["list", "--email", "a@b.example", "--email", "c@d.example"],
+        ["list", "-n", "1", "--limit", "1"],
+        ["mail", "list", "-o", "ids", "-o", "json"],
     ],
 )
 def test_usage_errors_are_exit_2(anonymous: Client, arguments: list[str]) -> None:
@@ -182,6 +185,19 @@ def test_a_full_disk_for_the_output_is_an_error(client: Client, arguments: str) 
     client.submit()
     done = in_bash(client, f"ulimit -f 0; {shlex.quote(LEADCTL)} {arguments} > output")
     assert (done.returncode, done.stderr) == (1, "leadctl: can't write the output: File too large\n")
+
+
+def test_a_change_whose_results_can_not_be_written_names_its_id(client: Client) -> None:
+    lead_id = client.submit()
+    done = in_bash(client, f"{shlex.quote(LEADCTL)} set-state -o json ENGAGED {lead_id} > /dev/full")
+    [change] = json.loads(client.data("changes", "-n", "1", "-o", "json"))
+    assert (done.returncode, done.stderr.splitlines()) == (
+        1,
+        [
+            f"change {change['id']}; to undo it: leadctl undo {change['id']}",
+            "leadctl: can't write the output: No space left on device",
+        ],
+    )
 
 
 @pytest.mark.parametrize("redirection", ["<&-", ">&-", "2>&-"])

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,12 @@ from tests.system.programs import LEADCTL
 from tests.system.terminal import Terminal
 
 ADA = ("--email", "ada@example.com", "--f-name", "Ada", "--l-name", "Lovelace")
+
+
+def ada(option: str, value: str) -> list[str]:
+    """Return Ada's options with another one."""
+    options = dict(zip(ADA[::2], ADA[1::2], strict=True)) | {option: value}
+    return [*chain.from_iterable(options.items())]
 
 
 @pytest.fixture
@@ -87,7 +94,7 @@ def test_an_unusable_cv_is_a_usage_error(client: Client, name: str, why: str) ->
     ],
 )
 def test_an_invalid_field_is_a_usage_error(client: Client, cv: Path, arguments: list[str], named: str) -> None:
-    done = client.run("submit", *ADA, *arguments, cv.name)
+    done = client.run("submit", *ada(*arguments), cv.name)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert named in done.stderr
 
@@ -139,7 +146,7 @@ def test_a_closed_pipe_does_not_affect_the_lead(client: Client, cv: Path) -> Non
 def test_a_large_file_has_a_progress_bar(client: Client) -> None:
     (client.home / "large").write_bytes(bytes(6_000_000))
     other = client.submit(email="large@example.com")
-    code, screen = Terminal(client, "submit", *ADA, "--email", "large@example.com", "large", columns=120).end()
+    code, screen = Terminal(client, "submit", *ada("--email", "large@example.com"), "large", columns=120).end()
     assert code == 0
     assert "Uploading the CV" in screen
     assert "/6.0 MB" in screen

@@ -227,6 +227,22 @@ def test_flags_override_the_environment_which_overrides_the_current_profile(
     assert whoami(both, *flags, **environment)["profile"] == profile
 
 
+def test_a_flag_of_login_overrides_both_variables(both: Client) -> None:
+    before = stored_credentials(both)["profiles"]
+    login = ("login", "-u", "peter", "--password-stdin")
+    both.data("--url", both.url, *login, typed=PASSWORD, LEADCTL_PROFILE="lost")
+    assert stored_credentials(both)["profiles"]["lost"] == before["lost"], "another server's profile is not replaced"
+    both.data("--profile", "peters", *login, typed=PASSWORD, LEADCTL_URL=ELSEWHERE)
+    assert stored_credentials(both)["profiles"]["peters"]["url"] == both.url
+
+
+@pytest.mark.parametrize("flag", ["--profile", "--url"])
+def test_an_empty_flag_is_not_the_current_profile(both: Client, flag: str) -> None:
+    done = both.run(flag, "", "whoami")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"leadctl: {flag} is ''; ")
+
+
 @pytest.mark.parametrize(
     ("flags", "environment", "code", "message"),
     [
