@@ -359,7 +359,8 @@ class Api:
         fields, consents = lead.pop("fields", {}), lead.pop("consents", [])
         if not isinstance(fields, dict) or not isinstance(consents, list) or not _all_match(consents, _CONSENT):
             raise self._http.unexpected_response()
-        checked = {name: lead.pop(name) for name in _LEAD} | {f"CV_{name}": value for name, value in cv.items()}
+        own = {name: lead.pop(name) for name in _LEAD}
+        checked = own | {f"CV_{name}": value for name, value in cv.items()} | own
         given = {f"consents.{one['key']}": _describe_consent(one) for one in consents}
         # further members come later, but replace none that was checked
         return {**checked, **lead, **checked, **flatten_fields(fields), **given}

@@ -123,11 +123,17 @@ class Http:
 
         A GET or `repeatable` (idempotent) request is sent again if the server asks to wait.
         """
-        waited = 0.0
+        waited, has_responded = 0.0, False
         while True:
-            with self._translated_errors(), self._timer.limit() as trace:
-                extensions = {MAX_BYTES: max_bytes, "trace": trace}
-                response = self._client.request(method, path, extensions=extensions, **content)
+            try:
+                with self._translated_errors(), self._timer.limit() as trace:
+                    extensions = {MAX_BYTES: max_bytes, "trace": trace}
+                    response = self._client.request(method, path, extensions=extensions, **content)
+            except TryAgain as error:
+                if has_responded:  # a failed connection does not mean that nothing reached the server
+                    raise TryAgain(str(error)) from None
+                raise
+            has_responded = True
             pause = _pause_s(response)
             if not (repeatable or method == "GET") or pause is None or waited + pause > MAX_WAIT_S:
                 return self._check(response, expected=expected)

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from leadctl.change_announcement import may_have_reached_server
 from leadctl.errors import LeadctlError, PermissionDenied
 from leadctl.output.escapes import escape_control
 from leadctl.triage.changes import Result, Step
@@ -138,7 +139,8 @@ class TriageApp(LeadWindow):
     def failed(self, error: LeadctlError) -> None:
         """Show the error of a request; if the session has ended, ask for a login."""
         if not isinstance(error, PermissionDenied):
-            more = f" {self.session.unconfirmed_text()}" if self.session.unconfirmed else " Nothing was changed."
+            unknown = "" if may_have_reached_server(error) else " Nothing was changed."
+            more = f" {self.session.unconfirmed_text()}" if self.session.unconfirmed else unknown
             text = escape_control(error)
             self.say(f"{text}{'' if text.endswith(('.', '?', '!')) else '.'}{more}")
         elif self.mode is not Mode.INPUT and not self._is_signing_in:  # else a late failure would ask twice

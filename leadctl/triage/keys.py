@@ -9,11 +9,14 @@ REPEAT_S = 0.8  # without the same key; many keyboards repeat a held key after h
 
 
 def assign_keys(states: Sequence[str], overrides: Mapping[str, str]) -> dict[str, str]:
-    """Return the key of each state: the override, else the first free letter of its name, else a digit.
+    """Return the key of each state: the override unless it is taken, else the first free letter of its name or a digit.
 
     If digits run out too, any free letter is used; a state beyond these has no key.
     """
-    assigned = {state: key for state, key in overrides.items() if state in states}
+    assigned: dict[str, str] = {}
+    for state, wanted in overrides.items():
+        if state in states and wanted not in {*assigned.values(), *RESERVED}:
+            assigned[state] = wanted
     for state in states:
         if state not in assigned:
             used = {*assigned.values(), *RESERVED}

@@ -43,6 +43,7 @@ class Plain:
     def __init__(self, session: Session, keys: Mapping[str, str], context: Context) -> None:
         self._session, self._keys, self._context = session, keys, context
         self._states = {key: state for state, key in keys.items()}
+        self._is_stale = False  # the displayed lead, because a colleague changed it
 
     def run(self) -> None:
         """Go through the queue; at its end, undo and going back are still possible."""
@@ -57,7 +58,7 @@ class Plain:
 
     def _show(self, lead_id: int) -> None:
         """Show a lead until the position changes. Raises LeadctlError."""
-        session = self._session
+        session, self._is_stale = self._session, False
         try:
             facts = session.load(lead_id)
             taken = session.taken(facts)
@@ -130,7 +131,7 @@ class Plain:
             self._print(session.skip())
         elif key in self._states and self._states[key] != facts.state:
             self._retrying(lambda: self._finish(session.decide(facts, self._states[key])))
-            return session.lead_id != facts.lead_id
+            return self._is_stale or session.lead_id != facts.lead_id
         elif key == "h":
             self._retrying(lambda: self._print(history_text(facts.lead_id, session.api.history(facts.lead_id))))
         elif key == "c":
@@ -153,11 +154,14 @@ class Plain:
         answer = self._read("Enter: next lead, [b]: stay, [q]uit? ")
         if answer == "q":
             raise Quit
-        if answer != "b":
+        if answer == "b":
+            self._session.stay()
+            self._is_stale = True
+        else:
             self._session.advance()
 
     def _retrying(self, work: Callable[[], None]) -> None:
-        """Work; print an error, and offer to try again or to sign in."""
+        """Work; print an error, and offer to try again, to skip the lead, or to sign in."""
         while True:
             try:
                 work()
@@ -169,9 +173,12 @@ class Plain:
                 self._print(str(error))
                 if self._session.unconfirmed:
                     self._print(self._session.unconfirmed_text())
-                answer = self._read("[r]etry, [q]uit? ")
+                answer = self._read(f"[r]etry, {'' if self._session.lead_id is None else '[s]kip, '}[q]uit? ")
                 if answer == "q":
                     raise Quit from error
+                if answer == "s" and self._session.lead_id is not None:
+                    self._print(self._session.skip())
+                    return
 
     def _sign_in(self) -> None:
         """Ask for the password, of another user after an empty one, until it is right."""

@@ -174,6 +174,8 @@ class Session:
             outcomes = self._send(undo, partial(self._undo, undo))
         except NotFound:
             lost = self._undoable.pop()
+            if lost in self._given_up:
+                self._given_up.remove(lost)
             return Result(f"the server has no change of lead {lost.lead_id} to {escape_control(lost.state)}", Step.STAY)
         result = self._undo_result(self._undoable.pop(), outcomes)
         self.unconfirmed = None
@@ -199,10 +201,9 @@ class Session:
         self._context.session.use_login(login, username=username)
         user = self._context.api.me()["username"]
         if user != self.user:
+            self._give_up()
             self._undoable.clear()
             self.user = user
-            if isinstance(self.unconfirmed, Undo):
-                self._give_up()
 
     def request(self, work: Callable[[], T]) -> T:
         """Return the result of a request, and remember whether the server is reachable."""

@@ -99,3 +99,21 @@ def test_an_unreachable_server_changed_nothing(tmp_path: Path) -> None:
     for command in (SUBMIT, ERASE):
         done = client.run(*command)
         assert (done.returncode, done.stderr.count("\n")) == (75, 1)
+
+
+def test_a_change_that_a_server_refused_before_it_ended_may_have_been_applied(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = at(f"http://127.0.0.1:{server.getsockname()[1]}", tmp_path)
+        process = subprocess.Popen(
+            [LEADCTL, "set-state", "ENGAGED", "7"],
+            env=client.environment,
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        connection = server.accept()[0]
+        connection.recv(2**16)
+        connection.sendall(b"HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        connection.close()
+    assert "may have been applied; to undo it: leadctl undo" in process.communicate(timeout=60)[1]
+    assert process.returncode == 75

@@ -268,6 +268,48 @@ def test_plain_asks_line_by_line(client: Client) -> None:
     assert states_of(client, [first, second, third]) == {first: "PENDING", second: "DECLINED", third: "PENDING"}
 
 
+def answer(terminal: Terminal, typed: str, expected: str) -> None:
+    """Type a line, and wait for a text and the next question."""
+    terminal.screen = ""
+    terminal.type(f"{typed}\n")
+    terminal.read_until(expected)
+    terminal.read_until("[q]uit? ")
+    time.sleep(0.2)  # what is typed before the program reads is discarded
+
+
+def test_plain_shows_a_lead_again_after_a_conflict(client: Client, admin: Client) -> None:
+    [lead] = submit(client, 1)
+    terminal = start(client, "--plain")
+    admin.data("set-state", "REACHED_OUT", str(lead))
+    answer(terminal, "e", "[b]: stay")
+    answer(terminal, "b", f"Lead {lead}, REACHED_OUT")
+    answer(terminal, "e", f"lead {lead}")
+    assert client.state(lead) == "ENGAGED"
+    terminal.type("q\n")
+    assert terminal.end()[0] == 0
+
+
+def test_plain_can_skip_a_lead_that_fails(anonymous: Client, hostile: Any) -> None:
+    leads = [LEAD | {"state": "PENDING", "id": number} for number in (50, 51)]
+    user = {"id": 1, "username": "peter", "role": "attorney", "created_at": "x"}
+    queue = {"/leads/50": leads[0], "email=": [], "/leads/?": leads}
+    answers = {"/stats": STATS, "/me": user, "/cv-text": CV_TEXT, **queue}
+
+    def respond(path: str) -> Any:
+        found = [content for part, content in answers.items() if part in path]
+        return (200, JSON, json.dumps(found[0]).encode()) if found else (500, PROBLEM, b"{}")
+
+    hostile.answer = respond
+    anonymous.environment |= {"LEADCTL_URL": f"http://127.0.0.1:{hostile.server_port}", "LEADCTL_TOKEN": "t"}
+    terminal = Terminal(anonymous, "triage", "--plain")
+    terminal.read_until(QUESTION_END, within_s=60)
+    time.sleep(1)
+    answer(terminal, "s", "[r]etry, [s]kip, ")
+    answer(terminal, "s", "2 skipped")
+    terminal.type("q\n")
+    assert terminal.end()[0] == 0
+
+
 def test_plain_ignores_a_letter_without_enter(client: Client) -> None:
     [lead] = submit(client, 1)
     terminal = start(client, "--plain")

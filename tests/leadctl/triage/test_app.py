@@ -10,6 +10,7 @@ from threading import Event
 from types import MappingProxyType
 from typing import Any
 
+import httpx2
 import pytest
 from textual.events import Key
 from textual.pilot import Pilot
@@ -209,7 +210,7 @@ def test_an_error_is_followed_by_one_full_stop(
     client: Client, make_session: MakeSession, leads: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_change: object) -> object:
-        raise TryAgain(next(texts))
+        raise TryAgain(next(texts)) from httpx2.ConnectError("refused")
 
     texts = iter(("is the server running?", "no response"))
     session = make_session(leads[:1])

@@ -20,6 +20,8 @@ def test_the_service_and_the_client_reserve_the_same_keys() -> None:
         (["REVIEW", "REJECTED"], {"REJECTED": "r"}, "er"),
         (["SUB", "COW", "NAQ"], {}, "123"),
         (["SUB", "COW"], {"SUB": "1", "GONE": "2"}, "12"),
+        (["REVIEW", "REJECTED"], {"REVIEW": "s", "REJECTED": "q"}, "re"),
+        (["REVIEW", "REJECTED"], {"REVIEW": "x", "REJECTED": "x"}, "xr"),
     ],
 )
 def test_each_state_has_the_first_free_letter_of_its_name(

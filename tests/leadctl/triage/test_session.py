@@ -138,6 +138,17 @@ def test_signing_in_as_someone_else_clears_undo(client: Client, make_session: Ma
     assert "peter" in client.run("whoami").stdout, "later commands run as the profile's user"
 
 
+def test_a_decision_that_is_unconfirmed_at_another_users_login_is_in_the_summary(
+    client: Client, make_session: MakeSession
+) -> None:
+    [lead] = ids = [client.submit()]
+    session = make_session(ids)
+    session.unconfirmed = Decision(uuid4(), lead, "PENDING", "ENGAGED")
+    session.sign_in("harriet", PASSWORD)
+    assert [one.lead_id for one in session.unclear if isinstance(one, Decision)] == [lead]
+    assert session.undo().text == "nothing to undo in this session"
+
+
 def test_nobody_else_signs_in_to_a_profile_with_a_password_command(client: Client, make_session: MakeSession) -> None:
     session = make_session([client.submit()])
     login = session._context.session
@@ -288,6 +299,7 @@ def test_undo_of_a_skipped_change_that_was_not_applied_moves_no_other_lead(
     session.unconfirmed = Decision(uuid4(), ids[1], "PENDING", "DECLINED")
     session.skip()
     assert session.undo().text == f"the server has no change of lead {ids[1]} to DECLINED"
+    assert list(session.unclear) == []
     assert client.state(ids[0]) == "ENGAGED"
     assert session.undo().text == f"lead {ids[0]} is PENDING again"
 
