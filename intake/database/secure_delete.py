@@ -37,7 +37,7 @@ def purge_deleted(connection: sqlite3.Connection, *, max_bytes: int | None) -> b
         finally:
             is_emptied = _pragma(connection, "wal_checkpoint(TRUNCATE)") == 0
         if not is_emptied:
-            raise sqlite3.OperationalError("a reader prevents that the write-ahead log is emptied")
+            raise sqlite3.OperationalError("a reader needs the write-ahead log")
         if marked and is_rewritten:
             _clear_mark(connection, marked)
         return is_rewritten

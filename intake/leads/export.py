@@ -48,9 +48,8 @@ def export(database: Database, person: DataSubject, *, actor: Actor, has_scanner
     """Yield a zip of the person's leads: `person.json` with all stored data, the CVs, and their texts.
 
     CVs whose download needs force (`states_needing_force`) are omitted: they have no path in `person.json`, and
-    `omitted.json` has the ids of their leads. The export
-    is recorded before the first chunk. Raises PersonNotFound, LeadNotFound if a lead is erased meanwhile,
-    ChecksumMismatch, StorageUnavailable or DatabaseUnavailable.
+    `omitted.json` has the ids of their leads. The export is recorded before the first chunk. Raises PersonNotFound,
+    LeadNotFound if a lead is erased meanwhile, ChecksumMismatch, StorageUnavailable or DatabaseUnavailable.
     """
     lead_ids = [one.id for one in data_subjects.find_leads(database, person)]
     omitted = database.read(lambda connection: _omitted(connection, lead_ids, has_scanner))

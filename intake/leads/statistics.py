@@ -59,7 +59,7 @@ def count(
         suspects = select(func.count()).select_from(lead).where(SUSPECT)
         oldest = connection.execute(oldest_in(states[0], suspect)).first()
         return Statistics(
-            total=sum(found.get(state, 0) for state in states),
+            total=found.total(),  # also those in a state that this process does not know yet
             states={state: found.get(state, 0) for state in states},
             suspect=connection.execute(suspects).scalar_one(),
             days=_days(connection, suspect),

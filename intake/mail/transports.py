@@ -161,8 +161,8 @@ async def _send(client: aiosmtplib.SMTP, message: bytes, sender: str, recipient:
         raise _refused(refusal.code, refusal.message, permanent=False) from refusal
     except SMTPResponseException as reply:
         raise _refused(reply.code, reply.message, permanent=reply.code >= 500) from reply
-    except SMTPNotSupported as error:
-        raise DeliveryFailed(str(error), permanent=True) from error
+    except SMTPNotSupported as error:  # final unless the relay refused EHLO, so that its extensions are unknown
+        raise DeliveryFailed(str(error), permanent=bool(client.esmtp_extensions)) from error
     except (SMTPException, OSError) as error:
         raise ConnectionLost(str(error)) from error
 

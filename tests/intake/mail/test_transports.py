@@ -56,17 +56,27 @@ class Refusing(socketserver.StreamRequestHandler):
             self.wfile.write(b"550 maintenance\r\n")
 
 
-def test_a_refused_greeting_fails_no_mail() -> None:
-    server = socketserver.TCPServer(("127.0.0.1", 0), Refusing)
+class Busy(socketserver.StreamRequestHandler):
+    """Refuses EHLO, but not HELO, which tells no extensions."""
+
+    def handle(self) -> None:
+        self.wfile.write(b"220 relay\r\n")
+        while line := self.rfile.readline():
+            self.wfile.write(b"250 relay\r\n" if line.startswith(b"HELO") else b"503 try later\r\n")
+
+
+@pytest.mark.parametrize(("handler", "message"), [(Refusing, "550 maintenance"), (Busy, "SMTPUTF8 is not supported")])
+def test_a_refused_greeting_fails_no_mail(handler: type[socketserver.StreamRequestHandler], message: str) -> None:
+    server = socketserver.TCPServer(("127.0.0.1", 0), handler)
     relay = SmtpServer(host="127.0.0.1", port=server.server_address[1], username=None, password=None, tls="off")
 
     async def deliver() -> None:
         transport = SmtpTransport(relay, sender="office@firm.example")
         try:
-            await transport.deliver(b"Subject: x\r\n\r\n", "ada@example.com")
+            await transport.deliver("Subject: ü\r\n\r\n".encode(), "ada@example.com")
         finally:
             await transport.close(send_quit=False)
 
-    with LocalServer(server), pytest.raises(DeliveryFailed, match="550 maintenance") as failed:
+    with LocalServer(server), pytest.raises(DeliveryFailed, match=message) as failed:
         asyncio.run(deliver())
     assert not failed.value.permanent
