@@ -8,7 +8,7 @@ from itertools import chain
 from leadctl.errors import UsageError
 
 
-def read_lead_ids(arguments: Sequence[str]) -> tuple[Sequence[int], bool]:
+def read_ids(arguments: Sequence[str]) -> tuple[Sequence[int], bool]:
     """Return unique ids in the order given, and whether the only one was given as an argument.
 
     `-` stands for the ids on standard input. White space and commas separate ids. Raises UsageError.
@@ -16,7 +16,7 @@ def read_lead_ids(arguments: Sequence[str]) -> tuple[Sequence[int], bool]:
     words = (
         chain.from_iterable(map(_words, sys.stdin)) if text == "-" else _words(text) or [text] for text in arguments
     )
-    ids = list(dict.fromkeys(map(parse_lead_id, chain.from_iterable(words))))
+    ids = list(dict.fromkeys(map(parse_id, chain.from_iterable(words))))
     return ids, len(ids) == 1 and "-" not in arguments
 
 
@@ -24,7 +24,7 @@ def _words(text: str) -> Sequence[str]:
     return text.replace(",", " ").split()
 
 
-def parse_lead_id(text: str) -> int:
+def parse_id(text: str) -> int:
     """Return the id. Raises UsageError."""
     if text.isascii() and text.isdigit() and len(text) < 20 and 0 < int(text) < 2**63:
         return int(text)

@@ -6,7 +6,7 @@ from datetime import date, datetime, time, timedelta
 
 from leadctl.errors import UsageError
 
-_UNITS: Mapping[str, str] = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_UNITS: Mapping[str, str] = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _AGES = ((60, 1, "s"), (3600, 60, "min"), (86400, 3600, "h"), (60 * 86400, 86400, "d"))  # limit, unit, name
 _NOW_S = 5
 _DAYS_AGO = {"today": 0, "yesterday": 1}
@@ -101,5 +101,5 @@ def format_age(value: str, now: datetime) -> str:
     relative = format_relative(value, now)
     if relative == value:
         return value
-    local = datetime.fromisoformat(value).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    local = format_exact(value)
     return local if local.startswith(relative) else f"{relative} ({local})"

@@ -4,7 +4,7 @@ import typer
 
 from leadctl.context import Context
 from leadctl.errors import NotFound
-from leadctl.lead_ids import read_lead_ids
+from leadctl.ids import read_ids
 from leadctl.options import LeadIdsArgument
 
 
@@ -18,7 +18,7 @@ def command(ctx: typer.Context, ids: LeadIdsArgument) -> None:
       leadctl list --suspect --columns id,suspect
     """
     context: Context = ctx.obj
-    selected, is_single = read_lead_ids(ids)
+    selected, is_single = read_ids(ids)
     if is_single:
         is_cleared = context.api.clear_suspect(selected[0])
         context.info(f"lead {selected[0]} {'is no longer' if is_cleared else 'was not'} suspect")

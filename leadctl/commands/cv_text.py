@@ -10,7 +10,7 @@ import typer
 
 from leadctl.context import Context
 from leadctl.errors import NotFound
-from leadctl.lead_ids import read_lead_ids
+from leadctl.ids import read_ids
 from leadctl.options import FormatOption, LeadIdsArgument
 from leadctl.output.escapes import escape_control
 from leadctl.output.formats import OutputFormat, OutputOptions, Record
@@ -50,7 +50,7 @@ def command(
       leadctl search h-1b python -o ids | leadctl cv-text -
     """
     context: Context = ctx.obj
-    selected, is_single = read_lead_ids(ids)
+    selected, is_single = read_ids(ids)
     if not is_single:
         _show_several(context, selected, output, is_paged=not no_pager)
         return

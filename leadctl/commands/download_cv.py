@@ -14,7 +14,7 @@ from leadctl.context import Context
 from leadctl.errors import Conflict, LeadctlError, NotFound, PartialFailure, UsageError
 from leadctl.files.downloads import PartialDownload, Source, to_file, to_stream
 from leadctl.files.filenames import STDOUT, Template, check_target, safe_name, shown
-from leadctl.lead_ids import read_lead_ids
+from leadctl.ids import read_ids
 from leadctl.options import LeadIdsArgument
 from leadctl.output.cautions import caution
 from leadctl.output.formats import Record
@@ -59,7 +59,7 @@ def command(
     context: Context = ctx.obj
     target = "-" if target in STDOUT else target
     template = None if name is None else Template(name)
-    selected, is_single = read_lead_ids(ids)
+    selected, is_single = read_ids(ids)
     if target is not None and (len(selected) != 1 or template):
         raise UsageError("-O requires a single CV, and excludes --name; use -d for several")
     if target == "-" and context.is_terminal and not force:

@@ -2,7 +2,7 @@
 
 from leadctl.change_ids import format_change_id
 from leadctl.errors import UsageError
-from leadctl.lead_ids import parse_lead_id
+from leadctl.ids import parse_id
 from leadctl.list_command import Listing, list_command
 from leadctl.options import LeadIdArgument
 from leadctl.output.formats import OutputFormat, Record
@@ -24,7 +24,7 @@ def command(listing: Listing, lead_id: LeadIdArgument) -> None:
     output_format = listing.options.output_format
     if output_format is OutputFormat.IDS:
         raise UsageError("-o ids is not supported: the events of a lead have no ids")
-    events = listing.context.api.history(parse_lead_id(lead_id))
+    events = listing.context.api.history(parse_id(lead_id))
     listing.show([_with_short_ids(event, output_format) for event in events])
 
 

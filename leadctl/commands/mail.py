@@ -7,7 +7,7 @@ import typer
 
 from leadctl.context import Context
 from leadctl.errors import Conflict, LeadctlError, NotFound
-from leadctl.lead_ids import parse_lead_id, read_lead_ids
+from leadctl.ids import parse_id, read_ids
 from leadctl.list_command import Listing, list_command, split_commas
 from leadctl.options import FormatOption
 from leadctl.output.formats import OutputFormat, Record
@@ -73,7 +73,7 @@ def show(
       leadctl mail show 42
     """
     context: Context = ctx.obj
-    number = parse_lead_id(mail_id)
+    number = parse_id(mail_id)
     mail = next(context.api.mails({"after": number - 1}, newest_first=False, limit=1), None)
     if mail is None or mail["id"] != number:
         raise NotFound(f"there is no mail {mail_id}")
@@ -93,7 +93,7 @@ def retry(
       leadctl mail retry 42
     """
     context: Context = ctx.obj
-    selected, is_single = read_lead_ids(ids)
+    selected, is_single = read_ids(ids)
     # in one request, so that alerts of one digest stay in one digest
     outcomes = context.run_in_batches(selected, "Queueing mails", context.api.retry_mails, max_batch=BATCH)
     failures = {outcome["id"]: _failure(outcome) for outcome in outcomes if outcome["result"] != "revived"}

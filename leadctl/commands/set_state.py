@@ -13,7 +13,7 @@ from leadctl.change_announcement import announce_change
 from leadctl.completion import STATE
 from leadctl.context import Context
 from leadctl.errors import Conflict, LeadctlError, NotFound, UsageError
-from leadctl.lead_ids import read_lead_ids
+from leadctl.ids import read_ids
 from leadctl.options import DryRunOption, FormatOption, LeadIdsArgument, YesOption
 from leadctl.output.columns import OUTCOME_COLUMNS
 from leadctl.output.console import CONFIRM_FROM
@@ -45,7 +45,7 @@ def command(
         *others, last = ids
         name, others = (last.upper(), others) if is_state(last.upper()) else ("STATE", ids)
         raise UsageError(f"the state comes first: leadctl set-state {' '.join((name, state, *others))}")
-    selected, is_single = read_lead_ids(ids)
+    selected, is_single = read_ids(ids)
     if len(selected) >= CONFIRM_FROM and not (yes or dry_run) and context.can_ask:
         # an unknown state is an error before the question
         context.api.set_states(selected[:1], state, expected=expected, change=uuid4(), dry_run=True)

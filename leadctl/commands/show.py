@@ -6,7 +6,7 @@ import typer
 
 from leadctl.context import Context
 from leadctl.errors import NotFound
-from leadctl.lead_ids import read_lead_ids
+from leadctl.ids import read_ids
 from leadctl.options import FormatOption, LeadIdsArgument
 from leadctl.output.cautions import caution
 from leadctl.output.columns import LEAD_COLUMNS, LEAD_HEADINGS
@@ -27,7 +27,7 @@ def command(ctx: typer.Context, ids: LeadIdsArgument, output: FormatOption = Non
       leadctl show 42 -o json
     """
     context: Context = ctx.obj
-    selected, is_single = read_lead_ids(ids)
+    selected, is_single = read_ids(ids)
     if is_single:
         lead = context.api.lead(selected[0])
         context.show_record(lead, output, LEAD_HEADINGS)

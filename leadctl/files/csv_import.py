@@ -142,12 +142,12 @@ class ErrorFile:
 
     def _ensure_open(self) -> IO[str]:
         if self._file is None:
+            is_device = self.path.exists() and not self.path.is_file()
             if self.path.is_file():
                 _back_up(self.path)
-            elif self.path.is_symlink() and not self.path.exists():
+            elif self.path.is_symlink() and not is_device:
                 raise LeadctlError(f"{self.path} is a link to a file that does not exist; remove it")
-            # never through a link that was just made; a device exists already
-            flags = 0 if self.path.exists() else os.O_CREAT | os.O_EXCL
+            flags = 0 if is_device else os.O_CREAT | os.O_EXCL  # never through a link that was just made
             number = os.open(self.path, os.O_WRONLY | flags, 0o600)
             self._file = os.fdopen(number, "w", encoding=self._csv_file.encoding, newline="")
         return self._file

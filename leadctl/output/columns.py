@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 LEAD_COLUMNS = ("id", "email", "f_name", "l_name", "CV_name", "state", "created_at")  # the API's order
 OUTCOME_COLUMNS = ("id", "result", "state")  # the result of a change for one lead
-STATE_COLUMNS = ("state", "from_state", "to_state", "from", "to", "result", "status")  # coloured in tables
+STATE_COLUMNS = ("state", "from", "to", "result")  # coloured in tables
 FIELD = "fields.KEY"  # stands for the firm's own fields in the names of columns
 OWN_FIELD = re.compile("fields[.][a-z][a-z0-9_]{0,31}")
 OWN_PREFIXES = ("fields.", "consents.")  # of columns whose names end in a key that the firm chose
