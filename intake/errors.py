@@ -53,6 +53,10 @@ class StorageUnavailable(IntakeError):
     """An upload can't be stored: no space, no permission, or no connection."""
 
 
+class FileMissing(StorageUnavailable):
+    """The CV store is reachable, and lacks a file."""
+
+
 class OrphanCollectionRefused(IntakeError):
     """The CV store has orphans that may not be safe to delete."""
 

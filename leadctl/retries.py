@@ -18,7 +18,9 @@ def pause(after: TryAgain, *, attempt: int) -> None:
     time.sleep(min(FIRST_PAUSE_S * 2 ** (attempt - 1) if requested is None else requested, MAX_PAUSE_S))
 
 
-def retry_call(work: Callable[[], T], *, attempts: int, on_retry: Callable[[TryAgain], None]) -> T:
+def retry_call(
+    work: Callable[[], T], *, attempts: int, on_retry: Callable[[TryAgain], None] = lambda _error: None
+) -> T:
     """Call `work` up to `attempts` times; call `on_retry` before each retry. Raises TryAgain after the last."""
     for attempt in range(1, attempts):
         try:

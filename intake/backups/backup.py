@@ -19,7 +19,7 @@ from intake.cvs.store import ObjectRef
 from intake.database import Database
 from intake.database.installation import identity
 from intake.database.schema import cv
-from intake.errors import BackupFailed, ChecksumMismatch, StorageUnavailable
+from intake.errors import BackupFailed, ChecksumMismatch, FileMissing
 from intake.settings import Settings
 
 BATCH = 500
@@ -140,10 +140,6 @@ def _copy(location: Location, path: Path, checksum: str) -> bool:
                 offset += file.write(piece)
             if digest.hexdigest() != checksum:
                 raise ChecksumMismatch("the store's object is not the CV that was uploaded")
-    except ChecksumMismatch:
+    except (ChecksumMismatch, FileMissing):
         return False
-    except StorageUnavailable as error:
-        if isinstance(error.__cause__, FileNotFoundError):
-            return False
-        raise
     return True

@@ -18,7 +18,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, from_url
 
-from intake.errors import ChecksumMismatch, StorageUnavailable
+from intake.errors import ChecksumMismatch, FileMissing, StorageUnavailable
 
 PIECE_BYTES = 2**20
 PART_BYTES = 5 * 2**20  # the minimum of S3, except for the last part
@@ -235,7 +235,7 @@ def _translated_errors(store_url: str) -> Iterator[None]:
     except (BaseError, OSError, ValueError) as error:
         log.warning("the store %s: %s", store_url, str(error).partition("\n")[0])
         if isinstance(error, FileNotFoundError):
-            raise StorageUnavailable(
+            raise FileMissing(
                 "the file is missing from the CV store; an operator can copy it back from a backup"
             ) from error
         raise StorageUnavailable("the CV store is temporarily unavailable; try again later") from error

@@ -183,9 +183,16 @@ def translated_errors() -> Iterator[None]:
     except (psycopg2.Error, sqlite3.Error, PoolTimeout, DBAPIError) as error:
         if not _is_unavailable(error):
             raise
-        cause = getattr(error, "orig", None) or error
-        reason = str(cause).partition("\n")[0]
-        raise _kind(cause)("the database is temporarily unavailable; try again in a moment", reason=reason) from error
+        driver_error = _driver_error(error)
+        reason = str(driver_error).partition("\n")[0]
+        raise _kind(driver_error)(
+            "the database is temporarily unavailable; try again in a moment", reason=reason
+        ) from error
+
+
+def _driver_error(error: Exception) -> object:
+    """Return the driver's error, which SQLAlchemy may have wrapped."""
+    return getattr(error, "orig", None) or error
 
 
 def _kind(error: object) -> type[DatabaseUnavailable]:
@@ -196,7 +203,7 @@ def _kind(error: object) -> type[DatabaseUnavailable]:
 
 def _is_unavailable(error: Exception) -> bool:
     # psycopg2 raises the base class itself if the server was killed, sqlite3 for a file that is damaged or no database
-    is_base = type(getattr(error, "orig", error)) in (sqlite3.DatabaseError, psycopg2.DatabaseError)
+    is_base = type(_driver_error(error)) in (sqlite3.DatabaseError, psycopg2.DatabaseError)
     if not isinstance(error, DBAPIError):
         return is_base or isinstance(error, (*_UNAVAILABLE, PoolTimeout))
     # without a statement, connecting failed (also for an unsupported URL), or a commit with a constraint error
@@ -209,7 +216,7 @@ def _is_lost(driver_connection: object, _error: Exception) -> bool:
 
 
 def _is_promoted(_driver_connection: object, error: Exception) -> bool:
-    return getattr(getattr(error, "orig", error), "pgcode", None) == timeline.PROMOTED
+    return getattr(_driver_error(error), "pgcode", None) == timeline.PROMOTED
 
 
 def _committed(connection: Connection, work: Callable[[Connection], T]) -> T:

@@ -6,7 +6,7 @@ import time
 from intake.cv_text import sandbox
 from intake.cv_text.runner import Stopped
 from intake.database import Database
-from intake.errors import LeadNotFound, StorageUnavailable
+from intake.errors import FileMissing, LeadNotFound, StorageUnavailable
 from intake.leads import cv_texts
 from intake.leads.cv_texts import MISSING_DELAY_S, STORE_DELAY_S, TextJob
 from intake.metrics import Metrics
@@ -53,8 +53,8 @@ class TextWorker(PollingWorker):
             return 0
         except StorageUnavailable as error:
             log.warning("the text of lead %d's CV is not extracted yet: %s", job.lead_id, error)
-            is_missing = isinstance(error.__cause__, FileNotFoundError)
-            cv_texts.release(self._database, job, delay_s=MISSING_DELAY_S if is_missing else STORE_DELAY_S)
+            delay_s = MISSING_DELAY_S if isinstance(error, FileMissing) else STORE_DELAY_S
+            cv_texts.release(self._database, job, delay_s=delay_s)
             return 0
         except OSError as error:
             log.warning("%s: %s", self.consequence, error)

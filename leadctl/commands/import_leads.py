@@ -160,7 +160,7 @@ class _Import:
             return max((lead["id"] for lead in self._context.api.leads({}, newest_first=True, limit=1)), default=0)
 
         with suppress(TryAgain):
-            self._newest = retry_call(read, attempts=ATTEMPTS, on_retry=lambda _error: None)
+            self._newest = retry_call(read, attempts=ATTEMPTS)
 
     def _summary(self) -> str:
         failed = f", {self._failed} failed" if self._failed else ""

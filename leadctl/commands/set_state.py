@@ -17,7 +17,7 @@ from leadctl.ids import read_ids
 from leadctl.options import DryRunOption, FormatOption, LeadIdsArgument, YesOption
 from leadctl.output.columns import OUTCOME_COLUMNS
 from leadctl.output.console import CONFIRM_FROM
-from leadctl.output.formats import Record
+from leadctl.output.formats import OutputFormat, Record
 from leadctl.settings import is_state
 from leadctl.times import format_relative
 
@@ -50,21 +50,7 @@ def command(
         # an unknown state is an error before the question
         context.api.set_states(selected[:1], state, expected=expected, change=uuid4(), dry_run=True)
         context.confirm(f"Change the state of {len(selected)} leads to {state}?")
-    outcomes: list[Record] = []
-    change = uuid4()
-    with announce_change(context, change, dry_run=dry_run) as announce:
-
-        def set_batch(batch: Sequence[int]) -> list[dict[str, Any]]:
-            done = context.api.set_states(batch, state, expected=expected, change=change, dry_run=dry_run)
-            outcomes.extend(done)
-            announce(done)
-            return [*done]
-
-        try:
-            context.run_in_batches(selected, "Changing leads", set_batch)
-        finally:  # after an error too: print what is known
-            if (dry_run or output) and (outcomes or not selected):
-                context.show_results(outcomes, context.output_options(OUTCOME_COLUMNS, output=output))
+    outcomes = _set_states(context, selected, state, expected=expected, dry_run=dry_run, output=output)
     failures = {one["id"]: failure for one in outcomes if (failure := _failure(one, expected))}
     unchanged = sum(one["result"] == "unchanged" for one in outcomes)
     would = "would be " if dry_run else ""
@@ -76,6 +62,34 @@ def command(
     for failure in failures.values():
         raise failure
     context.info(f"{_subject(context, selected[0])} {'is already ' if unchanged else would or 'is '}{state}")
+
+
+def _set_states(
+    context: Context,
+    ids: Sequence[int],
+    state: str,
+    *,
+    expected: str | None,
+    dry_run: bool,
+    output: OutputFormat | None,
+) -> Sequence[Record]:
+    """Change the leads' states as one change; return the outcomes, and print them if asked for."""
+    outcomes: list[Record] = []
+    change = uuid4()
+    with announce_change(context, change, dry_run=dry_run) as announce:
+
+        def set_batch(batch: Sequence[int]) -> list[dict[str, Any]]:
+            done = context.api.set_states(batch, state, expected=expected, change=change, dry_run=dry_run)
+            outcomes.extend(done)
+            announce(done)
+            return [*done]
+
+        try:
+            context.run_in_batches(ids, "Changing leads", set_batch)
+        finally:  # after an error too: print what is known
+            if (dry_run or output) and (outcomes or not ids):
+                context.show_results(outcomes, context.output_options(OUTCOME_COLUMNS, output=output))
+    return outcomes
 
 
 def _subject(context: Context, lead_id: int) -> str:

@@ -38,6 +38,7 @@ def resolve_login_profile(settings: Settings, credentials: Credentials, ask_url:
     profile = credentials.profile(name)
     if profile and url in (None, profile.url):
         return _validated(profile)
+    # a new profile: with a flag for its name only, its server may come from the environment
     url = url or settings.url or (_validated(current).url if current else ask_url())
     if profile and requested is None:  # at another server
         profiles = credentials.profiles

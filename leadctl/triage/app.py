@@ -139,8 +139,9 @@ class TriageApp(LeadWindow):
     def failed(self, error: LeadctlError) -> None:
         """Show the error of a request; if the session has ended, ask for a login."""
         if not isinstance(error, PermissionDenied):
-            unknown = "" if may_have_reached_server(error) else " Nothing was changed."
-            more = f" {self.session.unconfirmed_text()}" if self.session.unconfirmed else unknown
+            more = "" if may_have_reached_server(error) else " Nothing was changed."
+            if self.session.unconfirmed:
+                more = f" {self.session.unconfirmed_text()}"
             text = escape_control(error)
             self.say(f"{text}{'' if text.endswith(('.', '?', '!')) else '.'}{more}")
         elif self.mode is not Mode.INPUT and not self._is_signing_in:  # else a late failure would ask twice

@@ -288,7 +288,7 @@ class Session:
         except TryAgain:
             if self.unconfirmed is None:
                 raise
-            return retry_call(attempt, attempts=ATTEMPTS - 1, on_retry=lambda _error: None)
+            return retry_call(attempt, attempts=ATTEMPTS - 1)
 
     def _undo_result(self, decision: Decision, outcomes: Sequence[Record]) -> Result:
         if decision in self._given_up:

@@ -525,7 +525,7 @@ def test_a_malformed_response_is_an_error(
 
 
 def zip_with(begin: bytes, *, repeated: bytes = b"", count: int = 0, compression: int = zipfile.ZIP_DEFLATED) -> bytes:
-    """Return a zip whose omitted.json begins so."""
+    """Return a zip whose omitted.json consists of `begin` and the repetitions."""
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", compression, compresslevel=1) as archive:
         archive.writestr("person.json", "{}")

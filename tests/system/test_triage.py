@@ -242,12 +242,21 @@ def test_leaving_before_the_response_prints_the_change(
     assert re.search(r"change (\S{8}) may have been applied; to undo it: leadctl undo \1\n", screen)
 
 
+def type_answer(terminal: Terminal, typed: str, expected: str, *, question: str = QUESTION_END) -> None:
+    """Type a line, and wait for the next question; assert that the expected text is printed."""
+    terminal.screen = ""
+    terminal.type(f"{typed}\n")
+    terminal.read_until(question)
+    assert expected in terminal.screen
+    time.sleep(0.2)  # what is typed before the program reads is discarded
+
+
 def test_plain_asks_line_by_line(client: Client) -> None:
     first, second, third = submit(client, 3)
     terminal = start(client, "--plain")
     question = "[w]rite the file, [?] help, [q]uit? "
     assert question in terminal.screen
-    for answer, expected in (
+    for typed, expected in (
         ("", question),  # Enter never decides
         ("rr", "'rr' ignored"),
         ("?", "u  undo your last decision"),
@@ -256,11 +265,7 @@ def test_plain_asks_line_by_line(client: Client) -> None:
         ("s", f"2/3  Lead {second}, PENDING"),
         ("d", f"3/3  Lead {third}, PENDING"),
     ):
-        terminal.screen = ""
-        terminal.type(f"{answer}\n")
-        terminal.read_until(question)
-        assert expected in terminal.screen
-        time.sleep(0.2)  # what is typed before the program reads is discarded
+        type_answer(terminal, typed, expected, question=question)
     terminal.type("q\n")
     code, screen = terminal.end()
     assert (code, "1 decided (1 DECLINED), 1 skipped" in screen) == (0, True)
@@ -268,22 +273,13 @@ def test_plain_asks_line_by_line(client: Client) -> None:
     assert states_of(client, [first, second, third]) == {first: "PENDING", second: "DECLINED", third: "PENDING"}
 
 
-def answer(terminal: Terminal, typed: str, expected: str) -> None:
-    """Type a line, and wait for a text and the next question."""
-    terminal.screen = ""
-    terminal.type(f"{typed}\n")
-    terminal.read_until(expected)
-    terminal.read_until("[q]uit? ")
-    time.sleep(0.2)  # what is typed before the program reads is discarded
-
-
 def test_plain_shows_a_lead_again_after_a_conflict(client: Client, admin: Client) -> None:
     [lead] = submit(client, 1)
     terminal = start(client, "--plain")
     admin.data("set-state", "REACHED_OUT", str(lead))
-    answer(terminal, "e", "[b]: stay")
-    answer(terminal, "b", f"Lead {lead}, REACHED_OUT")
-    answer(terminal, "e", f"lead {lead}")
+    type_answer(terminal, "e", "[b]: stay")
+    type_answer(terminal, "b", f"Lead {lead}, REACHED_OUT")
+    type_answer(terminal, "e", f"lead {lead}")
     assert client.state(lead) == "ENGAGED"
     terminal.type("q\n")
     assert terminal.end()[0] == 0
@@ -304,8 +300,8 @@ def test_plain_can_skip_a_lead_that_fails(anonymous: Client, hostile: Any) -> No
     terminal = Terminal(anonymous, "triage", "--plain")
     terminal.read_until(QUESTION_END, within_s=60)
     time.sleep(1)
-    answer(terminal, "s", "[r]etry, [s]kip, ")
-    answer(terminal, "s", "2 skipped")
+    type_answer(terminal, "s", "[r]etry, [s]kip, ")
+    type_answer(terminal, "s", "2 skipped")
     terminal.type("q\n")
     assert terminal.end()[0] == 0
 
