@@ -37,6 +37,10 @@ class Group(Service):
         found = re.findall(r"has pid (\d+) and runs the workers", "".join(self.log))
         return [int(pid) for pid in found if int(pid) in self.members]
 
+    def await_other_than(self, killed: int) -> None:
+        """Wait until two processes run, without this one."""
+        until(lambda: len(members := self.members) == 2 and killed not in members)
+
     def submit(self, number: int = 0) -> int:
         """Submit a lead over a new connection, and return the status."""
         form = {"email": f"a{number}@example.com", "f_name": "Ada", "l_name": "Lovelace"}
@@ -89,7 +93,7 @@ def test_a_killed_process_is_restarted_while_the_other_serves(group: Group) -> N
     until(lambda: len(group.workers) == 1)
     [other] = set(group.members) - set(group.workers)
     os.kill(other, signal.SIGKILL)
-    until(lambda: len(group.members) == 2 and other not in group.members)
+    group.await_other_than(other)
     assert [group.submit(number) for number in range(10)] == [204] * 10
     assert any("exit code -9" in line for line in group.log)
 
@@ -105,9 +109,9 @@ def test_the_worker_runs_in_one_process_and_survives_its_death(group: Group) -> 
 
 def test_repeated_deaths_are_restarted_after_growing_pauses(group: Group) -> None:
     for _ in range(3):
-        known = group.members
-        os.kill(known[-1], signal.SIGKILL)
-        until(lambda known=known: len(group.members) == 2 and group.members != known)  # type: ignore[misc]
+        _, killed = group.members
+        os.kill(killed, signal.SIGKILL)
+        group.await_other_than(killed)
     pauses = [float(found[1]) for line in group.log if (found := re.search(r"restarted in ([\d.]+) s", line))]
     assert pauses == [0.5, 1.0, 2.0]
 
