@@ -73,10 +73,8 @@ def record(
     detail: str | None = None,
 ) -> None:
     """Insert an entry for an action on a lead or on the user `subject_id`; `detail` must not contain personal data."""
-    entry = {"user_id": actor.user_id, "client": actor.client, "request_id": actor.request_id}
-    connection.execute(
-        insert(audit).values(action=action, lead_id=lead_id, subject_id=subject_id, detail=detail, **entry)
-    )
+    entry = {"action": action, "lead_id": lead_id, "subject_id": subject_id, "detail": detail, **vars(actor)}
+    connection.execute(insert(audit).values(entry))
 
 
 def record_alone(
@@ -118,9 +116,8 @@ def record_hourly(connection: Connection, action: Action, actor: Actor, *, lead_
 
     For several leads, call it in the order of their ids: a concurrent transaction may wait for the same entry.
     """
-    entry = {"user_id": actor.user_id, "client": actor.client, "request_id": actor.request_id, "lead_id": lead_id}
-    insert_once = insertion(connection.dialect.name, audit, None).values(action=action, hour=UtcHour(), **entry)
-    connection.execute(insert_once.inline())
+    entry = {"action": action, "lead_id": lead_id, "hour": UtcHour(), **vars(actor)}
+    connection.execute(insertion(connection.dialect.name, audit, None).values(entry).inline())
 
 
 # inlined: the schema of a query parameter can't contain references

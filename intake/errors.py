@@ -9,6 +9,10 @@ class IntakeError(Exception):
     """Base class of this service's errors."""
 
 
+class Stopped(Exception):
+    """A scan or an extraction was cancelled by a shutdown."""
+
+
 class SettingsInvalid(IntakeError):
     """One or more settings are invalid; one line for each."""
 

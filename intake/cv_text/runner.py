@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from intake.cv_text.draft import MAX_PAGES, MAX_TEXT_BYTES, cut_marks
 from intake.cv_text.sandbox import BEST_EFFORT
+from intake.errors import Stopped
 
 MAX_OUTPUT_BYTES = 2**21
 POLL_S = 0.2
@@ -31,10 +32,6 @@ class ChildFailed(Exception):
     def __init__(self, reason: str, *, is_final: bool = False) -> None:
         super().__init__(reason)
         self.reason, self.is_final = reason, is_final
-
-
-class Stopped(Exception):
-    """The extraction was cancelled."""
 
 
 class Extraction(BaseModel):

@@ -65,12 +65,12 @@ def put(store_url: str, file: IO[bytes]) -> ObjectRef:
     return new
 
 
-def put_at(ref: ObjectRef, file: IO[bytes]) -> None:
-    """Store the rest of `file` durably, replacing an existing object. Raises StorageUnavailable."""
+def put_at(ref: ObjectRef, content: IO[bytes] | bytes) -> None:
+    """Store bytes, or the rest of a file, durably, replacing an existing object. Raises StorageUnavailable."""
     with _translated_errors(ref.store_url):
-        obstore.put(_store(ref.store_url), ref.key, file, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
+        obstore.put(_store(ref.store_url), ref.key, content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
         if (directory := _directory(ref.store_url)) is not None:
-            _make_durable(directory, directory / ref.key)
+            _make_durable(directory / ref.key)
 
 
 def checksum(ref: ObjectRef) -> str | None:
@@ -81,14 +81,6 @@ def checksum(ref: ObjectRef) -> str | None:
             digest.update(piece)
         return digest.hexdigest()
     return None
-
-
-def write(ref: ObjectRef, content: bytes) -> None:
-    """Store a small object durably, replacing an existing one. Raises StorageUnavailable."""
-    with _translated_errors(ref.store_url):
-        obstore.put(_store(ref.store_url), ref.key, content)
-        if (directory := _directory(ref.store_url)) is not None:
-            _make_durable((directory / ref.key).parent, directory / ref.key)
 
 
 def read_small(ref: ObjectRef) -> bytes:
@@ -180,7 +172,7 @@ def keys(store_url: str, prefix: str) -> set[str]:
 
 def now(store_url: str) -> datetime:
     """Return the time by the store's clock, from an object written now. Raises StorageUnavailable."""
-    write(ObjectRef(store_url, CLOCK), b"The time at which this was written is the time by this store's clock.\n")
+    put_at(ObjectRef(store_url, CLOCK), b"The time at which this was written is the time by this store's clock.\n")
     with _translated_errors(store_url):
         return obstore.head(_store(store_url), CLOCK)["last_modified"]
 
@@ -212,11 +204,11 @@ def _directory(store_url: str) -> Path | None:
     return Path(unquote(url.path)) if url.scheme == "file" else None
 
 
-def _make_durable(directory: Path, file: Path) -> None:
+def _make_durable(file: Path) -> None:
     """Flush the file and its directory entry to disk, which obstore's put does not."""
     file.chmod(0o600)
     flush(file)
-    flush(directory)
+    flush(file.parent)
 
 
 def flush(path: Path) -> None:

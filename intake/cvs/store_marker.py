@@ -78,7 +78,7 @@ def check(database: Database, store_url: str) -> State:
     if found.is_held or (reason := found.mismatch) is None:
         return found
     log.error("the CV store is on hold, and orphans are not collected: %s", reason)
-    store.write(ObjectRef(store_url, HOLD), reason.encode())
+    store.put_at(ObjectRef(store_url, HOLD), reason.encode())
     return State(found.markers, True, found.own)
 
 
@@ -188,7 +188,7 @@ def _read_state(database: Database, store_url: str) -> State:
 
 def _write(store_url: str, own: Identity) -> Marker:
     marker = Marker(own.database_id, own.highest_lead_id, own.nonce)
-    store.write(_marker_ref(store_url, marker), _MARKER_TEXT)
+    store.put_at(_marker_ref(store_url, marker), _MARKER_TEXT)
     return marker
 
 

@@ -1,11 +1,11 @@
-"""Ids in statements: many as one parameter, and pagination by id."""
+"""Ids in statements: many as one parameter, pagination by id, and rows without locks."""
 
 import json
 from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Select, Text, case, func, literal, select
+from sqlalchemy import CTE, Column, ColumnElement, Select, Text, case, func, literal, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -19,6 +19,12 @@ BOUNDED_ROWS = 2_000
 def is_among(column: Column[int], ids: Collection[int]) -> ColumnElement[bool]:
     """Return the condition that the column's value is one of the ids."""
     return column.op("IN", is_comparison=True)(_JsonArray(literal(json.dumps(list(ids)), Text)))
+
+
+def unlocked(query: Select[Any]) -> CTE:
+    """Return the rows that no other transaction has locked, and lock them."""
+    # MATERIALIZED: a subquery can run again for each row, past its limit
+    return query.with_for_update(skip_locked=True).cte("unlocked").prefix_with("MATERIALIZED", dialect="postgresql")
 
 
 def page_by_id(

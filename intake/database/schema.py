@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TextClause,
     Uuid,
     false,
     text,
@@ -21,6 +22,11 @@ from sqlalchemy.dialects import postgresql
 
 from intake.database.clock import Now, UtcDateTime
 from intake.database.words_type import Words
+
+
+def _partial(name: str, *columns: str, where: TextClause, unique: bool = False) -> Index:
+    return Index(name, *columns, unique=unique, postgresql_where=where, sqlite_where=where)
+
 
 metadata = MetaData(
     naming_convention={
@@ -87,7 +93,7 @@ lead = Table(
     Index("ix_lead_state", "state", "id"),
     Index("ix_lead_state_since", "state", "state_since"),
     Index("ix_lead_created_at", "created_at"),
-    Index("ix_lead_suspect", "id", postgresql_where=SUSPECT, sqlite_where=SUSPECT),
+    _partial("ix_lead_suspect", "id", where=SUSPECT),
     sqlite_autoincrement=True,
 )
 
@@ -142,7 +148,7 @@ cv = Table(
     Column("scan_claim", String(32)),
     Column("scan_claimed_until", UtcDateTime),
     Index("ix_cv_store_key", "store_key", unique=True),
-    Index("ix_cv_scan_pending", "next_scan_at", postgresql_where=SCAN_PENDING, sqlite_where=SCAN_PENDING),
+    _partial("ix_cv_scan_pending", "next_scan_at", where=SCAN_PENDING),
 )
 
 cv_content = Table(
@@ -175,7 +181,7 @@ cv_text = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("next_attempt_at", UtcDateTime),  # while claimed: the end of the lease; null: a scan must end first
     Column("claim", String(32)),
-    Index("ix_cv_text_pending", "next_attempt_at", postgresql_where=TEXT_PENDING, sqlite_where=TEXT_PENDING),
+    _partial("ix_cv_text_pending", "next_attempt_at", where=TEXT_PENDING),
 )
 
 # Objects of erased leads that are still in a store. Without lead ids: the keys are random and identify nobody.
@@ -241,8 +247,8 @@ change = Table(
     Column("undoes", Uuid, ForeignKey("change.id")),
     Column("count", Integer, nullable=False, default=0),
     CheckConstraint("(to_state IS NULL) <> (undoes IS NULL)", name="kind"),
-    Index("ix_change_at", "at", "id", postgresql_where=MOVED, sqlite_where=MOVED),
-    Index("ix_change_user_id", "user_id", "at", "id", postgresql_where=MOVED, sqlite_where=MOVED),
+    _partial("ix_change_at", "at", "id", where=MOVED),
+    _partial("ix_change_user_id", "user_id", "at", "id", where=MOVED),
     Index("ix_change_undoes", "undoes"),
 )
 
@@ -295,19 +301,8 @@ audit = Table(
     Index("ix_audit_lead_id", "lead_id", "id"),
     Index("ix_audit_action", "action", "id"),
     Index("ix_audit_at", "at", "id"),
-    Index(
-        "ix_audit_hour",
-        *("user_id", "lead_id", "action", "hour"),
-        unique=True,
-        postgresql_where=text("hour IS NOT NULL"),
-        sqlite_where=text("hour IS NOT NULL"),
-    ),
-    Index(
-        "ix_audit_subject_id",
-        *("subject_id", "id"),
-        postgresql_where=text("subject_id IS NOT NULL"),
-        sqlite_where=text("subject_id IS NOT NULL"),
-    ),
+    _partial("ix_audit_hour", "user_id", "lead_id", "action", "hour", where=text("hour IS NOT NULL"), unique=True),
+    _partial("ix_audit_subject_id", "subject_id", "id", where=text("subject_id IS NOT NULL")),
     sqlite_autoincrement=True,
 )
 
@@ -352,12 +347,12 @@ outbox_mail = Table(
     Column("held_by", Key),
     Column("held_since", UtcDateTime),
     Index("ix_outbox_mail_lead_id", "lead_id"),
-    Index("ix_outbox_mail_digest_id", "digest_id", postgresql_where=GROUPED, sqlite_where=GROUPED),
-    Index("ix_outbox_mail_due", "next_attempt_at", postgresql_where=DELIVERABLE, sqlite_where=DELIVERABLE),
-    Index("ix_outbox_mail_held", "held_by", "held_since", postgresql_where=HELD, sqlite_where=HELD),
-    Index("ix_outbox_mail_counted", "counted_at", "capped_domain", postgresql_where=COUNTED, sqlite_where=COUNTED),
-    Index("ix_outbox_mail_ungathered", "recipient", postgresql_where=UNGROUPED, sqlite_where=UNGROUPED),
-    Index("ix_outbox_mail_settled", "created_at", postgresql_where=SETTLED, sqlite_where=SETTLED),
-    Index("ix_outbox_mail_unsent", "state", "id", postgresql_where=UNSENT, sqlite_where=UNSENT),
+    _partial("ix_outbox_mail_digest_id", "digest_id", where=GROUPED),
+    _partial("ix_outbox_mail_due", "next_attempt_at", where=DELIVERABLE),
+    _partial("ix_outbox_mail_held", "held_by", "held_since", where=HELD),
+    _partial("ix_outbox_mail_counted", "counted_at", "capped_domain", where=COUNTED),
+    _partial("ix_outbox_mail_ungathered", "recipient", where=UNGROUPED),
+    _partial("ix_outbox_mail_settled", "created_at", where=SETTLED),
+    _partial("ix_outbox_mail_unsent", "state", "id", where=UNSENT),
     sqlite_autoincrement=True,
 )

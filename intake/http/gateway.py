@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Mapping
 
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from intake.errors import IntakeError
@@ -64,7 +63,7 @@ class Gateway:
         try:
             with self._concurrency.acquire(client) as busy:
                 if error := busy or self._hosts.error(scope):
-                    await self._refuse(error, scope, receive, exchange.send)
+                    await on_intake_error(AppRequest(scope), error)(scope, receive, exchange.send)
                 else:
                     await self.middleware.get(scope["path"], self.respond)(scope, exchange.receive, exchange.send)
         except asyncio.CancelledError:
@@ -82,9 +81,9 @@ class Gateway:
         """
         request = AppRequest(scope, receive)
         try:
-            response = await self._routes.find(scope).respond(request)
+            response = await self._routes.find(scope)(request)
         except Exception as error:
-            response = await on_error(Request(scope), error)
+            response = on_error(request, error)
             await response(scope, receive, send)
             if is_unexpected(error):
                 raise
@@ -93,10 +92,6 @@ class Gateway:
                 await response(scope, receive, send)
             except IntakeError as error:
                 log.warning("response to %s is incomplete: %s", scope["state"]["request_id"], error)
-
-    async def _refuse(self, error: IntakeError, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await on_intake_error(Request(scope), error)
-        await response(scope, receive, send)
 
     def _record(self, exchange: "_Exchange") -> None:
         """Record a request in the metrics and the log."""

@@ -6,10 +6,11 @@ from intake import metrics
 from intake.database.migrations import schema_error
 from intake.database.server_checks import standby_error
 from intake.errors import DatabaseUnavailable
+from intake.http.openapi import Description
 from intake.http.problems import RETRY_AFTER_S, problem
 from intake.http.request_parsing import json_response
-from intake.http.request_state import AppRequest, Description
-from intake.http.routing import Access, Operation, ResponseSpec
+from intake.http.request_state import AppRequest
+from intake.http.routing import open_get
 
 
 def get_healthz(request: AppRequest) -> Response:
@@ -96,54 +97,18 @@ _METRICS = {"type": "string", "examples": ["intake_leads_total 42.0"]}
 _DOCUMENT = {"type": "object", "examples": [{"openapi": "3.1.0"}]}
 
 PUBLIC_DESCRIPTION = (
-    Operation(
-        path="/openapi.json",
-        endpoint=get_openapi,
-        access=Access.OPEN,
-        response=ResponseSpec(200, "The description", _DOCUMENT),
-    ),
-    Operation(
-        path="/docs",
-        endpoint=get_docs,
-        access=Access.OPEN,
-        response=ResponseSpec(200, "The page", _PAGE, media_types=("text/html",)),
-    ),
+    open_get("/openapi.json", get_openapi, "The description", _DOCUMENT),
+    open_get("/docs", get_docs, "The page", _PAGE, "text/html"),
 )
 
 HEALTH = (
-    Operation(
-        path="/healthz",
-        endpoint=get_healthz,
-        access=Access.OPEN,
-        response=ResponseSpec(200, "Up", _UP),
-    ),
-    Operation(
-        path="/readyz",
-        endpoint=get_readyz,
-        access=Access.OPEN,
-        response=ResponseSpec(200, "Ready", _STATUS),
-        problems=(DatabaseUnavailable,),
-    ),
+    open_get("/healthz", get_healthz, "Up", _UP),
+    open_get("/readyz", get_readyz, "Ready", _STATUS, problems=(DatabaseUnavailable,)),
 )
 
 OPERATIONS = (
     *HEALTH,
-    Operation(
-        path="/metrics",
-        endpoint=get_metrics,
-        access=Access.OPEN,
-        response=ResponseSpec(200, "Metrics", _METRICS, media_types=("text/plain",)),
-    ),
-    Operation(
-        path="/internal/openapi.json",
-        endpoint=get_internal_openapi,
-        access=Access.OPEN,
-        response=ResponseSpec(200, "The description", _DOCUMENT),
-    ),
-    Operation(
-        path="/internal/docs",
-        endpoint=get_internal_docs,
-        access=Access.OPEN,
-        response=ResponseSpec(200, "The page", _PAGE, media_types=("text/html",)),
-    ),
+    open_get("/metrics", get_metrics, "Metrics", _METRICS, "text/plain"),
+    open_get("/internal/openapi.json", get_internal_openapi, "The description", _DOCUMENT),
+    open_get("/internal/docs", get_internal_docs, "The page", _PAGE, "text/html"),
 )

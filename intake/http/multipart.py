@@ -1,10 +1,9 @@
 """Streaming parser of multipart forms (RFC 7578)."""
 
 import re
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from intake.cvs.spool import MEMORY_BYTES, SpooledUpload
 from intake.errors import BodyTooLarge, FieldError, InvalidValue, MalformedBody, UnsupportedMediaType
@@ -15,6 +14,7 @@ from intake.http.routing import run_in_pool
 
 MAX_BOUNDARY_CHARACTERS = 70  # RFC 2046, section 5.1.1
 MAX_PARTS = 32
+FILE_FIELD = "CV"
 _PLAIN_ENCODINGS = (b"binary", b"8bit", b"7bit")  # these change nothing; RFC 7578, section 4.7 deprecates the header
 MAX_TEXT_BYTES = 20 * 2**10  # a long text of four bytes per character
 MAX_OVERHEAD_BYTES = 2**18  # everything but the file
@@ -42,27 +42,6 @@ class Form:
     def file(self) -> SpooledUpload | None:
         """The file, if there is one."""
         return None if self.filename is None else self.spool
-
-
-@contextmanager
-def multipart_reader(
-    content_type: str, *, texts: Collection[str], file: str, max_file_bytes: int, refuses_unknown: bool = False
-) -> Iterator["MultipartReader"]:
-    """Provide a reader of a form with the text fields `texts` and the file field `file`; delete its spool at the end.
-
-    Unknown files are errors, and so are unknown text fields if the form `refuses_unknown`.
-
-    Raises UnsupportedMediaType or MalformedBody if the content type is not that of a form.
-    """
-    with SpooledUpload() as spool:
-        yield MultipartReader(
-            _boundary(content_type),
-            spool,
-            texts=texts,
-            file=file,
-            max_file_bytes=max_file_bytes,
-            refuses_unknown=refuses_unknown,
-        )
 
 
 async def read_form(request: AppRequest, reader: "MultipartReader", work: Callable[[Form], T]) -> T:
@@ -99,32 +78,36 @@ async def read_form(request: AppRequest, reader: "MultipartReader", work: Callab
 
 
 class MultipartReader:
-    """Parses a form in chunks; see `multipart_reader`."""
+    """Parses a form with the text fields `texts` and the file CV in chunks; its spool is deleted at the end of `with`.
+
+    Unknown files are errors, and so are unknown text fields if the form `refuses_unknown`.
+
+    Raises UnsupportedMediaType or MalformedBody if the content type is not that of a form.
+    """
 
     def __init__(
-        self,
-        boundary: bytes,
-        spool: SpooledUpload,
-        *,
-        texts: Collection[str],
-        file: str,
-        max_file_bytes: int,
-        refuses_unknown: bool = False,
+        self, content_type: str, *, texts: Collection[str], max_file_bytes: int, refuses_unknown: bool = False
     ) -> None:
-        self._form = Form(spool)
-        self._texts, self._file, self._max_file_bytes = texts, file, max_file_bytes
+        self._parser = MultipartParser(_boundary(content_type), self)
+        self._form = Form(SpooledUpload())
+        self._texts, self._max_file_bytes = texts, max_file_bytes
         self._refuses_unknown = refuses_unknown
         self._received = self._parts = 0
         self.is_aiohttp = False  # the client
         self._seen: set[str] = set()
         self._part: _Part | None = None
-        self._parser = MultipartParser(boundary, self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._form.spool.__exit__(*exc)
 
     def check_size(self, size: int) -> None:
         """Raise BodyTooLarge if a body of `size` bytes is larger than any accepted form."""
         if size > self._max_file_bytes + MAX_OVERHEAD_BYTES:
             raise BodyTooLarge(
-                f"the body is too large: the file {self._file} may have {self._max_file_bytes} bytes,"
+                f"the body is too large: the file {FILE_FIELD} may have {self._max_file_bytes} bytes,"
                 f" and everything else {MAX_OVERHEAD_BYTES}"
             )
 
@@ -159,11 +142,11 @@ class MultipartReader:
 
     def _open(self, disposition: ContentDisposition, headers: dict[bytes, bytes]) -> "_Part":
         name, is_file = disposition.name, disposition.filename is not None
-        if name in self._seen and (name in self._texts or name == self._file):
+        if name in self._seen and (name in self._texts or name == FILE_FIELD):
             self._add_error(name, "given more than once; send one", "repeated")
             return _Part(name)
         self._seen.add(name)
-        if name == self._file:
+        if name == FILE_FIELD:
             # browsers send an empty name and no bytes if no file was chosen
             self._form.filename = disposition.filename or None
             if not is_file:
@@ -197,7 +180,7 @@ class MultipartReader:
 
     def _write_file(self, data: bytes) -> None:
         if self._form.spool.size + len(data) > self._max_file_bytes:
-            raise BodyTooLarge(f"the file {self._file} is larger than {self._max_file_bytes} bytes")
+            raise BodyTooLarge(f"the file {FILE_FIELD} is larger than {self._max_file_bytes} bytes")
         self._form.spool.write(data)
 
     def end_part(self) -> None:

@@ -15,8 +15,9 @@ from intake.http.problem_examples import Problem, problem_examples
 from intake.http.problems import MEDIA_TYPE, PROBLEM_TYPES, ProblemType
 from intake.http.request_parsing import json_bytes
 from intake.http.routing import Access, Operation, ResponseSpec
-from intake.http.templates import page_policy, templates
+from intake.http.security_headers import page_policy
 from intake.request_models import LEAD_FORM_FIELDS, MAX_ID
+from intake.settings.trusted_templates import templates
 from intake.users.accounts import MAX_USERNAME_CHARACTERS
 
 RATE_LIMIT_FIELDS = {  # draft-ietf-httpapi-ratelimit-headers
@@ -64,14 +65,17 @@ class Description:
 
     @cached_property
     def document(self) -> bytes:
+        """The document as JSON."""
         return json_bytes(self._describe())
 
     @cached_property
     def page(self) -> str:
+        """The document as HTML."""
         return docs_page(self._describe(), path=self._path)
 
     @cached_property
     def policy(self) -> str:
+        """The Content-Security-Policy of the page."""
         return page_policy(self.page)
 
     def _describe(self) -> Json:

@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from intake import errors
 from intake.http.request_parsing import json_bytes
+from intake.http.request_state import AppRequest
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
@@ -87,9 +88,26 @@ def stopping() -> Response:
     return problem(503, detail=STOPPING, headers=headers)
 
 
-async def on_intake_error(request: Request, error: Exception) -> Response:
+def on_error(request: AppRequest, error: Exception) -> Response:
+    """Return the response to any error of a request."""
+    if isinstance(error, errors.IntakeError):
+        return on_intake_error(request, error)
+    if isinstance(error, HTTPException):
+        return _on_http_exception(request, error)
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=400)  # nobody reads it
+    request_id = request.state["request_id"]
+    log.error("request %s failed; the traceback follows", request_id)
+    return problem(500, detail="internal error; the service's log has the details", request_id=request_id)
+
+
+def is_unexpected(error: Exception) -> bool:
+    """Return whether an error is a defect of the service."""
+    return not isinstance(error, errors.IntakeError | HTTPException | ClientDisconnect)
+
+
+def on_intake_error(request: AppRequest, error: errors.IntakeError) -> Response:
     """Return the problem document of an error of the service."""
-    assert isinstance(error, errors.IntakeError)
     problem_type = next(PROBLEM_TYPES[cls] for cls in type(error).__mro__ if cls in PROBLEM_TYPES)
     headers = {}
     members: dict[str, object] = {}
@@ -101,7 +119,7 @@ async def on_intake_error(request: Request, error: Exception) -> Response:
     if problem_type.status in (429, 503) and after_s is not None:
         headers["Retry-After"] = str(after_s)
     if isinstance(error, errors.RequestRejected):
-        request.scope["state"]["metrics"].refused.labels(error.reason).inc()
+        request.state["metrics"].refused.labels(error.reason).inc()
     if isinstance(error, errors.DatabaseUnavailable):
         log.warning("the database is unavailable: %s", error.reason)
     if isinstance(error, errors.ValidationError):
@@ -116,47 +134,15 @@ async def on_intake_error(request: Request, error: Exception) -> Response:
     )
 
 
-def _docs_path(request: Request) -> str:
+def _docs_path(request: AppRequest) -> str:
     """Return the page that explains the problem: the internal one for the internal API and its processes."""
-    state = request.scope["state"]
+    state = request.state
     is_internal = request.scope["path"].startswith("/internal/") or "public_description" not in state
     return "/internal/docs" if is_internal and "description" in state else "/docs"
 
 
-async def on_http_exception(request: Request, error: Exception) -> Response:
+def _on_http_exception(request: AppRequest, error: HTTPException) -> Response:
     """Return the problem document of an unknown path or an unsupported method."""
-    assert isinstance(error, HTTPException)
     path, method = request.scope["path"], request.method
     details = {404: f"nothing is served at {path!r}", 405: f"{path!r} does not support {method!r}"}
     return problem(error.status_code, detail=details.get(error.status_code, error.detail), headers=error.headers)
-
-
-async def on_disconnect(_request: Request, _error: Exception) -> Response:
-    """Return a response that nobody reads: the client disconnected before its body was complete."""
-    return Response(status_code=400)
-
-
-async def on_unexpected_error(request: Request, _error: Exception) -> Response:
-    """Return only the request ID for a defect; the log has it next to the traceback."""
-    request_id = request.scope["state"]["request_id"]
-    log.error("request %s failed; the traceback follows", request_id)
-    return problem(500, detail="internal error; the service's log has the details", request_id=request_id)
-
-
-_HANDLERS = (
-    (errors.IntakeError, on_intake_error),
-    (HTTPException, on_http_exception),
-    (ClientDisconnect, on_disconnect),
-    (Exception, on_unexpected_error),
-)
-
-
-async def on_error(request: Request, error: Exception) -> Response:
-    """Return the response to any error of a request."""
-    handler = next(handler for kind, handler in _HANDLERS if isinstance(error, kind))
-    return await handler(request, error)
-
-
-def is_unexpected(error: Exception) -> bool:
-    """Return whether an error is a defect of the service."""
-    return not isinstance(error, errors.IntakeError | HTTPException | ClientDisconnect)

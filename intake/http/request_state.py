@@ -1,7 +1,7 @@
 """Typed request state."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from starlette.requests import Request
 
@@ -21,6 +21,9 @@ from intake.users.authentication import AllowedLogins
 from intake.users.login_throttle import LoginThrottle
 from intake.users.tokens import TokenSigner
 
+if TYPE_CHECKING:  # it imports this module
+    from intake.http.openapi import Description
+
 
 class Worker(Protocol):
     """The part of the worker in this process that the APIs use."""
@@ -37,22 +40,6 @@ class Worker(Protocol):
         """Check for queued mail now."""
 
 
-class Description(Protocol):
-    """The OpenAPI description of the service."""
-
-    @property
-    def document(self) -> bytes:
-        """The document as JSON."""
-
-    @property
-    def page(self) -> str:
-        """The document as HTML."""
-
-    @property
-    def policy(self) -> str:
-        """The Content-Security-Policy of the page."""
-
-
 class RequestState(TypedDict):
     """Objects of the application, and facts about one request.
 
@@ -66,8 +53,8 @@ class RequestState(TypedDict):
     allowed_logins: AllowedLogins
     login_throttle: LoginThrottle
     metrics: Metrics
-    description: Description  # of all routes of the process
-    public_description: Description
+    description: "Description"  # of all routes of the process
+    public_description: "Description"
     worker: Worker | None
     limiter: RateLimiter
     forwarding: ForwardingMonitor

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope
 
 from intake.audit import Actor
 from intake.errors import AuthenticationRequired, FieldError, IntakeError, PermissionDenied, ValidationError
@@ -85,6 +85,19 @@ class Operation:
         return self.body is None and not inspect.iscoroutinefunction(self.endpoint)
 
 
+def open_get(
+    path: str,
+    endpoint: Callable[..., Any],
+    description: str,
+    schema: Mapping[str, Any],
+    *media_types: str,
+    problems: Sequence[type[IntakeError]] = (),
+) -> Operation:
+    """Return a GET operation for anyone, with one response, of JSON unless it has other media types."""
+    response = ResponseSpec(200, description, schema, media_types=media_types or ("application/json",))
+    return Operation(path=path, endpoint=endpoint, access=Access.OPEN, response=response, problems=problems)
+
+
 def api_routes(operations: Sequence[Operation], *, pool: BoundedThreadPool, uploads: UploadLimiter) -> list[Route]:
     """Return the routes of an API with its threads, up to HASHING_THREADS more, and upload slots.
 
@@ -143,11 +156,7 @@ class Dispatcher:
     hashing: HashingQueue
     uploads: UploadLimiter
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        response = await self.respond(AppRequest(scope, receive))
-        await response(scope, receive, send)
-
-    async def respond(self, request: AppRequest) -> Response:
+    async def __call__(self, request: AppRequest) -> Response:
         """Return the response of the operation."""
         operation = self.methods["GET" if request.method == "HEAD" else request.method]
         request.scope["route_path"] = operation.path

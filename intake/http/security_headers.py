@@ -1,6 +1,9 @@
-"""Default security headers of every response."""
+"""Default security headers of every response, and the Content-Security-Policy of HTML pages."""
 
-from collections.abc import Sequence
+import hashlib
+import re
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
 
 FRAMED_BY_NOBODY = "frame-ancestors 'none'"
 _POLICY, _FRAME_OPTIONS = b"content-security-policy", b"x-frame-options"
@@ -28,3 +31,20 @@ def security_headers(headers: Sequence[tuple[bytes, bytes]], *, path: str) -> li
     if _ALLOWED_ORIGIN in given:
         missing.pop(_RESOURCE_POLICY, None)
     return [*missing.items()]
+
+
+def page_policy(page: str, *, allowed: Mapping[str, str] | None = None, frame_ancestors: Sequence[str] = ()) -> str:
+    """Return the policy of a page: it may use its own `<style>` elements, and what is `allowed`, by directive.
+
+    Only pages of the `frame_ancestors` may frame it.
+    """
+    styles = [hashlib.sha256(style.encode()).digest() for style in re.findall("<style>(.*?)</style>", page, re.DOTALL)]
+    directives = {
+        "default-src": "'none'",
+        "style-src": " ".join(f"'sha256-{b64encode(digest).decode('ascii')}'" for digest in styles) or "'none'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        **(allowed or {}),
+    }
+    framed_by = f"frame-ancestors {' '.join(frame_ancestors)}" if frame_ancestors else FRAMED_BY_NOBODY
+    return "; ".join([*(f"{name} {sources}" for name, sources in directives.items()), framed_by])

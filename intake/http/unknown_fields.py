@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Sequence
-from threading import Lock
 
 from prometheus_client import Counter
 
@@ -13,15 +12,11 @@ log = logging.getLogger("intake.http")
 
 
 class UnknownFields:
-    """Counts the form fields that the service ignores, and logs each of the first MAX_LOGGED_NAMES names once.
-
-    Threads may share it.
-    """
+    """Counts the form fields that the service ignores, and logs each of the first MAX_LOGGED_NAMES names once."""
 
     def __init__(self, counter: Counter) -> None:
         self._counter = counter
         self._logged: set[str] = set()
-        self._lock = Lock()
 
     def record(self, names: Sequence[str]) -> None:
         """Record the ignored fields of one form."""
@@ -29,13 +24,7 @@ class UnknownFields:
             return
         self._counter.inc(len(names))
         for name in dict.fromkeys(name[:MAX_NAME_CHARACTERS] for name in names):
-            if self._is_new(name):
+            if name not in self._logged and len(self._logged) < MAX_LOGGED_NAMES:
+                self._logged.add(name)
                 escaped = name.encode("unicode_escape").decode("ascii")
                 log.warning("the form field '%s' is unknown, and is not stored", escaped)
-
-    def _is_new(self, name: str) -> bool:
-        with self._lock:
-            is_new = name not in self._logged and len(self._logged) < MAX_LOGGED_NAMES
-            if is_new:
-                self._logged.add(name)
-            return is_new

@@ -9,7 +9,7 @@ from intake import audit
 from intake.audit import Action
 from intake.errors import LeadNotFound
 from intake.http.content_disposition import attachment
-from intake.http.multipart import multipart_reader, read_form
+from intake.http.multipart import MultipartReader, read_form
 from intake.http.pagination import link_to_next
 from intake.http.ranges import content_range, parse_range
 from intake.http.request_parsing import json_response
@@ -59,10 +59,9 @@ async def post_internal_lead(request: AppRequest) -> Response:
     """Create a lead: a walk-in, or an import from another system."""
     parts = request.state
     settings, database = parts["settings"], parts["database"]
-    with multipart_reader(
+    with MultipartReader(
         request.headers.get("content-type", ""),
         texts=_TEXT_FIELDS,
-        file="CV",
         max_file_bytes=settings.max_cv_bytes,
         refuses_unknown=True,
     ) as reader:

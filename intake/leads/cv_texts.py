@@ -15,14 +15,15 @@ from sqlalchemy.sql.dml import ReturningUpdate, Update
 from intake import audit
 from intake.audit import Action, Actor
 from intake.cv_text import runner
-from intake.cv_text.runner import PDF_LIMITS, ChildFailed, Extraction, Stopped
+from intake.cv_text.runner import PDF_LIMITS, ChildFailed, Extraction
 from intake.database import Database
 from intake.database.clock import Now
+from intake.database.ids import unlocked
 from intake.database.lead_rows import LeadTable, Rows
 from intake.database.schema import TEXT_PENDING, cv, cv_text
 from intake.database.secure_delete import mark_deletion
 from intake.database.word_index import replace_words
-from intake.errors import ChecksumMismatch, LeadNotFound
+from intake.errors import ChecksumMismatch, LeadNotFound, Stopped
 from intake.leads import listing, words
 from intake.leads.models import LeadWithCv, ScanState, TextState
 
@@ -103,16 +104,9 @@ def _claim(database: Database, *, is_first: bool) -> TextJob | None:
 
 def take(token: str, *, is_first: bool) -> ReturningUpdate[tuple[int, int]]:
     """Return the statement that claims a due extraction."""
-    # without MATERIALIZED, the subquery can run again for each row and exceed its limit
-    chosen = (
-        due(is_first=is_first)
-        .with_for_update(skip_locked=True)
-        .cte("due")
-        .prefix_with("MATERIALIZED", dialect="postgresql")
-    )
     return (
         update(cv_text)
-        .where(cv_text.c.lead_id.in_(select(chosen.c.lead_id)))
+        .where(cv_text.c.lead_id.in_(select(unlocked(due(is_first=is_first)).c.lead_id)))
         .values(claim=token, next_attempt_at=Now(plus_s=LEASE_S), attempts=cv_text.c.attempts + 1)
         .returning(cv_text.c.lead_id, cv_text.c.attempts)
     )
@@ -164,16 +158,7 @@ def record_text(database: Database, job: TextJob, found: LeadWithCv, result: Ext
         .where(cv.c.lead_id == job.lead_id, cv.c.sha256 == found.CV.sha256, cv.c.scan_state == found.CV.scan_state)
         .exists()
     )
-    state = TextState(result.state)
-    values = {
-        "state": state,
-        "reason": result.reason,
-        "text": result.text,
-        "pages": json.dumps(result.pages) if result.pages else None,
-        "truncated": result.truncated,
-        "guessed": result.guessed,
-        "claim": None,
-    }
+    values = {**result.model_dump(), "pages": json.dumps(result.pages) if result.pages else None, "claim": None}
     statement = _claimed(job).where(same_cv).values(values)
     # before the transaction, since the words of a long text take a while
     texts = (found.f_name, found.l_name, found.email, *found.fields.values(), result.text or "")
@@ -186,7 +171,7 @@ def record_text(database: Database, job: TextJob, found: LeadWithCv, result: Ext
             replace_words(connection, row)
         return is_stored
 
-    return state if database.write(work) else None
+    return TextState(result.state) if database.write(work) else None
 
 
 def record_failure(database: Database, job: TextJob, reason: str, *, is_final: bool = False) -> TextState | None:
@@ -217,24 +202,18 @@ def read_text(database: Database, lead_id: int, *, actor: Actor, is_on: bool) ->
     is_due = (cv_text.c.attempts == 0, cv_text.c.next_attempt_at <= Now())
 
     def work(connection: Connection) -> Any:
-        row = connection.execute(query).first()
-        if row is not None and row.text is not None:
+        row = connection.execute(query).mappings().first()
+        if row is not None and row["text"] is not None:
             audit.record_hourly(connection, Action.CV_TEXT, actor, lead_id=lead_id)
-        elif row is not None and row.state == TextState.PENDING:
+        elif row is not None and row["state"] == TextState.PENDING:
             connection.execute(_pending(lead_id).where(*is_due).values(next_attempt_at=Now()))
         return row
 
     row = database.write(work)
     if row is None:
         raise LeadNotFound(f"there is no lead {lead_id}")
-    return CvText(
-        state=TextState.OFF if row.state == TextState.PENDING and not is_on else row.state,
-        reason=row.reason,
-        text=row.text,
-        pages=json.loads(row.pages or "[]"),
-        truncated=row.truncated,
-        guessed=row.guessed,
-    )
+    state = TextState.OFF if row["state"] == TextState.PENDING and not is_on else row["state"]
+    return CvText(**{**row, "state": state, "pages": json.loads(row["pages"] or "[]")})
 
 
 def _pending(lead_id: int) -> Update:

@@ -106,15 +106,11 @@ def erase(database: Database, person: DataSubject, *, actor: Actor) -> Erased:
 
 def preview_retention(database: Database, retention: Sequence[tuple[str, int]]) -> dict[str, int]:
     """Return the number of leads in each state that are past its retention in days. Raises DatabaseUnavailable."""
-
-    def count(connection: Connection, state: str, days: int) -> int:
-        query = select(func.count()).select_from(lead).where(*_overdue_conditions(state, days))
-        return int(connection.execute(query).scalar_one())
-
-    return {
-        state: database.read(lambda connection: count(connection, state, days))  # noqa: B023 - called immediately
+    counts = {
+        state: select(func.count()).select_from(lead).where(*_overdue_conditions(state, days))
         for state, days in retention
     }
+    return database.read(lambda found: {state: found.execute(count).scalar_one() for state, count in counts.items()})
 
 
 def purge(database: Database, retention: Sequence[tuple[str, int]]) -> Iterator[tuple[str, int]]:
@@ -228,10 +224,5 @@ def _count(connection: Connection, leads: list[ErasedLead]) -> Erased:
 
 
 def _sum(one: Erased, other: Erased) -> Erased:
-    return Erased(
-        leads=one.leads + other.leads,
-        cvs=one.cvs + other.cvs,
-        mails=one.mails + other.mails,
-        mails_sent=one.mails_sent + other.mails_sent,
-        objects_left=one.objects_left + other.objects_left,
-    )
+    added = ("leads", "cvs", "mails", "mails_sent", "objects_left")
+    return Erased(**{name: getattr(one, name) + getattr(other, name) for name in added})

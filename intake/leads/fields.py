@@ -1,25 +1,15 @@
 """Values of the fields that the firm defines, and consents, as stored with a lead."""
 
-from typing import NamedTuple
-
 from sqlalchemy import Connection, select
 
 from intake.database.schema import lead_consent, lead_field
 from intake.leads.models import ConsentModel
 
 
-class LeadAnswers(NamedTuple):
-    """The answers that are stored with a lead, in the order of their keys."""
-
-    fields: dict[str, str]
-    consents: list[ConsentModel]
-
-
-def read_answers(connection: Connection, lead_id: int) -> LeadAnswers:
-    """Return the answers of a lead."""
+def read_consents(connection: Connection, lead_id: int) -> list[ConsentModel]:
+    """Return the consents of a lead, in the order of their keys."""
     consents = select(lead_consent).where(lead_consent.c.lead_id == lead_id).order_by(lead_consent.c.key)
-    found = [ConsentModel(**row) for row in connection.execute(consents).mappings()]
-    return LeadAnswers(read_values(connection, lead_id), found)
+    return [ConsentModel(**row) for row in connection.execute(consents).mappings()]
 
 
 def read_values(connection: Connection, lead_id: int) -> dict[str, str]:

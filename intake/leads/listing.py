@@ -104,8 +104,12 @@ def get_lead(database: Database, lead_id: int) -> LeadWithCv:
         if (row := connection.execute(statement).mappings().first()) is None:
             raise LeadNotFound(f"there is no lead {lead_id}")
         ref = ObjectRef(row["store_url"], row["store_key"]) if row["store_key"] is not None else None
-        found = fields.read_answers(connection, lead_id)
-        return LeadWithCv(**row, CV=CvModel(**row, name=row["CV_name"], object_ref=ref), **found._asdict())
+        return LeadWithCv(
+            **row,
+            CV=CvModel(**row, name=row["CV_name"], object_ref=ref),
+            fields=fields.read_values(connection, lead_id),
+            consents=fields.read_consents(connection, lead_id),
+        )
 
     return database.read(read)
 

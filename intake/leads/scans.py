@@ -12,17 +12,15 @@ from intake.cvs import clamd
 from intake.cvs.clamd import ScanResult
 from intake.database import Database
 from intake.database.clock import Now
+from intake.database.ids import unlocked
 from intake.database.schema import SCAN_PENDING, cv
+from intake.errors import Stopped
 from intake.leads import cv_texts, listing, words
 from intake.leads.models import ScanState
 
 LEASE_S = clamd.SCAN_TIMEOUT_S + 60.0  # longer than any scan, so it needs no renewal
 LONGEST_DELAY_S = 3600.0
 log = logging.getLogger("intake.leads")
-
-
-class Stopped(Exception):
-    """The scan was cancelled by a shutdown."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +52,9 @@ def claim(database: Database) -> ScanJob | None:
 
 def take(token: str) -> ReturningUpdate[tuple[int, int]]:
     """Return the statement that claims the scan that is due longest."""
-    # without MATERIALIZED, the subquery can run again for each row and exceed its limit
-    chosen = due().with_for_update(skip_locked=True).cte("due").prefix_with("MATERIALIZED", dialect="postgresql")
     return (
         update(cv)
-        .where(cv.c.lead_id.in_(select(chosen.c.lead_id)))
+        .where(cv.c.lead_id.in_(select(unlocked(due()).c.lead_id)))
         .values(scan_claim=token, scan_claimed_until=Now(plus_s=LEASE_S), scan_attempts=cv.c.scan_attempts + 1)
         .returning(cv.c.lead_id, cv.c.scan_attempts)
     )

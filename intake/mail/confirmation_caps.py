@@ -17,6 +17,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    Select,
     and_,
     bindparam,
     case,
@@ -31,6 +32,7 @@ from sqlalchemy import (
 
 from intake.database import AdvisoryLock, Database, advisory_lock
 from intake.database.clock import Now
+from intake.database.ids import unlocked
 from intake.database.schema import COUNTED, DELIVERABLE, HELD, confirmed_mailbox, outbox_mail
 from intake.metrics import Metrics
 
@@ -153,26 +155,20 @@ def _held_by(cap: str) -> Mapping[str, object]:
 
 def _hold_more(connection: Connection, room: _Room) -> Counter[str]:
     """Hold those of the next MAX_MOVED due mails that exceed a cap."""
-    due = (
-        select(outbox_mail.c.id)
-        .where(DELIVERABLE, is_due())
-        .order_by(outbox_mail.c.next_attempt_at)
-        .limit(MAX_MOVED)
-        .with_for_update(skip_locked=True)
-        .cte("due")
-        .prefix_with("MATERIALIZED", dialect="postgresql")
-    )
+    next_due = unlocked(due().limit(MAX_MOVED))
     full = [domain for domain, left in room.of_domain.items() if not left]
     cap, is_over = ("domain", outbox_mail.c.capped_domain.in_(full)) if room.total else ("total", literal(True))
-    hold = update(outbox_mail).where(outbox_mail.c.id.in_(select(due.c.id)), _IS_NEW, is_over).values(_held_by(cap))
+    is_chosen = outbox_mail.c.id.in_(select(next_due.c.id))
+    hold = update(outbox_mail).where(is_chosen, _IS_NEW, is_over).values(_held_by(cap))
     # sqlite3 reports no row count for a statement that begins with WITH
     return Counter({cap: len(connection.scalars(hold.returning(outbox_mail.c.id)).all())})
 
 
-def is_due() -> ColumnElement[bool]:
-    """Return the condition that a mail is due and not claimed."""
+def due() -> Select[tuple[int]]:
+    """Return the query for the mails that are due and not claimed, in their order."""
     is_free = func.coalesce(outbox_mail.c.claimed_until <= Now(), literal(True))
-    return and_(outbox_mail.c.next_attempt_at <= Now(), is_free)
+    conditions = DELIVERABLE, outbox_mail.c.next_attempt_at <= Now(), is_free
+    return select(outbox_mail.c.id).where(*conditions).order_by(outbox_mail.c.next_attempt_at)
 
 
 def release(database: Database, *, per_hour: int) -> Counter[str]:
@@ -221,18 +217,12 @@ def _holding_caps(connection: Connection) -> list[str]:
 
 
 def _suppress_expired(connection: Connection, names: Sequence[str]) -> Counter[str]:
-    expired = (
-        select(outbox_mail.c.id)
-        .where(HELD, outbox_mail.c.held_by.in_(names), outbox_mail.c.held_since <= Now(plus_s=-MAX_WAIT_S))
-        .limit(MAX_MOVED)
-        .with_for_update(skip_locked=True)
-        .cte("expired")
-        .prefix_with("MATERIALIZED", dialect="postgresql")
-    )
+    is_expired = outbox_mail.c.held_since <= Now(plus_s=-MAX_WAIT_S)
+    held = select(outbox_mail.c.id).where(HELD, outbox_mail.c.held_by.in_(names), is_expired)
     reason = case((outbox_mail.c.held_by == TOTAL, _SUPPRESSED["total"]), else_=_SUPPRESSED["domain"])
     suppress = (
         update(outbox_mail)
-        .where(outbox_mail.c.id.in_(select(expired.c.id)))
+        .where(outbox_mail.c.id.in_(select(unlocked(held.limit(MAX_MOVED)).c.id)))
         .values(state="suppressed", held_by=None, last_error=reason)
         .returning(outbox_mail.c.lead_id, outbox_mail.c.last_error)
     )

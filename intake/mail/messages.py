@@ -7,12 +7,10 @@ import unicodedata
 from datetime import UTC, datetime
 from email.header import Header
 from email.utils import format_datetime, formataddr
-from functools import cache
 from pathlib import Path
 
 from email_validator import EmailNotValidError, validate_email
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import Environment
 
 from intake.errors import TemplateInvalid
 from intake.mail.digests import DigestLead
@@ -20,7 +18,7 @@ from intake.mail.outbox import OutboxMessage
 from intake.mail.transports import DeliveryFailed
 from intake.settings import Settings
 from intake.settings.parsers import Mailbox
-from intake.settings.trusted_templates import RENDERING_ERRORS, TrustedTemplates, describe_error
+from intake.settings.trusted_templates import RENDERING_ERRORS, describe_error, templates
 
 _BOUNDARY = "=_alternative"  # never in quoted-printable text
 _MULTIPART = f'MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary="{_BOUNDARY}"\r\n\r\n'.encode()
@@ -48,17 +46,8 @@ _SAMPLE = OutboxMessage(
 )
 
 
-@cache
-def _templates(directory: Path | None) -> Environment:
-    custom = [TrustedTemplates(directory)] if directory else []
-    return ImmutableSandboxedEnvironment(
-        loader=ChoiceLoader([*custom, PackageLoader("intake.mail")]),
-        autoescape=lambda name: name is not None and name.endswith(".html.jinja"),
-        undefined=StrictUndefined,
-        auto_reload=False,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+def _is_html(template: str | None) -> bool:
+    return template is not None and template.endswith(".html.jinja")
 
 
 class MessageBuilder:
@@ -74,7 +63,9 @@ class MessageBuilder:
         contact = {"firm_contact": settings.firm_contact, "firm_url": settings.firm_url}
         self._firm = {"firm": firm, **contact}
         self._has_reply_to = settings.alert_reply_to
-        self._templates = _templates(settings.mail_templates)
+        self._templates = templates(
+            "intake.mail", folder="templates", directory=settings.mail_templates, autoescape=_is_html
+        )
         languages = _languages(self._templates, settings.mail_templates)
         # the part that all confirmations share: rendering it takes one to two milliseconds
         self._confirmations = {one: self._content(_confirmation(one)) for one in (None, *languages)}

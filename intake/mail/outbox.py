@@ -24,24 +24,16 @@ from sqlalchemy import (
 
 from intake.database import Database, insert_if_absent
 from intake.database.clock import Now
-from intake.database.ids import is_among
+from intake.database.ids import is_among, unlocked
 from intake.database.lead_rows import IsWritten, LeadTable, Rows
-from intake.database.schema import DELIVERABLE, SETTLED, confirmed_mailbox, lead, outbox_mail
+from intake.database.schema import SETTLED, confirmed_mailbox, lead, outbox_mail
 from intake.mail import confirmation_caps, digests
 
 PRUNE_BATCH = 1_000
 LEASE_S = 60.0  # extended while a worker has the mail; after a crash, others can claim it then
 
 # frequent statements are built once: building one takes as long as running it
-_DUE = (
-    select(outbox_mail.c.id)
-    .where(DELIVERABLE, confirmation_caps.is_due())
-    .order_by(outbox_mail.c.next_attempt_at)
-    .limit(bindparam("most", type_=Integer))
-    .with_for_update(skip_locked=True)
-    .cte("due")
-    .prefix_with("MATERIALIZED", dialect="postgresql")  # a subquery can run again for each row, past its limit
-)
+_DUE = unlocked(confirmation_caps.due().limit(bindparam("most", type_=Integer)))
 RECENTLY_CONFIRMED = {
     "state": "suppressed",
     "last_error": "suppressed: its mailbox had a confirmation within INTAKE_CONFIRMATION_INTERVAL",

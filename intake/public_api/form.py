@@ -4,7 +4,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from intake.http.request_state import AppRequest
-from intake.http.routing import Access, Operation, ResponseSpec
+from intake.http.routing import open_get
 from intake.public_api.form_pages import FORM_PATH, LOGO_PATH, SCRIPT, SCRIPT_PATH, THANKS_PATH, FormPages, Page
 from intake.public_api.negotiation import HTML
 
@@ -60,37 +60,13 @@ def _response(page: Page, content: bytes) -> Response:
 
 
 _PAGE = {"type": "string", "examples": ["<!doctype html>…"]}
+_SCRIPT = {"type": "string", "examples": ["…"]}
+_LOGO = {"type": "string", "format": "binary", "examples": ["<svg>…"]}
 
 OPERATIONS = (
-    Operation(
-        path=FORM_PATH,
-        endpoint=get_form,
-        access=Access.OPEN,
-        response=ResponseSpec(200, "The form", _PAGE, media_types=(HTML,)),
-    ),
-    Operation(
-        path=THANKS_PATH,
-        endpoint=get_thanks,
-        access=Access.OPEN,
-        response=ResponseSpec(200, "The page", _PAGE, media_types=(HTML,)),
-    ),
-    Operation(
-        path=SCRIPT_PATH,
-        endpoint=get_script,
-        access=Access.OPEN,
-        response=ResponseSpec(
-            200, "The script", {"type": "string", "examples": ["…"]}, media_types=("text/javascript",)
-        ),
-    ),
-    Operation(
-        path=LOGO_PATH,
-        endpoint=get_logo,
-        access=Access.OPEN,
-        response=ResponseSpec(
-            200,
-            "The logo",
-            {"type": "string", "format": "binary", "examples": ["<svg>…"]},
-            media_types=("application/octet-stream", "*/*"),  # as for CVs: generated clients return bytes
-        ),
-    ),
+    open_get(FORM_PATH, get_form, "The form", _PAGE, HTML),
+    open_get(THANKS_PATH, get_thanks, "The page", _PAGE, HTML),
+    open_get(SCRIPT_PATH, get_script, "The script", _SCRIPT, "text/javascript"),
+    # as for CVs: generated clients return bytes
+    open_get(LOGO_PATH, get_logo, "The logo", _LOGO, "application/octet-stream", "*/*"),
 )

@@ -14,7 +14,7 @@ from intake.errors import TemplateInvalid
 from intake.form import serving
 from intake.form.definition import TIMESTAMP_FIELD, FormDefinition
 from intake.form.palettes import PALETTES
-from intake.http.templates import page_policy, templates
+from intake.http.security_headers import page_policy
 from intake.http.trusted_hosts import host_name
 from intake.public_api import languages, messages
 from intake.public_api.form_controls import Controls
@@ -22,7 +22,7 @@ from intake.public_api.languages import Language
 from intake.public_api.negotiation import LANGUAGE_PARAMETER, accepted_language
 from intake.settings import Settings
 from intake.settings.parsers import LOOPBACK
-from intake.settings.trusted_templates import RENDERING_ERRORS, describe_error
+from intake.settings.trusted_templates import RENDERING_ERRORS, describe_error, templates
 
 FORM_PATH, THANKS_PATH, SCRIPT_PATH, LOGO_PATH = "/", "/thanks", "/form.js", "/logo"
 SCRIPT = (files(__package__) / "form.js").read_bytes()

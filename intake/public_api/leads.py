@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from intake.errors import DatabaseUnavailable, IdempotencyKeyInUse, StorageUnavailable
 from intake.form.definition import LANGUAGE_FIELD, PRIVACY_FIELD, TIMESTAMP_FIELD, FormDefinition
-from intake.http.multipart import Form, multipart_reader, read_form
+from intake.http.multipart import Form, MultipartReader, read_form
 from intake.http.request_state import AppRequest
 from intake.http.routing import Access, Operation, ResponseSpec
 from intake.leads.submissions import (
@@ -28,10 +28,9 @@ async def post_lead(request: AppRequest) -> Response:
     """Submit a lead."""
     state = request.state
     key = validate_idempotency_key(request.headers.getlist(KEY_FIELD))
-    with multipart_reader(
+    with MultipartReader(
         request.headers.get("content-type", ""),
         texts=(*_TEXT_FIELDS, *state["answers"].names),
-        file="CV",
         max_file_bytes=state["settings"].max_cv_bytes,
     ) as reader:
         is_new = await read_form(request, reader, lambda form: _save(request, form, key))

@@ -286,16 +286,6 @@ def contact(text: str) -> Contact:
     return Contact(link[1] or link[2], line.replace(" ", ""))
 
 
-def flag(text: str) -> bool:
-    """Parse a boolean: 0 or 1."""
-    return {"0": False, "1": True}[text]
-
-
-def switch(text: str) -> bool:
-    """Parse a boolean: on or off."""
-    return {"on": True, "off": False}[text]
-
-
 def one_of(choices: Iterable[str]) -> Callable[[str], str]:
     """Return a parser that accepts only these texts."""
     return {choice: choice for choice in choices}.__getitem__

@@ -22,7 +22,7 @@ _DURATION = parsers.duration_s(least=1), "a duration such as 30s, 10m, 24h or 7d
 _DURATION_OR_0 = parsers.duration_s(), f"{_DURATION[1]}, or 0"
 _PORT = parsers.number(0, 65535), "a TCP port from 0 (any free port) to 65535"
 _COUNT = parsers.number(1, 100_000), "a number from 1 to 100000"
-_FLAG = parsers.flag, "0 or 1"
+_FLAG = {"0": False, "1": True}.__getitem__, "0 or 1"
 _NETWORKS = (
     parsers.networks,
     "IP addresses or networks such as 10.0.0.1, 10.1.0.0/16 or 2001:db8::/48, separated by commas",
@@ -105,7 +105,7 @@ class Settings:
         "INTAKE_CV_EXTENSIONS", _EXTENSIONS, parsers.extensions, "file extensions such as pdf docx, or *"
     )
     clamd: str | None = _setting("INTAKE_CLAMD", None, parsers.clamd, "unix:///PATH or tcp://HOST:PORT")
-    cv_text: bool = _setting("INTAKE_CV_TEXT", True, parsers.switch, "on or off")
+    cv_text: bool = _setting("INTAKE_CV_TEXT", True, {"on": True, "off": False}.__getitem__, "on or off")
     cv_sandbox: str = _setting(
         "INTAKE_CV_SANDBOX",
         sandbox.REQUIRED if sys.platform == "linux" else sandbox.BEST_EFFORT,

@@ -1,10 +1,22 @@
-"""Templates of an organization, which replace those of the service."""
+"""Templates of the service, and those of an organization that replace them."""
 
 import traceback
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, TemplateError, TemplateNotFound, TemplateSyntaxError
+from jinja2 import (
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    PackageLoader,
+    StrictUndefined,
+    TemplateError,
+    TemplateNotFound,
+    TemplateSyntaxError,
+    Undefined,
+)
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from intake.errors import TemplateInvalid
 from intake.settings.trusted_files import ownership_fault
@@ -36,3 +48,29 @@ class TrustedTemplates(FileSystemLoader):
         if fault := ownership_fault(Path(filename)):
             raise TemplateInvalid(f"the template {fault}")
         return source, filename, is_current
+
+
+@cache  # compiling them is the slowest part of the start
+def templates(
+    package: str,
+    *,
+    folder: str = ".",
+    directory: Path | None = None,
+    autoescape: bool | Callable[[str | None], bool] = True,
+    is_strict: bool = True,
+) -> ImmutableSandboxedEnvironment:
+    """Return the templates in a folder of a package. Files in the `directory` replace those of the same name.
+
+    An undefined name raises an error if `is_strict`, and is empty otherwise.
+    """
+    custom = [TrustedTemplates(directory)] if directory else []
+    environment = ImmutableSandboxedEnvironment(
+        loader=ChoiceLoader([*custom, PackageLoader(package, folder)]),
+        autoescape=autoescape,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        undefined=StrictUndefined if is_strict else Undefined,
+    )
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}  # in the order of the fields
+    return environment

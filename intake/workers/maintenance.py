@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 
 from intake.cvs import deletions, orphans, store_marker
 from intake.database import Database
@@ -31,9 +32,9 @@ log = logging.getLogger("intake.workers.maintenance")
 
 
 class Job:
-    """Work in steps, repeated `every_s` seconds after success and with exponential backoff after an error."""
+    """Work, perhaps in steps, repeated `every_s` seconds after success and with exponential backoff after an error."""
 
-    def __init__(self, work: Callable[[], Iterator[object]], *, every_s: float) -> None:
+    def __init__(self, work: Callable[[], Iterator[object] | None], *, every_s: float) -> None:
         self._work, self._every_s = work, every_s
         self._steps: Iterator[object] | None = None
         self._due_at = 0.0
@@ -41,11 +42,10 @@ class Job:
 
     def step(self) -> bool:
         """Run the next step if one is due, and return whether another follows at once."""
-        if self._steps is None:
-            if time.monotonic() < self._due_at:
-                return False
-            self._steps = self._work()
+        if self._steps is None and time.monotonic() < self._due_at:
+            return False
         try:
+            self._steps = self._steps or self._work() or iter(())
             next(self._steps)
         except StopIteration:
             self._end(self._every_s, FIRST_RETRY_S)
@@ -74,7 +74,7 @@ class Maintenance(threading.Thread):
             Job(self._update_marker, every_s=UPDATE_MARKER_EVERY_S),
             Job(self._count_queues, every_s=COUNT_EVERY_S),
             Job(self._release_confirmations, every_s=RELEASE_CONFIRMATIONS_EVERY_S),
-            Job(self._delete_cvs, every_s=DELETE_CVS_EVERY_S),
+            Job(partial(deletions.retry, database), every_s=DELETE_CVS_EVERY_S),
             Job(self._prune, every_s=PRUNE_EVERY_S),
             Job(self._index_words, every_s=INDEX_WORDS_EVERY_S),
             Job(self._collect_orphans, every_s=COLLECT_EVERY_S),
@@ -97,9 +97,9 @@ class Maintenance(threading.Thread):
             for job in self._jobs:
                 is_busy = (not self._stopping.is_set() and job.step()) or is_busy
         with suppress(DatabaseUnavailable, StorageUnavailable):  # else a restore would miss the last minute's leads
-            list(self._update_marker())
+            self._update_marker()
 
-    def _update_marker(self) -> Iterator[object]:
+    def _update_marker(self) -> None:
         configured = self._settings.cv_store
         if self._old_stores is None:
             self._old_stores = store_marker.stores_in_use(self._database) - {configured}
@@ -109,9 +109,8 @@ class Maintenance(threading.Thread):
         except StorageUnavailable as error:
             self.store_hold = str(error)
             raise
-        yield from ()
 
-    def _count_queues(self) -> Iterator[object]:
+    def _count_queues(self) -> None:
         mails = admin.count_unsent(self._database)
         self._metrics.queues = QueueCounts(
             mails_queued=mails.queued,
@@ -120,15 +119,10 @@ class Maintenance(threading.Thread):
             scans_pending=scans.count_pending(self._database),
             texts_pending=cv_texts.count_pending(self._database) if self._settings.cv_text else 0,
         )
-        yield from ()
 
-    def _release_confirmations(self) -> Iterator[object]:
+    def _release_confirmations(self) -> None:
         suppressed = confirmation_caps.release(self._database, per_hour=self._settings.confirmations_per_hour)
         confirmation_caps.report(self._metrics, "suppressed", suppressed)
-        yield from ()
-
-    def _delete_cvs(self) -> Iterator[object]:
-        return deletions.retry(self._database)
 
     def _prune(self) -> Iterator[object]:
         delete_expired_keys(self._database)

@@ -10,10 +10,11 @@ from intake.errors import (
     LeadNotFound,
     ScanFailed,
     ScannerUnavailable,
+    Stopped,
     StorageUnavailable,
 )
 from intake.leads import scans
-from intake.leads.scans import ScanJob, Stopped
+from intake.leads.scans import ScanJob
 from intake.metrics import Metrics
 from intake.workers.polling import PollingWorker
 

@@ -4,9 +4,8 @@ import logging
 import time
 
 from intake.cv_text import sandbox
-from intake.cv_text.runner import Stopped
 from intake.database import Database
-from intake.errors import FileMissing, LeadNotFound, StorageUnavailable
+from intake.errors import FileMissing, LeadNotFound, Stopped, StorageUnavailable
 from intake.leads import cv_texts
 from intake.leads.cv_texts import MISSING_DELAY_S, STORE_DELAY_S, TextJob
 from intake.metrics import Metrics

@@ -7,7 +7,7 @@ from itertools import pairwise
 import httpx2
 
 from intake.errors import BodyTooLarge, FieldError, MalformedBody
-from intake.http.multipart import MAX_PARTS, MAX_TEXT_BYTES, MultipartReader, multipart_reader
+from intake.http.multipart import MAX_PARTS, MAX_TEXT_BYTES, MultipartReader
 
 BOUNDARY = "fuzz"
 CONTENT_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
@@ -86,7 +86,7 @@ class Outcome:
 def read(pieces: Iterable[bytes], *, content_type: str = CONTENT_TYPE) -> Outcome:
     """Read a form; fail on undocumented exceptions and on excessive buffering."""
     try:
-        with multipart_reader(content_type, texts=TEXTS, file="CV", max_file_bytes=MAX_FILE_BYTES) as reader:
+        with MultipartReader(content_type, texts=TEXTS, max_file_bytes=MAX_FILE_BYTES) as reader:
             for piece in pieces:
                 reader.feed(piece)
                 assert _buffered_bytes(reader) <= MAX_PARTS * MAX_PART_BYTES + len(piece)

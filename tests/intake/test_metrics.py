@@ -29,7 +29,7 @@ def sample(metrics: Metrics, name: str) -> float | None:
 def counted(intake: Intake) -> Metrics:
     """Return the metrics of a worker that has counted the queues once."""
     metrics = Metrics()
-    list(Maintenance(intake.settings, intake.database, metrics)._count_queues())
+    Maintenance(intake.settings, intake.database, metrics)._count_queues()
     return metrics
 
 

@@ -266,7 +266,7 @@ def test_a_cv_that_the_store_lost_is_reported(
     if change == "missing":
         store.delete(ObjectRef(url, key))
     else:
-        store.write(ObjectRef(url, key), b"X" * len(sent[lost]) if change == "damaged" else b"")
+        store.put_at(ObjectRef(url, key), b"X" * len(sent[lost]) if change == "damaged" else b"")
     done = run(stored, monkeypatch, "backup", str(tmp_path / "backup"))
     assert done.exit_code == 1
     assert done.stderr.splitlines()[-2:] == [

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from intake.cv_text import sandbox
-from intake.cv_text.runner import ChildFailed, Extraction, Limits, Stopped, extract
+from intake.cv_text.runner import ChildFailed, Extraction, Limits, extract
+from intake.errors import Stopped
 
 pytestmark = pytest.mark.skipif(bool(sandbox.missing()), reason="this system lacks a part of the sandbox")
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from intake.cvs.spool import SpooledUpload
 from intake.database.schema import lead
 from intake.errors import BodyTooLarge, FieldError, MalformedBody, UnsupportedMediaType
-from intake.http.multipart import MAX_TEXT_BYTES, multipart_reader
+from intake.http.multipart import MAX_TEXT_BYTES, MultipartReader
 from tests.conftest import Intake
 from tests.fuzz.forms import SEEDS, TOKENS, check_any, check_encoded
 
@@ -43,7 +43,7 @@ def body(*parts: bytes) -> bytes:
 
 def read(data: bytes, *, piece: int = 10_000, content_type: str = CONTENT_TYPE, max_file_bytes: int = 1000) -> Read:
     texts = ("email", "f_name", "l_name")
-    with multipart_reader(content_type, texts=texts, file="CV", max_file_bytes=max_file_bytes) as reader:
+    with MultipartReader(content_type, texts=texts, max_file_bytes=max_file_bytes) as reader:
         for at in range(0, len(data), piece):
             reader.feed(data[at : at + piece])
         form = reader.finish()
