@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from concurrent.futures import Future
 from threading import Thread
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -111,27 +112,19 @@ class _Start:
         self.filters: dict[str, Any] = dict(given)
         self.keys: Mapping[str, str] = {}
         self._context, self._newest_first, self._omitted = context, newest_first, omitted
-        self._outcome: Callable[[], tuple[Session, Facts | None]]
+        self._found: Future[tuple[Session, Facts | None]] = Future()
         _ = context.api  # errors in the settings first
-        self._thread = Thread(target=self._run, daemon=True)
-        self._thread.start()
+        Thread(target=self._run, daemon=True).start()
 
     def result(self) -> "tuple[Session, Facts | None]":
         """Wait for the session and the facts about its first lead. Raises LeadctlError."""
-        self._thread.join()
-        return self._outcome()
+        return self._found.result()
 
     def _run(self) -> None:
         try:
-            found = self._read()
-            self._outcome = lambda: found
+            self._found.set_result(self._read())
         except BaseException as error:  # noqa: BLE001 - raised in the main thread
-            caught = error
-
-            def fail() -> "tuple[Session, Facts | None]":
-                raise caught
-
-            self._outcome = fail
+            self._found.set_exception(error)
 
     def _read(self) -> "tuple[Session, Facts | None]":
         from leadctl.triage.session import Session  # noqa: PLC0415 - it imports rich

@@ -29,7 +29,7 @@ class Relay:
     - `drops`: the number of mails to accept and then close the connection without a reply.
     - `drops_each_once`: do so with every mail that was not accepted before.
     - `byte_delay_s`: the delay before each byte of a reply.
-    - `unanswered` counts the mails accepted without a reply.
+    - `received` counts the mails whose content has arrived, and `unanswered` those accepted without a reply.
     """
 
     refuses: dict[str, str] = field(default_factory=dict)
@@ -43,6 +43,7 @@ class Relay:
     byte_delay_s: float = 0.0
     taken: list[EmailMessage] = field(default_factory=list)
     taken_at: list[float] = field(default_factory=list)
+    received: int = 0
     unanswered: int = 0
     connections: int = 0
     logins: int = 0
@@ -100,6 +101,7 @@ class Relay:
     async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         message = message_from_bytes(envelope.original_content or b"", _class=EmailMessage, policy=default)
         [recipient] = envelope.rcpt_tos
+        self.received += 1
         await asyncio.sleep(self.delay_s)
         is_new = str(message["Message-ID"]) not in self._known
         self._take(message)

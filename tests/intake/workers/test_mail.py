@@ -92,6 +92,7 @@ def test_after_an_interruption_no_mail_is_sent_twice(
     count = select(func.count()).where(outbox_mail.c.claim.is_not(None))
     with running_workers(intake):
         wait_for(lambda: intake.read(lambda c: c.scalar(count)) == len(ATTORNEYS) + 1)
+        wait_for(lambda: relay.received == SMTP_CONNECTIONS)
         monkeypatch.setattr(outbox, "LEASE_S", 0.2)
         wait_for(lambda: changed(intake, changes))
         relay.delay_s = 0.1  # of those that are not in delivery yet
