@@ -14,11 +14,10 @@ from stress.durability.deployment import Site
 from stress.load import floods, large, slow
 from stress.load.probe import Latencies, list_request, login_request, probe
 from stress.load.report import Line
-from stress.load.sizes import GOALS, LOGINS_GOAL, NO_GOAL, ONE, Size
+from stress.load.sizes import GOALS, LOGINS_GOAL, LOWEST_PRIORITY, NO_GOAL, ONE, Size
 from stress.load.target import Target, address, bound_bytes, target
 from stress.load.wire import ARRIVALS_PER_S, Address, AttackPlan, AttackResult
 
-LOWEST_PRIORITY = 19
 LEAD_IN_S = 1.0
 OVERTIME_S = 60.0
 NORMAL = "nobody.in.particular@example.com"

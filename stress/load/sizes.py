@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 ONE, TWO = "one process", "two processes"
 GOALS = {ONE: 5.0, TWO: 3.0}  # the internal list's 99th percentile under attack, as a multiple of the idle one
+LOWEST_PRIORITY = 19  # of the attacker and the relay, which usually run on other machines
 LOGINS_GOAL = 3.0  # the same for the owner's logins
 NO_GOAL = float("inf")  # floods from many addresses in one process: use two where they are expected (decision 3)
 

@@ -16,7 +16,7 @@ from intake.http.streaming import MAX_AHEAD
 from intake.settings import Settings
 from stress.durability.deployment import Deployment, Site, attorney, deployed
 from stress.durability.load import client
-from stress.load.sizes import ONE, Size
+from stress.load.sizes import LOWEST_PRIORITY, ONE, Size
 from stress.load.wire import HERE, Address, form, post
 from tests.system.programs import INTAKE, Service, peak_bytes
 from tests.system.relay import Relay
@@ -95,7 +95,7 @@ def bound_bytes(*, idle: int, connections: int) -> int:
 @contextmanager
 def target(site: Site, kind: str, surfaces: str, size: Size) -> Iterator[Target]:
     """Start a service on a new database of this kind with seeded leads."""
-    relay = Relay()
+    relay = Relay(niceness=LOWEST_PRIORITY)
     settings = {"INTAKE_TRUSTED_PROXIES": HERE, "INTAKE_ALERT_INTERVAL": "60s", **DEFAULTS}
     with deployed(site, kind, relay, **settings) as deployment:
         cv_lead = deployment.database.write(lambda connection: _seed(connection, size))

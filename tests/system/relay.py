@@ -1,6 +1,7 @@
 """A test SMTP relay that can simulate faults."""
 
 import asyncio
+import os
 import threading
 import time
 import weakref
@@ -29,6 +30,7 @@ class Relay:
     - `drops`: the number of mails to accept and then close the connection without a reply.
     - `drops_each_once`: do so with every mail that was not accepted before.
     - `byte_delay_s`: the delay before each byte of a reply.
+    - `niceness` of its thread, on Linux.
     - `received` counts the mails whose content has arrived, and `unanswered` those accepted without a reply.
     """
 
@@ -41,6 +43,7 @@ class Relay:
     drops_each_once: bool = False
     delay_s: float = 0.0
     byte_delay_s: float = 0.0
+    niceness: int = 0
     taken: list[EmailMessage] = field(default_factory=list)
     taken_at: list[float] = field(default_factory=list)
     received: int = 0
@@ -172,6 +175,11 @@ class _Conversation(SMTP):
 
 class _Controller(Controller):
     """A listening thread that tracks its connections."""
+
+    def _run(self, ready_event: threading.Event) -> None:
+        if self.handler.niceness:
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self.handler.niceness)
+        super()._run(ready_event)
 
     def factory(self) -> _Conversation:
         conversation = _Conversation(self.handler, **self.SMTP_kwargs)
